@@ -1,0 +1,1 @@
+"""Transferability metrics: one file each, found through the registry."""

@@ -1,0 +1,102 @@
+"""Bhattacharyya distances between class Gaussians: what FaCe's fairness and GBC share.
+
+D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with Σ = (Σ_i + Σ_j) / 2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+
+PAIR_BYTES = 64 * 1024 * 1024
+
+
+def squared_distances(points: Array) -> Array:
+    """Return squared Euclidean distances between all pairs of points (K, p), (K, K), with an exact zero diagonal."""
+    points = points - points.mean(axis=0)
+    norms = np.einsum("kd,kd->k", points, points)
+    distances = norms[:, None] + norms[None, :] - 2 * (points @ points.T)
+    np.maximum(distances, 0.0, out=distances)
+    np.fill_diagonal(distances, 0.0)
+    return distances
+
+
+def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
+    """Return the variance of each class along each feature, (K, D); one-sample classes give the biased one, zero."""
+
+    def compute() -> Array:
+        means, squares = data.statistics.means, np.zeros((data.class_count, data.width))
+        for rows, chunk in data.chunks():
+            chunk -= means[data.codes[rows]]
+            np.square(chunk, out=chunk)
+            order = np.argsort(data.codes[rows], kind="stable")
+            present, starts = np.unique(data.codes[rows][order], return_index=True)
+            squares[present] += np.add.reduceat(chunk[order], starts, axis=0)
+        return squares
+
+    divisors = np.maximum(data.counts - 1, 1) if unbiased else data.counts
+    return np.asarray(data.memo("class variances", compute) / divisors[:, None])
+
+
+def spherical(means: Array, variances: Array, determinant_width: float) -> Array:
+    """Return distances of spherical Gaussians (K, K).
+
+    Args:
+        means: (K, p).
+        variances: one variance a class (K,).
+        determinant_width: how often the logarithm counts: p for the true determinant, 1 for the public GBC codes.
+    """
+    average = (variances[:, None] + variances[None, :]) / 2
+    logs = np.log(variances)
+    determinant = np.log(average) - (logs[:, None] + logs[None, :]) / 2
+    return np.asarray(squared_distances(means) / (8 * average) + 0.5 * determinant_width * determinant)
+
+
+def pooled_spherical(means: Array, variance: float) -> Array:
+    """Return distances of spherical Gaussians that share one variance (K, K)."""
+    return np.asarray(squared_distances(means) / (8 * variance))
+
+
+def diagonal(means: Array, variances: Array) -> Array:
+    """Return distances of Gaussians with diagonal covariances (K, K).
+
+    Args:
+        means: (K, p).
+        variances: (K, p).
+    """
+    count, width = means.shape
+    distances = np.zeros((count, count))
+    logs = np.log(variances)
+    step = max(1, PAIR_BYTES // (8 * count * width))
+    for start in range(0, count, step):
+        part = slice(start, start + step)
+        average = (variances[part, None] + variances[None]) / 2
+        difference = means[part, None] - means[None]
+        distances[part] = np.einsum("ijd,ijd->ij", difference / average, difference) / 8
+        distances[part] += (np.log(average) - (logs[part, None] + logs[None]) / 2).sum(axis=2) / 2
+    return distances
+
+
+def full(means: Array, covariances: NDArray[np.float64]) -> Array:
+    """Return distances of Gaussians with full covariances (K, K).
+
+    Args:
+        means: (K, p).
+        covariances: positive definite, (K, p, p).
+    """
+    count, width = means.shape
+    distances = np.zeros((count, count))
+    logs = np.linalg.slogdet(covariances)[1]
+    step = max(1, PAIR_BYTES // (8 * width * width))
+    for i in range(count - 1):
+        for start in range(i + 1, count, step):
+            others = slice(start, min(start + step, count))
+            average = (covariances[i] + covariances[others]) / 2
+            difference = means[others] - means[i]
+            solved = np.linalg.solve(average, difference[..., None])[..., 0]
+            log_ratio = np.linalg.slogdet(average)[1] - (logs[i] + logs[others]) / 2
+            distances[i, others] = np.einsum("jd,jd->j", difference, solved) / 8 + log_ratio / 2
+    return distances + distances.T

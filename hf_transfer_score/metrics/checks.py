@@ -1,0 +1,151 @@
+"""What the metrics accept: one clear error for each kind of bad input, and no silent repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import FeaturesError, LabelsError, SourceProbabilitiesError
+
+CHUNK_BYTES = 32 * 1024 * 1024
+"""Size of one float64 chunk of rows; every pass over the features works in chunks of this size."""
+
+
+def row_chunks(rows: int, width: int) -> Iterator[slice]:
+    """Yield slices over `rows` rows such that a float64 chunk of `width` columns has about CHUNK_BYTES."""
+    step = max(64, CHUNK_BYTES // (8 * max(width, 1)))
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def as_numpy(values: Any, what: str = "features") -> NDArray[Any]:
+    """Return `values` as a NumPy array without changing a number; tensors are detached and moved to the CPU."""
+    if type(values).__module__.split(".")[0] == "torch":
+        tensor = values.detach().cpu()
+        values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise FeaturesError(
+            f"The {what} are ragged: every row needs the same number of values ({error}). "
+            "Pool each example to one vector first."
+        ) from error
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[Any]:
+    """Return the features as a finite, non-constant real array (N, D) in its own precision, or raise FeaturesError."""
+    array = as_numpy(features)
+    _check_shape_and_kind(array)
+    _check_finite(array)
+    if not allow_constant and _is_constant(array):
+        raise FeaturesError(
+            f"All {len(array)} rows of features are identical, so nothing can be told from them. "
+            "The backbone probably returned a padding or bias vector; check its pooling."
+        )
+    return array
+
+
+def _check_shape_and_kind(array: NDArray[Any]) -> None:
+    if array.dtype == object:
+        raise FeaturesError(
+            "Features came as an object array (ragged rows, or a pickled array), which is refused. "
+            "Expected numbers of shape (N, D)."
+        )
+    if array.dtype.kind not in "fiub":
+        raise FeaturesError(f"Features must be real numbers, got dtype {array.dtype}.")
+    if array.ndim != 2:
+        raise FeaturesError(
+            f"Features must have shape (N, D): one row a sample. Got shape {array.shape}. "
+            "Pool tokens or patches to one vector a sample first."
+        )
+    if 0 in array.shape:
+        raise FeaturesError(f"Features are empty: got shape {array.shape}.")
+
+
+def _check_finite(array: NDArray[Any]) -> None:
+    if array.dtype.kind != "f":
+        return
+    bad: list[int] = []
+    count = 0
+    for rows in row_chunks(*array.shape):
+        finite = np.isfinite(array[rows])
+        if not finite.all():
+            count += int(finite.size - finite.sum())
+            bad += [rows.start + int(row) for row in np.flatnonzero(~finite.all(axis=1))[:5]]
+    if count:
+        first = ", ".join(str(row) for row in bad[:5])
+        raise FeaturesError(
+            f"Features hold {count} non-finite values (NaN or Inf); first rows: {first}. "
+            "Half precision often overflows: extract again in bfloat16 or float32."
+        )
+
+
+def _is_constant(array: NDArray[Any]) -> bool:
+    return all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape))
+
+
+def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the label values (K,) and each row's class index (N,), or raise LabelsError.
+
+    Any integers will do as labels; they need not be 0..K-1.
+    """
+    array = np.asarray(as_numpy(labels, "labels"))
+    if array.ndim != 1:
+        raise LabelsError(f"Labels must have shape (N,): one integer a row. Got shape {array.shape}.")
+    if len(array) != rows:
+        raise LabelsError(f"Got {len(array)} labels for {rows} rows of features; they must match one to one.")
+    if array.dtype.kind not in "iub":
+        raise LabelsError(
+            f"Labels must be integers, got dtype {array.dtype}. Encode names with "
+            "`numpy.unique(names, return_inverse=True)[1]`; for regression pass `targets=` instead."
+        )
+    if (array.astype(np.int64) == -1).all():
+        raise LabelsError("All labels are -1: this split has no labels, use the train or validation split.")
+    if (array.astype(np.int64) == -1).any():
+        hidden = int((array.astype(np.int64) == -1).sum())
+        raise LabelsError(
+            f"{hidden} of {rows} labels are -1, the mark of a hidden label: this split has no labels for them, "
+            "use the train or validation split or drop those rows."
+        )
+    classes, codes = np.unique(array.astype(np.int64), return_inverse=True)
+    if len(classes) < 2:
+        raise LabelsError(f"At least 2 classes are needed, got {len(classes)} (every label is {classes[0]}).")
+    return classes, codes.astype(np.int64)
+
+
+def check_targets(targets: Any, rows: int) -> NDArray[np.float64]:
+    """Return regression targets as finite float64 columns (N, T), or raise LabelsError."""
+    array = as_numpy(targets, "targets")
+    if array.dtype.kind not in "fiub":
+        raise LabelsError(f"Targets must be real numbers, got dtype {array.dtype}.")
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or len(array) != rows:
+        raise LabelsError(f"Targets must have shape ({rows},) or ({rows}, T), got {np.shape(targets)}.")
+    columns = array.astype(np.float64)
+    if not np.isfinite(columns).all():
+        bad = np.flatnonzero(~np.isfinite(columns).all(axis=1))
+        raise LabelsError(f"{len(bad)} targets are not finite; first rows: {', '.join(map(str, bad[:5]))}.")
+    return columns
+
+
+def check_source_probabilities(probabilities: Any, rows: int) -> NDArray[Any]:
+    """Return source-class probabilities (N, S) whose rows sum to one, or raise SourceProbabilitiesError."""
+    array = as_numpy(probabilities, "source probabilities")
+    if array.ndim != 2 or len(array) != rows or array.dtype.kind != "f":
+        raise SourceProbabilitiesError(
+            f"Source probabilities must be floats of shape ({rows}, S), got {array.dtype} {array.shape}."
+        )
+    for part in row_chunks(*array.shape):
+        chunk = array[part].astype(np.float64)
+        if not np.isfinite(chunk).all() or (chunk < 0).any():
+            raise SourceProbabilitiesError("Source probabilities must be finite and not negative.")
+        if (np.abs(chunk.sum(axis=1) - 1) > 1e-2).any():
+            raise SourceProbabilitiesError(
+                "Rows of the source probabilities do not sum to one. Apply a softmax to the head's logits first."
+            )
+    return array

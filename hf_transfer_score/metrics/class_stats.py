@@ -1,0 +1,231 @@
+"""Class statistics of labelled features: computed once, in chunks, in double precision; metrics read them.
+
+Class means come from a first pass and the within-class scatter from a second one over centred rows, so a large common
+offset costs no digits. Statistics of parts merge to those of the whole with the pairwise update of Chan, Golub and
+LeVeque (1983), which is how processes reduce theirs and how a stream of batches is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import FeaturesError
+from hf_transfer_score.metrics.checks import CHUNK_BYTES, as_numpy, check_features, row_chunks
+
+Array = NDArray[np.float64]
+
+RELATIVE_CUT = 1e-10
+"""Eigenvalues below this fraction of the largest are rounding noise of float32 features, and count as zero."""
+
+
+class Decomposition(NamedTuple):
+    """Eigenvalues of a scatter matrix, largest first (r,), and their eigenvectors in columns (D, r)."""
+
+    values: Array
+    vectors: Array
+
+    def above(self, cut: float) -> Decomposition:
+        """Return the part whose eigenvalues exceed `cut` times the largest."""
+        keep = int((self.values > cut * self.values[0]).sum())
+        return Decomposition(self.values[:keep], self.vectors[:, :keep])
+
+
+def decompose(scatter: Array, leading: int | None = None) -> Decomposition:
+    """Return the eigenvalues, clipped at zero, and eigenvectors of a symmetric matrix, or only the leading ones."""
+    from scipy.linalg import eigh
+
+    width = len(scatter)
+    if leading is not None and leading < width // 4:
+        values, vectors = eigh(scatter, subset_by_index=[width - leading, width - 1], check_finite=False)
+    else:
+        values, vectors = eigh(scatter, driver="evd", check_finite=False)
+        values, vectors = values[-(leading or width) :], vectors[:, -(leading or width) :]
+    return Decomposition(np.maximum(values[::-1], 0.0), vectors[:, ::-1])
+
+
+class ClassStatistics:
+    """Counts, means and scatters of K classes in D dimensions.
+
+    Attributes:
+        classes: label values, ascending, (K,).
+        counts: rows of each class, (K,).
+        means: class means, (K, D).
+
+    Example:
+        >>> import numpy as np
+        >>> from hf_transfer_score import ClassStatistics
+        >>> features, labels = np.eye(4), np.array([0, 0, 1, 1])
+        >>> whole = ClassStatistics.from_features(features, labels)
+        >>> parts = [ClassStatistics.from_features(features[i::2], labels[i::2]) for i in (0, 1)]
+        >>> bool(np.allclose(parts[0].merge(parts[1]).within_scatter, whole.within_scatter))
+        True
+    """
+
+    def __init__(self, classes: NDArray[np.int64], counts: NDArray[np.int64], means: Array) -> None:
+        self.classes = classes
+        self.counts = counts
+        self.means = means
+        self._source: tuple[NDArray[Any], NDArray[np.int64]] | None = None
+
+    @classmethod
+    def from_features(cls, features: Any, labels: Any) -> ClassStatistics:
+        """Return the statistics of features (N, D), an array or a memory map, with one integer label a row.
+
+        Unlike the metrics, one class alone is accepted: a process may hold nothing else.
+        """
+        array = check_features(features, allow_constant=True)
+        classes, codes = np.unique(np.asarray(as_numpy(labels, "labels")), return_inverse=True)
+        if len(codes) != len(array) or classes.dtype.kind not in "iub":
+            raise FeaturesError(f"Expected {len(array)} integer labels, got {len(codes)} of dtype {classes.dtype}.")
+        return cls.from_codes(array, classes.astype(np.int64), codes)
+
+    @classmethod
+    def from_codes(cls, features: NDArray[Any], classes: NDArray[np.int64], codes: NDArray[Any]) -> ClassStatistics:
+        """Return the statistics of checked features whose rows have the class indices `codes`."""
+        counts = np.bincount(codes, minlength=len(classes)).astype(np.int64)
+        sums = np.zeros((len(classes), features.shape[1]))
+        for rows in row_chunks(*features.shape):
+            _add_class_sums(sums, features[rows], codes[rows])
+        statistics = cls(classes, counts, sums / counts[:, None])
+        statistics._source = (features, codes)
+        return statistics
+
+    @classmethod
+    def from_batches(cls, batches: Iterable[tuple[Any, Any]]) -> ClassStatistics:
+        """Return the statistics of a stream of (features, labels) batches; no batch is kept."""
+        total: ClassStatistics | None = None
+        for features, labels in _regroup(batches):
+            part = cls.from_features(features, labels)
+            total = part if total is None else total.merge(part)
+            total._release()
+        if total is None:
+            raise FeaturesError("The stream of batches is empty: there is nothing to compute statistics from.")
+        return total
+
+    def _release(self) -> None:
+        """Compute what needs the rows, and let go of them."""
+        _ = self._within
+        self._source = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows N."""
+        return int(self.counts.sum())
+
+    @property
+    def class_sums(self) -> Array:
+        """Sum of the rows of each class, (K, D)."""
+        return np.asarray(self.means * self.counts[:, None])
+
+    @cached_property
+    def mean(self) -> Array:
+        """Mean of all rows, (D,)."""
+        return np.asarray(self.counts @ self.means / self.rows)
+
+    @cached_property
+    def _within(self) -> tuple[Array, Array]:
+        """Within-class scatter (D, D) and squared distances to the class mean summed by class (K,)."""
+        assert self._source is not None
+        features, codes = self._source
+        width = features.shape[1]
+        scatter, squares = np.zeros((width, width)), np.zeros(len(self.counts))
+        for rows in row_chunks(*features.shape):
+            centred = features[rows].astype(np.float64)
+            centred -= self.means[codes[rows]]
+            scatter += centred.T @ centred
+            squares += np.bincount(codes[rows], np.einsum("nd,nd->n", centred, centred), minlength=len(squares))
+        return scatter, squares
+
+    @property
+    def within_scatter(self) -> Array:
+        """Sum over rows of (x - mean of its class)(x - mean of its class)ᵀ, (D, D)."""
+        return self._within[0]
+
+    @property
+    def class_squares(self) -> Array:
+        """Squared distance of the rows to their class mean, summed by class, (K,)."""
+        return self._within[1]
+
+    @cached_property
+    def centred_means(self) -> Array:
+        """Class means minus the mean of all rows, (K, D)."""
+        return self.means - self.mean
+
+    @cached_property
+    def total_scatter(self) -> Array:
+        """Sum over rows of (x - mean)(x - mean)ᵀ, (D, D): within plus between."""
+        between = self.centred_means * np.sqrt(self.counts)[:, None]
+        return np.asarray(self.within_scatter + between.T @ between)
+
+    @cached_property
+    def total_decomposition(self) -> Decomposition:
+        """Eigenvalues and eigenvectors of the total scatter."""
+        return decompose(self.total_scatter)
+
+    @cached_property
+    def raw_decomposition(self) -> Decomposition:
+        """Eigenvalues and eigenvectors of the sum over rows of x xᵀ, not centred."""
+        return decompose(self.total_scatter + self.rows * np.outer(self.mean, self.mean))
+
+    def merge(self, other: ClassStatistics) -> ClassStatistics:
+        """Return the statistics of the rows of both; the classes may differ."""
+        if self.means.shape[1] != other.means.shape[1]:
+            raise FeaturesError(
+                f"Statistics of {self.means.shape[1]} and {other.means.shape[1]} dimensions cannot be merged."
+            )
+        classes = np.union1d(self.classes, other.classes)
+        here, there = (_spread(part, classes) for part in (self, other))
+        counts = here.counts + there.counts
+        difference = there.means - here.means
+        means = here.means + difference * (there.counts / counts)[:, None]
+        weights = here.counts * there.counts / counts
+        merged = ClassStatistics(classes, counts, means)
+        shift = difference * np.sqrt(weights)[:, None]
+        scatter = self.within_scatter + other.within_scatter + shift.T @ shift
+        squares = here.squares + there.squares + np.einsum("kd,kd->k", shift, shift)
+        merged.__dict__["_within"] = (scatter, squares)
+        return merged
+
+
+class _Spread(NamedTuple):
+    counts: NDArray[np.int64]
+    means: Array
+    squares: Array
+
+
+def _spread(part: ClassStatistics, classes: NDArray[np.int64]) -> _Spread:
+    """Lay a part's statistics out over a larger set of classes; absent classes count zero."""
+    where = np.searchsorted(classes, part.classes)
+    counts = np.zeros(len(classes), np.int64)
+    means = np.zeros((len(classes), part.means.shape[1]))
+    squares = np.zeros(len(classes))
+    counts[where], means[where], squares[where] = part.counts, part.means, part.class_squares
+    return _Spread(counts, means, squares)
+
+
+def _add_class_sums(sums: Array, chunk: NDArray[Any], codes: NDArray[Any]) -> None:
+    """Add the rows of a chunk to the sums of their classes, in place."""
+    order = np.argsort(codes, kind="stable")
+    present, starts = np.unique(codes[order], return_index=True)
+    sums[present] += np.add.reduceat(chunk[order].astype(np.float64), starts, axis=0)
+
+
+def _regroup(batches: Iterable[tuple[Any, Any]]) -> Iterable[tuple[NDArray[Any], NDArray[Any]]]:
+    """Join small batches into chunks worth a matrix product; large ones pass as they are."""
+    features: list[NDArray[Any]] = []
+    labels: list[NDArray[Any]] = []
+    held = 0
+    for some, some_labels in batches:
+        features.append(as_numpy(some))
+        labels.append(as_numpy(some_labels, "labels"))
+        held += features[-1].size * 8
+        if held >= CHUNK_BYTES:
+            yield np.concatenate(features), np.concatenate(labels)
+            features, labels, held = [], [], 0
+    if features:
+        yield np.concatenate(features), np.concatenate(labels)

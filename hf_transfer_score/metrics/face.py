@@ -1,0 +1,127 @@
+"""FaCe: variance collapse and class fairness, read off neural collapse.
+
+What is certain of the published method: the two terms, the equal weight of the classes, Bhattacharyya coefficients
+between class distributions, their uniformity measured for each class with a temperature, and that the score is the sum
+of the two. The covariance kind, the temperature's value, the scaling of the terms and whether a class meets itself
+could not be checked against the paper's equations. The defaults were chosen because the alternatives degenerate: with a
+class meeting itself, better separation lowers the entropy, which is the wrong sign; full covariances with fewer rows
+than dimensions underflow to a constant; diagonal ones tell almost nothing at 20 to 120 rows a class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.nc1 import within_per_between
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+
+SATURATED = 0.999
+
+
+@dataclass(frozen=True)
+class FaceOptions:
+    """Options of FaCe.
+
+    Attributes:
+        weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
+        covariance: shape of the class Gaussians: "pooled_spherical" (one variance for all classes), "spherical",
+            "diagonal" or "full".
+        temperature: of the softmax over a class's overlaps.
+        include_self: whether a class's overlap with itself, always 1, takes part.
+        variance_floor: smallest variance of a class along a component; added to the diagonal of full covariances.
+        pca: components the Gaussians live in: "auto" for min(64, D, N // 5), a number, or "none".
+    """
+
+    weighting: Literal["class", "sample"] = "class"
+    covariance: Literal["pooled_spherical", "spherical", "diagonal", "full"] = "pooled_spherical"
+    temperature: float = 0.05
+    include_self: bool = False
+    variance_floor: float = 1e-4
+    pca: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_choice("weighting", self.weighting, ("class", "sample"))
+        check_choice("covariance", self.covariance, ("pooled_spherical", "spherical", "diagonal", "full"))
+        check_positive("temperature", self.temperature)
+        check_positive("variance_floor", self.variance_floor)
+        check_pca(self.pca)
+
+
+def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
+    """Return variance collapse and class fairness.
+
+    The headline is 1 / (1 + NC1) + class fairness, both in [0, 1], with NC1 = -variance_collapse.
+    """
+    variance_collapse = -within_per_between(data, options.weighting) / data.class_count
+    reduced = data.reduced(options.pca)
+    fairness = class_fairness(overlaps(reduced, options), options)
+    warnings = []
+    if data.class_count == 2:
+        warnings.append("with two classes class_fairness is 1 for every model and carries no information")
+    elif fairness > SATURATED:
+        warnings.append("class_fairness is saturated: no two classes overlap at this temperature")
+    return Outcome(
+        {"variance_collapse": variance_collapse, "class_fairness": fairness},
+        headline=1 / (1 - variance_collapse) + fairness,
+        used={"pca_components": reduced.width},
+        warnings=tuple(warnings),
+    )
+
+
+def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
+    """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
+    means = data.statistics.means
+    if options.covariance == "full":
+        return np.exp(-bhattacharyya.full(means, _covariances(data, options.variance_floor)))
+    variances = np.maximum(bhattacharyya.class_variances(data), options.variance_floor)
+    if options.covariance == "diagonal":
+        return np.exp(-bhattacharyya.diagonal(means, variances))
+    spherical = variances.mean(axis=1)
+    if options.covariance == "spherical":
+        return np.exp(-bhattacharyya.spherical(means, spherical, data.width))
+    return np.exp(-bhattacharyya.pooled_spherical(means, float(spherical.mean())))
+
+
+def class_fairness(coefficients: Array, options: FaceOptions) -> float:
+    """Return the mean entropy of each class's softmax over its overlaps, divided by its largest possible value."""
+    count = len(coefficients)
+    if count == 2 and not options.include_self:
+        return 1.0
+    logits = coefficients / options.temperature
+    if not options.include_self:
+        logits = logits[~np.eye(count, dtype=bool)].reshape(count, count - 1)
+    logits = logits - logits.max(axis=1, keepdims=True)
+    logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    entropies = -(np.exp(logarithms) * logarithms).sum(axis=1)
+    return min(float(entropies.mean() / np.log(logits.shape[1])), 1.0)
+
+
+def _covariances(data: LabelledFeatures, floor: float) -> Array:
+    """Return the covariance of each class with divisor n_k and `floor` added to the diagonal, (K, p, p)."""
+    found = np.empty((data.class_count, data.width, data.width))
+    for code, rows in data.class_rows():
+        centred = data.features[rows].astype(np.float64) - data.statistics.means[code]
+        found[code] = centred.T @ centred / len(rows) + floor * np.eye(data.width)
+    return found
+
+
+METRIC = Metric(
+    name="face",
+    title="FaCe, variance collapse and class fairness",
+    citation="Ding et al., Unleashing the power of neural collapse for transferability estimation, 2023, "
+    "arXiv:2310.05754",
+    compute=face,
+    terms=(
+        Term("variance_collapse", "-trace(Σ_W Σ_B†) / K, classes weighted equally; 0 at full collapse"),
+        Term("class_fairness", "how evenly each class overlaps the others; 1 when perfectly evenly", bounded=True),
+    ),
+    pool_rule="minmax_sum",
+    options=FaceOptions(),
+)

@@ -1,0 +1,72 @@
+"""GBC: minus the summed overlap of all ordered pairs of class Gaussians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from hf_transfer_score.errors import NotApplicableError
+from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+
+
+@dataclass(frozen=True)
+class GBCOptions:
+    """Options of GBC.
+
+    Attributes:
+        convention: "exact" counts the spherical determinant once per dimension; "official" once, as the public codes.
+        covariance: "spherical" or "diagonal".
+        variance: "biased" (divisor n_k) or "unbiased" (n_k - 1).
+        variance_floor: smallest variance of a class along a component.
+        pca: components kept first: "auto" for min(64, D, N // 5), a number, or "none".
+    """
+
+    convention: Literal["exact", "official"] = "exact"
+    covariance: Literal["spherical", "diagonal"] = "spherical"
+    variance: Literal["biased", "unbiased"] = "biased"
+    variance_floor: float = 1e-4
+    pca: int | str = "auto"
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_choice("convention", self.convention, ("exact", "official"))
+        check_choice("covariance", self.covariance, ("spherical", "diagonal"))
+        check_choice("variance", self.variance, ("biased", "unbiased"))
+        check_positive("variance_floor", self.variance_floor)
+        check_pca(self.pca)
+
+
+def gbc(data: LabelledFeatures, options: GBCOptions) -> Outcome:
+    """Return minus the sum over ordered pairs of classes of their Bhattacharyya coefficient."""
+    unbiased = options.variance == "unbiased"
+    if unbiased and options.convention == "exact" and (data.counts == 1).any():
+        raise NotApplicableError(
+            f"gbc with unbiased variances needs two samples in every class; {int((data.counts == 1).sum())} have one"
+        )
+    reduced = data.reduced(options.pca)
+    means, variances = reduced.statistics.means, bhattacharyya.class_variances(reduced, unbiased=unbiased)
+    variances = np.maximum(variances, options.variance_floor)
+    if options.covariance == "diagonal":
+        distances = bhattacharyya.diagonal(means, variances)
+    else:
+        determinant_width = reduced.width if options.convention == "exact" else 1
+        distances = bhattacharyya.spherical(means, variances.mean(axis=1), determinant_width)
+    coefficients = np.exp(-distances)
+    np.fill_diagonal(coefficients, 0.0)
+    value = -float(coefficients.sum())
+    return Outcome({"gbc": value}, headline=value, used={"pca_components": reduced.width})
+
+
+METRIC = Metric(
+    name="gbc",
+    title="GBC, Gaussian Bhattacharyya coefficient",
+    citation="Pándy et al., Transferability estimation using Bhattacharyya class separability, CVPR 2022, "
+    "arXiv:2111.12780",
+    compute=gbc,
+    terms=(Term("gbc", "minus the summed overlap of the class Gaussians; 0 when none overlap"),),
+    options=GBCOptions(),
+)

@@ -1,0 +1,160 @@
+"""LogME: the log evidence of a Bayesian linear model on the features, one-versus-rest over the classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+
+PRIOR_COUNT = 1e-5
+OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3
+ICML_TOLERANCE = 1e-2
+OFFICIAL_CUT = 1e-10
+
+
+@dataclass(frozen=True)
+class LogMEOptions:
+    """Options of LogME.
+
+    Attributes:
+        convention: "evidence" is the true evidence at the converged precisions; "official" the authors' fixed point,
+            which for D > N leaves the missing singular values out of the determinant; "icml" their earlier routine.
+        pca: "auto" keeps the features while D < N and else min(64, D, N // 5) components; a number; "none".
+        rounds: most updates of the two precisions ("evidence" only).
+        tolerance: relative change of their ratio at which to stop ("evidence" only).
+    """
+
+    convention: Literal["evidence", "official", "icml"] = "evidence"
+    pca: int | str = "auto"
+    rounds: int = 1000
+    tolerance: float = 1e-9
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_choice("convention", self.convention, ("evidence", "official", "icml"))
+        check_pca(self.pca)
+        check_positive("rounds", self.rounds)
+        check_positive("tolerance", self.tolerance)
+
+
+class Spectrum(NamedTuple):
+    """Targets in the eigenbasis of the features.
+
+    values: eigenvalues of the raw second moment (r,); squares: squared projections of each target (T, r);
+    outside: squared norm of each target outside the span (T,); rows N; width D.
+    """
+
+    values: Array
+    squares: Array
+    outside: Array
+    rows: int
+    width: int
+
+
+def logme(data: LabelledFeatures, options: LogMEOptions) -> Outcome:
+    """Return the mean over classes of the log evidence per row of their 0/1 targets."""
+    reduced = data.reduced(options.pca, always=False)
+    norms = reduced.counts.astype(np.float64)
+    evidences = log_evidence(spectrum(reduced, reduced.statistics.class_sums, norms), options)
+    value = float(evidences.mean())
+    return Outcome({"logme": value}, headline=value, used={"pca_components": _used(data, reduced)})
+
+
+def _used(data: LabelledFeatures, reduced: LabelledFeatures) -> int | str:
+    return "none" if reduced is data else reduced.width
+
+
+def spectrum(data: LabelledFeatures, sums: Array, norms: Array) -> Spectrum:
+    """Return the targets in the eigenbasis of the features.
+
+    Args:
+        data: the features (N, D).
+        sums: Fᵀy for each target y, (T, D).
+        norms: squared norm of each target (T,).
+    """
+    raw = data.raw_decomposition
+    noise = np.finfo(np.float64).eps * max(data.rows, data.width)
+    raw = raw.above(noise)
+    squares = np.square(sums @ raw.vectors) / raw.values
+    outside = np.maximum(norms - squares.sum(axis=1), 0.0)
+    return Spectrum(raw.values, squares, outside, data.rows, data.width)
+
+
+def log_evidence(targets: Spectrum, options: LogMEOptions) -> Array:
+    """Return the log evidence per row of each target (T,), at the fixed point of the two precisions."""
+    rounds, tolerance = options.rounds, options.tolerance
+    if options.convention != "evidence":
+        rounds = OFFICIAL_ROUNDS
+        tolerance = OFFICIAL_TOLERANCE if options.convention == "official" else ICML_TOLERANCE
+    fit = _fixed_point(targets, rounds, tolerance)
+    return _evidence(targets, fit, options.convention)
+
+
+class _Fit(NamedTuple):
+    """Precisions of weights and noise, weight norm and residual from before the last update, all (T,)."""
+
+    alpha: Array
+    beta: Array
+    weights: Array
+    residual: Array
+
+
+def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _Fit:
+    """Update the precisions of every target until their ratio stands still; one that has settled is left alone."""
+    count = len(targets.outside)
+    fit = _Fit(*(np.ones(count) for _ in range(4)))
+    active = np.arange(count)
+    for _ in range(rounds):
+        ratio = fit.alpha[active] / fit.beta[active]
+        new = _update(targets, active, ratio)
+        for old, fresh in zip(fit, new, strict=True):
+            old[active] = fresh
+        changed = np.abs(new.alpha / new.beta - ratio) / ratio > tolerance
+        active = active[changed]
+        if not len(active):
+            break
+    return fit
+
+
+def _update(targets: Spectrum, active: Array, ratio: Array) -> _Fit:
+    """Return the precisions that follow from ratio = alpha / beta for the active targets."""
+    values, squares = targets.values, targets.squares[active]
+    shrunk = values + ratio[:, None]
+    effective = (values / shrunk).sum(axis=1)
+    weights = (values * squares / shrunk**2).sum(axis=1)
+    residual = (squares * (ratio[:, None] / shrunk) ** 2).sum(axis=1) + targets.outside[active]
+    alpha = effective / (weights + PRIOR_COUNT)
+    beta = (targets.rows - effective) / (residual + PRIOR_COUNT)
+    return _Fit(alpha, beta, weights, residual)
+
+
+def _evidence(targets: Spectrum, fit: _Fit, convention: str) -> Array:
+    alpha, beta, weights, residual = fit
+    rows, width = targets.rows, targets.width
+    if convention == "icml":
+        weights, residual = weights + PRIOR_COUNT, residual + PRIOR_COUNT
+    determinant = np.log(alpha[:, None] + beta[:, None] * targets.values).sum(axis=1)
+    if convention == "official" and width > rows:
+        missing = rows - len(targets.values)
+    else:
+        missing = width - len(targets.values)
+    determinant += missing * np.log(alpha)
+    evidence = width * np.log(alpha) + rows * np.log(beta) - determinant
+    evidence -= beta * residual + alpha * weights + rows * np.log(2 * np.pi)
+    return np.asarray(evidence / (2 * rows))
+
+
+METRIC = Metric(
+    name="logme",
+    title="LogME, log of the maximum evidence",
+    citation="You et al., LogME: practical assessment of pre-trained models for transfer learning, ICML 2021, "
+    "arXiv:2102.11005",
+    compute=logme,
+    terms=(Term("logme", "mean log evidence per row"),),
+    options=LogMEOptions(),
+)

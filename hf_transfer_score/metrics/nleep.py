@@ -1,0 +1,135 @@
+"""NLEEP: LEEP with the components of a Gaussian mixture in place of source classes, so that no head is needed.
+
+The mixture has spherical components: with 5 K of them there are too few rows each for a full covariance. Values of
+different mixtures are not comparable, and each depends on the start; the seed is an option.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hf_transfer_score.errors import NotApplicableError
+from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.leep import expected_prediction
+from hf_transfer_score.metrics.posterior import softmax
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_positive
+
+VARIANCE_FLOOR = 1e-5
+CONVERGED = 1e-3
+
+
+@dataclass(frozen=True)
+class NLEEPOptions:
+    """Options of NLEEP.
+
+    Attributes:
+        components_per_class: mixture components for each class; reduced in steps of K while there are as many as rows.
+        variance_kept: share of the variance that the principal components before the mixture keep.
+        logarithm: whether logarithms of the expected predictions are averaged.
+        rounds: most updates of the mixture.
+        seed: of the mixture's start.
+    """
+
+    components_per_class: int = 5
+    variance_kept: float = 0.8
+    logarithm: bool = True
+    rounds: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_positive("components_per_class", self.components_per_class)
+        check_positive("variance_kept", self.variance_kept)
+        check_positive("rounds", self.rounds)
+
+
+def nleep(data: LabelledFeatures, options: NLEEPOptions) -> Outcome:
+    """Return LEEP of the mixture's posteriors."""
+    shares = np.cumsum(data.total_decomposition.values)
+    width = int(np.searchsorted(shares / shares[-1], min(options.variance_kept, 1.0))) + 1
+    rows = data.principal(min(width, len(shares))).rows
+    count = options.components_per_class * data.class_count
+    while count >= data.rows:
+        count -= data.class_count
+    if count < data.class_count:
+        raise NotApplicableError(f"nleep needs more rows than classes, got {data.rows} rows and {data.class_count}")
+    mixture = _fit(rows, count, options)
+    value = expected_prediction(data, lambda: _posteriors(rows, mixture), options.logarithm)
+    return Outcome({"nleep": value}, headline=value, used={"components": count, "pca_components": rows.shape[1]})
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Spherical Gaussian mixture: log weights (C,), means (C, p), variances (C,)."""
+
+    log_weights: Array
+    means: Array
+    variances: Array
+
+
+def _fit(rows: Array, count: int, options: NLEEPOptions) -> _Mixture:
+    """Fit by expectation maximisation from a k-means start, in chunks of rows."""
+    from sklearn.cluster import KMeans
+
+    start = KMeans(count, n_init=1, random_state=options.seed).fit(rows)
+    distances = np.square(rows - start.cluster_centers_[start.labels_]).sum(axis=1)
+    sizes = np.maximum(np.bincount(start.labels_, minlength=count), 1)
+    variances = np.bincount(start.labels_, distances, minlength=count) / sizes / rows.shape[1]
+    mixture = _Mixture(np.log(sizes / len(rows)), start.cluster_centers_.astype(np.float64), variances + VARIANCE_FLOOR)
+    likelihood = -np.inf
+    for _ in range(options.rounds):
+        mixture, new = _step(rows, mixture)
+        if abs(new - likelihood) < CONVERGED:
+            break
+        likelihood = new
+    return mixture
+
+
+def _step(rows: Array, mixture: _Mixture) -> tuple[_Mixture, float]:
+    """Return the mixture after one update, and the mean log likelihood before it."""
+    count, width = mixture.means.shape
+    mass, sums, squares, likelihood = np.zeros(count), np.zeros((count, width)), np.zeros(count), 0.0
+    for part in row_chunks(len(rows), count):
+        logits = _logits(rows[part], mixture)
+        top = logits.max(axis=1)
+        likelihood += float((top + np.log(np.exp(logits - top[:, None]).sum(axis=1))).sum())
+        responsibilities = softmax(logits)
+        mass += responsibilities.sum(axis=0)
+        sums += responsibilities.T @ rows[part]
+        squares += responsibilities.T @ np.einsum("np,np->n", rows[part], rows[part])
+    mass += 10 * np.finfo(np.float64).eps
+    means = sums / mass[:, None]
+    variances = np.maximum(squares / mass - np.einsum("cp,cp->c", means, means), 0.0) / width + VARIANCE_FLOOR
+    return _Mixture(np.log(mass / mass.sum()), means, variances), likelihood / len(rows)
+
+
+def _logits(rows: Array, mixture: _Mixture) -> Array:
+    """Return log weight plus log density of every component at every row (n, C)."""
+    distances = -2 * (rows @ mixture.means.T)
+    distances += np.einsum("np,np->n", rows, rows)[:, None]
+    distances += np.einsum("cp,cp->c", mixture.means, mixture.means)
+    np.maximum(distances, 0.0, out=distances)
+    distances /= -2 * mixture.variances
+    distances += mixture.log_weights - rows.shape[1] / 2 * np.log(2 * np.pi * mixture.variances)
+    return distances
+
+
+def _posteriors(rows: Array, mixture: _Mixture) -> Iterator[tuple[slice, Array]]:
+    for part in row_chunks(len(rows), len(mixture.variances)):
+        yield part, softmax(_logits(rows[part], mixture))
+
+
+METRIC = Metric(
+    name="nleep",
+    title="NLEEP, LEEP with a Gaussian mixture",
+    citation="Li et al., Ranking neural checkpoints, CVPR 2021, arXiv:2011.11200",
+    compute=nleep,
+    terms=(Term("nleep", "mean log expected prediction of the true class; at most 0"),),
+    options=NLEEPOptions(),
+    slow=True,
+)

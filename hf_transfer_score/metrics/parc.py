@@ -1,0 +1,116 @@
+"""PARC: do rows that differ in features differ in label?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_positive
+
+
+@dataclass(frozen=True)
+class PARCOptions:
+    """Options of PARC.
+
+    Attributes:
+        pca: components kept first: "none", "auto" or a number; a component's sign is fixed by its largest loading.
+        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with its square.
+        seed: of that part.
+    """
+
+    pca: int | str = "none"
+    max_rows: int = 5000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        check_pca(self.pca)
+        check_positive("max_rows", self.max_rows)
+
+
+def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
+    """Return 100 times the Spearman correlation of feature distances and label distances over all pairs of rows.
+
+    Both distances are 1 - Pearson correlation, of z-scored features and of one-hot labels. Label distances take two
+    values only, so the Spearman correlation is that of the feature distances' average ranks with "labels differ".
+    """
+    chosen = _part(data, options)
+    codes = data.codes[chosen]
+    width = data.pca_width(options.pca)
+    rows = data.features[chosen].astype(np.float64) if width is None else _signed_components(data, width)[chosen]
+    value = 100.0 * _rank_correlation(_distances(rows), codes)
+    warnings = ()
+    if len(chosen) < data.rows:
+        warnings = (f"computed on a stratified {len(chosen)} of {data.rows} rows",)
+    used = {"rows": len(chosen), "pca_components": "none" if width is None else width}
+    return Outcome({"parc": value}, headline=value, used=used, warnings=warnings)
+
+
+def _part(data: LabelledFeatures, options: PARCOptions) -> NDArray[np.int64]:
+    """Return the row numbers to use: all, or the same share of every class, at least one row."""
+    if data.rows <= options.max_rows:
+        return np.arange(data.rows)
+    generator = np.random.default_rng(options.seed)
+    share = options.max_rows / data.rows
+    chosen = [
+        generator.choice(rows, max(1, int(len(rows) * share)), replace=False, shuffle=False)
+        for _, rows in data.class_rows()
+    ]
+    return np.sort(np.concatenate(chosen))
+
+
+def _signed_components(data: LabelledFeatures, width: int) -> Array:
+    """Return the leading components of the rows, the entry of largest magnitude of each loading made positive."""
+    vectors = data.leading_decomposition(width).vectors
+    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
+    return np.asarray(data.principal(width).rows * np.sign(largest))
+
+
+def _distances(rows: Array) -> Array:
+    """Return 1 - Pearson correlation between z-scored rows, over the pairs above the diagonal, row by row."""
+    spread = rows.std(axis=0)
+    rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+    rows -= rows.mean(axis=1, keepdims=True)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows /= np.where(lengths > 0, lengths, 1.0)
+    count = len(rows)
+    distances, filled = np.empty(count * (count - 1) // 2), 0
+    for part in row_chunks(count, count):
+        block = 1 - rows[part] @ rows.T
+        for i in range(part.start, part.stop):
+            distances[filled : filled + count - i - 1] = block[i - part.start, i + 1 :]
+            filled += count - i - 1
+    return distances
+
+
+def _rank_correlation(distances: Array, codes: NDArray[np.int64]) -> float:
+    """Return the Pearson correlation of the distances' average ranks with "labels differ", in two-class closed form."""
+    from scipy.stats import rankdata
+
+    count, pairs = len(codes), len(distances)
+    ranks = rankdata(distances)
+    del distances
+    differ = np.concatenate([codes[i] != codes[i + 1 :] for i in range(count - 1)])
+    share = float(differ.mean())
+    if share in (0.0, 1.0):
+        return 0.0
+    gap = float(ranks[differ].mean()) - float(ranks[~differ].mean())
+    spread = float(np.sqrt(np.square(ranks - (pairs + 1) / 2).mean()))
+    return gap * float(np.sqrt(share * (1 - share))) / spread if spread > 0 else 0.0
+
+
+METRIC = Metric(
+    name="parc",
+    title="PARC, pairwise annotation representation comparison",
+    citation="Bolya, Mittapalli and Hoffman, Scalable diverse model selection for accessible transfer learning, "
+    "NeurIPS 2021, arXiv:2111.06977",
+    compute=parc,
+    terms=(Term("parc", "100 times the rank correlation of feature and label distances"),),
+    options=PARCOptions(),
+    slow=True,
+)

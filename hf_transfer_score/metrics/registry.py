@@ -1,0 +1,298 @@
+"""What a metric is, and the one list of them.
+
+Metrics are found through the entry-point group `hf_transfer_score.metrics`; the built-in ones come the same way, so a
+package of yours that names `my_metric = "my_package.my_metric:METRIC"` in that group stands beside them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Literal
+
+from hf_transfer_score.errors import DuplicateMetricError, NotApplicableError, OptionError, UnknownMetricError
+from hf_transfer_score.metrics.labelled import AUTO, NO_PCA, LabelledFeatures, ModelFacts
+
+ENTRY_POINT_GROUP = "hf_transfer_score.metrics"
+
+Need = Literal["labels", "targets", "source_probs", "parameters", "downloads", "name"]
+
+NEED_REASONS: dict[str, str] = {
+    "labels": "needs class labels",
+    "targets": "needs regression targets (pass `targets`)",
+    "source_probs": "needs source-class probabilities of the checkpoint's own head (pass `source_probs`)",
+    "parameters": "needs the model's parameter count (pass `facts`)",
+    "downloads": "needs the model's download count (pass `facts`)",
+    "name": "needs the model's name (pass `facts`, or rank a pool)",
+}
+
+
+@dataclass(frozen=True)
+class Term:
+    """One raw number of a metric.
+
+    Attributes:
+        name: key of the number.
+        description: what it measures.
+        direction: +1 where higher is better, -1 where lower is better.
+        bounded: whether it lies in [0, 1], which decides how a pool's range is judged.
+    """
+
+    name: str
+    description: str
+    direction: Literal[1, -1] = 1
+    bounded: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a metric computes: raw terms, a pool-free headline, what it used, and warnings."""
+
+    terms: dict[str, float]
+    headline: float | None = None
+    used: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MetricResult:
+    """One metric on one sample.
+
+    Attributes:
+        metric: the metric's name.
+        status: "ok", or "skipped" with the reason in `reason`.
+        terms: raw terms by name; empty when skipped.
+        headline: one number that needs no pool; comparable only between models on the same sample.
+        parameters: the options, and what was used where an option leaves it open.
+        warnings: what to know before trusting the terms.
+        seconds: time of this metric alone, without what it shares with others.
+        reason: why it was skipped.
+    """
+
+    metric: str
+    status: Literal["ok", "skipped"]
+    terms: dict[str, float] = field(default_factory=dict)
+    headline: float | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """For a metric without options."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A transferability metric.
+
+    Attributes:
+        name: the word that names its file, its registry key and its section in the docs.
+        title: a short human title.
+        citation: the paper or origin, once.
+        compute: pure function from labelled features and options to an outcome.
+        terms: its raw terms.
+        needs: what it cannot do without.
+        pool_rule: "value" ranks by its single term; "minmax_sum" adds min-max-scaled terms, each times its direction.
+        options: a frozen dataclass; whatever can change the numbers is a field of it.
+        baseline: whether this is a trivial baseline that a metric must beat before it is believed.
+        slow: whether its cost grows faster than the others', which keeps it out of the default set.
+    """
+
+    name: str
+    title: str
+    citation: str
+    compute: Callable[[LabelledFeatures, Any], Outcome]
+    terms: tuple[Term, ...]
+    needs: tuple[Need, ...] = ("labels",)
+    pool_rule: Literal["value", "minmax_sum"] = "value"
+    options: Any = NoOptions()
+    baseline: bool = False
+    slow: bool = False
+
+    def configured(self, **options: Any) -> Metric:
+        """Return this metric with some of its options changed."""
+        known = [one.name for one in fields(self.options)]
+        for name in options:
+            if name not in known:
+                raise OptionError(
+                    f"{self.name} has no option {name!r}{_nearest(name, known)}. "
+                    f"Its options: {', '.join(known) or 'none'}."
+                )
+        return replace(self, options=replace(self.options, **options))
+
+    def __call__(
+        self,
+        features: Any,
+        labels: Any = None,
+        *,
+        targets: Any = None,
+        source_probs: Any = None,
+        facts: ModelFacts | None = None,
+    ) -> MetricResult:
+        """Compute this metric alone; raise NotApplicableError where it cannot be computed.
+
+        Args:
+            features: (N, D), an array, memory map or tensor.
+            labels: one integer a row (N,); None where only targets are known.
+            targets: regression targets (N,) or (N, T).
+            source_probs: probabilities of the checkpoint's own classes (N, S).
+            facts: what is known about the model itself.
+        """
+        data = LabelledFeatures(features, labels, targets=targets, source_probs=source_probs, facts=facts)
+        return self.measure(data)
+
+    def measure(self, data: LabelledFeatures) -> MetricResult:
+        """Compute this metric on a sample that other metrics share; raise NotApplicableError where it cannot be."""
+        self._require(data)
+        shared, start = sum(data.shared_seconds.values()), time.perf_counter()
+        outcome = self.compute(data, self.options)
+        spent = time.perf_counter() - start - (sum(data.shared_seconds.values()) - shared)
+        parameters = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
+        return MetricResult(
+            metric=self.name,
+            status="ok",
+            terms={name: float(value) for name, value in outcome.terms.items()},
+            headline=None if outcome.headline is None else float(outcome.headline),
+            parameters=parameters | outcome.used,
+            warnings=(sample_warnings(data) if "labels" in self.needs else ()) + outcome.warnings,
+            seconds=max(spent, 0.0),
+        )
+
+    def attempt(self, data: LabelledFeatures) -> MetricResult:
+        """Compute this metric, or return a skipped result with the reason."""
+        try:
+            return self.measure(data)
+        except NotApplicableError as error:
+            return MetricResult(metric=self.name, status="skipped", reason=str(error))
+
+    def _require(self, data: LabelledFeatures) -> None:
+        present = {
+            "labels": data.has_labels,
+            "targets": data.targets is not None,
+            "source_probs": data.source_probs is not None,
+            "parameters": data.facts.parameters is not None,
+            "downloads": data.facts.downloads is not None,
+            "name": data.facts.name is not None,
+        }
+        for need in self.needs:
+            if not present[need]:
+                raise NotApplicableError(f"{self.name} {NEED_REASONS[need]}")
+
+
+def sample_warnings(data: LabelledFeatures) -> tuple[str, ...]:
+    """Return what is wrong with the sample itself, whatever the metric."""
+    found = []
+    if data.rows < 5 * data.class_count:
+        found.append(
+            f"small sample: {data.rows} rows for {data.class_count} classes; below 5 rows a class ranks are unreliable"
+        )
+    single = int((data.counts == 1).sum())
+    if single:
+        found.append(f"{single} of {data.class_count} classes have one sample, so no spread of their own")
+    return tuple(found)
+
+
+def check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
+    """Raise OptionError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise OptionError(f"{option} must be one of {', '.join(choices)}; got {value!r}{_nearest(value, choices)}.")
+
+
+def check_positive(option: str, value: Any) -> None:
+    """Raise OptionError unless `value` is a number above zero."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+        raise OptionError(f"{option} must be a number above 0, got {value!r}.")
+
+
+def check_pca(value: Any) -> None:
+    """Raise OptionError unless `value` says how far to reduce the features."""
+    if value in (AUTO, NO_PCA):
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f'pca must be "auto", "none" or a whole number of components above 0, got {value!r}.')
+
+
+_added: dict[str, Metric] = {}
+_found: dict[str, Metric] = {}
+
+
+def register_metric(metric: Metric) -> Metric:
+    """Add a metric for this process; a package registers through the entry-point group instead."""
+    _check_shape(metric, "register_metric")
+    if metric.name in all_metrics():
+        raise DuplicateMetricError(f"A metric named {metric.name!r} is registered already; choose another name.")
+    _added[metric.name] = metric
+    return metric
+
+
+def unregister_metric(name: str) -> None:
+    """Remove a metric that `register_metric` added."""
+    if name not in _added:
+        raise UnknownMetricError(f"No metric named {name!r} was added with register_metric.")
+    del _added[name]
+
+
+def all_metrics() -> Mapping[str, Metric]:
+    """Return every registered metric by name: the two of neural collapse first, trivial baselines last."""
+    if not _found:
+        _found.update(_load(list(entry_points(group=ENTRY_POINT_GROUP))))
+    ordered = sorted({**_found, **_added}.values(), key=_order)
+    return {metric.name: metric for metric in ordered}
+
+
+def get_metric(name: str, **options: Any) -> Metric:
+    """Return a registered metric by name, with some of its options changed.
+
+    Example:
+        >>> get_metric("face", temperature=0.1).options.temperature
+        0.1
+    """
+    metrics = all_metrics()
+    if name not in metrics:
+        raise UnknownMetricError(
+            f"There is no metric {name!r}{_nearest(name, list(metrics))}. Known: {', '.join(metrics)}."
+        )
+    return metrics[name].configured(**options) if options else metrics[name]
+
+
+def _order(metric: Metric) -> tuple[bool, int, str]:
+    first = ("face", "ncti")
+    return metric.baseline, first.index(metric.name) if metric.name in first else len(first), metric.name
+
+
+def _load(points: list[EntryPoint]) -> dict[str, Metric]:
+    """Load entry points; the same one seen twice (a stale install beside a checkout) is one."""
+    chosen: dict[str, EntryPoint] = {}
+    for point in points:
+        other = chosen.setdefault(point.name, point)
+        if other.value != point.value:
+            raise DuplicateMetricError(
+                f"Two installed packages register a metric named {point.name!r}: {other.value} and {point.value}. "
+                "Uninstall one of them."
+            )
+    metrics = {name: point.load() for name, point in chosen.items()}
+    for name, metric in metrics.items():
+        _check_shape(metric, f"entry point {name}")
+        if metric.name != name:
+            raise DuplicateMetricError(f"Entry point {name!r} holds a metric that calls itself {metric.name!r}.")
+    return metrics
+
+
+def _check_shape(metric: Any, origin: str) -> None:
+    if not isinstance(metric, Metric):
+        raise OptionError(f"{origin}: expected a Metric, got {type(metric).__name__}.")
+    if not is_dataclass(metric.options):
+        raise OptionError(f"{origin}: the options of {metric.name!r} must be a frozen dataclass.")
+    if metric.pool_rule == "value" and len(metric.terms) != 1:
+        raise OptionError(f"{origin}: {metric.name!r} ranks by one value but has {len(metric.terms)} terms.")
+
+
+def _nearest(name: Any, known: list[str] | tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,85 @@
+"""From raw terms to scores: the only place that scales over a pool of candidates.
+
+NCTI and FaCe scale each term by its smallest and largest value in the pool, so one more candidate changes every score;
+raw terms are what is kept, and pools are ranked on reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
+
+UNINFORMATIVE_RANGE = 1e-3
+"""A term whose range over the pool is smaller (relative, or absolute for terms in [0, 1]) tells nothing."""
+
+
+@dataclass(frozen=True)
+class PoolRanking:
+    """One metric over a pool of models.
+
+    Attributes:
+        metric: the metric's name.
+        scores: pool score by model, higher is better; models without a result are absent.
+        ranks: rank by model, 1 for the best; equal scores share the better rank.
+        scaled: each term after scaling, by model and term.
+        flags: terms that carry no information in this pool, with the reason; they count as 0 for all.
+    """
+
+    metric: str
+    scores: dict[str, float]
+    ranks: dict[str, int]
+    scaled: dict[str, dict[str, float]]
+    flags: dict[str, str] = field(default_factory=dict)
+
+
+def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
+    """Return the pool scores and ranks of one metric over the models that have a result for it."""
+    models = [model for model, result in results.items() if result.status == "ok"]
+    scaled: dict[str, dict[str, float]] = {model: {} for model in models}
+    flags: dict[str, str] = {}
+    for term in metric.terms:
+        values = np.array([results[model].terms[term.name] for model in models], dtype=np.float64)
+        flag = no_information(term, values)
+        if flag:
+            flags[term.name] = flag
+            numbers = np.zeros(len(models))
+        elif metric.pool_rule == "minmax_sum":
+            numbers = (values - values.min()) / (values.max() - values.min())
+        else:
+            numbers = values
+        for model, number in zip(models, numbers, strict=True):
+            scaled[model][term.name] = float(number)
+    scores = {model: sum(term.direction * scaled[model][term.name] for term in metric.terms) + 0.0 for model in models}
+    ranks = {model: 1 + sum(other > scores[model] for other in scores.values()) for model in models}
+    return PoolRanking(metric.name, scores, ranks, scaled, flags)
+
+
+def no_information(term: Term, values: NDArray[np.float64]) -> str | None:
+    """Return why a term cannot tell the models of a pool apart, or None where it can."""
+    if len(values) < 2:
+        return "one model alone has nothing to be compared with"
+    spread = float(values.max() - values.min())
+    scale = 1.0 if term.bounded else float(np.abs(values).max())
+    if spread < UNINFORMATIVE_RANGE * scale or spread == 0:
+        return f"range over the pool {spread:.2g} is too small to tell the models apart"
+    return None
+
+
+def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
+    """Return Kendall's τ_w of scores with measured accuracies: agreement among the best counts most.
+
+    Example:
+        >>> weighted_kendall([3, 2, 1], [0.9, 0.8, 0.7])
+        1.0
+    """
+    if len(scores) != len(truth) or len(scores) < 2:
+        raise InputError(f"τ_w needs two lists of the same length above 1, got {len(scores)} and {len(truth)}.")
+    from scipy.stats import weightedtau
+
+    return float(weightedtau(scores, truth).statistic)
