@@ -71,7 +71,9 @@ class _Fit(NamedTuple):
 def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, width: int) -> _Fit:
     """Fit the discriminant analysis; without shrinkage at the floor, with it above.
 
-    The shrinkage target is trace / width for the nominal width, so components without variance change nothing.
+    The shrinkage target is trace / width for the nominal width, as if components without variance were still there.
+    Shrunk, each of these is a direction of eigenvalue trace Σ_B / trace Σ_W that adds nothing to seli, but takes the
+    place of a weaker one among the K-1 that count.
     """
     total = space.rows.T @ space.rows / data.rows
     between = (space.means * (data.counts / data.rows)[:, None]).T @ space.means
@@ -84,7 +86,10 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
     values, vectors = np.linalg.eigh(whitening.T @ between_shrunk @ whitening)
     values, vectors = values[::-1], vectors[:, ::-1]
     count = min(data.class_count - 1, len(values))
-    if not shrink:
+    if shrink:
+        stronger = int((values > np.trace(between) / np.trace(within)).sum())
+        count = min(count, max(stronger, data.class_count - 1 - (width - len(values))))
+    else:
         count = min(count, int((values > DISCRIMINANT_CUT * values[0]).sum()))
     directions = whitening @ vectors[:, :count]
     spread = np.linalg.eigvalsh(directions.T @ total @ directions)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array
-from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.labelled import NO_PCA, LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_positive
 
 
@@ -41,13 +41,14 @@ def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
     """
     chosen = _part(data, options)
     codes = data.codes[chosen]
-    width = data.pca_width(options.pca)
-    rows = data.features[chosen].astype(np.float64) if width is None else _signed_components(data, width)[chosen]
+    rows = data.features[chosen].astype(np.float64)
+    if options.pca != NO_PCA:
+        rows = _signed_components(rows, data.pca_width(options.pca) or data.width)
     value = 100.0 * _rank_correlation(_distances(rows), codes)
     warnings = ()
     if len(chosen) < data.rows:
         warnings = (f"computed on a stratified {len(chosen)} of {data.rows} rows",)
-    used = {"rows": len(chosen), "pca_components": "none" if width is None else width}
+    used = {"rows": len(chosen), "pca_components": NO_PCA if options.pca == NO_PCA else rows.shape[1]}
     return Outcome({"parc": value}, headline=value, used=used, warnings=warnings)
 
 
@@ -64,11 +65,17 @@ def _part(data: LabelledFeatures, options: PARCOptions) -> NDArray[np.int64]:
     return np.sort(np.concatenate(chosen))
 
 
-def _signed_components(data: LabelledFeatures, width: int) -> Array:
-    """Return the leading components of the rows, the entry of largest magnitude of each loading made positive."""
-    vectors = data.leading_decomposition(width).vectors
-    largest = vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    return np.asarray(data.principal(width).rows * np.sign(largest))
+def _signed_components(rows: Array, width: int) -> Array:
+    """Return the leading components of the rows, the entry of largest magnitude of each loading made positive.
+
+    They come from a singular value decomposition, because z-scoring gives the smallest component as much weight as the
+    largest, and a Gram matrix would lose its digits.
+    """
+    from scipy.linalg import svd
+
+    left, singular, loadings = svd(rows - rows.mean(axis=0), full_matrices=False, check_finite=False)
+    largest = loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)]
+    return np.asarray((left * singular * np.sign(largest))[:, :width])
 
 
 def _distances(rows: Array) -> Array:

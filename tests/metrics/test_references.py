@@ -1,0 +1,72 @@
+"""FaCe, NCTI and LogME agree with slow references written from the definitions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hf_transfer_score import get_metric
+from hf_transfer_score.metrics import logme
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from tests.metrics import references
+from tests.metrics.samples import mixture
+
+shapes = st.tuples(
+    st.integers(60, 160), st.integers(3, 20), st.integers(3, 6), st.floats(0.2, 4.0), st.integers(0, 10**6)
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes)
+def test_face(shape):
+    rows, width, classes, separation, seed = shape
+    features, labels = mixture(rows, width, classes, separation=separation, seed=seed)
+    components = min(64, width, rows // 5)
+    terms = get_metric("face")(features, labels).terms
+    assert terms["variance_collapse"] == pytest.approx(references.face_variance_collapse(features, labels), rel=1e-6)
+    fairness = references.face_fairness(features, labels, components, 0.05)
+    assert terms["class_fairness"] == pytest.approx(fairness, rel=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes, st.sampled_from([0.15, 1.0, 6.0]))
+def test_ncti(shape, scale):
+    rows, width, classes, separation, seed = shape
+    features, labels = mixture(rows, width, classes, separation=separation, seed=seed)
+    components = min(64, width, rows // 5)
+    terms = get_metric("ncti")(features * scale, labels).terms
+    for name, expected in references.ncti(features * scale, labels, components).items():
+        assert terms[name] == pytest.approx(expected, rel=1e-6), name
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_logme_is_the_largest_evidence(seed):
+    features, labels = mixture(60, 8, 3, separation=1.0, seed=seed)
+    ours = get_metric("logme")(features, labels).terms["logme"]
+    assert ours == pytest.approx(references.logme(features, labels), abs=2e-6)
+
+
+@pytest.mark.parametrize(("rows", "width"), [(60, 8), (40, 60)])
+def test_logme_is_the_evidence_of_its_own_precisions(rows, width):
+    """Every precision counts, also those of the D - N directions that no row spans."""
+    features, labels = mixture(rows, width, 3, separation=0.5)
+    data = LabelledFeatures(features, labels)
+    targets = logme.spectrum(data, data.statistics.class_sums, data.counts.astype(np.float64))
+    fit = logme._fixed_point(targets, 1000, 1e-12)
+    for label, evidence in enumerate(logme._evidence(targets, fit, "evidence")):
+        target = (labels == label).astype(np.float64)
+        direct = references.log_evidence(features, target, fit.alpha[label], fit.beta[label])
+        assert evidence == pytest.approx(direct, abs=1e-8)
+
+
+def test_the_official_logme_differs_where_there_are_more_features_than_rows():
+    features, labels = mixture(40, 60, 3, separation=0.5)
+    ours = get_metric("logme", pca="none")(features, labels).terms["logme"]
+    official = get_metric("logme", pca="none", convention="official")(features, labels).terms["logme"]
+    assert abs(official - ours) > 0.01
+
+
+def test_the_reference_of_logme_tells_right_from_wrong():
+    features, labels = mixture(40, 6, 2)
+    target = (labels == 0).astype(np.float64)
+    assert references.log_evidence(features, target, 1.0, 8.0) != references.log_evidence(features, target, 2.0, 8.0)
