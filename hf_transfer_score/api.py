@@ -45,7 +45,8 @@ class FeatureScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        return asdict(self)
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,15 @@ class FeatureRanking:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        return asdict(self)
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+
+def _plain(value: Any) -> Any:
+    """Return dictionaries and lists only, so that what is written as JSON reads back equal."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def choose_metrics(metrics: MetricChoice = None) -> list[Metric]:

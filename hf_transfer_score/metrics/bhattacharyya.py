@@ -21,7 +21,7 @@ def squared_distances(points: Array) -> Array:
     distances = norms[:, None] + norms[None, :] - 2 * (points @ points.T)
     np.maximum(distances, 0.0, out=distances)
     np.fill_diagonal(distances, 0.0)
-    return distances
+    return np.asarray(distances)
 
 
 def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
@@ -99,4 +99,4 @@ def full(means: Array, covariances: NDArray[np.float64]) -> Array:
             solved = np.linalg.solve(average, difference[..., None])[..., 0]
             log_ratio = np.linalg.slogdet(average)[1] - (logs[i] + logs[others]) / 2
             distances[i, others] = np.einsum("jd,jd->j", difference, solved) / 8 + log_ratio / 2
-    return distances + distances.T
+    return np.asarray(distances + distances.T)

@@ -142,8 +142,7 @@ class LabelledFeatures:
     def class_rows(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield (class index, row numbers of that class)."""
         order = np.argsort(self.codes, kind="stable")
-        for code, rows in enumerate(np.split(order, np.cumsum(self.counts)[:-1])):
-            yield code, rows
+        yield from enumerate(np.split(order, np.cumsum(self.counts)[:-1]))
 
     @property
     def statistics(self) -> ClassStatistics:

@@ -59,7 +59,7 @@ def linear_probe(data: LabelledFeatures, options: LinearProbeOptions) -> Outcome
 
 
 def _stratified_folds(data: LabelledFeatures, folds: int, seed: int) -> NDArray[np.int64]:
-    """Return the fold of each row (N,): every class is spread evenly, with a start that moves on from class to class."""
+    """Return the fold of each row (N,): every class is spread evenly, from a start that moves on class by class."""
     generator = np.random.default_rng(seed)
     where, start = np.empty(data.rows, np.int64), 0
     for _, rows in data.class_rows():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
@@ -108,7 +109,7 @@ def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _Fit:
     """Update the precisions of every target until their ratio stands still; one that has settled is left alone."""
     count = len(targets.outside)
     fit = _Fit(*(np.ones(count) for _ in range(4)))
-    active = np.arange(count)
+    active = np.arange(count, dtype=np.int64)
     for _ in range(rounds):
         ratio = fit.alpha[active] / fit.beta[active]
         new = _update(targets, active, ratio)
@@ -121,7 +122,7 @@ def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _Fit:
     return fit
 
 
-def _update(targets: Spectrum, active: Array, ratio: Array) -> _Fit:
+def _update(targets: Spectrum, active: NDArray[np.int64], ratio: Array) -> _Fit:
     """Return the precisions that follow from ratio = alpha / beta for the active targets."""
     values, squares = targets.values, targets.squares[active]
     shrunk = values + ratio[:, None]

@@ -116,7 +116,7 @@ def _logits(rows: Array, mixture: _Mixture) -> Array:
     np.maximum(distances, 0.0, out=distances)
     distances /= -2 * mixture.variances
     distances += mixture.log_weights - rows.shape[1] / 2 * np.log(2 * np.pi * mixture.variances)
-    return distances
+    return np.asarray(distances)
 
 
 def _posteriors(rows: Array, mixture: _Mixture) -> Iterator[tuple[slice, Array]]:

@@ -45,7 +45,7 @@ def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
     if options.pca != NO_PCA:
         rows = _signed_components(rows, data.pca_width(options.pca) or data.width)
     value = 100.0 * _rank_correlation(_distances(rows), codes)
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if len(chosen) < data.rows:
         warnings = (f"computed on a stratified {len(chosen)} of {data.rows} rows",)
     used = {"rows": len(chosen), "pca_components": NO_PCA if options.pca == NO_PCA else rows.shape[1]}

@@ -242,6 +242,11 @@ def all_metrics() -> Mapping[str, Metric]:
     """Return every registered metric by name: the two of neural collapse first, trivial baselines last."""
     if not _found:
         _found.update(_load(list(entry_points(group=ENTRY_POINT_GROUP))))
+        if not _found:
+            raise UnknownMetricError(
+                f"No metric is registered: nothing installed offers the entry-point group {ENTRY_POINT_GROUP}. "
+                "Install the package (`pip install -e .` in a checkout) instead of importing its folder."
+            )
     ordered = sorted({**_found, **_added}.values(), key=_order)
     return {metric.name: metric for metric in ordered}
 
@@ -295,4 +300,4 @@ def _check_shape(metric: Any, origin: str) -> None:
 
 def _nearest(name: Any, known: list[str] | tuple[str, ...]) -> str:
     close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -44,7 +44,9 @@ def transrate(data: LabelledFeatures, options: TransRateOptions) -> Outcome:
     values = reduced.total_decomposition.values
     scale = float(values.sum()) if options.normalise else 1.0
     whole = 0.5 * float(np.log1p(values / (scale * reduced.rows * options.distortion)).sum())
-    weights = data.counts / data.rows if options.weighting == "sample" else np.full(data.class_count, 1 / data.class_count)
+    weights = (
+        data.counts / data.rows if options.weighting == "sample" else np.full(data.class_count, 1 / data.class_count)
+    )
     value = whole - float(weights @ _class_rates(reduced, scale * options.distortion))
     return Outcome({"transrate": value}, headline=value)
 

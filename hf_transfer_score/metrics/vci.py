@@ -18,7 +18,9 @@ def vci(data: LabelledFeatures, options: NoOptions) -> Outcome:
     between_rank = int((singular**2 > RELATIVE_CUT * singular[0] ** 2).sum())
     value = max(1 - explained / between_rank, 0.0)
     warnings = saturation_warnings(data, rank)
-    return Outcome({"vci": value}, headline=-value, used={"rank": rank, "between_rank": between_rank}, warnings=warnings)
+    return Outcome(
+        {"vci": value}, headline=-value, used={"rank": rank, "between_rank": between_rank}, warnings=warnings
+    )
 
 
 METRIC = Metric(

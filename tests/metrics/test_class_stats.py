@@ -1,5 +1,7 @@
 """Class statistics: against NumPy, in parts, in streams, from disk."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -40,7 +42,7 @@ def test_seven_uneven_parts_merge_to_the_whole(seed, offset, cuts):
     bounds = np.concatenate([[0], np.cumsum(cuts), [280]])
     parts = [
         ClassStatistics.from_features(features[start:stop], labels[start:stop])
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True)
+        for start, stop in itertools.pairwise(bounds)
     ]
     merged = parts[0]
     for part in parts[1:]:

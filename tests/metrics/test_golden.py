@@ -41,9 +41,8 @@ WITHOUT_PROBABILITIES = ("relu_longtail", "low_rank24", "large_offset")
 def sample(case: str, dtype: str = "float32") -> LabelledFeatures:
     """Return a golden input, read once: metrics must not change it."""
     arrays = np.load(GOLDEN / f"{case}.npz")
-    probabilities = arrays["source_probs"] if "source_probs" in arrays else None
     return LabelledFeatures(
-        arrays["X"].astype(dtype), arrays["y"], targets=arrays["targets"], source_probs=probabilities
+        arrays["X"].astype(dtype), arrays["y"], targets=arrays["targets"], source_probs=arrays.get("source_probs")
     )
 
 
@@ -151,9 +150,7 @@ def parc(case: str, convention: str, key: str) -> float:
 
 
 CHECKS = {
-    name: function
-    for name, function in globals().items()
-    if name in EXPECTED["gauss_balanced"] and callable(function)
+    name: function for name, function in globals().items() if name in EXPECTED["gauss_balanced"] and callable(function)
 }
 
 

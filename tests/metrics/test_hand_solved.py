@@ -10,7 +10,7 @@ from hf_transfer_score import ModelFacts, get_metric
 # Three classes of two rows on a line of two dimensions: means (0,0), (3,0), (0,6), each row one unit off its mean
 # along the first axis.
 MEANS = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 6.0]])
-FEATURES = np.concatenate([[mean + [1, 0], mean - [1, 0]] for mean in MEANS])
+FEATURES = np.repeat(MEANS, 2, axis=0) + np.tile([[1.0, 0.0], [-1.0, 0.0]], (3, 1))
 LABELS = np.array([0, 0, 1, 1, 2, 2])
 
 
@@ -128,9 +128,10 @@ def test_trivial_baselines_say_what_they_are():
         name: get_metric(name)(FEATURES, LABELS, facts=facts).terms[name]
         for name in ("parameter_count", "downloads", "feature_width", "random_order")
     }
-    assert values.pop("random_order") == get_metric("random_order")(FEATURES * 2, LABELS, facts=facts).terms[
-        "random_order"
-    ]
+    assert (
+        values.pop("random_order")
+        == get_metric("random_order")(FEATURES * 2, LABELS, facts=facts).terms["random_order"]
+    )
     assert values == {"parameter_count": 10.0, "downloads": 7.0, "feature_width": 2.0}
     other = get_metric("random_order", seed=1)(FEATURES, LABELS, facts=facts).terms["random_order"]
     assert other != get_metric("random_order")(FEATURES, LABELS, facts=facts).terms["random_order"]

@@ -112,7 +112,9 @@ def test_better_separated_classes_score_higher(name):
     far, _ = mixture(300, 10, 5, separation=1.5)
     scores = [metric(features, labels) for features in (near, far)]
     assert scores[1].headline > scores[0].headline
-    assert metric.terms[0].direction * (scores[1].terms[metric.terms[0].name] - scores[0].terms[metric.terms[0].name]) > 0
+    assert (
+        metric.terms[0].direction * (scores[1].terms[metric.terms[0].name] - scores[0].terms[metric.terms[0].name]) > 0
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

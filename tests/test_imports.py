@@ -1,0 +1,85 @@
+"""What loads what: a light root, and rooms that import only their neighbours."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hf_transfer_score
+
+PACKAGE = Path(hf_transfer_score.__file__).parent
+HEAVY = tuple(
+    ["torch", "scipy", "sklearn", "transformers", "datasets", "evaluate", "timm", "gradio", "pandas", "pyarrow", "rich"]
+)
+
+ALLOWED = {
+    "metrics": {"errors", "metrics"},
+    "ranking": {"errors", "metrics.registry"},
+    "feature_files": {"errors", "metrics.checks", "parquet_features"},
+    "parquet_features": {"errors", "feature_files"},
+    "evaluate_modules": {"errors", "metrics", "api", "evaluate_modules", "feature_files", "version"},
+    "api": {"errors", "metrics", "ranking", "feature_files"},
+    "errors": set(),
+    "version": set(),
+}
+"""Who may import whom inside the package, by room."""
+
+
+def loaded_by(statement: str) -> list[str]:
+    code = f"import sys\n{statement}\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import hf_transfer_score",
+        "import hf_transfer_score; hf_transfer_score.all_metrics()",
+        "import hf_transfer_score.cli",
+    ],
+)
+def test_nothing_heavy_is_loaded(statement):
+    assert loaded_by(statement) == []
+
+
+def test_the_test_above_can_fail():
+    assert "scipy" in loaded_by("import hf_transfer_score, scipy")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the modules of this package that a file imports, without the package's own name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom) and node.module == "hf_transfer_score.metrics":
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        found |= {name.removeprefix("hf_transfer_score.") for name in names if name.startswith("hf_transfer_score.")}
+    return found
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_rooms_import_their_neighbours_only(room):
+    files = list((PACKAGE / room).rglob("*.py")) if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"]
+    assert files
+    for path in files:
+        for name in imports(path):
+            parts = name.split(".")
+            assert {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & ALLOWED[room], f"{path.name}: {name}"
+
+
+def test_nothing_imports_the_command_line():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name not in ("__main__.py", "cli.py"):
+            assert "cli" not in imports(path), path
+
+
+def test_the_public_list_is_what_can_be_imported():
+    public = [name for name in vars(hf_transfer_score) if not name.startswith("_")]
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.name for path in PACKAGE.iterdir() if path.is_dir()}
+    assert sorted(set(public) - modules - {"VERSION"}) == sorted(hf_transfer_score.__all__)
+    assert list(hf_transfer_score.__all__) == sorted(hf_transfer_score.__all__)
