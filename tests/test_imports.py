@@ -10,8 +10,18 @@ import pytest
 import hf_transfer_score
 
 PACKAGE = Path(hf_transfer_score.__file__).parent
-HEAVY = tuple(
-    ["torch", "scipy", "sklearn", "transformers", "datasets", "evaluate", "timm", "gradio", "pandas", "pyarrow", "rich"]
+HEAVY = (
+    "torch",
+    "scipy",
+    "sklearn",
+    "transformers",
+    "datasets",
+    "evaluate",
+    "timm",
+    "gradio",
+    "pandas",
+    "pyarrow",
+    "rich",
 )
 
 ALLOWED = {

@@ -1,0 +1,23 @@
+# One way to work; continuous integration runs the same. Override PYTHON for another environment.
+PYTHON ?= .venv/bin/python
+
+.PHONY: check fix test docs bench
+
+check:  ## lint, format, types, generated docs
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+	$(PYTHON) docs/generate.py --check
+
+fix:  ## what a machine can put right
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+test:  ## the whole suite
+	$(PYTHON) -m pytest
+
+docs:  ## write the generated pages
+	$(PYTHON) docs/generate.py
+
+bench:  ## print the benchmark tables (minutes)
+	$(PYTHON) benchmarks/metrics.py
