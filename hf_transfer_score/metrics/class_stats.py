@@ -112,6 +112,11 @@ class ClassStatistics:
         _ = self._within
         self._source = None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process needs to merge: the statistics, without the features behind them."""
+        self._release()
+        return {name: self.__dict__[name] for name in ("classes", "counts", "means", "_within", "_source")}
+
     @property
     def rows(self) -> int:
         """Number of rows N."""

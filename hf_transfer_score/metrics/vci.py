@@ -14,8 +14,9 @@ def vci(data: LabelledFeatures, options: NoOptions) -> Outcome:
     """Return 1 - trace(Σ_T† Σ_B) / rank(Σ_B)."""
     explained, rank = explained_trace(data, RELATIVE_CUT)
     weighted = data.statistics.centred_means * np.sqrt(data.counts)[:, None]
-    singular = np.linalg.svd(weighted, compute_uv=False)
-    between_rank = int((singular**2 > RELATIVE_CUT * singular[0] ** 2).sum())
+    small = weighted @ weighted.T if len(weighted) < data.width else weighted.T @ weighted
+    variances = np.linalg.eigvalsh(small)
+    between_rank = int((variances > RELATIVE_CUT * variances[-1]).sum())
     value = max(1 - explained / between_rank, 0.0)
     warnings = saturation_warnings(data, rank)
     return Outcome(

@@ -1,6 +1,7 @@
 """Class statistics: against NumPy, in parts, in streams, from disk."""
 
 import itertools
+import pickle
 
 import numpy as np
 import pytest
@@ -72,6 +73,15 @@ def test_a_memory_map_is_read_in_chunks(tmp_path, monkeypatch):
         ClassStatistics.from_features(mapped, labels),
         ClassStatistics.from_features(features.astype(np.float32).astype(np.float64), labels),
     )
+
+
+def test_processes_send_their_statistics_and_not_their_features():
+    features, labels = mixture(4000, 6, 3)
+    halves = [ClassStatistics.from_features(features[i::2], labels[i::2]) for i in (0, 1)]
+    sent = [pickle.dumps(half) for half in halves]
+    assert max(map(len, sent)) < 4000
+    received = [pickle.loads(half) for half in sent]
+    assert_equal(received[0].merge(received[1]), ClassStatistics.from_features(features, labels))
 
 
 def test_errors():
