@@ -1,17 +1,17 @@
 """Every error this package raises on purpose.
 
-    TransferScoreError
-    ├── InputError (also ValueError)    what was handed in cannot be scored
-    │   ├── FeaturesError               the feature matrix
-    │   ├── LabelsError                 the labels, or regression targets
-    │   ├── SourceProbabilitiesError    the source-class probabilities
-    │   └── OptionError                 an option of a metric or of a call
-    ├── MetricError
-    │   ├── UnknownMetricError (also KeyError)
-    │   ├── DuplicateMetricError
-    │   └── NotApplicableError          this metric cannot be computed on this sample; others can
-    ├── FeatureFileError                a file that should hold features does not
-    └── RegistrationError               the evaluate modules could not be put where evaluate looks
+TransferScoreError
+├── InputError (also ValueError)    what was handed in cannot be scored
+│   ├── FeaturesError               the feature matrix
+│   ├── LabelsError                 the labels, or regression targets
+│   ├── SourceProbabilitiesError    the source-class probabilities
+│   └── OptionError                 an option of a metric or of a call
+├── MetricError
+│   ├── UnknownMetricError (also KeyError)
+│   ├── DuplicateMetricError
+│   └── NotApplicableError          this metric cannot be computed on this sample; others can
+├── FeatureFileError                a file that should hold features does not
+└── RegistrationError               the evaluate modules could not be put where evaluate looks
 """
 
 from __future__ import annotations

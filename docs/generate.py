@@ -1,0 +1,176 @@
+"""Write docs/metrics.md and docs/cli.md from the metrics and the parser; with --check, only compare."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from unittest import mock
+
+from hf_transfer_score.arguments import PROGRAM, build_parser
+from hf_transfer_score.guide_text import option_text, setting
+from hf_transfer_score.metric_guide import ARROWS, MetricGuide, metric_guide
+from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
+
+FOLDER = Path(__file__).parent
+NOTICE = "<!-- Written by docs/generate.py; change the docstrings or the parser, then run it. -->"
+HELP_WIDTH = "100"
+DIFFERENCE_LINES = 30
+
+METRICS_INTRODUCTION = """\
+# Metrics
+
+Every metric reads features of a labelled sample, one row a sample, from one forward pass of a checkpoint. It returns
+named raw **terms**, and a **headline**: one number that needs no pool, higher is better, comparable only between models
+on the same sample. A pool of models gets **pool scores** and ranks. ↑ marks a term where higher is better, ↓ one where
+lower is better.
+
+In the formulas, features H are (N, D), K is the number of classes, n_k the rows of class k; Σ_W, Σ_B and Σ_T are the
+covariances within classes, between class means, and of all rows.
+
+- **Scaled terms depend on the pool.** FaCe and NCTI scale each term by its smallest and largest value over the pool, so
+  one more model changes every score. Raw terms do not change; keep those.
+- **A term that tells nothing is said so.** Where the range of a term over the pool is below 1e-3, relative to its size
+  or absolute for terms in [0, 1], it counts as 0 for all models and is flagged.
+- **Skipped, never faked.** A metric that lacks what it needs is skipped with the reason.
+- **Baselines.** Parameter count, feature width, downloads and a random order are there to be beaten: do not believe a
+  metric on a pool where it does not beat them.
+
+Options are set as `--option face.temperature=0.1` on the command line, and as
+`get_metric("face", temperature=0.1)` in Python.
+"""
+
+CLI_INTRODUCTION = f"""\
+# Command line
+
+`{PROGRAM}` and `python -m hf_transfer_score` are the same.
+
+Tables fit the terminal, or `COLUMNS` where that is set: a pool too wide for it is printed in blocks, and long names are
+folded. A table of scores that is piped stays whole, one line a model. Errors go to the error stream, as one line that
+starts with `error:`.
+"""
+
+SCORE_FORMATS = """\
+### Output for programs
+
+`--json` prints everything that Python's `rank_features` returns, with full precision: `models` holds each model's
+`status`, `reason` and `results` (by metric: `terms`, `headline`, `parameters`, `warnings`, `reason`), and `pools` each
+metric's `scores`, `ranks`, `scaled` terms and `flags`. `order` lists the models from the best to the worst, `order_by`
+the metrics that decide, and `mean_ranks` the mean of their ranks. For one file it prints that model alone. Numbers that
+JSON has no word for, such as infinity, are `null`.
+
+`--csv` prints a row a model with the columns `model`, `status`, `mean_rank`, `METRIC.rank`, `METRIC.score`, with
+`--terms` also `METRIC.term.NAME`, and `reason`; notes go to the error stream. For one file it prints a row a term.
+"""
+
+
+def metrics_page() -> str:
+    """Return the reference of the built-in metrics."""
+    guides = [
+        metric_guide(one) for one in all_metrics().values() if one.compute.__module__.startswith("hf_transfer_score.")
+    ]
+    rows = [
+        (
+            f"[`{guide.name}`](#{guide.name})",
+            guide.title,
+            _terms(guide),
+            _needs(guide),
+            guide.pool_rule,
+            _set(guide),
+        )
+        for guide in guides
+    ]
+    table = _table(("metric", "title", "raw terms", "needs", "pool score", "default set"), rows)
+    return "\n".join([NOTICE, "", METRICS_INTRODUCTION, table, *(_metric_section(guide) for guide in guides)])
+
+
+def _metric_section(guide: MetricGuide) -> str:
+    needs = "; ".join(NEED_REASONS[need].removeprefix("needs ") for need in guide.needs) or "features only"
+    terms = _table(
+        ("raw term", "better", "what it is"),
+        [(f"`{term.name}`", f"{ARROWS[term.direction]}", term.description) for term in guide.terms],
+    )
+    options = _table(
+        ("option", "default", "meaning"),
+        [(f"`{one.name}`", f"`{setting(one.default)}`", option_text(one)) for one in guide.options],
+    )
+    return "\n".join(
+        [
+            f"## {guide.name}\n",
+            f"**{guide.title}**\n",
+            f"{guide.about}\n",
+            f"{guide.computes}\n",
+            f"- Needs: {needs}.",
+            f"- Pool score: {guide.pool_rule}.",
+            f"- {'Slow: not in the default set' if guide.slow else 'In the default set'}.",
+            f"- From: {_linked(guide.citation)}.\n",
+            terms,
+            options if guide.options else "No options.\n",
+        ]
+    )
+
+
+def _linked(citation: str) -> str:
+    return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", citation)
+
+
+def _terms(guide: MetricGuide) -> str:
+    return ", ".join(f"{term.name} {ARROWS[term.direction]}" for term in guide.terms)
+
+
+def _needs(guide: MetricGuide) -> str:
+    return ", ".join(guide.needs) or "features only"
+
+
+def _set(guide: MetricGuide) -> str:
+    return "no, slow" if guide.slow else "yes"
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+
+
+def cli_page() -> str:
+    """Return the help of every command, as Python 3.10 to 3.13 all print it."""
+    with mock.patch.dict(os.environ, {"COLUMNS": HELP_WIDTH}):
+        parser = build_parser()
+        action = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
+        helps = {PROGRAM: parser.format_help()}
+        helps |= {f"{PROGRAM} {name}": command.format_help() for name, command in action.choices.items()}
+    sections = [f"## {name}\n\n```text\n{text.rstrip()}\n```\n" for name, text in helps.items()]
+    sections.insert(2, SCORE_FORMATS)
+    return "\n".join([NOTICE, "", CLI_INTRODUCTION, *sections])
+
+
+PAGES = {"metrics.md": metrics_page, "cli.md": cli_page}
+
+
+def main() -> int:
+    """Write the pages, or compare them and return 1 where one is stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with the difference if stale")
+    check = parser.parse_args().check
+    stale = 0
+    for name, page in PAGES.items():
+        path, text = FOLDER / name, page()
+        if not check:
+            path.write_text(text, encoding="utf-8")
+            continue
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        difference = list(
+            difflib.unified_diff(old.splitlines(), text.splitlines(), f"docs/{name}", "generated", lineterm="")
+        )
+        if difference:
+            stale = 1
+            hint = f"docs/{name} is stale: run `python docs/generate.py`."
+            sys.stderr.write("\n".join([*difference[:DIFFERENCE_LINES], hint, ""]))
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())

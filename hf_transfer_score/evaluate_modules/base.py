@@ -1,0 +1,234 @@
+"""What the evaluate modules share: how features are gathered, and how a metric's result is handed out.
+
+Arrays and tensors stay in memory, because the detour of `evaluate` through Arrow can cost seconds where the metric
+takes a fraction of one. Lists, single rows and runs of several processes take the detour: there the Arrow files are
+what keeps memory free, and what the processes have in common.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import datasets
+import evaluate
+import numpy as np
+
+from hf_transfer_score.errors import FeaturesError, InputError, TransferScoreError
+from hf_transfer_score.evaluate_modules.arrow_rows import (
+    Rows,
+    check_rows,
+    concatenate,
+    from_table,
+    is_array,
+    to_columns,
+)
+from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.registry import MetricResult, get_metric
+
+logger = logging.getLogger(__name__)
+
+
+def module_info(*, description: str, citation: str, inputs_description: str) -> evaluate.MetricInfo:
+    """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost."""
+    inputs = {"features": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
+    return evaluate.MetricInfo(
+        description=description,
+        citation=citation,
+        inputs_description=inputs_description,
+        features=datasets.Features(inputs),
+        license="Apache-2.0",
+    )
+
+
+class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate has no type hints
+    """A metric of the registry as a module of `evaluate`; a subclass names the metric and describes it in `_info`.
+
+    Attributes:
+        metric_name: the metric's name in the registry.
+        last_result: the last result in full, with its warnings and the options used; None before the first.
+    """
+
+    metric_name: ClassVar[str]
+
+    # State of evaluate's own class, which has no type hints.
+    data: Any
+    writer: Any
+    cache_file_name: Any
+    filelock: Any
+    filelocks: Any
+    file_paths: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.last_result: MetricResult | None = None
+        self._parts: list[Rows | int] = []  # arrays kept in memory, or how many rows went to Arrow, in order
+        self._width: int | None = None
+        self._handed_over: Path | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows added and not yet computed on."""
+        return sum(part if isinstance(part, int) else len(part.references) for part in self._parts)
+
+    def compute(
+        self, *, features: Any = None, references: Any = None, predictions: Any = None, **options: Any
+    ) -> dict[str, float] | None:
+        """Compute the metric on all rows added so far and on those passed here, and forget them.
+
+        A call refused for its arguments changes nothing; after any other call the module is empty.
+
+        Args:
+            features: (N, D), an array, a tensor or a list of rows.
+            references: one class label a row (N,).
+            predictions: another name for `features`.
+            **options: options of the metric.
+
+        Returns:
+            The headline and the raw terms; None in every process but the first of several.
+        """
+        get_metric(self.metric_name).configured(**options)
+        features = _one_of(features, predictions)
+        if self.num_process == 1 and is_array(features) and not self._parts:
+            return self._score(check_rows(features, references), options)
+        if features is not None or references is not None:
+            self.add_batch(features=features, references=references)
+        try:
+            return self._compute_added(options)
+        finally:
+            self._clear()
+
+    def add_batch(self, *, features: Any = None, references: Any = None, predictions: Any = None) -> None:
+        """Add a batch of rows.
+
+        Args:
+            features: (B, D), an array, a tensor or a list of rows. Arrays are copied, so their memory may be reused.
+            references: one class label a row (B,).
+            predictions: another name for `features`.
+        """
+        features = _one_of(features, predictions)
+        rows = check_rows(features, references)
+        if not len(rows.references):
+            return
+        self._check_width(rows)
+        if self.num_process == 1 and is_array(features):
+            self._parts.append(Rows(np.array(rows.features), rows.references))
+            return
+        self._open_writer()
+        for part in row_chunks(*rows.features.shape):
+            self.writer.write_batch(to_columns(Rows(rows.features[part], rows.references[part])))
+        self._parts.append(len(rows.references))
+
+    def add(
+        self,
+        *,
+        prediction: Any = None,
+        reference: Any = None,
+        features: Any = None,
+        references: Any = None,
+    ) -> None:
+        """Add one row.
+
+        Args:
+            prediction: the row's features (D,).
+            reference: its class label.
+            features: another name for `prediction`.
+            references: another name for `reference`.
+        """
+        features, reference = _one_of(features, prediction), _one_of(references, reference)
+        rows = check_rows(None if features is None else [features], None if reference is None else [reference])
+        self._check_width(rows)
+        self._open_writer()
+        self.writer.write(to_columns(rows))
+        self._parts.append(1)
+
+    def _compute(self, *, features: Any, references: Any, **options: Any) -> dict[str, float]:
+        """Return headline and terms; warnings are logged, so that the result stays numbers that JSON can hold."""
+        result = get_metric(self.metric_name).configured(**options)(features, references)
+        for warning in result.warnings:
+            logger.warning("%s: %s", self.name, warning)
+        self.last_result = result
+        assert result.headline is not None
+        return {self.metric_name: result.headline, **result.terms}
+
+    def _compute_added(self, options: dict[str, Any]) -> dict[str, float] | None:
+        stored = self._read_back()
+        if self.process_id > 0:
+            return None
+        return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
+
+    def _score(self, rows: Rows, options: dict[str, Any]) -> dict[str, float]:
+        if not len(rows.references):
+            raise InputError(
+                "There is nothing to compute on: pass `features` and `references`, or call `add_batch` before."
+            )
+        return self._compute(**rows._asdict(), **options)
+
+    def _in_order(self, stored: Rows) -> Iterator[Rows]:
+        """Yield what was kept in memory and what comes back from Arrow in the order in which it was added."""
+        start = 0
+        for part in self._parts:
+            if isinstance(part, int):
+                yield Rows(stored.features[start : start + part], stored.references[start : start + part])
+                start += part
+            else:
+                yield part
+
+    def _check_width(self, rows: Rows) -> None:
+        width = rows.features.shape[1]
+        if self._width not in (None, width):
+            raise FeaturesError(f"Rows added before have {self._width} features, these have {width}; expected as many.")
+        self._width = width
+
+    def _open_writer(self) -> None:
+        """Open the Arrow file, which is where several processes wait for each other.
+
+        A process other than the first must not start the next round over a file that the first is yet to read.
+        """
+        if self.writer is not None:
+            return
+        deadline = time.monotonic() + self.timeout
+        while self._handed_over is not None and self._handed_over.exists():
+            if time.monotonic() > deadline:
+                raise TransferScoreError(
+                    f"Process 0 has not computed on {self._handed_over} within {self.timeout} seconds, so this process "
+                    "cannot add rows for another round. Let process 0 call `compute` too."
+                )
+            time.sleep(0.01)
+        self._handed_over = None
+        self.selected_feature_format = self.features
+        self._init_writer()
+
+    def _read_back(self) -> Rows:
+        """Return the rows that went through Arrow, of all processes; without rows of its own a process joins in too."""
+        if self.num_process > 1:
+            self._open_writer()
+        if self.writer is None:
+            return concatenate([])
+        self._finalize()
+        if self.process_id > 0:
+            self._handed_over = Path(self.cache_file_name)
+            return concatenate([])
+        return from_table(self.data.data.table)
+
+    def _clear(self) -> None:
+        """Forget all rows, remove the files that held them and release their locks."""
+        self._parts, self._width = [], None
+        self.data = self.writer = self.buf_writer = self.selected_feature_format = None
+        for path in self.file_paths or []:
+            with contextlib.suppress(OSError):
+                Path(path).unlink()
+        for lock in [*reversed(self.filelocks or []), self.filelock]:
+            if lock is not None:
+                lock.release()
+        self.file_paths = self.filelocks = self.filelock = self.cache_file_name = None
+
+
+def _one_of(value: Any, alias: Any) -> Any:
+    """Return what was passed under one of two names."""
+    if value is not None and alias is not None:
+        raise InputError("The same input was passed under both of its names; pass it once.")
+    return alias if value is None else value

@@ -1,0 +1,322 @@
+"""Read features with their labels from a file: .npz, .npy, .safetensors or .parquet. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import FeatureFileError
+
+FEATURE_KEYS = ("features", "X")
+LABEL_KEYS = ("labels", "label", "y")
+TARGET_KEYS = ("targets", "target")
+SOURCE_KEYS = ("source_probs",)
+
+PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
+"""Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""
+
+UNREADABLE = (ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
+"""What NumPy and the standard library raise on a broken file."""
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureFile:
+    """What one file says of one model on one sample.
+
+    Attributes:
+        path: the file.
+        features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 comes as float32.
+        labels: one value a row (N,); names are encoded as integers in the order of `label_names`. None where the file
+            holds regression targets only.
+        targets: regression targets (N,) or (N, T), or None.
+        source_probs: probabilities of the checkpoint's own classes (N, S), or None.
+        label_names: the sorted names, where the labels were text.
+    """
+
+    path: Path
+    features: NDArray[Any]
+    labels: NDArray[Any] | None = None
+    targets: NDArray[Any] | None = None
+    source_probs: NDArray[Any] | None = None
+    label_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What the rows of one file are: labels or targets, as in `FeatureFile`."""
+
+    labels: NDArray[Any] | None = None
+    targets: NDArray[Any] | None = None
+    label_names: tuple[str, ...] | None = None
+
+
+class Arrays(Protocol):
+    """An open file of named arrays."""
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names in the file."""
+
+    def read(self, key: str) -> NDArray[Any]:
+        """Return one array."""
+
+    def read_features(self, key: str | None, labels_key: str | None, /) -> NDArray[Any]:
+        """Return the features (N, D), under the usual names where `key` is None; never the column `labels_key`."""
+
+
+def read_features(
+    path: str | Path,
+    *,
+    labels_path: str | Path | None = None,
+    features_key: str | None = None,
+    labels_key: str | None = None,
+) -> FeatureFile:
+    """Read the features of one model, with labels or regression targets.
+
+    Args:
+        path: an .npz or .safetensors file with `features` (or `X`) and `labels` (or `label`, `y`); an .npy file with
+            its labels beside it in NAME.labels.npy or labels.npy; a .parquet file with a list column `features`, or
+            with one numeric column a feature, and a label column. `targets` and `source_probs` are read where present.
+        labels_path: a file to take the labels from instead, in any of these formats.
+        features_key: name of the features in the file; for .parquet also a pattern such as "f_*" of column names.
+        labels_key: name of the labels, in the file or in `labels_path`.
+
+    Raises:
+        FeatureFileError: the file is missing, broken, of an unknown kind, pickled, or lacks features or labels.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "model.npz")
+        ...     np.savez(path, features=np.eye(4), labels=[0, 0, 1, 1])
+        ...     read_features(path).features.shape
+        (4, 4)
+    """
+    path = Path(path)
+    truth = read_truth(path, labels_path=labels_path, labels_key=labels_key)
+    with _open(path) as arrays:
+        features = arrays.read_features(None if _is_single(path) else features_key, labels_key)
+        source_probs = _read_first(arrays, SOURCE_KEYS)
+    return FeatureFile(path, features, truth.labels, truth.targets, source_probs, truth.label_names)
+
+
+def read_truth(path: str | Path, *, labels_path: str | Path | None = None, labels_key: str | None = None) -> Truth:
+    """Return what `read_features` would say the rows are, without reading the features."""
+    path = Path(path)
+    labels = None if labels_path is None else read_labels(labels_path, labels_key=labels_key)
+    with _open(path) as arrays:
+        if labels is None and not _is_single(path):
+            labels = _read_first(arrays, _labels_keys(path, arrays, labels_key))
+        targets = _read_first(arrays, TARGET_KEYS)
+    if labels is None and _is_single(path):
+        labels = _labels_beside(path)
+    if labels is None and targets is None:
+        raise FeatureFileError(
+            f"{path}: no labels. Expected {_quoted(LABEL_KEYS)} (or {_quoted(TARGET_KEYS)} for regression), "
+            f"found {_quoted(arrays.keys)}. Name them with labels_key (--labels-key), or give a file of labels "
+            "with labels_path (--labels)."
+        )
+    if labels is None:
+        return Truth(targets=targets)
+    codes, names = _encoded(labels)
+    return Truth(codes, targets, names)
+
+
+def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[Any]:
+    """Return the labels (N,) of a file of any known kind; an .npy file is the labels themselves."""
+    path = Path(path)
+    with _open(path) as arrays:
+        if _is_single(path):
+            return np.array(arrays.read_features(None, None))
+        found = _read_first(arrays, _labels_keys(path, arrays, labels_key))
+        if found is None:
+            raise FeatureFileError(
+                f"{path}: no labels. Expected {_quoted(LABEL_KEYS)}, found {_quoted(arrays.keys)}. "
+                "Name them with labels_key (--labels-key)."
+            )
+        return found
+
+
+def _is_single(path: Path) -> bool:
+    """Return whether the file is one array without a name."""
+    return path.suffix.lower() == ".npy"
+
+
+def is_labels_file(path: str | Path) -> bool:
+    """Return whether a file is the labels that stand beside .npy features, by its name."""
+    name = Path(path).name
+    return name == "labels.npy" or name.endswith(".labels.npy")
+
+
+def _labels_beside(path: Path) -> NDArray[Any]:
+    places = [path.with_name(f"{path.stem}.labels.npy"), path.with_name("labels.npy")]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        raise FeatureFileError(
+            f"{path}: no labels. An .npy file holds features alone; put the labels beside it in {places[0].name} or "
+            "labels.npy, or give their file with labels_path (--labels)."
+        )
+    return read_labels(found)
+
+
+def _labels_keys(path: Path, arrays: Arrays, key: str | None) -> tuple[str, ...]:
+    """Return the names labels may have; a name the caller chose must be there."""
+    if key is None:
+        return LABEL_KEYS
+    if key not in arrays.keys:
+        raise FeatureFileError(f"{path}: no {key!r} to read labels from; found {_quoted(arrays.keys)}.")
+    return (key,)
+
+
+def _read_first(arrays: Arrays, keys: Sequence[str]) -> NDArray[Any] | None:
+    found = next((key for key in keys if key in arrays.keys), None)
+    return None if found is None else arrays.read(found)
+
+
+def _encoded(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
+    """Return labels with names turned into integers, and the names."""
+    if labels.dtype.kind != "U":
+        return labels, None
+    names, codes = np.unique(labels, return_inverse=True)
+    return codes.reshape(labels.shape), tuple(str(name) for name in names)
+
+
+def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: str = "") -> str:
+    """Return the name of the features among `keys`, or raise FeatureFileError with the names there are."""
+    wanted = FEATURE_KEYS if key is None else (key,)
+    found = next((name for name in wanted if name in keys), None)
+    if found is None:
+        advice = "" if key else " Name them with features_key (--features-key)."
+        raise FeatureFileError(
+            f"{path}: no features. Expected {_quoted(wanted)}{hint}, found {_quoted(keys) or 'nothing'}.{advice}"
+        )
+    return found
+
+
+def _quoted(names: Sequence[str], most: int = 12) -> str:
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Arrays]:
+    """Open a file by its ending; every way in which it can be broken becomes a FeatureFileError."""
+    opener = _opener(path)
+    try:
+        with opener(path) as arrays:
+            yield arrays
+    except UNREADABLE as error:
+        if "allow_pickle" in str(error) or "Python objects" in str(error):
+            raise _pickled(path) from error
+        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        raise FeatureFileError(
+            f"{path}: cannot be read as {path.suffix.lower()} ({reason}). It may be cut short or of another kind."
+        ) from error
+
+
+def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Arrays]]:
+    if path.is_dir():
+        raise FeatureFileError(f"{path}: is a folder; name the files in it.")
+    ending = path.suffix.lower()
+    if ending in PICKLED_ENDINGS:
+        raise FeatureFileError(
+            f"{path}: {ending} files are pickled, and opening one can run code, so they are refused. "
+            f"Save the features as one of {', '.join(OPENERS)}."
+        )
+    if ending not in OPENERS:
+        raise FeatureFileError(f"{path}: unknown ending {ending or '(none)'!r}. Known: {', '.join(OPENERS)}.")
+    if not path.exists():
+        raise FeatureFileError(f"{path}: no such file.")
+    return OPENERS[ending]
+
+
+def _pickled(path: Path) -> FeatureFileError:
+    return FeatureFileError(
+        f"{path}: holds pickled Python objects, and reading these can run code, so they are refused. "
+        "Save plain numbers: one array of shape (N, D), and integer labels."
+    )
+
+
+def _check_start(path: Path, magic: bytes) -> None:
+    """Refuse a file whose first bytes are not those of its ending: NumPy guesses the kind, and would unpickle."""
+    with path.open("rb") as file:
+        start = file.read(len(magic))
+    if start[:1] == b"\x80":
+        raise _pickled(path)
+    if start != magic:
+        raise FeatureFileError(f"{path}: is not an {path.suffix.lower()} file; its first bytes are {start!r}.")
+
+
+@dataclass(frozen=True)
+class _Named:
+    """Arrays behind a mapping."""
+
+    path: Path
+    keys: Sequence[str]
+    get: Callable[[str], NDArray[Any]]
+
+    def read(self, key: str) -> NDArray[Any]:
+        return self.get(key)
+
+    def read_features(self, key: str | None, _: str | None) -> NDArray[Any]:
+        return self.get(pick_features_key(self.path, self.keys, key))
+
+
+@contextmanager
+def _open_npy(path: Path) -> Iterator[Arrays]:
+    _check_start(path, b"\x93NUMPY")
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    yield _Named(path, FEATURE_KEYS[:1], lambda _: array)
+
+
+@contextmanager
+def _open_npz(path: Path) -> Iterator[Arrays]:
+    _check_start(path, b"PK\x03\x04")
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        yield _Named(path, list(archive.files), archive.__getitem__)
+
+
+@contextmanager
+def _open_safetensors(path: Path) -> Iterator[Arrays]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as file:
+            yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, key))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:
+    """Return one tensor; precisions that NumPy lacks go through torch, which is not loaded otherwise."""
+    kind = file.get_slice(key).get_dtype()
+    if kind in ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"):
+        return np.asarray(file.get_tensor(key))
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as tensors:
+        return np.asarray(tensors.get_tensor(key).float().numpy())
+
+
+@contextmanager
+def _open_parquet(path: Path) -> Iterator[Arrays]:
+    from hf_transfer_score.parquet_features import open_parquet
+
+    with open_parquet(path) as arrays:
+        yield arrays
+
+
+OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[Arrays]]] = {
+    ".npz": _open_npz,
+    ".npy": _open_npy,
+    ".safetensors": _open_safetensors,
+    ".parquet": _open_parquet,
+}

@@ -1,0 +1,160 @@
+"""Features in a .parquet file: one list column, or one numeric column a feature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import FeatureFileError
+from hf_transfer_score.feature_files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
+
+NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator[ParquetArrays]:
+    """Open one file; columns are read when asked for, memory-mapped where their encoding allows."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(path, memory_map=True) as file:
+            yield ParquetArrays(path, file)
+    except pa.ArrowException as error:
+        raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class ParquetArrays:
+    """The columns of an open file."""
+
+    path: Path
+    file: Any
+
+    @property
+    def schema(self) -> Any:
+        """Names and Arrow types of the columns."""
+        return self.file.schema_arrow
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """Names of the columns."""
+        return list(self.schema.names)
+
+    def read(self, key: str) -> NDArray[Any]:
+        """Return one column: lists as (N, D), numbers and text as (N,)."""
+        column = self._column(key)
+        return self._lists(key, column) if _is_list(column.type) else self._scalars(key, column)
+
+    def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
+        """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
+        lists = [name for name in (FEATURE_KEYS if key is None else (key,)) if name in self.keys]
+        if lists:
+            if not _is_list(self.schema.field(lists[0]).type):
+                kind = self.schema.field(lists[0]).type
+                raise FeatureFileError(f"{self.path}: column {lists[0]!r} must hold lists of numbers, holds {kind}.")
+            return self.read(lists[0])
+        names = self._numeric_names(key, labels_key)
+        if not names:
+            pick_features_key(self.path, self.keys, key, " as lists, or numeric columns")
+        return self._stack(names)
+
+    def _numeric_names(self, pattern: str | None, labels_key: str | None) -> list[str]:
+        """Return the feature columns of a wide table; whole numbers among fractions may be an id, and are refused."""
+        names = [
+            name
+            for name in self.keys
+            if name not in (*NOT_FEATURES, labels_key)
+            and not name.startswith("__index_level_")
+            and _is_number(self.schema.field(name).type)
+            and (pattern is None or fnmatchcase(name, pattern))
+        ]
+        whole = [name for name in names if not _is_fraction(self.schema.field(name).type)]
+        if pattern is None and whole and len(whole) < len(names):
+            raise FeatureFileError(
+                f"{self.path}: columns {', '.join(map(repr, whole[:5]))} hold whole numbers among columns of "
+                "fractions, so they may be ids or labels. Name the label column with labels_key (--labels-key), and "
+                "the feature columns by a pattern with features_key (--features-key), such as 'f_*', or '*' for all."
+            )
+        return names
+
+    def _stack(self, names: list[str]) -> NDArray[Any]:
+        kinds = [self.schema.field(name).type.to_pandas_dtype() for name in names]
+        features = np.empty((self.file.metadata.num_rows, len(names)), dtype=np.result_type(*kinds))
+        for position, name in enumerate(names):
+            features[:, position] = self.read(name)
+        return features
+
+    def _column(self, key: str) -> Any:
+        """Return a column without nulls as one array, without a copy where it has one chunk."""
+        column = self.file.read(columns=[key], use_pandas_metadata=False).column(key)
+        if column.null_count:
+            raise FeatureFileError(
+                f"{self.path}: column {key!r} holds nulls in {column.null_count} of {len(column)} rows; "
+                "drop or fill them."
+            )
+        return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+    def _lists(self, key: str, column: Any) -> NDArray[Any]:
+        import pyarrow.compute as pc
+
+        if not _is_number(column.type.value_type):
+            raise FeatureFileError(
+                f"{self.path}: column {key!r} must hold lists of numbers, one vector a row; holds {column.type}."
+            )
+        values = column.flatten()
+        if values.null_count:
+            raise FeatureFileError(
+                f"{self.path}: column {key!r} holds nulls inside its lists ({values.null_count}); "
+                "fill them or drop their rows."
+            )
+        lengths = pc.min_max(pc.list_value_length(column)).as_py()
+        if lengths["min"] != lengths["max"]:
+            raise FeatureFileError(
+                f"{self.path}: column {key!r} is ragged, its lists have {lengths['min']} to {lengths['max']} values; "
+                "pool each example to one vector first."
+            )
+        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), lengths["max"] or 0)
+
+    def _scalars(self, key: str, column: Any) -> NDArray[Any]:
+        import pyarrow as pa
+
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        array = np.asarray(column.to_numpy(zero_copy_only=False))
+        if _is_text(column.type):
+            return array.astype(str)
+        if array.dtype == object:
+            raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {column.type}.")
+        return array
+
+
+def _is_list(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _is_fraction(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))

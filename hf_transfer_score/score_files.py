@@ -1,0 +1,244 @@
+"""Score files of features: one model, or a pool of models on one sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.api import FeatureRanking, FeatureScores, score_features
+from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, OptionError
+from hf_transfer_score.feature_files import Truth, is_labels_file, read_features, read_labels, read_truth
+from hf_transfer_score.metrics.labelled import ModelFacts
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.ranking import rank_pool
+
+LEADING_METRICS = ("face", "ncti")
+"""A pool that has both is ordered by the mean of their ranks."""
+
+CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
+
+
+@dataclass(frozen=True)
+class FileOptions:
+    """How files are read.
+
+    Attributes:
+        labels_path: a file with the labels of all, or None where each holds its own.
+        features_key: name of the features in the files; None for the usual ones.
+        labels_key: name of the labels; None for the usual ones.
+    """
+
+    labels_path: Path | None = None
+    features_key: str | None = None
+    labels_key: str | None = None
+
+
+@dataclass(frozen=True)
+class PoolOrder:
+    """The order in which the models of a pool are shown.
+
+    Attributes:
+        models: every model, the best first, those without a rank last.
+        metrics: the metrics whose ranks decide.
+        mean_ranks: mean rank over these metrics, of the models that have all of them.
+    """
+
+    models: list[str]
+    metrics: list[str]
+    mean_ranks: dict[str, float]
+
+
+def score_files(
+    files: Mapping[str, Path],
+    *,
+    metrics: Sequence[Metric],
+    options: FileOptions | None = None,
+    facts: Mapping[str, ModelFacts] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> FeatureRanking:
+    """Score the models of some files and rank them by every metric; one file is in memory at a time.
+
+    A file that cannot be read or scored is kept with status "failed" and the reason.
+
+    Args:
+        files: file by model name.
+        metrics: configured metrics.
+        options: how the files are read.
+        facts: what is known of the models, by name.
+        progress: called with each model's name before it is scored.
+
+    Raises:
+        LabelsError: two files hold different labels, so that they are not on one sample.
+    """
+    options = options or FileOptions()
+    if options.labels_path is not None:
+        read_labels(options.labels_path, labels_key=options.labels_key)
+    check_same_sample(_truths(files, options))
+    models: dict[str, FeatureScores] = {}
+    for name, path in files.items():
+        progress(name)
+        models[name] = _score(path, metrics, options, (facts or {}).get(name) or ModelFacts(name=name))
+    return FeatureRanking(models, _pools(models, metrics))
+
+
+def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: ModelFacts) -> FeatureScores:
+    try:
+        file = read_features(
+            path,
+            labels_path=options.labels_path,
+            features_key=options.features_key,
+            labels_key=options.labels_key,
+        )
+        return score_features(
+            file.features,
+            file.labels,
+            metrics=metrics,
+            targets=file.targets,
+            source_probs=file.source_probs,
+            facts=facts,
+        )
+    except CANNOT_SCORE as error:
+        return FeatureScores(status="failed", reason=str(error) or "not enough memory")
+
+
+def _pools(models: Mapping[str, FeatureScores], metrics: Sequence[Metric]) -> dict[str, Any]:
+    scored = {name: scores for name, scores in models.items() if scores.status == "ok"}
+    pools = {
+        metric.name: rank_pool(metric, {name: scores.results[metric.name] for name, scores in scored.items()})
+        for metric in metrics
+    }
+    return {name: pool for name, pool in pools.items() if pool.scores}
+
+
+def _truths(files: Mapping[str, Path], options: FileOptions) -> dict[str, Truth]:
+    """Return the labels and targets of the files that have some."""
+    found: dict[str, Truth] = {}
+    for name, path in files.items():
+        with suppress(FeatureFileError):
+            found[name] = read_truth(path, labels_path=options.labels_path, labels_key=options.labels_key)
+    return found
+
+
+def check_same_sample(truths: Mapping[str, Truth]) -> None:
+    """Raise LabelsError where two models have different labels or targets."""
+    names = list(truths)
+    for name in names[1:]:
+        difference = _difference(truths[names[0]], truths[name])
+        if difference:
+            raise LabelsError(
+                f"{names[0]} and {name} are not on the same sample: {difference}. A pool is ranked on one sample: "
+                "extract the features of every model from the same rows in the same order."
+            )
+
+
+def _difference(one: Truth, other: Truth) -> str | None:
+    pairs = (
+        ("labels", _named(one), _named(other)),
+        ("targets", one.targets, other.targets),
+    )
+    return next((found for what, left, right in pairs if (found := _unequal(what, left, right))), None)
+
+
+def _named(truth: Truth) -> NDArray[Any] | None:
+    """Return labels as the file has them, names where they are names."""
+    if truth.labels is None or truth.label_names is None:
+        return truth.labels
+    named: NDArray[Any] = np.asarray(truth.label_names)[truth.labels]
+    return named
+
+
+def _unequal(what: str, left: NDArray[Any] | None, right: NDArray[Any] | None) -> str | None:
+    """Return how two arrays differ, in words."""
+    if left is None or right is None:
+        return None if left is right else f"only one of them has {what}"
+    if (left.dtype.kind == "U") != (right.dtype.kind == "U"):
+        return f"only one of them has {what} in words"
+    if left.shape != right.shape:
+        return f"{what} of shapes {left.shape} and {right.shape}"
+    different = left != right
+    if left.dtype.kind == right.dtype.kind == "f":
+        different &= ~(np.isnan(left) & np.isnan(right))
+    places = np.argwhere(different)
+    if not len(places):
+        return None
+    first = tuple(places[0])
+    rows = len(np.unique(places[:, 0]))
+    return f"{what} differ in {rows} of {len(left)} rows, the first in row {first[0]}: {left[first]} and {right[first]}"
+
+
+def pool_order(ranking: FeatureRanking) -> PoolOrder:
+    """Return the models by mean rank of FaCe and NCTI where both rank the pool, else by rank of the first metric."""
+    pools = ranking.pools
+    deciding = [name for name in LEADING_METRICS if name in pools]
+    if len(deciding) < len(LEADING_METRICS):
+        deciding = list(pools)[:1]
+    means = {
+        model: sum(pools[metric].ranks[model] for metric in deciding) / len(deciding)
+        for model in ranking.models
+        if deciding and all(model in pools[metric].ranks for metric in deciding)
+    }
+    failed = {model: scores.status != "ok" for model, scores in ranking.models.items()}
+    models = sorted(ranking.models, key=lambda model: (failed[model], means.get(model, float("inf"))))
+    return PoolOrder(models, deciding, means)
+
+
+def name_models(paths: Iterable[Path]) -> dict[str, Path]:
+    """Return files by model name: the stem, with as much of the path or ending as tells equal ones apart.
+
+    Files that hold the labels of others, by their name, are left out where there are others.
+    """
+    paths = list(paths)
+    twice = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if twice:
+        raise OptionError(f"{twice[0]} is named twice.")
+    paths = [path for path in paths if not is_labels_file(path)] or paths
+    siblings = Counter(path.with_suffix("") for path in paths)
+    shorts = {path: path if siblings[path.with_suffix("")] > 1 else path.with_suffix("") for path in paths}
+    names = {path: short.name for path, short in shorts.items()}
+    for depth in range(2, 1 + max(len(path.parts) for path in paths)):
+        counts = Counter(names.values())
+        names |= {path: "/".join(shorts[path].parts[-depth:]) for path, name in names.items() if counts[name] > 1}
+    return {name: path for path, name in names.items()}
+
+
+def parse_facts(entries: Sequence[str], models: Iterable[str]) -> dict[str, ModelFacts]:
+    """Return facts by model from entries such as "resnet50:parameters=25557032,downloads=1000".
+
+    Example:
+        >>> parse_facts(["small:parameters=5_000_000"], ["small", "large"])["small"].parameters
+        5000000
+    """
+    known = list(models)
+    found: dict[str, ModelFacts] = {}
+    for entry in entries:
+        model, colon, values = entry.rpartition(":")
+        if not colon:
+            raise OptionError(f"{entry}: expected MODEL:FACT=NUMBER, such as resnet50:parameters=25557032.")
+        if model not in known:
+            raise OptionError(f"{entry}: there is no model {model!r} here. Models: {', '.join(known)}.")
+        for value in values.split(","):
+            found[model] = _with_fact(found.get(model, ModelFacts(name=model)), entry, value)
+    return found
+
+
+def _with_fact(facts: ModelFacts, entry: str, text: str) -> ModelFacts:
+    """Return facts with one more, from text such as "downloads=1000"."""
+    name, _, number = text.partition("=")
+    try:
+        value = int(number)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise OptionError(f"{entry}: {name} must be a whole number, got {number!r}.")
+    if name == "parameters":
+        return replace(facts, parameters=value)
+    if name == "downloads":
+        return replace(facts, downloads=value)
+    raise OptionError(f"{entry}: unknown fact {name!r}. Known: parameters, downloads.")

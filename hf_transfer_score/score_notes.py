@@ -1,0 +1,70 @@
+"""What to know before trusting scores, in short lines: failures, skipped metrics, flags and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from hf_transfer_score.api import FeatureRanking, FeatureScores
+
+SHOWN_NAMES = 3
+
+
+class Note(NamedTuple):
+    """One line: its kind in a word, and what it says."""
+
+    kind: str
+    text: str
+
+
+def score_notes(ranking: FeatureRanking) -> list[Note]:
+    """Return the notes to some models; what is said of several models or metrics is said once."""
+    return [
+        *(Note("failed", f"{model}: {scores.reason}") for model, scores in ranking.models.items() if scores.reason),
+        *_skipped(ranking.models),
+        *_flags(ranking),
+        *_warnings(ranking.models),
+    ]
+
+
+def _skipped(models: Mapping[str, FeatureScores]) -> Iterator[Note]:
+    found: dict[str, list[str]] = {}
+    for model, scores in models.items():
+        for result in scores.results.values():
+            if result.reason:
+                found.setdefault(result.reason, []).append(model)
+    scored = sum(scores.status == "ok" for scores in models.values())
+    for reason, where in found.items():
+        yield Note("skipped", f"{reason}{_where(where, scored)}")
+
+
+def _flags(ranking: FeatureRanking) -> Iterator[Note]:
+    found: dict[str, list[str]] = {}
+    for metric, pool in ranking.pools.items():
+        for term, reason in pool.flags.items():
+            found.setdefault(reason, []).append(metric if term == metric else f"{metric}.{term}")
+    for reason, terms in found.items():
+        yield Note("flag", f"{_joined(terms, len(terms))}: {reason}; counts as 0 for all")
+
+
+def _warnings(models: Mapping[str, FeatureScores]) -> Iterator[Note]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for model, scores in models.items():
+        for metric, result in scores.results.items():
+            for warning in result.warnings:
+                found.setdefault(warning, []).append((metric, model))
+    scored = sum(scores.status == "ok" for scores in models.values())
+    for warning, places in found.items():
+        metrics, where = (list(dict.fromkeys(names)) for names in zip(*places, strict=True))
+        about = f"{len(metrics)} metrics" if len(metrics) > SHOWN_NAMES else _joined(metrics, SHOWN_NAMES)
+        yield Note("warning", f"{about}: {warning}{_where(where, scored)}")
+
+
+def _where(models: Sequence[str], of: int) -> str:
+    """Return which of the scored models a note is about, or nothing where it is about all."""
+    return "" if len(models) == of else f" ({len(models)} of {of} models: {_joined(models, SHOWN_NAMES)})"
+
+
+def _joined(names: Sequence[str], most: int) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,284 @@
+"""Scores as tables for people: four significant digits, nothing cut off, split into blocks where it gets too wide."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.score_files import PoolOrder
+from hf_transfer_score.score_notes import Note, score_notes
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+MISSING = "–"
+FAILED = "failed"
+DIGITS = 4
+GAP = 3
+NAME_SHARE = 3
+"""The models' names get at most one part in so many of the width, and are folded beyond it."""
+
+UNLIMITED = 4096
+"""Width of a page that goes to a file or another program: every row stays on one line."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What text is laid out for.
+
+    Attributes:
+        width: characters a line.
+        colour: whether colours and bold letters may be used.
+    """
+
+    width: int = 100
+    colour: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Columns under one title that stay together: a metric's rank, score and terms.
+
+    Attributes:
+        title: what stands above.
+        headers: a header a column.
+        cells: a cell a column, by model; models without any show dashes.
+        best: the models whose cells are emphasised.
+    """
+
+    title: str
+    headers: tuple[str, ...]
+    cells: Mapping[str, tuple[str, ...]]
+    best: frozenset[str] = frozenset()
+
+    @property
+    def width(self) -> int:
+        """Characters of the widest line."""
+        return max(len(self.title), len(self.line(self.headers)))
+
+    @property
+    def head(self) -> str:
+        """The title, over the first column where that has room, and below it the headers."""
+        return f"{self.title}\n{self.line(self.headers)}"
+
+    @property
+    def columns(self) -> list[Group]:
+        """Each column as a group of its own, under the same title."""
+        return [
+            Group(self.title, (header,), {model: (cells[column],) for model, cells in self.cells.items()}, self.best)
+            for column, header in enumerate(self.headers)
+        ]
+
+    def line(self, cells: Sequence[str]) -> str:
+        """Return cells aligned to the right, each in its column."""
+        columns = zip(self.headers, *self.cells.values(), strict=True)
+        widths = [max(len(cell) for cell in column) for column in columns]
+        return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+
+    def row(self, model: str) -> str:
+        """Return the cells of one model."""
+        return self.line(self.cells.get(model, self.dashes()))
+
+    def dashes(self, first: str = MISSING) -> tuple[str, ...]:
+        """Return what stands where a model has no numbers."""
+        return (first, *[MISSING] * (len(self.headers) - 1))
+
+
+def number(value: float | None) -> str:
+    """Return a number with four significant digits, plain where that is short; counts in full.
+
+    Example:
+        >>> number(0.98765), number(-1234.56), number(1e-7), number(0), number(25557032)
+        ('0.9877', '-1235', '1.000e-07', '0', '25557032')
+    """
+    if value is None:
+        return MISSING
+    if value == 0 or not math.isfinite(value):
+        return f"{value + 0.0:g}"
+    if value == int(value) and 10 <= abs(value) < 1e15:
+        return f"{value:.0f}"
+    exponent = int(f"{value:.{DIGITS - 1}e}".partition("e")[2])
+    if -4 <= exponent < 6:
+        return f"{value:.{max(DIGITS - 1 - exponent, 0)}f}"
+    return f"{value:.{DIGITS - 1}e}"
+
+
+def seconds(value: float) -> str:
+    """Return a time in seconds, to the millisecond."""
+    return f"{value:.3f}" if value >= 0.001 else "<0.001"
+
+
+def pool_text(
+    ranking: FeatureRanking,
+    order: PoolOrder,
+    page: Page,
+    *,
+    terms: bool = False,
+    measured: Mapping[str, Mapping[str, float]] | None = None,
+) -> str:
+    """Return a pool as text: a row a model, a rank and a score a metric, and notes below.
+
+    Args:
+        ranking: the pool.
+        order: the order of its rows.
+        page: what the text is laid out for.
+        terms: whether raw terms are shown too.
+        measured: numbers to stand beside the metrics, by title and model.
+    """
+    groups = [_measured(title, values) for title, values in (measured or {}).items()]
+    if len(order.metrics) > 1:
+        groups.append(_mean_ranks(order))
+    groups += [_metric(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
+    failed = [model for model, scores in ranking.models.items() if scores.status != "ok"]
+    groups[0] = replace(groups[0], cells={**groups[0].cells, **dict.fromkeys(failed, groups[0].dashes(FAILED))})
+    longest = max(len(name) for name in ("model", *order.models))
+    name_width = min(longest, max(page.width // NAME_SHARE, 12))
+    packed = _packed(groups, page.width - name_width)
+    needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
+    blocks = [part for block in packed for part in (_block(order.models, failed, block, name_width), "")]
+    tables = render(blocks, replace(page, width=max(page.width, needed)))
+    return tables + render([_caption(order), *_notes(score_notes(ranking))], page)
+
+
+def _caption(order: PoolOrder) -> str:
+    if not order.metrics:
+        return "No model could be ranked."
+    rule = f"{'mean ' if len(order.metrics) > 1 else ''}rank of {' and '.join(order.metrics)}"
+    return f"{len(order.mean_ranks)} of {len(order.models)} models ranked, in the order of the {rule}."
+
+
+def _measured(title: str, values: Mapping[str, float]) -> Group:
+    best = frozenset(model for model, value in values.items() if value == max(values.values()))
+    return Group("", (title,), {model: (number(value),) for model, value in values.items()}, best)
+
+
+def _mean_ranks(order: PoolOrder) -> Group:
+    cells = {model: (f"{rank:.1f}",) for model, rank in order.mean_ranks.items()}
+    return Group("mean", ("rank",), cells, _best(order.mean_ranks))
+
+
+def _metric(ranking: FeatureRanking, metric: str, *, terms: bool) -> Group:
+    pool = ranking.pools[metric]
+    shown = list(next(iter(pool.scaled.values()))) if terms else []
+    cells = {
+        model: (
+            str(pool.ranks[model]),
+            number(score),
+            *(number(ranking.models[model].results[metric].terms[term]) for term in shown),
+        )
+        for model, score in pool.scores.items()
+    }
+    headers = ("rank", "score", *("raw" if term == metric else term for term in shown))
+    return Group(metric, headers, cells, _best(pool.ranks))
+
+
+def _best(ranks: Mapping[str, float]) -> frozenset[str]:
+    """Return the models of the best rank, or none where all are equal."""
+    best = frozenset(model for model, rank in ranks.items() if rank == min(ranks.values()))
+    return best if len(best) < len(ranks) else frozenset()
+
+
+def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
+    """Return groups in blocks that fit beside the names; a group that is too wide goes column by column."""
+    blocks: list[list[Group]] = [[]]
+    left = width
+    for group in (part for whole in groups for part in (whole.columns if whole.width + GAP > width else [whole])):
+        if blocks[-1] and group.width + GAP > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(group)
+        left -= group.width + GAP
+    return blocks
+
+
+def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
+    from rich.text import Text
+
+    table = _plain_table()
+    table.add_column("\nmodel", width=name_width, overflow="fold")
+    for group in groups:
+        table.add_column(Text(group.head), min_width=group.width)
+    for name in names:
+        cells = [Text(group.row(name), style="bold green" if name in group.best else "") for group in groups]
+        table.add_row(Text(name, style="red" if name in failed else ""), *cells)
+    return table
+
+
+def model_text(name: str, scores: FeatureScores, page: Page) -> str:
+    """Return one model's metrics as text: a row a term, and notes below."""
+    notes = render(_notes(score_notes(FeatureRanking({name: scores}, {}))), page)
+    about = render([_about(name, scores)], page)
+    if not any(result.terms for result in scores.results.values()):
+        return about + notes
+    shared = seconds(sum(scores.shared_seconds.values()))
+    table = render(["", _terms_table(scores), ""], replace(page, width=UNLIMITED))
+    below = f"Seconds are each metric's own; what metrics share took {shared} more."
+    return about + table + render([below], page) + notes
+
+
+def _about(name: str, scores: FeatureScores) -> str:
+    classes = f", {scores.classes} classes" if scores.classes else ""
+    return f"{name}: {scores.rows} rows, {scores.width} features{classes}; {seconds(scores.seconds)} seconds"
+
+
+def _terms_table(scores: FeatureScores) -> Table:
+    from rich.text import Text
+
+    table = _plain_table()
+    for header in ("metric", "headline", "term", "value", "seconds"):
+        table.add_column(header, justify="left" if header in ("metric", "term") else "right")
+    for metric, result in scores.results.items():
+        first = (Text(metric, style="bold"), number(result.headline), seconds(result.seconds))
+        for term, value in result.terms.items():
+            table.add_row(first[0], first[1], term, number(value), first[2])
+            first = (Text(), "", "")
+    return table
+
+
+def _plain_table() -> Table:
+    from rich.table import Table
+
+    return Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False, header_style="bold")
+
+
+def _notes(notes: Sequence[Note]) -> list[RenderableType]:
+    """Return notes with the word for their kind in a column of its own."""
+    styles = {"failed": "red", "warning": "yellow", "flag": "yellow"}
+    return ["", pairs(notes, styles)] if notes else []
+
+
+def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = None, *, indent: int = 0) -> Table:
+    """Return pairs as two columns, the first as narrow as it can be."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for left, right in rows:
+        grid.add_row(Text(" " * indent + left, style=(styles or {}).get(left, "dim")), Text(right))
+    return grid
+
+
+def render(parts: Iterable[RenderableType], page: Page) -> str:
+    """Return parts one below the other as text, without blanks at the ends of lines."""
+    from rich.console import Console
+
+    console = Console(
+        file=io.StringIO(),
+        width=page.width,
+        force_terminal=page.colour,
+        color_system="auto" if page.colour else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part)
+    written: str = console.file.getvalue()  # type: ignore[attr-defined]
+    return "".join(f"{line.rstrip()}\n" for line in written.split("\n")[:-1])

@@ -1,0 +1,55 @@
+"""Scores as CSV for other programs: full precision, a header line, and empty cells where there is nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.score_files import PoolOrder
+
+Cell = str | float | None
+
+
+def pool_csv(ranking: FeatureRanking, order: PoolOrder, *, terms: bool = False) -> str:
+    """Return a pool as CSV: a row a model, columns METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
+    header = ["model", "status", "mean_rank"]
+    for metric, shown in _terms(ranking).items():
+        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in shown if terms)]
+    return _csv([*header, "reason"], (_row(ranking, order, model, terms=terms) for model in order.models))
+
+
+def _row(ranking: FeatureRanking, order: PoolOrder, model: str, *, terms: bool) -> list[Cell]:
+    scores = ranking.models[model]
+    cells: list[Cell] = [model, scores.status, order.mean_ranks.get(model)]
+    for metric, shown in _terms(ranking).items():
+        pool, result = ranking.pools[metric], scores.results.get(metric)
+        cells += [pool.ranks.get(model), pool.scores.get(model)]
+        cells += [result.terms.get(term) if result else None for term in shown if terms]
+    return [*cells, scores.reason]
+
+
+def _terms(ranking: FeatureRanking) -> dict[str, list[str]]:
+    """Return the names of each metric's terms."""
+    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in ranking.pools.items()}
+
+
+def model_csv(scores: FeatureScores) -> str:
+    """Return one model as CSV: a row a term, and a row for each metric that was skipped."""
+    rows: list[list[Cell]] = []
+    for metric, result in scores.results.items():
+        notes = "; ".join(result.warnings) or None
+        for term, value in result.terms.items():
+            rows.append([metric, result.status, result.headline, term, value, result.seconds, notes, None])
+        if not result.terms:
+            rows.append([metric, result.status, None, None, None, None, None, result.reason])
+    return _csv(["metric", "status", "headline", "term", "value", "seconds", "warnings", "reason"], rows)
+
+
+def _csv(header: list[str], rows: Iterable[list[Cell]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return file.getvalue()

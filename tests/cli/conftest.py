@@ -1,0 +1,28 @@
+"""A folder with a pool of files, and a command that runs in this process."""
+
+import numpy as np
+import pytest
+
+from hf_transfer_score.cli import main
+from tests.cli.pool import LABELS, POOL
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with the pool, to be in."""
+    for name, matrix in POOL.items():
+        np.savez(tmp_path / f"{name}.npz", features=matrix, labels=LABELS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: exit status, output, error output."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        status = main(list(arguments))
+        return status, *capsys.readouterr()
+
+    return command

@@ -1,0 +1,200 @@
+"""Wrong usage, errors and processes: exit statuses, one clear line, and nothing heavy loaded for help."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hf_transfer_score
+from hf_transfer_score import TransferScoreError, score_features
+from hf_transfer_score.errors import OptionError, UnknownMetricError
+from hf_transfer_score.metric_guide import configured_metrics
+from tests.cli.pool import FILES, LABELS, POOL
+
+SCRIPT = Path(sys.executable).with_name("hf-transfer-score")
+
+
+class TestUsage:
+    def test_without_arguments_the_help(self, run):
+        status, out, _ = run()
+        assert status == 0
+        assert out.startswith("usage: hf-transfer-score COMMAND")
+        assert run("--help") == (0, out, "")
+
+    def test_version(self, run):
+        assert run("--version") == (0, f"hf-transfer-score {hf_transfer_score.__version__}\n", "")
+
+    @pytest.mark.parametrize(
+        ("arguments", "wording"),
+        [
+            (["rank"], "invalid choice: 'rank'"),
+            (["score"], "hf-transfer-score score: error: the following arguments are required: FILE"),
+            (["score", "a.npz", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
+            (["score", "a.npz", "--metrics", ","], "expected names with commas, such as face,ncti, or all"),
+            (["score", "a.npz", "--metric", "face"], "unrecognized arguments: --metric"),
+            (
+                ["score", "a.npz", "--metrics", "fase"],
+                "error: There is no metric 'fase' (did you mean 'face'?). Known: face",
+            ),
+            (["score", "a.npz", "--metrics", "face,face"], "error: Metric 'face' was asked for twice"),
+            (["score", "a.npz", "./a.npz"], "a.npz is named twice."),
+            (["metrics", "ncit"], "error: There is no metric 'ncit' (did you mean 'ncti'?)"),
+        ],
+    )
+    def test_wrong_usage(self, run, arguments, wording):
+        status, out, err = run(*arguments)
+        assert (status, out) == (2, "")
+        assert wording in err
+        assert "Traceback" not in err
+
+    def test_interrupted_it_is_quiet(self, run, monkeypatch):
+        monkeypatch.setattr("hf_transfer_score.cli.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        assert run("score", "a.npz") == (130, "", "")
+
+    @pytest.mark.parametrize(
+        ("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2), (OSError, None)]
+    )
+    def test_our_errors_are_one_line_and_others_are_not_hidden(self, run, monkeypatch, error, status):
+        def fail():
+            raise error("what happened")
+
+        monkeypatch.setattr("hf_transfer_score.cli.all_guides", fail)
+        if status is None:
+            with pytest.raises(error):
+                run("metrics")
+        else:
+            assert run("metrics") == (status, "", "error: what happened\n")
+
+
+class TestOptions:
+    def test_they_change_the_numbers(self, folder, run):
+        _, out, _ = run("score", "far.npz", "--metrics", "face", "--option", "face.temperature=0.5", "--json")
+        metric = hf_transfer_score.get_metric("face", temperature=0.5)
+        assert (
+            json.loads(out)["results"]["face"]["terms"]
+            == score_features(POOL["far"], LABELS, metrics=metric)["face"].terms
+        )
+
+    @pytest.mark.parametrize(
+        ("setting", "value"),
+        [
+            ("face.temperature=2", 2.0),
+            ("face.temperature=1e-2", 0.01),
+            ("face.include_self=true", True),
+            ("face.include_self=No", False),
+            ("face.pca=16", 16),
+            ("face.pca=none", "none"),
+            ("face.covariance=full", "full"),
+            ("knn.neighbours=3", 3),
+            ("knn.distance = euclidean", None),
+        ],
+    )
+    def test_they_get_the_type_of_their_field(self, setting, value):
+        name, _, option = setting.partition("=")[0].partition(".")
+        if value is None:
+            with pytest.raises(OptionError, match="expected METRIC.OPTION=VALUE, such as face.temperature=0.1"):
+                configured_metrics([name], [setting])
+            return
+        found = getattr(configured_metrics([name], [setting])[0].options, option)
+        assert (found, type(found)) == (value, type(value))
+
+    @pytest.mark.parametrize(
+        ("setting", "wording"),
+        [
+            ("face.temperature=hot", "face.temperature must be a number, got 'hot'."),
+            ("face.temperature=0", "face: temperature must be a number above 0, got 0.0."),
+            ("knn.neighbours=2.5", "knn.neighbours must be a whole number, got '2.5'."),
+            ("face.include_self=maybe", "face.include_self must be true or false, got 'maybe'."),
+            ("face.covariance=diagnal", "face.covariance must be one of pooled_spherical, spherical, diagonal, full"),
+            ("face.covariance=diagnal", "did you mean 'diagonal'"),
+            ("face.pca=2.5", 'face: pca must be "auto", "none" or a whole number'),
+            ("face.temp=1", "face has no option 'temp' (did you mean 'temperature'?)"),
+            ("fase.temperature=1", "There is no metric 'fase' (did you mean 'face'?)"),
+            ("cdnv.pca=3", "cdnv has no option 'pca'. Its options: none."),
+            ("temperature=1", "expected METRIC.OPTION=VALUE, such as face.temperature=0.1."),
+            ("nc1.form=trace_ratio", "nc1 is not among the metrics asked for: face, knn, cdnv."),
+        ],
+    )
+    def test_wrong_ones_are_wrong_usage(self, folder, run, setting, wording):
+        status, out, err = run("score", "far.npz", "--metrics", "face,knn,cdnv", "--option", setting)
+        assert (status, out) == (2, "")
+        assert err.startswith("error: ")
+        assert wording in err
+        assert err.count("\n") == 1
+
+    def test_twice_the_same(self, folder, run):
+        again = ["--option", "face.pca=3", "--option", "face.pca=4"]
+        assert "error: face.pca=4: face.pca is set twice." in run("score", "far.npz", *again)[2]
+
+
+class TestFacts:
+    def test_they_reach_the_baselines(self, folder, run):
+        facts = ["--facts", "near:parameters=5_000_000,downloads=7", "--facts", "far:parameters=100"]
+        _, out, _ = run("score", *FILES, "--metrics", "parameter_count,downloads", "--json", *facts)
+        pools = json.loads(out)["pools"]
+        assert pools["parameter_count"]["ranks"] == {"near": 1, "far": 2}
+        assert json.loads(out)["models"]["near"]["results"]["downloads"]["terms"] == {"downloads": 7.0}
+
+    @pytest.mark.parametrize(
+        ("facts", "wording"),
+        [
+            ("far", "far: expected MODEL:FACT=NUMBER, such as resnet50:parameters=25557032."),
+            ("fat:parameters=3", "fat:parameters=3: there is no model 'fat' here. Models: far."),
+            ("far:size=3", "far:size=3: unknown fact 'size'. Known: parameters, downloads."),
+            ("far:parameters=many", "far:parameters=many: parameters must be a whole number, got 'many'."),
+            ("far:parameters=-1", "parameters must be a whole number, got '-1'."),
+        ],
+    )
+    def test_wrong_ones_are_wrong_usage(self, folder, run, facts, wording):
+        status, out, err = run("score", "far.npz", "--facts", facts)
+        assert (status, out) == (2, "")
+        assert wording in err
+
+
+class TestProcesses:
+    def run(self, *command, **options):
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, **options)
+
+    def test_the_command_and_the_module_are_the_same(self):
+        installed, module = (
+            self.run(SCRIPT, "metrics", "nc1"),
+            self.run(sys.executable, "-m", "hf_transfer_score", "metrics", "nc1"),
+        )
+        assert (installed.returncode, installed.stderr) == (0, "")
+        assert installed.stdout == module.stdout
+        assert self.run(SCRIPT, "metrics", "nothing").returncode == 2
+
+    @pytest.mark.parametrize("argument", ["--json", "nc1"])
+    def test_a_closed_pipe_is_quiet_after_much_and_after_little(self, argument):
+        process = subprocess.Popen([SCRIPT, "metrics", argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process.stdout.close()
+        errors = process.stderr.read()
+        process.stderr.close()
+        assert (process.wait(60), errors) == (141, b"")
+
+    def test_letters_an_encoding_lacks_do_not_stop_it(self):
+        done = self.run(SCRIPT, "metrics", "ncti", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "vc ?" in done.stdout
+
+    def test_help_and_the_list_load_nothing_heavy(self):
+        code = (
+            "import sys; from hf_transfer_score.cli import main; main(['--help']); main(['metrics']); "
+            "print(*[name for name in ('torch', 'scipy', 'sklearn', 'pyarrow', 'evaluate') if name in sys.modules])"
+        )
+        done = self.run(sys.executable, "-c", code)
+        assert done.stdout.splitlines()[-1] == ""
+        assert done.returncode == 0
+
+    def test_register_says_what_it_put_where(self, tmp_path):
+        done = self.run(SCRIPT, "register", env={**os.environ, "HF_MODULES_CACHE": str(tmp_path)})
+        assert (done.returncode, done.stderr) == (0, "")
+        paths = [
+            Path(line.removeprefix("installed ")) for line in done.stdout.splitlines() if line.startswith("installed")
+        ]
+        assert {path.stem for path in paths} == {"face_transferability", "ncti_transferability"}
+        assert all(path.is_file() and tmp_path in path.parents for path in paths)
+        assert 'evaluate.load("face_transferability")' in done.stdout

@@ -1,0 +1,83 @@
+"""What all tests share: no test sees the caches, the token or the Hub of whoever runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub.server import LocalHub
+
+NOBODY = "http://127.0.0.1:9"
+"""An endpoint at which nothing listens."""
+
+OURS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
+
+
+def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str]:
+    """Return the environment without what concerns the Hub, and with a home and an endpoint of its own."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    return kept | {
+        "HF_HOME": str(home),
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_UPDATE_DOWNLOAD_COUNTS": "0",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+_home = tempfile.mkdtemp(prefix="hf-transfer-score-tests-")
+_environment = clean_environment(_home)
+for _name in set(os.environ) - set(_environment):
+    del os.environ[_name]
+os.environ.update(_environment)  # before any test module imports a library that reads it once
+
+
+def pytest_unconfigure() -> None:
+    """Remove the home of this run."""
+    shutil.rmtree(_home, ignore_errors=True)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[LocalHub]:
+    """A Hub without repositories; `hub.add` fills it."""
+    with LocalHub(tmp_path / "hub") as local:
+        yield local
+
+
+@pytest.fixture
+def hub_environment(tmp_path: Path, hub: LocalHub) -> dict[str, str]:
+    """An environment for subprocesses with a fresh HF_HOME and the local Hub as endpoint."""
+    return clean_environment(tmp_path / "home", hub.endpoint)
+
+
+Client = Callable[..., Any]
+
+
+@pytest.fixture
+def run_client(tmp_path: Path) -> Client:
+    """Run Python code in a process of its own, since Hub clients read their environment on import.
+
+    The code runs in an empty folder, with `answer` for what it wants to return; the rest is as for `subprocess.run`.
+    """
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+
+    def run(code: str, environment: dict[str, str], *arguments: str) -> Any:
+        program = f"answer = None\n{code}\nimport json\nprint(json.dumps(answer))"
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run

@@ -1,0 +1,1 @@
+"""A local Hub over HTTP, for the real clients."""

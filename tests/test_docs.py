@@ -1,0 +1,75 @@
+"""The generated pages say what the code says."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score import all_metrics
+from hf_transfer_score.arguments import build_parser
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def generate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", str(folder / "generate.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for name in ("generate.py", "metrics.md", "cli.md"):
+        shutil.copy(DOCS / name, tmp_path)
+    return tmp_path
+
+
+def test_the_pages_are_up_to_date():
+    done = generate(DOCS, "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stale_page_is_noticed_and_written_anew(copy):
+    page = copy / "metrics.md"
+    fresh = page.read_text(encoding="utf-8")
+    page.write_text(fresh.replace("0.05", "0.07"), encoding="utf-8")
+    (copy / "cli.md").unlink()
+    done = generate(copy, "--check")
+    assert done.returncode == 1
+    assert re.search(r"^-.*`temperature` \| `0.07`", done.stderr, re.MULTILINE)
+    assert re.search(r"^\+.*`temperature` \| `0.05`", done.stderr, re.MULTILINE)
+    assert "docs/metrics.md is stale: run `python docs/generate.py`." in done.stderr
+    assert "docs/cli.md is stale" in done.stderr
+    assert generate(copy).returncode == 0
+    assert page.read_text(encoding="utf-8") == fresh
+    assert (copy / "cli.md").read_bytes() == (DOCS / "cli.md").read_bytes()
+
+
+def test_the_terminal_does_not_change_the_pages(monkeypatch):
+    spec = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert module.cli_page() == (DOCS / "cli.md").read_text(encoding="utf-8")
+
+
+def test_every_metric_term_and_option_is_there():
+    text = (DOCS / "metrics.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    assert list(sections) == list(all_metrics())
+    for name, metric in all_metrics().items():
+        assert metric.title in sections[name]
+        assert all(
+            f"| `{term.name}` | {'↑' if term.direction == 1 else '↓'} |" in sections[name] for term in metric.terms
+        )
+        assert all(f"| `{option}` |" in sections[name] for option in vars(metric.options))
+    assert "could not be checked against the paper's equations" in sections["face"]
+
+
+def test_every_command_is_there():
+    text = (DOCS / "cli.md").read_text(encoding="utf-8")
+    commands = next(action for action in build_parser()._actions if action.dest == "command").choices
+    assert re.findall(r"^## hf-transfer-score ?(.*)$", text, re.MULTILINE) == ["", *commands]
