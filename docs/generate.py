@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from unittest import mock
 
-from hf_transfer_score.arguments import PROGRAM, build_parser
-from hf_transfer_score.guide_text import option_text, setting
-from hf_transfer_score.metric_guide import ARROWS, MetricGuide, metric_guide
+from hf_transfer_score.cli.arguments import PROGRAM, build_parser
+from hf_transfer_score.cli.guide_text import option_text, setting
+from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, metric_guide
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 
 FOLDER = Path(__file__).parent

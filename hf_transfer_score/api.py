@@ -183,11 +183,21 @@ def rank_features(
         except InputError as error:
             first_error = first_error or error
             models[name] = FeatureScores(status="failed", reason=str(error))
-    scored = {name: scores for name, scores in models.items() if scores.status == "ok"}
-    if first_error and not scored:
+    if first_error and all(scores.status == "failed" for scores in models.values()):
         raise first_error
+    return rank_scores(models, chosen)
+
+
+def rank_scores(models: Mapping[str, FeatureScores], metrics: Sequence[Metric]) -> FeatureRanking:
+    """Rank models that were scored one by one; a metric that no model has a result for makes no pool.
+
+    Args:
+        models: scores by model name, of one sample; failed ones are kept and not ranked.
+        metrics: the configured metrics that every model was scored by.
+    """
+    scored = {name: scores for name, scores in models.items() if scores.status == "ok"}
     pools = {
         metric.name: rank_pool(metric, {name: scores.results[metric.name] for name, scores in scored.items()})
-        for metric in chosen
+        for metric in metrics
     }
-    return FeatureRanking(models, {name: pool for name, pool in pools.items() if pool.scores})
+    return FeatureRanking(dict(models), {name: pool for name, pool in pools.items() if pool.scores})

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score import all_metrics
-from hf_transfer_score.arguments import build_parser
+from hf_transfer_score.cli.arguments import build_parser
 
 DOCS = Path(__file__).parent.parent / "docs"
 

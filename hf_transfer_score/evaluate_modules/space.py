@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from hf_transfer_score.errors import FeatureFileError, TransferScoreError
-from hf_transfer_score.feature_files import FeatureFile, read_features
+from hf_transfer_score.features.files import FeatureFile, read_features
 from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
 
 SIZE_LIMIT = 200 * 1024**2

@@ -13,6 +13,9 @@ from hf_transfer_score.errors import FeaturesError, LabelsError, SourceProbabili
 CHUNK_BYTES = 32 * 1024 * 1024
 """Size of one float64 chunk of rows; every pass over the features works in chunks of this size."""
 
+SMALLEST_SCALE, LARGEST_SCALE = 1e-60, 1e60
+"""Between these, fourth powers of features summed over any sample neither overflow nor vanish."""
+
 
 def row_chunks(rows: int, width: int) -> Iterator[slice]:
     """Yield slices over `rows` rows such that a float64 chunk of `width` columns has about CHUNK_BYTES."""
@@ -70,17 +73,24 @@ def _check_finite(array: NDArray[Any]) -> None:
     if array.dtype.kind != "f":
         return
     bad: list[int] = []
-    count = 0
+    count, largest = 0, 0.0
     for rows in row_chunks(*array.shape):
-        finite = np.isfinite(array[rows])
-        if not finite.all():
+        chunk_largest = max(float(array[rows].max()), -float(array[rows].min()))
+        largest = max(largest, chunk_largest)
+        if not np.isfinite(chunk_largest):
+            finite = np.isfinite(array[rows])
             count += int(finite.size - finite.sum())
             bad += [rows.start + int(row) for row in np.flatnonzero(~finite.all(axis=1))[:5]]
     if count:
         first = ", ".join(str(row) for row in bad[:5])
         raise FeaturesError(
-            f"Features hold {count} non-finite values (NaN or Inf); first rows: {first}. "
+            f"Features hold {count} non-finite {'values' if count > 1 else 'value'} (NaN or Inf); first rows: {first}. "
             "Half precision often overflows: extract again in bfloat16 or float32."
+        )
+    if largest and not SMALLEST_SCALE < largest < LARGEST_SCALE:
+        raise FeaturesError(
+            f"The largest feature is {largest:.3g}, a scale at which squares overflow or vanish. Divide the features "
+            "by it first, and look at what the checkpoint returns: no trained network gives such numbers."
         )
 
 

@@ -12,7 +12,7 @@ from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_positive
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_whole
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class KNNOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        check_positive("neighbours", self.neighbours)
+        check_whole("neighbours", self.neighbours)
         check_choice("distance", self.distance, ("cosine", "euclidean"))
         check_choice("ties", self.ties, ("nearest", "smallest_label"))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.class_stats import Array, ClassStatistics, decompose
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_positive
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_whole
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """Ridge penalties tried, each times the mean variance of a feature times the number of rows."""
@@ -33,8 +33,9 @@ class LinearProbeOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Check the value."""
-        check_positive("folds", self.folds)
+        """Check the values."""
+        check_whole("folds", self.folds, least=2)
+        check_whole("seed", self.seed, least=0)
 
 
 def linear_probe(data: LabelledFeatures, options: LinearProbeOptions) -> Outcome:
@@ -45,8 +46,6 @@ def linear_probe(data: LabelledFeatures, options: LinearProbeOptions) -> Outcome
             f"linear_probe needs two samples in every class to cross-validate; {int((data.counts == 1).sum())} have one"
         )
     folds = min(options.folds, smallest)
-    if folds < 2:
-        raise NotApplicableError("linear_probe needs at least two folds")
     where = _stratified_folds(data, folds, options.seed)
     parts = [_fold_statistics(data, where == fold) for fold in range(folds)]
     correct = np.zeros(len(PENALTIES))

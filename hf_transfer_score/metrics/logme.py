@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.registry import (
+    Metric,
+    Outcome,
+    Term,
+    check_choice,
+    check_pca,
+    check_positive,
+    check_whole,
+)
 
 PRIOR_COUNT = 1e-5
 OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3
@@ -39,7 +47,7 @@ class LogMEOptions:
         """Check the values."""
         check_choice("convention", self.convention, ("evidence", "official", "icml"))
         check_pca(self.pca)
-        check_positive("rounds", self.rounds)
+        check_whole("rounds", self.rounds)
         check_positive("tolerance", self.tolerance)
 
 

@@ -17,7 +17,7 @@ from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.leep import expected_prediction
 from hf_transfer_score.metrics.posterior import softmax
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_positive
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_share, check_whole
 
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3
@@ -43,15 +43,16 @@ class NLEEPOptions:
 
     def __post_init__(self) -> None:
         """Check the values."""
-        check_positive("components_per_class", self.components_per_class)
-        check_positive("variance_kept", self.variance_kept)
-        check_positive("rounds", self.rounds)
+        check_whole("components_per_class", self.components_per_class)
+        check_share("variance_kept", self.variance_kept)
+        check_whole("rounds", self.rounds)
+        check_whole("seed", self.seed, least=0)
 
 
 def nleep(data: LabelledFeatures, options: NLEEPOptions) -> Outcome:
     """Return LEEP of the mixture's posteriors."""
     shares = np.cumsum(data.total_decomposition.values)
-    width = int(np.searchsorted(shares / shares[-1], min(options.variance_kept, 1.0))) + 1
+    width = int(np.searchsorted(shares / shares[-1], options.variance_kept)) + 1
     rows = data.principal(min(width, len(shares))).rows
     count = options.components_per_class * data.class_count
     while count >= data.rows:

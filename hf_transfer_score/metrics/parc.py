@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import NO_PCA, LabelledFeatures
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_positive
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_whole
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class PARCOptions:
     def __post_init__(self) -> None:
         """Check the values."""
         check_pca(self.pca)
-        check_positive("max_rows", self.max_rows)
+        check_whole("max_rows", self.max_rows, least=2)
+        check_whole("seed", self.seed, least=0)
 
 
 def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:

@@ -7,11 +7,14 @@ package of yours that names `my_metric = "my_package.my_metric:METRIC"` in that 
 from __future__ import annotations
 
 import difflib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
+
+import numpy as np
 
 from hf_transfer_score.errors import DuplicateMetricError, NotApplicableError, OptionError, UnknownMetricError
 from hf_transfer_score.metrics.labelled import AUTO, NO_PCA, LabelledFeatures, ModelFacts
@@ -151,7 +154,7 @@ class Metric:
         """Compute this metric on a sample that other metrics share; raise NotApplicableError where it cannot be."""
         self._require(data)
         shared, start = sum(data.shared_seconds.values()), time.perf_counter()
-        outcome = self.compute(data, self.options)
+        outcome = self._computed(data)
         spent = time.perf_counter() - start - (sum(data.shared_seconds.values()) - shared)
         parameters = {one.name: getattr(self.options, one.name) for one in fields(self.options)}
         return MetricResult(
@@ -163,6 +166,17 @@ class Metric:
             warnings=(sample_warnings(data) if "labels" in self.needs else ()) + outcome.warnings,
             seconds=max(spent, 0.0),
         )
+
+    def _computed(self, data: LabelledFeatures) -> Outcome:
+        """Return the outcome; what linear algebra cannot solve, or what is not a number, is not a result."""
+        try:
+            outcome = self.compute(data, self.options)
+        except np.linalg.LinAlgError as error:
+            raise NotApplicableError(f"{self.name} cannot be computed on these features: {error}") from error
+        for name, value in outcome.terms.items():
+            if not math.isfinite(value):
+                raise NotApplicableError(f"{self.name} has no finite value on these features: {name} is {value}")
+        return outcome
 
     def attempt(self, data: LabelledFeatures) -> MetricResult:
         """Compute this metric, or return a skipped result with the reason."""
@@ -206,8 +220,21 @@ def check_choice(option: str, value: Any, choices: tuple[str, ...]) -> None:
 
 def check_positive(option: str, value: Any) -> None:
     """Raise OptionError unless `value` is a number above zero."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
         raise OptionError(f"{option} must be a number above 0, got {value!r}.")
+
+
+def check_share(option: str, value: Any) -> None:
+    """Raise OptionError unless `value` is a number above 0 and at most 1."""
+    check_positive(option, value)
+    if value > 1:
+        raise OptionError(f"{option} must be a share, at most 1; got {value!r}.")
+
+
+def check_whole(option: str, value: Any, *, least: int = 1) -> None:
+    """Raise OptionError unless `value` is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(f"{option} must be a whole number of at least {least}, got {value!r}.")
 
 
 def check_pca(value: Any) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 import hf_transfer_score
 from hf_transfer_score import rank_features
-from hf_transfer_score.metric_guide import all_guides
-from hf_transfer_score.score_files import pool_order
-from hf_transfer_score.tables import Page, number, pool_text
+from hf_transfer_score.cli.metric_guide import all_guides
+from hf_transfer_score.cli.score_files import pool_order
+from hf_transfer_score.cli.tables import Page, number, pool_text
 from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from hf_transfer_score import PoolRanking, rank_features
 from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.cli.score_files import name_models, pool_order
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.score_files import name_models, pool_order
 from tests.cli.pool import FILES, LABELS, POOL
 
 

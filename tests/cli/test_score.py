@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_transfer_score import ModelFacts, rank_features, score_features
-from hf_transfer_score.tables import number
+from hf_transfer_score.cli.tables import number
 from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
 
 
@@ -142,7 +142,7 @@ class TestPool:
         assert list(rows)[-3:] == ["bad", "broken", "missing"]
         assert rows["bad"] == ["failed", "–", "–", "–", "–"]
         assert "3 of 6 models ranked" in out
-        assert "failed bad: Features hold 1 non-finite values (NaN or Inf); first rows: 7." in flat(out)
+        assert "failed bad: Features hold 1 non-finite value (NaN or Inf); first rows: 7." in flat(out)
         assert "failed broken: broken.npz: cannot be read as .npz" in flat(out)
         assert "failed missing: missing.npz: no such file." in flat(out)
         _, out, _ = run("score", *files, "--metrics", "face,ncti", "--csv")

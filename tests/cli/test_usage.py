@@ -10,8 +10,8 @@ import pytest
 
 import hf_transfer_score
 from hf_transfer_score import TransferScoreError, score_features
+from hf_transfer_score.cli.metric_guide import configured_metrics
 from hf_transfer_score.errors import OptionError, UnknownMetricError
-from hf_transfer_score.metric_guide import configured_metrics
 from tests.cli.pool import FILES, LABELS, POOL
 
 SCRIPT = Path(sys.executable).with_name("hf-transfer-score")
@@ -61,7 +61,7 @@ class TestUsage:
         def fail():
             raise error("what happened")
 
-        monkeypatch.setattr("hf_transfer_score.cli.all_guides", fail)
+        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", fail)
         if status is None:
             with pytest.raises(error):
                 run("metrics")

@@ -1,5 +1,7 @@
 """Every kind of bad input has its own error, and says what to do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,11 @@ BAD_FEATURES = {
         np.isin(np.arange(60), [7, 9])[:, None], np.nan, FEATURES
     ),
     r"hold 6 non-finite values": changed(3, np.inf),
+    r"hold 1 non-finite value \(NaN or Inf\); first rows: 59": np.where(
+        np.arange(360).reshape(60, 6) == 359, -np.inf, 1.5
+    ),
+    r"largest feature is 1e\+200, a scale at which squares overflow": np.where(FEATURES > 0, 1e200, 1.0),
+    r"largest feature is 1e-200": np.where(FEATURES > 0, 1e-200, 0.0),
     r"Features are empty: got shape \(0, 6\)": FEATURES[:0],
     r"must have shape \(N, D\).*Got shape \(60,\)": FEATURES[:, 0],
     r"must have shape \(N, D\).*Got shape \(60, 3, 2\)": FEATURES.reshape(60, 3, 2),
@@ -135,3 +142,28 @@ def test_tensors_of_any_kind():
 def test_bool_and_offset_labels_are_labels():
     expected = score_features(FEATURES, LABELS > 0, metrics="nc1")["nc1"].terms
     assert score_features(FEATURES, np.where(LABELS > 0, 7, 3).astype(np.uint8), metrics="nc1")["nc1"].terms == expected
+
+
+def test_what_has_no_finite_value_is_skipped_with_the_reason():
+    metric = get_metric("transrate", distortion=1e-320)
+    with np.errstate(all="ignore"):
+        result = score_features(FEATURES, LABELS, metrics=[metric])["transrate"]
+    assert result.status == "skipped"
+    assert result.reason.startswith("transrate ")
+
+
+def test_what_linear_algebra_cannot_solve_is_skipped_with_the_reason():
+    def impossible(data, options):
+        np.linalg.inv(np.zeros((2, 2)))
+
+    result = score_features(FEATURES, LABELS, metrics=[replace(get_metric("vci"), compute=impossible)])["vci"]
+    assert result.reason == "vci cannot be computed on these features: Singular matrix"
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_extreme_scales_are_scored_or_skipped_with_a_reason(scale):
+    scores = score_features(FEATURES * scale, LABELS, metrics="all")
+    for name in ("face", "nc1", "cdnv", "vci", "hscore", "reg_hscore", "transrate", "knn", "linear_probe"):
+        assert scores[name].status == "ok", scores[name].reason
+    for result in scores.results.values():
+        assert result.terms or result.reason

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.metric_guide import ARROWS, MetricGuide, OptionGuide
+from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, OptionGuide
+from hf_transfer_score.cli.tables import Page, pairs, render
 from hf_transfer_score.metrics.registry import NEED_REASONS
-from hf_transfer_score.tables import Page, pairs, render
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.api import FeatureRanking, FeatureScores
-from hf_transfer_score.score_files import PoolOrder
-from hf_transfer_score.score_notes import Note, score_notes
+from hf_transfer_score.cli.score_files import PoolOrder
+from hf_transfer_score.cli.score_notes import Note, score_notes
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -308,7 +308,7 @@ def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:
 
 @contextmanager
 def _open_parquet(path: Path) -> Iterator[Arrays]:
-    from hf_transfer_score.parquet_features import open_parquet
+    from hf_transfer_score.features.parquet import open_parquet
 
     with open_parquet(path) as arrays:
         yield arrays

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.api import FeatureRanking, rank_features
+from hf_transfer_score.cli.score_files import pool_order
+from hf_transfer_score.cli.tables import Page, number, pairs, pool_text, render
 from hf_transfer_score.ranking import weighted_kendall
-from hf_transfer_score.score_files import pool_order
-from hf_transfer_score.tables import Page, number, pairs, pool_text, render
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

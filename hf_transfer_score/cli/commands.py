@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.api import FeatureRanking, choose_metrics
-from hf_transfer_score.arguments import PROGRAM, build_parser
+from hf_transfer_score.cli.arguments import PROGRAM, build_parser
+from hf_transfer_score.cli.guide_text import guide_text, guides_text
+from hf_transfer_score.cli.metric_guide import all_guides, configured_metrics, metric_guide
+from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_facts, pool_order, score_files
+from hf_transfer_score.cli.score_notes import score_notes
+from hf_transfer_score.cli.tables import UNLIMITED, Page, model_text, pool_text
+from hf_transfer_score.cli.tables_csv import model_csv, pool_csv
 from hf_transfer_score.errors import OptionError, TransferScoreError, UnknownMetricError
-from hf_transfer_score.guide_text import guide_text, guides_text
-from hf_transfer_score.metric_guide import all_guides, configured_metrics, metric_guide
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
-from hf_transfer_score.score_files import FileOptions, name_models, parse_facts, pool_order, score_files
-from hf_transfer_score.score_notes import score_notes
-from hf_transfer_score.tables import UNLIMITED, Page, model_text, pool_text
-from hf_transfer_score.tables_csv import model_csv, pool_csv
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -140,7 +140,7 @@ def _register(_: argparse.Namespace) -> int:
 
 
 def _example(arguments: argparse.Namespace) -> int:
-    from hf_transfer_score.example import example_text, run_example, save_example
+    from hf_transfer_score.cli.example import example_text, run_example, save_example
 
     example = run_example()
     if arguments.json:

@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 
 from hf_transfer_score import rank_features, weighted_kendall
 from hf_transfer_score.cli import main
-from hf_transfer_score.example import METRICS, run_example
-from hf_transfer_score.tables import number
+from hf_transfer_score.cli.example import METRICS, run_example
+from hf_transfer_score.cli.tables import number
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_what_learns_has_not_seen_the_digits_that_are_scored(monkeypatch):
         assert len(images) == len(digits) == (load_digits().target < 5).sum()
         return {"mean": lambda rows: rows - images.mean(axis=0), "plain": lambda rows: rows}
 
-    monkeypatch.setattr("hf_transfer_score.example._extractors", spy)
+    monkeypatch.setattr("hf_transfer_score.cli.example._extractors", spy)
     assert list(run_example().features) == ["mean", "plain"]
 
 
@@ -117,6 +117,6 @@ def test_saved_files_give_the_same_pool(example, tmp_path, capsys):
 def test_torch_is_not_needed():
     import subprocess
 
-    code = "import sys; from hf_transfer_score.example import run_example; run_example(); print('torch' in sys.modules)"
+    code = "import sys; from hf_transfer_score.cli import example; example.run_example(); print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "False\n", done.stderr

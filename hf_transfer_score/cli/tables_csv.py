@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 
 from hf_transfer_score.api import FeatureRanking, FeatureScores
-from hf_transfer_score.score_files import PoolOrder
+from hf_transfer_score.cli.score_files import PoolOrder
 
 Cell = str | float | None
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores, score_features
+from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores, score_features
 from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, OptionError
-from hf_transfer_score.feature_files import Truth, is_labels_file, read_features, read_labels, read_truth
+from hf_transfer_score.features.files import Truth, is_labels_file, read_features, read_labels, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
-from hf_transfer_score.ranking import rank_pool
 
 LEADING_METRICS = ("face", "ncti")
 """A pool that has both is ordered by the mean of their ranks."""
@@ -85,7 +84,7 @@ def score_files(
     for name, path in files.items():
         progress(name)
         models[name] = _score(path, metrics, options, (facts or {}).get(name) or ModelFacts(name=name))
-    return FeatureRanking(models, _pools(models, metrics))
+    return rank_scores(models, metrics)
 
 
 def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: ModelFacts) -> FeatureScores:
@@ -106,15 +105,6 @@ def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: M
         )
     except CANNOT_SCORE as error:
         return FeatureScores(status="failed", reason=str(error) or "not enough memory")
-
-
-def _pools(models: Mapping[str, FeatureScores], metrics: Sequence[Metric]) -> dict[str, Any]:
-    scored = {name: scores for name, scores in models.items() if scores.status == "ok"}
-    pools = {
-        metric.name: rank_pool(metric, {name: scores.results[metric.name] for name, scores in scored.items()})
-        for metric in metrics
-    }
-    return {name: pool for name, pool in pools.items() if pool.scores}
 
 
 def _truths(files: Mapping[str, Path], options: FileOptions) -> dict[str, Truth]:

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from safetensors.torch import save_file
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.feature_files import is_labels_file, read_features, read_labels, read_truth
+from hf_transfer_score.features.files import is_labels_file, read_features, read_labels, read_truth
 
 ROWS, WIDTH = 30, 5
 FEATURES = np.random.default_rng(7).normal(size=(ROWS, WIDTH)).astype(np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.feature_files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
+from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
 
 NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 

@@ -1,0 +1,5 @@
+"""The command line."""
+
+from hf_transfer_score.cli.commands import main
+
+__all__ = ["main"]
