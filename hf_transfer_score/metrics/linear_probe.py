@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
+from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.class_stats import Array, ClassStatistics, decompose
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_whole
@@ -92,8 +93,8 @@ def _correct_at_penalties(data: LabelledFeatures, test: NDArray[np.int64], train
     unit = max(float(values.mean()), np.finfo(np.float64).tiny)
     prior = train.counts / train.rows
     correct = np.zeros(len(PENALTIES))
-    for start in range(0, len(test), 2048):
-        rows = test[start : start + 2048]
+    for part in row_chunks(len(test), data.width):
+        rows = test[part]
         projected = (data.features[rows].astype(np.float64) - train.mean) @ vectors
         for index, penalty in enumerate(PENALTIES):
             scores = projected @ (loadings / (values + penalty * unit)).T + prior

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,14 +43,12 @@ def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
     """
     chosen = _part(data, options)
     codes = data.codes[chosen]
-    rows = data.features[chosen].astype(np.float64)
-    if options.pca != NO_PCA:
-        rows = _signed_components(rows, data.pca_width(options.pca) or data.width)
-    value = 100.0 * _rank_correlation(_distances(rows), codes)
+    width = None if options.pca == NO_PCA else data.pca_width(options.pca) or data.width
+    value = 100.0 * _rank_correlation(_distances(_standardised(data.features[chosen], width)), codes)
     warnings: tuple[str, ...] = ()
     if len(chosen) < data.rows:
         warnings = (f"computed on a stratified {len(chosen)} of {data.rows} rows",)
-    used = {"rows": len(chosen), "pca_components": NO_PCA if options.pca == NO_PCA else rows.shape[1]}
+    used = {"rows": len(chosen), "pca_components": width or NO_PCA}
     return Outcome({"parc": value}, headline=value, used=used, warnings=warnings)
 
 
@@ -79,13 +78,22 @@ def _signed_components(rows: Array, width: int) -> Array:
     return np.asarray((left * singular * np.sign(largest))[:, :width])
 
 
-def _distances(rows: Array) -> Array:
-    """Return 1 - Pearson correlation between z-scored rows, over the pairs above the diagonal, row by row."""
-    spread = rows.std(axis=0)
-    rows = (rows - rows.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+def _standardised(features: NDArray[Any], width: int | None) -> Array:
+    """Return rows, or their components, with every column z-scored and every row then centred and of unit length."""
+    rows = features.astype(np.float64)
+    if width is not None:
+        rows = _signed_components(rows, width)
+    rows -= rows.mean(axis=0)
+    spread = np.sqrt(np.einsum("nd,nd->d", rows, rows) / len(rows))
+    rows /= np.where(spread > 0, spread, 1.0)
     rows -= rows.mean(axis=1, keepdims=True)
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
     rows /= np.where(lengths > 0, lengths, 1.0)
+    return rows
+
+
+def _distances(rows: Array) -> Array:
+    """Return 1 minus the product of rows, over the pairs above the diagonal, row by row."""
     count = len(rows)
     distances, filled = np.empty(count * (count - 1) // 2), 0
     for part in row_chunks(count, count):
@@ -97,19 +105,31 @@ def _distances(rows: Array) -> Array:
 
 
 def _rank_correlation(distances: Array, codes: NDArray[np.int64]) -> float:
-    """Return the Pearson correlation of the distances' average ranks with "labels differ", in two-class closed form."""
-    from scipy.stats import rankdata
+    """Return the Pearson correlation of the distances' average ranks with "labels differ"; sorts in place.
 
+    Of two values, the correlation follows from the mean rank of one of them: that of the pairs of one class is found
+    by searching for their distances among all.
+    """
     count, pairs = len(codes), len(distances)
-    ranks = rankdata(distances)
-    del distances
-    differ = np.concatenate([codes[i] != codes[i + 1 :] for i in range(count - 1)])
-    share = float(differ.mean())
+    same = np.concatenate([codes[i] == codes[i + 1 :] for i in range(count - 1)])
+    share = float(same.mean())
     if share in (0.0, 1.0):
         return 0.0
-    gap = float(ranks[differ].mean()) - float(ranks[~differ].mean())
-    spread = float(np.sqrt(np.square(ranks - (pairs + 1) / 2).mean()))
+    of_same = distances[same]
+    distances.sort()
+    ranks = np.searchsorted(distances, of_same, "left") + np.searchsorted(distances, of_same, "right") + 1
+    middle = (pairs + 1) / 2
+    gap = (middle - float(ranks.mean()) / 2) / (1 - share)
+    spread = float(np.sqrt((float(pairs) ** 2 - 1 - _tie_correction(distances)) / 12))
     return gap * float(np.sqrt(share * (1 - share))) / spread if spread > 0 else 0.0
+
+
+def _tie_correction(values: Array) -> float:
+    """Return the sum of t³ - t over runs of t equal values, divided by their number, for sorted values."""
+    equal = np.concatenate([[False], values[1:] == values[:-1], [False]])
+    changes = np.flatnonzero(equal[1:] != equal[:-1])
+    runs = (changes[1::2] - changes[::2] + 1).astype(np.float64)
+    return float((runs**3 - runs).sum()) / len(values)
 
 
 METRIC = Metric(

@@ -51,7 +51,9 @@ class TestUsage:
         assert "Traceback" not in err
 
     def test_interrupted_it_is_quiet(self, run, monkeypatch):
-        monkeypatch.setattr("hf_transfer_score.cli.commands.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        monkeypatch.setattr(
+            "hf_transfer_score.cli.commands.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert run("score", "a.npz") == (130, "", "")
 
     @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from hf_transfer_score import get_metric
-from hf_transfer_score.metrics import logme
+from hf_transfer_score.metrics import logme, parc
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from tests.metrics import references
 from tests.metrics.samples import mixture
@@ -70,3 +71,13 @@ def test_the_reference_of_logme_tells_right_from_wrong():
     features, labels = mixture(40, 6, 2)
     target = (labels == 0).astype(np.float64)
     assert references.log_evidence(features, target, 1.0, 8.0) != references.log_evidence(features, target, 2.0, 8.0)
+
+
+@pytest.mark.parametrize("rows", [5, 30, 60])
+def test_parc_ranks_tied_distances_like_scipy(rows):
+    generator = np.random.default_rng(rows)
+    codes = generator.integers(0, 3, rows)
+    distances = generator.integers(0, 6, rows * (rows - 1) // 2).astype(np.float64)
+    differ = np.concatenate([codes[i] != codes[i + 1 :] for i in range(rows - 1)])
+    expected = spearmanr(distances, differ).statistic
+    assert parc._rank_correlation(distances, codes) == pytest.approx(expected, abs=1e-12)

@@ -1,0 +1,51 @@
+"""The README's recipes run, its table is what the command prints, and its links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score.cli import main
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_table_is_what_the_example_prints(capsys, monkeypatch):
+    """Up to the last digit of a measured number, which may differ between machines."""
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["example"]) == 0
+    printed = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.split()}
+    table = re.search(r"```\n(.*?)```", README, re.DOTALL).group(1).splitlines()[2:]
+    assert len(table) == 7
+    for line in table:
+        model, *cells = line.split()
+        for ours, theirs in zip(cells, printed[model][1:], strict=False):
+            assert float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02), model
+
+
+def test_python_recipe(capsys):
+    namespace = {}
+    exec(compile(PYTHON[0], "README.md", "exec"), namespace)
+    assert "{'near': 2, 'far': 1}" in capsys.readouterr().out
+
+
+def test_evaluate_recipe(run_client, hub_environment):
+    recipe = PYTHON[1].replace("print(", "answer = (")
+    answer = run_client(f"import hf_transfer_score\nhf_transfer_score.register()\n{recipe}", hub_environment)
+    assert set(answer) == {"face", "variance_collapse", "class_fairness"}
+
+
+def test_there_are_two_commands():
+    commands = re.findall(r"<!-- command: (\w+) -->\n```bash\n(.*?)\n```", README)
+    assert [name for name, _ in commands] == ["run", "test"]
+    assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for _, command in commands)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/metrics.md"])
+def test_links_lead_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        if "://" not in link:
+            assert ((ROOT / page).parent / link).exists(), link
