@@ -20,6 +20,7 @@ from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
 SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10
 DISCRIMINANT_CUT = 1e-8
+"""Without shrinkage, directions below this fraction of the largest eigenvalue do not count, as in the public code."""
 SATURATED = 0.99
 
 

@@ -76,8 +76,11 @@ def _discriminant(space: np.ndarray, labels: np.ndarray, shrinkage: float) -> np
     from scipy.linalg import eigh
 
     within, total = _covariances(space, labels, shrinkage)
-    _, vectors = eigh(total - within, within)
-    return space @ vectors[:, ::-1][:, : min(len(np.unique(labels)) - 1, space.shape[1])]
+    values, vectors = eigh(total - within, within)
+    count = min(len(np.unique(labels)) - 1, space.shape[1])
+    if shrinkage == 0:  # the solver without shrinkage drops directions of small singular value, as scikit-learn's does
+        count = min(count, int((np.sqrt(np.maximum(values, 0)) > 1e-4 * np.sqrt(values[-1])).sum()))
+    return space @ vectors[:, ::-1][:, :count]
 
 
 def _log_posterior(space: np.ndarray, labels: np.ndarray, shrinkage: float) -> np.ndarray:
