@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.scatter import Array
 
 PAIR_BYTES = 64 * 1024 * 1024
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError, LabelsError, SourceProbabilitiesError
 
-CHUNK_BYTES = 32 * 1024 * 1024
+CHUNK_BYTES = 8 * 1024 * 1024
 """Size of one float64 chunk of rows; every pass over the features works in chunks of this size."""
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-60, 1e60

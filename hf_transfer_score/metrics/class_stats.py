@@ -16,36 +16,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError
 from hf_transfer_score.metrics.checks import CHUNK_BYTES, as_numpy, check_features, row_chunks
-
-Array = NDArray[np.float64]
-
-RELATIVE_CUT = 1e-10
-"""Eigenvalues below this fraction of the largest are rounding noise of float32 features, and count as zero."""
-
-
-class Decomposition(NamedTuple):
-    """Eigenvalues of a scatter matrix, largest first (r,), and their eigenvectors in columns (D, r)."""
-
-    values: Array
-    vectors: Array
-
-    def above(self, cut: float) -> Decomposition:
-        """Return the part whose eigenvalues exceed `cut` times the largest."""
-        keep = int((self.values > cut * self.values[0]).sum())
-        return Decomposition(self.values[:keep], self.vectors[:, :keep])
-
-
-def decompose(scatter: Array, leading: int | None = None) -> Decomposition:
-    """Return the eigenvalues, clipped at zero, and eigenvectors of a symmetric matrix, or only the leading ones."""
-    from scipy.linalg import eigh
-
-    width = len(scatter)
-    if leading is not None and leading < width // 4:
-        values, vectors = eigh(scatter, subset_by_index=[width - leading, width - 1], check_finite=False)
-    else:
-        values, vectors = eigh(scatter, driver="evd", check_finite=False)
-        values, vectors = values[-(leading or width) :], vectors[:, -(leading or width) :]
-    return Decomposition(np.maximum(values[::-1], 0.0), vectors[:, ::-1])
+from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, decompose
 
 
 class ClassStatistics:
@@ -137,14 +108,13 @@ class ClassStatistics:
         """Within-class scatter (D, D) and squared distances to the class mean summed by class (K,)."""
         assert self._source is not None
         features, codes = self._source
-        width = features.shape[1]
-        scatter, squares = np.zeros((width, width)), np.zeros(len(self.counts))
+        scatter, squares = ScatterSum(features.shape[1]), np.zeros(len(self.counts))
         for rows in row_chunks(*features.shape):
             centred = features[rows].astype(np.float64)
             centred -= self.means[codes[rows]]
-            scatter += centred.T @ centred
+            scatter.add(centred)
             squares += np.bincount(codes[rows], np.einsum("nd,nd->n", centred, centred), minlength=len(squares))
-        return scatter, squares
+        return scatter.matrix(), squares
 
     @property
     def within_scatter(self) -> Array:

@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 
 from hf_transfer_score.metrics import bhattacharyya
-from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.scatter import Array
 
 SATURATED = 0.999
 

@@ -18,7 +18,8 @@ from hf_transfer_score.metrics.checks import (
     check_targets,
     row_chunks,
 )
-from hf_transfer_score.metrics.class_stats import Array, ClassStatistics, Decomposition, decompose
+from hf_transfer_score.metrics.class_stats import ClassStatistics
+from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, decompose
 
 Value = TypeVar("Value")
 
@@ -166,11 +167,11 @@ class LabelledFeatures:
         return self.memo("total scatter", lambda: self._scatter(self.centre))
 
     def _scatter(self, origin: Array | float) -> Array:
-        scatter = np.zeros((self.width, self.width))
+        scatter = ScatterSum(self.width)
         for _, chunk in self.chunks():
             chunk -= origin
-            scatter += chunk.T @ chunk
-        return scatter
+            scatter.add(chunk)
+        return scatter.matrix()
 
     @property
     def total_decomposition(self) -> Decomposition:

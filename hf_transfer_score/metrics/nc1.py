@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
-from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
+from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,17 @@ def within_per_between(data: LabelledFeatures, weighting: str) -> float:
 
 
 def _within_per_between(data: LabelledFeatures, weighting: str) -> float:
-    _, singular, directions = np.linalg.svd(_weighted_means(data, weighting), full_matrices=False)
+    means = _weighted_means(data, weighting)
+    with one_thread(min(means.shape) <= ONE_THREAD_WIDTH):
+        _, singular, directions = np.linalg.svd(means, full_matrices=False)
     keep = singular**2 > RELATIVE_CUT * singular[0] ** 2
     whitening = directions[keep].T / singular[keep]
-    means, weights = data.statistics.means @ whitening, _within_weights(data, weighting)
+    centres, weights = data.statistics.means @ whitening, _within_weights(data, weighting)
     total = 0.0
     for rows, chunk in data.chunks():
         codes = data.codes[rows]
         projected = chunk @ whitening
-        projected -= means[codes]
+        projected -= centres[codes]
         total += float(weights[codes] @ np.einsum("nk,nk->n", projected, projected))
     return total
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
-from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures, Principal
 from hf_transfer_score.metrics.posterior import gaussian_posterior
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
+from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 
 SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10
@@ -50,8 +50,9 @@ def ncti(data: LabelledFeatures, options: NCTIOptions) -> Outcome:
     keep = space.variances > RELATIVE_CUT * space.variances[0]
     space = Principal(space.rows[:, keep], space.means[:, keep], space.variances[keep])
     shrinkage = max(float(np.exp(-space.variances[:SHRINKAGE_COMPONENTS].sum())), SHRINKAGE_FLOOR)
-    fit = _discriminant(data, space, shrinkage, width)
-    ncc, norms = _posterior_terms(data, space, fit.whitening)
+    with one_thread(max(width, data.class_count) <= ONE_THREAD_WIDTH):
+        fit = _discriminant(data, space, shrinkage, width)
+        ncc, norms = _posterior_terms(data, space, fit.whitening)
     vc = float(np.log(norms))
     return Outcome(
         {"seli": fit.seli, "ncc": ncc, "vc": vc},

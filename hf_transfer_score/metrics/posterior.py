@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.scatter import Array
 
 
 def gaussian_posterior(rows: Array, means: Array, counts: NDArray[np.int64]) -> Array:

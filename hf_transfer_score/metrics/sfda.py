@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
-from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.posterior import gaussian_posterior, softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
+from hf_transfer_score.metrics.scatter import Array, ScatterSum
 
 SHRINKAGE_RATE = 5.0
 SHRINKAGE_FLOOR = 1e-10
@@ -49,11 +49,11 @@ def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:
     others = (centred_means.sum(axis=0) - centred_means) / (data.class_count - 1)
 
     mixed_means = _mixed_means(data, weights, others)
-    mixed_within = np.zeros_like(within)
+    mixed_scatter = ScatterSum(data.width)
     for rows, mixed in _mixed(data, weights, others):
         mixed -= mixed_means[codes[rows]]
-        mixed_within += mixed.T @ mixed / data.rows
-    whitening = _whitened(mixed_within, shrinkage)
+        mixed_scatter.add(mixed)
+    whitening = _whitened(mixed_scatter.matrix() / data.rows, shrinkage)
     whitened_means, total = mixed_means @ whitening, 0.0
     for rows, mixed in _mixed(data, weights, others):
         posterior = gaussian_posterior(mixed @ whitening, whitened_means, counts)

@@ -7,9 +7,12 @@ from typing import Literal
 
 import numpy as np
 
-from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.scatter import Array, one_thread
+
+SMALL_CLASS = 512
+"""Gram matrices of classes up to this size are too small to share between threads."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,14 @@ def transrate(data: LabelledFeatures, options: TransRateOptions) -> Outcome:
 def _class_rates(data: LabelledFeatures, distortion: float) -> Array:
     """Return the coding rate of each class (K,), from the smaller of its two Gram matrices."""
     rates = np.empty(data.class_count)
-    for code, rows in data.class_rows():
-        centred = data.features[rows].astype(np.float64)
-        centred -= data.centre
-        gram = centred @ centred.T if len(rows) < data.width else centred.T @ centred
-        gram /= len(rows) * distortion
-        gram[np.diag_indices_from(gram)] += 1.0
-        rates[code] = np.log(np.diagonal(np.linalg.cholesky(gram))).sum()
+    with one_thread(min(int(data.counts.max()), data.width) <= SMALL_CLASS):
+        for code, rows in data.class_rows():
+            centred = data.features[rows].astype(np.float64)
+            centred -= data.centre
+            gram = centred @ centred.T if len(rows) < data.width else centred.T @ centred
+            gram /= len(rows) * distortion
+            gram[np.diag_indices_from(gram)] += 1.0
+            rates[code] = np.log(np.diagonal(np.linalg.cholesky(gram))).sum()
     return rates
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hf_transfer_score.metrics.class_stats import RELATIVE_CUT
 from hf_transfer_score.metrics.hscore import explained_trace, saturation_warnings
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term
+from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, one_thread
 
 
 def vci(data: LabelledFeatures, options: NoOptions) -> Outcome:
@@ -15,7 +15,8 @@ def vci(data: LabelledFeatures, options: NoOptions) -> Outcome:
     explained, rank = explained_trace(data, RELATIVE_CUT)
     weighted = data.statistics.centred_means * np.sqrt(data.counts)[:, None]
     small = weighted @ weighted.T if len(weighted) < data.width else weighted.T @ weighted
-    variances = np.linalg.eigvalsh(small)
+    with one_thread(len(small) <= ONE_THREAD_WIDTH):
+        variances = np.linalg.eigvalsh(small)
     between_rank = int((variances > RELATIVE_CUT * variances[-1]).sum())
     value = max(1 - explained / between_rank, 0.0)
     warnings = saturation_warnings(data, rank)
