@@ -99,12 +99,12 @@ def nc1(sample: Sample) -> Terms:
 
 
 def face(sample: Sample) -> Terms:
-    """Variance collapse by a pseudo-inverse, and fairness by loops over pairs of classes."""
+    """Variance collapse by a pseudo-inverse, and fairness by loops over pairs of classes, all of it in float64."""
     from scipy.special import softmax
     from scipy.stats import entropy
 
     collapse = -_variability(sample)
-    reduced = _principal(sample, "full")
+    reduced = _principal(sample.doubled, "full")
     means, count = reduced.class_means(), sample.classes
     variance = np.mean([np.maximum(rows.var(axis=0), VARIANCE_FLOOR).mean() for rows in reduced.by_class()])
     overlaps = np.zeros((count, count))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.scatter import Array
+from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 PAIR_BYTES = 64 * 1024 * 1024
 
@@ -32,9 +32,7 @@ def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
         for rows, chunk in data.chunks():
             chunk -= means[data.codes[rows]]
             np.square(chunk, out=chunk)
-            order = np.argsort(data.codes[rows], kind="stable")
-            present, starts = np.unique(data.codes[rows][order], return_index=True)
-            squares[present] += np.add.reduceat(chunk[order], starts, axis=0)
+            add_class_sums(squares, chunk, data.codes[rows])
         return squares
 
     divisors = np.maximum(data.counts - 1, 1) if unbiased else data.counts

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError
 from hf_transfer_score.metrics.checks import CHUNK_BYTES, as_numpy, check_features, row_chunks
-from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, decompose
+from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, add_class_sums, decompose
 
 
 class ClassStatistics:
@@ -61,7 +61,7 @@ class ClassStatistics:
         counts = np.bincount(codes, minlength=len(classes)).astype(np.int64)
         sums = np.zeros((len(classes), features.shape[1]))
         for rows in row_chunks(*features.shape):
-            _add_class_sums(sums, features[rows], codes[rows])
+            add_class_sums(sums, features[rows].astype(np.float64), codes[rows])
         statistics = cls(classes, counts, sums / counts[:, None])
         statistics._source = (features, codes)
         return statistics
@@ -181,13 +181,6 @@ def _spread(part: ClassStatistics, classes: NDArray[np.int64]) -> _Spread:
     squares = np.zeros(len(classes))
     counts[where], means[where], squares[where] = part.counts, part.means, part.class_squares
     return _Spread(counts, means, squares)
-
-
-def _add_class_sums(sums: Array, chunk: NDArray[Any], codes: NDArray[Any]) -> None:
-    """Add the rows of a chunk to the sums of their classes, in place."""
-    order = np.argsort(codes, kind="stable")
-    present, starts = np.unique(codes[order], return_index=True)
-    sums[present] += np.add.reduceat(chunk[order].astype(np.float64), starts, axis=0)
 
 
 def _regroup(batches: Iterable[tuple[Any, Any]]) -> Iterable[tuple[NDArray[Any], NDArray[Any]]]:

@@ -19,7 +19,7 @@ from hf_transfer_score.metrics.checks import (
     row_chunks,
 )
 from hf_transfer_score.metrics.class_stats import ClassStatistics
-from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, decompose
+from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, add_class_sums, decompose
 
 Value = TypeVar("Value")
 
@@ -161,9 +161,6 @@ class LabelledFeatures:
     @property
     def total_scatter(self) -> Array:
         """Scatter of the centred rows (D, D)."""
-        if self.has_labels:
-            self.memo("within-class scatter", lambda: self.statistics.within_scatter)
-            return self.memo("total scatter", lambda: self.statistics.total_scatter)
         return self.memo("total scatter", lambda: self._scatter(self.centre))
 
     def _scatter(self, origin: Array | float) -> Array:
@@ -216,17 +213,10 @@ class LabelledFeatures:
         for part, chunk in self.chunks():
             np.matmul(chunk, leading.vectors, out=rows[part])
             rows[part] -= offset
-        return Principal(rows, self.class_means(rows), leading.values / max(self.rows - 1, 1))
-
-    def class_means(self, rows: Array) -> Array:
-        """Return the mean of `rows` (N, p) over each class, (K, p)."""
-        return self.class_sums(rows) / self.counts[:, None]
-
-    def class_sums(self, rows: Array) -> Array:
-        """Return the sum of `rows` (N, p) over each class, (K, p)."""
-        order = np.argsort(self.codes, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(self.counts)[:-1]])
-        return np.asarray(np.add.reduceat(rows[order], starts, axis=0))
+        means = np.zeros((self.class_count, rows.shape[1]))
+        add_class_sums(means, rows, self.codes)
+        means /= self.counts[:, None]
+        return Principal(rows, means, leading.values / max(self.rows - 1, 1))
 
     def pca_width(self, pca: int | str, *, always: bool = True) -> int | None:
         """Return how many principal components an option asks for; None means the features as they are.

@@ -11,7 +11,7 @@ from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term
-from hf_transfer_score.metrics.scatter import Array
+from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 Chunks = Callable[[], Iterator[tuple[slice, Array]]]
 
@@ -52,11 +52,9 @@ def expected_prediction(data: LabelledFeatures, chunks: Chunks, logarithm: bool)
     """
     joint: Array | None = None
     for rows, probabilities in chunks():
-        order = np.argsort(data.codes[rows], kind="stable")
-        present, starts = np.unique(data.codes[rows][order], return_index=True)
         if joint is None:
             joint = np.zeros((data.class_count, probabilities.shape[1]))
-        joint[present] += np.add.reduceat(probabilities[order], starts, axis=0)
+        add_class_sums(joint, probabilities, data.codes[rows])
     assert joint is not None
     mass = joint.sum(axis=0)
     conditional = np.divide(joint, mass, out=np.zeros_like(joint), where=mass > 0)

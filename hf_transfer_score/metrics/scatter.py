@@ -1,4 +1,4 @@
-"""Scatter matrices and their eigenvectors: summed in place, decomposed with as many threads as help."""
+"""Class sums, scatter matrices and their eigenvectors: summed in place, decomposed with as many threads as help."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ class ScatterSum:
         matrix = np.triu(self._triangle)
         matrix += np.triu(self._triangle, 1).T
         return matrix
+
+
+def add_class_sums(sums: Array, rows: Array, codes: NDArray[np.int64]) -> None:
+    """Add each of some rows (n, D) to the sum of its class, in place, by a product with a sparse one-hot matrix.
+
+    Args:
+        sums: sum of each class (K, D).
+        rows: float64 rows.
+        codes: class index of each row (n,).
+    """
+    from scipy.sparse import csr_matrix
+
+    count = len(rows)
+    sums += csr_matrix((np.ones(count), (codes, np.arange(count))), shape=(len(sums), count)) @ rows
 
 
 class Decomposition(NamedTuple):

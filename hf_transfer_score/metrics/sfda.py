@@ -11,7 +11,7 @@ import numpy as np
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.posterior import gaussian_posterior, softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
-from hf_transfer_score.metrics.scatter import Array, ScatterSum
+from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums
 
 SHRINKAGE_RATE = 5.0
 SHRINKAGE_FLOOR = 1e-10
@@ -86,9 +86,7 @@ def _mixed(data: LabelledFeatures, weights: Array, others: Array) -> Iterator[tu
 def _mixed_means(data: LabelledFeatures, weights: Array, others: Array) -> Array:
     sums = np.zeros((data.class_count, data.width))
     for rows, mixed in _mixed(data, weights, others):
-        order = np.argsort(data.codes[rows], kind="stable")
-        present, starts = np.unique(data.codes[rows][order], return_index=True)
-        sums[present] += np.add.reduceat(mixed[order], starts, axis=0)
+        add_class_sums(sums, mixed, data.codes[rows])
     return np.asarray(sums / data.counts[:, None])
 
 
