@@ -6,17 +6,18 @@ penalties share one eigendecomposition a fold, so that the whole grid costs litt
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
-from hf_transfer_score.metrics.class_stats import ClassStatistics
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_whole
-from hf_transfer_score.metrics.scatter import Array, decompose
+from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums, decompose
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """Ridge penalties tried, each times the mean variance of a feature times the number of rows."""
@@ -49,11 +50,7 @@ def linear_probe(data: LabelledFeatures, options: LinearProbeOptions) -> Outcome
         )
     folds = min(options.folds, smallest)
     where = _stratified_folds(data, folds, options.seed)
-    parts = [_fold_statistics(data, where == fold) for fold in range(folds)]
-    correct = np.zeros(len(PENALTIES))
-    for fold in range(folds):
-        train = _joined([part for other, part in enumerate(parts) if other != fold])
-        correct += _correct_at_penalties(data, np.flatnonzero(where == fold), train)
+    correct = sum((_correct_at_penalties(data, np.flatnonzero(where == fold)) for fold in range(folds)), np.zeros(1))
     best = int(correct.argmax())
     value = float(correct[best] / data.rows)
     return Outcome({"linear_probe": value}, headline=value, used={"penalty": PENALTIES[best], "folds_used": folds})
@@ -69,37 +66,52 @@ def _stratified_folds(data: LabelledFeatures, folds: int, seed: int) -> NDArray[
     return where
 
 
-def _fold_statistics(data: LabelledFeatures, inside: NDArray[np.bool_]) -> ClassStatistics:
-    total: ClassStatistics | None = None
-    for rows, chunk in data.chunks():
-        chosen = inside[rows]
-        if chosen.any():
-            part = ClassStatistics.from_features(chunk[chosen], data.codes[rows][chosen])
-            total = part if total is None else total.merge(part)
-    assert total is not None
-    return total
+class _Fit(NamedTuple):
+    """Least squares on the rows outside a fold, in the eigenbasis of their scatter.
+
+    values (r,) and vectors (D, r) of the scatter, loadings of the classes (K, r), mean (D,) relative to that of all
+    rows, share of each class (K,).
+    """
+
+    values: Array
+    vectors: Array
+    loadings: Array
+    mean: Array
+    prior: Array
 
 
-def _joined(parts: list[ClassStatistics]) -> ClassStatistics:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total.merge(part)
-    return total
+def _fit_outside(data: LabelledFeatures, fold: NDArray[np.int64]) -> _Fit:
+    """Fit on all rows but those of `fold`, whose share is taken off the sums over all rows.
+
+    All sums are about the mean of all rows, so that taking a part off costs no digits.
+    """
+    inside, sums = ScatterSum(data.width), data.statistics.centred_means * data.counts[:, None]
+    for rows, chunk in _fold_chunks(data, fold):
+        inside.add(chunk)
+        add_class_sums(sums, -chunk, data.codes[rows])
+    counts = data.counts - np.bincount(data.codes[fold], minlength=data.class_count)
+    mean = sums.sum(axis=0) / counts.sum()
+    scatter = data.total_scatter - inside.matrix() - counts.sum() * np.outer(mean, mean)
+    values, vectors = decompose(scatter)
+    return _Fit(values, vectors, (sums - counts[:, None] * mean) @ vectors, mean, counts / counts.sum())
 
 
-def _correct_at_penalties(data: LabelledFeatures, test: NDArray[np.int64], train: ClassStatistics) -> Array:
-    """Return how many test rows are classified rightly at each penalty, (P,)."""
-    values, vectors = decompose(train.total_scatter)
-    loadings = (train.centred_means * train.counts[:, None]) @ vectors
-    unit = max(float(values.mean()), np.finfo(np.float64).tiny)
-    prior = train.counts / train.rows
+def _fold_chunks(data: LabelledFeatures, fold: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
+    """Yield (row numbers, these rows minus the mean of all) of a fold in chunks."""
+    for part in row_chunks(len(fold), max(data.width, data.class_count)):
+        yield fold[part], data.features[fold[part]].astype(np.float64) - data.centre
+
+
+def _correct_at_penalties(data: LabelledFeatures, fold: NDArray[np.int64]) -> Array:
+    """Return how many rows of a fold are classified rightly at each penalty, fitted on the others, (P,)."""
+    fit = _fit_outside(data, fold)
+    unit = max(float(fit.values.mean()), np.finfo(np.float64).tiny)
     correct = np.zeros(len(PENALTIES))
-    for part in row_chunks(len(test), data.width):
-        rows = test[part]
-        projected = (data.features[rows].astype(np.float64) - train.mean) @ vectors
+    for rows, chunk in _fold_chunks(data, fold):
+        projected = (chunk - fit.mean) @ fit.vectors
         for index, penalty in enumerate(PENALTIES):
-            scores = projected @ (loadings / (values + penalty * unit)).T + prior
-            correct[index] += int((train.classes[scores.argmax(axis=1)] == data.codes[rows]).sum())
+            scores = (projected / (fit.values + penalty * unit)) @ fit.loadings.T + fit.prior
+            correct[index] += int((scores.argmax(axis=1) == data.codes[rows]).sum())
     return correct
 
 

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
+from sklearn.linear_model import Ridge
 
 from hf_transfer_score import get_metric
-from hf_transfer_score.metrics import logme, parc
+from hf_transfer_score.metrics import linear_probe, logme, parc
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from tests.metrics import references
 from tests.metrics.samples import mixture
@@ -81,3 +82,24 @@ def test_parc_ranks_tied_distances_like_scipy(rows):
     differ = np.concatenate([codes[i] != codes[i + 1 :] for i in range(rows - 1)])
     expected = spearmanr(distances, differ).statistic
     assert parc._rank_correlation(distances, codes) == pytest.approx(expected, abs=1e-12)
+
+
+def test_linear_probe_is_a_cross_validated_ridge_classifier():
+    """The same folds and penalties, fitted by scikit-learn one by one."""
+    features, labels = mixture(150, 12, 4, separation=0.8)
+    data = LabelledFeatures(features + 100, labels)
+    where = linear_probe._stratified_folds(data, 5, seed=0)
+    shares = []
+    for penalty in linear_probe.PENALTIES:
+        correct = 0
+        for fold in range(5):
+            train, test = where != fold, where == fold
+            centred = features[train] - features[train].mean(axis=0)
+            unit = np.square(centred).sum() / features.shape[1]
+            model = Ridge(alpha=penalty * unit).fit(features[train], np.eye(4)[labels[train]])
+            correct += (model.predict(features[test]).argmax(axis=1) == labels[test]).sum()
+        shares.append(correct / 150)
+    result = get_metric("linear_probe").measure(data)
+    assert result.terms["linear_probe"] == max(shares)
+    assert result.parameters["penalty"] == linear_probe.PENALTIES[int(np.argmax(shares))]
+    assert len(set(shares)) > 2
