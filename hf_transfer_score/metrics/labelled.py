@@ -203,7 +203,12 @@ class LabelledFeatures:
         return self.memo(("leading decomposition", width), lambda: decompose(scatter, width))
 
     def principal(self, width: int) -> Principal:
-        """Return rows and class means in the space of the `width` leading principal components."""
+        """Return rows and class means in the space of the `width` leading principal components.
+
+        They are kept for other metrics where they are few; many components can take more memory than the features.
+        """
+        if width > LEADING:
+            return self._project(width)
         return self.memo(("principal components", width), lambda: self._project(width))
 
     def _project(self, width: int) -> Principal:

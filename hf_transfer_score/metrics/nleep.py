@@ -21,6 +21,8 @@ from hf_transfer_score.metrics.scatter import Array
 
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3
+START_ROUNDS = 10
+"""Rounds of k-means before the mixture: a start, not a fit of its own."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ def _fit(rows: Array, count: int, options: NLEEPOptions) -> _Mixture:
     """Fit by expectation maximisation from a k-means start, in chunks of rows."""
     from sklearn.cluster import KMeans
 
-    start = KMeans(count, n_init=1, random_state=options.seed).fit(rows)
+    start = KMeans(count, n_init=1, max_iter=START_ROUNDS, tol=0, copy_x=False, random_state=options.seed).fit(rows)
     distances = np.square(rows - start.cluster_centers_[start.labels_]).sum(axis=1)
     sizes = np.maximum(np.bincount(start.labels_, minlength=count), 1)
     variances = np.bincount(start.labels_, distances, minlength=count) / sizes / rows.shape[1]
