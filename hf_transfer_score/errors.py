@@ -11,10 +11,39 @@ TransferScoreError
 │   ├── DuplicateMetricError
 │   └── NotApplicableError          this metric cannot be computed on this sample; others can
 ├── FeatureFileError                a file that should hold features does not
+├── DatasetError                    the dataset cannot be sampled: nothing can be ranked on it
+│   └── HiddenLabelsError           its labels are hidden; the message names the split to use
+├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
+├── HubError                        the Hub did not answer a question that the whole run depends on
+├── DuplicateBackboneError          two kinds of backbone claim one name
 └── RegistrationError               the evaluate modules could not be put where evaluate looks
 """
 
 from __future__ import annotations
+
+from typing import Literal, get_args
+
+FailureKind = Literal[
+    "missing",
+    "gated",
+    "private",
+    "no_network",
+    "download",
+    "corrupt",
+    "pickle_only",
+    "remote_code",
+    "no_preprocessor",
+    "unsupported",
+    "wrong_modality",
+    "bad_input",
+    "non_finite",
+    "out_of_memory",
+    "too_large",
+    "error",
+]
+"""Why one checkpoint of a pool could not be scored."""
+
+FAILURE_KINDS: tuple[str, ...] = get_args(FailureKind)
 
 
 class TransferScoreError(Exception):
@@ -63,6 +92,38 @@ class NotApplicableError(MetricError):
 
 class FeatureFileError(TransferScoreError):
     """A file that should hold features does not."""
+
+
+class DatasetError(TransferScoreError):
+    """The dataset cannot be sampled, so that nothing can be ranked on it."""
+
+
+class HiddenLabelsError(DatasetError):
+    """The labels of a split are hidden."""
+
+
+class CheckpointError(TransferScoreError):
+    """One checkpoint cannot be scored; it becomes a failed row and the others go on.
+
+    Attributes:
+        kind: one of FAILURE_KINDS.
+    """
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: FailureKind = kind
+
+    def __reduce__(self) -> tuple[type[CheckpointError], tuple[FailureKind, str]]:
+        """Pickle with the kind: failures travel between processes."""
+        return type(self), (self.kind, str(self))
+
+
+class HubError(TransferScoreError):
+    """The Hub did not answer a question that the whole run depends on."""
+
+
+class DuplicateBackboneError(TransferScoreError):
+    """Two kinds of backbone claim one name."""
 
 
 class RegistrationError(TransferScoreError):

@@ -1,0 +1,169 @@
+"""What a backbone is, and the one list of the kinds of them.
+
+Kinds are found through the entry-point group `hf_transfer_score.backbones`; the built-in ones come the same way, so a
+package of yours that names `my_kind = "my_package.my_kind:KIND"` in that group stands beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
+from hf_transfer_score.tasks import Example, Modality, Task
+
+if TYPE_CHECKING:
+    import torch
+
+ENTRY_POINT_GROUP = "hf_transfer_score.backbones"
+
+POOLINGS = ("auto", "cls", "mean", "last", "max")
+LAST, ALL, MEAN = "last", "all", "mean"
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """How features are read off a checkpoint; whatever can change a feature is a field.
+
+    Attributes:
+        pooling: "auto" is the documented default of each kind; "cls", "mean", "last" (token) or "max".
+        layer: "last", "mean" (of all layers), "all" (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; None for what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: "first" or their "mean".
+        trust_remote_code: run Python code that comes with the checkpoint.
+        allow_pickle: load pickled weights where there are no safetensors.
+    """
+
+    pooling: str = "auto"
+    layer: str | int = LAST
+    max_length: int | None = None
+    subword: str = "first"
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, before any model is loaded."""
+        if self.pooling not in POOLINGS:
+            raise OptionError(f"pooling={self.pooling!r}: expected one of {', '.join(POOLINGS)}.")
+        if self.layer not in (LAST, ALL, MEAN) and not (isinstance(self.layer, int) and self.layer >= 0):
+            raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")
+        if self.subword not in ("first", "mean"):
+            raise OptionError(f"subword={self.subword!r}: expected first or mean.")
+        if self.max_length is not None and self.max_length < 1:
+            raise OptionError(f"max_length={self.max_length}: expected at least 1.")
+
+
+@dataclass
+class BatchOutput:
+    """What one forward pass gives.
+
+    Attributes:
+        features: (rows, D) by layer name: one entry, except for layer="all". Rows are in the order of the examples,
+            and within an example in the order of its words or places; whole examples only.
+        source_probs: probabilities of the checkpoint's own classes (rows, S), or None where it has no head.
+    """
+
+    features: dict[str, torch.Tensor]
+    source_probs: torch.Tensor | None = None
+
+
+class Backbone(Protocol):
+    """A loaded checkpoint.
+
+    `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
+
+    Attributes:
+        module: what is moved to a device; `forward` runs where it is.
+        details: what was chosen where an option leaves it open (pooling, layer, max_length, preprocessing, ...), as
+            plain values; kept beside the features.
+        source_classes: S of the checkpoint's own head, 0 without one.
+    """
+
+    module: torch.nn.Module
+    details: Mapping[str, Any]
+    source_classes: int
+
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Return one item an example: decoded, resized, tokenised; what does not depend on the batch."""
+
+    def length(self, item: Any) -> int:
+        """Return how long an item is, for batches of like length; the same number for all where it does not matter."""
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Any]:
+        """Return a batch: tensors and plain values; padded where lengths differ."""
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch whose tensors are on the module's device. Called without gradients, maybe under autocast."""
+
+
+@dataclass(frozen=True)
+class BackboneKind:
+    """A way to make backbones: one library's checkpoints of one modality.
+
+    Attributes:
+        name: the word that names its file, its entry point and the `library` users see.
+        modality: what its inputs are.
+        claims: whether a repository's own files say that it is of this kind; small files only, nothing is loaded.
+        files: the files of a repository that are to be downloaded, weights first; raises CheckpointError with
+            the kind "pickle_only", "remote_code", "no_preprocessor" or "unsupported" where that shows beforehand.
+        load: returns a backbone from a local folder that holds these files; raises CheckpointError.
+        priority: of several kinds that claim a repository, the highest is taken.
+    """
+
+    name: str
+    modality: Modality
+    claims: Callable[[Repository], bool]
+    files: Callable[[Repository, BackboneOptions], list[str]]
+    load: Callable[[Path, Task, BackboneOptions], Backbone]
+    priority: int = 0
+    library: str = field(default="")
+
+
+_registered: dict[str, BackboneKind] = {}
+
+
+def register_backbone(kind: BackboneKind) -> BackboneKind:
+    """Add a kind for this process; installed packages use the entry-point group instead."""
+    if kind.name in _known():
+        raise DuplicateBackboneError(f"There is a kind of backbone named {kind.name!r} already; choose another name.")
+    _registered[kind.name] = kind
+    return kind
+
+
+@cache
+def _installed() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        if point.name in found and found[point.name].value != point.value:
+            raise DuplicateBackboneError(
+                f"Two installed packages name a kind of backbone {point.name!r}: {found[point.name].value} and "
+                f"{point.value}. Uninstall one."
+            )
+        found[point.name] = point
+    return found
+
+
+def _known() -> list[str]:
+    return [*_installed(), *_registered]
+
+
+def all_kinds() -> dict[str, BackboneKind]:
+    """Return every kind of backbone by name."""
+    return {name: point.load() for name, point in sorted(_installed().items())} | _registered
+
+
+def kind_of(repository: Repository, task: Task) -> BackboneKind:
+    """Return the kind that makes backbones of a repository for a task, or raise CheckpointError."""
+    claiming = [kind for kind in all_kinds().values() if kind.claims(repository)]
+    fitting = [kind for kind in claiming if kind.modality == task.modality]
+    if fitting:
+        return max(fitting, key=lambda kind: kind.priority)
+    if claiming:
+        others = " and ".join(sorted({kind.modality for kind in claiming}))
+        raise CheckpointError("wrong_modality", f"is a checkpoint for {others}, and {task.name} needs {task.modality}")
+    raise CheckpointError("unsupported", repository.why_unknown())

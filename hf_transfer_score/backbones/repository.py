@@ -1,0 +1,128 @@
+"""A checkpoint's repository as its own files describe it, before anything large is downloaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.errors import CheckpointError
+
+DESCRIPTIVE_FILES = (
+    "config.json",
+    "modules.json",
+    "config_sentence_transformers.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "adapter_config.json",
+    "model_index.json",
+)
+"""Small files that are read before the plan is shown; kinds of backbone decide by them."""
+
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class Repository:
+    """The files of a checkpoint, on the Hub or in a folder.
+
+    Attributes:
+        name: the id or folder, for messages.
+        sizes: bytes by file name, None where the Hub does not say; names with slashes for folders within.
+        descriptions: contents of those of DESCRIPTIVE_FILES that are there and are JSON objects or lists.
+        library: what the Hub says the library is, a hint at most.
+        tags: the tags the Hub shows.
+    """
+
+    name: str
+    sizes: Mapping[str, int | None]
+    descriptions: Mapping[str, Any] = field(default_factory=dict)
+    library: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Repository:
+        """Describe a local folder."""
+        sizes = {
+            path.relative_to(folder).as_posix(): path.stat().st_size
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        }
+        contents = {name: (folder / name).read_text(encoding="utf-8") for name in DESCRIPTIVE_FILES if name in sizes}
+        return cls(str(folder), sizes, parse_descriptions(contents))
+
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a file of that name."""
+        return name in self.sizes
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The contents of config.json, empty where there is none."""
+        config = self.descriptions.get("config.json")
+        return config if isinstance(config, dict) else {}
+
+    def bytes_of(self, names: Iterable[str]) -> int:
+        """Return the bytes of some files, as far as they are known."""
+        return sum(self.sizes.get(name) or 0 for name in names)
+
+    def weights(self, *, allow_pickle: bool = False, folder: str = "") -> list[str]:
+        """Return the files with the weights: safetensors, or pickles where these are allowed and there is nothing else.
+
+        Args:
+            allow_pickle: whether pickled weights will do.
+            folder: a folder within the repository, with its slash, such as "0_Transformer/".
+        """
+        names = [*WEIGHTS, *(PICKLED_WEIGHTS if allow_pickle else ())]
+        for name in names:
+            if folder + name in self.sizes:
+                return [folder + name, *self._shards(folder, name)]
+        if any(folder + name in self.sizes for name in PICKLED_WEIGHTS) or self._has(folder, (".bin", ".pt", ".pth")):
+            raise CheckpointError(
+                "pickle_only",
+                "has pickled weights only, and a pickle can run any code when it is loaded; allow it for this model "
+                f"if you trust its author (--allow-pickle {self.name}), or ask for safetensors",
+            )
+        if self._has(folder, (".h5", ".msgpack", ".onnx", ".gguf", ".tflite")):
+            raise CheckpointError("unsupported", "has weights for other frameworks only, none for PyTorch")
+        raise CheckpointError("corrupt", "has no weights: there is no model.safetensors among its files")
+
+    def _shards(self, folder: str, index: str) -> list[str]:
+        if not index.endswith(".index.json"):
+            return []
+        stem, ending = index.removesuffix(".index.json").rsplit(".", 1)
+        return [name for name in self.sizes if name.startswith(f"{folder}{stem}-") and name.endswith(f".{ending}")]
+
+    def _has(self, folder: str, endings: tuple[str, ...]) -> bool:
+        return any(name.startswith(folder) and name.endswith(endings) for name in self.sizes)
+
+    def small_files(self, endings: tuple[str, ...] = (".json", ".txt", ".model", ".jinja")) -> list[str]:
+        """Return the files that describe and preprocess: configurations, vocabularies, merges, at the top level."""
+        return [name for name in self.sizes if "/" not in name and name.endswith(endings) and ".index." not in name]
+
+    def why_unknown(self) -> str:
+        """Return why no kind of backbone claims this repository."""
+        if "adapter_config.json" in self:
+            base = (self.descriptions.get("adapter_config.json") or {}).get("base_model_name_or_path")
+            return f"holds an adapter, not a whole model; rank its base model instead ({base})"
+        if "model_index.json" in self:
+            return "is a diffusion pipeline, which has no single backbone to read features from"
+        if "config.json" not in self:
+            return "has no config.json, so that its architecture is unknown"
+        if not self.config:
+            return "has a config.json that is no JSON object"
+        what = self.config.get("model_type") or self.config.get("architecture") or self.config.get("architectures")
+        return f"is of a kind that no backbone here knows: {what!r}"
+
+
+def parse_descriptions(contents: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parsed JSON of descriptive files; what is no JSON is left out."""
+    found = {}
+    for name, text in contents.items():
+        try:
+            found[name] = json.loads(text)
+        except json.JSONDecodeError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""From a dataset to the labelled sample that serves every candidate."""

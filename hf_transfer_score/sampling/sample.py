@@ -1,0 +1,256 @@
+"""The labelled sample: read once from the dataset, kept in one Arrow file, serving every candidate."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_task
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DESCRIPTION_KEY = b"hf_transfer_score.sample"
+
+
+@dataclass(frozen=True)
+class SampleSource:
+    """Where a sample came from, as plain values that a record can hold.
+
+    Attributes:
+        dataset: the id on the Hub, the folder or file, or a name for a dataset in memory.
+        config: the configuration, None where there is one only.
+        split: the split.
+        revision: the full commit for the Hub; None elsewhere.
+        columns: the columns that were read, by role: "input", "input_2", "label".
+        rows_seen: rows of the stream that were read.
+        complete: whether these were all rows of the split.
+        options: the options of sampling that can change what is drawn.
+    """
+
+    dataset: str
+    split: str | None = None
+    config: str | None = None
+    revision: str | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    rows_seen: int = 0
+    complete: bool = True
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LabelledSample:
+    """A labelled sample, in memory or mapped from its file.
+
+    The table has a column `input` (encoded images and sound as bytes, texts, lists of words), `input_2` for pairs,
+    `positions` for words and pixels (numbers of words; down and across by turns for pixels), and `label` (integers) or
+    `target` (floats): one value an example, or a list with one a position.
+
+    Attributes:
+        task: what is asked.
+        table: the examples.
+        label_names: the names of the classes, None where they have none.
+        source: where it came from.
+        fingerprint: changes with the content and with what was asked for.
+        notes: what was chosen or left out, for the user to read.
+    """
+
+    task: Task
+    table: pa.Table
+    label_names: tuple[str, ...] | None
+    source: SampleSource
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return int(self.table.num_rows)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Rows of features that each example makes (examples,)."""
+        if self.task.unit == "example":
+            return np.ones(len(self), dtype=np.int64)
+        column = "label" if self.task.truth == "labels" else "target"
+        lists = self.table.column(column).combine_chunks()
+        offsets: NDArray[np.int64] = np.asarray(lists.offsets, dtype=np.int64)
+        return offsets[1:] - offsets[:-1]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of features."""
+        return int(self.counts.sum())
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """Class index of each row (rows,), or None for regression."""
+        return self._flat("label", np.int64) if self.task.truth == "labels" else None
+
+    @property
+    def targets(self) -> NDArray[np.float64] | None:
+        """Regression target of each row (rows,), or None for classification."""
+        return self._flat("target", np.float64) if self.task.truth == "targets" else None
+
+    def _flat(self, name: str, dtype: Any) -> NDArray[Any]:
+        values = self.table.column(name).combine_chunks()
+        return np.asarray(values if self.task.unit == "example" else values.flatten(), dtype=dtype)
+
+    def examples(self, indices: Sequence[int] | NDArray[np.int64]) -> list[Example]:
+        """Return some examples, decoded."""
+        rows = self.table.take(np.asarray(indices, dtype=np.int64)).to_pydict()
+        inputs, more, places = rows["input"], rows.get("input_2"), rows.get("positions")
+        if self.task.unit == "word":
+            return [
+                Words(words, np.asarray(where, dtype=np.int64)) for words, where in zip(inputs, places, strict=True)
+            ]
+        if self.task.unit == "pixel":
+            pairs = [np.asarray(where, dtype=np.float32).reshape(-1, 2) for where in places]
+            return [Pixels(decode_image(one), where) for one, where in zip(inputs, pairs, strict=True)]
+        if self.task.modality == "image":
+            return [decode_image(one) for one in inputs]
+        if self.task.modality == "audio":
+            return [decode_sound(one) for one in inputs]
+        return inputs if more is None else list(zip(inputs, more, strict=True))
+
+    def save(self, path: Path) -> None:
+        """Write the sample to one Arrow file; write to a temporary name and rename for safety."""
+        import pyarrow as pa
+
+        described = self.table.replace_schema_metadata({DESCRIPTION_KEY: json.dumps(self._description()).encode()})
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, described.schema) as writer:
+            writer.write_table(described)
+
+    def _description(self) -> dict[str, Any]:
+        return {
+            "task": self.task.name,
+            "label_names": self.label_names,
+            "source": asdict(self.source),
+            "fingerprint": self.fingerprint,
+            "notes": self.notes,
+        }
+
+    @classmethod
+    def load(cls, path: Path) -> LabelledSample:
+        """Map a sample from its file; only the examples that are asked for are read."""
+        import pyarrow as pa
+
+        table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        about = json.loads(table.schema.metadata[DESCRIPTION_KEY])
+        names = about["label_names"]
+        return cls(
+            get_task(about["task"]),
+            table,
+            None if names is None else tuple(names),
+            SampleSource(**about["source"]),
+            about["fingerprint"],
+            tuple(about["notes"]),
+        )
+
+
+def memory_sample(
+    task: str,
+    inputs: Iterable[Any],
+    truth: Iterable[Any],
+    *,
+    label_names: Sequence[str] | None = None,
+    name: str = "memory",
+) -> LabelledSample:
+    """Return a sample of examples that are in memory, in the given order.
+
+    Args:
+        task: a name of `TASKS`.
+        inputs: what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s.
+        truth: a class index (or target) an example; for words and pixels a list of them, one a position.
+        label_names: the names of the classes.
+        name: what to call the dataset.
+
+    Example:
+        >>> sample = memory_sample("text-classification", ["good", "bad"], [1, 0])
+        >>> sample.labels.tolist(), sample.examples([1])
+        ([1, 0], ['bad'])
+    """
+    import pyarrow as pa
+
+    known, inputs = get_task(task), list(inputs)
+    columns: dict[str, Any] = {"input": [encode_input(one) for one in inputs]}
+    if inputs and isinstance(inputs[0], tuple) and not isinstance(inputs[0], (Words, Pixels, Waveform)):
+        columns = {"input": [one[0] for one in inputs], "input_2": [one[1] for one in inputs]}
+    if known.unit != "example":
+        columns["positions"] = [np.asarray(one.positions).ravel().tolist() for one in inputs]
+    columns["label" if known.truth == "labels" else "target"] = list(truth)
+    table = pa.table(columns)
+    source = SampleSource(name, rows_seen=len(inputs))
+    return LabelledSample(known, table, tuple(label_names) if label_names else None, source, fingerprint(table, {}))
+
+
+def fingerprint(table: pa.Table, options: dict[str, Any]) -> str:
+    """Return 32 hexadecimal digits that change with the content of a table and with the options."""
+    digest = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=16)
+    for name in table.column_names:
+        digest.update(name.encode())
+        column = table.column(name)
+        digest.update(str(column.type).encode())
+        for value in column:
+            part = value.as_py()
+            part = part if isinstance(part, bytes) else json.dumps(part).encode()
+            digest.update(len(part).to_bytes(8, "little"))
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def encode_input(value: Any) -> Any:
+    """Return an input as the table keeps it: bytes for images and sound, else itself."""
+    if isinstance(value, Pixels):
+        value = value.image
+    if isinstance(value, Words):
+        return value.words
+    if isinstance(value, Waveform):
+        return encode_sound(value)
+    if hasattr(value, "save") and hasattr(value, "convert"):
+        buffer = io.BytesIO()
+        value.save(buffer, format="PNG")
+        return buffer.getvalue()
+    return value
+
+
+def decode_image(content: bytes) -> Any:
+    """Return an image in RGB, turned as its camera was held, transparency on white."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise DatasetError(f"An image of the sample cannot be decoded: {error}.") from error
+
+
+def encode_sound(sound: Waveform) -> bytes:
+    """Return sound as the bytes of a WAV file in 32-bit floats, without loss."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+def decode_sound(content: bytes) -> Waveform:
+    """Return one channel of sound, the mean of all."""
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DatasetError(f"A sound of the sample cannot be decoded: {error}.") from error
+    return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))

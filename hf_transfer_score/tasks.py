@@ -1,0 +1,92 @@
+"""The tasks, and what one example of each looks like: what sampling hands over and backbones take."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import OptionError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Modality = Literal["image", "text", "audio"]
+RowUnit = Literal["example", "word", "pixel"]
+
+
+class Waveform(NamedTuple):
+    """Sound: samples (T,) in float32, one channel, and how many of them make a second."""
+
+    samples: NDArray[np.float32]
+    rate: int
+
+
+class Words(NamedTuple):
+    """The words of a text and the numbers of those that have a label: positions (n,), ascending."""
+
+    words: list[str]
+    positions: NDArray[np.int64]
+
+
+class Pixels(NamedTuple):
+    """An image and the places in it that have a label: positions (n, 2) as (down, across), each in [0, 1)."""
+
+    image: Image
+    positions: NDArray[np.float32]
+
+
+Example: TypeAlias = "Image | str | tuple[str, str] | Words | Waveform | Pixels"
+"""One input: an RGB image, a text, two texts, the words of a text, sound, or an image with places in it.
+
+It makes one row of features, except for `Words` and `Pixels`, which make one for each position.
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked of a dataset.
+
+    Attributes:
+        name: the word users type; where the Hub has a name for the task, that one.
+        modality: what the inputs are.
+        unit: what a row of features belongs to: an example, a word of it, or a pixel of it.
+        truth: whether rows have class labels or regression targets.
+    """
+
+    name: str
+    modality: Modality
+    unit: RowUnit = "example"
+    truth: Literal["labels", "targets"] = "labels"
+
+
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("image-classification", "image"),
+        Task("text-classification", "text"),
+        Task("token-classification", "text", unit="word"),
+        Task("audio-classification", "audio"),
+        Task("image-segmentation", "image", unit="pixel"),
+        Task("image-regression", "image", truth="targets"),
+        Task("text-regression", "text", truth="targets"),
+        Task("audio-regression", "audio", truth="targets"),
+    )
+}
+
+
+def get_task(name: str) -> Task:
+    """Return the task of that name.
+
+    Example:
+        >>> get_task("token-classification").unit
+        'word'
+    """
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise OptionError(f"There is no task {name!r}.{hint} Tasks: {', '.join(TASKS)}.")
+    return TASKS[name]
