@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
 
+HEADLINE_METRICS = ("face", "ncti")
+"""A pool that has all of these is ordered by the mean of their ranks."""
+
 UNINFORMATIVE_RANGE = 1e-3
 """A term whose range over the pool is smaller (relative, or absolute for terms in [0, 1]) tells nothing."""
 
@@ -69,6 +72,40 @@ def no_information(term: Term, values: NDArray[np.float64]) -> str | None:
     if spread < UNINFORMATIVE_RANGE * scale or spread == 0:
         return f"range over the pool {spread:.2g} is too small to tell the models apart"
     return None
+
+
+@dataclass(frozen=True)
+class HeadlineRanks:
+    """The one order of a pool.
+
+    Attributes:
+        metrics: the metrics whose ranks decide.
+        mean_ranks: mean rank over these metrics, of the models that have all of them, the best first.
+        ranks: rank by model, 1 for the best, in the same order; equal mean ranks share the better rank.
+    """
+
+    metrics: tuple[str, ...]
+    mean_ranks: dict[str, float]
+    ranks: dict[str, int]
+
+
+def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] = HEADLINE_METRICS) -> HeadlineRanks:
+    """Return the order of a pool: by mean rank over the named metrics where all rank it, else by the first metric.
+
+    Args:
+        pools: the pool ranked by each metric, by name; models that tie stay in the order of the first one.
+        names: metrics that decide.
+    """
+    deciding = tuple(names) if names and all(name in pools for name in names) else tuple(pools)[:1]
+    shared = [model for model in (pools[deciding[0]].ranks if deciding else ()) if _ranked(model, deciding, pools)]
+    means = {model: sum(pools[metric].ranks[model] for metric in deciding) / len(deciding) for model in shared}
+    ordered = {model: means[model] for model in sorted(means, key=means.__getitem__)}
+    ranks = {model: 1 + sum(other < mean for other in ordered.values()) for model, mean in ordered.items()}
+    return HeadlineRanks(deciding, ordered, ranks)
+
+
+def _ranked(model: str, metrics: Sequence[str], pools: Mapping[str, PoolRanking]) -> bool:
+    return all(model in pools[metric].ranks for metric in metrics)
 
 
 def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:

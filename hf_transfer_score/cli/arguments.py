@@ -6,11 +6,15 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.cli.rank_arguments import CACHE_DESCRIPTION, RANK_DESCRIPTION, RANK_EXAMPLES, add_cache, add_rank
+from hf_transfer_score.cli.values import metric_names
 from hf_transfer_score.version import VERSION
 
 PROGRAM = "hf-transfer-score"
 
 DESCRIPTION = "Which checkpoint should I fine-tune? Transferability metrics from features of one forward pass."
+
+RANK_USAGE = f"{PROGRAM} rank DATASET --models MODEL ... [options]"
 
 ENDING = """\
 exit status:
@@ -70,10 +74,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.epilog = ENDING
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", prog=PROGRAM)
+    _add_rank(commands)
     _add_score(commands)
     _add_metrics(commands)
     _add_register(commands)
     _add_example(commands)
+    _add_cache(commands)
     return parser
 
 
@@ -83,6 +89,29 @@ def _parser(make: Any, *arguments: str, **settings: Any) -> argparse.ArgumentPar
         *arguments, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **settings
     )
     return parser
+
+
+def _add_rank(commands: Any) -> None:
+    parser = _parser(
+        commands.add_parser,
+        "rank",
+        help="rank checkpoints for a dataset",
+        usage=RANK_USAGE,
+        description=RANK_DESCRIPTION,
+        epilog=RANK_EXAMPLES,
+    )
+    add_rank(parser)
+
+
+def _add_cache(commands: Any) -> None:
+    parser = _parser(
+        commands.add_parser,
+        "cache",
+        help="show or remove the features that are kept",
+        usage=f"{PROGRAM} cache list|clear [--json]",
+        description=CACHE_DESCRIPTION,
+    )
+    add_cache(parser)
 
 
 def _add_score(commands: Any) -> None:
@@ -103,7 +132,10 @@ def _add_score(commands: Any) -> None:
     reading.add_argument("--labels-key", metavar="KEY", help="name of the labels")
     scoring = parser.add_argument_group("scoring")
     scoring.add_argument(
-        "--metrics", type=_names, metavar="NAMES", help="names with commas, or all; default: all but the slow ones"
+        "--metrics",
+        type=metric_names,
+        metavar="NAMES",
+        help="names with commas, or all; default: all but the slow ones",
     )
     scoring.add_argument(
         "--option",
@@ -161,10 +193,3 @@ def _add_example(commands: Any) -> None:
         "--save", type=Path, metavar="FOLDER", help="also write each extractor's features to FOLDER/NAME.npz"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-
-
-def _names(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names:
-        raise argparse.ArgumentTypeError("expected names with commas, such as face,ncti, or all")
-    return names

@@ -52,11 +52,30 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
-    commands = {"score": _score, "metrics": _metrics, "register": _register, "example": _example}
+    commands = {
+        "rank": _rank,
+        "score": _score,
+        "metrics": _metrics,
+        "register": _register,
+        "example": _example,
+        "cache": _cache,
+    }
     if arguments.command is None:
         parser.print_help()
         return 0
     return commands[arguments.command](arguments)
+
+
+def _rank(arguments: argparse.Namespace) -> int:
+    from hf_transfer_score.cli.rank_command import run_rank
+
+    return run_rank(arguments, page=_page, write=_write, write_json=_write_json)
+
+
+def _cache(arguments: argparse.Namespace) -> int:
+    from hf_transfer_score.cli.rank_command import run_cache
+
+    return run_cache(arguments, page=_page, write=_write, write_json=_write_json)
 
 
 def _score(arguments: argparse.Namespace) -> int:

@@ -133,16 +133,29 @@ def pool_text(
     groups = [_measured(title, values) for title, values in (measured or {}).items()]
     if len(order.metrics) > 1:
         groups.append(_mean_ranks(order))
-    groups += [_metric(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
+    groups += [metric_group(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
     failed = [model for model, scores in ranking.models.items() if scores.status != "ok"]
-    groups[0] = replace(groups[0], cells={**groups[0].cells, **dict.fromkeys(failed, groups[0].dashes(FAILED))})
-    longest = max(len(name) for name in ("model", *order.models))
+    tables = groups_text(order.models, groups, page, failed=dict.fromkeys(failed, FAILED))
+    return tables + render([_caption(order), *notes_table(score_notes(ranking))], page)
+
+
+def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> str:
+    """Return a row a model and its groups of columns, in as many blocks as the page is too narrow for.
+
+    Args:
+        names: the models, in the order of the rows.
+        groups: the columns; at least one group.
+        page: what the text is laid out for.
+        failed: the word that stands in the first column of a model without numbers, by model.
+    """
+    marked = {model: groups[0].dashes(word) for model, word in failed.items()}
+    groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
+    longest = max(len(name) for name in ("model", *names))
     name_width = min(longest, max(page.width // NAME_SHARE, 12))
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
-    blocks = [part for block in packed for part in (_block(order.models, failed, block, name_width), "")]
-    tables = render(blocks, replace(page, width=max(page.width, needed)))
-    return tables + render([_caption(order), *_notes(score_notes(ranking))], page)
+    blocks = [part for block in packed for part in (_block(names, list(failed), block, name_width), "")]
+    return render(blocks, replace(page, width=max(page.width, needed)))
 
 
 def _caption(order: PoolOrder) -> str:
@@ -159,10 +172,11 @@ def _measured(title: str, values: Mapping[str, float]) -> Group:
 
 def _mean_ranks(order: PoolOrder) -> Group:
     cells = {model: (f"{rank:.1f}",) for model, rank in order.mean_ranks.items()}
-    return Group("mean", ("rank",), cells, _best(order.mean_ranks))
+    return Group("mean", ("rank",), cells, best_of(order.mean_ranks))
 
 
-def _metric(ranking: FeatureRanking, metric: str, *, terms: bool) -> Group:
+def metric_group(ranking: FeatureRanking, metric: str, *, terms: bool = False) -> Group:
+    """Return a metric's ranks and scores, and its raw terms on request."""
     pool = ranking.pools[metric]
     shown = list(next(iter(pool.scaled.values()))) if terms else []
     cells = {
@@ -174,10 +188,10 @@ def _metric(ranking: FeatureRanking, metric: str, *, terms: bool) -> Group:
         for model, score in pool.scores.items()
     }
     headers = ("rank", "score", *("raw" if term == metric else term for term in shown))
-    return Group(metric, headers, cells, _best(pool.ranks))
+    return Group(metric, headers, cells, best_of(pool.ranks))
 
 
-def _best(ranks: Mapping[str, float]) -> frozenset[str]:
+def best_of(ranks: Mapping[str, float]) -> frozenset[str]:
     """Return the models of the best rank, or none where all are equal."""
     best = frozenset(model for model, rank in ranks.items() if rank == min(ranks.values()))
     return best if len(best) < len(ranks) else frozenset()
@@ -211,7 +225,7 @@ def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group],
 
 def model_text(name: str, scores: FeatureScores, page: Page) -> str:
     """Return one model's metrics as text: a row a term, and notes below."""
-    notes = render(_notes(score_notes(FeatureRanking({name: scores}, {}))), page)
+    notes = render(notes_table(score_notes(FeatureRanking({name: scores}, {}))), page)
     about = render([_about(name, scores)], page)
     if not any(result.terms for result in scores.results.values()):
         return about + notes
@@ -246,7 +260,7 @@ def _plain_table() -> Table:
     return Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False, header_style="bold")
 
 
-def _notes(notes: Sequence[Note]) -> list[RenderableType]:
+def notes_table(notes: Sequence[Note]) -> list[RenderableType]:
     """Return notes with the word for their kind in a column of its own."""
     styles = {"failed": "red", "warning": "yellow", "flag": "yellow"}
     return ["", pairs(notes, styles)] if notes else []

@@ -17,7 +17,7 @@ def pool_csv(ranking: FeatureRanking, order: PoolOrder, *, terms: bool = False) 
     header = ["model", "status", "mean_rank"]
     for metric, shown in _terms(ranking).items():
         header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in shown if terms)]
-    return _csv([*header, "reason"], (_row(ranking, order, model, terms=terms) for model in order.models))
+    return csv_text([*header, "reason"], (_row(ranking, order, model, terms=terms) for model in order.models))
 
 
 def _row(ranking: FeatureRanking, order: PoolOrder, model: str, *, terms: bool) -> list[Cell]:
@@ -44,10 +44,11 @@ def model_csv(scores: FeatureScores) -> str:
             rows.append([metric, result.status, result.headline, term, value, result.seconds, notes, None])
         if not result.terms:
             rows.append([metric, result.status, None, None, None, None, None, result.reason])
-    return _csv(["metric", "status", "headline", "term", "value", "seconds", "warnings", "reason"], rows)
+    return csv_text(["metric", "status", "headline", "term", "value", "seconds", "warnings", "reason"], rows)
 
 
-def _csv(header: list[str], rows: Iterable[list[Cell]]) -> str:
+def csv_text(header: list[str], rows: Iterable[list[Cell]]) -> str:
+    """Return a header line and rows."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)

@@ -106,8 +106,8 @@ class LabelledSample:
 
     def examples(self, indices: Sequence[int] | NDArray[np.int64]) -> list[Example]:
         """Return some examples, decoded."""
-        rows = self.table.take(np.asarray(indices, dtype=np.int64)).to_pydict()
-        inputs, more, places = rows["input"], rows.get("input_2"), rows.get("positions")
+        rows = {name: self._cells(name, indices) for name in self.table.column_names if name not in ("label", "target")}
+        inputs, more, places = rows["input"], rows.get("input_2"), rows.get("positions", [])
         if self.task.unit == "word":
             return [
                 Words(words, np.asarray(where, dtype=np.int64)) for words, where in zip(inputs, places, strict=True)
@@ -120,6 +120,11 @@ class LabelledSample:
         if self.task.modality == "audio":
             return [decode_sound(one) for one in inputs]
         return inputs if more is None else list(zip(inputs, more, strict=True))
+
+    def _cells(self, name: str, indices: Sequence[int] | NDArray[np.int64]) -> list[Any]:
+        """Return some values of a column one by one: `take` would join all batches first, images and all."""
+        column = self.table.column(name)
+        return [column[int(index)].as_py() for index in indices]
 
     def save(self, path: Path) -> None:
         """Write the sample to one Arrow file; write to a temporary name and rename for safety."""

@@ -1,24 +1,25 @@
-"""Folders served the way the Hub serves repositories, as far as its clients ask for it in these tests.
+"""A Hub on this machine: folders served over HTTP the way the Hub serves repositories, as far as its clients ask.
 
-A repository is a folder ROOT/KIND/OWNER/NAME with KIND one of models, datasets and spaces; it has one branch, main.
-A new kind of request is a method of `Handler` and a line in `ROUTES`.
+A repository is a folder ROOT/KIND/OWNER/NAME with KIND one of models, datasets and spaces, and that folder is its
+branch main: files that are changed there make a new commit, and the older commits stay readable.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import datetime, timezone
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-REPOSITORY = r"/(?:(?P<kind>datasets|spaces)/)?(?P<owner>[^/]+)/(?P<name>[^/]+)"
+from tests.hub import describing, discussions, files, listing, uploads
+from tests.hub.exchange import Exchange
+from tests.hub.faults import Fault, FaultKind, Request
+from tests.hub.repositories import KINDS, Files, Repository, write_files
 
 
 @dataclass
@@ -27,19 +28,32 @@ class LocalHub:
 
     Attributes:
         root: where the repositories lie.
-        missing_status: what a repository that is not there answers; the public Hub says 401 to a stranger, since it
-            might be a private one, and 404 to whoever has a token.
-        requests: method and path of every request so far.
+        missing_status: what a repository that is not there answers; None answers as the public Hub does: 401 to a
+            stranger, since it might be a private one, and 404 to whoever has a token.
+        users: who has which token; whoever comes with another one is refused.
+        members: which users may write in the namespace of an organization.
+        page_size: how many entries lists and trees have on a page.
+        redirects: whether large files are fetched from another host name, as the public Hub has it.
+        requests: every request so far; `method, path = request` takes one apart.
+        faults: what goes wrong from now on, see `fault`.
+        crashes: tracebacks of what this server could not answer; leaving the `with` block complains about them.
     """
 
     root: Path
-    missing_status: int = 404
-    requests: list[tuple[str, str]] = field(default_factory=list)
+    missing_status: int | None = None
+    users: dict[str, str] = field(default_factory=dict)
+    members: dict[str, set[str]] = field(default_factory=dict)
+    page_size: int = 1000
+    redirects: bool = False
+    requests: list[Request] = field(default_factory=list, repr=False)
+    faults: list[Fault] = field(default_factory=list)
+    crashes: list[str] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _known: dict[tuple[str, str], Repository] = field(default_factory=dict, repr=False)
 
     def __enter__(self) -> LocalHub:
-        hub = self
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}))
-        self._server.daemon_threads = True
+        handler = type("BoundExchange", (Exchange,), {"hub": self, "routes": ROUTES})
+        self._server = Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
         return self
@@ -48,80 +62,141 @@ class LocalHub:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        assert not self.crashes, "the local Hub crashed:\n" + "\n".join(self.crashes)
 
     @property
     def endpoint(self) -> str:
         """What to put into HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def add(self, kind: str, repository: str, folder: Path) -> Path:
-        """Serve a copy of a folder as OWNER/NAME, and return the copy."""
-        return Path(shutil.copytree(folder, self.root / kind / repository))
+    @property
+    def storage_endpoint(self) -> str:
+        """Where large files are fetched from with `redirects`: the same machine by another name."""
+        return f"http://localhost:{self._server.server_address[1]}"
+
+    def add(
+        self,
+        name: str,
+        files: Files,
+        folder: Files | None = None,
+        *,
+        kind: str = "model",
+        created: datetime | str = "2024-01-01",
+        modified: datetime | str | None = None,
+        tags: Iterable[str] = (),
+        readers: Iterable[str] = (),
+        gated: bool | str = False,
+        **known: Any,
+    ) -> Path:
+        """Serve a copy of a folder, or of contents by file name, and return the folder that is served.
+
+        `add("models", "OWNER/NAME", folder)`, with the kind first, does the same as `add("OWNER/NAME", folder)`.
+
+        Args:
+            name: OWNER/NAME.
+            files: the folder or the contents.
+            folder: the folder or the contents, where a kind comes first.
+            kind: "model", "dataset" or "space".
+            created: when it was made, such as "2024-01-31".
+            modified: when the first commit was made, unless that was the same time.
+            tags: tags besides those that its card and files tell.
+            readers: users who may read it although it is gated or private, besides its owner.
+            gated: whether files are for `readers` only; True is "auto", and "manual" is shown as such.
+            known: other fields of `Repository`: private, disabled, downloads, likes, trending, pipeline_tag, library,
+                license, parameters (what the Hub counts, instead of what the weights hold), extra.
+        """
+        if name in KINDS:
+            assert isinstance(files, str) and folder is not None
+            kind, name, files = name, files, folder
+        plural = kind if kind in KINDS else f"{kind}s"
+        assert plural in KINDS, f"no such kind of repository: {kind!r}"
+        assert not (self.root / plural / name).exists(), f"{name} is there already; change the files in its folder"
+        write_files(self.root / plural / name, files)
+        repository = self._register(plural, name)
+        repository.created = day(created)
+        repository.modified = None if modified is None else day(modified)
+        repository.tags, repository.readers = tuple(tags), set(readers)
+        repository.gated = "auto" if gated is True else gated
+        for key, value in known.items():
+            assert hasattr(repository, key), f"repositories have no {key!r}"
+            setattr(repository, key, value)
+        return repository.folder
+
+    def repository(self, name: str, kind: str = "model") -> Repository:
+        """Return a repository, to look at it or to change what is known about it."""
+        found = self.find(f"{kind.removesuffix('s')}s", name)
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    def find(self, kind: str, name: str) -> Repository | None:
+        """Return a repository, None if there is none; a folder that lies there is one."""
+        with self.lock:
+            if (kind, name) in self._known:
+                return self._known[kind, name]
+            folder = self.root / kind / name
+            inside = folder.resolve().is_relative_to((self.root / kind).resolve())
+            return self._register(kind, name) if "/" in name and inside and folder.is_dir() else None
+
+    def all(self, kind: str) -> list[Repository]:
+        """Return all repositories of a kind, in the order in which they came."""
+        with self.lock:
+            for folder in sorted(path for path in (self.root / kind).glob("*/*") if path.is_dir()):
+                self.find(kind, f"{folder.parent.name}/{folder.name}")
+            return [repository for (known, _), repository in self._known.items() if known == kind]
+
+    def forget(self, repository: Repository) -> None:
+        """Take a repository off the Hub."""
+        with self.lock:
+            self._known.pop((repository.kind, repository.name), None)
+            shutil.rmtree(repository.folder)
+
+    def namespaces(self, user: str | None) -> set[str]:
+        """Return where a user may write."""
+        return {name for name, users in self.members.items() if user in users} | ({user} if user else set())
+
+    def fault(
+        self,
+        pattern: str,
+        kind: FaultKind,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        method: str | None = None,
+        seconds: float = 0.0,
+        after: int = 0,
+        retry_after: int | None = None,
+    ) -> Fault:
+        """Let something go wrong with requests whose path the pattern is found in; see `Fault` for the arguments."""
+        fault = Fault(pattern, kind, times, skip, method, seconds, after, retry_after)
+        self.faults.append(fault)
+        return fault
+
+    def asked(self, pattern: str = "", method: str | None = None) -> list[Request]:
+        """Return the requests whose path the pattern is found in."""
+        return [one for one in self.requests if re.search(pattern, one.path) and method in (None, one.method)]
+
+    def sent(self, pattern: str = "") -> int:
+        """Return how many bytes of bodies were sent in answer to such requests."""
+        return sum(request.sent for request in self.asked(pattern))
+
+    def _register(self, kind: str, name: str) -> Repository:
+        with self.lock:
+            repository = Repository(kind, name, self.root / kind / name, self.root / ".objects")
+            self._known[kind, name] = repository
+            return repository
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+class Server(ThreadingHTTPServer):
+    """One thread for each connection."""
 
-    hub: LocalHub
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        self._dispatch()
-
-    def do_HEAD(self) -> None:
-        self._dispatch()
-
-    def log_message(self, *args: Any) -> None:
-        """Stay silent; `LocalHub.requests` has the log."""
-
-    def _dispatch(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append((self.command, path))
-        for pattern, answer in ROUTES:
-            if match := re.fullmatch(pattern, path):
-                return answer(self, **match.groupdict())
-        return self._refuse(404, "EntryNotFound", f"This local Hub has nothing at {path}.")
-
-    def resolve(self, kind: str | None, owner: str, name: str, revision: str, file: str) -> None:
-        """Answer with one file of a repository."""
-        folder = self.hub.root / (kind or "models") / owner / name
-        if not folder.is_dir():
-            return self._refuse(self.hub.missing_status, "RepoNotFound", "Repository not found")
-        commit = commit_of(folder)
-        if revision not in ("main", commit):
-            return self._refuse(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-        path = folder / file
-        if not (path.resolve().is_relative_to(folder.resolve()) and path.is_file()):
-            return self._refuse(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit})
-        content = path.read_bytes()
-        return self._send(200, content, {"ETag": f'"{blob_of(content)}"', "X-Repo-Commit": commit})
-
-    def _refuse(self, status: int, code: str, message: str, headers: dict[str, str] | None = None) -> None:
-        answer = {"X-Error-Code": code, "X-Error-Message": message, "Content-Type": "application/json"}
-        self._send(status, json.dumps({"error": message}).encode(), answer | (headers or {}))
-
-    def _send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for key, value in ({"Content-Type": "text/plain; charset=utf-8"} | headers).items():
-            self.send_header(key, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
+    daemon_threads = True
+    request_queue_size = 128
 
 
-ROUTES: list[tuple[str, Callable[..., None]]] = [
-    (REPOSITORY + r"/resolve/(?P<revision>[^/]+)/(?P<file>.+)", Handler.resolve),
-]
+ROUTES = [*listing.ROUTES, *uploads.ROUTES, *discussions.ROUTES, *files.ROUTES, *describing.ROUTES]
 
 
-def blob_of(content: bytes) -> str:
-    """Return the name that git gives this content."""
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def commit_of(folder: Path) -> str:
-    """Return 40 hexadecimal digits that change whenever a file of the folder does."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = "".join(f"{path.relative_to(folder)} {blob_of(path.read_bytes())}\n" for path in files)
-    return hashlib.sha1(names.encode()).hexdigest()
+def day(date: datetime | str) -> datetime:
+    """Return a date that may be written as "2024-01-31"."""
+    found = datetime.fromisoformat(date) if isinstance(date, str) else date
+    return found if found.tzinfo else found.replace(tzinfo=timezone.utc)

@@ -1,0 +1,24 @@
+"""Writing so that a file is whole or absent, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+
+
+def temporary_name(name: str) -> str:
+    """Return a name of this writer's own, hidden, for what is renamed to `name` when it is whole."""
+    return f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that readers see the old or the new text, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(temporary_name(path.name))
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,198 @@
+"""Image checkpoints of transformers: classifiers, self-supervised backbones, and the image towers of models like CLIP.
+
+With a head for classification, features are what that head sees. Without one they are the class token behind the final
+norm, or where there is none what the model pools itself, or the mean over all places. Layers are the hidden states,
+numbered from 0, the embeddings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.loading import (
+    check_model_type,
+    load_config,
+    load_transformers,
+    loading_errors,
+    quiet,
+    read_json,
+)
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from hf_transfer_score.backbones.images import ImageBackbone, Preparation
+    from hf_transfer_score.backbones.vision_reader import VisionReader
+
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+
+NOT_BACKBONES = frozenset({
+    *("detr", "conditional_detr", "dab-detr", "deformable_detr", "table-transformer"),  # the output belongs to queries
+    *("timesformer", "videomae", "vivit", "videoprism", "videoprism_vision_model"),  # take videos
+    *("imagegpt", "llama4", "mllama", "cohere2_vision", "depth_pro", "timm_backbone", "timm_wrapper"),
+})  # fmt: skip
+"""Types that transformers lists among image models, and whose output is no feature of an image."""
+
+
+@cache
+def _image_types() -> frozenset[str]:
+    from transformers.models.auto import modeling_auto as auto
+
+    lists = ("IMAGE", "IMAGE_CLASSIFICATION", "ZERO_SHOT_IMAGE_CLASSIFICATION")
+    names = [name for each in lists for name in getattr(auto, f"MODEL_FOR_{each}_MAPPING_NAMES", {})]
+    return frozenset(names) | {"clip_vision_model", "siglip_vision_model", "siglip2_vision_model"}
+
+
+def claims(repository: Repository) -> bool:
+    """Whether config.json names an architecture for images, or an unknown one comes with an image processor."""
+    config = repository.config
+    if "pretrained_cfg" in config or not config.get("model_type"):
+        return False
+    if config["model_type"] in NOT_BACKBONES:
+        return False
+    return config["model_type"] in _image_types() or _is_unknown_image_type(repository)
+
+
+def _is_unknown_image_type(repository: Repository) -> bool:
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    if repository.config["model_type"] in CONFIG_MAPPING_NAMES:
+        return False
+    processor = repository.descriptions.get(PREPROCESSORS[0])
+    return isinstance(processor, dict) and bool({"image_processor_type", "image_mean"} & set(processor))
+
+
+def files(repository: Repository, options: BackboneOptions) -> list[str]:
+    """Return weights, configuration and image processor; code too where that is trusted."""
+    check_model_type(repository.config, options)
+    if not any(name in repository for name in PREPROCESSORS):
+        raise no_preprocessor()
+    code = [name for name in repository.sizes if name.endswith(".py")] if options.trust_remote_code else []
+    small = [name for name in ("config.json", *PREPROCESSORS) if name in repository]
+    return [*repository.weights(allow_pickle=options.allow_pickle), *small, *code]
+
+
+def no_preprocessor() -> CheckpointError:
+    """Return the error for a checkpoint that does not say how its images are prepared."""
+    return CheckpointError(
+        "no_preprocessor",
+        "has no preprocessor_config.json, so that size and normalisation of its images are unknown; put the one of "
+        "the checkpoint it was trained from beside its weights",
+    )
+
+
+def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
+    """Return a backbone from a folder with a checkpoint of transformers."""
+    from hf_transfer_score.backbones.images import ImageBackbone
+
+    if not any((folder / name).exists() for name in PREPROCESSORS):
+        raise no_preprocessor()
+    config = load_config(folder, options)
+    Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
+    preparation = _preparation(folder, task, options)
+    return ImageBackbone(_reader(folder, config, options), preparation, task, options)
+
+
+def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader:
+    from transformers import AutoModel, AutoModelForImageClassification
+
+    from hf_transfer_score.backbones.vision_reader import VisionReader
+
+    if _has_head(folder, config):
+        loaded = load_transformers(AutoModelForImageClassification, folder, config, options)
+        loaded.require(_is_pooler)
+        return VisionReader(loaded, with_head=True)
+    tower = getattr(config, "vision_config", None)
+    if config.model_type == "vit_mae":
+        config.mask_ratio = 0.0  # all patches are seen
+    loaded = load_transformers(AutoModel, folder, config if tower is None else _tower(config, tower), options)
+    loaded.require(_is_pooler)
+    return VisionReader(loaded, with_head=False)
+
+
+def _has_head(folder: Path, config: Any) -> bool:
+    architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
+    return any("ForImageClassification" in name for name in architectures)
+
+
+def _tower(config: Any, tower: Any) -> Any:
+    from transformers import MODEL_MAPPING
+
+    if type(tower) not in MODEL_MAPPING:
+        raise CheckpointError(
+            "unsupported", f"is a {config.model_type}, whose image tower transformers does not load by itself"
+        )
+    return tower
+
+
+def _is_pooler(name: str) -> bool:
+    return name.split(".")[0] == "pooler" or ".pooler." in name
+
+
+def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparation:
+    from transformers import AutoImageProcessor
+
+    from hf_transfer_score.backbones.images import Preparation
+
+    for name in PREPROCESSORS:
+        if (folder / name).exists():
+            read_json(folder, name)
+    with quiet(), loading_errors("transformers"):
+        processor = AutoImageProcessor.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
+        )
+        prepare = _prepare_whole(processor) if task.unit == "pixel" else _Prepare(processor, {})
+    shown = ("size", "crop_size", "crop_pct", "do_center_crop", "resample", "image_mean", "image_std")
+    details = {name: plain(getattr(processor, name)) for name in shown if getattr(processor, name, None) is not None}
+    return Preparation(prepare, {"image_processor": type(processor).__name__, **details})
+
+
+def plain(value: Any) -> Any:
+    """Return a setting of an image processor as a value that JSON can hold."""
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if hasattr(value, "value"):
+        return plain(value.value)
+    if isinstance(value, Mapping) or hasattr(value, "items"):
+        return {str(name): plain(one) for name, one in value.items() if one is not None}
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: plain(one) for name, one in vars(value).items() if one is not None}
+    return value if isinstance(value, (bool, int, float, str)) else str(value)
+
+
+class _Prepare:
+    """Runs an image processor, on whole images of one size first brought there where that is asked for."""
+
+    def __init__(self, processor: Any, arguments: Mapping[str, Any], size: tuple[int, int] | None = None) -> None:
+        self.processor, self.arguments, self.size = processor, arguments, size
+
+    def __call__(self, images: list[Image]) -> list[dict[str, torch.Tensor]]:
+        from PIL.Image import Resampling
+
+        if self.size is not None:
+            how = Resampling(int(getattr(self.processor, "resample", None) or Resampling.BILINEAR))
+            images = [image.resize(self.size, how) for image in images]
+        found = self.processor(images=images, return_tensors="pt", **self.arguments)
+        return [{name: value[row] for name, value in found.items()} for row in range(len(images))]
+
+
+def _prepare_whole(processor: Any) -> _Prepare:
+    """Return what brings a whole image to the size the model takes: places stay where they are."""
+    from PIL import Image
+
+    sample = _Prepare(processor, {})([Image.new("RGB", (640, 480))])[0]["pixel_values"]
+    if sample.ndim != 3:
+        raise CheckpointError("unsupported", "cuts images into patches, so that places in them cannot be followed")
+    height, width = sample.shape[1:]
+    return _Prepare(processor, {"do_resize": False, "do_center_crop": False}, (width, height))
+
+
+KIND = BackboneKind("hub_vision", "image", claims, files, load, library="transformers")

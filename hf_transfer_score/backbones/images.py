@@ -1,0 +1,230 @@
+"""What all image backbones share: preparing images, pooling layers, and reading features at places of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+
+from hf_transfer_score.backbones.base import ALL, LAST, MEAN, BackboneOptions, BatchOutput
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Example, Pixels, Task
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+class Layer(NamedTuple):
+    """What one layer gives: special tokens (B, P, C), None without them, and a map of features (B, C, H, W)."""
+
+    tokens: torch.Tensor | None
+    places: torch.Tensor
+
+
+@dataclass
+class Seen:
+    """What a model makes of a batch of images.
+
+    Attributes:
+        pooled: the default features (B, D), None where layers were asked for instead.
+        layers: by name: one as "last", behind the final norm, or all by their numbers.
+        logits: of the checkpoint's own classes (B, S), None without a head.
+    """
+
+    pooled: torch.Tensor | None = None
+    layers: dict[str, Layer] = field(default_factory=dict)
+    logits: torch.Tensor | None = None
+
+
+class Reader(Protocol):
+    """A model of some library, read in one way.
+
+    Attributes:
+        module: the model.
+        name: the architecture, for messages.
+        layer_pooling: "cls" or "mean": how single layers are pooled by default.
+        default_pooling: how the default features came about, in words.
+        classes: how many classes the head has that are exclusive, 0 without one.
+    """
+
+    module: torch.nn.Module
+    name: str
+    layer_pooling: str
+    default_pooling: str
+    classes: int
+
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its default features."""
+
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its last layer, behind the final norm."""
+
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for the default features and all layers by number."""
+
+
+class Item(NamedTuple):
+    """One image ready for a model: its inputs by name, and the places in it, None where the whole counts."""
+
+    inputs: dict[str, torch.Tensor]
+    places: torch.Tensor | None
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How images become inputs.
+
+    Attributes:
+        prepare: turns RGB images into the inputs of each, on the CPU and without state.
+        details: how, as plain values.
+        mean: of each channel, where `prepare` leaves pixels as bytes and the device subtracts; else None.
+        std: of each channel, likewise.
+        channels: "RGB" or "L", the mode that images are brought to.
+    """
+
+    prepare: Callable[[list[Image]], list[dict[str, torch.Tensor]]]
+    details: Mapping[str, Any]
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    channels: str = "RGB"
+
+
+class ImageBackbone:
+    """A checkpoint for images, of whichever library."""
+
+    def __init__(self, reader: Reader, preparation: Preparation, task: Task, options: BackboneOptions) -> None:
+        if options.pooling == "last":
+            raise CheckpointError("unsupported", 'takes images, and pooling="last" is for texts; use auto, cls or mean')
+        self.reader, self.preparation, self.options = reader, preparation, options
+        self.module = reader.module
+        self.by_place = task.unit == "pixel"
+        self.source_classes = 0 if self.by_place else reader.classes
+        self.details: Mapping[str, Any] = {
+            "architecture": reader.name,
+            "pooling": self._pooling(),
+            "layer": options.layer,
+            "preprocessing": dict(preparation.details),
+        }
+
+    def _pooling(self) -> str:
+        if self.by_place:
+            return "bilinear interpolation at each place"
+        if self.options.pooling != "auto":
+            return self.options.pooling
+        return self.reader.default_pooling if self.options.layer == LAST else self.reader.layer_pooling
+
+    def encode(self, examples: Sequence[Example]) -> list[Item]:
+        """Return resized images as tensors."""
+        images: list[Any] = [one.image if isinstance(one, Pixels) else one for one in examples]
+        mode = self.preparation.channels
+        inputs = self.preparation.prepare([one if one.mode == mode else one.convert(mode) for one in images])
+        places = [torch.as_tensor(one.positions) if isinstance(one, Pixels) else None for one in examples]
+        return [Item(*pair) for pair in zip(inputs, places, strict=True)]
+
+    def length(self, item: Item) -> int:
+        """Return 1: all images are brought to one size."""
+        return 1
+
+    def collate(self, items: Sequence[Item]) -> dict[str, Any]:
+        """Return the stacked inputs, and all places with the numbers of their images."""
+        batch: dict[str, Any] = {name: torch.stack([item.inputs[name] for item in items]) for name in items[0].inputs}
+        if self.by_place:
+            places = [torch.zeros(0, 2) if item.places is None else item.places for item in items]
+            counts = torch.tensor([len(one) for one in places])
+            batch["places"] = torch.cat(places)
+            batch["image_of_place"] = torch.repeat_interleave(torch.arange(len(items)), counts)
+        return batch
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Run the model once."""
+        inputs = {name: value for name, value in batch.items() if name not in ("places", "image_of_place")}
+        inputs["pixel_values"] = self._normalised(inputs["pixel_values"])
+        if self.options.layer == LAST:
+            return self._last(batch, inputs)
+        seen = self.reader.layers(inputs)
+        return BatchOutput(self._chosen(seen, batch), self._probabilities(seen))
+
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self.preparation.mean is None or pixels.dtype != torch.uint8:
+            return pixels
+        mean = torch.tensor(self.preparation.mean, device=pixels.device).view(-1, 1, 1)
+        std = torch.tensor(self.preparation.std, device=pixels.device).view(-1, 1, 1)
+        return pixels.float().div_(255).sub_(mean).div_(std)
+
+    def _last(self, batch: Mapping[str, Any], inputs: Mapping[str, torch.Tensor]) -> BatchOutput:
+        plain = self.options.pooling == "auto" and not self.by_place
+        seen = self.reader.pooled(inputs) if plain else self.reader.last(inputs)
+        features = seen.pooled if plain else self._reduced(seen.layers[LAST], batch)
+        assert features is not None
+        return BatchOutput({LAST: features}, self._probabilities(seen))
+
+    def _chosen(self, seen: Seen, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+        wanted = self.options.layer
+        if wanted in (ALL, MEAN):
+            rows = {name: self._reduced(layer, batch) for name, layer in seen.layers.items()}
+            return rows if wanted == ALL else {MEAN: self._mean(rows)}
+        if str(wanted) not in seen.layers:
+            numbers = list(seen.layers)
+            raise CheckpointError(
+                "unsupported", f"has the layers {numbers[0]} to {numbers[-1]}, and layer {wanted} was asked for"
+            )
+        return {str(wanted): self._reduced(seen.layers[str(wanted)], batch)}
+
+    def _mean(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
+        widths = [value.shape[1] for value in rows.values()]
+        if len(set(widths)) > 1:
+            raise CheckpointError(
+                "unsupported",
+                f"has layers of different widths ({', '.join(map(str, widths))}), which have no mean; "
+                "choose the last layer, all, or one by its number",
+            )
+        return torch.stack(list(rows.values())).mean(0)
+
+    def _reduced(self, layer: Layer, batch: Mapping[str, Any]) -> torch.Tensor:
+        if self.by_place:
+            return at_places(layer.places, batch["image_of_place"], batch["places"])
+        how = self.reader.layer_pooling if self.options.pooling == "auto" else self.options.pooling
+        return pool(layer, how, self.reader.name)
+
+    def _probabilities(self, seen: Seen) -> torch.Tensor | None:
+        if seen.logits is None or not self.source_classes:
+            return None
+        return seen.logits.float().softmax(-1)
+
+
+def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
+    """Return one row an image (B, C): the class token ("cls"), or the "mean" or "max" over all places."""
+    if how == "cls":
+        if layer.tokens is None or layer.tokens.shape[1] == 0:
+            raise CheckpointError("unsupported", f'has no class token ({name}), so that pooling="cls" has no meaning')
+        return layer.tokens[:, 0]
+    return layer.places.amax((2, 3)) if how == "max" else layer.places.mean((2, 3))
+
+
+def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Return features between the cells of maps by bilinear interpolation; the border continues outwards.
+
+    Args:
+        maps: (B, C, H, W); the centre of the first cell lies at (0.5 / H, 0.5 / W).
+        image: which of the B each place is in (n,).
+        places: down and across (n, 2), in [0, 1).
+
+    Returns:
+        One row a place (n, C).
+
+    Example:
+        >>> maps = torch.tensor([[[[0.0, 1.0]]]])
+        >>> at_places(maps, torch.tensor([0, 0, 0]), torch.tensor([[0.5, 0.25], [0.5, 0.5], [0.5, 0.99]])).tolist()
+        [[0.0], [0.5], [1.0]]
+    """
+    cells = maps.permute(0, 2, 3, 1)
+    size = torch.tensor(cells.shape[1:3], device=places.device)
+    exact = torch.minimum((places.float() * size - 0.5).clamp(min=0), size - 1)
+    low = exact.floor().long()
+    high = torch.minimum(low + 1, size - 1)
+    down, across = (exact - low).to(maps.dtype).unsqueeze(-1).unbind(1)
+    top = cells[image, low[:, 0], low[:, 1]].lerp(cells[image, low[:, 0], high[:, 1]], across)
+    bottom = cells[image, high[:, 0], low[:, 1]].lerp(cells[image, high[:, 0], high[:, 1]], across)
+    return top.lerp(bottom, down)

@@ -1,0 +1,254 @@
+"""Loading checkpoints from folders: quiet, whole or not at all, and every failure a `CheckpointError`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.errors import CheckpointError, FailureKind
+
+LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
+LONGEST_HEADER = 100_000_000  # bytes; the limit of the format itself
+DAMAGED = "delete the file and download it again"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep libraries from logging, warning and drawing progress bars while they load; for one thread at a time."""
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), _no_bars():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    ours, hubs = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if ours:
+            transformers_logging.enable_progress_bar()  # enables those of the Hub too
+        (enable_progress_bars if hubs else disable_progress_bars)()
+
+
+@contextmanager
+def loading_errors(library: str) -> Iterator[None]:
+    """Turn what a library raises for a checkpoint it cannot load into a CheckpointError.
+
+    Args:
+        library: its name on PyPI, for the advice to upgrade it.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (SafetensorError, pickle.UnpicklingError, EOFError) as error:
+        raise CheckpointError("corrupt", f"has weights that cannot be read ({_line(error)}); {DAMAGED}") from error
+    except ImportError as error:
+        raise CheckpointError("unsupported", f"needs a package that cannot be imported: {_line(error)}") from error
+    except MemoryError as error:
+        raise CheckpointError("out_of_memory", "does not fit in memory") from error
+    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+        raise CheckpointError(*_reason(error, library)) from error
+
+
+def _reason(error: Exception, library: str) -> tuple[FailureKind, str]:
+    text, line = str(error), _line(error)
+    if "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text:
+        return "out_of_memory", f"does not fit in memory: {line}"
+    if "trust_remote_code" in text:
+        return remote_code_reason()
+    if any(words in text for words in ("does not recognize this architecture", "Unrecognized ", "Unknown model")):
+        return unknown_architecture_reason(line, library)
+    if "PytorchStreamReader" in text or "central directory" in text:
+        return "corrupt", f"has weights that cannot be read ({line}); {DAMAGED}"
+    if "size mismatch" in text or "ignore_mismatched_sizes" in text or "Missing key" in text:
+        return "corrupt", f"has weights that do not fit its config.json: {line}"
+    return "error", f"cannot be loaded by {library} {_version(library)}: {type(error).__name__}: {line}"
+
+
+def remote_code_reason() -> tuple[FailureKind, str]:
+    """Return kind and reason for a checkpoint that brings the code of its own architecture."""
+    advice = "read that code, and if you trust it allow it for this model (--trust-remote-code)"
+    return "remote_code", f"needs Python code from its own repository to run; {advice}"
+
+
+def unknown_architecture_reason(what: str, library: str) -> tuple[FailureKind, str]:
+    """Return kind and reason for an architecture that the installed version of a library does not know."""
+    advice = f"a newer version may know it (pip install --upgrade {library})"
+    return "unsupported", f"has an architecture that {library} {_version(library)} does not know: {what}; {advice}"
+
+
+def _version(library: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."
+
+
+def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    """Return the JSON object in a file of a checkpoint, or raise CheckpointError."""
+    try:
+        content = json.loads((folder / name).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError("corrupt", f"has no {name}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError("corrupt", f"has a {name} that is no JSON ({_line(error)}); {DAMAGED}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError("corrupt", f"has a {name} that is no JSON object but a {type(content).__name__}")
+    return content
+
+
+def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor in the safetensors of a folder, and check on the way that the files are whole.
+
+    Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
+    short or is no safetensors, and for shards that the index names and the folder lacks.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        header = _header(path)
+        shapes |= {name: tuple(about["shape"]) for name, about in header.items() if name != "__metadata__"}
+    if (folder / "model.safetensors.index.json").exists() and not (folder / "model.safetensors").exists():
+        named = set(read_json(folder, "model.safetensors.index.json").get("weight_map", {}).values())
+        lacking = sorted(name for name in named if not (folder / name).exists())
+        if lacking:
+            raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
+    return shapes
+
+
+def _header(path: Path) -> dict[str, Any]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or length > min(LONGEST_HEADER, size - 8):
+            raise CheckpointError("corrupt", f"has a {path.name} ({size:,} bytes) that is no safetensors; {DAMAGED}")
+        try:
+            header = json.loads(file.read(length))
+            end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise CheckpointError(
+                "corrupt", f"has a {path.name} ({size:,} bytes) whose header is damaged; {DAMAGED}"
+            ) from error
+    if size != 8 + length + end:
+        raise CheckpointError(
+            "corrupt", f"has a {path.name} of {size:,} bytes where its header says {8 + length + end:,}; {DAMAGED}"
+        )
+    return dict(header)
+
+
+def _some(names: Iterable[str], what: str, total: int) -> str:
+    listed = sorted(names)
+    shown = ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
+    return f"{len(listed)} of {total} {what}: {shown}"
+
+
+def lacking_weights(names: Iterable[str], total: int) -> CheckpointError:
+    """Return the error for a checkpoint without some of the weights its model needs."""
+    lacking = _some(names, "weights", total)
+    return CheckpointError("corrupt", f"lacks {lacking}; features of random weights would mean nothing")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model of transformers and the names of its weights that the checkpoint did not have, now random."""
+
+    model: Any
+    missing: frozenset[str]
+
+    def require(self, optional: Callable[[str], bool] | None = None) -> None:
+        """Raise CheckpointError "corrupt" if weights are missing.
+
+        Args:
+            optional: whether a missing weight of this name does no harm, since no feature passes through it.
+        """
+        lacking = [name for name in self.missing if optional is None or not optional(name)]
+        if lacking:
+            raise lacking_weights(lacking, len(self.model.state_dict()))
+
+
+def load_config(folder: Path, options: BackboneOptions) -> Any:
+    """Return the configuration object of transformers for a folder, or raise CheckpointError."""
+    content = read_json(folder)
+    check_model_type(content, options)
+    from transformers import AutoConfig
+
+    with quiet(), loading_errors("transformers"):
+        return AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
+        )
+
+
+def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
+    """Raise CheckpointError for an architecture that transformers does not have, from config.json alone."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    model_type = config.get("model_type")
+    if model_type in CONFIG_MAPPING_NAMES or (config.get("auto_map") and options.trust_remote_code):
+        return
+    if config.get("auto_map"):
+        raise CheckpointError(*remote_code_reason())
+    raise CheckpointError(*unknown_architecture_reason(f"model_type {model_type!r}", "transformers"))
+
+
+def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> Loaded:
+    """Return a model of transformers from a folder: in float32, in evaluation mode, on the CPU.
+
+    Args:
+        model_class: an Auto class or a model class.
+        folder: the checkpoint.
+        config: what `load_config` returned, or a part of it that the class takes.
+        options: whether pickles and remote code are allowed.
+    """
+    import torch
+
+    weight_shapes(folder)
+    with quiet(), loading_errors("transformers"):
+        model, info = model_class.from_pretrained(
+            str(folder),
+            config=config,
+            local_files_only=True,
+            output_loading_info=True,
+            use_safetensors=None if options.allow_pickle else True,
+            **_only_for_auto(model_class, options),
+            **{_dtype_argument(): torch.float32},
+        )
+    return Loaded(model.float().eval(), frozenset(info["missing_keys"]))
+
+
+def _only_for_auto(model_class: Any, options: BackboneOptions) -> dict[str, Any]:
+    return {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
+
+
+def _dtype_argument() -> str:
+    import transformers
+
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"

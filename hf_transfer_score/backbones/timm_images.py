@@ -1,0 +1,177 @@
+"""Image checkpoints of timm: every architecture, with the preprocessing that the checkpoint asks for.
+
+Features are the pre-logits: what `forward_head(forward_features(x), pre_logits=True)` gives, the input of the
+classifier. Layers are the ones of `forward_intermediates`, numbered from 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quiet, read_json, weight_shapes
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Task
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+    from hf_transfer_score.backbones.images import ImageBackbone, Layer, Preparation, Seen
+
+
+def claims(repository: Repository) -> bool:
+    """Whether config.json is one of timm, or one of transformers' wrapper around timm, which keeps timm's keys."""
+    config = repository.config
+    return isinstance(config.get("architecture"), str) and ("pretrained_cfg" in config or "model_type" not in config)
+
+
+def files(repository: Repository, options: BackboneOptions) -> list[str]:
+    """Return the weights and the configuration."""
+    return [*repository.weights(allow_pickle=options.allow_pickle), "config.json"]
+
+
+def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
+    """Return a backbone from a folder with a checkpoint of timm."""
+    from hf_transfer_score.backbones.images import ImageBackbone
+
+    config = read_json(folder)
+    Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
+    model = _model(folder)
+    return ImageBackbone(TimmReader(model, config), _preparation(model, task), task, options)
+
+
+def _model(folder: Path) -> torch.nn.Module:
+    import timm
+
+    shapes = weight_shapes(folder)
+    with quiet(), loading_errors("timm"):
+        try:
+            model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+        except RuntimeError as error:
+            missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
+            if missing is None:
+                raise
+            raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), _total(folder)) from error
+    _require_weights(model, set(shapes))
+    return model.float().eval()
+
+
+def _total(folder: Path) -> int:
+    import timm
+
+    return len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
+
+
+def _require_weights(model: torch.nn.Module, found: set[str]) -> None:
+    # some families load without strictness; files in the names of the authors are renamed on loading, and strictly
+    names = set(model.state_dict())
+    lacking = {name for name, _ in model.named_parameters()} - found
+    if found and lacking and found <= names:
+        raise lacking_weights(lacking, len(names))
+
+
+def _preparation(model: torch.nn.Module, task: Task) -> Preparation:
+    import timm.data
+
+    from hf_transfer_score.backbones.images import Preparation
+
+    config = timm.data.resolve_model_data_config(model)
+    channels = {1: "L", 3: "RGB"}.get(config["input_size"][0])
+    if channels is None:
+        raise CheckpointError("unsupported", f"takes images of {config['input_size'][0]} channels, not of 3 or 1")
+    if task.unit == "pixel":  # places must stay where they are: nothing is cropped
+        config |= {"crop_mode": "squash", "crop_pct": 1.0}
+    transform = timm.data.create_transform(**config, is_training=False, normalize=False)
+
+    def prepare(images: list[Image]) -> list[dict[str, torch.Tensor]]:
+        return [{"pixel_values": transform(image)} for image in images]
+
+    details = {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+    return Preparation(prepare, details, tuple(config["mean"]), tuple(config["std"]), channels)
+
+
+class TimmReader:
+    """A model of timm."""
+
+    def __init__(self, model: torch.nn.Module, config: Mapping[str, Any]) -> None:
+        self.module: Any = model
+        self.name = str(config["architecture"])
+        self.layer_pooling = "cls" if getattr(model, "global_pool", None) == "token" else "mean"
+        self.default_pooling = "pre-logits"
+        self.classes = own_classes(model, config)
+
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its pre-logits."""
+        return self._headed(self.module.forward_features(inputs["pixel_values"]))
+
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its last layer, behind the final norm."""
+        final, layers = self._intermediates(inputs["pixel_values"], indices=1, norm=True)
+        seen = self._headed(final)
+        seen.layers = {LAST: layers[-1]}
+        return seen
+
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for the pre-logits and all layers by number, from 1."""
+        final, layers = self._intermediates(inputs["pixel_values"], indices=None, norm=False)
+        seen = self._headed(final)
+        seen.layers = {str(number): layer for number, layer in enumerate(layers, 1)}
+        return seen
+
+    def _headed(self, final: Any) -> Seen:
+        from hf_transfer_score.backbones.images import Seen
+
+        rows = self.module.forward_head(final, pre_logits=True)
+        if not hasattr(rows, "ndim") or rows.ndim not in (2, 4):
+            raise CheckpointError("unsupported", f"has pre-logits that are no single row an image ({self.name})")
+        rows = rows.mean((2, 3)) if rows.ndim == 4 else rows
+        return Seen(rows, logits=self.module.forward_head(final) if self.classes else None)
+
+    def _intermediates(self, pixels: torch.Tensor, *, indices: int | None, norm: bool) -> tuple[Any, list[Layer]]:
+        import inspect
+
+        from hf_transfer_score.backbones.images import Layer
+
+        if not hasattr(self.module, "forward_intermediates"):
+            raise CheckpointError(
+                "unsupported", f"is a {self.name}, whose layers timm does not show; leave pooling and layer as they are"
+            )
+        takes = inspect.signature(self.module.forward_intermediates).parameters
+        more = {"return_prefix_tokens": True} if "return_prefix_tokens" in takes else {}
+        with loading_errors("timm"):
+            final, found = self.module.forward_intermediates(
+                pixels, indices=indices, norm=norm, output_fmt="NCHW", **more
+            )
+        return final, [Layer(one[1], one[0]) if isinstance(one, tuple) else Layer(None, one) for one in found]
+
+
+def own_classes(model: Any, config: Mapping[str, Any]) -> int:
+    """Return how many classes the head tells apart; 0 without a head, for independent labels, and for a projection.
+
+    The image towers of CLIP are published with the projection into the space of texts as their head, which has no
+    classes: they are those with the width that timm lists for them, without names of labels, not fine-tuned.
+    """
+    about = config.get("pretrained_cfg") or {}
+    kinds = {str(place.get(key, "")) for place in (config, about) for key in ("problem_type", "activation")}
+    if kinds & {"multi_label_classification", "regression", "sigmoid"} or model.num_classes < 2:
+        return 0
+    named = config.get("label_names") or about.get("label_names") or about.get("labels")
+    return 0 if not named and _is_projection(model, config) else int(model.num_classes)
+
+
+def _is_projection(model: Any, config: Mapping[str, Any]) -> bool:
+    import timm
+
+    name, tag = str(config["architecture"]), str((config.get("pretrained_cfg") or {}).get("tag") or "")
+    if "clip" not in name + tag or "ft_in" in tag:
+        return False
+    listed = timm.get_pretrained_cfg(f"{name}.{tag}" if tag else name)
+    return listed is not None and listed.num_classes == model.num_classes
+
+
+KIND = BackboneKind("timm_images", "image", claims, files, load, priority=1, library="timm")

@@ -1,0 +1,281 @@
+"""From texts and words to the numbers of tokens, by the tokenizer that lies beside a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.backbones.loading import loading_errors, quiet, read_json
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Words
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
+NO_TOKENIZER = "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
+PROBE_WORDS = ("one", "film", "is", "good")
+OVERLAP = 4  # windows of words overlap by one part of so many
+
+Numbers = NDArray[np.int32]
+
+
+class Tokens(NamedTuple):
+    """One sequence: numbers of tokens (T,), and their types (T,) where the model takes types."""
+
+    numbers: Numbers
+    types: Numbers | None
+
+
+class TextItem(NamedTuple):
+    """One example: one sequence, or windows of words with where each row is: (rows, 3) as window, start, stop."""
+
+    sequences: tuple[Tokens, ...]
+    spans: Numbers | None = None
+
+
+def has_tokenizer(names: Sequence[str]) -> bool:
+    """Whether there is a tokenizer among the names of files."""
+    return any(name in TOKENIZER_FILES or name.endswith((".bpe.model", "tokenizer.model")) for name in names)
+
+
+def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
+    """Return the tokenizer in a folder, or raise CheckpointError."""
+    if not has_tokenizer([path.name for path in folder.iterdir()]):
+        raise CheckpointError("no_preprocessor", NO_TOKENIZER)
+    from transformers import AutoTokenizer
+
+    try:
+        with quiet(), loading_errors("transformers"):
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
+            )
+    except CheckpointError as error:
+        if (folder / "tokenizer.json").exists():
+            read_json(folder, "tokenizer.json")
+        if error.kind != "error":
+            raise
+        raise CheckpointError("no_preprocessor", f"has no tokenizer that can be loaded: {error}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # without its vocabulary some classes load all the same
+        raise CheckpointError("no_preprocessor", f"has a tokenizer without a vocabulary ({len(tokenizer)} tokens)")
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The tokens that stand around every text, with their types."""
+
+    before: Tokens
+    after: Tokens
+    inner_type: int
+
+    @property
+    def size(self) -> int:
+        """How many they are."""
+        return len(self.before.numbers) + len(self.after.numbers)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What bounds the tokens.
+
+    Attributes:
+        length: tokens of a sequence at most, those around the text included.
+        vocabulary: how many tokens the model knows; others become the stand-in.
+        types: how many types of tokens the model knows; 0 where it takes none.
+    """
+
+    length: int
+    vocabulary: int
+    types: int
+
+
+class TokenReader:
+    """Turns texts, pairs of texts and words into items; changes no state after it is made, so threads may share it.
+
+    Attributes:
+        max_length: tokens of a sequence at most.
+        stand_in: the token of a text or word that has none of its own.
+    """
+
+    def __init__(
+        self, tokenizer: Any, limits: Limits, *, words: bool, subword: str = "first", join_pairs: bool, lower: bool
+    ) -> None:
+        self._tokenizer, self._limits, self._subword, self._lower = tokenizer, limits, subword, lower
+        self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+        if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
+            self._fast.no_truncation()
+            self._fast.no_padding()
+        self.stand_in = _stand_in(tokenizer, limits.vocabulary)
+        self._frame = self._read_frame()
+        self._space = self._fast is not None and words and _words_need_spaces(self._fast)
+        self._join_pairs = join_pairs or not self._knows_pairs()
+        self.max_length = max(limits.length, tokenizer.num_special_tokens_to_add(pair=not words) + 1)
+        if self._fast is not None and not words:
+            self._fast.enable_truncation(self.max_length, direction=tokenizer.truncation_side)
+
+    def texts(self, texts: Sequence[str | tuple[str, str]]) -> list[TextItem]:
+        """Return one sequence a text, or a pair of texts."""
+        inputs = [self._as_input(text) for text in texts]
+        if self._fast is not None:
+            batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
+            return [TextItem((self._tokens(one.ids, one.type_ids),)) for one in batch(inputs)]
+        found = [self._slow(text) for text in inputs]
+        return [TextItem((self._tokens(one["input_ids"], one.get("token_type_ids")),)) for one in found]
+
+    def _slow(self, text: str | tuple[str, str]) -> Any:
+        both = (text,) if isinstance(text, str) else text
+        return self._tokenizer(*both, truncation=True, max_length=self.max_length)
+
+    def _as_input(self, text: str | tuple[str, str]) -> str | tuple[str, str]:
+        if isinstance(text, str):
+            return text.lower() if self._lower else text
+        first, second = (one.lower() for one in text) if self._lower else text
+        return f"{first}\n{second}" if self._join_pairs else (first, second)
+
+    def _tokens(self, numbers: Sequence[int], types: Sequence[int] | None) -> Tokens:
+        if not numbers:
+            numbers, types = [self.stand_in], [0]
+        found = np.asarray(numbers, dtype=np.int32)
+        found[found >= self._limits.vocabulary] = self.stand_in
+        return Tokens(found, self._types(types if types is not None else [0] * len(found)))
+
+    def _types(self, types: Sequence[int]) -> Numbers | None:
+        if not self._limits.types:
+            return None
+        return np.minimum(np.asarray(types, dtype=np.int32), self._limits.types - 1)
+
+    def _read_frame(self) -> Frame:
+        text = " ".join(PROBE_WORDS)
+        full, inner = self._tokenizer(text), self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        numbers, types = list(full["input_ids"]), list(full.get("token_type_ids", [0] * len(full["input_ids"])))
+        starts = range(len(numbers) - len(inner) + 1)
+        start = next((at for at in starts if numbers[at : at + len(inner)] == list(inner)), 0)
+        stop = start + len(inner)
+        before = self._tokens(numbers[:start], types[:start]) if start else _NOTHING
+        after = self._tokens(numbers[stop:], types[stop:]) if stop < len(numbers) else _NOTHING
+        return Frame(before, after, types[start])
+
+    def _knows_pairs(self) -> bool:
+        first, second = PROBE_WORDS[:2]
+        pair = list(self._tokenizer(first, second)["input_ids"])
+        plain = [list(self._tokenizer(one, add_special_tokens=False)["input_ids"]) for one in (first, second)]
+        return len(pair) - self._frame.size > len(plain[0]) + len(plain[1])
+
+    def words(self, examples: Sequence[Words]) -> list[TextItem]:
+        """Return the windows of words of each example, and where each of its positions is."""
+        return [self._windows(*pieces, example) for pieces, example in zip(self._pieces(examples), examples, strict=True)]
+
+    def _pieces(self, examples: Sequence[Words]) -> list[tuple[Numbers, Numbers]]:
+        lists = [[self._as_word(word, number) for number, word in enumerate(one.words)] for one in examples]
+        if self._fast is not None:
+            found = self._fast.encode_batch(lists, is_pretokenized=True, add_special_tokens=False)
+            return [self._with_stand_ins(one.ids, one.word_ids, len(words)) for one, words in zip(found, lists, strict=True)]
+        return [self._slow_pieces(words) for words in lists]
+
+    def _as_word(self, word: str, number: int) -> str:
+        word = word.lower() if self._lower else word
+        return f" {word}" if self._space and number else word
+
+    def _slow_pieces(self, words: list[str]) -> tuple[Numbers, Numbers]:
+        pieces = [self._tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+        owners = [number for number, piece in enumerate(pieces) for _ in piece]
+        return self._with_stand_ins([token for piece in pieces for token in piece], owners, len(words))
+
+    def _with_stand_ins(self, ids: Sequence[int], owners: Sequence[int], count: int) -> tuple[Numbers, Numbers]:
+        """Return tokens, and how many of them each word has: at least one, the stand-in where there is none."""
+        owner = np.asarray(owners, dtype=np.int64)
+        numbers = np.asarray(ids, dtype=np.int32)
+        sizes = np.bincount(owner, minlength=count).astype(np.int32)
+        silent = np.flatnonzero(sizes == 0)
+        numbers = np.insert(numbers, np.searchsorted(owner, silent), self.stand_in)
+        numbers[numbers >= self._limits.vocabulary] = self.stand_in
+        return numbers, np.maximum(sizes, 1)
+
+    def _windows(self, numbers: Numbers, sizes: Numbers, example: Words) -> TextItem:
+        room = self.max_length - self._frame.size
+        numbers, sizes = _cut_long_words(numbers, sizes, room)
+        starts = np.cumsum(sizes) - sizes
+        positions = np.asarray(example.positions, dtype=np.int64)
+        bounds = window_bounds(starts, sizes, room)
+        owner = _central_window(bounds, starts, sizes)[positions]
+        used, owner = np.unique(owner, return_inverse=True)
+        kept = bounds[used] if len(used) else bounds[:1]
+        sequences = tuple(self._framed(numbers[start:stop]) for start, stop in kept)
+        shift = len(self._frame.before.numbers) - kept[owner, 0]
+        first = starts[positions] + shift
+        last = first + (sizes[positions] if self._subword == "mean" else 1)
+        return TextItem(sequences, np.stack([owner, first, last], axis=1).astype(np.int32).reshape(-1, 3))
+
+    def _framed(self, inner: Numbers) -> Tokens:
+        before, after = self._frame.before, self._frame.after
+        numbers = np.concatenate([before.numbers, inner, after.numbers])
+        if not len(numbers):
+            return self._tokens([], None)
+        if before.types is None or after.types is None or not self._limits.types:
+            return Tokens(numbers, self._types([0] * len(numbers)))
+        middle = np.full(len(inner), self._frame.inner_type, dtype=np.int32)
+        return Tokens(numbers, self._types(np.concatenate([before.types, middle, after.types]).tolist()))
+
+
+_EMPTY: Numbers = np.zeros(0, dtype=np.int32)
+_NOTHING = Tokens(_EMPTY, _EMPTY)
+
+
+def _stand_in(tokenizer: Any, vocabulary: int) -> int:
+    """Return the token for what has none: the unknown one, or else the end of texts."""
+    names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
+    found = (getattr(tokenizer, name, None) for name in names)
+    return next((int(number) for number in found if number is not None and number < vocabulary), 0)
+
+
+def _words_need_spaces(fast: Any) -> bool:
+    """Whether words that are handed over one by one must carry the space before them to be read as in a text."""
+    plain = fast.encode(" ".join(PROBE_WORDS), add_special_tokens=False).ids
+    spaced = [word if number == 0 else f" {word}" for number, word in enumerate(PROBE_WORDS)]
+    without = fast.encode(list(PROBE_WORDS), is_pretokenized=True, add_special_tokens=False).ids
+    return bool(without != plain and fast.encode(spaced, is_pretokenized=True, add_special_tokens=False).ids == plain)
+
+
+def _cut_long_words(numbers: Numbers, sizes: Numbers, room: int) -> tuple[Numbers, Numbers]:
+    """Return tokens and sizes where no word has more tokens than a window has room for."""
+    if not len(sizes) or sizes.max() <= room:
+        return numbers, sizes
+    place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return numbers[place < room], np.minimum(sizes, room)
+
+
+def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:
+    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter.
+
+    Example:
+        >>> window_bounds(np.arange(10), np.ones(10, dtype=int), 8).tolist()
+        [[0, 8], [6, 10]]
+    """
+    ends = starts + sizes
+    bounds, first = [], 0
+    while first < len(starts):
+        stop = int(np.searchsorted(ends, starts[first] + room, side="right"))
+        bounds.append((int(starts[first]), int(ends[stop - 1])))
+        if stop == len(starts):
+            break
+        back = int(np.searchsorted(starts, ends[stop - 1] - room // OVERLAP))
+        fits = starts + room >= ends[stop]  # the next window has to reach further than this one
+        first = max(back, int(np.argmax(fits)), first + 1)
+    return np.asarray(bounds or [(0, 0)], dtype=np.int64)
+
+
+def _central_window(bounds: NDArray[np.int64], starts: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return for each word the window in which it is farthest from a cut; the ends of the text are no cuts."""
+    best, margin = np.zeros(len(starts), dtype=np.int64), np.full(len(starts), -1.0)
+    ends, total = starts + sizes, (starts + sizes)[-1] if len(starts) else 0
+    for number, (start, stop) in enumerate(bounds):
+        left = starts - start if start else np.full(len(starts), np.inf)
+        right = stop - ends if stop < total else np.full(len(starts), np.inf)
+        found = np.where((starts >= start) & (ends <= stop), np.minimum(left, right), -1.0)
+        better = found > margin
+        best[better], margin[better] = number, found[better]
+    return best

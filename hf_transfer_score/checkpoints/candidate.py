@@ -1,0 +1,89 @@
+"""What a user names: an id on the Hub with or without a revision, or a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_transfer_score.errors import OptionError
+
+HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
+FOLDER_PREFIX = "local-dir:"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A checkpoint that was asked for.
+
+    Attributes:
+        name: the id on the Hub, or the folder as it was written.
+        revision: a branch, tag or commit; None for the default branch.
+        folder: the folder, None for the Hub.
+    """
+
+    name: str
+    revision: str | None = None
+    folder: Path | None = None
+
+    def __str__(self) -> str:
+        """Show it as it can be typed."""
+        return self.name if self.revision is None else f"{self.name}@{self.revision}"
+
+
+def parse_candidate(text: str) -> Candidate:
+    """Return what is meant by "owner/name", "owner/name@revision", "hf-hub:owner/name", or a folder.
+
+    Example:
+        >>> parse_candidate("hf-hub:timm/resnet18.a1_in1k@main")
+        Candidate(name='timm/resnet18.a1_in1k', revision='main', folder=None)
+    """
+    text = text.strip().rstrip("/")
+    if not text:
+        raise OptionError("A model's name is empty.")
+    if text.startswith(FOLDER_PREFIX):
+        return _folder(text.removeprefix(FOLDER_PREFIX))
+    for prefix in HUB_PREFIXES:
+        if text.startswith(prefix):
+            return _hub(text.removeprefix(prefix))
+    looks_local = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
+    if looks_local or Path(text, "config.json").is_file():
+        return _folder(text)
+    return _hub(text)
+
+
+def _folder(text: str) -> Candidate:
+    return Candidate(text, folder=Path(text).expanduser().resolve())
+
+
+def _hub(text: str) -> Candidate:
+    name, _, revision = text.partition("@")
+    return Candidate(name, revision or None)
+
+
+def read_candidates(path: Path) -> list[str]:
+    """Return the models that a file names: one a line, or the first column of a CSV; `#` begins a comment."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OptionError(f"{path} cannot be read as a list of models: {error}.") from None
+    names = [line.split("#", 1)[0].split(",", 1)[0].strip().strip('"') for line in lines]
+    found = [name for name in names if name and name.lower() not in ("model", "models", "model_id")]
+    if not found:
+        raise OptionError(f"{path} names no models: expected one a line.")
+    return found
+
+
+def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
+    """Return candidates in order, each once."""
+    return list(dict.fromkeys(parse_candidate(text) for text in texts))
+
+
+def display_names(candidates: Sequence[Candidate]) -> list[str]:
+    """Return a name for each: folders by their last part, with as much of the path as tells equal ones apart."""
+    names = [str(one) if one.folder is None else one.folder.name for one in candidates]
+    return [
+        str(one) if names.count(name) > 1 and one.folder is not None else name
+        for one, name in zip(candidates, names, strict=True)
+    ]

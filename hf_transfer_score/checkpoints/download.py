@@ -1,0 +1,92 @@
+"""Weights onto this computer: resumed, tried again, the next ones while the current ones run, freed when asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hf_transfer_score.checkpoints.failures import hub_failure, is_transient
+from hf_transfer_score.checkpoints.patience import patiently
+from hf_transfer_score.checkpoints.resolve import Checkpoint
+from hf_transfer_score.errors import CheckpointError
+
+AT_ONCE = 4
+
+
+@dataclass
+class Fetched:
+    """Files of a checkpoint on this computer.
+
+    Attributes:
+        folder: a folder that holds them all.
+        downloaded: the files this run downloaded, which may be freed.
+    """
+
+    folder: Path
+    downloaded: list[Path] = field(default_factory=list)
+
+    def free(self) -> int:
+        """Remove what this run downloaded; return the bytes that are free now."""
+        freed = 0
+        for path in self.downloaded:
+            target = path.resolve()
+            if target.is_file():
+                freed += target.stat().st_size
+            for place in {path, target}:
+                place.unlink(missing_ok=True)
+        self.downloaded = []
+        return freed
+
+
+def on_disk(checkpoint: Checkpoint, name: str) -> Path | None:
+    """Return a file of a checkpoint where it is on this computer already."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if checkpoint.folder is not None:
+        return checkpoint.folder / name
+    found = try_to_load_from_cache(checkpoint.repository.name, name, revision=checkpoint.commit)
+    return Path(found) if isinstance(found, str) else None
+
+
+def missing_bytes(checkpoint: Checkpoint, files: Sequence[str]) -> int:
+    """Return the bytes of those files that are not on this computer yet."""
+    absent = [name for name in files if on_disk(checkpoint, name) is None]
+    return checkpoint.repository.bytes_of(absent)
+
+
+def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
+    """Return a folder with some files of a checkpoint, downloading those that are not here; raises CheckpointError.
+
+    What a lost connection left is resumed: the client keeps the part it has.
+    """
+    if checkpoint.folder is not None:
+        return Fetched(checkpoint.folder)
+    absent = [name for name in files if on_disk(checkpoint, name) is None]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        paths = list(pool.map(lambda name: _one(checkpoint, name), absent))
+    first = on_disk(checkpoint, files[0])
+    assert first is not None
+    return Fetched(_root(first, files[0]), paths)
+
+
+def _root(path: Path, name: str) -> Path:
+    return path.parents[name.count("/")]
+
+
+def _one(checkpoint: Checkpoint, name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    repository = checkpoint.repository
+    try:
+        path = Path(patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit), is_transient))
+    except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
+        raise hub_failure(repository.name, error) from None
+    expected = repository.sizes.get(name)
+    if expected is not None and path.stat().st_size != expected:
+        size = path.stat().st_size
+        for place in {path, path.resolve()}:
+            place.unlink(missing_ok=True)
+        raise CheckpointError("download", f"{name} came with {size:,} bytes of {expected:,}; try again")
+    return path

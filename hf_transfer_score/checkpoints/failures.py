@@ -1,0 +1,114 @@
+"""What the Hub's clients raise, as the failure of one checkpoint, in words that say what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from hf_transfer_score.errors import CheckpointError
+
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+
+
+def hub_failure(name: str, error: BaseException) -> CheckpointError:
+    """Return the failure that an exception stands for.
+
+    Args:
+        name: the id on the Hub.
+        error: what a client raised.
+    """
+    from huggingface_hub import errors
+
+    if isinstance(error, CheckpointError):
+        return error
+    if isinstance(error, errors.GatedRepoError):
+        return CheckpointError("gated", _gated(name))
+    if isinstance(error, errors.RevisionNotFoundError):
+        return CheckpointError("missing", f"has no such revision: {_short(error)}")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return _missing(name)
+    if isinstance(error, errors.HFValidationError):
+        return CheckpointError("missing", f"{name!r} is no id of the Hub: expected owner/name, or an existing folder")
+    if is_offline(error):
+        return CheckpointError("no_network", _offline())
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return CheckpointError("download", "does not fit on the disk; --free-disk removes weights once they are scored")
+    return _status_failure(name, error)
+
+
+def _status_failure(name: str, error: BaseException) -> CheckpointError:
+    status = status_of(error)
+    if status == 401:
+        return _missing(name)
+    if status == 403:
+        return CheckpointError("private", f"is closed to this token ({_short(error)})")
+    if status is not None:
+        return CheckpointError("download", f"could not be downloaded: the Hub answered {status}; try again later")
+    return CheckpointError("download", f"could not be downloaded: {type(error).__name__}: {_short(error)}")
+
+
+def _gated(name: str) -> str:
+    where = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')}/{name}"
+    login = "log in with `hf auth login` or set HF_TOKEN" if not has_token() else "the token in use has no access yet"
+    return f"is gated: ask for access at {where}, and {login}"
+
+
+def _missing(name: str) -> CheckpointError:
+    if has_token():
+        return CheckpointError("missing", f"there is no {name} on the Hub that this token may see; check the id")
+    return CheckpointError(
+        "missing", f"there is no {name} on the Hub, or it is private: check the id, or log in with `hf auth login`"
+    )
+
+
+def _offline() -> str:
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
+        return "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
+    return "is not on this computer, and the Hub cannot be reached"
+
+
+def has_token() -> bool:
+    """Whether requests to the Hub carry a token."""
+    from huggingface_hub import get_token
+
+    return get_token() is not None
+
+
+def is_offline(error: BaseException) -> bool:
+    """Whether an exception, or what it came from, says that there is no way to the Hub."""
+    from huggingface_hub import errors
+
+    kinds = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionRefusedError)
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, kinds) or type(current).__name__ in (
+            "ConnectError",
+            "ConnectTimeout",
+            "NewConnectionError",
+        ):
+            return status_of(current) is None
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return False
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again may help: the Hub was busy, or the connection was lost half-way."""
+    status = status_of(error)
+    if status is not None:
+        return status in TRANSIENT
+    names = {kind.__name__ for kind in type(error).__mro__}
+    lost = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
+    return bool(names & lost) or "Consistency check failed" in str(error)
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an exception carries."""
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return int(status) if status is not None else None
+
+
+def _short(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Cannot access", "(Request ID"))), type(error).__name__)

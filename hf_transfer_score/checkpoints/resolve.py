@@ -1,0 +1,183 @@
+"""From a candidate to what its repository says: commit, files and sizes, library, licence, parameters."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
+from hf_transfer_score.checkpoints.candidate import Candidate
+from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_transient
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.checkpoints.patience import patiently
+from hf_transfer_score.errors import CheckpointError
+
+BYTES_A_PARAMETER = 4
+HASHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A candidate as its repository describes it.
+
+    Attributes:
+        name: as users see it.
+        commit: the full commit on the Hub, or a hash of a folder's content.
+        repository: its files.
+        folder: the local folder, None for the Hub.
+        parameters: as the weights' header says; None where it is not known before they are read.
+        downloads: as the Hub counts them.
+        likes: as the Hub counts them.
+        license: the licence the card names.
+        gated: whether access has to be asked for.
+    """
+
+    name: str
+    commit: str
+    repository: Repository
+    folder: Path | None = None
+    parameters: int | None = None
+    downloads: int | None = None
+    likes: int | None = None
+    license: str | None = None
+    gated: bool = False
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        plain = asdict(self)
+        plain["folder"] = None if self.folder is None else str(self.folder)
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Checkpoint:
+        """Return what `as_plain` was made from."""
+        repository = Repository(**{**plain["repository"], "tags": tuple(plain["repository"]["tags"])})
+        folder = None if plain["folder"] is None else Path(plain["folder"])
+        return cls(**{**plain, "repository": repository, "folder": folder})
+
+
+def resolve(candidate: Candidate, known: Known) -> Checkpoint:
+    """Return what a candidate's repository says now; raises CheckpointError.
+
+    Without a way to the Hub, what is in the local cache will do.
+
+    Args:
+        candidate: what was asked for.
+        known: remembers the answer.
+    """
+    checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate)
+    known.remember(str(candidate), checkpoint.as_plain())
+    return checkpoint
+
+
+def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
+    """Return what is remembered of a candidate without asking the Hub; a folder that changed is not remembered."""
+    plain = known.recall(str(candidate))
+    if plain is None:
+        return None
+    try:
+        checkpoint = Checkpoint.from_plain(plain)
+    except (KeyError, TypeError):
+        return None
+    if candidate.folder is not None and not candidate.folder.is_dir():
+        return None
+    if candidate.folder is not None and checkpoint.commit != folder_commit(candidate.folder, known):
+        return None
+    return checkpoint
+
+
+def _from_hub(candidate: Candidate) -> Checkpoint:
+    from huggingface_hub import HfApi
+
+    def ask() -> Checkpoint:
+        info = HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
+        names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
+        return _describe(candidate, info, read_descriptions(candidate.name, str(info.sha), names))
+
+    try:
+        return patiently(ask, is_transient)
+    except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
+        if is_offline(error):
+            stored = _from_hub_cache(candidate)
+            if stored is not None:
+                return stored
+        raise hub_failure(candidate.name, error) from None
+
+
+def read_descriptions(name: str, commit: str, files: list[str]) -> dict[str, Any]:
+    """Return the parsed contents of some small files of a repository."""
+    from huggingface_hub import hf_hub_download
+
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda file: hf_hub_download(name, file, revision=commit), files))
+    texts = [Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
+    return parse_descriptions(dict(zip(files, texts, strict=True)))
+
+
+def _describe(candidate: Candidate, info: Any, descriptions: dict[str, Any]) -> Checkpoint:
+    sizes = {file.rfilename: file.size for file in info.siblings or []}
+    tags = tuple(info.tags or ())
+    licenses = [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
+    return Checkpoint(
+        str(candidate),
+        str(info.sha),
+        Repository(candidate.name, sizes, descriptions, info.library_name, tags),
+        parameters=info.safetensors.total if info.safetensors else None,
+        downloads=info.downloads,
+        likes=info.likes,
+        license=licenses[0] if licenses else None,
+        gated=bool(info.gated),
+    )
+
+
+def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
+    """Return what the local cache of the Hub holds of a candidate."""
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(snapshot_download(candidate.name, revision=candidate.revision, local_files_only=True))
+    except Exception:  # noqa: BLE001  # whatever is wrong with the cache, the failure to tell is the missing network
+        return None
+    described = Repository.from_folder(folder)
+    repository = Repository(candidate.name, described.sizes, described.descriptions)
+    return Checkpoint(str(candidate), folder.name, repository)
+
+
+def _from_folder(candidate: Candidate, known: Known) -> Checkpoint:
+    assert candidate.folder is not None
+    if not candidate.folder.is_dir():
+        raise CheckpointError("missing", f"{candidate.name} is no folder; a model on the Hub is written owner/name")
+    try:
+        repository = Repository.from_folder(candidate.folder)
+        commit = folder_commit(candidate.folder, known)
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError("corrupt", f"cannot be read: {error}") from None
+    return Checkpoint(candidate.folder.name, commit, repository, folder=candidate.folder)
+
+
+def folder_commit(folder: Path, known: Known) -> str:
+    """Return a hash of a folder's content; files whose size and time did not change are not read again."""
+    digest = hashlib.sha1(b"folder", usedforsecurity=False)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in name.parts):
+            digest.update(f"{name.as_posix()}\n{_content(path, known)}\n".encode())
+    return digest.hexdigest()
+
+
+def _content(path: Path, known: Known) -> str:
+    stat = path.stat()
+    key = f"content of {path} {stat.st_size} {stat.st_mtime_ns}"
+    remembered = known.recall(key) if stat.st_size > HASHED_BYTES else None
+    if remembered is not None:
+        return str(remembered["hash"])
+    digest = hashlib.blake2b(digest_size=20)
+    with path.open("rb") as file:
+        while part := file.read(HASHED_BYTES):
+            digest.update(part)
+    if stat.st_size > HASHED_BYTES:
+        known.remember(key, {"hash": digest.hexdigest()})
+    return digest.hexdigest()

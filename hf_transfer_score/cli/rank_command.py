@@ -1,0 +1,165 @@
+"""The commands `rank` and `cache`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from hf_transfer_score import places
+from hf_transfer_score.checkpoints.candidate import read_candidates
+from hf_transfer_score.cli.metric_guide import configured_metrics
+from hf_transfer_score.cli.rank_arguments import rank_options, search_of
+from hf_transfer_score.cli.rank_csv import report_csv
+from hf_transfer_score.cli.rank_progress import watching
+from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text, short_bytes
+from hf_transfer_score.cli.tables import UNLIMITED, Page
+from hf_transfer_score.features.cache import FeatureCache
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.selection.plan import Plan
+from hf_transfer_score.selection.report import Interrupted, RankReport
+from hf_transfer_score.selection.run import plan_rank, rank
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def run_rank(
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> int:
+    """Run `rank` and return its exit status."""
+    metrics = _metrics(arguments)
+    models = [*arguments.models, *(read_candidates(arguments.models_from) if arguments.models_from else [])]
+    terminal = sys.stderr.isatty()
+    call = plan_rank if arguments.dry_run else rank
+    quiet = arguments.quiet or arguments.dry_run or not _is_main()
+    interrupted = False
+    try:
+        with watching(_show_plan, terminal=terminal, quiet=quiet) as listener:
+            result = call(
+                arguments.dataset,
+                models,
+                options=rank_options(arguments),
+                metrics=metrics,
+                headline=arguments.headline,
+                search=search_of(arguments),
+                listener=listener,
+            )
+    except Interrupted as error:
+        result, interrupted = error.report, True
+    if not _is_main():
+        return 0
+    if isinstance(result, Plan):
+        write_json(plan_facts(result)) if arguments.json else write(plan_text(result, page(UNLIMITED)))
+        return 0
+    _finish(result, arguments, page, write, write_json)
+    if interrupted:
+        _leave_at_once()
+    return 0 if result.ranks else FAILED
+
+
+def _metrics(arguments: argparse.Namespace) -> list[Metric] | str | None:
+    if arguments.metrics == ["all"]:
+        return "all"
+    if arguments.metrics is None and not arguments.options:
+        return None
+    return configured_metrics(arguments.metrics or ["ncti", "face", "logme"], arguments.options)
+
+
+def _finish(
+    report: RankReport,
+    arguments: argparse.Namespace,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> None:
+    """Print the report in the form asked for, and write the files asked for."""
+    if arguments.json:
+        write_json(report.as_dict())
+    elif arguments.csv:
+        write(report_csv(report, terms=arguments.terms))
+        for note in report_notes(report):
+            _say(f"{note.kind}: {note.text}")
+    else:
+        write(report_text(report, page(UNLIMITED), terms=arguments.terms))
+    if arguments.save is not None:
+        from hf_transfer_score.selection.records import save_report
+
+        count = save_report(report, arguments.save)
+        _say(f"Saved {count} records to {arguments.save}")
+    if arguments.plot is not None:
+        from hf_transfer_score.selection.plot import save_plot
+
+        save_plot(report, arguments.plot)
+        _say(f"Drew {arguments.plot}")
+
+
+def _show_plan(plan: Plan) -> None:
+    terminal = sys.stderr.isatty()
+    width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
+    _say(plan_text(plan, Page(width or 100, colour=terminal)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _is_main() -> bool:
+    """Whether this is the process that speaks, of those a launcher started."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def _leave_at_once() -> None:
+    """End the process without waiting for a download; what it has is kept and resumed."""
+    _say("interrupted: run the same command again to go on")
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain values."""
+    return {
+        "download_bytes": plan.download_bytes,
+        "free_bytes": plan.free_bytes,
+        "notes": list(plan.notes),
+        "models": [
+            {
+                "name": model.name,
+                "state": model.state,
+                "commit": model.checkpoint.commit if model.checkpoint else None,
+                "kind": model.kind,
+                "parameters": model.parameters,
+                "files": list(model.files),
+                "download_bytes": model.download_bytes,
+                "failure": {"kind": model.failure.kind, "reason": str(model.failure)} if model.failure else None,
+            }
+            for model in plan.models
+        ],
+    }
+
+
+def run_cache(
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> int:
+    """Run `cache` and return its exit status."""
+    cache = FeatureCache(places.home() / "features", places.cache_limit())
+    if arguments.action == "clear":
+        count, size = cache.clear()
+        write(f"Removed {count} entries, {short_bytes(size)}.\n")
+        return 0
+    entries = cache.entries()
+    if arguments.json:
+        write_json([asdict(entry) for entry in entries])
+    else:
+        write(cache_text(entries, cache.limit, page(UNLIMITED)))
+    return 0

@@ -1,0 +1,128 @@
+"""How a run goes on, for people at a terminal: a bar for the run, one for the model, with throughput and time left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.listener import Listener
+from hf_transfer_score.selection.plan import Plan, PlannedModel
+from hf_transfer_score.selection.report import ModelOutcome
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+NAME_CHARACTERS = 48
+
+
+class PlanListener(Listener):
+    """Shows the plan before the run starts, and nothing else."""
+
+    def __init__(self, write: Any) -> None:
+        self.write = write
+
+    def planned(self, plan: Plan) -> None:
+        """Show it."""
+        self.write(plan)
+
+
+class BarListener(PlanListener):
+    """Shows the plan, then bars that move."""
+
+    def __init__(self, write: Any, progress: Progress) -> None:
+        super().__init__(write)
+        self.progress = progress
+        self.examples_of_all = 0
+        self.run: TaskID | None = None
+        self.model = progress.add_task("reading the dataset", total=None, unit="rows")
+
+    def sampling(self, rows: int) -> None:
+        """Count the rows that were read."""
+        self.progress.update(self.model, completed=rows)
+
+    def sampled(self, sample: LabelledSample) -> None:
+        """Wait for the plan."""
+        self.examples_of_all = len(sample)
+        self.progress.update(self.model, description="asking the Hub", completed=0)
+
+    def planned(self, plan: Plan) -> None:
+        """Show the plan and begin the bar of the run."""
+        self.progress.stop()
+        super().planned(plan)
+        self.progress.start()
+        running = sum(model.state not in ("cached", "failed") for model in plan.models)
+        total = max(1, running * self.examples_of_all)
+        self.run = self.progress.add_task(f"{len(plan.models)} models", total=total, unit="examples")
+
+    def started(self, model: PlannedModel, number: int, count: int) -> None:
+        """Begin a model's bar."""
+        if self.run is not None:
+            self.progress.update(self.run, description=f"model {number} of {count}")
+        self.progress.reset(self.model, total=None, description=_short(model.name))
+
+    def stage(self, model: PlannedModel, what: str) -> None:
+        """Say what is being done; the forward pass has a bar with an end."""
+        if what == "running":
+            self.progress.reset(self.model, total=self.examples_of_all, description=_short(model.name))
+        else:
+            self.progress.update(self.model, description=f"{what} {_short(model.name)}")
+
+    def examples(self, model: PlannedModel, count: int) -> None:
+        """Move both bars."""
+        self.progress.advance(self.model, count)
+        if self.run is not None:
+            self.progress.advance(self.run, count)
+
+    def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
+        """Say at once what failed."""
+        for outcome in outcomes:
+            if outcome.status == "failed":
+                self.progress.console.print(f"failed: {outcome.name}: {outcome.reason}", markup=False, style="red")
+
+
+@contextmanager
+def watching(write: Any, *, terminal: bool, quiet: bool) -> Iterator[Listener]:
+    """Yield what listens: nothing when quiet, the plan when no terminal looks on, else bars.
+
+    Args:
+        write: called with the plan.
+        terminal: whether the error stream is a terminal.
+        quiet: whether nothing is wanted.
+    """
+    if quiet:
+        yield Listener()
+        return
+    if not terminal:
+        yield PlanListener(write)
+        return
+    from rich.console import Console
+
+    with _bars(Console(stderr=True, markup=False)) as progress:
+        yield BarListener(write, progress)
+
+
+def _bars(console: Any) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import Task as Bar
+    from rich.text import Text
+
+    class Speed(TextColumn):
+        def render(self, task: Bar) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:.0f} {task.fields['unit']}/s" if speed else "")
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        TextColumn("{task.completed:.0f}"),
+        Speed(""),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_CHARACTERS else f"...{name[3 - NAME_CHARACTERS :]}"

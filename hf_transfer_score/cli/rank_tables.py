@@ -1,0 +1,259 @@
+"""A ranking and its plan as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.cli.score_notes import Note, score_notes
+from hf_transfer_score.cli.tables import (
+    MISSING,
+    Group,
+    Page,
+    best_of,
+    groups_text,
+    metric_group,
+    notes_table,
+    number,
+    pairs,
+    render,
+)
+from hf_transfer_score.features.cache import Entry
+from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.plan import Plan, PlannedModel
+from hf_transfer_score.selection.report import ModelOutcome, RankReport
+
+TELLING = 0.8
+"""From this agreement with a trivial baseline on, the table says that the order adds little to it."""
+LEAST_COMPARED = 4
+
+
+def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
+    """Return a ranking as text: what was sampled, a row a model, and notes below."""
+    scores = as_feature_ranking(report)
+    shown = [name for name in report.pools if not _is_baseline(name)]
+    groups = [
+        _places(report),
+        *(metric_group(scores, name, terms=terms) for name in shown),
+        _baselines(report),
+        _facts(report),
+    ]
+    without = {name: one.status for name, one in report.outcomes.items() if one.status != "ok"}
+    table = groups_text(list(report.outcomes), [group for group in groups if group.headers], page, failed=without)
+    about = render([pairs(sample_lines(report.sample)), ""], page)
+    return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
+
+
+def sample_lines(sample: LabelledSample) -> list[tuple[str, str]]:
+    """Return what was drawn, and what was chosen on the way, in pairs of words."""
+    source = sample.source
+    where = [source.dataset, source.config, source.split, f"@{source.revision[:10]}" if source.revision else None]
+    classes = "" if sample.labels is None else f", {len(set(sample.labels.tolist()))} classes"
+    rows = "" if sample.rows == len(sample) else f", {sample.rows:,} {sample.task.unit}s"
+    drawn = f"{len(sample):,} examples{rows}{classes}"
+    return [
+        ("dataset", " ".join(part for part in where if part)),
+        ("sample", f"{drawn}, for {sample.task.name}"),
+        *(("", note) for note in sample.notes),
+    ]
+
+
+def as_feature_ranking(report: RankReport) -> FeatureRanking:
+    """Return the scores of a report in the form that the tables of `score` take."""
+    models = {
+        name: one.scores or FeatureScores("failed", reason=f"{one.kind or one.status}: {one.reason}")
+        for name, one in report.outcomes.items()
+    }
+    return FeatureRanking(models, report.pools)
+
+
+def _is_baseline(metric: str) -> bool:
+    known = all_metrics()
+    return metric in known and known[metric].baseline
+
+
+def _places(report: RankReport) -> Group:
+    """Return rank, its range, the tie group and the mean rank."""
+    sure = report.confidence
+    headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
+    cells = {}
+    for name, rank in report.ranks.items():
+        row = [str(rank)]
+        if sure:
+            low, high = sure.ranges[name]
+            row += [f"{low}-{high}" if high > low else str(low), _letter(report, name)]
+        if len(report.headline) > 1:
+            row.append(f"{report.mean_ranks[name]:.1f}")
+        cells[name] = tuple(row)
+    return Group("", tuple(headers), cells, best_of(report.ranks))
+
+
+def _letter(report: RankReport, name: str) -> str:
+    """Return the letter of a tie group, or nothing for a model that stands alone."""
+    assert report.confidence is not None
+    groups = report.confidence.groups
+    members = [other for other, group in groups.items() if group == groups[name]]
+    if len(members) == 1:
+        return ""
+    shared = sorted({group for group in groups.values() if list(groups.values()).count(group) > 1})
+    number_ = shared.index(groups[name])
+    return chr(ord("a") + number_) if number_ < 26 else str(number_)
+
+
+def _baselines(report: RankReport) -> Group:
+    """Return the ranks that trivial baselines would give."""
+    names = [name for name in report.pools if _is_baseline(name)]
+    short = {"parameter_count": "params", "feature_width": "width", "random_order": "random"}
+    cells = {
+        model: tuple(str(report.pools[name].ranks.get(model, MISSING)) for name in names) for model in report.ranks
+    }
+    return Group("baseline ranks", tuple(short.get(name, name) for name in names), cells)
+
+
+def _facts(report: RankReport) -> Group:
+    headers = ("params", "width", "per s", "time")
+    return Group("model", headers, {name: _fact(one) for name, one in report.outcomes.items() if one.scores})
+
+
+def _fact(one: ModelOutcome) -> tuple[str, ...]:
+    seconds = one.extraction.get("seconds")
+    time = "cached" if one.from_cache else duration(seconds)
+    return (
+        short_count(one.parameters),
+        MISSING if one.width is None else str(one.width),
+        MISSING if one.throughput is None else f"{one.throughput:.3g}",
+        time,
+    )
+
+
+def short_count(value: int | None) -> str:
+    """Return a count with three digits.
+
+    Example:
+        >>> short_count(25557032), short_count(1_540_000_000), short_count(812)
+        ('25.6M', '1.54B', '812')
+    """
+    if value is None:
+        return MISSING
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}" if value < 999.5 * size else f"{value / size:.0f}{unit}"
+    return str(value)
+
+
+def short_bytes(value: int) -> str:
+    """Return a number of bytes with three digits.
+
+    Example:
+        >>> short_bytes(90_868_376)
+        '90.9 MB'
+    """
+    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value} B"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time as people say it.
+
+    Example:
+        >>> duration(4.26), duration(75), duration(3720)
+        ('4.3 s', '1 min 15 s', '1 h 2 min')
+    """
+    if seconds is None:
+        return MISSING
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _captions(report: RankReport) -> list[str]:
+    if not report.ranks:
+        return ["No model could be ranked."]
+    rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
+    lines = [f"{len(report.ranks)} of {len(report.outcomes)} models ranked, in the order of the {rule}."]
+    if report.confidence and len(report.ranks) > 1:
+        sure = report.confidence
+        lines.append(
+            f"Ranges hold the rank in {sure.level:.0%} of {sure.replicates} bootstrap samples; models that share a "
+            "letter under tie cannot be told apart on this sample."
+        )
+    return [" ".join(lines)]
+
+
+def report_notes(report: RankReport) -> list[Note]:
+    """Return what to know before trusting a ranking."""
+    return [
+        *score_notes(as_feature_ranking(report)),
+        *(Note("note", note) for note in report.notes),
+        *_agreements(report),
+    ]
+
+
+def _agreements(report: RankReport) -> Iterable[Note]:
+    """Yield the baselines whose order is much like the ranking."""
+    models = list(report.ranks)
+    for name in filter(_is_baseline, report.pools):
+        pool = report.pools[name]
+        if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
+            continue
+        agreement = weighted_kendall(
+            [-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models]
+        )
+        if agreement >= TELLING:
+            yield Note("note", f"the order is much like that of {name} (weighted Kendall {agreement:.2f})")
+
+
+def plan_text(plan: Plan, page: Page) -> str:
+    """Return what will be done with each candidate."""
+    names = [model.name for model in plan.models]
+    cells = {model.name: _planned(model) for model in plan.models}
+    headers = ("backbone", "params", "download", "to do")
+    table = groups_text(names, [Group("", headers, cells)], page, failed={})
+    failures = [Note("failed", f"{one.name}: {one.failure}") for one in plan.models if one.failure]
+    notes = notes_table([*failures, *(Note("note", note) for note in plan.notes)])
+    return table + render([_plan_caption(plan), *notes], page)
+
+
+def _planned(model: PlannedModel) -> tuple[str, ...]:
+    words = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
+    download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
+    return (model.kind or MISSING, short_count(model.parameters), download, words[model.state])
+
+
+def _plan_caption(plan: Plan) -> str:
+    running = sum(model.state in ("on disk", "download") for model in plan.models)
+    cached = sum(model.state == "cached" for model in plan.models)
+    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
+    return f"{running} models to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
+
+
+def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
+    """Return the features that are kept, the last used first."""
+    if not entries:
+        return "The cache holds no features.\n"
+    cells = {}
+    for entry in entries:
+        meta = entry.meta
+        rows = number(meta.get("rows"))
+        cells[entry.key] = (
+            str(meta.get("model", MISSING)),
+            str(meta.get("commit", MISSING))[:10],
+            rows,
+            short_bytes(entry.size),
+        )
+    group = Group("", ("model", "commit", "rows", "size"), cells)
+    table = groups_text([entry.key for entry in entries], [group], replace(page, width=max(page.width, 120)), failed={})
+    total = sum(entry.size for entry in entries)
+    return table + render([f"{len(entries)} entries, {short_bytes(total)} of {short_bytes(limit)} at most."], page)
+
+
+def by_status(outcomes: Mapping[str, ModelOutcome]) -> dict[str, int]:
+    """Return how many outcomes there are of each status."""
+    statuses = [one.status for one in outcomes.values()]
+    return {status: statuses.count(status) for status in dict.fromkeys(statuses)}

@@ -1,0 +1,191 @@
+"""How sure a ranking is: which places a model could as well have taken had other rows been drawn.
+
+Every replicate of a bootstrap scales its pool and ranks it anew. A replicate holds some rows twice, which makes classes
+look tighter than they are, and by more for some models than for others; so each term is centred first: what a replicate
+differs from the mean of all replicates is added to the value on the sample itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
+from hf_transfer_score.ranking import HEADLINE_METRICS, UNINFORMATIVE_RANGE, headline_ranks, rank_pool
+
+Array = NDArray[np.float64]
+ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
+"""Values over the replicates (B,), by model, metric and term."""
+
+
+@dataclass(frozen=True)
+class RankConfidence:
+    """How sure the order of a pool is; models are in this order, the best first.
+
+    Attributes:
+        ranges: lowest and highest rank that a model takes in the central `level` of the replicates, by model; its rank
+            on the sample itself is always inside, and a tie counts as both places.
+        groups: number of the group of models that cannot be told apart, by model; 1 holds the best.
+        first: share of the replicates in which a model is first; ties share it.
+        separated: pairs of models, the better first, that can be told apart.
+        replicates: number of replicates that counted; those without a value for some model do not.
+        level: confidence of ranges and pairs.
+        metrics: the metrics whose ranks decide.
+    """
+
+    ranges: dict[str, tuple[int, int]]
+    groups: dict[str, int]
+    first: dict[str, float]
+    separated: tuple[tuple[str, str], ...]
+    replicates: int
+    level: float
+    metrics: tuple[str, ...]
+
+
+def rank_confidence(
+    terms: ReplicateTerms,
+    results: Mapping[str, Mapping[str, MetricResult]],
+    metrics: Sequence[Metric],
+    *,
+    names: Sequence[str] = HEADLINE_METRICS,
+    level: float = 0.9,
+) -> RankConfidence:
+    """Return rank ranges and groups of a pool from the replicates of its terms.
+
+    Two models are told apart when one is ahead of the other in at least (1 + level) / 2 of the replicates, ties counted
+    half: then the central `level` of their differences lies on one side. A group is led by its best model, and holds
+    those after it, up to the first that the leader can be told apart from.
+
+    Args:
+        terms: what `bootstrap_terms` returned for each model; what is absent counts as without spread.
+        results: results by model and metric, of the models that have any.
+        metrics: the configured metrics of the pool.
+        names: metrics whose mean rank decides, as for `headline_ranks`.
+        level: share of the replicates that ranges cover.
+    """
+    if isinstance(level, bool) or not 0 < level < 1:
+        raise OptionError(f"level must be a number between 0 and 1, such as 0.9; got {level!r}.")
+    pools = {metric.name: rank_pool(metric, _of(metric, results)) for metric in metrics}
+    headline = headline_ranks({name: pool for name, pool in pools.items() if pool.ranks}, names)
+    models = list(headline.ranks)
+    count = _replicate_count(terms)
+    deciding = [metric for metric in metrics if metric.name in headline.metrics]
+    values = {metric.name: _centred(metric, _of(metric, results), terms, count) for metric in deciding}
+    valid = np.all([np.isfinite(one).all(axis=(0, 1)) for one in values.values()] + [np.ones(count, bool)], axis=0)
+    ranks = np.zeros((len(models), int(valid.sum())))
+    for metric in deciding:
+        known = [model for model, result in _of(metric, results).items() if result.status == "ok"]
+        chosen = [known.index(model) for model in models]
+        ranks += _pool_ranks(metric, values[metric.name][..., valid])[chosen] / len(deciding)
+    return _summary(models, list(headline.ranks.values()), ranks, level, headline.metrics)
+
+
+def _of(metric: Metric, results: Mapping[str, Mapping[str, MetricResult]]) -> dict[str, MetricResult]:
+    return {model: found[metric.name] for model, found in results.items() if metric.name in found}
+
+
+def _replicate_count(terms: ReplicateTerms) -> int:
+    counts = {len(values) for model in terms.values() for metric in model.values() for values in metric.values()}
+    if len(counts) > 1:
+        raise InputError(
+            f"The terms have different numbers of replicates: {', '.join(map(str, sorted(counts)))}. "
+            "Compute those of all models with the same `replicates` and `seed`."
+        )
+    return counts.pop() if counts else 0
+
+
+def _centred(metric: Metric, results: Mapping[str, MetricResult], terms: ReplicateTerms, count: int) -> Array:
+    """Return the terms (T, M, B) of the models with a result: the value on the sample plus what replicates differ."""
+    found = [
+        [_one_centred(result.terms[term.name], terms.get(model, {}).get(metric.name, {}).get(term.name), count)]
+        for term in metric.terms
+        for model, result in results.items()
+        if result.status == "ok"
+    ]
+    return np.array(found).reshape(len(metric.terms), -1, count)
+
+
+def _one_centred(value: float, replicates: Array | None, count: int) -> Array:
+    finite = replicates is not None and np.isfinite(replicates)
+    if replicates is None or not np.any(finite):
+        return np.full(count, value)
+    return np.asarray(value + (replicates - replicates[finite].mean()))
+
+
+def _pool_ranks(metric: Metric, values: Array) -> Array:
+    """Return the ranks of each replicate (M, B) from terms (T, M, B), by the rules of `rank_pool`."""
+    scores = np.zeros(values.shape[1:])
+    for term, numbers in zip(metric.terms, values, strict=True):
+        scores += term.direction * _scaled(term, numbers, metric.pool_rule == "minmax_sum")
+    return _places(-scores, "left")
+
+
+def _scaled(term: Term, values: Array, minmax: bool) -> Array:
+    """Return one term (M, B) as it enters the score; zero where its range over the pool tells nothing."""
+    low = values.min(axis=0)
+    spread = values.max(axis=0) - low
+    size = np.ones_like(spread) if term.bounded else np.abs(values).max(axis=0)
+    informative = (spread >= UNINFORMATIVE_RANGE * size) & (spread > 0)
+    numbers = (values - low) / np.where(informative, spread, 1.0) if minmax else values
+    return np.asarray(np.where(informative, numbers, 0.0))
+
+
+def _places(values: Array, side: Literal["left", "right"]) -> Array:
+    """Return places in each column (M, B), the smallest value first; equal ones share the better or the worse place."""
+    ordered = np.sort(values, axis=0)
+    offset = 1 if side == "left" else 0
+    places = np.empty(values.shape)
+    for column in range(values.shape[1]):
+        places[:, column] = np.searchsorted(ordered[:, column], values[:, column], side) + offset
+    return places
+
+
+def _summary(
+    models: list[str], point: list[int], ranks: Array, level: float, metrics: tuple[str, ...]
+) -> RankConfidence:
+    """Return ranges, groups and pairs of models in order from their mean ranks in each replicate (M, B)."""
+    count, replicates = ranks.shape
+    if not replicates:
+        whole, share = (1, count), 1 / max(count, 1)
+        return RankConfidence(
+            dict.fromkeys(models, whole), dict.fromkeys(models, 1), dict.fromkeys(models, share), (), 0, level, metrics
+        )
+    best, worst = _places(ranks, "left"), _places(ranks, "right")
+    low = np.quantile(best, (1 - level) / 2, axis=1, method="lower").astype(int)
+    high = np.quantile(worst, (1 + level) / 2, axis=1, method="higher").astype(int)
+    leading = best == 1
+    first = (leading / leading.sum(axis=0)).mean(axis=1)
+    ahead = _ahead(ranks) >= (1 + level) / 2
+    return RankConfidence(
+        ranges={model: (min(int(low[i]), point[i]), max(int(high[i]), point[i])) for i, model in enumerate(models)},
+        groups=dict(zip(models, _groups(ahead), strict=True)),
+        first={model: float(share) for model, share in zip(models, first, strict=True)},
+        separated=tuple((models[i], models[j]) for i, j in np.argwhere(np.triu(ahead, 1))),
+        replicates=replicates,
+        level=level,
+        metrics=metrics,
+    )
+
+
+def _ahead(ranks: Array) -> Array:
+    """Return the share of replicates in which each model is ahead of each other one (M, M), ties counted half."""
+    total = np.zeros((len(ranks), len(ranks)))
+    for column in ranks.T:
+        total += np.sign(column[None, :] - column[:, None])
+    return np.asarray((total / ranks.shape[1] + 1) / 2)
+
+
+def _groups(ahead: NDArray[np.bool_]) -> list[int]:
+    """Return the group of each model in order: a new one starts where the leader of the last can be told apart."""
+    groups: list[int] = []
+    leader = 0
+    for place in range(len(ahead)):
+        if ahead[leader, place]:
+            leader = place
+        groups.append(1 if not groups else groups[-1] + (leader == place))
+    return groups

@@ -1,0 +1,227 @@
+"""Features on disk: found by what they were made from, mapped into memory, bounded, safe for several processes.
+
+An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file a layer, and
+`source_probs.npy` where the checkpoint has a head. It is written under another name and renamed, so that an entry is
+whole or absent. The time of `meta.json` says when it was last used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.atomic import temporary_name
+
+FORMAT = 1
+META = "meta.json"
+CHECKED_ROWS = 4_096
+UNFINISHED_SECONDS = 24 * 3600
+"""Folders of writers that are older were left behind by a process that died."""
+
+
+def feature_key(parts: Mapping[str, Any]) -> str:
+    """Return the name of the entry for features made from `parts`, plain values that JSON can hold."""
+    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class CachedFeatures:
+    """Features of one checkpoint on one sample.
+
+    Attributes:
+        features: (rows, D) by layer, mapped from disk.
+        source_probs: (rows, S), or None.
+        meta: what is known about how they were made.
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    source_probs: NDArray[np.float32] | None
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry as a listing shows it."""
+
+    key: str
+    size: int
+    used: float
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+class FeatureCache:
+    """A folder of features with a limit on its size.
+
+    Args:
+        folder: where the entries are; made when needed.
+        limit: bytes after which the entries that were not used for longest are removed.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self.folder = folder
+        self.limit = limit
+        self._kept: set[str] = set()
+
+    def get(self, key: str) -> CachedFeatures | None:
+        """Return an entry and mark it as used, or None. An entry that cannot be read counts as absent."""
+        place = self.folder / key
+        try:
+            meta = json.loads((place / META).read_text(encoding="utf-8"))
+            features = {layer: _map(place / name) for layer, name in meta["files"].items()}
+            probs = _map(place / "source_probs.npy") if meta["source_probs"] else None
+            os.utime(place / META)
+        except (OSError, ValueError, KeyError):
+            return None
+        self._kept.add(key)
+        return CachedFeatures(features, probs, meta)
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is an entry, without reading it."""
+        return (self.folder / key / META).is_file()
+
+    def writer(self, key: str, rows: int) -> FeatureWriter:
+        """Return what fills a new entry for so many rows."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return FeatureWriter(self, key, rows)
+
+    def adopt(self, key: str, written: Path) -> None:
+        """Put a finished folder in its place; where another process was quicker, its entry stays."""
+        target = self.folder / key
+        try:
+            written.rename(target)
+        except OSError:
+            if key not in self:  # what is in the way is no entry
+                shutil.rmtree(target, ignore_errors=True)
+                written.rename(target)
+            else:
+                shutil.rmtree(written, ignore_errors=True)
+        self._kept.add(key)
+        self.shrink()
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, the last used first."""
+        found = [entry for place in self._places() if (entry := _entry(place)) is not None]
+        return sorted(found, key=lambda entry: entry.used, reverse=True)
+
+    def _places(self) -> Iterator[Path]:
+        if self.folder.is_dir():
+            yield from (path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def shrink(self) -> None:
+        """Remove the entries that were not used for longest until the rest is within the limit.
+
+        Entries of this run stay: the run still needs them.
+        """
+        entries = self.entries()
+        total = sum(entry.size for entry in entries)
+        for entry in reversed(entries):
+            if total <= self.limit:
+                break
+            if entry.key not in self._kept:
+                self.remove(entry.key)
+                total -= entry.size
+        self._sweep()
+
+    def remove(self, key: str) -> None:
+        """Remove an entry; a process that has it mapped can read on."""
+        aside = self.folder / temporary_name(key)
+        try:
+            (self.folder / key).rename(aside)
+        except OSError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def clear(self) -> tuple[int, int]:
+        """Remove all entries; return how many there were, and their bytes."""
+        entries = self.entries()
+        for entry in entries:
+            self.remove(entry.key)
+        return len(entries), sum(entry.size for entry in entries)
+
+    def _sweep(self, seconds: float = UNFINISHED_SECONDS) -> None:
+        """Remove what writers that died have left."""
+        for place in self.folder.glob(".*.tmp") if self.folder.is_dir() else ():
+            try:
+                old = time.time() - place.stat().st_mtime > seconds
+            except OSError:
+                continue
+            if old:
+                shutil.rmtree(place, ignore_errors=True)
+
+
+class FeatureWriter:
+    """Fills one entry row by row, in any order; only `finish` makes it visible."""
+
+    def __init__(self, cache: FeatureCache, key: str, rows: int) -> None:
+        self.cache, self.key, self.rows = cache, key, rows
+        self.place = cache.folder / temporary_name(key)
+        self.arrays: dict[str, NDArray[np.float32]] = {}
+        self.source_probs: NDArray[np.float32] | None = None
+
+    def write(
+        self, rows: NDArray[np.int64], features: Mapping[str, NDArray[Any]], source_probs: NDArray[Any] | None
+    ) -> None:
+        """Write the features of some rows."""
+        for layer, values in features.items():
+            if layer not in self.arrays:
+                self.arrays[layer] = self._open(f"features.{len(self.arrays)}.npy", values.shape[1])
+            self.arrays[layer][rows] = values
+        if source_probs is not None:
+            if self.source_probs is None:
+                self.source_probs = self._open("source_probs.npy", source_probs.shape[1])
+            self.source_probs[rows] = source_probs
+
+    def _open(self, name: str, width: int) -> NDArray[np.float32]:
+        self.place.mkdir(exist_ok=True)
+        return np.lib.format.open_memmap(
+            self.place / name, mode="w+", dtype=np.float32, shape=(self.rows, width)
+        )  # the system writes it back when it needs the memory
+
+    def non_finite(self) -> tuple[int, int]:
+        """Return how many rows hold a number that is not finite, and the first of them; (0, -1) for none."""
+        bad = np.zeros(self.rows, dtype=bool)
+        for array in self.arrays.values():
+            for start in range(0, self.rows, CHECKED_ROWS):
+                bad[start : start + CHECKED_ROWS] |= ~np.isfinite(array[start : start + CHECKED_ROWS]).all(axis=1)
+        return int(bad.sum()), int(bad.argmax()) if bad.any() else -1
+
+    def finish(self, meta: Mapping[str, Any]) -> None:
+        """Make the entry visible, with what is to be known about it."""
+        files = {layer: f"features.{number}.npy" for number, layer in enumerate(self.arrays)}
+        for array in (*self.arrays.values(), self.source_probs):
+            if isinstance(array, np.memmap):
+                array.flush()
+        about = {**meta, "files": files, "source_probs": self.source_probs is not None, "created": time.time()}
+        self.arrays, self.source_probs = {}, None
+        (self.place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+        self.cache.adopt(self.key, self.place)
+
+    def discard(self) -> None:
+        """Drop what was written."""
+        self.arrays, self.source_probs = {}, None
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+def _map(path: Path) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _entry(place: Path) -> Entry | None:
+    try:
+        meta = json.loads((place / META).read_text(encoding="utf-8"))
+        size = sum(path.stat().st_size for path in place.iterdir())
+        return Entry(place.name, size, (place / META).stat().st_mtime, meta)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,257 @@
+"""From a loaded backbone and a sample to features on disk, on one process or many."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.backbones.base import Backbone, BatchOutput
+from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.features.batches import Loader, Prepared, cut
+from hf_transfer_score.features.cache import FeatureWriter
+from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
+from hf_transfer_score.sampling.sample import LabelledSample
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+CPU_BATCH, PROBE_BATCH, LARGEST_BATCH = 32, 16, 512
+SHARE_OF_MEMORY = 0.6
+GATHERED_ROWS = 4_096
+SOURCE_BYTES = 2**28
+"""Source probabilities are kept up to so many bytes; wider heads only on demand."""
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """How the forward passes are run.
+
+    Attributes:
+        dtype: the precision of the forward pass: "float32", or autocast to "bfloat16" or "float16".
+        batch_size: examples in a forward pass; None finds one. It is halved where memory runs out.
+        device: where to compute, as torch names it; None takes an accelerator where there is one.
+        threads: threads that decode and preprocess; None takes the cores there are.
+    """
+
+    dtype: str = "float32"
+    batch_size: int | None = None
+    device: str | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is loaded."""
+        if self.dtype not in DTYPES:
+            raise OptionError(f"dtype={self.dtype!r}: expected one of {', '.join(DTYPES)}.")
+        for name in ("batch_size", "threads"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name}={value}: expected at least 1.")
+
+
+def extract(
+    backbone: Backbone,
+    sample: LabelledSample,
+    writer: FeatureWriter | None,
+    *,
+    options: ExtractOptions | None = None,
+    processes: Processes | None = None,
+    report: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run every example through a backbone once, and write its features; return what is known about the run.
+
+    Args:
+        backbone: a loaded checkpoint; it is left on the device.
+        sample: the examples.
+        writer: takes the features; None in processes that do not write.
+        options: precision, batch size and device.
+        processes: who shares the work; None for this process alone.
+        report: called in the main process with the number of examples done since the last call.
+
+    Raises:
+        CheckpointError: in every process, whichever failed.
+    """
+    processes = processes or Processes()
+    run = _Run(backbone, sample, options or ExtractOptions(), processes)
+    starts = np.concatenate([[0], np.cumsum(sample.counts)])
+    begin = time.perf_counter()
+    for count, results in run.rounds():
+        done = processes.gather(results)
+        failures = [part for part in done if isinstance(part, Exception)]
+        if failures:
+            raise failures[0]
+        for part in done:
+            for examples, output in part:  # type: ignore[union-attr]
+                if writer is not None:
+                    writer.write(_rows(starts, examples), output.features, output.source_probs)
+        report(count)
+    return run.summary(time.perf_counter() - begin)
+
+
+@dataclass
+class _Output:
+    """A forward pass's results as arrays."""
+
+    features: dict[str, NDArray[np.float32]]
+    source_probs: NDArray[np.float32] | None
+
+
+_Results = list[tuple[NDArray[np.int64], _Output]]
+
+
+class _Run:
+    """The state of one extraction in one process."""
+
+    def __init__(
+        self, backbone: Backbone, sample: LabelledSample, options: ExtractOptions, processes: Processes
+    ) -> None:
+        self.backbone, self.sample, self.options, self.processes = backbone, sample, options, processes
+        self.device = choose_device(options.device, processes)
+        self.loader = Loader(backbone, sample, options.threads)
+        self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
+        self.batch_size = options.batch_size or 0
+        self.limit = 0
+
+    def rounds(self) -> Iterator[tuple[int, _Results | Exception]]:
+        """Yield, as often in every process, how many examples all of them did and what this one got from its own."""
+        self.processes.together(lambda: self.backbone.module.eval().to(self.device))
+        windows = self.loader.windows()
+        while (order := self.processes.together(lambda: next(windows, None))) is not None:
+            if not self.batch_size:
+                self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
+            batches = cut(order, self.batch_size)
+            yield from self._window(batches)
+
+    def _window(self, batches: list[NDArray[np.int64]]) -> Iterator[tuple[int, _Results | Exception]]:
+        """Yield as `rounds` does; processes exchange some thousand rows at once, one alone writes each batch."""
+        turn = slice(self.processes.index, None, self.processes.count)
+        together = self.processes.count * max(1, GATHERED_ROWS // self.batch_size) if self.processes.count > 1 else 1
+        with closing(self.loader.prepared(batches[turn], self._pin)) as mine:
+            for step in cut(np.arange(len(batches)), together):
+                results, failure = attempt(partial(self._some, mine, len(step[turn])))
+                yield sum(len(batches[number]) for number in step), failure or results or []
+
+    def _some(self, batches: Iterator[Prepared], count: int) -> _Results:
+        return [part for _ in range(count) for part in self._forward(next(batches))]
+
+    def _pin(self, batch: Prepared) -> Prepared:
+        import torch
+
+        if self.device.type != "cuda":
+            return batch
+        pinned = {
+            name: value.pin_memory() if isinstance(value, torch.Tensor) else value
+            for name, value in batch.inputs.items()
+        }
+        return Prepared(batch.examples, batch.items, pinned)
+
+    def _find_size(self, order: NDArray[np.int64]) -> int:
+        """Return a batch size: on an accelerator what its free memory holds of the longest examples."""
+        if self.device.type != "cuda":
+            return CPU_BATCH
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self.device)
+        resident = torch.cuda.memory_allocated(self.device)
+        probe = order[:PROBE_BATCH]
+        self._forward(self.loader.prepare(probe))
+        needed = (torch.cuda.max_memory_allocated(self.device) - resident) / len(probe)
+        free, _ = torch.cuda.mem_get_info(self.device)
+        free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+        fitting = int(SHARE_OF_MEMORY * free / max(needed, 1.0))
+        return max(PROBE_BATCH, min(LARGEST_BATCH, 1 << max(0, fitting.bit_length() - 1)))
+
+    def _forward(self, batch: Prepared) -> _Results:
+        """Run a batch; divide it where memory runs out, and all later ones with it."""
+        if self.limit and len(batch.examples) > self.limit:
+            return self._halves(batch)
+        try:
+            return [(batch.examples, self._compute(batch.inputs))]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch.examples) == 1:
+                raise CheckpointError(
+                    "out_of_memory", f"one example alone does not fit into the memory of {self.device}"
+                ) from None
+        _release(self.device)  # outside the handler: the exception holds on to the tensors of the failed pass
+        self.limit = (len(batch.examples) + 1) // 2
+        return self._halves(batch)
+
+    def _halves(self, batch: Prepared) -> _Results:
+        middle = (len(batch.examples) + 1) // 2
+        results: _Results = []
+        for part in (slice(0, middle), slice(middle, None)):
+            items = batch.items[part]
+            results += self._forward(Prepared(batch.examples[part], items, self.backbone.collate(items)))
+        return results
+
+    def _compute(self, inputs: Mapping[str, Any]) -> _Output:
+        import torch
+
+        moved = {
+            name: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+            for name, value in inputs.items()
+        }
+        with torch.inference_mode(), self._autocast():
+            output: BatchOutput = self.backbone.forward(moved)
+        features = {layer: _array(values) for layer, values in output.features.items()}
+        source = _array(output.source_probs) if self.keep_source and output.source_probs is not None else None
+        return _Output(features, source)
+
+    def _autocast(self) -> Any:
+        import torch
+
+        if self.options.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=getattr(torch, self.options.dtype))
+
+    def summary(self, seconds: float) -> dict[str, Any]:
+        """Return what is to be known about this run."""
+        return {
+            "examples": len(self.sample),
+            "seconds": seconds,
+            "device": _device_name(self.device),
+            "processes": self.processes.count,
+            "batch_size": self.limit or self.batch_size,
+            "dtype": self.options.dtype,
+            "source_classes": self.backbone.source_classes,
+            "source_probs_left_out": bool(self.backbone.source_classes) and not self.keep_source,
+        }
+
+
+def _rows(starts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows of features of some examples, in their order."""
+    first, last = starts[examples], starts[examples + 1]
+    if (last - first == 1).all():
+        return first
+    return np.concatenate([np.arange(one, end) for one, end in zip(first, last, strict=True)])
+
+
+def _array(values: torch.Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = values.detach().float().cpu().numpy()
+    return array
+
+
+def _release(device: torch.device) -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _device_name(device: torch.device) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)

@@ -1,0 +1,143 @@
+"""The terms of metrics over the replicates of a bootstrap, by a short way where a metric has one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from hf_transfer_score.errors import InputError, NotApplicableError
+from hf_transfer_score.metrics.face import face
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.ncti import ncti
+from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.metrics.resampling.discriminant import ncti_terms
+from hf_transfer_score.metrics.resampling.draws import Draws
+from hf_transfer_score.metrics.resampling.fairness import face_terms
+from hf_transfer_score.metrics.scatter import Array, one_thread
+
+Terms = dict[str, dict[str, Array]]
+"""Values over the replicates (B,), by metric and term."""
+
+SHORT_WAYS: dict[Callable[..., Any], Callable[[LabelledFeatures, Draws, Any], dict[str, Array] | None]] = {
+    face: face_terms,
+    ncti: ncti_terms,
+}
+
+
+def bootstrap_terms(
+    data: LabelledFeatures,
+    metrics: Sequence[Metric],
+    *,
+    replicates: int = 100,
+    seed: int = 0,
+    short_ways: bool = True,
+) -> Terms:
+    """Return the terms of metrics over replicates of a sample, each (B,), by metric and term.
+
+    Rows are drawn with replacement within each class (without labels, among all rows), the same rows for every model
+    of a pool. The values are those of the replicates as they are: rows that a replicate holds twice make classes look
+    tighter, so that only their spread tells something, which is how `rank_confidence` reads them.
+
+    FaCe and NCTI are computed from how often each row is drawn, with the principal components of the full sample. Any
+    other metric is computed anew on the drawn rows, and costs a full computation a replicate. Baselines do not look
+    at the rows, and have no spread. A replicate that a metric cannot be computed on is NaN; a metric that has no
+    result on the sample itself is absent.
+
+    Args:
+        data: the sample.
+        metrics: configured metrics.
+        replicates: number of replicates B.
+        seed: of the drawing.
+        short_ways: False computes every metric anew on the drawn rows, principal components included.
+
+    Example:
+        >>> import numpy as np
+        >>> from hf_transfer_score import get_metric
+        >>> labels = np.repeat([0, 1, 2], 20)
+        >>> features = np.random.default_rng(0).normal(size=(60, 8)) + 4 * np.eye(8)[labels]
+        >>> terms = bootstrap_terms(LabelledFeatures(features, labels), [get_metric("face")], replicates=50)
+        >>> terms["face"]["variance_collapse"].shape
+        (50,)
+    """
+    draws = Draws(data, replicates, seed)
+    results = {metric.name: metric.attempt(data) for metric in metrics}
+    chosen = [metric for metric in metrics if results[metric.name].status == "ok"]
+    found: Terms = {}
+    with one_thread(), np.errstate(invalid="ignore"):
+        for metric in chosen:
+            terms = _constant(results[metric.name], replicates) if metric.baseline else None
+            if terms is None and short_ways and metric.compute in SHORT_WAYS:
+                terms = SHORT_WAYS[metric.compute](data, draws, metric.options)
+            if terms is not None:
+                found[metric.name] = terms
+        found |= _anew(data, draws, [metric for metric in chosen if metric.name not in found])
+    return {metric.name: found[metric.name] for metric in chosen}
+
+
+def _constant(result: MetricResult, replicates: int) -> dict[str, Array]:
+    return {term: np.full(replicates, value) for term, value in result.terms.items()}
+
+
+def _anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric]) -> Terms:
+    """Compute metrics on the drawn rows of every replicate."""
+    found = {metric.name: {term.name: np.full(draws.replicates, np.nan) for term in metric.terms} for metric in metrics}
+    for replicate in range(draws.replicates if metrics else 0):
+        try:
+            drawn = drawn_sample(data, draws, replicate)
+        except InputError:
+            continue
+        for metric in metrics:
+            result = metric.attempt(drawn)
+            for term, value in result.terms.items():
+                found[metric.name][term][replicate] = value
+    return found
+
+
+def drawn_sample(data: LabelledFeatures, draws: Draws, replicate: int) -> LabelledFeatures:
+    """Return the sample that a replicate draws; InputError where it is none, as when all its rows are equal."""
+    rows = draws.rows(replicate)
+    return LabelledFeatures(
+        data.features[rows],
+        data.codes[rows] if data.has_labels else None,
+        targets=None if data.targets is None else data.targets[rows],
+        source_probs=None if data.source_probs is None else data.source_probs[rows],
+        facts=data.facts,
+    )
+
+
+def bootstrap_pool(
+    samples: Mapping[str, Callable[[], LabelledFeatures]],
+    metrics: Sequence[Metric],
+    *,
+    replicates: int = 100,
+    seed: int = 0,
+    workers: int | None = None,
+) -> dict[str, Terms]:
+    """Return `bootstrap_terms` of each model of a pool, several models at a time.
+
+    Args:
+        samples: for each model, what reads its sample; read when its turn comes and let go afterwards. All must have
+            the same labels, or their replicates are not paired. A sample that cannot be used leaves its model out.
+        metrics: configured metrics.
+        replicates: number of replicates.
+        seed: of the drawing.
+        workers: models at a time; None for one a core.
+    """
+
+    def one(read: Callable[[], LabelledFeatures]) -> Terms | None:
+        try:
+            return bootstrap_terms(read(), metrics, replicates=replicates, seed=seed)
+        except (InputError, NotApplicableError):
+            return None
+
+    with one_thread(), ThreadPoolExecutor(workers or _cores()) as pool:
+        found = dict(zip(samples, pool.map(one, samples.values()), strict=True))
+    return {model: terms for model, terms in found.items() if terms is not None}
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

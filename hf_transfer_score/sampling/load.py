@@ -1,0 +1,156 @@
+"""From a dataset to a labelled sample: opened, read in one pass, drawn, and kept."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
+from hf_transfer_score.sampling.assemble import Drawing, Pass, assemble, draw_truths, in_split
+from hf_transfer_score.sampling.chunks import Chunk
+from hf_transfer_score.sampling.columns import find_columns
+from hf_transfer_score.sampling.draw import Draw, row_keys
+from hf_transfer_score.sampling.labels import MISSING
+from hf_transfer_score.sampling.library import explained_items
+from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.rows import Rows, rows_for
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.sources import Source, open_source
+from hf_transfer_score.sampling.spool import Spool
+from hf_transfer_score.sampling.store import SampleStore, request_of
+
+ENOUGH = 3
+"""Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
+
+SHARD_BITS = 40
+"""Rows are told by their shard above so many bits and by their place in it below."""
+
+Progress = Callable[[int], None]
+
+
+def load_sample(
+    dataset: Any,
+    options: SampleOptions | None = None,
+    *,
+    folder: Path | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> LabelledSample:
+    """Return a stratified labelled sample of a dataset, read once and kept for the next time.
+
+    Args:
+        dataset: an id on the Hub, a folder or file, or a `Dataset`, `IterableDataset` or dictionary of splits.
+        options: what to draw; None for the defaults.
+        folder: where samples are kept: the second call with the same request reads nothing of the dataset. None to
+            keep it in memory only.
+        refresh: draw it anew, also where it is kept.
+        progress: called with the number of rows read so far.
+
+    Example:
+        >>> import datasets
+        >>> rows = datasets.Dataset.from_dict({"text": ["good", "bad", "fine", "poor"], "label": [1, 0, 1, 0]})
+        >>> sample = load_sample(rows)
+        >>> sample.task.name, sorted(sample.labels.tolist()), sample.label_names
+        ('text-classification', [0, 0, 1, 1], ('0', '1'))
+    """
+    options = options or SampleOptions()
+    store = None if folder is None else SampleStore(folder)
+    request = None if store is None else request_of(dataset, options)
+    if store is not None and request is not None and not refresh:
+        kept = store.find(request)
+        if kept is not None:
+            return kept
+    parent = None if store is None else store.folder
+    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
+        sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
+        return sample if store is None else store.keep(request, sample)
+
+
+def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:
+    if not source.features:
+        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it.")
+    columns = find_columns(source.features, options, source.dataset)
+    if options.per_class is not None and columns.task.unit == "example" and columns.task.truth == "targets":
+        raise OptionError(f"per_class={options.per_class}: there are no classes in {columns.task.name}.")
+    rows = rows_for(columns, options, source.dataset)
+    with Spool(scratch) as spool:
+        draw = Draw(spool, options.max_samples, options.per_class if rows.stratified else None)
+        passed = _read(source, options, rows, draw, progress)
+        _refuse_unlabelled(source, rows, passed)
+        drawn, truths = draw_truths(source, options, rows, draw)
+        return assemble(source, options, rows, passed, Drawing(drawn, truths, draw, scratch))
+
+
+def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progress: Progress | None) -> Pass:
+    shards = list(enumerate(source.shards(rows.columns.all)))
+    whole = options.full_pass or source.cheap or len(shards) == 1
+    if not whole:
+        order = np.random.default_rng(options.seed).permutation(len(shards))
+        shards = [shards[place] for place in order]
+    passed = Pass(shards=len(shards))
+    for number, shard in shards:
+        classes_before = len(draw.counts)
+        start = passed.seen if whole else number << SHARD_BITS
+        for chunk in explained_items(shard(), source.dataset):
+            _offer(chunk, start, options, rows, draw, passed)
+            start += len(chunk)
+            if progress is not None:
+                progress(passed.seen)
+            if passed.stopped:
+                return passed
+        passed.shards_read += 1
+        if not whole and _enough(options, rows, draw, passed, classes_before):
+            break
+    return passed
+
+
+def _offer(chunk: Chunk, start: int, options: SampleOptions, rows: Rows, draw: Draw, passed: Pass) -> None:
+    strata = rows.strata(chunk)
+    read = len(chunk)
+    if options.max_rows is not None and passed.seen + read >= options.max_rows:
+        read = options.max_rows - passed.seen
+        strata[read:] = MISSING
+        passed.stopped = True
+    numbers = np.arange(start, start + len(chunk), dtype=np.uint64)
+    draw.offer(row_keys(numbers, options.seed), strata, lambda row: rows.keep(chunk, row))
+    passed.seen += read
+    passed.labelled += int((strata >= 0).sum())
+
+
+def _enough(options: SampleOptions, rows: Rows, draw: Draw, passed: Pass, classes_before: int) -> bool:
+    """Return whether the shards read so far do: three rows for each to be drawn, and all classes."""
+    wanted = options.max_samples
+    if rows.stratified and options.per_class is not None:
+        wanted = min(wanted, options.per_class * len(draw.counts))
+        if min(draw.counts, default=0) < options.per_class:
+            return False
+    if passed.labelled < ENOUGH * wanted:
+        return False
+    if not rows.stratified:
+        return True
+    names = rows.columns.class_names
+    return len(draw.counts) == (len(names) if names else classes_before)
+
+
+def _refuse_unlabelled(source: Source, rows: Rows, passed: Pass) -> None:
+    if passed.seen == 0:
+        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it{in_split(source)}.")
+    no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
+    if passed.labelled and not no_class:
+        return
+    label = rows.columns.label
+    better = [split for split in source.splits if split != source.split and _has_labels(source.peek(split, label))]
+    advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
+    raise HiddenLabelsError(
+        f"All {passed.seen} labels{in_split(source)} of {source.dataset} are hidden (column {label!r} holds -1 or "
+        f"nothing): {advice}."
+    )
+
+
+def _has_labels(values: list[Any]) -> bool:
+    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return any(value is not None and value != -1 and value == value for value in flat)

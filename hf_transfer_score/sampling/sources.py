@@ -1,0 +1,311 @@
+"""Datasets from wherever they are, opened as shards of chunks of rows."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
+from hf_transfer_score.sampling.library import explained
+from hf_transfer_score.sampling.options import SampleOptions
+
+READERS = {
+    ".parquet": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".arrow": "arrow",
+}
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+PEEKED = 16
+"""Rows of another split that are looked at for labels."""
+
+Shard = Callable[[], Iterable[Chunk]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """An open split of a dataset.
+
+    Attributes:
+        dataset: what to call it.
+        split: the split, None where there are none.
+        splits: all splits.
+        features: the types of the columns.
+        shards: returns the parts of the split that can be read by themselves, given the columns to read.
+        peek: returns some values of a column of another split.
+        config: the configuration, None where there is one only.
+        revision: the full commit on the Hub, None elsewhere.
+        folder: where relative names of files start, None on the Hub and in memory.
+        on_hub: whether the rows come from the Hub, so that they have no say over local files.
+        cheap: whether rows that are not drawn cost next to nothing.
+    """
+
+    dataset: str
+    split: str | None
+    splits: tuple[str, ...]
+    features: Mapping[str, Any]
+    shards: Callable[[Sequence[str]], list[Shard]]
+    peek: Callable[[str, str], list[Any]]
+    config: str | None = None
+    revision: str | None = None
+    folder: Path | None = None
+    on_hub: bool = False
+    cheap: bool = False
+
+
+def name_of(dataset: Any) -> str:
+    """Return what to call a dataset."""
+    if isinstance(dataset, (str, Path)):
+        return str(dataset)
+    return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or "memory")
+
+
+def open_source(dataset: Any, options: SampleOptions) -> Source:
+    """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
+    if isinstance(dataset, (str, Path)):
+        path = Path(dataset).expanduser()
+        if path.exists():
+            return _open_path(path, str(dataset), options)
+        _refuse_missing_path(str(dataset))
+        return _open_builder(str(dataset), options, on_hub=True, path=str(dataset), revision=options.revision)
+    import datasets
+
+    name = name_of(dataset)
+    if isinstance(dataset, Mapping):
+        return _open_splits(dataset, name, options)
+    if isinstance(dataset, datasets.Dataset):
+        return _of_dataset(dataset, name, str(dataset.split) if dataset.split is not None else None)
+    if isinstance(dataset, datasets.IterableDataset):
+        return _of_stream(dataset, name, str(dataset.split) if dataset.split is not None else None)
+    raise DatasetError(
+        f"Expected a dataset as an id on the Hub, a folder, a file, or a Dataset or IterableDataset of `datasets`; got "
+        f"{type(dataset).__name__}. `datasets.Dataset.from_dict({{'text': [...], 'label': [...]}})` makes one."
+    )
+
+
+def _refuse_missing_path(name: str) -> None:
+    looks_local = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1
+    if looks_local or _suffix(Path(name)) in READERS:
+        raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
+
+
+def _suffix(path: Path) -> str:
+    return Path(path.stem).suffix.lower() if path.suffix.lower() in COMPRESSED else path.suffix.lower()
+
+
+def _open_path(path: Path, name: str, options: SampleOptions) -> Source:
+    import datasets
+
+    if path.is_file():
+        return _open_file(path, name, options)
+    if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
+        with explained(name):
+            stored = datasets.load_from_disk(str(path))
+        return _open_splits(stored if isinstance(stored, Mapping) else {"": stored}, name, options, path)
+    if not any(one.is_file() for one in path.rglob("*")):
+        raise DatasetError(f"The folder {name} is empty: there are no files in it.")
+    return _open_builder(name, options, folder=path, path=str(path))
+
+
+def _open_file(path: Path, name: str, options: SampleOptions) -> Source:
+    reader = READERS.get(_suffix(path))
+    if reader is None:
+        raise DatasetError(f"The file {name} is of no known kind; expected one of {', '.join(READERS)}.")
+    if path.stat().st_size == 0:
+        raise DatasetError(f"The file {name} is empty.")
+    more = {"sep": "\t"} if _suffix(path) == ".tsv" else {}
+    files = {"data_files": glob.escape(str(path.resolve())), **more}
+    return _open_builder(name, options, folder=path.parent, path=reader, builder_options=files)
+
+
+def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> Source:
+    """Open one of several splits that are in memory or mapped from a disk."""
+    import datasets
+
+    split = "" if set(splits) == {""} else choose_split(list(splits), options.split, name)
+    if split == "" and options.split is not None:
+        raise DatasetError(
+            f"The dataset {name} has no splits, so split={options.split!r} cannot be taken; leave it out."
+        )
+
+    def peek(other: str, column: str) -> list[Any]:
+        return [row[column] for row in splits[other].select_columns([column]).take(PEEKED)]
+
+    opened = _of_dataset if isinstance(splits[split], datasets.Dataset) else _of_stream
+    return opened(splits[split], name, split or None, tuple(filter(None, splits)), peek, folder)
+
+
+def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
+    """Return the split to read: the one that was asked for, else train, else the only one."""
+    listed = ", ".join(splits)
+    if asked is not None:
+        if all(part in splits for part in asked.split("+")):
+            return asked
+        near = difflib.get_close_matches(asked, splits, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DatasetError(f"The dataset {dataset} has no split {asked!r}.{hint} Its splits: {listed}.")
+    if "train" in splits or len(splits) == 1:
+        return "train" if "train" in splits else splits[0]
+    raise DatasetError(f"The dataset {dataset} has no split named train; choose one with `split`: {listed}.")
+
+
+def _no_peek(other: str, column: str) -> list[Any]:
+    return []
+
+
+def _of_dataset(
+    dataset: Any,
+    name: str,
+    split: str | None,
+    splits: tuple[str, ...] = (),
+    peek: Callable[[str, str], list[Any]] = _no_peek,
+    folder: Path | None = None,
+) -> Source:
+    """Wrap a Dataset: one shard, mapped from a disk, of which only labels are read of rows that are not drawn."""
+
+    def read(columns: Sequence[str]) -> Iterator[Chunk]:
+        chosen = dataset.select_columns(list(columns)).with_format("arrow")
+        return (ArrowChunk(table) for table in chosen.iter(batch_size=ROWS))
+
+    return Source(
+        name, split, splits, dataset.features, lambda columns: [partial(read, columns)], peek, folder=folder, cheap=True
+    )
+
+
+def _of_stream(
+    stream: Any,
+    name: str,
+    split: str | None,
+    splits: tuple[str, ...] = (),
+    peek: Callable[[str, str], list[Any]] = _no_peek,
+    folder: Path | None = None,
+) -> Source:
+    """Wrap an IterableDataset of the user's: one shard, since to split it could change what skip and take mean."""
+    with explained(name):
+        features = stream.features or features_of(stream)
+
+    def shards(columns: Sequence[str]) -> list[Shard]:
+        return [partial(_python_rows, stream)]
+
+    return Source(name, split, splits, features, shards, peek, folder=folder)
+
+
+def _python_rows(stream: Any) -> Iterator[Chunk]:
+    """Yield rows as they are stored: without types nothing is decoded."""
+    return python_chunks(stream.cast(None))
+
+
+def features_of(stream: Any) -> Mapping[str, Any]:
+    """Return the types of the columns of a stream by its first rows."""
+    import datasets
+
+    rows = list(stream.cast(None).take(PEEKED))
+    features: Mapping[str, Any] = datasets.Dataset.from_list(rows).features
+    return features
+
+
+def _open_builder(
+    name: str,
+    options: SampleOptions,
+    *,
+    path: str,
+    on_hub: bool = False,
+    folder: Path | None = None,
+    revision: str | None = None,
+    builder_options: Mapping[str, Any] | None = None,
+) -> Source:
+    import datasets
+
+    with explained(name, options.revision):
+        try:
+            builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
+        except ValueError as error:
+            raise DatasetError(_about_configs(error, name)) from error
+        streams = builder.as_streaming_dataset()
+    split = choose_split(list(streams), options.split, name)
+    with explained(name):
+        opened = _Opened(builder, split)
+        features = opened.features()
+    return Source(
+        name,
+        split,
+        tuple(streams),
+        features,
+        opened.shards,
+        opened.peek,
+        config=builder.config.name if len(builder.builder_configs) > 1 else None,
+        revision=builder.hash if on_hub else None,
+        folder=folder,
+        on_hub=on_hub,
+        cheap=opened.lists_files,
+    )
+
+
+def _about_configs(error: ValueError, name: str) -> str:
+    said = str(error)
+    if "Config name is missing" in said or "not found. Available" in said:
+        known = said[said.find("[") : said.find("]") + 1].strip("[]").replace("'", "")
+        wrong = (
+            "has several configurations"
+            if "missing" in said
+            else f"has no such configuration ({said.split(chr(39))[1]})"
+        )
+        return f"The dataset {name} {wrong}; choose one with `config`: {known}."
+    return f"The dataset {name} cannot be read: {said.splitlines()[0]}"
+
+
+class _Opened:
+    """A builder of `datasets`, read as streams: of Arrow tables where it makes them, else of Python values."""
+
+    def __init__(self, builder: Any, split: str) -> None:
+        import datasets
+        from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
+
+        self.builder, self.split = builder, split
+        self.by_tables = isinstance(builder, datasets.ArrowBasedBuilder)
+        self.lists_files = isinstance(builder, FolderBasedBuilder)
+
+    def features(self) -> Mapping[str, Any]:
+        """Return the types of the columns, from the files' own description or from the first rows."""
+        import datasets
+
+        stream = self.builder.as_streaming_dataset(self.split)
+        if stream.features is not None:
+            features: Mapping[str, Any] = stream.features
+            return features
+        if not self.by_tables:
+            return features_of(stream)
+        first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
+        if first is None:
+            return {}
+        known: Mapping[str, Any] = datasets.Features.from_arrow_schema(first.schema)
+        return known
+
+    def _stream(self, split: str, columns: Sequence[str]) -> Any:
+        if hasattr(self.builder.config, "columns") and hasattr(self.builder.config, "batch_size"):
+            self.builder.config.columns, self.builder.config.batch_size = list(columns), ROWS
+        return self.builder.as_streaming_dataset(split).select_columns(list(columns))
+
+    def shards(self, columns: Sequence[str]) -> list[Shard]:
+        """Return the files of the split, or whatever parts of it can be read by themselves."""
+        stream = self._stream(self.split, columns)
+        return [partial(self._read, stream, index) for index in range(stream.num_shards)]
+
+    def _read(self, stream: Any, index: int) -> Iterator[Chunk]:
+        shard = stream.shard(stream.num_shards, index)
+        if not self.by_tables:
+            return python_chunks(shard.cast(None))
+        return (ArrowChunk(table) for table in shard.with_format("arrow").iter(batch_size=ROWS))
+
+    def peek(self, split: str, column: str) -> list[Any]:
+        """Return some values of a column of another split."""
+        return [row[column] for row in self._stream(split, [column]).cast(None).take(PEEKED)]

@@ -1,0 +1,95 @@
+"""Samples on disk: one file each, found again by what was asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import LabelledSample
+
+DRAWING = 1
+"""Goes up when the same request would draw another sample."""
+
+
+def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
+    """Return what tells one request from another, None for streams, which cannot be told apart.
+
+    Files are told by name, size and time of change; a Dataset by its own fingerprint; the Hub by what was asked of
+    it, so that a branch that has moved on is read again only when it is asked for anew.
+    """
+    identity = _identity(dataset)
+    if identity is None:
+        return None
+    return {"drawing": DRAWING, "options": options.plain(), **identity}
+
+
+def _identity(dataset: Any) -> dict[str, Any] | None:
+    if isinstance(dataset, (str, Path)):
+        path = Path(dataset).expanduser()
+        if path.exists():
+            return {"path": str(path.resolve()), "files": _files(path)}
+        from huggingface_hub import constants
+
+        return {"hub": constants.ENDPOINT, "id": str(dataset)}
+    if isinstance(dataset, Mapping):
+        marks = {split: getattr(one, "_fingerprint", None) for split, one in dataset.items()}
+        return {"fingerprints": marks} if marks and None not in marks.values() else None
+    mark = getattr(dataset, "_fingerprint", None)
+    return None if mark is None else {"fingerprint": mark, "split": str(getattr(dataset, "split", None))}
+
+
+def _files(path: Path) -> list[tuple[str, int, int]]:
+    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+    found = [(one, one.stat()) for one in files]
+    return [(one.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for one, stat in found]
+
+
+class SampleStore:
+    """Samples in a folder that several processes may share.
+
+    A sample lies in FINGERPRINT.arrow, and what was asked for in request-HASH.json, which names the sample. Both are
+    written under another name first, so that nobody sees half a file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def find(self, request: Mapping[str, Any]) -> LabelledSample | None:
+        """Return the sample that was drawn for a request, None if there is none that can be read."""
+        import pyarrow as pa
+
+        try:
+            known = json.loads(self._index(request).read_text(encoding="utf-8"))
+            return LabelledSample.load(self.folder / known["sample"])
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+
+    def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:
+        """Write a sample and what was asked for, and return the sample as it is mapped from its file."""
+        path = self.folder / f"{sample.fingerprint}.arrow"
+        self._replace(path, sample.save)
+        if request is not None:
+            about = {"sample": path.name, "request": request, "source": asdict(sample.source)}
+            text = json.dumps(about, indent=1, default=str)
+            self._replace(self._index(request), lambda half: half.write_text(text, encoding="utf-8") and None)
+        return LabelledSample.load(path)
+
+    def _index(self, request: Mapping[str, Any]) -> Path:
+        text = json.dumps(request, sort_keys=True)
+        return self.folder / f"request-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
+
+    def _replace(self, path: Path, write: Any) -> None:
+        half = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
+        try:
+            write(half)
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)

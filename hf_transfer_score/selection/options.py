@@ -1,0 +1,48 @@
+"""Everything that can change a ranking, fixed before the first model is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.sampling.options import SampleOptions
+
+
+@dataclass(frozen=True)
+class RankOptions:
+    """How candidates are ranked.
+
+    Attributes:
+        sample: what is drawn from the dataset.
+        backbone: how features are read off a checkpoint.
+        extract: how the forward passes are run.
+        max_parameters: candidates with more are not run.
+        trust_remote_code: the models whose own Python code may run.
+        allow_pickle: the models whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        level: the share of replicates that a rank range covers.
+        seed: of the bootstrap.
+    """
+
+    sample: SampleOptions = field(default_factory=SampleOptions)
+    backbone: BackboneOptions = field(default_factory=BackboneOptions)
+    extract: ExtractOptions = field(default_factory=ExtractOptions)
+    max_parameters: int | None = None
+    trust_remote_code: tuple[str, ...] = ()
+    allow_pickle: tuple[str, ...] = ()
+    free_disk: bool = False
+    refresh: bool = False
+    replicates: int = 100
+    level: float = 0.9
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is read."""
+        if self.replicates < 0 or self.replicates == 1:
+            raise OptionError(f"replicates={self.replicates}: expected 0 for no rank ranges, or at least 2.")
+        if not 0.5 <= self.level < 1:
+            raise OptionError(f"level={self.level}: expected a share from 0.5 to below 1.")

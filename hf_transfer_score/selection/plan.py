@@ -1,0 +1,187 @@
+"""What a run will do with each candidate: nothing, a forward pass, a download before it, or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
+from hf_transfer_score.checkpoints.candidate import Candidate, display_names
+from hf_transfer_score.checkpoints.download import missing_bytes
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.features.cache import FeatureCache, feature_key
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.options import RankOptions
+
+ASKED_AT_ONCE = 8
+
+State = Literal["cached", "on disk", "download", "failed"]
+
+
+@dataclass(frozen=True)
+class PlannedModel:
+    """One candidate and what is to be done with it.
+
+    Attributes:
+        name: as tables show it.
+        state: "cached" features need nothing; weights are "on disk" or to be downloaded; or it "failed" already.
+        checkpoint: its repository, None where it could not be found.
+        kind: the name of its kind of backbone.
+        files: the files that are needed.
+        download_bytes: bytes of them that are to be downloaded.
+        key: of its features in the cache.
+        options: how its features are read; what may run is decided for each model.
+        failure: why it cannot be scored.
+    """
+
+    name: str
+    state: State
+    checkpoint: Checkpoint | None = None
+    kind: str | None = None
+    files: tuple[str, ...] = ()
+    download_bytes: int = 0
+    key: str | None = None
+    options: BackboneOptions = field(default_factory=BackboneOptions)
+    failure: CheckpointError | None = None
+
+    @property
+    def parameters(self) -> int | None:
+        """Parameters as the repository says, None where it does not."""
+        return self.checkpoint.parameters if self.checkpoint else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do.
+
+    Attributes:
+        models: the candidates in the order they were named.
+        free_bytes: what is free on the disk that takes the weights; None where that is not known.
+        notes: what to know before it starts.
+    """
+
+    models: tuple[PlannedModel, ...]
+    free_bytes: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def download_bytes(self) -> int:
+        """Bytes that will be downloaded."""
+        return sum(model.download_bytes for model in self.models)
+
+
+def make_plan(
+    candidates: Sequence[Candidate], sample: LabelledSample, cache: FeatureCache, known: Known, options: RankOptions
+) -> Plan:
+    """Return what is to be done; the Hub is asked about candidates whose features are not in the cache."""
+    names = display_names(candidates)
+    kinds = all_kinds()  # loaded here, once, before threads ask for them
+    assert kinds
+
+    def one(number: int) -> PlannedModel:
+        model = _plan_model(candidates[number], sample, cache, known, options)
+        return replace(model, name=names[number])
+
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        models = tuple(pool.map(one, range(len(candidates))))
+    free = _free_bytes() if any(model.download_bytes for model in models) else None
+    return Plan(models, free, tuple(_notes(models, free, options)))
+
+
+def _plan_model(
+    candidate: Candidate, sample: LabelledSample, cache: FeatureCache, known: Known, options: RankOptions
+) -> PlannedModel:
+    own = model_options(candidate, options)
+    remembered = recall(candidate, known)
+    try:
+        if remembered is not None:
+            model = _of_checkpoint(candidate, remembered, sample, cache, own, options)
+            if model.state == "cached":
+                return model
+        return _of_checkpoint(candidate, resolve(candidate, known), sample, cache, own, options)
+    except CheckpointError as failure:
+        return PlannedModel(str(candidate), "failed", remembered, options=own, failure=failure)
+
+
+def model_options(candidate: Candidate, options: RankOptions) -> BackboneOptions:
+    """Return the options for one candidate: remote code and pickles only where they are allowed by name."""
+    names = {candidate.name, str(candidate)}
+    return replace(
+        options.backbone,
+        trust_remote_code=options.backbone.trust_remote_code or bool(names & set(options.trust_remote_code)),
+        allow_pickle=options.backbone.allow_pickle or bool(names & set(options.allow_pickle)),
+    )
+
+
+def _of_checkpoint(
+    candidate: Candidate,
+    checkpoint: Checkpoint,
+    sample: LabelledSample,
+    cache: FeatureCache,
+    own: BackboneOptions,
+    options: RankOptions,
+) -> PlannedModel:
+    kind = kind_of(checkpoint.repository, sample.task)
+    key = feature_key(key_parts(checkpoint, kind.name, sample, own, options.extract.dtype))
+    model = PlannedModel(str(candidate), "cached", checkpoint, kind.name, key=key, options=own)
+    if key in cache:
+        return model
+    files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))
+    _check_size(checkpoint, files, options)
+    needed = missing_bytes(checkpoint, files)
+    state: State = "download" if needed else "on disk"
+    return replace(model, state=state, files=files, download_bytes=needed)
+
+
+def key_parts(
+    checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: BackboneOptions, dtype: str
+) -> dict[str, object]:
+    """Return everything that can change the features of a checkpoint."""
+    reading = {name: value for name, value in asdict(own).items() if name not in ("trust_remote_code", "allow_pickle")}
+    name = checkpoint.repository.name if checkpoint.folder is None else "folder"
+    return {
+        "model": name,
+        "commit": checkpoint.commit,
+        "kind": kind,
+        "sample": sample.fingerprint,
+        "options": reading,
+        "dtype": dtype,
+    }
+
+
+def _check_size(checkpoint: Checkpoint, files: Sequence[str], options: RankOptions) -> None:
+    if options.max_parameters is None:
+        return
+    count = checkpoint.parameters or checkpoint.repository.bytes_of(files) // BYTES_A_PARAMETER
+    if count > options.max_parameters:
+        raise CheckpointError(
+            "too_large", f"has {count:,} parameters, more than the {options.max_parameters:,} asked for"
+        )
+
+
+def _free_bytes() -> int | None:
+    import shutil
+
+    from huggingface_hub import constants
+
+    place = Path(constants.HF_HUB_CACHE)
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        return shutil.disk_usage(place).free
+    except OSError:
+        return None
+
+
+def _notes(models: Sequence[PlannedModel], free: int | None, options: RankOptions) -> list[str]:
+    needed = [model.download_bytes for model in models]
+    at_once = sum(sorted(needed)[-2:]) if options.free_disk else sum(needed)
+    if free is not None and at_once > free:
+        remedy = "" if options.free_disk else "; --free-disk removes weights once they are scored"
+        return [f"The downloads need {at_once:,} bytes, and {free:,} are free{remedy}."]
+    return []

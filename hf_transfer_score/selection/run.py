@@ -1,0 +1,353 @@
+"""The run: sample once, plan, then each candidate in turn while the next one's weights download."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score import places
+from hf_transfer_score.api import MetricChoice
+from hf_transfer_score.backbones.base import Backbone, all_kinds
+from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
+from hf_transfer_score.checkpoints.download import Fetched, fetch
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.checkpoints.search import Search, search_models
+from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
+from hf_transfer_score.features.extract import extract
+from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.listener import Listener
+from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.selection.plan import Plan, PlannedModel, make_plan
+from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
+from hf_transfer_score.selection.scoring import (
+    Scored,
+    Scoring,
+    choose_scoring,
+    failed_outcome,
+    labelled,
+    make_report,
+    model_outcome,
+    score_layer,
+)
+from hf_transfer_score.version import VERSION
+
+GONE = "its features vanished from the cache during the run; run again"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run before its first model: the sample, what will be computed, and the plan."""
+
+    sample: LabelledSample
+    scoring: Scoring
+    plan: Plan
+
+
+def rank(
+    dataset: Any,
+    models: Sequence[str] = (),
+    *,
+    options: RankOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    folder: Path | None = None,
+) -> RankReport:
+    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
+
+    A checkpoint that cannot be scored is an outcome with status "failed" and the reason. Features are kept, so that a
+    second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
+    alike; each returns the same order, and only the main one the outcomes in full.
+
+    Args:
+        dataset: an id on the Hub, a folder or file, or a `datasets.Dataset` or `IterableDataset`.
+        models: ids on the Hub ("owner/name", "owner/name@revision") and folders.
+        options: what is sampled, how features are read, how sure the ranks are.
+        metrics: names or configured metrics; None for NCTI, FaCe and LogME. Trivial baselines always stand beside.
+        headline: the metrics whose mean rank is the ranking; None for NCTI and FaCe.
+        search: a search of the Hub for more candidates.
+        listener: hears how the run goes on.
+        folder: where samples and features are kept; None for the usual place.
+
+    Raises:
+        DatasetError: the dataset cannot be sampled.
+        HubError: the search found nothing.
+        OptionError: an option makes no sense.
+        Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
+    """
+    start = time.perf_counter()
+    run = _Run(options or RankOptions(), listener or Listener(), folder or places.home())
+    prepared = run.prepare(dataset, models, metrics, headline, search)
+    return run.carry_out(prepared, start)
+
+
+def plan_rank(
+    dataset: Any,
+    models: Sequence[str] = (),
+    *,
+    options: RankOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    folder: Path | None = None,
+) -> Plan:
+    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
+    run = _Run(options or RankOptions(), listener or Listener(), folder or places.home())
+    return run.prepare(dataset, models, metrics, headline, search).plan
+
+
+class _Run:
+    """What stays the same through a run."""
+
+    def __init__(self, options: RankOptions, listener: Listener, folder: Path) -> None:
+        self.options, self.listener, self.folder = options, listener, folder
+        self.processes = Processes.current()
+        self.cache = FeatureCache(folder / "features", places.cache_limit())
+        self.known = Known(folder / "checkpoints", fresh=options.refresh)
+        if not self.processes.is_main:
+            self.listener = Listener()
+
+    def prepare(
+        self,
+        dataset: Any,
+        models: Sequence[str],
+        metrics: MetricChoice,
+        headline: Sequence[str] | None,
+        search: Search | None,
+    ) -> Prepared:
+        """Return the sample and the plan; every process gets the same."""
+        if isinstance(models, str):
+            models = [models]
+        named = parse_candidates(models)
+        if not named and search is None:
+            raise OptionError("No model was named: pass ids or folders, or a search.")
+        sample = self.processes.first_main(lambda: self._sample(dataset))
+        scoring = choose_scoring(sample, metrics, headline)
+        self.listener.sampled(sample)
+        plan = self.processes.together(
+            lambda: self._plan(named, sample, search) if self.processes.is_main else Plan(())
+        )
+        plan = self.processes.from_main(plan)
+        self.listener.planned(plan)
+        return Prepared(sample, scoring, plan)
+
+    def _sample(self, dataset: Any) -> LabelledSample:
+        return load_sample(
+            dataset,
+            self.options.sample,
+            folder=self.folder / "samples",
+            refresh=self.options.refresh,
+            progress=self.listener.sampling,
+        )
+
+    def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
+        notes: tuple[str, ...] = ()
+        if search is not None:
+            found = search_models(search, sample.task.modality)
+            named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
+            notes = tuple(f"The search left out {count} {reason}." for reason, count in found.left_out.items())
+        plan = make_plan(named, sample, self.cache, self.known, self.options)
+        return replace(plan, notes=(*notes, *plan.notes))
+
+    def carry_out(self, prepared: Prepared, start: float) -> RankReport:
+        """Score every candidate in turn and return the report."""
+        scored, left, interrupted = Scored(), list(prepared.plan.models), False
+        with _quiet_downloads(), _Downloads(prepared.plan, self.processes) as downloads:
+            try:
+                for number, model in enumerate(prepared.plan.models, start=1):
+                    self.listener.started(model, number, len(prepared.plan.models))
+                    outcomes = self._model(model, prepared, downloads, scored)
+                    left.remove(model)
+                    self.listener.finished(model, outcomes)
+            except KeyboardInterrupt:
+                interrupted = True
+                downloads.cancel()
+        for model in left:
+            scored.add(failed_outcome(model))
+        report = make_report(prepared.sample, scored, prepared.scoring, self.options)
+        notes = (*prepared.plan.notes, *report.notes)
+        report = replace(report, seconds=time.perf_counter() - start, interrupted=interrupted, notes=notes)
+        if interrupted:
+            raise Interrupted(report)
+        return report
+
+    def _model(
+        self, model: PlannedModel, prepared: Prepared, downloads: _Downloads, scored: Scored
+    ) -> list[ModelOutcome]:
+        """Return the outcomes of one candidate; its failure is one of them."""
+        was_there = model.state == "cached"
+        try:
+            if model.failure:
+                raise model.failure
+            if not self._is_cached(model):
+                was_there = False
+                self._extract(model, prepared.sample, downloads)
+            if not self.processes.is_main:
+                return []
+            return self._score(model, prepared, scored, from_cache=was_there)
+        except CheckpointError as failure:
+            outcome = failed_outcome(replace(model, failure=failure))
+            scored.add(outcome)
+            return [outcome]
+
+    def _score(
+        self, model: PlannedModel, prepared: Prepared, scored: Scored, *, from_cache: bool
+    ) -> list[ModelOutcome]:
+        self.listener.stage(model, "scoring")
+        cached, outcomes, sample = self._cached(model), [], prepared.sample
+        for layer in cached.features:
+            known = model_outcome(model, cached, layer, from_cache=from_cache)
+            outcomes.append(score_layer(known, cached, layer, sample, prepared.scoring))
+            scored.add(outcomes[-1], partial(self._labelled, model, layer, sample))
+        return outcomes
+
+    def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:
+        return labelled(self._cached(model), layer, sample)
+
+    def _cached(self, model: PlannedModel) -> CachedFeatures:
+        cached = self.cache.get(model.key or "")
+        if cached is None:
+            raise CheckpointError("error", GONE)
+        return cached
+
+    def _is_cached(self, model: PlannedModel) -> bool:
+        """Whether the features are there; the main process decides, since another run may have added them."""
+        there = self.cache.get(model.key or "") is not None if self.processes.is_main else False
+        return self.processes.from_main(there)
+
+    def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
+        if not model.files:  # it was cached when the plan was made
+            raise CheckpointError("error", GONE)
+        writer = self.cache.writer(model.key or "", sample.rows) if self.processes.is_main else None
+        fetched: Fetched | None = None
+        try:
+            self.listener.stage(model, "downloading" if model.download_bytes else "loading")
+            fetched = self.processes.first_main(lambda: downloads.take(model))
+            assert fetched is not None
+            self._run_model(model, fetched, sample, writer)
+        except BaseException:
+            if writer is not None:
+                writer.discard()
+            raise
+        finally:
+            if fetched is not None and self.options.free_disk and self.processes.local_index == 0:
+                fetched.free()
+            _release_memory()
+
+    def _run_model(
+        self, model: PlannedModel, fetched: Fetched, sample: LabelledSample, writer: FeatureWriter | None
+    ) -> None:
+        self.listener.stage(model, "loading")
+        backbone: Backbone = self.processes.together(
+            lambda: all_kinds()[model.kind or ""].load(fetched.folder, sample.task, model.options)
+        )
+        self.listener.stage(model, "running")
+        summary = extract(
+            backbone,
+            sample,
+            writer,
+            options=self.options.extract,
+            processes=self.processes,
+            report=lambda count: self.listener.examples(model, count),
+        )
+        parameters = sum(one.numel() for one in backbone.module.parameters())
+        self.processes.together(lambda: _finish(writer, model, backbone, summary, parameters))
+
+
+def _finish(
+    writer: FeatureWriter | None, model: PlannedModel, backbone: Backbone, summary: dict[str, Any], parameters: int
+) -> None:
+    """Check what was written, and make it visible."""
+    if writer is None:
+        return
+    bad, first = writer.non_finite()
+    if bad:
+        hint = " Try --dtype float32." if summary["dtype"] != "float32" else ""
+        raise CheckpointError(
+            "non_finite", f"{bad:,} of {writer.rows:,} rows have features that are not finite, first row {first}.{hint}"
+        )
+    assert model.checkpoint is not None
+    writer.finish(
+        {
+            "model": model.name,
+            "commit": model.checkpoint.commit,
+            "kind": model.kind,
+            "parameters": parameters,
+            "rows": writer.rows,
+            "extraction": {**summary, "details": dict(backbone.details)},
+            "version": VERSION,
+        }
+    )
+
+
+class _Downloads:
+    """Weights of the next candidate on their way while the current one runs."""
+
+    def __init__(self, plan: Plan, processes: Processes) -> None:
+        self.ahead = processes.local_index == 0
+        self.waiting = [model for model in plan.models if model.state in ("download", "on disk")]
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="download")
+        self.started: dict[str, Future[Fetched]] = {}
+
+    def take(self, model: PlannedModel) -> Fetched:
+        """Return the files of a candidate, and start the download of the one after it."""
+        future = self._start(model)
+        after = self.waiting.index(model) + 1
+        if self.ahead and after < len(self.waiting):
+            self._start(self.waiting[after])
+        return future.result()
+
+    def _start(self, model: PlannedModel) -> Future[Fetched]:
+        if model.name not in self.started:
+            assert model.checkpoint is not None
+            self.started[model.name] = self.pool.submit(fetch, model.checkpoint, model.files)
+        return self.started[model.name]
+
+    def cancel(self) -> None:
+        """Drop what has not begun."""
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def __enter__(self) -> _Downloads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cancel()
+
+
+@contextmanager
+def _quiet_downloads() -> Iterator[None]:
+    """Keep the bars of the Hub's client from writing into ours."""
+    from huggingface_hub import utils
+
+    tools: Any = utils
+    if tools.are_progress_bars_disabled():
+        yield
+        return
+    tools.disable_progress_bars()
+    try:
+        yield
+    finally:
+        tools.enable_progress_bars()
+
+
+def _release_memory() -> None:
+    """Give the memory of a model back before the next one is loaded."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    with suppress(AttributeError, RuntimeError):
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()

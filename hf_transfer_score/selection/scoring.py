@@ -1,0 +1,205 @@
+"""From features in the cache to outcomes, and from outcomes to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.api import MetricChoice, choose_metrics, rank_scores, score_features
+from hf_transfer_score.confidence import RankConfidence, rank_confidence
+from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.features.cache import CachedFeatures
+from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
+from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
+from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
+from hf_transfer_score.ranking import HeadlineRanks, headline_ranks
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.selection.plan import PlannedModel
+from hf_transfer_score.selection.report import ModelOutcome, RankReport
+
+HEADLINE = {"labels": ("ncti", "face"), "targets": ("logme_regression",)}
+BESIDE = {"labels": ("logme",), "targets": ()}
+BASELINES = ("parameter_count", "feature_width", "downloads")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which metrics are computed, and which of them decide.
+
+    Attributes:
+        metrics: all metrics, baselines included.
+        headline: names of those whose mean rank is the ranking.
+    """
+
+    metrics: tuple[Metric, ...]
+    headline: tuple[str, ...]
+
+
+def choose_scoring(
+    sample: LabelledSample, metrics: MetricChoice = None, headline: Sequence[str] | None = None
+) -> Scoring:
+    """Return the metrics to compute on a sample; trivial baselines always stand beside them.
+
+    Args:
+        sample: its task says whether there are labels or targets.
+        metrics: as for `score_features`; None for the headline and LogME.
+        headline: the metrics that decide; None for NCTI and FaCe where both are computed, else the first metric.
+    """
+    truth = sample.task.truth
+    default = (*HEADLINE[truth], *BESIDE[truth])
+    chosen = choose_metrics(default if metrics is None else metrics)
+    if metrics == "all":
+        chosen = [metric for metric in chosen if truth in metric.needs or metric.baseline]
+    names = [metric.name for metric in chosen]
+    extra = [get_metric(name) for name in headline or () if name not in names]
+    beside = [all_metrics()[name] for name in BASELINES if name not in names]
+    chosen = [*chosen, *extra, *beside]
+    return Scoring(tuple(chosen), _headline(chosen, truth, headline))
+
+
+def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | None) -> tuple[str, ...]:
+    names = [metric.name for metric in chosen]
+    if headline is not None:
+        if not headline:
+            raise OptionError("The headline names no metric: pass names, or None for the default.")
+        return tuple(headline)
+    if all(name in names for name in HEADLINE[truth]):
+        return HEADLINE[truth]
+    return (names[0],)
+
+
+@dataclass
+class Scored:
+    """The outcomes so far, and how to read again what the bootstrap needs of each."""
+
+    outcomes: dict[str, ModelOutcome] = field(default_factory=dict)
+    samples: dict[str, Callable[[], LabelledFeatures]] = field(default_factory=dict)
+
+    def add(self, outcome: ModelOutcome, read: Callable[[], LabelledFeatures] | None = None) -> None:
+        """Add one outcome; with what reads its features where it is ranked."""
+        self.outcomes[outcome.name] = outcome
+        if read is not None:
+            self.samples[outcome.name] = read
+
+
+def score_layer(
+    outcome: ModelOutcome, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
+) -> ModelOutcome:
+    """Return a model's outcome with the scores of one layer; features that cannot be scored are a failure."""
+    try:
+        scores = score_features(
+            cached.features[layer],
+            sample.labels,
+            metrics=scoring.metrics,
+            targets=sample.targets,
+            source_probs=cached.source_probs,
+            facts=ModelFacts(outcome.name, outcome.parameters, outcome.downloads),
+        )
+    except InputError as error:
+        return replace(outcome, status="failed", kind="bad_input", reason=str(error))
+    return replace(outcome, scores=scores)
+
+
+def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> LabelledFeatures:
+    """Return the features of a layer with the truth of the sample."""
+    return LabelledFeatures(
+        cached.features[layer], sample.labels, targets=sample.targets, source_probs=cached.source_probs
+    )
+
+
+def model_outcome(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> ModelOutcome:
+    """Return what is known of a model whose features are there, without scores."""
+    meta, several = cached.meta, len(cached.features) > 1
+    checkpoint = model.checkpoint
+    return ModelOutcome(
+        name=f"{model.name} [layer {layer}]" if several else model.name,
+        status="ok",
+        model=model.name,
+        commit=checkpoint.commit if checkpoint else None,
+        library=model.kind,
+        layer=layer,
+        parameters=meta.get("parameters"),
+        downloads=checkpoint.downloads if checkpoint else None,
+        license=checkpoint.license if checkpoint else None,
+        extraction=meta.get("extraction", {}),
+        from_cache=from_cache,
+    )
+
+
+def failed_outcome(model: PlannedModel) -> ModelOutcome:
+    """Return the outcome of a model with a failure, or of one that was not reached."""
+    checkpoint = model.checkpoint
+    return ModelOutcome(
+        name=model.name,
+        status="failed" if model.failure else "interrupted",
+        model=model.name,
+        commit=checkpoint.commit if checkpoint else None,
+        library=model.kind,
+        parameters=model.parameters,
+        downloads=checkpoint.downloads if checkpoint else None,
+        license=checkpoint.license if checkpoint else None,
+        kind=model.failure.kind if model.failure else None,
+        reason=str(model.failure) if model.failure else "the run ended before its turn; run again to go on",
+    )
+
+
+def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, options: RankOptions) -> RankReport:
+    """Return the ranking of what was scored, with the bootstrap behind its ranges."""
+    ranked = rank_scores({name: one.scores for name, one in scored.outcomes.items() if one.scores}, scoring.metrics)
+    order = headline_ranks(ranked.pools, scoring.headline)
+    terms = _bootstrap(scored, scoring, order, options)
+    names = sorted(scored.outcomes, key=lambda name: (name not in order.ranks, order.ranks.get(name, 0)))
+    return RankReport(
+        sample=sample,
+        outcomes={name: scored.outcomes[name] for name in names},
+        pools=ranked.pools,
+        headline=order.metrics,
+        mean_ranks=order.mean_ranks,
+        ranks=order.ranks,
+        confidence=_confidence(terms, scored, scoring, order, options.level),
+        intervals=_intervals(terms, options.level),
+        notes=tuple(_notes(scored)),
+    )
+
+
+def _bootstrap(scored: Scored, scoring: Scoring, order: HeadlineRanks, options: RankOptions) -> dict[str, Terms]:
+    if not options.replicates or not order.ranks:
+        return {}
+    deciding = [metric for metric in scoring.metrics if metric.name in order.metrics]
+    samples = {name: scored.samples[name] for name in order.ranks}
+    return bootstrap_pool(samples, deciding, replicates=options.replicates, seed=options.seed)
+
+
+def _intervals(terms: Mapping[str, Terms], level: float) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+    """Return central intervals of raw terms, without terms that no replicate gave."""
+    ends = [(1 - level) / 2, (1 + level) / 2]
+
+    def interval(values: NDArray[np.float64]) -> tuple[float, float]:
+        low, high = np.nanquantile(values, ends)
+        return float(low), float(high)
+
+    return {
+        model: {
+            metric: {term: interval(values) for term, values in found.items() if np.isfinite(values).any()}
+            for metric, found in metrics.items()
+        }
+        for model, metrics in terms.items()
+    }
+
+
+def _confidence(
+    terms: Mapping[str, Terms], scored: Scored, scoring: Scoring, order: HeadlineRanks, level: float
+) -> RankConfidence | None:
+    if not terms:
+        return None
+    results = {name: one.scores.results for name, one in scored.outcomes.items() if one.scores}
+    return rank_confidence(terms, results, scoring.metrics, names=order.metrics, level=level)
+
+
+def _notes(scored: Scored) -> list[str]:
+    wide = [name for name, one in scored.outcomes.items() if one.extraction.get("source_probs_left_out")]
+    return [f"Source probabilities of too wide heads were not kept: {', '.join(wide)}."] if wide else []

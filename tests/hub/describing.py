@@ -1,0 +1,211 @@
+"""What the Hub says about a repository: its files, its card, its parameters, its tags."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from tests.hub.exchange import Exchange, Refusal, Route
+from tests.hub.repositories import Commit, Repository, StoredFile
+
+ANY = r"(?P<name>[^/]+(?:/[^/]+)?)"
+API = r"/api/(?P<kind>models|datasets|spaces)/" + ANY
+REVISION = r"(?P<revision>refs/(?:pr|convert)/[^/]+|[^/]+)"
+EVERYWHERE = (
+    *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup"),
+    *("sha", "siblings", "tags", "trendingScore", "usedStorage"),
+)
+COUNTED = ("downloads", "downloadsAllTime", "gated")
+EXPANDABLE = {
+    "models": (
+        *(*EVERYWHERE, *COUNTED, "baseModels", "childrenModelCount", "config", "evalResults", "gguf", "inference"),
+        *("inferenceProviderMapping", "library_name", "mask_token", "model-index", "pipeline_tag", "safetensors"),
+        *("spaces", "transformersInfo", "widgetData"),
+    ),
+    "datasets": (*EVERYWHERE, *COUNTED, "citation", "description", "mainSize", "paperswithcode_id"),
+    "spaces": (*EVERYWHERE, "datasets", "models", "region", "runtime", "sdk", "subdomain"),
+}
+SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
+
+
+def show_info(exchange: Exchange, kind: str, name: str, revision: str = "main") -> None:
+    """Answer with what is known about a repository at a revision."""
+    repository = exchange.repository(kind, name)
+    commit = exchange.revision(repository, revision)
+    exchange.send_data(describe(exchange, repository, commit, sizes=exchange.flag("blobs")))
+
+
+def describe(exchange: Exchange, repository: Repository, commit: Commit, *, sizes: bool = False) -> dict[str, Any]:
+    """Return everything known about a repository, or the properties that were asked for."""
+    names = expanded(exchange, repository.kind)
+    known = everything(repository, commit, sizes=sizes)
+    if names:
+        return {key: known[key] for key in ("_id", "id", *names) if key in known}
+    return {key: value for key, value in known.items() if key not in ("downloadsAllTime", "trendingScore")}
+
+
+def expanded(exchange: Exchange, kind: str) -> list[str]:
+    """Return the properties that were asked for by `expand`."""
+    names = exchange.options("expand")
+    if unknown := [name for name in names if name not in EXPANDABLE[kind]]:
+        raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {EXPANDABLE[kind]}')
+    return names
+
+
+def everything(repository: Repository, commit: Commit, *, sizes: bool = False) -> dict[str, Any]:
+    """Return all the properties of a repository that have a value."""
+    card = card_of(commit)
+    known = {
+        "_id": commit.name[:24],
+        "id": repository.name,
+        "author": repository.owner,
+        "sha": commit.name,
+        "lastModified": moment(commit.date),
+        "createdAt": moment(repository.created),
+        "private": repository.private,
+        "disabled": repository.disabled,
+        "likes": repository.likes,
+        "trendingScore": repository.trending,
+        "tags": tags_of(repository, commit, card),
+        "cardData": card or None,
+        "siblings": [sibling_of(file, sizes=sizes) for file in commit.files.values()],
+        "usedStorage": sum(file.size for file in commit.files.values()),
+    }
+    if repository.kind != "spaces":
+        known |= {"gated": repository.gated, "downloads": repository.downloads}
+        known |= {"downloadsAllTime": repository.downloads * 10}
+    if repository.kind == "models":
+        known |= model_properties(repository, commit, card)
+    known |= repository.extra
+    return {key: value for key, value in known.items() if value is not None}
+
+
+def model_properties(repository: Repository, commit: Commit, card: dict[str, Any]) -> dict[str, Any]:
+    """Return what only models have."""
+    config = json_of(commit, "config.json")
+    return {
+        "modelId": repository.name,
+        "pipeline_tag": pipeline_of(repository, card),
+        "library_name": library_of(repository, commit, card),
+        "config": {key: config[key] for key in SHOWN_IN_CONFIG if key in config},
+        "model-index": card.get("model-index"),
+        "safetensors": parameters_of(repository, commit),
+        "spaces": [],
+    }
+
+
+def sibling_of(file: StoredFile, *, sizes: bool) -> dict[str, Any]:
+    """Return a file as it is shown with its repository."""
+    known: dict[str, Any] = {"rfilename": file.path}
+    if sizes:
+        known |= {"blobId": file.blob, "size": file.size}
+        if file.large:
+            known["lfs"] = {"sha256": file.sha256, "size": file.size, "pointerSize": 134}
+    return known
+
+
+def card_of(commit: Commit) -> dict[str, Any]:
+    """Return the metadata at the top of README.md."""
+    import yaml
+
+    text = text_of(commit, "README.md")
+    match = re.match(r"\s*---\r?\n(.*?)\r?\n---\s*(\n|$)", text, re.DOTALL)
+    card = yaml.safe_load(match[1]) if match else None
+    return card if isinstance(card, dict) else {}
+
+
+def tags_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> list[str]:
+    """Return the tags, given and derived."""
+    tags: list[str] = [*repository.tags, *listed(card.get("tags"))]
+    if repository.kind == "models":
+        tags += [tag for tag in (library_of(repository, commit, card), pipeline_of(repository, card)) if tag]
+        tags += ["safetensors"] if any(name.endswith(".safetensors") for name in commit.files) else []
+        tags += listed(json_of(commit, "config.json").get("model_type"))
+        tags += listed(card.get("language"))
+        tags += [f"dataset:{name}" for name in listed(card.get("datasets"))]
+        tags += [f"base_model:{name}" for name in listed(card.get("base_model"))]
+    if repository.kind == "datasets":
+        keys = ("task_categories", "task_ids", "language", "size_categories")
+        tags += [f"{key}:{name}" for key in keys for name in listed(card.get(key))]
+    tags += [f"license:{name}" for name in listed(repository.license or card.get("license"))]
+    return list(dict.fromkeys([*tags, "region:us"]))
+
+
+def pipeline_of(repository: Repository, card: dict[str, Any]) -> str | None:
+    """Return the task of a model."""
+    return repository.pipeline_tag or card.get("pipeline_tag")
+
+
+def library_of(repository: Repository, commit: Commit, card: dict[str, Any]) -> str | None:
+    """Return the library of a model: given, from its card, or told by its files."""
+    if named := repository.library or card.get("library_name"):
+        return str(named)
+    if "modules.json" in commit.files:
+        return "sentence-transformers"
+    config = json_of(commit, "config.json")
+    if "architectures" in config or "model_type" in config:
+        return "transformers"
+    return "timm" if "architecture" in config else None
+
+
+def parameters_of(repository: Repository, commit: Commit) -> dict[str, Any] | None:
+    """Return the numbers of parameters, given or counted in the headers of the safetensors files."""
+    if repository.parameters is not None:
+        return {"parameters": {"F32": repository.parameters}, "total": repository.parameters}
+    counts: dict[str, int] = {}
+    for name, file in commit.files.items():
+        if re.fullmatch(r"model(-\d+-of-\d+)?\.safetensors", name):
+            for tensor in tensors_of(file):
+                counts[tensor["dtype"]] = counts.get(tensor["dtype"], 0) + math.prod(tensor["shape"])
+    return {"parameters": counts, "total": sum(counts.values())} if counts else None
+
+
+def tensors_of(file: StoredFile) -> Iterable[dict[str, Any]]:
+    """Return what the header of a safetensors file says about its tensors; nothing if it is none."""
+    with file.content.open("rb") as content:
+        length = int.from_bytes(content.read(8), "little")
+        if not 0 < length <= file.size - 8:
+            return []
+        try:
+            header = json.loads(content.read(length))
+        except ValueError:
+            return []
+    return [tensor for name, tensor in header.items() if name != "__metadata__"]
+
+
+def text_of(commit: Commit, path: str) -> str:
+    """Return the text of a file, empty if there is none."""
+    file = commit.files.get(path)
+    return file.content.read_text(encoding="utf-8", errors="replace") if file else ""
+
+
+def json_of(commit: Commit, path: str) -> dict[str, Any]:
+    """Return the JSON object in a file, empty if there is none."""
+    try:
+        found = json.loads(text_of(commit, path) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def listed(value: Any) -> list[str]:
+    """Return one, several or no values as a list."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+
+def moment(date: datetime) -> str:
+    """Return a date as the Hub writes it."""
+    return date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+ROUTES: list[Route] = [
+    ("GET", f"{API}/revision/{REVISION}", show_info),
+    ("GET", API, show_info),
+]
+"""Last of all: a name of two parts looks like a name of one part and a request about it."""

@@ -1,0 +1,282 @@
+"""One request and its answer: reading, sending, refusing, and who is asking; what is answered is elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import time
+import traceback
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from tests.hub.faults import Request
+from tests.hub.repositories import Commit, Repository
+
+if TYPE_CHECKING:
+    from tests.hub.server import LocalHub
+
+CHUNK = 1 << 16
+TRUE = ("1", "true", "True")
+
+Answer = Callable[..., None]
+Route = tuple[str, str, Answer]
+"""Methods such as "GET|HEAD", a regular expression for the undecoded path, and who answers."""
+
+
+class Refusal(Exception):  # noqa: N818
+    """An answer that is an error, with the headers the clients tell errors apart by."""
+
+    def __init__(self, status: int, code: str | None, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, headers or {}
+
+
+class Exchange(BaseHTTPRequestHandler):
+    """Answers one request after another on a connection."""
+
+    hub: LocalHub
+    routes: list[Route]
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):
+            self.close_connection = True
+
+    def answer(self) -> None:
+        """Log the request, let go wrong what shall, and answer it."""
+        parts = urlsplit(self.path)
+        self.query = parse_qs(parts.query, keep_blank_values=True)
+        self.body = self._read_body()
+        self.request_log = Request(
+            self.command,
+            unquote(parts.path),
+            parts.query,
+            self.headers.get("Range"),
+            "Authorization" in self.headers,
+            self.headers.get("User-Agent", ""),
+        )
+        self.cut_after: int | None = None
+        self.hub.requests.append(self.request_log)
+        if not self._suffer():
+            try:
+                self._route(parts.path)
+            except Refusal as refusal:
+                self.refuse(refusal)
+            except (ConnectionError, TimeoutError):
+                raise
+            except Exception:  # noqa: BLE001
+                self.hub.crashes.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
+                self.refuse(Refusal(500, None, "This local Hub crashed."))
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+
+    def log_message(self, *args: Any) -> None:
+        """Stay silent; `LocalHub.requests` has the log."""
+
+    def _route(self, path: str) -> None:
+        for methods, pattern, answer in self.routes:
+            match = re.fullmatch(pattern, path)
+            if match and self.command in methods.split("|"):
+                groups = {name: unquote(text) if text else text for name, text in match.groupdict().items()}
+                return answer(self, **groups)
+        raise Refusal(404, None, f"This local Hub has nothing at {self.command} {path}.")
+
+    def _suffer(self) -> bool:
+        """Apply the first fault that strikes; return whether that was the answer."""
+        with self.hub.lock:
+            log = self.request_log
+            fault = next((fault for fault in self.hub.faults if fault.strikes(log.method, log.path)), None)
+        if fault is None:
+            return False
+        if fault.kind == "latency":
+            time.sleep(fault.seconds)
+        elif fault.kind == "cut":
+            self.cut_after = fault.after
+        elif fault.kind == "reset":
+            self._reset()
+            return True
+        else:
+            headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+            self.refuse(Refusal(int(fault.kind), None, f"This local Hub was told to answer {fault.kind}.", headers))
+            return True
+        return False
+
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
+
+    def form(self) -> dict[str, Any]:
+        """Return the body's fields, sent as JSON or as a form (lists then)."""
+        if "json" in self.headers.get("Content-Type", ""):
+            return dict(json.loads(self.body or b"{}"))
+        return dict(parse_qs(self.body.decode()))
+
+    def option(self, name: str) -> str | None:
+        """Return the last value of a query parameter."""
+        values = self.query.get(name)
+        return values[-1] if values else None
+
+    def flag(self, name: str) -> bool:
+        """Whether a query parameter says yes."""
+        return self.option(name) in TRUE
+
+    def options(self, name: str) -> list[str]:
+        """Return all values of a query parameter, also from NAME[] and separated by commas."""
+        values = self.query.get(name, []) + self.query.get(f"{name}[]", [])
+        return [part for value in values for part in value.split(",")]
+
+    @property
+    def user(self) -> str | None:
+        """Who asks, None for a stranger."""
+        header = self.headers.get("Authorization")
+        if header is None:
+            return None
+        name = self.hub.users.get(header.removeprefix("Bearer ").strip())
+        if name is None:
+            raise Refusal(401, None, "Invalid credentials in Authorization header")
+        return name
+
+    def signed_in(self) -> str:
+        """Return who asks; strangers are refused the way the clients take for a missing repository."""
+        if (user := self.user) is None:
+            raise Refusal(401, "RepoNotFound", "Invalid username or password.")
+        return user
+
+    def may_write(self, repository: Repository) -> bool:
+        """Whether who asks owns the repository."""
+        return repository.owner in self.hub.namespaces(self.user)
+
+    def may_read(self, repository: Repository) -> bool:
+        """Whether who asks owns the repository or was let in."""
+        return self.may_write(repository) or self.user in repository.readers
+
+    def repository(self, kind: str | None, name: str) -> Repository:
+        """Return a repository that who asks may know of."""
+        user = self.user
+        found = self.hub.find(kind or "models", name)
+        if found is None or (found.private and not self.may_read(found)):
+            status = self.hub.missing_status or (401 if user is None else 404)
+            raise Refusal(status, "RepoNotFound", "Repository not found")
+        if found.disabled:
+            raise Refusal(403, None, "Access to this resource is disabled.")
+        return found
+
+    def files_of(self, kind: str | None, name: str) -> Repository:
+        """Return a repository whose files who asks may read."""
+        found = self.repository(kind, name)
+        if found.gated and not self.may_read(found):
+            restricted = f"Access to {kind_word(found.kind)} {found.name} is restricted"
+            if self.user is None:
+                how = "You must have access to it and be authenticated to access it. Please log in."
+                raise Refusal(401, "GatedRepo", f"{restricted}. {how}")
+            how = f"Visit {self.hub.endpoint}/{found.name} to ask for access."
+            raise Refusal(403, "GatedRepo", f"{restricted} and you are not in the authorized list. {how}")
+        return found
+
+    def revision(self, repository: Repository, revision: str) -> Commit:
+        """Return a commit that is there."""
+        if (commit := repository.find(revision)) is None:
+            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
+        return commit
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with an error."""
+        headers = {"X-Error-Message": refusal.message, **refusal.headers}
+        if refusal.code is not None:
+            headers["X-Error-Code"] = refusal.code
+        self.send_data({"error": refusal.message}, status=refusal.status, headers=headers)
+
+    def send_data(self, data: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        """Answer with JSON."""
+        content = json.dumps(data).encode()
+        self._head(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, len(content))
+        self._write(content)
+
+    def send_page(self, items: list[Any], size: int) -> None:
+        """Answer with one page of a list, and the address of the next one in the Link header."""
+        start = int(self.option("cursor") or 0)
+        headers = {}
+        if start + size < len(items):
+            rest = [f"{quote(key)}={quote(value)}" for key, values in self.query.items() for value in values]
+            query = "&".join([*(part for part in rest if not part.startswith("cursor=")), f"cursor={start + size}"])
+            headers["Link"] = f'<{self.hub.endpoint}{urlsplit(self.path).path}?{query}>; rel="next"'
+        self.send_data(items[start : start + size], headers=headers)
+
+    def send_file(self, path: Path, headers: dict[str, str]) -> None:
+        """Answer with a file or the part of it that was asked for."""
+        size = path.stat().st_size
+        start, stop = 0, size
+        status = 200
+        if (wanted := self.headers.get("Range")) is not None and size > 0:
+            start, stop = parse_range(wanted, size)
+            status = 206
+            headers = headers | {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+        self._head(
+            status, {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"} | headers, stop - start
+        )
+        with path.open("rb") as file:
+            file.seek(start)
+            while start < stop and self._write(file.read(min(CHUNK, stop - start))):
+                start += CHUNK
+
+    def send_elsewhere(self, address: str, headers: dict[str, str]) -> None:
+        """Answer with a redirection."""
+        self._head(302, headers | {"Location": address}, 0)
+
+    def _head(self, status: int, headers: dict[str, str], length: int) -> None:
+        self.request_log.status = status
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
+
+    def _write(self, content: bytes) -> bool:
+        """Send a part of the body; return whether more can follow."""
+        if self.command == "HEAD" or not content:
+            return False
+        left = None if self.cut_after is None else max(0, self.cut_after - self.request_log.sent)
+        cut = left is not None and left < len(content)
+        part = content[:left] if cut else content
+        self.request_log.sent += len(part)
+        self.wfile.write(part)
+        if cut:
+            self.close_connection = True
+        return not cut
+
+
+def parse_range(header: str, size: int) -> tuple[int, int]:
+    """Return the first byte and the one after the last that a Range header asks for."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header.replace(" ", ""))
+    if match is None or match.groups() == ("", ""):
+        raise Refusal(416, None, f"Range {header!r} is not understood.", {"Content-Range": f"bytes */{size}"})
+    first, last = match.groups()
+    if first == "":
+        return max(0, size - int(last)), size
+    if int(first) >= size:
+        raise Refusal(416, None, "The requested range is not satisfiable", {"Content-Range": f"bytes */{size}"})
+    return int(first), min(size, int(last) + 1 if last else size)
+
+
+def kind_word(kind: str) -> str:
+    """Return the singular of a kind."""
+    return kind.removesuffix("s")

@@ -1,0 +1,79 @@
+"""What goes wrong on demand, and the log of what was asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+FaultKind = Literal["latency", "cut", "reset"] | int
+
+
+@dataclass
+class Request:
+    """A request as the server saw it; `method, path = request` takes it apart.
+
+    Attributes:
+        method: such as GET.
+        path: without the query, decoded.
+        query: as it was sent.
+        range: the Range header, None if there was none.
+        authorized: whether it came with a token.
+        user_agent: who asked.
+        status: of the answer, 0 while there is none.
+        sent: bytes of the answer's body that were handed to the socket.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    range: str | None = None
+    authorized: bool = False
+    user_agent: str = ""
+    status: int = 0
+    sent: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((self.method, self.path))
+
+
+@dataclass
+class Fault:
+    """Something that goes wrong with requests whose path a pattern is found in.
+
+    Attributes:
+        pattern: a regular expression, searched in the decoded path.
+        kind: "latency" answers late; "cut" promises the whole body and closes after `after` bytes of it; "reset" resets
+            the connection instead of an answer; a number is the status of the answer.
+        times: how often, None for always.
+        skip: how many matching requests go well before.
+        method: only requests of this method; a cut is for GET.
+        seconds: of latency.
+        after: bytes before a cut.
+        retry_after: seconds for the header of that name.
+        hits: how often it happened.
+    """
+
+    pattern: str
+    kind: FaultKind
+    times: int | None = 1
+    skip: int = 0
+    method: str | None = None
+    seconds: float = 0.0
+    after: int = 0
+    retry_after: int | None = None
+    hits: int = 0
+
+    def strikes(self, method: str, path: str) -> bool:
+        """Whether it happens to this request, which is counted."""
+        if self.times is not None and self.hits >= self.times:
+            return False
+        wanted = self.method or ("GET" if self.kind == "cut" else None)
+        if (wanted is not None and wanted != method) or not re.search(self.pattern, path):
+            return False
+        if self.skip > 0:
+            self.skip -= 1
+            return False
+        self.hits += 1
+        return True

@@ -1,0 +1,150 @@
+"""Requests for files: their listing, what is known about some of them, and their contents."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from tests.hub.describing import ANY, API, REVISION, moment
+from tests.hub.exchange import TRUE, Exchange, Refusal, Route
+from tests.hub.repositories import Commit, StoredFile
+
+ADDRESS = r"/(?:(?P<kind>datasets|spaces)/)?" + ANY
+
+
+def show_tree(exchange: Exchange, kind: str, name: str, revision: str, folder: str | None = None) -> None:
+    """Answer with the files and folders of a folder."""
+    repository = exchange.repository(kind, name)
+    commit = exchange.revision(repository, revision)
+    below = f"{folder.strip('/')}/" if folder else ""
+    entries = [entry for entry in entries_of(commit) if entry["path"].startswith(below)]
+    if below and not entries:
+        raise Refusal(404, "EntryNotFound", f"{folder} does not exist on {revision!r}", repo_commit(commit))
+    if not exchange.flag("recursive"):
+        entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(below)]
+    if exchange.flag("expand"):
+        entries = [entry | last_commit(commit) for entry in entries]
+    exchange.send_page(entries, exchange.hub.page_size)
+
+
+def show_paths(exchange: Exchange, kind: str, name: str, revision: str) -> None:
+    """Answer with what is known about some files and folders; those that are not there are left out."""
+    repository = exchange.repository(kind, name)
+    commit = exchange.revision(repository, revision)
+    form = exchange.form()
+    paths = form.get("paths", [])
+    paths = [path.strip("/") for path in ([paths] if isinstance(paths, str) else paths)]
+    known = {entry["path"]: entry for entry in entries_of(commit)}
+    expand = form.get("expand") in (True, ["True"], ["true"], ["1"], *TRUE)
+    more = last_commit(commit) if expand else {}
+    exchange.send_data([known[path] | more for path in paths if path in known])
+
+
+def entries_of(commit: Commit) -> list[dict[str, Any]]:
+    """Return all files and folders of a commit, sorted by name."""
+    folders = {str(parent) for path in commit.files for parent in PurePosixPath(path).parents} - {"."}
+    entries = [file_entry(file) for file in commit.files.values()]
+    entries += [{"type": "directory", "oid": folder_name(commit, path), "size": 0, "path": path} for path in folders]
+    return sorted(entries, key=lambda entry: entry["path"])
+
+
+def file_entry(file: StoredFile) -> dict[str, Any]:
+    """Return a file as it is shown in a listing."""
+    entry: dict[str, Any] = {"type": "file", "oid": file.blob, "size": file.size, "path": file.path}
+    if file.large:
+        entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": 134}
+    return entry
+
+
+def folder_name(commit: Commit, folder: str) -> str:
+    """Return digits that change whenever a file of a folder does."""
+    files = [f"{path} {file.sha256}" for path, file in commit.files.items() if path.startswith(f"{folder}/")]
+    return hashlib.sha1("\n".join(files).encode()).hexdigest()
+
+
+def last_commit(commit: Commit) -> dict[str, Any]:
+    """Return what a listing says about the newest commit, taken for the last one of every file."""
+    return {"lastCommit": {"id": commit.name, "title": commit.title, "date": moment(commit.date)}}
+
+
+def repo_commit(commit: Commit) -> dict[str, str]:
+    """Return the header that says which commit an answer is about."""
+    return {"X-Repo-Commit": commit.name}
+
+
+def resolve(exchange: Exchange, kind: str | None, name: str, revision: str, path: str) -> None:
+    """Answer with one file of a repository, or with where it is."""
+    repository = exchange.files_of(kind, name)
+    commit = exchange.revision(repository, revision)
+    if (file := commit.files.get(path)) is None:
+        raise Refusal(404, "EntryNotFound", "Entry not found", repo_commit(commit))
+    headers = {"ETag": f'"{file.etag}"', **repo_commit(commit)}
+    if file.large:
+        headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
+    if file.large and exchange.hub.redirects:
+        place = f"{repository.kind}/{repository.name}/{commit.name}/{quote(path)}"
+        return exchange.send_elsewhere(f"{exchange.hub.storage_endpoint}/storage/{place}", headers)
+    return exchange.send_file(file.content, headers)
+
+
+def storage(exchange: Exchange, kind: str, name: str, commit: str, path: str) -> None:
+    """Answer with a file the way the storage behind the Hub does: the address is the permission."""
+    found = exchange.hub.find(kind, name)
+    if found is None or commit not in found.commits or path not in found.commits[commit].files:
+        raise Refusal(403, None, "AccessDenied")
+    file = found.commits[commit].files[path]
+    exchange.send_file(file.content, {"ETag": f'"{file.sha256}"'})
+
+
+def show_references(exchange: Exchange, kind: str, name: str) -> None:
+    """Answer with branches, tags and pull requests."""
+    repository = exchange.repository(kind, name)
+    head = repository.head
+    found: dict[str, list[dict[str, str]]] = {"branches": [], "tags": [], "converts": [], "pullRequests": []}
+    places = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/convert/": "converts", "refs/pr/": "pullRequests"}
+    for reference, commit in (repository.references | {"refs/heads/main": head.name}).items():
+        start = next(start for start in places if reference.startswith(start))
+        short = reference.removeprefix(start)
+        found[places[start]].append({"name": short, "ref": reference, "targetCommit": commit})
+    if not exchange.flag("include_prs"):
+        del found["pullRequests"]
+    exchange.send_data(found)
+
+
+def show_commits(exchange: Exchange, kind: str, name: str, revision: str) -> None:
+    """Answer with the history of a revision."""
+    repository = exchange.repository(kind, name)
+    history = repository.history(exchange.revision(repository, revision))
+    exchange.send_page([commit_entry(commit) for commit in history], exchange.hub.page_size)
+
+
+def commit_entry(commit: Commit) -> dict[str, Any]:
+    """Return a commit as it is shown in a history."""
+    authors = [{"user": commit.author}]
+    texts = {"title": commit.title, "message": commit.description}
+    return {"id": commit.name, "authors": authors, "date": moment(commit.date), **texts, "formatted": texts}
+
+
+def check_access(exchange: Exchange, kind: str, name: str, write: str | None = None) -> None:
+    """Answer whether who asks may read the files, or write them."""
+    repository = exchange.files_of(kind, name)
+    if write and not exchange.may_write(repository):
+        raise Refusal(403, None, f"You do not have the right to write to {name}")
+    exchange.send_data({})
+
+
+def routes() -> Iterator[Route]:
+    """Return what is answered here."""
+    yield "GET", rf"{API}/tree/{REVISION}(?:/(?P<folder>.*))?", show_tree
+    yield "POST", rf"{API}/paths-info/{REVISION}", show_paths
+    yield "GET", rf"{API}/refs", show_references
+    yield "GET", rf"{API}/commits/{REVISION}", show_commits
+    yield "GET", rf"{API}/auth-check(?P<write>/write)?", check_access
+    yield "GET|HEAD", rf"{ADDRESS}/(?:resolve|raw)/{REVISION}/(?P<path>.+)", resolve
+    yield "GET|HEAD", rf"/storage/(?P<kind>\w+)/{ANY}/(?P<commit>[0-9a-f]{{40}})/(?P<path>.+)", storage
+
+
+ROUTES: list[Route] = list(routes())
