@@ -101,13 +101,13 @@ def _replicate_count(terms: ReplicateTerms) -> int:
 
 def _centred(metric: Metric, results: Mapping[str, MetricResult], terms: ReplicateTerms, count: int) -> Array:
     """Return the terms (T, M, B) of the models with a result: the value on the sample plus what replicates differ."""
-    found = [
-        [_one_centred(result.terms[term.name], terms.get(model, {}).get(metric.name, {}).get(term.name), count)]
-        for term in metric.terms
-        for model, result in results.items()
-        if result.status == "ok"
-    ]
-    return np.array(found).reshape(len(metric.terms), -1, count)
+    known = {model: result for model, result in results.items() if result.status == "ok"}
+    found = np.empty((len(metric.terms), len(known), count))
+    for place, term in enumerate(metric.terms):
+        for row, (model, result) in enumerate(known.items()):
+            replicates = terms.get(model, {}).get(metric.name, {}).get(term.name)
+            found[place, row] = _one_centred(result.terms[term.name], replicates, count)
+    return found
 
 
 def _one_centred(value: float, replicates: Array | None, count: int) -> Array:

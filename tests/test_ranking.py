@@ -4,6 +4,7 @@ import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool, weighted_kendall
 from hf_transfer_score.errors import InputError
+from hf_transfer_score.ranking import PoolRanking, headline_ranks
 
 
 def result(metric: str, **terms: float) -> MetricResult:
@@ -86,3 +87,35 @@ def test_agreement_counts_the_best_most():
     assert swapped_best < swapped_worst < 1
     with pytest.raises(InputError, match="same length above 1, got 2 and 3"):
         weighted_kendall([1, 2], [1, 2, 3])
+
+
+def ranked(metric: str, **ranks: int) -> PoolRanking:
+    return PoolRanking(metric, {model: float(-rank) for model, rank in ranks.items()}, ranks, {})
+
+
+def test_the_headline_is_the_mean_rank_over_both():
+    pools = {"face": ranked("face", a=1, b=3, c=2), "ncti": ranked("ncti", a=3, b=2, c=1), "nc1": ranked("nc1", b=1)}
+    headline = headline_ranks(pools)
+    assert headline.metrics == ("face", "ncti")
+    assert headline.mean_ranks == {"c": 1.5, "a": 2.0, "b": 2.5}
+    assert headline.ranks == {"c": 1, "a": 2, "b": 3}
+    assert list(headline.ranks) == ["c", "a", "b"]
+
+
+def test_equal_mean_ranks_share_the_better_rank_in_the_order_of_the_pool():
+    headline = headline_ranks({"face": ranked("face", a=2, b=1, c=3), "ncti": ranked("ncti", a=1, b=2, c=3)})
+    assert list(headline.ranks.items()) == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_a_model_without_both_is_not_in_the_headline():
+    headline = headline_ranks({"face": ranked("face", a=1, b=2), "ncti": ranked("ncti", b=1)})
+    assert headline.mean_ranks == {"b": 1.5}
+    assert headline.ranks == {"b": 1}
+
+
+def test_without_both_the_first_metric_decides():
+    pools = {"nc1": ranked("nc1", a=2, b=1), "face": ranked("face", a=1, b=2)}
+    assert headline_ranks(pools).metrics == ("nc1",)
+    assert headline_ranks(pools).ranks == {"b": 1, "a": 2}
+    assert headline_ranks(pools, ("face",)).ranks == {"a": 1, "b": 2}
+    assert headline_ranks({}).ranks == {}

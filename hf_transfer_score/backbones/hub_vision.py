@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 NOT_BACKBONES = frozenset({
-    *("detr", "conditional_detr", "dab-detr", "deformable_detr", "table-transformer"),  # the output belongs to queries
+    *("detr", "conditional_detr", "dab-detr", "deformable_detr", "table-transformer", "yolos"),  # detect objects
     *("timesformer", "videomae", "vivit", "videoprism", "videoprism_vision_model"),  # take videos
-    *("imagegpt", "llama4", "mllama", "cohere2_vision", "depth_pro", "timm_backbone", "timm_wrapper"),
+    *("imagegpt", "llama4", "mllama", "cohere2_vision", "depth_pro", "pp_lcnet", "timm_backbone"),
 })  # fmt: skip
 """Types that transformers lists among image models, and whose output is no feature of an image."""
 

@@ -185,7 +185,9 @@ class ImageBackbone:
     def _reduced(self, layer: Layer, batch: Mapping[str, Any]) -> torch.Tensor:
         if self.by_place:
             return at_places(layer.places, batch["image_of_place"], batch["places"])
-        how = self.reader.layer_pooling if self.options.pooling == "auto" else self.options.pooling
+        how = self.options.pooling
+        if how == "auto":
+            how = "mean" if layer.tokens is None else self.reader.layer_pooling
         return pool(layer, how, self.reader.name)
 
     def _probabilities(self, seen: Seen) -> torch.Tensor | None:

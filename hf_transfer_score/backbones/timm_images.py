@@ -142,7 +142,8 @@ class TimmReader:
                 "unsupported", f"is a {self.name}, whose layers timm does not show; leave pooling and layer as they are"
             )
         takes = inspect.signature(self.module.forward_intermediates).parameters
-        more = {"return_prefix_tokens": True} if "return_prefix_tokens" in takes else {}
+        special = getattr(self.module, "num_prefix_tokens", 0) and "return_prefix_tokens" in takes
+        more = {"return_prefix_tokens": True} if special else {}
         with loading_errors("timm"):
             final, found = self.module.forward_intermediates(
                 pixels, indices=indices, norm=norm, output_fmt="NCHW", **more

@@ -16,7 +16,9 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
-NO_TOKENIZER = "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
+NO_TOKENIZER = (
+    "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
+)
 PROBE_WORDS = ("one", "film", "is", "good")
 OVERLAP = 4  # windows of words overlap by one part of so many
 
@@ -93,6 +95,14 @@ class Limits:
     types: int
 
 
+@dataclass(frozen=True)
+class TextStyle:
+    """What is done to a text before it is cut into tokens: what is put before it, and whether it is lowercased."""
+
+    prompt: str = ""
+    lower: bool = False
+
+
 class TokenReader:
     """Turns texts, pairs of texts and words into items; changes no state after it is made, so threads may share it.
 
@@ -102,9 +112,9 @@ class TokenReader:
     """
 
     def __init__(
-        self, tokenizer: Any, limits: Limits, *, words: bool, subword: str = "first", join_pairs: bool, lower: bool
+        self, tokenizer: Any, limits: Limits, style: TextStyle, *, words: bool, subword: str, join_pairs: bool
     ) -> None:
-        self._tokenizer, self._limits, self._subword, self._lower = tokenizer, limits, subword, lower
+        self._tokenizer, self._limits, self._style, self._subword = tokenizer, limits, style, subword
         self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
         if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
             self._fast.no_truncation()
@@ -122,9 +132,13 @@ class TokenReader:
         inputs = [self._as_input(text) for text in texts]
         if self._fast is not None:
             batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
-            return [TextItem((self._tokens(one.ids, one.type_ids),)) for one in batch(inputs)]
+            return [TextItem((self._tokens(one.ids, self._types_of(one)),)) for one in batch(inputs)]
         found = [self._slow(text) for text in inputs]
         return [TextItem((self._tokens(one["input_ids"], one.get("token_type_ids")),)) for one in found]
+
+    def _types_of(self, encoding: Any) -> Sequence[int] | None:
+        types: Sequence[int] | None = encoding.type_ids if self._limits.types else None  # a list made on each reading
+        return types
 
     def _slow(self, text: str | tuple[str, str]) -> Any:
         both = (text,) if isinstance(text, str) else text
@@ -132,9 +146,12 @@ class TokenReader:
 
     def _as_input(self, text: str | tuple[str, str]) -> str | tuple[str, str]:
         if isinstance(text, str):
-            return text.lower() if self._lower else text
-        first, second = (one.lower() for one in text) if self._lower else text
+            return self._styled(self._style.prompt + text)
+        first, second = self._styled(self._style.prompt + text[0]), self._styled(text[1])
         return f"{first}\n{second}" if self._join_pairs else (first, second)
+
+    def _styled(self, text: str) -> str:
+        return text.lower() if self._style.lower else text
 
     def _tokens(self, numbers: Sequence[int], types: Sequence[int] | None) -> Tokens:
         if not numbers:
@@ -167,17 +184,21 @@ class TokenReader:
 
     def words(self, examples: Sequence[Words]) -> list[TextItem]:
         """Return the windows of words of each example, and where each of its positions is."""
-        return [self._windows(*pieces, example) for pieces, example in zip(self._pieces(examples), examples, strict=True)]
+        return [
+            self._windows(*pieces, example) for pieces, example in zip(self._pieces(examples), examples, strict=True)
+        ]
 
     def _pieces(self, examples: Sequence[Words]) -> list[tuple[Numbers, Numbers]]:
         lists = [[self._as_word(word, number) for number, word in enumerate(one.words)] for one in examples]
         if self._fast is not None:
             found = self._fast.encode_batch(lists, is_pretokenized=True, add_special_tokens=False)
-            return [self._with_stand_ins(one.ids, one.word_ids, len(words)) for one, words in zip(found, lists, strict=True)]
+            return [
+                self._with_stand_ins(one.ids, one.word_ids, len(words)) for one, words in zip(found, lists, strict=True)
+            ]
         return [self._slow_pieces(words) for words in lists]
 
     def _as_word(self, word: str, number: int) -> str:
-        word = word.lower() if self._lower else word
+        word = self._styled(word)
         return f" {word}" if self._space and number else word
 
     def _slow_pieces(self, words: list[str]) -> tuple[Numbers, Numbers]:

@@ -66,6 +66,8 @@ class VisionReader:
         if not output.hidden_states:
             raise CheckpointError("unsupported", f"is a {self.name}, whose layers transformers does not show")
         found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states
+        if self.module.config.model_type == "hiera":  # alone in putting channels last
+            found = [state.permute(0, 3, 1, 2) for state in found]
         seen.layers = {str(number): self._layer(state, inputs) for number, state in enumerate(found)}
         return seen
 
@@ -113,15 +115,18 @@ class VisionReader:
         return Layer(state[:, :special] if self.has_class_token else None, places)
 
     def _grid(self, tokens: int, height: int, width: int) -> tuple[int, int]:
-        patch = getattr(self.module.config, "patch_size", None)
-        patches = patch if isinstance(patch, (tuple, list)) else (patch, patch)
+        config = self.module.config
+        patch = getattr(getattr(config, "vision_config", config), "patch_size", None)
         if patch is not None:
+            patches = patch if isinstance(patch, (tuple, list)) else (patch, patch)
             down, across = height // patches[0], width // patches[1]
             if 0 <= tokens - down * across <= 32:  # class and register tokens
                 return down, across
-        down = round((tokens * height / width) ** 0.5)
-        if down and tokens % down == 0:  # stages of ever larger patches, without special tokens
-            return down, tokens // down
+        for special in (0, 1):  # stages of ever larger patches
+            down = round(((tokens - special) * height / width) ** 0.5)
+            across = round(down * width / height)
+            if down * across == tokens - special:
+                return down, across
         raise CheckpointError(
             "unsupported", f"is a {self.name} of {tokens} tokens, which make no grid for {height}x{width} pixels"
         )

@@ -29,6 +29,8 @@ def hub_failure(name: str, error: BaseException) -> CheckpointError:
         return _missing(name)
     if isinstance(error, errors.HFValidationError):
         return CheckpointError("missing", f"{name!r} is no id of the Hub: expected owner/name, or an existing folder")
+    if isinstance(error, errors.DisabledRepoError):
+        return CheckpointError("private", "is disabled on the Hub")
     if is_offline(error):
         return CheckpointError("no_network", _offline())
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -37,7 +39,9 @@ def hub_failure(name: str, error: BaseException) -> CheckpointError:
 
 
 def _status_failure(name: str, error: BaseException) -> CheckpointError:
-    status = status_of(error)
+    status = next((found for one in chain(error) if (found := status_of(one)) is not None), None)
+    if status == 401 and has_token():
+        return CheckpointError("private", "was refused: the Hub does not know this token; log in with `hf auth login`")
     if status == 401:
         return _missing(name)
     if status == 403:
@@ -75,22 +79,28 @@ def has_token() -> bool:
 
 
 def is_offline(error: BaseException) -> bool:
-    """Whether an exception, or what it came from, says that there is no way to the Hub."""
+    """Whether an exception, or what it came from, says that there is no way to the Hub.
+
+    A Hub that answers, if only with an error, is reached: the client reports both alike.
+    """
     from huggingface_hub import errors
 
     kinds = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionRefusedError)
-    seen: set[int] = set()
+    names = ("ConnectError", "ConnectTimeout", "NewConnectionError")
+    found = chain(error)
+    if any(status_of(one) is not None for one in found):
+        return False
+    return any(isinstance(one, kinds) or type(one).__name__ in names for one in found)
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and those it came from."""
+    found: list[BaseException] = []
     current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        if isinstance(current, kinds) or type(current).__name__ in (
-            "ConnectError",
-            "ConnectTimeout",
-            "NewConnectionError",
-        ):
-            return status_of(current) is None
-        seen.add(id(current))
+    while current is not None and current not in found:
+        found.append(current)
         current = current.__cause__ or current.__context__
-    return False
+    return found
 
 
 def is_transient(error: BaseException) -> bool:

@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,11 +102,11 @@ class FeatureCache:
         try:
             written.rename(target)
         except OSError:
-            if key not in self:  # what is in the way is no entry
-                shutil.rmtree(target, ignore_errors=True)
+            if self.get(key) is None:  # what is in the way is no entry
+                self.remove(key)
+            with suppress(OSError):
                 written.rename(target)
-            else:
-                shutil.rmtree(written, ignore_errors=True)
+            shutil.rmtree(written, ignore_errors=True)
         self._kept.add(key)
         self.shrink()
 

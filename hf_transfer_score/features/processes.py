@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+ACCELERATORS = ("cuda", "xpu", "mps")
+
 
 def launched() -> bool:
     """Whether a launcher (accelerate, torchrun) started several processes."""
@@ -41,13 +43,23 @@ class Processes:
             return cls()
         from accelerate import PartialState
 
-        state = PartialState()
+        with_accelerator = any(_has(name) for name in ACCELERATORS)
+        state = PartialState() if with_accelerator else PartialState(cpu=True)  # accelerate does not fall back itself
         return cls(state.process_index, state.num_processes, state.local_process_index)
 
     @property
     def is_main(self) -> bool:
         """Whether this process writes and speaks for all."""
         return self.index == 0
+
+    def leave(self) -> None:
+        """Leave the group when all have come so far; processes that just end can abort each other."""
+        if self.count > 1:
+            from accelerate import PartialState
+
+            state = PartialState()
+            state.wait_for_everyone()
+            state.destroy_process_group()
 
     def gather(self, value: Value) -> list[Value]:
         """Return every process's value, in the order of their numbers, in every process."""
@@ -133,8 +145,12 @@ def choose_device(wanted: str | None, processes: Processes) -> torch.device:
     if processes.count > 1:
         device: torch.device = PartialState().device
         return device
-    for name in ("cuda", "xpu", "mps"):
-        module = getattr(torch, name, None) or getattr(torch.backends, name, None)
-        if module is not None and module.is_available():
-            return torch.device(name)
-    return torch.device("cpu")
+    return torch.device(next((name for name in ACCELERATORS if _has(name)), "cpu"))
+
+
+def _has(name: str) -> bool:
+    """Whether there is an accelerator of that name."""
+    import torch
+
+    module: Any = getattr(torch, name, None)
+    return module is not None and hasattr(module, "is_available") and bool(module.is_available())

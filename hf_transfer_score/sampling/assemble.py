@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 WRITTEN_TOGETHER = 32
 """Examples of a batch in the file of a sample."""
+
+FETCHED_TOGETHER = 16
+"""Files that are read at the same time, where rows have paths: each may be a request over the network."""
 
 
 @dataclass
@@ -70,27 +75,44 @@ def in_split(source: Source) -> str:
     return "" if source.split is None else f" in the split {source.split}"
 
 
-def reader(source: Source) -> Callable[[Any], bytes]:
-    """Return what reads the bytes of images and sound of a source."""
-    return lambda value: read_media(value, source.dataset, source.folder, on_hub=source.on_hub)
-
-
 def draw_truths(source: Source, options: SampleOptions, rows: Rows, draw: Draw) -> tuple[list[Drawn], list[Truth]]:
     """Return the rows that are drawn, with their labels; rows that turn out to have none are left out."""
-    drawn, truths, read = [], [], reader(source)
-    for one in draw.finish():
-        rng = np.random.default_rng([options.seed, one.key])
-        truth = rows.truth(draw.spool.get(one.slot), one.stratum, rng, read)
+    drawn, truths = [], []
+    for one, kept in _with_content(source, rows, draw):
+        truth = rows.truth(kept, one.stratum, np.random.default_rng([options.seed, one.key]))
         if truth is not None:
             drawn.append(one)
             truths.append(truth)
     return drawn, truths
 
 
+def _with_content(source: Source, rows: Rows, draw: Draw) -> Iterator[tuple[Drawn, list[Any]]]:
+    """Yield the rows that are drawn; files that are known by their path only are read now, several at a time."""
+    order = draw.finish()
+    with ThreadPoolExecutor(FETCHED_TOGETHER) as pool:
+        for start in range(0, len(order), FETCHED_TOGETHER):
+            some = order[start : start + FETCHED_TOGETHER]
+            keeps = [draw.spool.get(one.slot) for one in some]
+            for one, kept, full in zip(some, keeps, pool.map(partial(_content, source, rows), keeps), strict=True):
+                if full != kept:
+                    draw.spool.drop(one.slot)
+                    one = one._replace(slot=draw.spool.put(full))
+                yield one, full
+
+
+def _content(source: Source, rows: Rows, kept: list[Any]) -> list[Any]:
+    if rows.columns.task.modality == "text":
+        return kept
+    media = [read_media(value, source.dataset, source.folder, on_hub=source.on_hub) for value in kept[: rows.media]]
+    return [*media, *kept[rows.media :]]
+
+
 def assemble(source: Source, options: SampleOptions, rows: Rows, passed: Pass, drawing: Drawing) -> LabelledSample:
     """Return the sample: the table is written to a file, and the fingerprint taken of what was written."""
+    if not drawing.truths:
+        raise DatasetError(f"No row of {source.dataset}{in_split(source)} can be used: {rows.why_lost}.")
     indices, names = _indices(source, options, rows, drawing.truths)
-    table = _write(source, rows, drawing, indices)
+    table = _write(rows, drawing, indices)
     about = SampleSource(
         source.dataset,
         source.split,
@@ -144,33 +166,28 @@ def _schema(rows: Rows) -> pa.Schema:
     return pa.schema([*fields, pa.field("label" if task.truth == "labels" else "target", value)])
 
 
-def _write(source: Source, rows: Rows, drawing: Drawing, indices: dict[int, int]) -> pa.Table:
+def _write(rows: Rows, drawing: Drawing, indices: dict[int, int]) -> pa.Table:
     """Write the examples to a file, a few at a time, and return it as a table that is mapped from there."""
     import pyarrow as pa
 
     schema, path = _schema(rows), drawing.scratch / "examples.arrow"
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
-        for batch in _batches(source, rows, drawing, indices):
+        for batch in _batches(rows, drawing, indices):
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
-def _batches(source: Source, rows: Rows, drawing: Drawing, indices: dict[int, int]) -> Iterator[list[dict[str, Any]]]:
-    read = reader(source)
+def _batches(rows: Rows, drawing: Drawing, indices: dict[int, int]) -> Iterator[list[dict[str, Any]]]:
     both = list(zip(drawing.drawn, drawing.truths, strict=True))
     for start in range(0, len(both), WRITTEN_TOGETHER):
         yield [
-            _record(rows, drawing.draw.spool.get(one.slot), truth, indices, read)
+            _record(rows, drawing.draw.spool.get(one.slot), truth, indices)
             for one, truth in both[start : start + WRITTEN_TOGETHER]
         ]
 
 
-def _record(
-    rows: Rows, kept: list[Any], truth: Truth, indices: dict[int, int], read: Callable[[Any], bytes]
-) -> dict[str, Any]:
-    media = rows.columns.task.modality != "text"
-    inputs = [read(value) if media else value for value in kept[: len(rows.columns.inputs)]]
-    record = dict(zip(("input", "input_2"), inputs, strict=False))
+def _record(rows: Rows, kept: list[Any], truth: Truth, indices: dict[int, int]) -> dict[str, Any]:
+    record = dict(zip(("input", "input_2"), kept[: len(rows.columns.inputs)], strict=False))
     if truth.positions is not None:
         record["positions"] = truth.positions
     if rows.columns.task.truth == "targets":
@@ -188,6 +205,9 @@ def _notes(
     if not passed.complete:
         part = f"{passed.shards_read} of {passed.shards} files" if not passed.stopped else f"{passed.seen} rows"
         notes.append(f"read in part: {part}, which hold enough; full_pass=True reads all")
+    lost = sum(drawing.draw.quotas()) - len(drawing.drawn)
+    if lost:
+        notes.append(f"{lost} drawn examples were left out: {rows.why_lost}")
     return notes + _class_notes(options, rows, drawing, names) + _place_notes(options, rows, drawing)
 
 
@@ -213,29 +233,4 @@ def _place_notes(options: SampleOptions, rows: Rows, drawing: Drawing) -> list[s
         return []
     how = "rare labels more likely" if unit == "word" else "spread evenly over the classes of an image"
     count = sum(len(truth.value) for truth in drawing.truths)
-    notes = [f"{count} {unit}s drawn, {options.rows_per_example} of an example at most, {how}"]
-    empty = len(drawing.draw.finish()) - len(drawing.drawn)
-    return notes + ([f"{empty} examples without a labelled {unit} were left out"] if empty else [])
-
-
-def describe(sample: LabelledSample) -> list[str]:
-    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen.
-
-    Example:
-        >>> from hf_transfer_score.sampling.sample import memory_sample
-        >>> describe(memory_sample("text-classification", ["good", "bad"], [1, 0]))
-        ['dataset: memory', 'task: text-classification', '2 examples of 2 rows read, 2 classes']
-    """
-    source = sample.source
-    parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
-    where = ", ".join(part for part in parts if part)
-    lines = [f"dataset: {source.dataset}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
-    rows = "" if sample.task.unit == "example" else f" with {sample.rows:,} {sample.task.unit}s"
-    part = "" if source.complete else ", the dataset in part"
-    lines.append(f"{len(sample):,} examples{rows} of {source.rows_seen:,} rows read{part}{_classes_of(sample)}")
-    return lines + list(sample.notes)
-
-
-def _classes_of(sample: LabelledSample) -> str:
-    labels = sample.labels
-    return "" if labels is None else f", {len(np.unique(labels)):,} classes"
+    return [f"{count} {unit}s drawn, {options.rows_per_example} of an example at most, {how}"]

@@ -129,7 +129,9 @@ class _Search:
 
     def _type(self, name: str) -> str:
         kind = self.kinds[name]
-        known = {"class": "class labels", "classes": "lists of class labels", "strings": "lists of strings"}
+        known = {"class": "class labels", "classes": "lists of class labels", "empty": "nothing"}
+        if kind in ("strings", "integers", "bools", "floats"):
+            return f"lists of {kind}"
         return known.get(kind, str(getattr(self.features[name], "dtype", "nested")) if kind == "other" else kind)
 
     def _of(self, *kinds: str) -> list[str]:

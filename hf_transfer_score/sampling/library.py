@@ -75,15 +75,19 @@ def _cases(names: set[str], said: str, dataset: str, revision: str | None) -> li
             ),
         ),
         (
-            "GatedRepoError" in names or "gated" in low,
+            "GatedRepoError" in names or "is a gated dataset" in low,
             (
                 f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and log in with "
                 "`hf auth login` or set HF_TOKEN."
             ),
         ),
         (
-            "RevisionNotFoundError" in names or "invalid rev id" in low or ("revision" in low and "exist" in low),
+            "RevisionNotFoundError" in names or "invalid rev id" in low or "revision '" in low,
             f"The dataset {dataset} has no revision {revision!r}; give a branch, a tag or a full commit.",
+        ),
+        (
+            bool(names & CUT) or "server disconnected" in low,
+            f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again.",
         ),
         (bool(names & NO_NETWORK), _no_network(names, dataset)),
         (
@@ -99,10 +103,6 @@ def _cases(names: set[str], said: str, dataset: str, revision: str | None) -> li
                 f"The dataset {dataset} is empty: there are no rows in it, or no files of a known kind (Parquet, CSV, "
                 "JSON, Arrow, images, sound)."
             ),
-        ),
-        (
-            bool(names & CUT),
-            f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again.",
         ),
         (
             bool(names & CORRUPT),

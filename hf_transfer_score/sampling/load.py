@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import find_columns
 from hf_transfer_score.sampling.draw import Draw, row_keys
 from hf_transfer_score.sampling.labels import MISSING
-from hf_transfer_score.sampling.library import explained_items
+from hf_transfer_score.sampling.library import explained, explained_items
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.rows import Rows, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -74,11 +75,11 @@ def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progr
     if not source.features:
         raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it.")
     columns = find_columns(source.features, options, source.dataset)
-    if options.per_class is not None and columns.task.unit == "example" and columns.task.truth == "targets":
-        raise OptionError(f"per_class={options.per_class}: there are no classes in {columns.task.name}.")
     rows = rows_for(columns, options, source.dataset)
+    if options.per_class is not None and not rows.stratified:
+        raise OptionError(f"per_class={options.per_class}: examples of {columns.task.name} have no class each.")
     with Spool(scratch) as spool:
-        draw = Draw(spool, options.max_samples, options.per_class if rows.stratified else None)
+        draw = Draw(spool, options.max_samples, options.per_class)
         passed = _read(source, options, rows, draw, progress)
         _refuse_unlabelled(source, rows, passed)
         drawn, truths = draw_truths(source, options, rows, draw)
@@ -143,7 +144,7 @@ def _refuse_unlabelled(source: Source, rows: Rows, passed: Pass) -> None:
     if passed.labelled and not no_class:
         return
     label = rows.columns.label
-    better = [split for split in source.splits if split != source.split and _has_labels(source.peek(split, label))]
+    better = [split for split in source.splits if split != source.split and _has_labels(source, split, label)]
     advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
     raise HiddenLabelsError(
         f"All {passed.seen} labels{in_split(source)} of {source.dataset} are hidden (column {label!r} holds -1 or "
@@ -151,6 +152,9 @@ def _refuse_unlabelled(source: Source, rows: Rows, passed: Pass) -> None:
     )
 
 
-def _has_labels(values: list[Any]) -> bool:
+def _has_labels(source: Source, split: str, label: str) -> bool:
+    values: list[Any] = []
+    with suppress(DatasetError), explained(source.dataset):
+        values = source.peek(split, label)
     flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
     return any(value is not None and value != -1 and value == value for value in flat)

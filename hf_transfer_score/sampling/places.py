@@ -87,3 +87,26 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
             "If classes are told by colours, turn these into numbers first."
         )
     return values.astype(np.int64)
+
+
+def shape_of_image(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of an image as its camera was held, by its first bytes; None if it is no image."""
+    from PIL import ExifTags, Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(content))
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return None
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def same_shape(image: tuple[int, int], mask: tuple[int, ...]) -> bool:
+    """Return whether places in a mask are the same places in an image: one may be the other in another size.
+
+    Example:
+        >>> same_shape((480, 640), (120, 160)), same_shape((480, 640), (640, 480))
+        (True, False)
+    """
+    ratio = (image[0] * mask[1]) / (image[1] * mask[0])
+    return 0.95 < ratio < 1.05

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,9 +14,7 @@ from hf_transfer_score.sampling.columns import Columns
 from hf_transfer_score.sampling.labels import IGNORED_TAG, MISSING, Classes
 from hf_transfer_score.sampling.media import as_media
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.places import decode_mask, draw_pixels, draw_words
-
-Read = Callable[[Any], bytes]
+from hf_transfer_score.sampling.places import decode_mask, draw_pixels, draw_words, same_shape, shape_of_image
 
 
 class Truth(NamedTuple):
@@ -32,9 +30,13 @@ class Rows:
     Attributes:
         classes: the classes seen, None for regression.
         stratified: whether the shares of the classes are kept.
+        media: how many of the values that are kept are images or sound.
+        why_lost: what is wrong with rows for which `truth` returns None.
     """
 
     stratified = True
+    media = 1
+    why_lost = "what they hold is no image"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
@@ -66,9 +68,13 @@ class Rows:
             return str(value)
         return as_media(value)
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator, read: Read) -> Truth | None:
-        """Return label and places of a row that is drawn, None if it has none after all."""
-        return Truth(stratum)
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
+        """Return label and places of a row that is drawn, None if it cannot be used after all."""
+        return Truth(stratum) if self.usable(kept) else None
+
+    def usable(self, kept: list[Any]) -> bool:
+        """Return whether an image is one, as far as its first bytes tell."""
+        return self.columns.task.modality != "image" or shape_of_image(kept[0]) is not None
 
 
 class TargetRows(Rows):
@@ -87,15 +93,16 @@ class TargetRows(Rows):
         """Return inputs and target."""
         return [*super().keep(chunk, row), float(chunk.cell(row, self.columns.label))]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator, read: Read) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
         """Return the target."""
-        return Truth(kept[-1])
+        return Truth(kept[-1]) if self.usable(kept) else None
 
 
 class WordRows(Rows):
     """Texts as words, with a class each."""
 
     stratified = False
+    why_lost = "no word that is not blank has a label"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         super().__init__(columns, options, dataset)
@@ -131,7 +138,7 @@ class WordRows(Rows):
         ]
         return [[word or "" for word in words], codes]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator, read: Read) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
         """Return the words that are drawn and their labels."""
         positions = draw_words(kept[1], self.counts, self.options.rows_per_example, rng).tolist()
         return Truth([kept[1][place] for place in positions], positions) if positions else None
@@ -141,6 +148,8 @@ class PixelRows(Rows):
     """Images with a mask of classes."""
 
     stratified = False
+    media = 2
+    why_lost = "no pixel has a label, or image and mask differ in shape"
 
     def strata(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return 0 for rows with an image and a mask."""
@@ -153,9 +162,11 @@ class PixelRows(Rows):
         """Return image and mask."""
         return [as_media(chunk.cell(row, name)) for name in self.columns.all]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator, read: Read) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
         """Return the pixels that are drawn and their classes."""
-        mask = decode_mask(read(kept[1]), self.dataset)
+        mask, shape = decode_mask(kept[1], self.dataset), shape_of_image(kept[0])
+        if shape is None or not same_shape(shape, mask.shape):
+            return None
         centres, values = draw_pixels(mask, self.options.ignore_values, self.options.rows_per_example, rng)
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]

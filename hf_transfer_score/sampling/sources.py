@@ -229,7 +229,10 @@ def _open_builder(
         try:
             builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
         except ValueError as error:
-            raise DatasetError(_about_configs(error, name)) from error
+            _refuse_config(error, name)
+            raise
+        if hasattr(builder.config, "decode_num_threads"):
+            builder.config.decode_num_threads = 0  # else images are fetched and decoded ahead, drawn or not
         streams = builder.as_streaming_dataset()
     split = choose_split(list(streams), options.split, name)
     with explained(name):
@@ -250,17 +253,14 @@ def _open_builder(
     )
 
 
-def _about_configs(error: ValueError, name: str) -> str:
+def _refuse_config(error: ValueError, name: str) -> None:
+    """Raise DatasetError where the library misses a configuration; its message is all that tells."""
     said = str(error)
-    if "Config name is missing" in said or "not found. Available" in said:
-        known = said[said.find("[") : said.find("]") + 1].strip("[]").replace("'", "")
-        wrong = (
-            "has several configurations"
-            if "missing" in said
-            else f"has no such configuration ({said.split(chr(39))[1]})"
-        )
-        return f"The dataset {name} {wrong}; choose one with `config`: {known}."
-    return f"The dataset {name} cannot be read: {said.splitlines()[0]}"
+    missing = "Config name is missing" in said
+    if missing or "not found. Available" in said:
+        known = said[said.find("[") + 1 : said.find("]")].replace("'", "")
+        wrong = "has several configurations" if missing else f"has no configuration {said.split(chr(39))[1]!r}"
+        raise DatasetError(f"The dataset {name} {wrong}; choose one with `config`: {known}.") from error
 
 
 class _Opened:

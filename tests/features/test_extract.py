@@ -204,6 +204,7 @@ if writer is not None and failure is None:
     writer.finish({})
 answer = {"rows": sum(backbone.sizes), "seen": sum(seen), "failure": failure, "count": processes.count}
 (folder / f"{processes.index}.json").write_text(json.dumps(answer))
+processes.leave()
 """
 
 
@@ -211,7 +212,7 @@ answer = {"rows": sum(backbone.sizes), "seen": sum(seen), "failure": failure, "c
 def test_two_processes_share_the_rows(tmp_path, mode):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(SCRIPT))
-    launch = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
+    launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, "-m", *launch, *settings, str(script), str(tmp_path), mode]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=two_processes())

@@ -34,7 +34,7 @@ def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> A
         maps = _whitening(means / scale + shifts, shares)
         squares = _squares(deviations, weights, maps)
         moved = np.square(shifts @ maps.transpose(0, 2, 1)).sum(axis=2)
-        found[block] = -((squares / draws.counts - moved) @ shares) / len(means)
+        found[block] = -(np.maximum(squares / draws.counts - moved, 0.0) @ shares) / len(means)
     return found
 
 

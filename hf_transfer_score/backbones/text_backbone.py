@@ -1,0 +1,246 @@
+"""The backbone of all text models: tokens in, rows out, the same for a text alone and for one among others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.loading import loading_errors
+from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool, pool_words
+from hf_transfer_score.backbones.text_models import TextModel, load_text_model
+from hf_transfer_score.backbones.tokens import Limits, TextItem, TextStyle, TokenReader, load_tokenizer
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Example, Words
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LONGEST = 512
+PLAIN = TextStyle()
+PROBE_TEXTS = ("good", "a film that is good and a film that is bad, one after the other")
+LEAK = 3e-5  # relative; rounding stays well below it and what padding adds well above
+
+Pooler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+class TextBackbone:
+    """A loaded text model with its tokenizer.
+
+    Attributes:
+        words: whether rows belong to words rather than to texts.
+        equal_lengths: whether only sequences of one length are run together, since padding would change features.
+    """
+
+    def __init__(
+        self,
+        model: TextModel,
+        reader: TokenReader,
+        options: BackboneOptions,
+        *,
+        words: bool,
+        pooling: str,
+        pooler: Pooler | None = None,
+        after: torch.nn.Module | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.module: torch.nn.Module = model.module
+        if after is not None:
+            self.module = torch.nn.ModuleList([model.module, after])
+        self.source_classes = model.classes
+        self.equal_lengths = False
+        self.words = words
+        self._model, self._reader, self._layer = model, reader, options.layer
+        self._pooler: Pooler = pooler or (lambda states, lengths: pool(states, lengths, pooling))
+        self._after = after
+        self._padding = _padding(model)
+        self.details: Mapping[str, Any] = {
+            "pooling": f"{options.subword} sub-word" if words else pooling,
+            "layer": options.layer,
+            "max_length": reader.max_length,
+            "shape": model.shape,
+            "head": model.head or None,
+            **(details or {}),
+        }
+
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Return the numbers of tokens of each example."""
+        if self.words:
+            return list(self._reader.words(cast("Sequence[Words]", examples)))
+        return list(self._reader.texts(cast("Sequence[str | tuple[str, str]]", examples)))
+
+    def length(self, item: TextItem) -> int:
+        """Return the tokens of an item, those of its longest window if it has several."""
+        return max(len(sequence.numbers) for sequence in item.sequences)
+
+    def collate(self, items: Sequence[TextItem]) -> dict[str, Any]:
+        """Return padded numbers of tokens (S, T), lengths (S,), which sequences to run together, and where rows are."""
+        sequences = [sequence for item in items for sequence in item.sequences]
+        lengths = np.asarray([len(sequence.numbers) for sequence in sequences])
+        numbers = np.full((len(sequences), lengths.max()), self._padding, dtype=np.int64)
+        types = None if sequences[0].types is None else np.zeros_like(numbers)
+        for row, sequence in enumerate(sequences):
+            numbers[row, : lengths[row]] = sequence.numbers
+            if types is not None:
+                types[row, : lengths[row]] = sequence.types
+        batch: dict[str, Any] = {"numbers": torch.from_numpy(numbers), "lengths": torch.from_numpy(lengths)}
+        if types is not None:
+            batch["types"] = torch.from_numpy(types)
+        batch["groups"] = groups_of(lengths, len(items), equal=self.equal_lengths)
+        return batch | (_places(items) if self.words else {})
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch: a row for each text or pair, or for each labelled word."""
+        layers, logits = self._run(batch)
+        if self.words:
+            return self._word_rows(batch, layers, logits)
+        features = {name: self._finish(self._pooler(states, batch["lengths"])) for name, states in layers.items()}
+        return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
+
+    def _word_rows(self, batch: Mapping[str, Any], layers: dict[str, Tensor], logits: Tensor | None) -> BatchOutput:
+        places, count = batch["places"], batch["rows"]
+        features = {name: pool_words(states, places, count) for name, states in layers.items()}
+        probabilities = None if logits is None else pool_words(logits.float().softmax(-1), places, count)
+        return BatchOutput(features, probabilities)
+
+    def _finish(self, rows: Tensor) -> Tensor:
+        return rows if self._after is None else cast("Tensor", self._after(rows))
+
+    def _run(self, batch: Mapping[str, Any]) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return states by layer (S, T, D) and logits, put together from the groups."""
+        groups = batch["groups"]
+        if len(groups) == 1:
+            return self._run_group(batch["numbers"], batch["lengths"], batch.get("types"))
+        parts = [self._run_group(*_cut(batch, indices)) for indices in groups]
+        order = np.argsort(np.concatenate(groups))
+        width = batch["numbers"].shape[1]
+        layers = {name: _join([part[0][name] for part in parts], order, width) for name in parts[0][0]}
+        if parts[0][1] is None:
+            return layers, None
+        logits = [part[1] for part in parts]
+        return layers, _join(logits, order, width if self.words else None)
+
+    def _run_group(self, numbers: Tensor, lengths: Tensor, types: Tensor | None) -> tuple[dict[str, Tensor], Any]:
+        mask = mask_of(lengths, numbers.shape[1])
+        last, hidden, logits = self._model.run(numbers, mask, types, self._layer)
+        return pick_layers(last, hidden, self._layer), logits
+
+
+def groups_of(lengths: np.ndarray[Any, Any], most: int, *, equal: bool) -> list[list[int]]:
+    """Return which sequences are run together: at most so many, and only of one length if `equal`."""
+    everything = np.arange(len(lengths))
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
+    return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
+
+
+def _cut(batch: Mapping[str, Any], indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
+    chosen = torch.as_tensor(indices).to(batch["numbers"].device)
+    lengths = batch["lengths"][chosen]
+    width = int(lengths.max())
+    types = batch.get("types")
+    return batch["numbers"][chosen, :width], lengths, None if types is None else types[chosen, :width]
+
+
+def _join(parts: Sequence[Tensor], order: np.ndarray[Any, Any], width: int | None) -> Tensor:
+    """Return (S, width, D) from the states of groups, each padded to its own width; (S, D) where width is None."""
+    if width is not None:
+        parts = [torch.nn.functional.pad(part, (0, 0, 0, width - part.shape[1])) for part in parts]
+    return torch.cat(list(parts))[torch.from_numpy(order).to(parts[0].device)]
+
+
+def _places(items: Sequence[TextItem]) -> dict[str, Any]:
+    """Return the sequence, the place in it and the row of each sub-word that counts (3, sub-words)."""
+    shifts = np.cumsum([0, *(len(item.sequences) for item in items)])
+    spans = [
+        item.spans + np.asarray([shift, 0, 0])
+        for item, shift in zip(items, shifts, strict=False)
+        if item.spans is not None
+    ]
+    table = np.concatenate(spans)
+    sizes = table[:, 2] - table[:, 1]
+    within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = np.repeat(np.arange(len(table)), sizes)
+    places = np.stack([table[rows, 0], table[rows, 1] + within, rows])
+    return {"places": torch.from_numpy(places), "rows": len(table)}
+
+
+def _padding(model: TextModel) -> int:
+    """Return the number that pads: what the model itself takes for padding, since some heads look for it."""
+    own = getattr(model.config, "pad_token_id", None)
+    if isinstance(own, int) and 0 <= own < model.vocabulary:
+        return own
+    end = getattr(model.config, "eos_token_id", None)
+    padding = end if isinstance(end, int) and end < model.vocabulary else 0
+    if model.head:
+        model.module.config.pad_token_id = padding  # without one, such a head refuses batches
+    return padding
+
+
+def auto_pooling(model: TextModel) -> str:
+    """Return what `pooling="auto"` stands for."""
+    if model.shape in ("decoder", "tower"):
+        return "last"
+    if model.shape == "encoder" and model.head:
+        return str(getattr(model.config, "classifier_pooling", "cls"))
+    return "mean"
+
+
+def make_reader(
+    folder: Path,
+    model: TextModel,
+    options: BackboneOptions,
+    *,
+    words: bool,
+    longest: int = LONGEST,
+    style: TextStyle = PLAIN,
+) -> TokenReader:
+    """Return the reader of the tokenizer in a folder, within the limits of the model.
+
+    Args:
+        folder: where the tokenizer lies.
+        model: what will read the tokens.
+        options: max_length and subword count here.
+        words: whether words are to be read rather than texts.
+        longest: tokens at most where the options do not say.
+        style: what is done to texts first.
+    """
+    tokenizer = load_tokenizer(folder, options)
+    if tokenizer.vocab_size > model.vocabulary:
+        raise CheckpointError(
+            "corrupt",
+            f"has a tokenizer of {tokenizer.vocab_size:,} tokens and a model of {model.vocabulary:,}; they do not "
+            "belong together",
+        )
+    asked = options.max_length or min(longest, LONGEST)
+    bounds = [one for one in (asked, tokenizer.model_max_length, model.longest) if one]
+    types = model.token_types if "token_type_ids" in tokenizer.model_input_names else 0
+    limits = Limits(int(min(bounds)), model.vocabulary, types)
+    join_pairs = model.shape == "decoder"
+    return TokenReader(tokenizer, limits, style, words=words, subword=options.subword, join_pairs=join_pairs)
+
+
+def check_padding(backbone: TextBackbone) -> None:
+    """Run two texts, and have only equal lengths run together if the longer one changes the features of the shorter."""
+    examples: list[Any] = list(PROBE_TEXTS)
+    if backbone.words:
+        examples = [Words(text.split(), np.arange(len(text.split()))) for text in PROBE_TEXTS]
+    items = backbone.encode(examples)
+    with torch.inference_mode(), loading_errors("transformers"):
+        alone, both = (backbone.forward(backbone.collate(some)).features for some in (items[:1], items))
+    for name, rows in alone.items():
+        difference = (both[name][: len(rows)] - rows).abs().max()
+        backbone.equal_lengths |= bool(difference > LEAK * rows.abs().max())
+
+
+def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -> TextBackbone:
+    """Return a backbone from a folder; rows belong to words or to texts."""
+    model = load_text_model(folder, options, words=words)
+    reader = make_reader(folder, model, options, words=words)
+    pooling = auto_pooling(model) if options.pooling == "auto" else options.pooling
+    backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
+    check_padding(backbone)
+    return backbone

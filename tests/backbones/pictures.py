@@ -1,0 +1,39 @@
+"""What tests of image backbones share: pictures, loading, and running."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
+from hf_transfer_score.tasks import Example, get_task
+
+WHOLE, PLACES = get_task("image-classification"), get_task("image-segmentation")
+
+
+def picture(height: int, width: int, seed: int = 0) -> Image.Image:
+    """Return smooth colours with some noise; no two places look alike."""
+    rng = np.random.default_rng(seed)
+    down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
+    colours = np.stack([down, across, (down + across) / 2], -1) * 160 + rng.integers(0, 96, (height, width, 3))
+    return Image.fromarray(colours.astype(np.uint8))
+
+
+PICTURES = [picture(32, 32), picture(50, 70, 1), picture(41, 33, 2)]
+
+
+def loaded(kind: BackboneKind, folder: Path, task=WHOLE, **options):
+    """Return a backbone."""
+    return kind.load(folder, task, BackboneOptions(**options))
+
+
+def outcome(backbone, examples: list[Example]):
+    """Return what one batch of examples gives."""
+    with torch.inference_mode():
+        return backbone.forward(backbone.collate(backbone.encode(examples)))
+
+
+def features(kind: BackboneKind, folder: Path, task=WHOLE, examples=PICTURES, **options) -> dict[str, torch.Tensor]:
+    """Return the features of one batch by layer."""
+    return outcome(loaded(kind, folder, task, **options), examples).features

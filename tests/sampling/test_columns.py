@@ -1,0 +1,116 @@
+"""Tasks and columns from the features of datasets as they are on the Hub."""
+
+from __future__ import annotations
+
+import datasets
+import pytest
+from datasets import Audio, ClassLabel, Features, Image, Value
+
+from hf_transfer_score.errors import DatasetError, OptionError
+from hf_transfer_score.sampling.columns import find_columns
+from hf_transfer_score.sampling.options import SampleOptions
+
+TEXT, WHOLE, FLOAT = Value("string"), Value("int64"), Value("float32")
+BINARY = ClassLabel(names=["no", "yes"])
+WORDS, TAGS = datasets.Sequence(TEXT), datasets.Sequence(ClassLabel(names=["O", "B"]))
+
+KNOWN = {
+    "cifar100": ({"img": Image(), "fine_label": BINARY, "coarse_label": BINARY}, "image-classification img fine_label"),
+    "mnist": ({"image": Image(), "label": ClassLabel(num_classes=10)}, "image-classification image label"),
+    "imdb": ({"text": TEXT, "label": BINARY}, "text-classification text label"),
+    "banking": ({"text": TEXT, "intent": TEXT}, "text-classification text intent"),
+    "mnli": ({"premise": TEXT, "hypothesis": TEXT, "label": BINARY, "idx": WHOLE}, "text-classification premise hypothesis label"),
+    "qnli": ({"question": TEXT, "sentence": TEXT, "label": BINARY, "idx": WHOLE}, "text-classification question sentence label"),
+    "stsb": ({"sentence1": TEXT, "sentence2": TEXT, "label": FLOAT}, "text-regression sentence1 sentence2 label"),
+    "amazon": ({"label": BINARY, "title": TEXT, "content": TEXT}, "text-classification content label"),
+    "conll": (
+        {"id": TEXT, "tokens": WORDS, "pos_tags": TAGS, "chunk_tags": TAGS, "ner_tags": TAGS},
+        "token-classification tokens ner_tags",
+    ),
+    "whole tags": ({"words": WORDS, "labels": datasets.Sequence(WHOLE)}, "token-classification words labels"),
+    "named tags": ({"tokens": WORDS, "tags": WORDS}, "token-classification tokens tags"),
+    "minds14": (
+        {"path": TEXT, "audio": Audio(), "transcription": TEXT, "intent_class": BINARY, "lang_id": BINARY},
+        "audio-classification audio intent_class",
+    ),
+    "raw audio": ({"audio": {"array": datasets.Sequence(FLOAT), "sampling_rate": WHOLE}, "label": WHOLE}, "audio-classification audio label"),
+    "plain bytes": ({"image": {"bytes": Value("binary"), "path": TEXT}, "label": WHOLE}, "image-classification image label"),
+    "sidewalk": ({"pixel_values": Image(), "label": Image()}, "image-segmentation pixel_values label"),
+    "scene": ({"image": Image(), "annotation": Image(), "scene_category": BINARY}, "image-segmentation image annotation"),
+    "webdataset": ({"__key__": TEXT, "__url__": TEXT, "jpg": Image(), "cls": WHOLE}, "image-classification jpg cls"),
+    "odd label": ({"id": WHOLE, "tweet": TEXT, "polarity": WHOLE}, "text-classification tweet polarity"),
+    "truth": ({"text": TEXT, "spam": Value("bool")}, "text-classification text spam"),
+    "age": ({"image": Image(), "age": FLOAT}, "image-regression image age"),
+    "loudness": ({"audio": Audio(), "score": FLOAT}, "audio-regression audio score"),
+}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_datasets(name):
+    features, expected = KNOWN[name]
+    columns = find_columns(Features(features), SampleOptions(), name)
+    assert " ".join([columns.task.name, *columns.inputs, columns.label]) == expected
+
+
+def test_the_choice_is_told():
+    notes = find_columns(Features(KNOWN["cifar100"][0]), SampleOptions(), "cifar100").notes
+    assert notes == ("label: column 'fine_label' (2 classes); also there: coarse_label", "input: column 'img' (image)")
+    notes = find_columns(Features(KNOWN["amazon"][0]), SampleOptions(), "amazon").notes
+    assert "input columns not taken: title" in notes
+    assert any("numbers with fractions" in note for note in find_columns(Features(KNOWN["stsb"][0]), SampleOptions(), "").notes)
+
+
+def test_everything_can_be_said():
+    features = Features(KNOWN["amazon"][0])
+    columns = find_columns(features, SampleOptions(input_columns=("title", "content")), "amazon")
+    assert columns.inputs == ("title", "content")
+    conll = find_columns(Features(KNOWN["conll"][0]), SampleOptions(label_column="pos_tags"), "conll")
+    assert (conll.task.name, conll.label) == ("token-classification", "pos_tags")
+    scene = find_columns(Features(KNOWN["scene"][0]), SampleOptions(label_column="scene_category"), "scene")
+    assert (scene.task.name, scene.inputs) == ("image-classification", ("image",))
+    asked = find_columns(Features(KNOWN["odd label"][0]), SampleOptions(task="text-regression"), "odd")
+    assert (asked.task.name, asked.label) == ("text-regression", "polarity")
+    tags = find_columns(Features(KNOWN["conll"][0]), SampleOptions(task="token-classification"), "conll")
+    assert tags.label == "ner_tags"
+    mask = find_columns(Features({"a": Image(), "b": Image()}), SampleOptions(task="image-segmentation", label_column="b"), "")
+    assert mask.inputs == ("a",)
+
+
+REFUSED = {
+    "two texts": ({"foo": TEXT, "bar": TEXT, "label": WHOLE}, {}, r"2 columns that could be the input: foo, bar.*input_columns.*foo \(string\)"),
+    "two labels": ({"text": TEXT, "foo": WHOLE, "bar": WHOLE}, {}, r"could hold the labels: foo, bar. Choose one with `label_column`"),
+    "two class labels": ({"text": TEXT, "foo": BINARY, "bar": BINARY}, {}, "could hold the labels: foo, bar"),
+    "no label": ({"text": TEXT}, {}, "no column that could hold labels"),
+    "no input": ({"label": WHOLE, "id": WHOLE}, {}, "no column with text as input"),
+    "multi-label": ({"text": TEXT, "labels": TAGS}, {}, "several labels an example .column 'labels' holds lists.*Choose another"),
+    "multi-label image": ({"image": Image(), "labels": TAGS}, {}, "several labels an example"),
+    "mask or label": ({"image": Image(), "mask": Image(), "label": BINARY}, {}, "image-segmentation .column 'mask'. or for one label .*'label'"),
+    "tags or label": ({"tokens": WORDS, "ner_tags": TAGS, "intent": BINARY}, {}, "token-classification .column 'ner_tags'"),
+    "misspelt": (KNOWN["cifar100"][0], {"label_column": "fine_labels"}, "no column 'fine_labels' .did you mean 'fine_label'"),
+    "misspelt input": (KNOWN["imdb"][0], {"input_columns": ("txt",)}, "no column 'txt' .did you mean 'text'"),
+    "wrong type": (KNOWN["imdb"][0], {"task": "text-regression", "label_column": "label"}, "cannot be the labels of text-regression"),
+    "no masks": (KNOWN["imdb"][0], {"task": "image-segmentation"}, "no column for the labels of image-segmentation"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_clear_is_refused_with_the_candidates(name):
+    features, options, message = REFUSED[name]
+    with pytest.raises(DatasetError, match=message) as caught:
+        find_columns(Features(features), SampleOptions(**options), name)
+    assert str(caught.value).startswith(f"The dataset {name} ") and "Its columns: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_samples": 3}, "max_samples=3: expected at least 4"),
+        ({"per_class": 1}, "per_class=1"),
+        ({"task": "image-clasification"}, "Did you mean 'image-classification'"),
+        ({"input_columns": "text"}, "expected a tuple"),
+        ({"seed": -1}, "seed=-1"),
+    ],
+)
+def test_options_that_make_no_sense(options, message):
+    with pytest.raises(OptionError, match=message):
+        SampleOptions(**options)
