@@ -7,7 +7,7 @@ package of yours that names `my_kind = "my_package.my_kind:KIND"` in that group 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -113,6 +113,7 @@ class BackboneKind:
             the kind "pickle_only", "remote_code", "no_preprocessor" or "unsupported" where that shows beforehand.
         load: returns a backbone from a local folder that holds these files; raises CheckpointError.
         priority: of several kinds that claim a repository, the highest is taken.
+        library: what users call the library that reads it; the name where that is empty.
     """
 
     name: str
@@ -121,7 +122,7 @@ class BackboneKind:
     files: Callable[[Repository, BackboneOptions], list[str]]
     load: Callable[[Path, Task, BackboneOptions], Backbone]
     priority: int = 0
-    library: str = field(default="")
+    library: str = ""
 
 
 _registered: dict[str, BackboneKind] = {}
@@ -133,6 +134,13 @@ def register_backbone(kind: BackboneKind) -> BackboneKind:
         raise DuplicateBackboneError(f"There is a kind of backbone named {kind.name!r} already; choose another name.")
     _registered[kind.name] = kind
     return kind
+
+
+def unregister_backbone(name: str) -> None:
+    """Remove a kind that `register_backbone` added."""
+    if name not in _registered:
+        raise OptionError(f"No kind of backbone named {name!r} was added with register_backbone.")
+    del _registered[name]
 
 
 @cache

@@ -148,8 +148,10 @@ def _header(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > min(LONGEST_HEADER, size - 8):
+        if size < 8 or length > LONGEST_HEADER:
             raise CheckpointError("corrupt", f"has a {path.name} ({size:,} bytes) that is no safetensors; {DAMAGED}")
+        if length > size - 8:
+            raise _cut_short(path, size, 8 + length)
         try:
             header = json.loads(file.read(length))
             end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
@@ -158,10 +160,14 @@ def _header(path: Path) -> dict[str, Any]:
                 "corrupt", f"has a {path.name} ({size:,} bytes) whose header is damaged; {DAMAGED}"
             ) from error
     if size != 8 + length + end:
-        raise CheckpointError(
-            "corrupt", f"has a {path.name} of {size:,} bytes where its header says {8 + length + end:,}; {DAMAGED}"
-        )
+        raise _cut_short(path, size, 8 + length + end)
     return dict(header)
+
+
+def _cut_short(path: Path, size: int, expected: int) -> CheckpointError:
+    return CheckpointError(
+        "corrupt", f"has a {path.name} of {size:,} bytes where its header says {expected:,}; {DAMAGED}"
+    )
 
 
 def _some(names: Iterable[str], what: str, total: int) -> str:

@@ -31,7 +31,11 @@ def load_sentence_backbone(folder: Path, parts: list[Part], options: BackboneOpt
     model = load_bare(inner, config, options, shape_of(config))
     style, longest = _style(folder, inner)
     reader = make_reader(inner, model, options, words=words, longest=longest, style=style)
-    modes = pooling_modes(read_json(folder / parts[1].path)) if options.pooling == "auto" else [options.pooling]
+    modes = (
+        pooling_modes(read_json(folder, f"{parts[1].path}config.json"))
+        if options.pooling == "auto"
+        else [options.pooling]
+    )
     whole = options.pooling == "auto" and options.layer == LAST and not words
     after = _after(folder, parts[2:], options) if whole else None
     names = [part.name for part in parts] if whole else ["Transformer"]
@@ -64,13 +68,13 @@ def _after(folder: Path, parts: list[Part], options: BackboneOptions) -> torch.n
     modules: list[torch.nn.Module] = []
     for part in parts:
         if part.name in makers:
-            modules.append(makers[part.name](folder / part.path, options))
+            modules.append(makers[part.name](folder, part.path, options))
         elif part.name == "Normalize":
             modules.append(Normalize())
     return torch.nn.Sequential(*modules).eval() if modules else None
 
 
-class Normalize(torch.nn.Module):
+class Normalize(torch.nn.Module):  # type: ignore[misc]
     """Scales each row to length one."""
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
@@ -78,7 +82,7 @@ class Normalize(torch.nn.Module):
         return torch.nn.functional.normalize(rows, dim=1)
 
 
-class Dense(torch.nn.Module):
+class Dense(torch.nn.Module):  # type: ignore[misc]
     """A linear layer and an activation, and what came in added to it if `use_residual`."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
@@ -105,19 +109,19 @@ def _activation(name: str) -> torch.nn.Module:
     return cast("torch.nn.Module", getattr(torch.nn, short)())
 
 
-def _dense(folder: Path, options: BackboneOptions) -> torch.nn.Module:
-    settings = read_json(folder)
+def _dense(folder: Path, path: str, options: BackboneOptions) -> torch.nn.Module:
+    settings = read_json(folder, f"{path}config.json")
     names = {settings.get("module_input_name", ROW), settings.get("module_output_name") or ROW}
     if names != {ROW}:
         raise CheckpointError("unsupported", "has a Dense module for single tokens, which is not read here")
     with loading_errors("torch"):
-        return _filled(Dense(settings), folder, options)
+        return _filled(Dense(settings), folder / path, options)
 
 
-def _layer_norm(folder: Path, options: BackboneOptions) -> torch.nn.Module:
+def _layer_norm(folder: Path, path: str, options: BackboneOptions) -> torch.nn.Module:
     with loading_errors("torch"):
-        layer = torch.nn.LayerNorm(int(read_json(folder)["dimension"]))
-        return _filled(layer, folder, options, "norm.")
+        layer = torch.nn.LayerNorm(int(read_json(folder, f"{path}config.json")["dimension"]))
+        return _filled(layer, folder / path, options, "norm.")
 
 
 def _filled(module: torch.nn.Module, folder: Path, options: BackboneOptions, prefix: str = "") -> torch.nn.Module:

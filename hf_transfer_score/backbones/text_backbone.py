@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.loading import loading_errors
+from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
 from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool, pool_words
 from hf_transfer_score.backbones.text_models import TextModel, load_text_model
 from hf_transfer_score.backbones.tokens import Limits, TextItem, TextStyle, TokenReader, load_tokenizer
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 LONGEST = 512
 PLAIN = TextStyle()
 PROBE_TEXTS = ("good", "a film that is good and a film that is bad, one after the other")
-LEAK = 3e-5  # relative; rounding stays well below it and what padding adds well above
 
 Pooler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -116,7 +115,7 @@ class TextBackbone:
         if len(groups) == 1:
             return self._run_group(batch["numbers"], batch["lengths"], batch.get("types"))
         parts = [self._run_group(*_cut(batch, indices)) for indices in groups]
-        order = np.argsort(np.concatenate(groups))
+        order = back_in_order(groups)
         width = batch["numbers"].shape[1]
         layers = {name: _join([part[0][name] for part in parts], order, width) for name in parts[0][0]}
         if parts[0][1] is None:
@@ -130,13 +129,6 @@ class TextBackbone:
         return pick_layers(last, hidden, self._layer), logits
 
 
-def groups_of(lengths: np.ndarray[Any, Any], most: int, *, equal: bool) -> list[list[int]]:
-    """Return which sequences are run together: at most so many, and only of one length if `equal`."""
-    everything = np.arange(len(lengths))
-    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
-    return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
-
-
 def _cut(batch: Mapping[str, Any], indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
     chosen = torch.as_tensor(indices).to(batch["numbers"].device)
     lengths = batch["lengths"][chosen]
@@ -145,11 +137,11 @@ def _cut(batch: Mapping[str, Any], indices: Sequence[int]) -> tuple[Tensor, Tens
     return batch["numbers"][chosen, :width], lengths, None if types is None else types[chosen, :width]
 
 
-def _join(parts: Sequence[Tensor], order: np.ndarray[Any, Any], width: int | None) -> Tensor:
+def _join(parts: Sequence[Tensor], order: Tensor, width: int | None) -> Tensor:
     """Return (S, width, D) from the states of groups, each padded to its own width; (S, D) where width is None."""
     if width is not None:
         parts = [torch.nn.functional.pad(part, (0, 0, 0, width - part.shape[1])) for part in parts]
-    return torch.cat(list(parts))[torch.from_numpy(order).to(parts[0].device)]
+    return torch.cat(list(parts))[order.to(parts[0].device)]
 
 
 def _places(items: Sequence[TextItem]) -> dict[str, Any]:
@@ -224,16 +216,11 @@ def make_reader(
 
 
 def check_padding(backbone: TextBackbone) -> None:
-    """Run two texts, and have only equal lengths run together if the longer one changes the features of the shorter."""
+    """Have only equal lengths run together if a longer text changes the features of a shorter one."""
     examples: list[Any] = list(PROBE_TEXTS)
     if backbone.words:
         examples = [Words(text.split(), np.arange(len(text.split()))) for text in PROBE_TEXTS]
-    items = backbone.encode(examples)
-    with torch.inference_mode(), loading_errors("transformers"):
-        alone, both = (backbone.forward(backbone.collate(some)).features for some in (items[:1], items))
-    for name, rows in alone.items():
-        difference = (both[name][: len(rows)] - rows).abs().max()
-        backbone.equal_lengths |= bool(difference > LEAK * rows.abs().max())
+    backbone.equal_lengths = padding_matters(backbone, *examples)
 
 
 def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -> TextBackbone:

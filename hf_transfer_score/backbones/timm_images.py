@@ -57,7 +57,7 @@ def _model(folder: Path) -> torch.nn.Module:
             if missing is None:
                 raise
             raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), _total(folder)) from error
-    _require_weights(model, set(shapes))
+    _require_weights(model, shapes)
     return model.float().eval()
 
 
@@ -67,11 +67,18 @@ def _total(folder: Path) -> int:
     return len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
 
 
-def _require_weights(model: torch.nn.Module, found: set[str]) -> None:
-    # some families load without strictness; files in the names of the authors are renamed on loading, and strictly
-    names = set(model.state_dict())
-    lacking = {name for name, _ in model.named_parameters()} - found
-    if found and lacking and found <= names:
+def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    # some families load without strictness, and a head of another width is dropped by timm without a word;
+    # files in the names of the authors are renamed on loading, and strictly
+    values = dict(model.named_parameters())
+    names = {*model.state_dict()}
+    if not set(shapes) <= names:
+        return
+    heads = model.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{name}." for name in ([heads] if isinstance(heads, str) else heads))
+    lacking = set(values) - set(shapes) if shapes else set()
+    lacking |= {name for name, shape in shapes.items() if name.startswith(heads) and shape != values[name].shape}
+    if lacking:
         raise lacking_weights(lacking, len(names))
 
 

@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return int(done.code or 0)
     except TransferScoreError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
+            print(f"error: {error}", file=sys.stderr)
         return USAGE if isinstance(error, (OptionError, UnknownMetricError)) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -18,6 +18,7 @@ from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text, short_bytes
 from hf_transfer_score.cli.tables import UNLIMITED, Page
 from hf_transfer_score.features.cache import FeatureCache
+from hf_transfer_score.features.processes import Processes
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, RankReport
@@ -35,6 +36,10 @@ def run_rank(
 ) -> int:
     """Run `rank` and return its exit status."""
     metrics = _metrics(arguments)
+    if arguments.plot is not None:
+        from hf_transfer_score.selection.plot import check_plot_path
+
+        check_plot_path(arguments.plot)
     models = [*arguments.models, *(read_candidates(arguments.models_from) if arguments.models_from else [])]
     terminal = sys.stderr.isatty()
     call = plan_rank if arguments.dry_run else rank
@@ -53,14 +58,25 @@ def run_rank(
             )
     except Interrupted as error:
         result, interrupted = error.report, True
-    if not _is_main():
-        return 0
+    status = _answer(result, arguments, page, write, write_json) if _is_main() else 0
+    if interrupted:
+        _leave_at_once()
+    Processes.current().leave()
+    return status
+
+
+def _answer(
+    result: RankReport | Plan,
+    arguments: argparse.Namespace,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> int:
+    """Print what a run or a plan came to, and return the exit status."""
     if isinstance(result, Plan):
         write_json(plan_facts(result)) if arguments.json else write(plan_text(result, page(UNLIMITED)))
         return 0
     _finish(result, arguments, page, write, write_json)
-    if interrupted:
-        _leave_at_once()
     return 0 if result.ranks else FAILED
 
 
@@ -117,7 +133,8 @@ def _is_main() -> bool:
 
 def _leave_at_once() -> None:
     """End the process without waiting for a download; what it has is kept and resumed."""
-    _say("interrupted: run the same command again to go on")
+    if _is_main():
+        _say("interrupted: run the same command again to go on")
     sys.stdout.flush()
     os._exit(INTERRUPTED)
 

@@ -35,8 +35,8 @@ class BarListener(PlanListener):
         super().__init__(write)
         self.progress = progress
         self.examples_of_all = 0
-        self.run: TaskID | None = None
-        self.model = progress.add_task("reading the dataset", total=None, unit="rows")
+        self.run: TaskID = progress.add_task("", total=None, unit="examples", visible=False)
+        self.model: TaskID = progress.add_task("reading the dataset", total=None, unit="rows")
 
     def sampling(self, rows: int) -> None:
         """Count the rows that were read."""
@@ -45,7 +45,7 @@ class BarListener(PlanListener):
     def sampled(self, sample: LabelledSample) -> None:
         """Wait for the plan."""
         self.examples_of_all = len(sample)
-        self.progress.update(self.model, description="asking the Hub", completed=0)
+        self._restart("looking at the models")
 
     def planned(self, plan: Plan) -> None:
         """Show the plan and begin the bar of the run."""
@@ -54,32 +54,41 @@ class BarListener(PlanListener):
         self.progress.start()
         running = sum(model.state not in ("cached", "failed") for model in plan.models)
         total = max(1, running * self.examples_of_all)
-        self.run = self.progress.add_task(f"{len(plan.models)} models", total=total, unit="examples")
+        self.progress.reset(self.run, total=total, description=f"{len(plan.models)} models", visible=True)
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
         """Begin a model's bar."""
-        if self.run is not None:
-            self.progress.update(self.run, description=f"model {number} of {count}")
-        self.progress.reset(self.model, total=None, description=_short(model.name))
+        self.progress.update(self.run, description=f"model {number} of {count}")
+        self._restart(_short(model.name))
 
     def stage(self, model: PlannedModel, what: str) -> None:
         """Say what is being done; the forward pass has a bar with an end."""
         if what == "running":
-            self.progress.reset(self.model, total=self.examples_of_all, description=_short(model.name))
+            self._restart(_short(model.name), self.examples_of_all)
         else:
             self.progress.update(self.model, description=f"{what} {_short(model.name)}")
 
     def examples(self, model: PlannedModel, count: int) -> None:
         """Move both bars."""
         self.progress.advance(self.model, count)
-        if self.run is not None:
-            self.progress.advance(self.run, count)
+        self.progress.advance(self.run, count)
 
     def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
         """Say at once what failed."""
         for outcome in outcomes:
             if outcome.status == "failed":
                 self.progress.console.print(f"failed: {outcome.name}: {outcome.reason}", markup=False, style="red")
+
+    def ranking(self) -> None:
+        """Say that only the order is missing."""
+        self._restart("drawing the bootstrap")
+
+    def _restart(self, description: str, total: int | None = None) -> None:
+        """Begin the lower bar anew; without a total it has no end."""
+        self.progress.reset(self.model, description=description, unit="examples")
+        for bar in self.progress.tasks:
+            if bar.id == self.model:
+                bar.total = total
 
 
 @contextmanager
@@ -108,15 +117,19 @@ def _bars(console: Any) -> Progress:
     from rich.progress import Task as Bar
     from rich.text import Text
 
+    class Done(TextColumn):
+        def render(self, task: Bar) -> Text:
+            return Text(f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else ""))
+
     class Speed(TextColumn):
         def render(self, task: Bar) -> Text:
             speed = task.finished_speed or task.speed
-            return Text(f"{speed:.0f} {task.fields['unit']}/s" if speed else "")
+            return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
 
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
-        TextColumn("{task.completed:.0f}"),
+        Done(""),
         Speed(""),
         TimeRemainingColumn(compact=True),
         console=console,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hf_transfer_score.api import FeatureRanking, FeatureScores
@@ -15,7 +16,6 @@ from hf_transfer_score.cli.tables import (
     groups_text,
     metric_group,
     notes_table,
-    number,
     pairs,
     render,
 )
@@ -63,11 +63,15 @@ def sample_lines(sample: LabelledSample) -> list[tuple[str, str]]:
 
 def as_feature_ranking(report: RankReport) -> FeatureRanking:
     """Return the scores of a report in the form that the tables of `score` take."""
-    models = {
-        name: one.scores or FeatureScores("failed", reason=f"{one.kind or one.status}: {one.reason}")
-        for name, one in report.outcomes.items()
-    }
-    return FeatureRanking(models, report.pools)
+    return FeatureRanking({name: _scores(one) for name, one in report.outcomes.items()}, report.pools)
+
+
+def _scores(one: ModelOutcome) -> FeatureScores:
+    """Return a model's scores without baselines that nothing is known for, or its failure."""
+    if one.scores is None:
+        return FeatureScores("failed", reason=f"{one.kind or one.status}: {one.reason}")
+    told = {name: result for name, result in one.scores.results.items() if result.terms or not _is_baseline(name)}
+    return replace(one.scores, results=told)
 
 
 def _is_baseline(metric: str) -> bool:
@@ -237,23 +241,16 @@ def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
     """Return the features that are kept, the last used first."""
     if not entries:
         return "The cache holds no features.\n"
-    cells = {}
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
+    for header in ("model", "dataset", "commit", "rows", "size", "last used"):
+        table.add_column(header, justify="right" if header in ("rows", "size") else "left", overflow="fold")
     for entry in entries:
-        meta = entry.meta
-        rows = number(meta.get("rows"))
-        cells[entry.key] = (
-            str(meta.get("model", MISSING)),
-            str(meta.get("commit", MISSING))[:10],
-            rows,
-            short_bytes(entry.size),
-        )
-    group = Group("", ("model", "commit", "rows", "size"), cells)
-    table = groups_text([entry.key for entry in entries], [group], replace(page, width=max(page.width, 120)), failed={})
+        meta = {key: str(entry.meta.get(key, MISSING)) for key in ("model", "dataset", "commit", "rows")}
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        cells = (meta["model"], meta["dataset"], meta["commit"][:10], meta["rows"], short_bytes(entry.size), used)
+        table.add_row(*(Text(cell) for cell in cells))
     total = sum(entry.size for entry in entries)
-    return table + render([f"{len(entries)} entries, {short_bytes(total)} of {short_bytes(limit)} at most."], page)
-
-
-def by_status(outcomes: Mapping[str, ModelOutcome]) -> dict[str, int]:
-    """Return how many outcomes there are of each status."""
-    statuses = [one.status for one in outcomes.values()]
-    return {status: statuses.count(status) for status in dict.fromkeys(statuses)}
+    return render([table, "", f"{len(entries)} entries, {short_bytes(total)} of {short_bytes(limit)} at most."], page)

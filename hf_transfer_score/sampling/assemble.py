@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ class Pass:
         shards_read: shards read to their end.
         shards: all shards.
         stopped: whether the pass ended within a shard.
+        mixtures: labelled rows and number of classes of each shard that was read to its end.
     """
 
     seen: int = 0
@@ -46,6 +47,7 @@ class Pass:
     shards_read: int = 0
     shards: int = 0
     stopped: bool = False
+    mixtures: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:

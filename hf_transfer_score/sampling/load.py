@@ -27,6 +27,9 @@ from hf_transfer_score.sampling.store import SampleStore, request_of
 ENOUGH = 3
 """Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
 
+DEVIATIONS = 4
+"""A shard with fewer classes than expected, by more than so many standard deviations, is no picture of the others."""
+
 SHARD_BITS = 40
 """Rows are told by their shard above so many bits and by their place in it below."""
 
@@ -94,7 +97,7 @@ def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progre
         shards = [shards[place] for place in order]
     passed = Pass(shards=len(shards))
     for number, shard in shards:
-        classes_before = len(draw.counts)
+        before = list(draw.counts)
         start = passed.seen if whole else number << SHARD_BITS
         for chunk in explained_items(shard(), source.dataset):
             _offer(chunk, start, options, rows, draw, passed)
@@ -104,7 +107,8 @@ def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progre
             if passed.stopped:
                 return passed
         passed.shards_read += 1
-        if not whole and _enough(options, rows, draw, passed, classes_before):
+        passed.mixtures.append(_mixture(before, draw.counts))
+        if not whole and _enough(options, rows, draw, passed, len(before)):
             break
     return passed
 
@@ -122,8 +126,14 @@ def _offer(chunk: Chunk, start: int, options: SampleOptions, rows: Rows, draw: D
     passed.labelled += int((strata >= 0).sum())
 
 
+def _mixture(before: list[int], after: list[int]) -> tuple[int, int]:
+    """Return the labelled rows of a shard and how many classes they have."""
+    added = [count - (before[place] if place < len(before) else 0) for place, count in enumerate(after)]
+    return sum(added), sum(count > 0 for count in added)
+
+
 def _enough(options: SampleOptions, rows: Rows, draw: Draw, passed: Pass, classes_before: int) -> bool:
-    """Return whether the shards read so far do: three rows for each to be drawn, and all classes."""
+    """Return whether the shards read so far do: three rows for each to be drawn, all classes, in all shards alike."""
     wanted = options.max_samples
     if rows.stratified and options.per_class is not None:
         wanted = min(wanted, options.per_class * len(draw.counts))
@@ -134,7 +144,17 @@ def _enough(options: SampleOptions, rows: Rows, draw: Draw, passed: Pass, classe
     if not rows.stratified:
         return True
     names = rows.columns.class_names
-    return len(draw.counts) == (len(names) if names else classes_before)
+    return len(draw.counts) == (len(names) if names else classes_before) and _well_mixed(draw.counts, passed.mixtures)
+
+
+def _well_mixed(counts: list[int], mixtures: list[tuple[int, int]]) -> bool:
+    """Return whether each shard has as many classes as rows in random order would give it; sorted rows do not."""
+    shares = np.asarray(counts) / max(sum(counts), 1)
+    for size, found in mixtures:
+        present = 1 - (1 - shares) ** size
+        if found < present.sum() - DEVIATIONS * np.sqrt((present * (1 - present)).sum()) - 0.5:
+            return False
+    return len(counts) > 1
 
 
 def _refuse_unlabelled(source: Source, rows: Rows, passed: Pass) -> None:

@@ -30,3 +30,6 @@ class Listener:
 
     def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
         """A candidate is done, well or not."""
+
+    def ranking(self) -> None:
+        """All candidates are done; what is left is the order and how sure it is."""

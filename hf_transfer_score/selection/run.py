@@ -176,8 +176,11 @@ class _Run:
             except KeyboardInterrupt:
                 interrupted = True
                 downloads.cancel()
+            finally:
+                gc.unfreeze()
         for model in left:
             scored.add(failed_outcome(model))
+        self.listener.ranking()
         report = make_report(prepared.sample, scored, prepared.scoring, self.options)
         notes = (*prepared.plan.notes, *report.notes)
         report = replace(report, seconds=time.perf_counter() - start, interrupted=interrupted, notes=notes)
@@ -232,6 +235,7 @@ class _Run:
     def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
         if not model.files:  # it was cached when the plan was made
             raise CheckpointError("error", GONE)
+        gc.freeze()  # what is there stays: collecting this model's cycles afterwards need not look at it
         writer = self.cache.writer(model.key or "", sample.rows) if self.processes.is_main else None
         fetched: Fetched | None = None
         try:
@@ -264,12 +268,15 @@ class _Run:
             processes=self.processes,
             report=lambda count: self.listener.examples(model, count),
         )
-        parameters = sum(one.numel() for one in backbone.module.parameters())
-        self.processes.together(lambda: _finish(writer, model, backbone, summary, parameters))
+        self.processes.together(lambda: _finish(writer, model, sample, backbone, summary))
 
 
 def _finish(
-    writer: FeatureWriter | None, model: PlannedModel, backbone: Backbone, summary: dict[str, Any], parameters: int
+    writer: FeatureWriter | None,
+    model: PlannedModel,
+    sample: LabelledSample,
+    backbone: Backbone,
+    summary: dict[str, Any],
 ) -> None:
     """Check what was written, and make it visible."""
     if writer is None:
@@ -286,8 +293,10 @@ def _finish(
             "model": model.name,
             "commit": model.checkpoint.commit,
             "kind": model.kind,
-            "parameters": parameters,
+            "parameters": sum(one.numel() for one in backbone.module.parameters()),
             "rows": writer.rows,
+            "dataset": sample.source.dataset,
+            "task": sample.task.name,
             "extraction": {**summary, "details": dict(backbone.details)},
             "version": VERSION,
         }

@@ -330,10 +330,14 @@ def test_missing_and_wrong_weights(checkpoint, tmp_path):
     kind, reason = failure(folder)
     assert kind == "corrupt"
     assert f"lacks 2 of {total} weights: layer1.0.conv1.weight, layer1.0.conv2.weight;" in reason
-    changed(checkpoint("test_vit"), tmp_path, architecture="test_vit2")
+    changed(checkpoint("test_resnet"), tmp_path, num_classes=7, model_args={"num_classes": 7})
     kind, reason = failure(folder)
-    print(reason)
     assert kind == "corrupt"
+    assert "has weights that do not fit its config.json" in reason
+    changed(checkpoint("test_resnet"), tmp_path, model_args={"num_classes": 7})
+    assert failure(folder)[0] == "corrupt"
+    assert "lacks 2 of " in failure(folder)[1]
+    assert "weights: fc.bias, fc.weight;" in failure(folder)[1]
 
 
 def test_loading_is_silent_and_changes_no_setting(checkpoint, capfd):

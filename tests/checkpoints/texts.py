@@ -30,7 +30,7 @@ def wordpiece_tokenizer() -> Any:
     letters = sorted({letter for text in CORPUS for letter in text.lower() if letter != " "})
     parts = ["the", "fox", "##ow", "##er", "##ick", "film", "is", "go", "##od", "and", "town", "##s"]
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *(f"##{letter}" for letter in letters), *parts]
-    vocabulary = {token: number for number, token in enumerate(tokens)}
+    vocabulary = {token: number for number, token in enumerate(dict.fromkeys(tokens))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -19,8 +19,14 @@ KNOWN = {
     "mnist": ({"image": Image(), "label": ClassLabel(num_classes=10)}, "image-classification image label"),
     "imdb": ({"text": TEXT, "label": BINARY}, "text-classification text label"),
     "banking": ({"text": TEXT, "intent": TEXT}, "text-classification text intent"),
-    "mnli": ({"premise": TEXT, "hypothesis": TEXT, "label": BINARY, "idx": WHOLE}, "text-classification premise hypothesis label"),
-    "qnli": ({"question": TEXT, "sentence": TEXT, "label": BINARY, "idx": WHOLE}, "text-classification question sentence label"),
+    "mnli": (
+        {"premise": TEXT, "hypothesis": TEXT, "label": BINARY, "idx": WHOLE},
+        "text-classification premise hypothesis label",
+    ),
+    "qnli": (
+        {"question": TEXT, "sentence": TEXT, "label": BINARY, "idx": WHOLE},
+        "text-classification question sentence label",
+    ),
     "stsb": ({"sentence1": TEXT, "sentence2": TEXT, "label": FLOAT}, "text-regression sentence1 sentence2 label"),
     "amazon": ({"label": BINARY, "title": TEXT, "content": TEXT}, "text-classification content label"),
     "conll": (
@@ -33,10 +39,19 @@ KNOWN = {
         {"path": TEXT, "audio": Audio(), "transcription": TEXT, "intent_class": BINARY, "lang_id": BINARY},
         "audio-classification audio intent_class",
     ),
-    "raw audio": ({"audio": {"array": datasets.Sequence(FLOAT), "sampling_rate": WHOLE}, "label": WHOLE}, "audio-classification audio label"),
-    "plain bytes": ({"image": {"bytes": Value("binary"), "path": TEXT}, "label": WHOLE}, "image-classification image label"),
+    "raw audio": (
+        {"audio": {"array": datasets.Sequence(FLOAT), "sampling_rate": WHOLE}, "label": WHOLE},
+        "audio-classification audio label",
+    ),
+    "plain bytes": (
+        {"image": {"bytes": Value("binary"), "path": TEXT}, "label": WHOLE},
+        "image-classification image label",
+    ),
     "sidewalk": ({"pixel_values": Image(), "label": Image()}, "image-segmentation pixel_values label"),
-    "scene": ({"image": Image(), "annotation": Image(), "scene_category": BINARY}, "image-segmentation image annotation"),
+    "scene": (
+        {"image": Image(), "annotation": Image(), "scene_category": BINARY},
+        "image-segmentation image annotation",
+    ),
     "webdataset": ({"__key__": TEXT, "__url__": TEXT, "jpg": Image(), "cls": WHOLE}, "image-classification jpg cls"),
     "odd label": ({"id": WHOLE, "tweet": TEXT, "polarity": WHOLE}, "text-classification tweet polarity"),
     "truth": ({"text": TEXT, "spam": Value("bool")}, "text-classification text spam"),
@@ -57,7 +72,9 @@ def test_the_choice_is_told():
     assert notes == ("label: column 'fine_label' (2 classes); also there: coarse_label", "input: column 'img' (image)")
     notes = find_columns(Features(KNOWN["amazon"][0]), SampleOptions(), "amazon").notes
     assert "input columns not taken: title" in notes
-    assert any("numbers with fractions" in note for note in find_columns(Features(KNOWN["stsb"][0]), SampleOptions(), "").notes)
+    assert any(
+        "numbers with fractions" in note for note in find_columns(Features(KNOWN["stsb"][0]), SampleOptions(), "").notes
+    )
 
 
 def test_everything_can_be_said():
@@ -72,25 +89,52 @@ def test_everything_can_be_said():
     assert (asked.task.name, asked.label) == ("text-regression", "polarity")
     tags = find_columns(Features(KNOWN["conll"][0]), SampleOptions(task="token-classification"), "conll")
     assert tags.label == "ner_tags"
-    mask = find_columns(Features({"a": Image(), "b": Image()}), SampleOptions(task="image-segmentation", label_column="b"), "")
+    mask = find_columns(
+        Features({"a": Image(), "b": Image()}), SampleOptions(task="image-segmentation", label_column="b"), ""
+    )
     assert mask.inputs == ("a",)
 
 
+IMDB, CIFAR = KNOWN["imdb"][0], KNOWN["cifar100"][0]
 REFUSED = {
-    "two texts": ({"foo": TEXT, "bar": TEXT, "label": WHOLE}, {}, r"2 columns that could be the input: foo, bar.*input_columns.*foo \(string\)"),
-    "two labels": ({"text": TEXT, "foo": WHOLE, "bar": WHOLE}, {}, r"could hold the labels: foo, bar. Choose one with `label_column`"),
+    "two texts": (
+        {"foo": TEXT, "bar": TEXT, "label": WHOLE},
+        {},
+        r"2 columns that could be the input: foo, bar.*input_columns.*foo \(string\)",
+    ),
+    "two labels": (
+        {"text": TEXT, "foo": WHOLE, "bar": WHOLE},
+        {},
+        "could hold the labels: foo, bar. Choose one with `label_column`",
+    ),
     "two class labels": ({"text": TEXT, "foo": BINARY, "bar": BINARY}, {}, "could hold the labels: foo, bar"),
     "no label": ({"text": TEXT}, {}, "no column that could hold labels"),
     "no input": ({"label": WHOLE, "id": WHOLE}, {}, "no column with text as input"),
-    "multi-label": ({"text": TEXT, "labels": TAGS}, {}, "several labels an example .column 'labels' holds lists.*Choose another"),
+    "multi-label": (
+        {"text": TEXT, "labels": TAGS},
+        {},
+        r"several labels an example \(column 'labels' holds lists.*Choose another.*labels \(lists of class labels\)",
+    ),
     "multi-label image": ({"image": Image(), "labels": TAGS}, {}, "several labels an example"),
-    "mask or label": ({"image": Image(), "mask": Image(), "label": BINARY}, {}, "image-segmentation .column 'mask'. or for one label .*'label'"),
-    "tags or label": ({"tokens": WORDS, "ner_tags": TAGS, "intent": BINARY}, {}, "token-classification .column 'ner_tags'"),
-    "misspelt": (KNOWN["cifar100"][0], {"label_column": "fine_labels"}, "no column 'fine_labels' .did you mean 'fine_label'"),
-    "misspelt input": (KNOWN["imdb"][0], {"input_columns": ("txt",)}, "no column 'txt' .did you mean 'text'"),
-    "wrong type": (KNOWN["imdb"][0], {"task": "text-regression", "label_column": "label"}, "cannot be the labels of text-regression"),
-    "no masks": (KNOWN["imdb"][0], {"task": "image-segmentation"}, "no column for the labels of image-segmentation"),
-}  # fmt: skip
+    "mask or label": (
+        {"image": Image(), "mask": Image(), "label": BINARY},
+        {},
+        "image-segmentation .column 'mask'. or for one label .*'label'",
+    ),
+    "tags or label": (
+        {"tokens": WORDS, "ner_tags": TAGS, "intent": BINARY},
+        {},
+        "token-classification .column 'ner_tags'",
+    ),
+    "misspelt": (CIFAR, {"label_column": "fine_labels"}, "no column 'fine_labels' .did you mean 'fine_label'"),
+    "misspelt input": (IMDB, {"input_columns": ("txt",)}, "no column 'txt' .did you mean 'text'"),
+    "wrong type": (
+        IMDB,
+        {"task": "text-regression", "label_column": "label"},
+        "column 'label' of type class labels, which cannot be the labels of text-regression",
+    ),
+    "no masks": (IMDB, {"task": "image-segmentation"}, "no column for the labels of image-segmentation"),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -70,12 +70,22 @@ def bootstrap_terms(
     with one_thread(), np.errstate(invalid="ignore"):
         for metric in chosen:
             terms = _constant(results[metric.name], replicates) if metric.baseline else None
-            if terms is None and short_ways and metric.compute in SHORT_WAYS:
-                terms = SHORT_WAYS[metric.compute](data, draws, metric.options)
+            if terms is None and short_ways:
+                terms = _by_short_way(data, draws, metric)
             if terms is not None:
                 found[metric.name] = terms
         found |= _anew(data, draws, [metric for metric in chosen if metric.name not in found])
     return {metric.name: found[metric.name] for metric in chosen}
+
+
+def _by_short_way(data: LabelledFeatures, draws: Draws, metric: Metric) -> dict[str, Array] | None:
+    """Return the terms of a metric that has a short way on this sample, or None."""
+    if metric.compute not in SHORT_WAYS:
+        return None
+    try:
+        return SHORT_WAYS[metric.compute](data, draws, metric.options)
+    except np.linalg.LinAlgError:
+        return None
 
 
 def _constant(result: MetricResult, replicates: int) -> dict[str, Array]:

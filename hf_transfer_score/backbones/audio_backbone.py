@@ -1,0 +1,212 @@
+"""The backbone of all sound models: frames in, rows out, the same for a sound alone and for one among others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.hub_audio import FILTERBANK, SPECTROGRAM, WHISPER
+from hf_transfer_score.backbones.loading import load_config, load_transformers, loading_errors
+from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
+from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool
+from hf_transfer_score.backbones.sounds import MOST_SECONDS, Sound, SoundReader, load_extractor
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Example, Waveform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HEADS = ("ForSequenceClassification", "ForAudioClassification")
+HARMLESS = ("masked_spec_embed", "pooler.")
+"""Parts of names of weights that no feature passes through: one is for training, the other behind the last states."""
+
+
+@dataclass
+class AudioModel:
+    """A loaded sound model: the whole, the part whose states are features, and whether the whole has a head."""
+
+    module: Any
+    body: Any
+    config: Any
+    head: bool
+
+    @property
+    def classes(self) -> int:
+        """How many classes its head has, 0 without one."""
+        return int(self.config.num_labels) if self.head else 0
+
+    def run(self, inputs: dict[str, Any], layer: str | int) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return states by layer (B, T, D), and logits if there is a head."""
+        asked = inputs | {"return_dict": True, **({} if layer == LAST else {"output_hidden_states": True})}
+        if not self.head:
+            return _states(self.module(**asked), layer), None
+        caught: list[Any] = []
+        hook = self.body.register_forward_hook(lambda _module, _given, output: caught.append(output))
+        try:
+            logits = self.module(**asked).logits
+        finally:
+            hook.remove()
+        return _states(caught[-1], layer), logits
+
+
+def _states(output: Any, layer: str | int) -> dict[str, Tensor]:
+    return pick_layers(output.last_hidden_state, getattr(output, "hidden_states", None), layer)
+
+
+class AudioBackbone:
+    """A loaded sound model with its feature extractor.
+
+    Attributes:
+        equal_lengths: whether only sounds of one length are run together, since padding would change features.
+    """
+
+    def __init__(self, model: AudioModel, reader: SoundReader, options: BackboneOptions, *, pooling: str) -> None:
+        self.module: torch.nn.Module = model.module
+        self.source_classes = model.classes
+        self._type = str(model.config.model_type)
+        self.equal_lengths = _never_masks(model.config)
+        self._model, self._reader, self._layer, self._pooling = model, reader, options.layer, pooling
+        self.details: Mapping[str, Any] = {
+            "pooling": pooling,
+            "layer": options.layer,
+            "rate": reader.rate,
+            "max_seconds": MOST_SECONDS,
+            "head": "audio classification" if model.head else None,
+        }
+
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Return what the model takes of each sound."""
+        return [self._reader.read(cast("Waveform", example)) for example in examples]
+
+    def length(self, item: Sound) -> int:
+        """Return how long an item is in time; the same number for all where their size is fixed."""
+        return 1 if self._reader.fixed else len(item.values)
+
+    def collate(self, items: Sequence[Sound]) -> dict[str, Any]:
+        """Return padded values, how much time of each is real, and which to run together."""
+        real = np.asarray([item.real for item in items])
+        if self._reader.fixed:
+            values = np.stack([item.values for item in items])
+            groups = [list(range(len(items)))]
+        else:
+            values = np.zeros((len(items), real.max(), *items[0].values.shape[1:]), dtype=np.float32)
+            for row, item in enumerate(items):
+                values[row, : item.real] = item.values
+            groups = groups_of(real, len(items), equal=self.equal_lengths)
+        return {"values": torch.from_numpy(values), "real": torch.from_numpy(real), "groups": groups}
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch: a row for each sound."""
+        groups = batch["groups"]
+        if len(groups) == 1:
+            return self._run_group(batch["values"], batch["real"])
+        parts = []
+        for indices in groups:
+            chosen = torch.as_tensor(indices, device=batch["values"].device)
+            real = batch["real"][chosen]
+            parts.append(self._run_group(batch["values"][chosen, : int(real.max())], real))
+        order = back_in_order(groups).to(batch["values"].device)
+        features = {name: torch.cat([part.features[name] for part in parts])[order] for name in parts[0].features}
+        if parts[0].source_probs is None:
+            return BatchOutput(features)
+        return BatchOutput(features, torch.cat([cast("Tensor", part.source_probs) for part in parts])[order])
+
+    def _run_group(self, values: Tensor, real: Tensor) -> BatchOutput:
+        inputs: dict[str, Any] = {_argument(self._type): values}
+        if not self._reader.fixed and not self.equal_lengths:
+            inputs["attention_mask"] = mask_of(real, values.shape[1]).long()
+        layers, logits = self._model.run(inputs, self._layer)
+        features = {name: self._pool(states, real) for name, states in layers.items()}
+        return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
+
+    def _pool(self, states: Tensor, real: Tensor) -> Tensor:
+        if self._type == SPECTROGRAM:
+            return pool_patches(states, real, self._model.config, self._pooling)
+        return pool(states, self._frames(real, states.shape[1]), self._pooling)
+
+    def _frames(self, real: Tensor, width: int) -> Tensor:
+        """Return how many frames of the states belong to real sound (B,)."""
+        if self._type == WHISPER:
+            return ((real + 1) // 2).clamp(1, width)
+        if self.equal_lengths:
+            return torch.full_like(real, width)
+        return self._model.body._get_feat_extract_output_lengths(real).long().clamp(1, width)
+
+
+def _never_masks(config: Any) -> bool:
+    """Whether padding is known to change features: a norm over time lets it through, adapters make other frames."""
+    return getattr(config, "feat_extract_norm", None) == "group" or bool(getattr(config, "add_adapter", False))
+
+
+def _argument(model_type: str) -> str:
+    return "input_features" if model_type in (WHISPER, FILTERBANK) else "input_values"
+
+
+def pool_patches(states: Tensor, real: Tensor, config: Any, how: str) -> Tensor:
+    """Return a row for each spectrogram (B, D).
+
+    Args:
+        states: of two class tokens and the patches, one frequency after the other (B, 2 + F * T, D).
+        real: frames of each spectrogram that are no padding (B,).
+        config: of the model, for the size of patches and the distance between them.
+        how: "cls" for the mean of the class tokens; "mean" or "max" over the patches that begin within the sound.
+    """
+    if how == "cls":
+        return states[:, :2].float().mean(1)
+    times = (config.max_length - config.patch_size) // config.time_stride + 1
+    grid = states[:, 2:].float().unflatten(1, (-1, times))
+    columns = grid.mean(1) if how == "mean" else grid.amax(1)
+    inside = (real + config.time_stride - 1) // config.time_stride
+    return pool(columns, inside.clamp(1, times), how)
+
+
+def load_audio_backbone(folder: Path, options: BackboneOptions) -> AudioBackbone:
+    """Return a backbone from a folder."""
+    config = load_config(folder, options)
+    pooling = _pooling_of(config.model_type, options.pooling)
+    reader = SoundReader(load_extractor(folder, options), config)
+    backbone = AudioBackbone(_load_model(folder, config, options), reader, options, pooling=pooling)
+    noise = np.random.default_rng(0).standard_normal(reader.rate // 2, dtype=np.float32)
+    short, long = (Waveform(noise[:size], reader.rate) for size in (len(noise) // 2, len(noise)))
+    backbone.equal_lengths |= padding_matters(backbone, short, long)
+    return backbone
+
+
+def _pooling_of(model_type: str, asked: str) -> str:
+    spectrogram = model_type == SPECTROGRAM
+    if asked == "auto":
+        return "cls" if spectrogram else "mean"
+    if asked == ("last" if spectrogram else "cls"):
+        lacks, choices = (
+            ("order of its patches", "cls, mean or max") if spectrogram else ("class token", "mean, max or last")
+        )
+        raise CheckpointError("unsupported", f"has no {lacks} for pooling={asked!r}; choose {choices}")
+    return asked
+
+
+def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioModel:
+    import transformers
+
+    if _has_head(config) and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
+        loaded = load_transformers(transformers.AutoModelForAudioClassification, folder, config, options)
+        if all(any(part in name for part in HARMLESS) for name in loaded.missing):
+            body = "encoder" if config.model_type == WHISPER else loaded.model.base_model_prefix
+            return AudioModel(loaded.model, getattr(loaded.model, body), config, True)
+    loaded = load_transformers(transformers.AutoModel, folder, config, options)
+    cut = config.model_type == WHISPER
+    loaded.require(lambda name: any(part in name for part in HARMLESS) or (cut and name.startswith("decoder.")))
+    with loading_errors("transformers"):
+        model = loaded.model.get_encoder() if cut else loaded.model
+    return AudioModel(model, model, config, False)
+
+
+def _has_head(config: Any) -> bool:
+    named = any(name.endswith(HEADS) for name in getattr(config, "architectures", None) or ())
+    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
+    return named and not several and int(getattr(config, "num_labels", 0)) > 1

@@ -1,0 +1,58 @@
+"""Sound models of the Hub, by transformers: wav2vec 2.0 and its kin, Whisper's encoder, spectrogram transformers.
+
+Sounds are resampled to the rate that the checkpoint's feature extractor asks for, and the first 30 seconds are read
+(Whisper and spectrogram transformers read what their feature extractor takes, where that is less). What
+`pooling="auto"` stands for: the mean over the frames of real sound, never of padding; for a spectrogram transformer the
+mean of its two class tokens, which is what its head reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.hub_text import beside_weights, check_loadable
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Task
+
+WAVES = (
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "unispeech",
+    "unispeech-sat",
+    "sew",
+    "sew-d",
+    "data2vec-audio",
+    "wav2vec2-conformer",
+)
+"""Architectures that read the wave itself, by model_type."""
+
+WHISPER, SPECTROGRAM, FILTERBANK = "whisper", "audio-spectrogram-transformer", "wav2vec2-bert"
+MODEL_TYPES = (*WAVES, WHISPER, SPECTROGRAM, FILTERBANK)
+NO_EXTRACTOR = "has no feature extractor among its files (preprocessor_config.json), so sounds cannot be prepared"
+EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
+
+
+def claims(repository: Repository) -> bool:
+    """Whether a repository holds a sound model that is read here."""
+    return repository.config.get("model_type") in MODEL_TYPES
+
+
+def files(repository: Repository, options: BackboneOptions) -> list[str]:
+    """Return the files to download: weights, descriptions and the feature extractor."""
+    check_loadable(repository.config, options)
+    if not any(name in repository for name in EXTRACTORS):
+        raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
+    return [*repository.weights(allow_pickle=options.allow_pickle), *beside_weights(repository, options)]
+
+
+def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
+    """Return a backbone from a folder."""
+    from hf_transfer_score.backbones.audio_backbone import load_audio_backbone
+
+    return load_audio_backbone(folder, options)
+
+
+KIND = BackboneKind("hub_audio", "audio", claims, files, load, library="transformers")

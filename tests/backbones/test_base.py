@@ -1,0 +1,133 @@
+import sys
+import textwrap
+
+import pytest
+import torch
+
+from hf_transfer_score.backbones import base
+from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions, all_kinds, kind_of, register_backbone
+from hf_transfer_score.backbones.memory import MemoryBackbone
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
+from hf_transfer_score.tasks import get_task
+
+CONFIGURED = Repository("some/model", {"config.json": 1}, {"config.json": {"model_type": "mine"}})
+
+
+def kind(name="mine", modality="image", claims=lambda repository: True, **more):
+    """A kind that makes memory backbones."""
+    return BackboneKind(
+        name,
+        modality,
+        claims,
+        lambda repository, options: ["config.json"],
+        lambda folder, task, options: MemoryBackbone(len),
+        **more,
+    )
+
+
+@pytest.fixture
+def only(monkeypatch):
+    """Let a process know only the kinds that it registers."""
+    monkeypatch.setattr(base, "_registered", {})
+    monkeypatch.setattr(base, "_installed", dict)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"pooling": "median"}, "pooling='median': expected one of auto, cls, mean, last, max"),
+        ({"layer": "first"}, "layer='first': expected last, all, mean, or a number"),
+        ({"layer": -1}, "layer=-1"),
+        ({"subword": "middle"}, "subword='middle'"),
+        ({"max_length": 0}, "max_length=0: expected at least 1"),
+    ],
+)
+def test_options_that_make_no_sense(values, words):
+    with pytest.raises(OptionError, match=words):
+        BackboneOptions(**values)
+
+
+def test_options_are_safe_by_default():
+    options = BackboneOptions()
+    assert not options.trust_remote_code
+    assert not options.allow_pickle
+
+
+def test_the_installed_kinds_have_the_names_of_their_entry_points():
+    found = {name: point.load() for name, point in base._installed().items() if "vision" in name or "timm" in name}
+    assert set(found) == {"timm_images", "hub_vision"}
+    assert {name: one.name for name, one in found.items()} == {name: name for name in found}
+    assert {one.modality for one in found.values()} == {"image"}
+    assert {one.library for one in found.values()} == {"timm", "transformers"}
+
+
+def test_a_package_brings_a_kind_through_the_entry_points(tmp_path, monkeypatch):
+    (tmp_path / "my_kinds.py").write_text(
+        textwrap.dedent(
+            """
+            from hf_transfer_score.backbones.base import BackboneKind
+            KIND = BackboneKind("my_kind", "audio", lambda repository: True, lambda *_: [], lambda *_: None)
+            """
+        )
+    )
+    about = tmp_path / "my_kinds-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-kinds\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[hf_transfer_score.backbones]\nmy_kind = my_kinds:KIND\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    base._installed.cache_clear()
+    try:
+        assert base._installed()["my_kind"].load().modality == "audio"
+        (about / "entry_points.txt").write_text("[hf_transfer_score.backbones]\ntimm_images = my_kinds:KIND\n")
+        base._installed.cache_clear()
+        with pytest.raises(
+            DuplicateBackboneError, match="Two installed packages name a kind of backbone 'timm_images'"
+        ):
+            base._installed()
+    finally:
+        sys.modules.pop("my_kinds", None)
+        base._installed.cache_clear()
+
+
+def test_a_kind_is_registered_once(only):
+    one = kind()
+    assert register_backbone(one) is one
+    assert all_kinds() == {"mine": one}
+    with pytest.raises(DuplicateBackboneError, match="'mine' already; choose another name"):
+        register_backbone(kind())
+    base.unregister_backbone("mine")
+    assert all_kinds() == {}
+    with pytest.raises(OptionError, match="No kind of backbone named 'mine' was added"):
+        base.unregister_backbone("mine")
+
+
+def test_the_kind_with_the_highest_priority_is_taken(only):
+    low, high = register_backbone(kind("low")), register_backbone(kind("high", priority=1))
+    register_backbone(kind("text", "text", priority=2))
+    register_backbone(kind("never", claims=lambda repository: False, priority=3))
+    assert kind_of(CONFIGURED, get_task("image-classification")) is high
+    assert low.priority == 0
+
+
+def test_a_checkpoint_of_another_modality(only):
+    register_backbone(kind("sound", "audio"))
+    register_backbone(kind("text", "text"))
+    with pytest.raises(
+        CheckpointError, match="is a checkpoint for audio and text, and image-segmentation needs image"
+    ) as caught:
+        kind_of(CONFIGURED, get_task("image-segmentation"))
+    assert caught.value.kind == "wrong_modality"
+
+
+def test_a_checkpoint_that_no_kind_claims(only):
+    with pytest.raises(CheckpointError, match="of a kind that no backbone here knows: 'mine'") as caught:
+        kind_of(CONFIGURED, get_task("image-classification"))
+    assert caught.value.kind == "unsupported"
+
+
+def test_a_memory_backbone_keeps_the_order_of_rows():
+    backbone = MemoryBackbone(lambda example: [[len(example), 0], [0, len(example)]])
+    batch = backbone.collate(backbone.encode(["ab", "c"]))
+    expected = torch.tensor([[2.0, 0], [0, 2], [1, 0], [0, 1]])
+    assert torch.equal(backbone.forward(batch).features["last"], expected)

@@ -1,0 +1,432 @@
+import json
+import threading
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.backbones.hub_text import KIND
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Words, get_task
+from tests.checkpoints.texts import FAMILIES, write_clip, write_text
+
+TEXTS = ["a good film", "the quick brown fox jumps over the lazy dog, and over the town", "", "Berlin", "ten " * 90]
+CLASSIFY, LABEL_WORDS = get_task("text-classification"), get_task("token-classification")
+ENCODER_DECODERS = ("t5", "bart")
+DEFAULTS = {"gpt2": "last", "llama": "last", "clip": "last"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("texts")
+    made = {family: write_text(root / family, family) for family in FAMILIES}
+    return made | {"clip": write_clip(root / "clip")}
+
+
+def features_of(folder, examples, task=CLASSIFY, batch_size=0, **options):
+    backbone = KIND.load(folder, task, BackboneOptions(**options))
+    return run(backbone, examples, batch_size)
+
+
+def run(backbone, examples, batch_size=0):
+    items = backbone.encode(examples)
+    step = batch_size or len(items)
+    with torch.inference_mode():
+        outputs = [backbone.forward(backbone.collate(items[at : at + step])) for at in range(0, len(items), step)]
+    rows = {name: np.concatenate([one.features[name] for one in outputs]) for name in outputs[0].features}
+    if outputs[0].source_probs is None:
+        return rows, None
+    return rows, np.concatenate([one.source_probs for one in outputs])
+
+
+def by_hand(folder, family):
+    """A function from tokens to the states of all layers, of one text without padding."""
+    loader = transformers.CLIPTextModel if family == "clip" else transformers.AutoModel
+    model = loader.from_pretrained(folder).eval()
+    model = model.get_encoder() if family in ENCODER_DECODERS else model
+
+    def states(inputs):
+        inputs = {name: torch.tensor([value]) for name, value in inputs.items()}
+        if family == "distilbert":
+            inputs.pop("token_type_ids", None)
+        with torch.inference_mode():
+            output = model(**inputs, output_hidden_states=True)
+        return [*(one[0].numpy() for one in output.hidden_states[:-1]), output.last_hidden_state[0].numpy()]
+
+    return states
+
+
+def tokens_of(folder, *texts, length=64):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    inputs = dict(tokenizer(*texts, truncation=True, max_length=length))
+    return inputs if inputs["input_ids"] else {"input_ids": [tokenizer.eos_token_id]}
+
+
+POOLED = {
+    "cls": lambda states: states[0],
+    "last": lambda states: states[-1],
+    "mean": lambda states: states.mean(0),
+    "max": lambda states: states.max(0),
+}
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "clip"])
+def test_features_are_those_of_one_text_at_a_time(folders, family):
+    folder, hand = folders[family], by_hand(folders[family], family)
+    layers = [hand(tokens_of(folder, text)) for text in TEXTS]
+    for how, function in {"auto": POOLED[DEFAULTS.get(family, "mean")], **POOLED}.items():
+        rows, probabilities = features_of(folder, TEXTS, max_length=64, pooling=how)
+        expected = np.stack([function(states[-1]) for states in layers])
+        np.testing.assert_allclose(rows["last"], expected, atol=1e-5)
+        assert list(rows) == ["last"]
+        assert probabilities is None
+    assert np.abs(expected[0] - expected[1]).max() > 1e-2  # texts differ enough for this to mean something
+    rows, _ = features_of(folder, TEXTS, max_length=64, layer="all", pooling="mean")
+    assert list(rows) == ["0", "1", "2"]
+    for number in range(3):
+        np.testing.assert_allclose(rows[str(number)], [states[number].mean(0) for states in layers], atol=1e-5)
+    rows, _ = features_of(folder, TEXTS, max_length=64, layer="mean", pooling="max")
+    np.testing.assert_allclose(rows["mean"], [np.mean(states, 0).max(0) for states in layers], atol=1e-5)
+    rows, _ = features_of(folder, TEXTS, max_length=64, layer=1, pooling="last")
+    np.testing.assert_allclose(rows["1"], [states[1][-1] for states in layers], atol=1e-5)
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "clip"])
+def test_a_text_has_the_same_features_alone_and_among_others(folders, family):
+    for task, examples in ((CLASSIFY, TEXTS), (LABEL_WORDS, words_of(TEXTS))):
+        backbone = KIND.load(folders[family], task, BackboneOptions(max_length=40))
+        together, alone = run(backbone, examples)[0]["last"], run(backbone, examples, 1)[0]["last"]
+        np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def words_of(texts):
+    return [Words(text.split(), np.arange(len(text.split()))) for text in texts]
+
+
+def test_only_convolutions_over_tokens_need_equal_lengths_and_would_leak_without(folders):
+    for family in FAMILIES:
+        backbone = KIND.load(folders[family], CLASSIFY, BackboneOptions(max_length=40))
+        assert backbone.equal_lengths == (family == "convbert")
+    backbone = KIND.load(folders["convbert"], CLASSIFY, BackboneOptions(max_length=40))
+    alone = run(backbone, TEXTS, 1)[0]["last"]
+    backbone.equal_lengths = False
+    assert np.abs(run(backbone, TEXTS)[0]["last"] - alone).max() > 1e-3
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "t5", "bart"])
+def test_pairs_are_read_as_the_tokenizer_reads_pairs(folders, family):
+    folder, pair = folders[family], ("a good film", "that is bad")
+    rows, _ = features_of(folder, [pair, ("a", "b")])
+    expected = by_hand(folder, family)(tokens_of(folder, *pair))[-1].mean(0)
+    np.testing.assert_allclose(rows["last"][0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_decoders_read_pairs_with_a_new_line_between(folders, family):
+    folder = folders[family]
+    rows, _ = features_of(folder, [("a good film", "that is bad")])
+    expected = by_hand(folder, family)(tokens_of(folder, "a good film\nthat is bad"))[-1][-1]
+    np.testing.assert_allclose(rows["last"][0], expected, atol=1e-5)
+
+
+def test_an_empty_text_without_special_tokens_is_read_as_the_end_of_texts(folders):
+    folder = folders["gpt2"]
+    rows, _ = features_of(folder, ["", ("", "")])
+    np.testing.assert_allclose(rows["last"][0], by_hand(folder, "gpt2")({"input_ids": [0]})[-1][-1], atol=1e-5)
+    assert np.isfinite(rows["last"]).all()
+
+
+def test_max_length_is_bounded_by_positions_and_by_512(folders, tmp_path):
+    def length(folder, **options):
+        return KIND.load(folder, CLASSIFY, BackboneOptions(**options)).details["max_length"]
+
+    assert [length(folders[family]) for family in ("bert", "roberta", "gpt2", "bart", "t5")] == [64, 64, 64, 64, 512]
+    assert [length(folders["bert"], max_length=asked) for asked in (20, 1000)] == [20, 64]
+    assert length(folders["t5"], max_length=600) == 600
+    assert length(write_text(tmp_path / "long", max_position_embeddings=1024)) == 512
+    rows, _ = features_of(folders["roberta"], ["ten " * 500])  # one position too many would raise
+    assert np.isfinite(rows["last"]).all()
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "llama", "bart"])
+def test_heads_give_their_probabilities_in_the_same_pass(tmp_path, family):
+    folder = write_text(tmp_path, family, head="ForSequenceClassification", num_labels=3, pad_token_id=1)
+    rows, found = features_of(folder, TEXTS, max_length=30)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    for row, text in enumerate(TEXTS):
+        inputs = {name: torch.tensor([value]) for name, value in tokens_of(folder, text, length=30).items()}
+        with torch.inference_mode():
+            expected = model(**inputs).logits[0].softmax(-1).numpy()
+        np.testing.assert_allclose(found[row], expected, atol=1e-5)
+    states = by_hand(folder, family)(tokens_of(folder, TEXTS[0]))[-1]
+    default = {"bert": "cls", "roberta": "cls", "bart": "mean"}.get(family, "last")
+    np.testing.assert_allclose(rows["last"][0], POOLED[default](states), atol=1e-5)
+    assert found.shape == (len(TEXTS), 3)
+    assert features_of(folder, TEXTS[:1], layer="all")[0].keys() == {"0", "1", "2"}
+
+
+@pytest.mark.parametrize("settings", [{"problem_type": "multi_label_classification", "num_labels": 3}, {"num_labels": 1}])
+def test_heads_that_give_no_distribution_are_left_out(tmp_path, settings):
+    folder = write_text(tmp_path, head="ForSequenceClassification", **settings)
+    assert KIND.load(folder, CLASSIFY, BackboneOptions()).source_classes == 0
+    assert features_of(folder, TEXTS)[1] is None
+
+
+def test_a_head_whose_weights_are_missing_is_left_out(tmp_path):
+    folder = write_text(tmp_path, head="ForSequenceClassification", num_labels=3)
+    before, _ = features_of(folder, TEXTS, pooling="mean")
+    drop(folder, "classifier.")
+    rows, probabilities = features_of(folder, TEXTS)
+    assert probabilities is None
+    np.testing.assert_array_equal(rows["last"], before["last"])
+
+
+def drop(folder, *starts):
+    """Take weights out of a checkpoint."""
+    path = str(folder / "model.safetensors")
+    save_file({name: one for name, one in load_file(path).items() if not name.startswith(starts)}, path, {"format": "pt"})
+
+
+WORDS = Words("Berlin and Paris are towns".split(), np.array([0, 2, 4]))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "llama", "t5"])
+@pytest.mark.parametrize("subword", ["first", "mean"])
+def test_words_are_read_from_their_subwords(folders, family, subword):
+    folder = folders[family]
+    rows, _ = features_of(folder, [WORDS, Words(["a"], np.array([0]))], LABEL_WORDS, subword=subword)
+    encoded = transformers.AutoTokenizer.from_pretrained(folder)(" ".join(WORDS.words), return_offsets_mapping=True)
+    offsets = encoded.pop("offset_mapping")
+    states = by_hand(folder, family)(dict(encoded))[-1]
+    text = " ".join(WORDS.words)
+    for row, position in enumerate(WORDS.positions):
+        start = len(" ".join(WORDS.words[:position]))
+        stop = start + len(WORDS.words[position]) + (position > 0)
+        own = [at for at, (left, right) in enumerate(offsets) if right > left and start <= left < stop and right <= stop]
+        assert text[offsets[own[-1]][0] : stop] and len(own) > 1
+        expected = states[own[0]] if subword == "first" else states[own].mean(0)
+        np.testing.assert_allclose(rows["last"][row], expected, atol=1e-5)
+    assert rows["last"].shape == (4, 16)
+
+
+def test_words_agree_with_the_word_numbers_of_the_fast_tokenizer(folders):
+    folder = folders["bert"]
+    rows, _ = features_of(folder, [WORDS], LABEL_WORDS)
+    encoded = transformers.AutoTokenizer.from_pretrained(folder)(WORDS.words, is_split_into_words=True)
+    numbers = encoded.word_ids()
+    states = by_hand(folder, "bert")(dict(encoded))[-1]
+    np.testing.assert_allclose(rows["last"], [states[numbers.index(one)] for one in WORDS.positions], atol=1e-5)
+
+
+def test_every_word_of_a_long_text_has_a_row_from_a_window_around_it(folders):
+    folder, backbone = folders["bert"], KIND.load(folders["bert"], LABEL_WORDS, BackboneOptions(max_length=12))
+    letters = list("abcdefghijklmnopqrstuvwxyz")
+    rows = run(backbone, [Words(letters, np.arange(26))])[0]["last"]
+    assert rows.shape == (26, 16)
+    tokenizer, hand = transformers.AutoTokenizer.from_pretrained(folder), by_hand(folder, "bert")
+    windows = [(0, 10), (8, 18), (16, 26)]  # ten words and two special tokens; a quarter of the ten is shared
+    read_from = [0] * 9 + [1] * 8 + [2] * 9  # shared words belong to the window where they are farther from its cut
+    for position, window in enumerate(read_from):
+        start, stop = windows[window]
+        states = hand(dict(tokenizer(letters[start:stop], is_split_into_words=True)))[-1]
+        np.testing.assert_allclose(rows[position], states[1 + position - start], atol=1e-5)
+    some = run(backbone, [Words(letters, np.array([3, 25]))])[0]["last"]
+    np.testing.assert_allclose(some, rows[[3, 25]], atol=1e-5)
+
+
+def test_words_that_the_tokenizer_drops_are_read_as_unknown(folders):
+    for family, unknown in (("bert", "日"), ("gpt2", None)):
+        silent = Words(["a", "\x00" if unknown else "", "film", ""], np.arange(4))
+        rows, _ = features_of(folders[family], [silent], LABEL_WORDS)
+        assert np.isfinite(rows["last"]).all() and rows["last"].shape == (4, 16)
+        if unknown:
+            same, _ = features_of(folders[family], [Words(["a", unknown, "film", unknown], np.arange(4))], LABEL_WORDS)
+            np.testing.assert_allclose(rows["last"], same["last"], atol=1e-6)
+
+
+def test_words_longer_than_a_window_and_examples_without_labelled_words(folders):
+    examples = [Words(["x" * 300, "film"], np.array([0, 1])), Words([], np.array([], dtype=int)), WORDS]
+    rows, _ = features_of(folders["bert"], examples, LABEL_WORDS, subword="mean")
+    assert rows["last"].shape == (5, 16) and np.isfinite(rows["last"]).all()
+    alone, _ = features_of(folders["bert"], [WORDS], LABEL_WORDS, subword="mean")
+    np.testing.assert_allclose(rows["last"][2:], alone["last"], atol=1e-5)
+    nothing, _ = features_of(folders["bert"], [examples[1]], LABEL_WORDS)
+    assert nothing["last"].shape == (0, 16)
+
+
+def test_heads_for_tokens_give_probabilities_of_words(tmp_path):
+    folder = write_text(tmp_path, head="ForTokenClassification", num_labels=3)
+    rows, found = features_of(folder, [WORDS, WORDS], LABEL_WORDS)
+    encoded = transformers.AutoTokenizer.from_pretrained(folder)(WORDS.words, is_split_into_words=True, return_tensors="pt")
+    model = transformers.AutoModelForTokenClassification.from_pretrained(folder).eval()
+    with torch.inference_mode():
+        expected = model(**encoded).logits[0].softmax(-1).numpy()
+    places = [encoded.word_ids().index(one) for one in WORDS.positions]
+    np.testing.assert_allclose(found, np.tile(expected[places], (2, 1)), atol=1e-5)
+    assert features_of(folder, TEXTS)[1] is None  # a head for tokens says nothing about texts
+
+
+def test_tokenizers_without_a_fast_form_are_read_word_by_word(tmp_path):
+    folder = write_text(tmp_path, "t5", vocab_size=384)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    transformers.ByT5Tokenizer().save_pretrained(folder)
+    rows, _ = features_of(folder, ["abc", ("a", "bc"), ""])
+    hand = by_hand(folder, "t5")
+    expected = [hand({"input_ids": one})[-1].mean(0) for one in ([100, 101, 102, 1], [100, 1, 101, 102, 1], [1])]
+    np.testing.assert_allclose(rows["last"], expected, atol=1e-5)
+    rows, _ = features_of(folder, [Words(["ab", "c"], np.array([0, 1]))], LABEL_WORDS)
+    np.testing.assert_allclose(rows["last"], hand({"input_ids": [100, 101, 102, 1]})[-1][[0, 2]], atol=1e-5)
+
+
+def test_threads_may_encode_at_the_same_time(folders):
+    backbone = KIND.load(folders["bert"], CLASSIFY, BackboneOptions(max_length=10))
+    expected, found = backbone.encode(TEXTS * 50), {}
+
+    def work(number):
+        found[number] = backbone.encode(TEXTS * 50)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for items in found.values():
+        assert all((a.sequences[0].numbers == b.sequences[0].numbers).all() for a, b in zip(items, expected, strict=True))
+    assert len(found) == 4
+
+
+def test_items_are_compact_and_batches_as_wide_as_their_longest(folders):
+    backbone = KIND.load(folders["bert"], CLASSIFY, BackboneOptions())
+    items = backbone.encode(["a", "a good film"])
+    assert items[0].sequences[0].numbers.dtype == np.int32
+    assert backbone.collate(items)["numbers"].shape[1] == backbone.length(items[1])
+    assert backbone.length(items[0]) == 3
+
+
+def test_missing_weights_are_corrupt_and_a_missing_pooler_is_not(folders, tmp_path):
+    folder = write_text(tmp_path / "bert")
+    drop(folder, "pooler.")
+    expected, _ = features_of(folders["bert"], TEXTS)
+    np.testing.assert_array_equal(features_of(folder, TEXTS)[0]["last"], expected["last"])
+    drop(folder, "encoder.layer.1.output.dense.weight")
+    with pytest.raises(CheckpointError, match=r"lacks 1 of \d+ weights: encoder.layer.1.output.dense.weight") as caught:
+        KIND.load(folder, CLASSIFY, BackboneOptions())
+    assert caught.value.kind == "corrupt"
+
+
+def failure(folder, **options):
+    """The kind and reason that files() gives, or if it passes, load()."""
+    with pytest.raises(CheckpointError) as caught:
+        KIND.files(Repository.from_folder(folder), BackboneOptions(**options))
+        KIND.load(folder, CLASSIFY, BackboneOptions(**options))
+    return caught.value.kind, str(caught.value)
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return folder
+
+
+def test_checkpoints_that_cannot_be_read_say_why(tmp_path):
+    kind, reason = failure(edit_config(write_text(tmp_path / "a"), model_type="bert9"))
+    assert kind == "unsupported" and "'bert9'" in reason and "pip install --upgrade transformers" in reason
+    auto_map = {"AutoModel": "modeling.Own", "AutoConfig": "modeling.OwnConfig"}
+    kind, reason = failure(edit_config(write_text(tmp_path / "b"), model_type="own", auto_map=auto_map))
+    assert kind == "remote_code" and "--trust-remote-code" in reason
+    quantised = edit_config(write_text(tmp_path / "c"), quantization_config={"quant_method": "gptq"})
+    assert failure(quantised) == (
+        "unsupported",
+        "has quantised weights (gptq), which are not read here; rank the model they came from",
+    )
+    folder = write_text(tmp_path / "d")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    assert failure(folder)[0] == "no_preprocessor"
+    with pytest.raises(CheckpointError, match="has no tokenizer among its files"):
+        KIND.load(folder, CLASSIFY, BackboneOptions())
+    folder = write_text(tmp_path / "e", vocab_size=20)
+    assert failure(folder)[0] == "corrupt" and "do not belong together" in failure(folder)[1]
+
+
+def test_a_tokenizer_without_its_vocabulary_is_no_tokenizer(tmp_path):
+    folder = write_text(tmp_path)
+    (folder / "tokenizer.json").unlink()
+    assert failure(folder)[0] == "no_preprocessor"
+
+
+def test_a_tokenizer_that_is_cut_short_is_corrupt(tmp_path):
+    folder = write_text(tmp_path)
+    (folder / "tokenizer.json").write_text((folder / "tokenizer.json").read_text()[:200])
+    assert failure(folder)[0] == "corrupt"
+
+
+def test_pickles_only_where_they_are_allowed(tmp_path, folders):
+    folder = write_text(tmp_path)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    assert failure(folder)[0] == "pickle_only"
+    rows, _ = features_of(folder, TEXTS, allow_pickle=True)
+    np.testing.assert_array_equal(rows["last"], features_of(folders["bert"], TEXTS)[0]["last"])
+
+
+REMOTE = """
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+class OwnConfig(PretrainedConfig):
+    model_type = "own"
+
+class Own(PreTrainedModel):
+    config_class = OwnConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.word_embeddings = torch.nn.Embedding(200, 4)
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.word_embeddings
+
+    def forward(self, input_ids, attention_mask=None, return_dict=True):
+        return BaseModelOutput(last_hidden_state=self.word_embeddings(input_ids))
+"""
+
+
+def test_code_of_a_repository_runs_where_it_is_trusted(tmp_path, monkeypatch):
+    monkeypatch.setattr(transformers.dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    folder = write_text(tmp_path / "own")
+    auto_map = {"AutoModel": "modeling.Own", "AutoConfig": "modeling.OwnConfig"}
+    edit_config(folder, model_type="own", auto_map=auto_map, architectures=["Own"])
+    (folder / "modeling.py").write_text(REMOTE)
+    table = torch.randn(200, 4)
+    save_file({"word_embeddings.weight": table}, folder / "model.safetensors", {"format": "pt"})
+    repository = Repository.from_folder(folder)
+    assert KIND.claims(repository)
+    assert "modeling.py" in KIND.files(repository, BackboneOptions(trust_remote_code=True))
+    rows, _ = features_of(folder, ["a film"], trust_remote_code=True)
+    expected = table[tokens_of(folders_bert(tmp_path), "a film")["input_ids"]].mean(0)
+    np.testing.assert_allclose(rows["last"][0], expected, atol=1e-6)
+
+
+def folders_bert(tmp_path):
+    return write_text(tmp_path / "bert")
+
+
+def test_claims_and_files(folders, tmp_path):
+    for family, folder in folders.items():
+        repository = Repository.from_folder(folder)
+        assert KIND.claims(repository), family
+        named = KIND.files(repository, BackboneOptions())
+        assert named[0] == "model.safetensors"
+        assert {"config.json", "tokenizer.json", "tokenizer_config.json"} <= set(named)
+    sizes = {"config.json": 1, "model.safetensors": 1}
+    for config in ({"model_type": "vit"}, {"model_type": "wav2vec2"}, {"model_type": "whisper"}, {"architecture": "resnet18"}):
+        assert not KIND.claims(Repository("x", sizes, {"config.json": config}))
+    assert not KIND.claims(Repository("x", sizes, {}))

@@ -1,0 +1,96 @@
+import json
+
+import pytest
+
+from hf_transfer_score.backbones.repository import Repository, parse_descriptions
+from hf_transfer_score.errors import CheckpointError
+
+ADAPTER = {"adapter_config.json": {"base_model_name_or_path": "a/b"}}
+
+
+def holding(*names, **descriptions):
+    """A repository of files of ten bytes."""
+    return Repository("some/model", dict.fromkeys(names, 10), descriptions)
+
+
+def test_a_folder_is_described_by_its_small_files(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    (tmp_path / "modules.json").write_text("no JSON")
+    (tmp_path / "1_Pooling").mkdir()
+    (tmp_path / "1_Pooling" / "config.json").write_text("{}")
+    (tmp_path / ".cache").mkdir()
+    (tmp_path / ".cache" / "model.safetensors").write_bytes(b"12345")
+    (tmp_path / "model.safetensors").write_bytes(b"123")
+    found = Repository.from_folder(tmp_path)
+    assert dict(found.sizes) == {
+        "config.json": 21, "modules.json": 7, "1_Pooling/config.json": 2, "model.safetensors": 3,
+    }  # fmt: skip
+    assert found.descriptions == {"config.json": {"model_type": "vit"}}
+    assert found.name == str(tmp_path)
+    assert "model.safetensors" in found
+    assert "pytorch_model.bin" not in found
+    assert found.bytes_of(["model.safetensors", "config.json", "absent"]) == 24
+
+
+def test_unknown_sizes_count_nothing():
+    assert Repository("some/model", {"a": None, "b": 5}).bytes_of(["a", "b"]) == 5
+
+
+def test_safetensors_come_before_pickles():
+    both = holding("model.safetensors", "pytorch_model.bin")
+    assert both.weights() == both.weights(allow_pickle=True) == ["model.safetensors"]
+
+
+def test_shards_come_with_their_index():
+    names = ["model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert holding(*names, "pytorch_model-00001-of-00002.bin", "other-1.safetensors").weights() == names
+    pickles = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin"]
+    assert holding(*pickles).weights(allow_pickle=True) == pickles
+
+
+def test_weights_in_a_folder():
+    inside = holding("0_Transformer/model.safetensors", "pytorch_model.bin")
+    assert inside.weights(folder="0_Transformer/") == ["0_Transformer/model.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("names", "kind", "words"),
+    [
+        (["pytorch_model.bin"], "pickle_only", r"pickled weights only.* \(--allow-pickle some/model\)"),
+        (["checkpoint.pth"], "pickle_only", "can run any code"),
+        (["tf_model.h5"], "unsupported", "weights for other frameworks only"),
+        (["model.gguf"], "unsupported", "none for PyTorch"),
+        (["README.md"], "corrupt", "has no weights"),
+    ],
+)
+def test_repositories_without_safe_weights(names, kind, words):
+    with pytest.raises(CheckpointError, match=words) as caught:
+        holding(*names).weights()
+    assert caught.value.kind == kind
+
+
+def test_small_files_are_those_beside_the_weights():
+    names = ["config.json", "vocab.txt", "model.safetensors.index.json", "deep/config.json", "README.md"]
+    assert holding(*names).small_files() == ["config.json", "vocab.txt"]
+
+
+@pytest.mark.parametrize(
+    ("repository", "words"),
+    [
+        (holding("adapter_config.json", **ADAPTER), r"adapter.*\(a/b\)"),
+        (holding("model_index.json"), "diffusion pipeline"),
+        (holding("README.md"), "no config.json"),
+        (holding("config.json"), "no JSON object"),
+        (holding("config.json", **{"config.json": ["list"]}), "no JSON object"),
+        (holding("config.json", **{"config.json": {"model_type": "odd"}}), "no backbone here knows: 'odd'"),
+        (holding("config.json", **{"config.json": {"architectures": ["Odd"]}}), r"knows: \['Odd'\]"),
+    ],
+)  # fmt: skip
+def test_why_a_repository_is_of_no_kind(repository, words):
+    import re
+
+    assert re.search(words, repository.why_unknown())
+
+
+def test_what_is_no_json_is_left_out():
+    assert parse_descriptions({"a.json": "{}", "b.json": "{", "c.json": "[1]"}) == {"a.json": {}, "c.json": [1]}

@@ -1,0 +1,235 @@
+"""The commands `rank` and `cache` as a user meets them."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
+from hf_transfer_score.cli.rank_arguments import count
+from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
+
+
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """A folder to be in, with a dataset, three checkpoints that work and one that does not."""
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "bank.jsonl")
+    write_checkpoint(tmp_path / "models" / "clear")
+    write_checkpoint(tmp_path / "models" / "noisy", noise=4.0)
+    write_checkpoint(tmp_path / "models" / "vowels", letters="aeiou", noise=1.0)
+    write_checkpoint(tmp_path / "models" / "broken", wrong="model.safetensors ends too early; download it again")
+    register_backbone(TOY)
+    yield tmp_path
+    unregister_backbone("toy")
+
+
+MODELS = ["./models/noisy", "./models/clear", "./models/vowels"]
+
+
+def ranking(run, *arguments):
+    status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "--json", *arguments)
+    assert status == 0, err
+    return json.loads(out)
+
+
+class TestRank:
+    def test_the_table_says_what_was_sampled_and_who_is_first(self, pool, run):
+        status, out, err = run("rank", "bank.jsonl", "--models", *MODELS)
+        assert status == 0
+        assert "80 examples, 4 classes, for text-classification" in out
+        assert "column 'intent'" in out
+        rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("clear", "noisy"))}
+        assert rows["clear"][0] == "1" and rows["noisy"][0] in "23"
+        assert "3 of 3 models ranked, in the order of the mean rank of ncti and face." in out
+        assert "3 models to run, 0 in the cache" in err
+        assert "Traceback" not in err and "\r" not in err
+
+    def test_a_failure_is_a_row_with_its_reason(self, pool, run):
+        status, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "./models/absent")
+        assert status == 0
+        assert "3 of 5 models ranked" in out
+        assert "broken: corrupt: model.safetensors ends too early; download it again" in out
+        assert "absent: missing: ./models/absent is no folder; a model on the Hub is written owner/name" in out
+
+    def test_where_nothing_can_be_ranked_the_status_says_so(self, pool, run):
+        status, out, _ = run("rank", "bank.jsonl", "--models", "./models/broken")
+        assert status == 1 and "No model could be ranked." in out
+
+    def test_json_holds_everything_and_reads_back(self, pool, run):
+        found = ranking(run)
+        assert found["order"][0] == "clear" and set(found["order"]) == {"clear", "vowels", "noisy"}
+        assert found["headline"] == ["ncti", "face"]
+        assert set(found["models"]["clear"]["scores"]["results"]) >= {"ncti", "face", "logme", "feature_width"}
+        assert found["models"]["clear"]["extraction"]["examples"] == 80
+        assert found["sample"]["label_names"] == ["cards", "money", "support", "transfer"]
+        assert found["confidence"]["replicates"] == 100
+        for name, (low, high) in found["confidence"]["ranges"].items():
+            assert 1 <= low <= found["ranks"][name] <= high <= 3
+        low, high = found["intervals"]["clear"]["face"]["variance_collapse"]
+        assert low < high < 0
+
+    def test_csv_has_a_line_a_model_in_full_precision(self, pool, run):
+        status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "--csv", "--terms")
+        rows = list(csv.DictReader(io.StringIO(out)))
+        found = ranking(run)
+        assert status == 0 and [row["model"] for row in rows] == [*found["order"], "broken"]
+        term = found["models"]["clear"]["scores"]["results"]["ncti"]["terms"]["seli"]
+        assert float(rows[0]["ncti.term.seli"]) == term
+        assert rows[3]["kind"] == "corrupt" and rows[3]["rank"] == ""
+        assert "failed: broken: corrupt" in err
+
+    def test_a_second_run_with_other_metrics_runs_no_model(self, pool, run):
+        first = ranking(run)
+        (pool / "models" / "clear" / "config.json").touch()  # the content counts, not the time
+        second = ranking(run, "--metrics", "logme,knn")
+        assert not any(one["from_cache"] for one in first["models"].values())
+        assert all(one["from_cache"] for one in second["models"].values())
+        assert second["headline"] == ["logme"]
+        third = ranking(run, "--max-samples", "40")
+        assert not any(one["from_cache"] for one in third["models"].values()), "another sample"
+
+    def test_a_folder_that_changed_is_run_again(self, pool, run):
+        ranking(run)
+        (pool / "models" / "clear" / "config.json").write_text(json.dumps({"toy": True, "noise": 9.0}))
+        found = ranking(run)
+        assert {name: one["from_cache"] for name, one in found["models"].items()} == {
+            "noisy": True,
+            "vowels": True,
+            "clear": False,
+        }
+
+    def test_the_order_of_the_models_does_not_matter(self, pool, run):
+        one = ranking(run)
+        status, out, _ = run("rank", "bank.jsonl", "--models", *reversed(MODELS), "--json")
+        assert json.loads(out)["pools"] == one["pools"] or json.loads(out)["ranks"] == one["ranks"]
+
+    @pytest.mark.parametrize("width", [60, 100])
+    def test_tables_fit_the_terminal(self, pool, run, monkeypatch, width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
+        assert max(map(len, out.splitlines())) <= width
+        assert "variance_collapse" in out and "…" not in out
+
+    def test_no_ranges_without_replicates(self, pool, run):
+        assert ranking(run, "--replicates", "0")["confidence"] is None
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--replicates", "0")
+        assert "Ranges" not in out and "bootstrap" not in out
+
+    def test_models_may_come_from_a_file(self, pool, run):
+        (pool / "list.txt").write_text("# mine\n./models/clear\n./models/noisy  # why not\n")
+        status, out, _ = run("rank", "bank.jsonl", "--models-from", "list.txt", "--json")
+        assert status == 0 and set(json.loads(out)["models"]) == {"clear", "noisy"}
+
+    def test_quiet_means_nothing_on_the_error_stream(self, pool, run):
+        assert run("rank", "bank.jsonl", "--models", *MODELS, "--quiet")[2] == ""
+
+    def test_metric_options_change_the_numbers(self, pool, run):
+        usual = ranking(run)["models"]["clear"]["scores"]["results"]["face"]
+        other = ranking(run, "--option", "face.temperature=0.5")["models"]["clear"]["scores"]["results"]["face"]
+        assert other["parameters"]["temperature"] == 0.5
+        assert usual["terms"]["class_fairness"] != other["terms"]["class_fairness"]
+
+    def test_the_headline_decides(self, pool, run):
+        found = ranking(run, "--headline", "logme")
+        assert found["headline"] == ["logme"] and found["mean_ranks"] == {
+            name: float(found["pools"]["logme"]["ranks"][name]) for name in found["mean_ranks"]
+        }
+
+    def test_a_baseline_with_the_same_order_is_pointed_out(self, pool, run):
+        for width in (3, 6, 12, 26):
+            letters = "abcdefghijklmnopqrstuvwxyz"[:width]
+            write_checkpoint(pool / "wide" / f"w{width}", letters=letters, noise=0.3)
+        models = [f"./wide/w{width}" for width in (3, 6, 12, 26)]
+        _, out, _ = run("rank", "bank.jsonl", "--models", *models, "--headline", "feature_width", "--replicates", "0")
+        assert "the order is much like that of feature_width (weighted Kendall 1.00)" in out
+
+
+class TestFiles:
+    def test_saved_records_and_plots(self, pool, run):
+        status, _, err = run(
+            "rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "--save", "out", "--plot", "plot.png"
+        )
+        assert status == 0 and "Drew plot.png" in err
+        assert json.loads((pool / "out" / "ranking.json").read_text())["order"][0] == "clear"
+        records = [json.loads(path.read_text()) for path in (pool / "out" / "records").rglob("*.json")]
+        assert {record["model"]["id"] for record in records} == {"noisy", "clear", "vowels", "broken"}
+        pixels = np.asarray(Image.open(pool / "plot.png").convert("L"))
+        assert pixels.std() > 5
+
+    def test_a_plot_of_no_known_kind_is_refused_before_the_run(self, pool, run):
+        status, _, err = run("rank", "bank.jsonl", "--models", *MODELS, "--plot", "plot.bmp")
+        assert status == 2 and "plot.bmp" in err and ".html" in err
+        assert not (pool / "home").exists()
+
+
+class TestPlan:
+    def test_a_dry_run_runs_nothing(self, pool, run):
+        status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "--dry-run")
+        assert status == 0 and err == ""
+        assert "3 models to run, 0 in the cache, 0 B to download" in out
+        assert not (pool / "home" / "features").exists()
+        found = json.loads(run("rank", "bank.jsonl", "--models", *MODELS, "--dry-run", "--json")[1])
+        assert [model["state"] for model in found["models"]] == ["on disk"] * 3
+
+    def test_the_plan_knows_what_is_cached(self, pool, run):
+        ranking(run)
+        assert "0 models to run, 3 in the cache" in run("rank", "bank.jsonl", "--models", *MODELS, "--dry-run")[1]
+
+
+class TestUsage:
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["rank", "bank.jsonl"], "No model was named: pass ids or folders, or a search."),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--pooling", "avg"], "expected one of auto, cls"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--layer", "first"], "expected last, all, mean"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--dtype", "int4"], "expected one of float32"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--metrics", "fase"], "did you mean 'face'"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--headline", "fase"], "did you mean 'face'"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--task", "image"], "There is no task 'image'"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--level", "1.5"], "level=1.5"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--replicates", "-1"], "replicates=-1"),
+            (["rank", "bank.jsonl", "--models-from", "nothing.txt"], "cannot be read as a list of models"),
+        ],
+    )
+    def test_wrong_usage_is_one_sentence(self, pool, run, arguments, words):
+        status, out, err = run(*arguments)
+        assert (status, out) == (2, "") and words in err and err.count("\n") == 1
+
+    @pytest.mark.parametrize("dataset", ["nothing.jsonl", "./nothing"])
+    def test_a_dataset_that_is_not_there(self, pool, run, dataset):
+        status, _, err = run("rank", dataset, "--models", "./models/clear")
+        assert status == 1 and err.startswith("error: ") and err.count("\n") == 1
+
+    @pytest.mark.parametrize("text", ["many", "5X", "-"])
+    def test_counts_are_checked(self, text):
+        with pytest.raises(Exception, match="expected a number such as 100M"):
+            count(text)
+
+
+class TestCache:
+    def test_list_and_clear(self, pool, run):
+        assert run("cache", "list")[1] == "The cache holds no features.\n"
+        ranking(run)
+        status, out, _ = run("cache", "list")
+        assert status == 0 and "3 entries" in out
+        assert all(name in out for name in ("clear", "noisy", "vowels"))
+        entries = json.loads(run("cache", "list", "--json")[1])
+        assert {entry["meta"]["model"] for entry in entries} == {"clear", "noisy", "vowels"}
+        assert run("cache", "clear")[1].startswith("Removed 3 entries, ")
+        assert not any(one["from_cache"] for one in ranking(run)["models"].values())
+
+    def test_the_size_may_be_limited(self, pool, run, monkeypatch):
+        ranking(run)
+        monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "1K")
+        run("rank", "bank.jsonl", "--models", "./models/clear", "--max-samples", "40")
+        assert "1 entries" in run("cache", "list")[1]
+        monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "much")
+        status, _, err = run("cache", "list")
+        assert status == 2 and "'much' is no number of bytes" in err

@@ -1,0 +1,405 @@
+"""Samples of datasets in all the places and formats that people have them in."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasets import Audio, ClassLabel, Features, Value
+
+from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
+from hf_transfer_score.metrics.checks import check_labels
+from hf_transfer_score.sampling.describe import describe
+from hf_transfer_score.sampling.draw import proportional_quotas
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.options import SampleOptions
+from tests.sampling.made import picture, pictures, row_numbers, shards, sound, texts
+
+ROWS = 60
+LABELS = ["b", "a", "c"] * (ROWS // 3)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("formats")
+
+
+def as_arrow(rows: datasets.Dataset, path) -> None:
+    table = rows.with_format("arrow")[:]
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+
+
+def as_hub_folder(rows: datasets.Dataset, path) -> None:
+    shards(path, rows, 1)
+
+
+WRITERS = {
+    "rows.csv": lambda rows, path: rows.to_csv(path),
+    "rows.tsv": lambda rows, path: rows.to_csv(path, sep="\t"),
+    "rows.jsonl": lambda rows, path: rows.to_json(path),
+    "rows.json": lambda rows, path: path.write_text(json.dumps(rows.to_list())),
+    "rows.csv.gz": lambda rows, path: path.write_bytes(gzip.compress(rows.to_pandas().to_csv(index=False).encode())),
+    "rows [1].parquet": lambda rows, path: rows.to_parquet(path),
+    "rows.arrow": as_arrow,
+    "hub": as_hub_folder,
+    "disk": lambda rows, path: rows.save_to_disk(path),
+    "splits": lambda rows, path: datasets.DatasetDict({"train": rows, "test": rows}).save_to_disk(path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_every_format_gives_the_same_sample(folder, name):
+    rows = texts(LABELS)
+    WRITERS[name](rows, folder / name)
+    sample, expected = (
+        load_sample(folder / name, SampleOptions(max_samples=20)),
+        load_sample(rows, SampleOptions(max_samples=20)),
+    )
+    assert row_numbers(sample) == row_numbers(expected) and sample.fingerprint == expected.fingerprint
+    assert sample.label_names == ("a", "b", "c") and sample.task.name == "text-classification"
+    assert sample.labels.tolist() == ["abc".index(LABELS[row]) for row in row_numbers(sample)]
+    assert (sample.source.rows_seen, sample.source.complete) == (ROWS, True)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "splits", "mapped", "streamed", "generated", "iterable splits"])
+def test_objects_of_datasets(kind):
+    rows = texts(LABELS)
+    given = {
+        "dataset": rows,
+        "splits": datasets.DatasetDict({"train": rows, "test": rows.select([0])}),
+        "mapped": rows.select(range(ROWS)).with_format("numpy"),
+        "streamed": rows.to_iterable_dataset(num_shards=4),
+        "generated": datasets.IterableDataset.from_generator(lambda: (dict(row) for row in rows.to_list())),
+        "iterable splits": datasets.IterableDatasetDict({"train": rows.to_iterable_dataset()}),
+    }[kind]
+    sample = load_sample(given, SampleOptions(max_samples=20))
+    assert row_numbers(sample) == row_numbers(load_sample(rows, SampleOptions(max_samples=20)))
+
+
+def test_skip_and_take_of_a_stream_mean_what_they_mean():
+    stream = texts(LABELS).to_iterable_dataset(num_shards=4).skip(7).take(33)
+    assert sorted(row_numbers(load_sample(stream))) == list(range(7, 40))
+
+
+def test_a_stream_without_end_is_stopped():
+    def forever():
+        row = 0
+        while True:
+            yield {"text": f"row {row}", "label": row % 2}
+            row += 1
+
+    sample = load_sample(datasets.IterableDataset.from_generator(forever), SampleOptions(max_rows=333, max_samples=50))
+    assert sample.source.rows_seen == 333 and not sample.source.complete
+    assert max(row_numbers(sample)) < 333 and Counter(sample.labels.tolist()) == {0: 25, 1: 25}
+
+
+def test_shares_are_kept_and_seeds_matter():
+    labels = np.random.default_rng(0).choice(4, 3000, p=[0.6, 0.3, 0.099, 0.001]).tolist()
+    sample = load_sample(texts(labels), SampleOptions(max_samples=300))
+    counts, seen = Counter(sample.labels.tolist()), Counter(labels)
+    quotas = proportional_quotas([seen[label] for label in range(4)], 300)
+    assert [counts[label] for label in range(4)] == quotas and quotas[3] == 2
+    assert sample.labels.tolist() == [labels[row] for row in row_numbers(sample)]
+    again, other = (load_sample(texts(labels), SampleOptions(max_samples=300, seed=seed)) for seed in (0, 1))
+    assert again.fingerprint == sample.fingerprint != other.fingerprint
+    assert len(set(row_numbers(other)) & set(row_numbers(sample))) < 100
+    even = load_sample(texts(labels), SampleOptions(per_class=50))
+    assert sorted(Counter(even.labels.tolist()).values()) == [min(50, seen[3]), 50, 50, 50]
+
+
+def test_pictures_keep_their_bytes(tmp_path):
+    rows = pictures([0, 1, 2] * 20, ["x", "never", "y", "z"]).filter(lambda row: row["label"] != 1)
+    sample = load_sample(shards(tmp_path / "hub", rows, 2), SampleOptions(max_samples=12))
+    assert sample.task.name == "image-classification" and sample.label_names == ("x", "y")
+    classes, _ = check_labels(sample.labels, len(sample))
+    assert classes.tolist() == [0, 1]
+    originals = {picture(row): row for row in range(60)}
+    rows_drawn = [originals[content] for content in sample.table.column("input").to_pylist()]
+    assert sample.labels.tolist() == [[0, None, 1][row % 3] for row in rows_drawn]
+    assert any(note == "2 of the dataset's classes did not occur: never, z" for note in sample.notes)
+
+
+@pytest.mark.parametrize("kind", ["imagefolder", "metadata"])
+def test_folders_of_pictures(tmp_path, kind):
+    for row in range(12):
+        name = tmp_path / ["cat", "dog"][row % 2] / f"{row}.png" if kind == "imagefolder" else tmp_path / f"{row}.png"
+        name.parent.mkdir(exist_ok=True)
+        name.write_bytes(picture(row))
+    if kind == "metadata":
+        lines = [json.dumps({"file_name": f"{row}.png", "label": ["cat", "dog"][row % 2]}) for row in range(12)]
+        (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    sample = load_sample(tmp_path, SampleOptions(max_samples=6))
+    originals = {picture(row): row % 2 for row in range(12)}
+    assert sample.labels.tolist() == [originals[content] for content in sample.table.column("input").to_pylist()]
+    assert sample.label_names == ("cat", "dog") and sorted(sample.labels) == [0, 0, 0, 1, 1, 1]
+
+
+def test_sound_is_never_decoded_by_datasets(tmp_path):
+    """There may be no torchcodec: folders, Parquet, Datasets and streams of sound work all the same."""
+    rows = {"audio": [{"bytes": sound(row), "path": f"{row}.wav"} for row in range(8)], "label": [0, 1] * 4}
+    raw = {"audio": {"bytes": Value("binary"), "path": Value("string")}, "label": ClassLabel(names=["hum", "hiss"])}
+    dataset = datasets.Dataset.from_dict(rows, features=Features(raw)).cast_column("audio", Audio(sampling_rate=16000))
+    shards(tmp_path / "hub", dataset, 1)
+    for row in range(8):
+        path = tmp_path / "files" / "train" / ["hiss", "hum"][row % 2 == 0] / f"{row}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sound(row))
+    for given in (dataset, dataset.to_iterable_dataset(), tmp_path / "hub", tmp_path / "files"):
+        sample = load_sample(given)
+        found = dict(zip(sample.table.column("input").to_pylist(), sample.labels.tolist(), strict=True))
+        assert {content: sample.label_names[label] for content, label in found.items()} == {
+            sound(row): ["hum", "hiss"][row % 2] for row in range(8)
+        }
+        assert sample.examples([0])[0].rate == 8000
+
+
+def test_sound_as_numbers():
+    def rows():
+        for row in range(8):
+            yield {"audio": {"array": np.full((100,), row / 10), "sampling_rate": 8000}, "label": row % 2}
+
+    sample = load_sample(datasets.IterableDataset.from_generator(rows))
+    for waveform, label in zip(sample.examples(range(8)), sample.labels, strict=True):
+        assert round(float(waveform.samples[0]) * 10) % 2 == label and waveform.rate == 8000
+
+
+def test_decoded_pictures_of_a_mapped_stream():
+    stream = pictures([0, 1] * 6, ["a", "b"]).to_iterable_dataset().map(lambda row: {"image": row["image"].rotate(180)})
+    upright = {
+        np.asarray(image).tobytes() for image in load_sample(pictures([0, 1] * 6, ["a", "b"])).examples(range(12))
+    }
+    turned = {np.asarray(image.rotate(180)).tobytes() for image in load_sample(stream).examples(range(12))}
+    assert turned == upright and len(upright) == 12
+
+
+LABEL_KINDS = {
+    "strings": (["no", "yes", "no", "yes"], ("no", "yes"), [0, 1, 0, 1]),
+    "bools": ([True, False, False, True], ("False", "True"), [1, 0, 0, 1]),
+    "whole": ([7, 3, 7, 11], ("3", "7", "11"), [1, 0, 1, 2]),
+    "signs": ([-1, 1, 1, -1], ("-1", "1"), [0, 1, 1, 0]),
+    "some missing": (["b", None, "a", ""], ("a", "b"), [1, None, 0, None]),
+}
+
+
+@pytest.mark.parametrize("kind", LABEL_KINDS)
+def test_labels_of_all_kinds(kind):
+    labels, names, expected = LABEL_KINDS[kind]
+    sample = load_sample(texts(labels))
+    assert sample.label_names == names
+    assert dict(zip(row_numbers(sample), sample.labels.tolist(), strict=True)) == {
+        row: label for row, label in enumerate(expected) if label is not None
+    }
+    left_out = [note for note in sample.notes if note == "2 of 4 rows without a label or input were left out"]
+    assert len(left_out) == (kind == "some missing")
+
+
+def test_class_labels_of_minus_one_are_missing():
+    rows = pictures([0, -1, 1, -1, 0, 1], ["a", "b"])
+    assert len(load_sample(rows)) == 4
+
+
+def test_numbers_with_gaps_are_classes_if_the_user_says_so(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\nrow 0,1\nrow 1,\nrow 2,0\nrow 3,1\n")
+    sample = load_sample(tmp_path / "rows.csv")
+    assert sample.task.name == "text-regression" and sorted(sample.targets) == [0, 1, 1]
+    assert any("all targets are whole numbers" in note and "text-classification" in note for note in sample.notes)
+    asked = load_sample(tmp_path / "rows.csv", SampleOptions(task="text-classification"))
+    assert dict(zip(row_numbers(asked), asked.labels.tolist(), strict=True)) == {0: 1, 2: 0, 3: 1}
+
+
+def test_regression_is_a_uniform_draw():
+    sample = load_sample(texts([row / 7 for row in range(500)]), SampleOptions(max_samples=100))
+    assert sample.task.name == "text-regression" and len(sample) == 100
+    assert sample.targets.tolist() == [row / 7 for row in row_numbers(sample)]
+    assert 20 < np.mean(sample.targets) < 51 and sample.labels is None
+    with pytest.raises(OptionError, match="per_class=5: examples of text-regression have no class"):
+        load_sample(texts([0.5, 0.7]), SampleOptions(per_class=5))
+
+
+def test_pairs():
+    rows = texts([0, 1, 0, 1], premise=list("abcd"), hypothesis=list("efgh")).remove_columns("text")
+    sample = load_sample(rows)
+    assert sorted(sample.examples(range(4))) == [("a", "e"), ("b", "f"), ("c", "g"), ("d", "h")]
+    assert sample.source.columns == {"input": "premise", "input_2": "hypothesis", "label": "label"}
+
+
+def test_some_files_of_many_are_enough(tmp_path):
+    labels = np.random.default_rng(0).choice(3, 320, p=[0.6, 0.38, 0.02]).tolist()
+    hub = shards(tmp_path / "hub", texts(labels).cast_column("label", ClassLabel(num_classes=3)), 8)
+    sample = load_sample(hub, SampleOptions(max_samples=8))
+    assert 40 <= sample.source.rows_seen < 320 and sample.source.rows_seen % 40 == 0 and not sample.source.complete
+    assert set(sample.labels) == {0, 1, 2}, "all known classes are waited for"
+    assert any("of 8 files, which hold enough; full_pass=True" in note for note in sample.notes)
+    assert "the dataset in part" in " ".join(describe(sample))
+    whole = [
+        load_sample(shards(tmp_path / str(n), texts(labels), n), SampleOptions(max_samples=8, full_pass=True))
+        for n in (1, 8)
+    ]
+    assert whole[0].fingerprint == whole[1].fingerprint and whole[1].source.complete
+    larger = load_sample(hub, SampleOptions(max_samples=200))
+    assert larger.source.complete and larger.source.rows_seen == 320
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [["a", "b"] * 60 + ["c"] * 120, sorted("abcd" * 60), ["a"] * 200 + ["b"] * 40],
+    ids=["last", "sorted", "rare"],
+)
+def test_files_sorted_by_class_are_read_to_the_end(tmp_path, labels):
+    hub = shards(tmp_path / "hub", texts(labels), 6)
+    for seed in range(4):
+        sample = load_sample(hub, SampleOptions(max_samples=10, seed=seed))
+        assert sample.source.complete and set(sample.label_names) == set(labels)
+
+
+def test_only_the_needed_columns_are_read(tmp_path, monkeypatch):
+    from datasets.packaged_modules.parquet.parquet import Parquet
+
+    read = []
+    original = Parquet._cast_table
+    monkeypatch.setattr(
+        Parquet, "_cast_table", lambda self, table: read.append(table.column_names) or original(self, table)
+    )
+    load_sample(shards(tmp_path / "hub", texts([0, 1] * 30, large=["x" * 1000] * 60), 2))
+    assert read and all(columns == ["text", "label"] for columns in read)
+
+
+def test_hidden_labels_name_the_split_to_use():
+    splits = datasets.DatasetDict(
+        train=texts([0, 1]), validation=texts([1, 0]), test=texts([-1, -1]), other=texts([-1])
+    )
+    with pytest.raises(
+        HiddenLabelsError, match="All 2 labels in the split test of memory.*use the split train or validation"
+    ):
+        load_sample(splits, SampleOptions(split="test"))
+    with pytest.raises(HiddenLabelsError, match="holds -1 or nothing"):
+        load_sample(pictures([-1, -1], ["a", "b"]))
+    with pytest.raises(HiddenLabelsError, match="name another label_column"):
+        load_sample(texts([None, None]))
+
+
+def test_hidden_labels_in_files(tmp_path):
+    shards(tmp_path, texts([0, 1] * 10), 1)
+    shards(tmp_path, texts([-1] * 20), 1, "test")
+    with pytest.raises(HiddenLabelsError, match="use the split train"):
+        load_sample(tmp_path, SampleOptions(split="test"))
+
+
+def test_the_split_is_train_or_the_only_one(tmp_path):
+    rows = texts([0, 1] * 3)
+    assert load_sample(datasets.DatasetDict(train=rows, test=rows)).source.split == "train"
+    assert load_sample(datasets.DatasetDict(test=rows)).source.split == "test"
+    with pytest.raises(DatasetError, match="no split named train; choose one with `split`: a, b"):
+        load_sample(datasets.DatasetDict(a=rows, b=rows))
+    with pytest.raises(DatasetError, match="no split 'tets'. Did you mean 'test'. Its splits: train, test"):
+        load_sample(datasets.DatasetDict(train=rows, test=rows), SampleOptions(split="tets"))
+    both = shards(shards(tmp_path, rows, 1), rows, 1, "test")
+    assert load_sample(both, SampleOptions(split="train+test")).source.rows_seen == 12
+
+
+def test_what_is_no_classification():
+    with pytest.raises(
+        DatasetError, match="At least 2 classes are needed, and in column 'label' of memory the only one is 'a'"
+    ):
+        load_sample(texts(["a"] * 5))
+    with pytest.raises(DatasetError, match="more than 2500 different values, such as 0 and 2499.*-regression"):
+        load_sample(texts(list(range(6000))))
+    with pytest.raises(DatasetError, match="set max_samples to 40 at least"):
+        load_sample(pictures(list(range(20)), [str(n) for n in range(20)]), SampleOptions(max_samples=30))
+    with pytest.raises(DatasetError, match="holds 0.5, which is no class"):
+        load_sample(texts([0.5, 1.0]), SampleOptions(task="text-classification"))
+
+
+BROKEN = {
+    "nothing.csv": (b"", "The file .*nothing.csv is empty"),
+    "header.csv": (b"text,label\n", "is empty: there are no rows in it"),
+    "magic.parquet": (b"no parquet at all", "corrupt or not what its name says: Parquet magic bytes"),
+    "cut.jsonl": (b'{"text": "a", "label": 1}\n{"text": ', "corrupt or not what its name says: JSON parse error"),
+    "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(tmp_path, name):
+    content, message = BROKEN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        load_sample(tmp_path / name)
+
+
+def test_what_is_not_there(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="The folder .*empty is empty"):
+        load_sample(tmp_path / "empty")
+    for missing in (str(tmp_path / "nowhere"), "rows.csv", "./here", "a/b/c"):
+        with pytest.raises(DatasetError, match="There is no folder or file .*, and it cannot be an id on the Hub"):
+            load_sample(missing)
+    with pytest.raises(DatasetError, match="got list.*Dataset.from_dict"):
+        load_sample([1, 2])
+
+
+def test_pictures_that_are_none(tmp_path):
+    rows = datasets.Dataset.from_dict(
+        {
+            "image": [{"bytes": b"broken", "path": None}]
+            + [{"bytes": picture(n), "path": None} for n in range(5)]
+            + [None],
+            "label": [0, 0, 1, 0, 1, 0, 1],
+        }
+    ).cast_column("image", datasets.Image())
+    sample = load_sample(rows)
+    assert len(sample) == 5
+    assert "1 drawn examples were left out: what they hold is no image" in sample.notes
+    assert "1 of 7 rows without a label or input were left out" in sample.notes
+    gone = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": "gone.png"}] * 4, "label": [0, 1, 0, 1]})
+    with pytest.raises(DatasetError, match="the path 'gone.png' in place of the content of a file"):
+        load_sample(gone.cast_column("image", datasets.Image()))
+
+
+def test_progress_and_description():
+    counts = []
+    sample = load_sample(texts(["a", "b"] * 1500), SampleOptions(max_samples=100), progress=counts.append)
+    assert counts == sorted(counts) and counts[-1] == 3000 and len(counts) > 2
+    assert describe(sample) == [
+        "dataset: memory",
+        "task: text-classification",
+        "100 examples of 3,000 rows read, 2 classes",
+        "label: column 'label'",
+        "input: column 'text' (text)",
+    ]
+
+
+MEMORY = """
+import resource, sys
+from pathlib import Path
+import datasets, pyarrow.compute, pandas
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.options import SampleOptions
+def rows(count):
+    for row in range(count):
+        yield {"text": str(row) + "x" * 4000, "label": row * 10 // count}
+def peak(count, most):
+    stream = datasets.IterableDataset.from_generator(rows, gen_kwargs={"count": count})
+    sample = load_sample(stream, SampleOptions(max_samples=most), folder=Path(sys.argv[1]))
+    assert len(sample) == most and sample.source.rows_seen == count
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+few = peak(500, 100)
+print(peak(200_000, 5_000) - few)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are told in other units")
+def test_a_long_stream_takes_little_memory(tmp_path):
+    command, environment = [sys.executable, "-c", MEMORY, str(tmp_path)], os.environ | {"USE_TORCH": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 60, "MB more for 200,000 rows (800 MB), sorted by class, than for 500"
