@@ -67,6 +67,28 @@ JSON has no word for, such as infinity, are `null`.
 `--terms` also `METRIC.term.NAME`, and `reason`; notes go to the error stream. For one file it prints a row a term.
 """
 
+RANK_FORMATS = """\
+### What it prints
+
+The table goes to the output stream; the plan, progress (where that is a terminal) and notes to the error stream.
+`rank` is the place in the order, `range` the places that the bootstrap gives it, `tie` a letter that models share
+which cannot be told apart, and `mean` the mean rank over the headline metrics. `baseline ranks` are the places that
+parameters, feature width and downloads alone would give. `per s` are examples a second of the forward pass.
+
+`--json` prints everything that Python's `rank` returns. `sample` says what was drawn, `order` lists all models, and
+`models` holds each one's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure, `commit`,
+`library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like) and `scores`.
+`pools` is as for `score`; `confidence` holds `ranges`, `groups`, `first` (how often a model is first) and `separated`
+(pairs that can be told apart), and `intervals` those of the raw terms.
+
+`--csv` prints a row a model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, `tie_group`,
+`mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`, `seconds`, `license`, `downloads`,
+`METRIC.rank`, `METRIC.score`, with `--terms` also `METRIC.term.NAME`, and the `kind` and `reason` of a failure.
+
+`--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws
+the order with its ranges over the models' parameters.
+"""
+
 
 def metrics_page() -> str:
     """Return the reference of the built-in metrics."""
@@ -143,7 +165,8 @@ def cli_page() -> str:
         helps = {PROGRAM: parser.format_help()}
         helps |= {f"{PROGRAM} {name}": command.format_help() for name, command in action.choices.items()}
     sections = [f"## {name}\n\n```text\n{text.rstrip()}\n```\n" for name, text in helps.items()]
-    sections.insert(2, SCORE_FORMATS)
+    sections.insert(3, SCORE_FORMATS)
+    sections.insert(2, RANK_FORMATS)
     return "\n".join([NOTICE, "", CLI_INTRODUCTION, *sections])
 
 

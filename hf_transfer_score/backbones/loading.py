@@ -82,7 +82,7 @@ def _reason(error: Exception, library: str) -> tuple[FailureKind, str]:
         return unknown_architecture_reason(line, library)
     if "PytorchStreamReader" in text or "central directory" in text:
         return "corrupt", f"has weights that cannot be read ({line}); {DAMAGED}"
-    if "size mismatch" in text or "ignore_mismatched_sizes" in text or "Missing key" in text:
+    if "size mismatch" in text or "ignore_mismatched_sizes" in text or "in loading state_dict" in text:
         return "corrupt", f"has weights that do not fit its config.json: {line}"
     return "error", f"cannot be loaded by {library} {_version(library)}: {type(error).__name__}: {line}"
 
@@ -127,13 +127,13 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
 
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the safetensors of a folder, and check on the way that the files are whole.
+    """Return the shape of each tensor in the model's safetensors in a folder, and check on the way that the files are whole.
 
     Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
     short or is no safetensors, and for shards that the index names and the folder lacks.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(folder.glob("*.safetensors")):
+    for path in sorted(folder.glob("model*.safetensors")):
         header = _header(path)
         shapes |= {name: tuple(about["shape"]) for name, about in header.items() if name != "__metadata__"}
     if (folder / "model.safetensors.index.json").exists() and not (folder / "model.safetensors").exists():

@@ -77,7 +77,9 @@ def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
     heads = model.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{name}." for name in ([heads] if isinstance(heads, str) else heads))
     lacking = set(values) - set(shapes) if shapes else set()
-    lacking |= {name for name, shape in shapes.items() if name.startswith(heads) and shape != values[name].shape}
+    lacking |= {
+        name for name in set(values) & set(shapes) if name.startswith(heads) and shapes[name] != values[name].shape
+    }
     if lacking:
         raise lacking_weights(lacking, len(names))
 

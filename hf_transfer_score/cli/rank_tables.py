@@ -16,13 +16,12 @@ from hf_transfer_score.cli.tables import (
     groups_text,
     metric_group,
     notes_table,
-    pairs,
     render,
 )
 from hf_transfer_score.features.cache import Entry
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking import weighted_kendall
-from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.describe import describe
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
 
@@ -43,22 +42,8 @@ def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
     ]
     without = {name: one.status for name, one in report.outcomes.items() if one.status != "ok"}
     table = groups_text(list(report.outcomes), [group for group in groups if group.headers], page, failed=without)
-    about = render([pairs(sample_lines(report.sample)), ""], page)
+    about = render([*describe(report.sample), ""], page)
     return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
-
-
-def sample_lines(sample: LabelledSample) -> list[tuple[str, str]]:
-    """Return what was drawn, and what was chosen on the way, in pairs of words."""
-    source = sample.source
-    where = [source.dataset, source.config, source.split, f"@{source.revision[:10]}" if source.revision else None]
-    classes = "" if sample.labels is None else f", {len(set(sample.labels.tolist()))} classes"
-    rows = "" if sample.rows == len(sample) else f", {sample.rows:,} {sample.task.unit}s"
-    drawn = f"{len(sample):,} examples{rows}{classes}"
-    return [
-        ("dataset", " ".join(part for part in where if part)),
-        ("sample", f"{drawn}, for {sample.task.name}"),
-        *(("", note) for note in sample.notes),
-    ]
 
 
 def as_feature_ranking(report: RankReport) -> FeatureRanking:

@@ -71,7 +71,6 @@ REFUSED = {
     "hidden": ("'owner/configs', config='polite', split='test'", "hidden.*use the split train"),
     "broken": ("'owner/broken'", "A file of the dataset owner/broken is corrupt"),
     "name": ("'owner/wrong name'", "owner/wrong name"),
-    "server": ("'owner/down'", "owner/down cannot be read"),
 }
 
 
@@ -114,8 +113,6 @@ def fill(hub: LocalHub, folder: Path) -> dict[str, Path]:
     tables = {"plain.csv": TABLE, "polite.csv": TABLE, "hidden.csv": hidden}
     hub.add("owner/configs", {"README.md": CARD.encode(), **tables}, kind="dataset")
     hub.add("owner/broken", {"data/train.parquet": b"not at all"}, kind="dataset")
-    hub.add("owner/down", {"rows.csv": TABLE}, kind="dataset")
-    hub.fault("owner/down/.*csv$", 500, times=None)
     return folders
 
 

@@ -150,8 +150,8 @@ def _become(question: dict[str, Any]) -> None:
     from hf_transfer_score.cli import main
 
     status = main(question["start"])
-    atexit._run_exitfuncs()
     threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(status)  # taking all modules apart would need seconds
 

@@ -24,6 +24,8 @@ from hf_transfer_score.metrics.scatter import RELATIVE_CUT, Array
 WIDEST = 128
 """Components up to which the moments of all replicates are held at once."""
 PART_BYTES = 8 * 1024 * 1024
+FLAT = 1e-4
+"""Below this share of its variance in the full sample, a direction is lost to single precision."""
 
 
 class _Space(NamedTuple):
@@ -40,15 +42,22 @@ class _Space(NamedTuple):
 
 
 class _Moments(NamedTuple):
-    """Of each replicate: class means (B, K, p), and the scatters within (B, p, p) and between (B, p, p) per row."""
+    """Of each replicate: class means (B, K, p), and the scatters within (B, p, p) and between (B, p, p) per row.
+
+    flat (B,) says in which replicates the classes do not vary in every direction; the scatter within is not theirs.
+    """
 
     means: Array
     within: Array
     between: Array
+    flat: NDArray[np.bool_]
 
 
 def ncti_terms(data: LabelledFeatures, draws: Draws, options: NCTIOptions) -> dict[str, Array] | None:
-    """Return the terms of NCTI by name (B,), or None where many components or too few rows leave no short way."""
+    """Return the terms of NCTI by name (B,), or None where many components or too few rows leave no short way.
+
+    Replicates whose classes do not vary in every direction, which takes few different rows, are left as NaN.
+    """
     space = _space(data, draws, options)
     if space is None:
         return None
@@ -59,6 +68,8 @@ def ncti_terms(data: LabelledFeatures, draws: Draws, options: NCTIOptions) -> di
         found["seli"][block], whitening = _discriminants(moments, draws.counts, space.width)
         found["ncc"][block], norms = _posterior_terms(space, moments.means, whitening, draws, weights)
         found["vc"][block] = np.log(norms)
+        for values in found.values():
+            values[block][moments.flat] = np.nan
     return found
 
 
@@ -85,9 +96,11 @@ def _moments(space: _Space, draws: Draws, weights: Weights) -> _Moments:
     shares = draws.counts / draws.counts.sum()
     roots = shifts * np.sqrt(shares)[:, None]
     within = _second_moments(space.rows, weights) / draws.counts.sum() - roots.transpose(0, 2, 1) @ roots
+    flat = np.linalg.eigvalsh(within)[:, 0] < FLAT
+    within[flat] = np.eye(within.shape[1])
     means = space.means + shifts @ space.back
     spread = (means - (shares @ means)[:, None]) * np.sqrt(shares)[:, None]
-    return _Moments(means, space.back.T @ within @ space.back, spread.transpose(0, 2, 1) @ spread)
+    return _Moments(means, space.back.T @ within @ space.back, spread.transpose(0, 2, 1) @ spread, flat)
 
 
 def _second_moments(rows: NDArray[np.float32], weights: Weights) -> Array:
@@ -120,8 +133,8 @@ def _discriminants(moments: _Moments, counts: NDArray[np.int64], width: int) -> 
     plain = shrinkage == 0
     seli[plain] = _plain_seli(whitened[plain], largest)
     for place in np.flatnonzero(~plain):
-        one = _Moments(*(part[place] for part in moments))
-        seli[place] = _shrunk_seli(one, whitened[place], whitening[place], len(counts) - 1, width)
+        one = (moments.within[place], moments.between[place], whitened[place], whitening[place])
+        seli[place] = _shrunk_seli(*one, nominal=(len(counts) - 1, width))
     return seli * np.sqrt(rows), whitening
 
 
@@ -147,14 +160,17 @@ def _plain_seli(whitened: Array, largest: int) -> Array:
     return np.asarray(np.where(values > DISCRIMINANT_CUT * values[:, :1], np.sqrt(1 + np.maximum(values, 0)), 0).sum(1))
 
 
-def _shrunk_seli(moments: _Moments, whitened: Array, whitening: Array, largest: int, width: int) -> float:
-    """Return the same for one replicate whose covariances are shrunk; see `ncti` for the directions that count."""
+def _shrunk_seli(within: Array, between: Array, whitened: Array, whitening: Array, nominal: tuple[int, int]) -> float:
+    """Return the same for one replicate whose covariances are shrunk; see `ncti` for the directions that count.
+
+    nominal are the directions and the components there would be if all components varied.
+    """
     values, vectors = np.linalg.eigh(whitened)
     values, vectors = values[::-1], vectors[:, ::-1]
-    stronger = int((values > np.trace(moments.between) / np.trace(moments.within)).sum())
-    count = min(largest, len(values), max(stronger, largest - (width - len(values))))
+    stronger = int((values > np.trace(between) / np.trace(within)).sum())
+    count = min(nominal[0], len(values), max(stronger, nominal[0] - (nominal[1] - len(values))))
     directions = whitening @ vectors[:, :count]
-    spread = np.linalg.eigvalsh(directions.T @ (moments.within + moments.between) @ directions)
+    spread = np.linalg.eigvalsh(directions.T @ (within + between) @ directions)
     return float(np.sqrt(np.maximum(spread, 0.0)).sum())
 
 

@@ -72,10 +72,9 @@ def bootstrap_terms(
             terms = _constant(results[metric.name], replicates) if metric.baseline else None
             if terms is None and short_ways:
                 terms = _by_short_way(data, draws, metric)
-            if terms is not None:
-                found[metric.name] = terms
-        found |= _anew(data, draws, [metric for metric in chosen if metric.name not in found])
-    return {metric.name: found[metric.name] for metric in chosen}
+            found[metric.name] = terms or {term.name: np.full(replicates, np.nan) for term in metric.terms}
+        _fill_anew(data, draws, chosen, found)
+    return found
 
 
 def _by_short_way(data: LabelledFeatures, draws: Draws, metric: Metric) -> dict[str, Array] | None:
@@ -92,19 +91,21 @@ def _constant(result: MetricResult, replicates: int) -> dict[str, Array]:
     return {term: np.full(replicates, value) for term, value in result.terms.items()}
 
 
-def _anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric]) -> Terms:
-    """Compute metrics on the drawn rows of every replicate."""
-    found = {metric.name: {term.name: np.full(draws.replicates, np.nan) for term in metric.terms} for metric in metrics}
-    for replicate in range(draws.replicates if metrics else 0):
+def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], found: Terms) -> None:
+    """Compute what is still NaN on the drawn rows, replicate by replicate."""
+    for replicate in range(draws.replicates):
+        open_ones = [
+            one for one in metrics if np.isnan([values[replicate] for values in found[one.name].values()]).any()
+        ]
+        if not open_ones:
+            continue
         try:
             drawn = drawn_sample(data, draws, replicate)
         except InputError:
             continue
-        for metric in metrics:
-            result = metric.attempt(drawn)
-            for term, value in result.terms.items():
+        for metric in open_ones:
+            for term, value in metric.attempt(drawn).terms.items():
                 found[metric.name][term][replicate] = value
-    return found
 
 
 def drawn_sample(data: LabelledFeatures, draws: Draws, replicate: int) -> LabelledFeatures:
