@@ -140,8 +140,9 @@ class AudioBackbone:
 
 
 def _never_masks(config: Any) -> bool:
-    """Whether padding is known to change features: a norm over time lets it through, adapters make other frames."""
-    return getattr(config, "feat_extract_norm", None) == "group" or bool(getattr(config, "add_adapter", False))
+    """Whether padding is known to change features: a norm over time, or layers with other frames than the first."""
+    squeezed = getattr(config, "squeeze_factor", 1) > 1 or bool(getattr(config, "add_adapter", False))
+    return squeezed or getattr(config, "feat_extract_norm", None) == "group"
 
 
 def _argument(model_type: str) -> str:

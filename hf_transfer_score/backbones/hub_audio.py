@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.hub_text import beside_weights, check_loadable
+from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
@@ -52,6 +53,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     """Return a backbone from a folder."""
     from hf_transfer_score.backbones.audio_backbone import load_audio_backbone
 
+    check_loadable(read_json(folder), options)
     return load_audio_backbone(folder, options)
 
 

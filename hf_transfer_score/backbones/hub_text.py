@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.loading import check_model_type
+from hf_transfer_score.backbones.loading import check_model_type, read_json
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.text_models import text_types
 from hf_transfer_score.backbones.tokens import NO_TOKENIZER, has_tokenizer
@@ -61,6 +61,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     """Return a backbone from a folder."""
     from hf_transfer_score.backbones.text_backbone import load_text_backbone
 
+    check_loadable(read_json(folder), options)
     return load_text_backbone(folder, options, words=task.unit == "word")
 
 

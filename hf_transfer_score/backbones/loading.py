@@ -127,7 +127,7 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
 
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the model's safetensors in a folder, and check on the way that the files are whole.
+    """Return the shape of each tensor in the model's safetensors, and check on the way that the files are whole.
 
     Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
     short or is no safetensors, and for shards that the index names and the folder lacks.

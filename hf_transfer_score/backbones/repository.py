@@ -104,6 +104,8 @@ class Repository:
 
     def why_unknown(self) -> str:
         """Return why no kind of backbone claims this repository."""
+        if not self.sizes:
+            return "is empty: there are no files in it"
         if "adapter_config.json" in self:
             base = (self.descriptions.get("adapter_config.json") or {}).get("base_model_name_or_path")
             return f"holds an adapter, not a whole model; rank its base model instead ({base})"

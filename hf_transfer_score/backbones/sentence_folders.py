@@ -14,6 +14,7 @@ from typing import Any
 
 from hf_transfer_score.backbones import hub_text
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.tokens import NO_TOKENIZER, has_tokenizer
 from hf_transfer_score.errors import CheckpointError
@@ -115,6 +116,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     from hf_transfer_score.backbones.sentence_modules import load_sentence_backbone
 
     parts = read_parts(_read_list(folder))
+    hub_text.check_loadable(read_json(folder, f"{parts[0].path}config.json"), options)
     return load_sentence_backbone(folder, parts, options, words=task.unit == "word")
 
 

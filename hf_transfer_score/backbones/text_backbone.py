@@ -12,7 +12,7 @@ import torch
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
 from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool, pool_words
-from hf_transfer_score.backbones.text_models import TextModel, load_text_model
+from hf_transfer_score.backbones.text_models import CLASS_TOKEN_LAST, TextModel, load_text_model
 from hf_transfer_score.backbones.tokens import Limits, TextItem, TextStyle, TokenReader, load_tokenizer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
@@ -177,6 +177,8 @@ def auto_pooling(model: TextModel) -> str:
     if model.shape in ("decoder", "tower"):
         return "last"
     if model.shape == "encoder" and model.head:
+        if model.config.model_type in CLASS_TOKEN_LAST:
+            return "last"
         return str(getattr(model.config, "classifier_pooling", "cls"))
     return "mean"
 

@@ -19,6 +19,9 @@ Shape = Literal["encoder", "decoder", "encoder-decoder", "tower"]
 TOWERS = {"clip": "CLIPTextModel"}
 """Models of images and texts whose text tower is read, by model_type, with the class of the tower."""
 
+CLASS_TOKEN_LAST = ("xlnet",)
+"""Architectures that read both ways and have their class token at the end, by model_type."""
+
 SEQUENCE_HEAD, TOKEN_HEAD = "ForSequenceClassification", "ForTokenClassification"
 
 
@@ -45,7 +48,7 @@ def shape_of(config: Any) -> Shape:
     if getattr(config, "is_encoder_decoder", False):
         return "encoder-decoder"
     causal = config.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    if config.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+    if config.model_type in (*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *CLASS_TOKEN_LAST):
         return "encoder"
     known = causal or config.model_type in auto.MODEL_MAPPING_NAMES
     remote = any(name.endswith("ForCausalLM") for name in getattr(config, "architectures", None) or ())
@@ -104,7 +107,7 @@ class TextModel:
         for name, part in self.body.named_modules():
             offset = getattr(part, "padding_idx", None) if name.endswith("position_embeddings") else None
             if offset is not None:  # RoBERTa and its kin count positions from behind the number of the padding
-                return int(part.num_embeddings - offset - 1)
+                return int(part.weight.shape[0] - offset - 1)
         config = self.body.config
         found = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "seq_length")]
         return next((int(one) for one in found if isinstance(one, int) and one > 0), None)

@@ -119,7 +119,7 @@ class TimmReader:
         return self._headed(self.module.forward_features(inputs["pixel_values"]))
 
     def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
-        """Run the model for its last layer, behind the final norm."""
+        """Run the model for its last layer, behind the final norm where timm shows that."""
         final, layers = self._intermediates(inputs["pixel_values"], indices=1, norm=True)
         seen = self._headed(final)
         seen.layers = {LAST: layers[-1]}
@@ -153,10 +153,16 @@ class TimmReader:
         takes = inspect.signature(self.module.forward_intermediates).parameters
         special = getattr(self.module, "num_prefix_tokens", 0) and "return_prefix_tokens" in takes
         more = {"return_prefix_tokens": True} if special else {}
-        with loading_errors("timm"):
+        try:
             final, found = self.module.forward_intermediates(
                 pixels, indices=indices, norm=norm, output_fmt="NCHW", **more
             )
+        except AssertionError as error:  # how some architectures say that they have no norm to show
+            if norm:
+                return self._intermediates(pixels, indices=indices, norm=False)
+            raise CheckpointError(
+                "unsupported", f"is a {self.name}, whose layers timm does not show: {error}"
+            ) from error
         return final, [Layer(one[1], one[0]) if isinstance(one, tuple) else Layer(None, one) for one in found]
 
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_transfer_score.checkpoints.failures import hub_failure, is_transient
+from hf_transfer_score.checkpoints.failures import hub_failure, is_worth_repeating
 from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.errors import CheckpointError
@@ -80,9 +80,11 @@ def _one(checkpoint: Checkpoint, name: str) -> Path:
 
     repository = checkpoint.repository
     try:
-        path = Path(patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit), is_transient))
+        path = Path(
+            patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit), is_worth_repeating)
+        )
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
-        raise hub_failure(repository.name, error) from None
+        raise hub_failure(repository.name, error, checkpoint.commit) from None
     expected = repository.sizes.get(name)
     if expected is not None and path.stat().st_size != expected:
         size = path.stat().st_size

@@ -9,13 +9,17 @@ from hf_transfer_score.errors import CheckpointError
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 
+WAITED_OUT = (408, 429)
+"""Answers after which the client downloads again itself, for half a minute."""
 
-def hub_failure(name: str, error: BaseException) -> CheckpointError:
+
+def hub_failure(name: str, error: BaseException, revision: str | None = None) -> CheckpointError:
     """Return the failure that an exception stands for.
 
     Args:
         name: the id on the Hub.
         error: what a client raised.
+        revision: what was asked for, None for the default branch.
     """
     from huggingface_hub import errors
 
@@ -24,7 +28,7 @@ def hub_failure(name: str, error: BaseException) -> CheckpointError:
     if isinstance(error, errors.GatedRepoError):
         return CheckpointError("gated", _gated(name))
     if isinstance(error, errors.RevisionNotFoundError):
-        return CheckpointError("missing", f"has no such revision: {_short(error)}")
+        return CheckpointError("missing", f"has no revision {revision!r}; give a branch, a tag or a full commit")
     if isinstance(error, errors.RepositoryNotFoundError):
         return _missing(name)
     if isinstance(error, errors.HFValidationError):
@@ -53,8 +57,9 @@ def _status_failure(name: str, error: BaseException) -> CheckpointError:
 
 def _gated(name: str) -> str:
     where = f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co').rstrip('/')}/{name}"
-    login = "log in with `hf auth login` or set HF_TOKEN" if not has_token() else "the token in use has no access yet"
-    return f"is gated: ask for access at {where}, and {login}"
+    if has_token():
+        return f"is gated, and the token in use has no access to it: ask for access at {where}"
+    return f"is gated: ask for access at {where}, and log in with `hf auth login` or set HF_TOKEN"
 
 
 def _missing(name: str) -> CheckpointError:
@@ -111,6 +116,11 @@ def is_transient(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
     lost = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
     return bool(names & lost) or "Consistency check failed" in str(error)
+
+
+def is_worth_repeating(error: BaseException) -> bool:
+    """Whether downloading again may help where the client has given up."""
+    return is_transient(error) and status_of(error) not in WAITED_OUT
 
 
 def status_of(error: BaseException) -> int | None:

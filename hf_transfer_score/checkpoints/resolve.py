@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate
-from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_transient
+from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_transient, is_worth_repeating
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.errors import CheckpointError
@@ -92,19 +93,20 @@ def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
 def _from_hub(candidate: Candidate) -> Checkpoint:
     from huggingface_hub import HfApi
 
-    def ask() -> Checkpoint:
-        info = HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
-        names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
-        return _describe(candidate, info, read_descriptions(candidate.name, str(info.sha), names))
+    def ask() -> Any:
+        return HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
 
     try:
-        return patiently(ask, is_transient)
+        info = patiently(ask, is_transient)
+        names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
+        read = partial(read_descriptions, candidate.name, str(info.sha), names)
+        return _describe(candidate, info, patiently(read, is_worth_repeating))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
             stored = _from_hub_cache(candidate)
             if stored is not None:
                 return stored
-        raise hub_failure(candidate.name, error) from None
+        raise hub_failure(candidate.name, error, candidate.revision) from None
 
 
 def read_descriptions(name: str, commit: str, files: list[str]) -> dict[str, Any]:

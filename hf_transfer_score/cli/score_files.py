@@ -17,9 +17,7 @@ from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, 
 from hf_transfer_score.features.files import Truth, is_labels_file, read_features, read_labels, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
-
-LEADING_METRICS = ("face", "ncti")
-"""A pool that has both is ordered by the mean of their ranks."""
+from hf_transfer_score.ranking import headline_ranks
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -165,18 +163,10 @@ def _unequal(what: str, left: NDArray[Any] | None, right: NDArray[Any] | None) -
 
 def pool_order(ranking: FeatureRanking) -> PoolOrder:
     """Return the models by mean rank of FaCe and NCTI where both rank the pool, else by rank of the first metric."""
-    pools = ranking.pools
-    deciding = [name for name in LEADING_METRICS if name in pools]
-    if len(deciding) < len(LEADING_METRICS):
-        deciding = list(pools)[:1]
-    means = {
-        model: sum(pools[metric].ranks[model] for metric in deciding) / len(deciding)
-        for model in ranking.models
-        if deciding and all(model in pools[metric].ranks for metric in deciding)
-    }
+    order = headline_ranks(ranking.pools)
     failed = {model: scores.status != "ok" for model, scores in ranking.models.items()}
-    models = sorted(ranking.models, key=lambda model: (failed[model], means.get(model, float("inf"))))
-    return PoolOrder(models, deciding, means)
+    models = sorted(ranking.models, key=lambda model: (failed[model], order.mean_ranks.get(model, float("inf"))))
+    return PoolOrder(models, list(order.metrics), order.mean_ranks)
 
 
 def name_models(paths: Iterable[Path]) -> dict[str, Path]:

@@ -89,7 +89,7 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
     values, vectors = values[::-1], vectors[:, ::-1]
     count = min(data.class_count - 1, len(values))
     if shrink:
-        stronger = int((values > np.trace(between) / np.trace(within)).sum())
+        stronger = int((values * np.trace(within) > np.trace(between)).sum())
         count = min(count, max(stronger, data.class_count - 1 - (width - len(values))))
     else:
         count = min(count, int((values > DISCRIMINANT_CUT * values[0]).sum()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -42,9 +42,10 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
         raise DatasetError(explain(error, dataset, revision)) from error
 
 
-def explained_items(items: Iterable[Item], dataset: str) -> Iterator[Item]:
-    """Yield items, with the errors of their making explained."""
-    iterator = iter(items)
+def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:
+    """Yield the items that a function returns, with the errors of their making explained."""
+    with explained(dataset):
+        iterator = iter(items())
     while True:
         with explained(dataset):
             try:

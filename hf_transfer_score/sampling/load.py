@@ -90,7 +90,8 @@ def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progr
 
 
 def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progress: Progress | None) -> Pass:
-    shards = list(enumerate(source.shards(rows.columns.all)))
+    with explained(source.dataset):
+        shards = list(enumerate(source.shards(rows.columns.all)))
     whole = options.full_pass or source.cheap or len(shards) == 1
     if not whole:
         order = np.random.default_rng(options.seed).permutation(len(shards))
@@ -99,7 +100,7 @@ def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progre
     for number, shard in shards:
         before = list(draw.counts)
         start = passed.seen if whole else number << SHARD_BITS
-        for chunk in explained_items(shard(), source.dataset):
+        for chunk in explained_items(shard, source.dataset):
             _offer(chunk, start, options, rows, draw, passed)
             start += len(chunk)
             if progress is not None:

@@ -7,6 +7,7 @@ import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,12 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
         )
 
     def peek(other: str, column: str) -> list[Any]:
-        return [row[column] for row in splits[other].select_columns([column]).take(PEEKED)]
+        return [row[column] for row in islice(splits[other].select_columns([column]), PEEKED)]
 
-    opened = _of_dataset if isinstance(splits[split], datasets.Dataset) else _of_stream
-    return opened(splits[split], name, split or None, tuple(filter(None, splits)), peek, folder)
+    parts = [splits[part] for part in split.split("+")]
+    chosen = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
+    opened = _of_dataset if isinstance(chosen, datasets.Dataset) else _of_stream
+    return opened(chosen, name, split or None, tuple(filter(None, splits)), peek, folder)
 
 
 def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:

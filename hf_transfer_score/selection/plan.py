@@ -15,8 +15,10 @@ from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache, feature_key
+from hf_transfer_score.features.processes import as_checkpoint_error
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.version import VERSION
 
 ASKED_AT_ONCE = 8
 
@@ -87,8 +89,11 @@ def make_plan(
         model = _plan_model(candidates[number], sample, cache, known, options)
         return replace(model, name=names[number])
 
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+    pool = ThreadPoolExecutor(ASKED_AT_ONCE)
+    try:
         models = tuple(pool.map(one, range(len(candidates))))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # who ends the run by hand does not wait for the Hub
     free = _free_bytes() if any(model.download_bytes for model in models) else None
     return Plan(models, free, tuple(_notes(models, free, options)))
 
@@ -100,11 +105,12 @@ def _plan_model(
     remembered = recall(candidate, known)
     try:
         if remembered is not None:
-            model = _of_checkpoint(candidate, remembered, sample, cache, own, options)
-            if model.state == "cached":
+            model = _remembered(candidate, remembered, sample, cache, known, options)
+            if model is not None:
                 return model
-        return _of_checkpoint(candidate, resolve(candidate, known), sample, cache, own, options)
-    except CheckpointError as failure:
+        return _of_checkpoint(candidate, resolve(candidate, known), sample, cache, known, options)
+    except Exception as error:  # noqa: BLE001  # what is strange about one repository is no reason to end the run
+        failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
         return PlannedModel(str(candidate), "failed", remembered, options=own, failure=failure)
 
 
@@ -118,19 +124,50 @@ def model_options(candidate: Candidate, options: RankOptions) -> BackboneOptions
     )
 
 
+def _remembered(
+    candidate: Candidate,
+    checkpoint: Checkpoint,
+    sample: LabelledSample,
+    cache: FeatureCache,
+    known: Known,
+    options: RankOptions,
+) -> PlannedModel | None:
+    """Return a candidate whose features are in the cache, else None; to ask the kinds can import their libraries."""
+    kind = known.recall(_kind_question(checkpoint, sample))
+    if kind is None:
+        return None
+    model = _found(candidate, checkpoint, str(kind["name"]), sample, options)
+    return model if model.key is not None and model.key in cache else None
+
+
+def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
+    kinds = ", ".join(all_kinds())
+    name = checkpoint.repository.name
+    return f"kind of {name} at {checkpoint.commit} for {sample.task.modality}, of {kinds} in version {VERSION}"
+
+
+def _found(
+    candidate: Candidate, checkpoint: Checkpoint, kind: str, sample: LabelledSample, options: RankOptions
+) -> PlannedModel:
+    own = model_options(candidate, options)
+    key = feature_key(key_parts(checkpoint, kind, sample, own, options.extract.dtype))
+    return PlannedModel(str(candidate), "cached", checkpoint, kind, key=key, options=own)
+
+
 def _of_checkpoint(
     candidate: Candidate,
     checkpoint: Checkpoint,
     sample: LabelledSample,
     cache: FeatureCache,
-    own: BackboneOptions,
+    known: Known,
     options: RankOptions,
 ) -> PlannedModel:
     kind = kind_of(checkpoint.repository, sample.task)
-    key = feature_key(key_parts(checkpoint, kind.name, sample, own, options.extract.dtype))
-    model = PlannedModel(str(candidate), "cached", checkpoint, kind.name, key=key, options=own)
-    if key in cache:
+    known.remember(_kind_question(checkpoint, sample), {"name": kind.name})
+    model = _found(candidate, checkpoint, kind.name, sample, options)
+    if model.key is not None and model.key in cache:
         return model
+    own = model.options
     files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))
     _check_size(checkpoint, files, options)
     needed = missing_bytes(checkpoint, files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +24,7 @@ from hf_transfer_score.checkpoints.search import Search, search_models
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
-from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.features.processes import Processes, as_checkpoint_error
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -156,17 +157,18 @@ class _Run:
 
     def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
         notes: tuple[str, ...] = ()
-        if search is not None:
-            found = search_models(search, sample.task.modality)
-            named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
-            notes = tuple(f"The search left out {count} {reason}." for reason, count in found.left_out.items())
-        plan = make_plan(named, sample, self.cache, self.known, self.options)
+        with _quiet_client():
+            if search is not None:
+                found = search_models(search, sample.task.modality)
+                named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
+                notes = tuple(f"The search left out {count} {reason}." for reason, count in found.left_out.items())
+            plan = make_plan(named, sample, self.cache, self.known, self.options)
         return replace(plan, notes=(*notes, *plan.notes))
 
     def carry_out(self, prepared: Prepared, start: float) -> RankReport:
         """Score every candidate in turn and return the report."""
         scored, left, interrupted = Scored(), list(prepared.plan.models), False
-        with _quiet_downloads(), _Downloads(prepared.plan, self.processes) as downloads:
+        with _quiet_client(), _Downloads(prepared.plan, self.processes) as downloads:
             try:
                 for number, model in enumerate(prepared.plan.models, start=1):
                     self.listener.started(model, number, len(prepared.plan.models))
@@ -202,10 +204,15 @@ class _Run:
             if not self.processes.is_main:
                 return []
             return self._score(model, prepared, scored, from_cache=was_there)
-        except CheckpointError as failure:
-            outcome = failed_outcome(replace(model, failure=failure))
-            scored.add(outcome)
-            return [outcome]
+        except CheckpointError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
+            if self.processes.count > 1:  # the others would wait for ever
+                raise
+            failure = as_checkpoint_error(error)
+        outcome = failed_outcome(replace(model, failure=failure))
+        scored.add(outcome)
+        return [outcome]
 
     def _score(
         self, model: PlannedModel, prepared: Prepared, scored: Scored, *, from_cache: bool
@@ -283,9 +290,10 @@ def _finish(
         return
     bad, first = writer.non_finite()
     if bad:
-        hint = " Try --dtype float32." if summary["dtype"] != "float32" else ""
+        advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try --dtype float32"
         raise CheckpointError(
-            "non_finite", f"{bad:,} of {writer.rows:,} rows have features that are not finite, first row {first}.{hint}"
+            "non_finite",
+            f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first of them row {first}; {advice}",
         )
     assert model.checkpoint is not None
     writer.finish(
@@ -338,19 +346,21 @@ class _Downloads:
 
 
 @contextmanager
-def _quiet_downloads() -> Iterator[None]:
-    """Keep the bars of the Hub's client from writing into ours."""
+def _quiet_client() -> Iterator[None]:
+    """Keep the bars of the Hub's client, and what it says about trying again, from writing into ours."""
     from huggingface_hub import utils
 
     tools: Any = utils
-    if tools.are_progress_bars_disabled():
-        yield
-        return
+    bars, logger = not tools.are_progress_bars_disabled(), logging.getLogger("huggingface_hub")
+    level = logger.level
     tools.disable_progress_bars()
+    logger.setLevel(max(level, logging.ERROR))
     try:
         yield
     finally:
-        tools.enable_progress_bars()
+        logger.setLevel(level)
+        if bars:
+            tools.enable_progress_bars()
 
 
 def _release_memory() -> None:

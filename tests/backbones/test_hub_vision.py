@@ -6,12 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_vision import KIND
-from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels
-from tests.backbones.pictures import PICTURES, PLACES, features, loaded, outcome, picture
+from tests.backbones.pictures import PICTURES, PLACES, features, inputs_of, loaded, outcome, picture, write_once
 from tests.checkpoints import images as written
 
 WITH_HEAD = ("vit", "deit", "beit", "convnext", "swin", "resnet")
@@ -21,16 +19,8 @@ ALL = (*WITH_HEAD, *WITHOUT)
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
-    """Return a folder with a checkpoint, written once."""
-    made = {}
-
-    def make(name, **arguments):
-        key = (name, *sorted(arguments.items()))
-        if key not in made:
-            made[key] = getattr(written, name)(tmp_path_factory.mktemp(name), **arguments)
-        return made[key]
-
-    return make
+    """Return a function that writes a checkpoint once and returns its folder."""
+    return write_once(tmp_path_factory)
 
 
 def model_of(name, folder):
@@ -51,14 +41,6 @@ def model_of(name, folder):
         "vit_mae": "ViTMAEModel",
     }[name]
     return getattr(transformers, made).from_pretrained(folder).eval()
-
-
-def inputs_of(folder, images=PICTURES):
-    """Inputs from the image processor, one image after the other."""
-    from transformers import AutoImageProcessor
-
-    processor = AutoImageProcessor.from_pretrained(folder)
-    return torch.cat([processor(images=image, return_tensors="pt")["pixel_values"] for image in images])
 
 
 def expected_rows(name, model, pixels):
@@ -236,218 +218,6 @@ def test_encode_runs_in_threads(checkpoint):
     for ours, item in zip(threaded, backbone.encode(images), strict=True):
         torch.testing.assert_close(ours, item.inputs["pixel_values"])
     torch.testing.assert_close(torch.stack(threaded), inputs_of(checkpoint("dinov2"), images))
-
-
-def repository(config, *more, **descriptions):
-    """A repository of a config.json and files of one byte."""
-    files = dict.fromkeys(["config.json", "model.safetensors", *more], 1)
-    return Repository("some/model", files, {"config.json": config, **descriptions})
-
-
-IMAGES = {"preprocessor_config.json": {"image_processor_type": "ViTImageProcessor"}}
-
-
-@pytest.mark.parametrize(
-    ("config", "more", "claimed"),
-    [
-        ({"model_type": "vit"}, {}, True),
-        ({"model_type": "clip"}, {}, True),
-        ({"model_type": "siglip"}, {}, True),
-        ({"model_type": "convnextv2"}, {}, True),
-        ({"model_type": "clip_vision_model"}, {}, True),
-        ({"model_type": "bert"}, {}, False),
-        ({"model_type": "wav2vec2"}, {"preprocessor_config.json": {"feature_extractor_type": "x"}}, False),
-        ({"model_type": "detr"}, IMAGES, False),
-        ({"model_type": "llava"}, IMAGES, False),
-        ({"model_type": "of_tomorrow"}, IMAGES, True),
-        ({"model_type": "of_tomorrow"}, {}, False),
-        ({"model_type": "timm_wrapper", "pretrained_cfg": {}, "architecture": "resnet18"}, {}, False),
-        ({"architecture": "resnet18"}, {}, False),
-    ],
-)
-def test_claims(config, more, claimed):
-    assert KIND.claims(repository(config, *more, **more)) is claimed
-
-
-def refused(config, *more, **options):
-    with pytest.raises(CheckpointError) as caught:
-        KIND.files(repository(config, *more), BackboneOptions(**options))
-    return caught.value.kind, str(caught.value)
-
-
-def test_what_shows_before_the_download():
-    kind, reason = refused({"model_type": "vit"})
-    assert kind == "no_preprocessor"
-    assert "no preprocessor_config.json" in reason
-    code = {"model_type": "of_tomorrow", "auto_map": {"AutoModel": "modeling.Tomorrow"}}
-    kind, reason = refused(code, "preprocessor_config.json")
-    assert kind == "remote_code"
-    assert "--trust-remote-code" in reason
-    kind, reason = refused({"model_type": "of_tomorrow"}, "preprocessor_config.json", trust_remote_code=True)
-    assert kind == "unsupported"
-    assert "model_type 'of_tomorrow'" in reason
-    assert "pip install --upgrade transformers" in reason
-
-
-def test_files():
-    options = BackboneOptions(trust_remote_code=True)
-    code = {"model_type": "of_tomorrow", "auto_map": {"AutoModel": "modeling.Tomorrow"}}
-    known = repository({"model_type": "vit"}, "preprocessor_config.json", "tf_model.h5", "modeling.py")
-    assert KIND.files(known, BackboneOptions()) == ["model.safetensors", "config.json", "preprocessor_config.json"]
-    unknown = repository(code, "preprocessor_config.json", "modeling.py")
-    assert KIND.files(unknown, options)[-1] == "modeling.py"
-
-
-def failure(folder, **options):
-    with pytest.raises(CheckpointError) as caught:
-        loaded(KIND, folder, **options)
-    return caught.value.kind, str(caught.value)
-
-
-@pytest.fixture
-def broken(checkpoint, tmp_path):
-    """Return a function that copies a checkpoint to spoil it."""
-
-    def copy(name, **arguments):
-        for path in checkpoint(name, **arguments).iterdir():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-        return tmp_path
-
-    return copy
-
-
-def without(folder, drop):
-    """Leave out weights, and return how many there are."""
-    from safetensors.torch import load_file, save_file
-
-    weights = load_file(folder / "model.safetensors")
-    save_file(
-        {name: value for name, value in weights.items() if not drop(name)},
-        folder / "model.safetensors",
-        {"format": "pt"},
-    )
-
-
-def test_missing_weights_are_never_random(broken):
-    folder = broken("vit")
-    without(folder, lambda name: "layers.1." in name or "layer.1." in name)
-    kind, reason = failure(folder)
-    assert kind == "corrupt"
-    assert "lacks 16 of 40 weights: vit." in reason
-    folder = broken("vit")
-    without(folder, lambda name: name.startswith("classifier"))
-    assert "lacks 2 of 40 weights: classifier.bias, classifier.weight;" in failure(folder)[1]
-    folder = broken("siglip")
-    without(folder, lambda name: "vision_model.head" in name)
-    assert failure(folder)[0] == "corrupt"
-
-
-def test_weights_of_another_width(broken):
-    folder = broken("vit")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 40}))
-    kind, reason = failure(folder)
-    assert kind == "corrupt"
-    assert "do not fit its config.json" in reason
-
-
-def test_damaged_files(broken):
-    folder = broken("convnext")
-    content = (folder / "model.safetensors").read_bytes()
-    for size in (100, 5_000, 20_000):
-        (folder / "model.safetensors").write_bytes(content[:size])
-        kind, reason = failure(folder)
-        assert kind == "corrupt"
-        assert f"model.safetensors of {size:,} bytes where its header says" in reason
-    (folder / "model.safetensors").write_bytes(content)
-    (folder / "preprocessor_config.json").write_text("[1]")
-    assert failure(folder) == ("corrupt", "has a preprocessor_config.json that is no JSON object but a list")
-    (folder / "preprocessor_config.json").unlink()
-    assert failure(folder)[0] == "no_preprocessor"
-
-
-def test_shards_that_are_missing(broken, checkpoint, tmp_path):
-    from transformers import ViTForImageClassification
-
-    folder = broken("vit")
-    (folder / "model.safetensors").unlink()
-    ViTForImageClassification.from_pretrained(checkpoint("vit")).save_pretrained(folder, max_shard_size="20KB")
-    torch.testing.assert_close(features(KIND, folder)["last"], features(KIND, checkpoint("vit"))["last"])
-    shards = sorted(folder.glob("model-*.safetensors"))
-    assert len(shards) > 1
-    shards[0].unlink()
-    assert failure(folder)[0] == "corrupt"
-    assert f"lacks 1 of {len(shards)} files: {shards[0].name}" in failure(folder)[1]
-
-
-def test_a_pickle_is_loaded_only_where_it_is_allowed(broken, checkpoint):
-    from safetensors.torch import load_file
-
-    folder = broken("vit")
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-    assert failure(folder)[0] == "pickle_only"
-    found = features(KIND, folder, allow_pickle=True)["last"]
-    torch.testing.assert_close(found, features(KIND, checkpoint("vit"))["last"])
-    (folder / "pytorch_model.bin").write_bytes(b"no pickle at all")
-    assert failure(folder, allow_pickle=True)[0] == "corrupt"
-
-
-MODELING = """
-import torch
-from transformers import PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
-
-
-class TomorrowConfig(PretrainedConfig):
-    model_type = "of_tomorrow"
-    patch_size = 8
-
-
-class Tomorrow(PreTrainedModel):
-    config_class = TomorrowConfig
-
-    def __init__(self, config):
-        super().__init__(config)
-        self.convolution = torch.nn.Conv2d(3, 6, 8, 8)
-        self.post_init()
-
-    def forward(self, pixel_values, return_dict=True):
-        return BaseModelOutput(last_hidden_state=self.convolution(pixel_values))
-"""
-
-
-def test_remote_code_runs_only_where_it_is_trusted(broken):
-    from safetensors.torch import save_file
-
-    folder = broken("vit")
-    (folder / "modeling.py").write_text(MODELING)
-    code = {"AutoModel": "modeling.Tomorrow", "AutoConfig": "modeling.TomorrowConfig"}
-    (folder / "config.json").write_text(json.dumps({"model_type": "of_tomorrow", "auto_map": code}))
-    convolution = torch.nn.Conv2d(3, 6, 8, 8)
-    weights = {f"convolution.{name}": value for name, value in convolution.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    assert failure(folder)[0] == "remote_code"
-    with torch.inference_mode():
-        expected = convolution(inputs_of(folder)).mean((2, 3))
-    torch.testing.assert_close(features(KIND, folder, trust_remote_code=True)["last"], expected)
-
-
-def test_independent_labels_have_no_softmax(broken):
-    folder = broken("vit")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
-    assert outcome(loaded(KIND, folder), PICTURES).source_probs is None
-
-
-def test_half_precision_files_are_read_in_single(broken, checkpoint):
-    from transformers import ViTForImageClassification
-
-    folder = broken("vit")
-    ViTForImageClassification.from_pretrained(checkpoint("vit")).half().save_pretrained(folder)
-    found = features(KIND, folder)["last"]
-    assert found.dtype == torch.float32
-    torch.testing.assert_close(found, features(KIND, checkpoint("vit"))["last"], rtol=0.02, atol=0.02)
 
 
 def test_loading_is_silent_and_changes_no_setting(checkpoint, capfd):

@@ -117,6 +117,19 @@ def test_stages_of_a_convolutional_network_have_no_mean(checkpoint):
     assert caught.value.kind == "unsupported"
 
 
+def test_an_architecture_that_shows_its_layers_without_the_final_norm_only(checkpoint):
+    folder = checkpoint("hiera_tiny_224", embed_dim=8, num_heads=1, stages=(1, 1, 1, 1))
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    backbone = loaded(KIND, folder, pooling="mean")
+    batch = backbone.collate(backbone.encode(PICTURES))
+    with torch.inference_mode():
+        stages = model.forward_intermediates(
+            backbone._normalised(batch["pixel_values"]), intermediates_only=True, output_fmt="NCHW"
+        )
+        found = backbone.forward(batch).features["last"]
+    torch.testing.assert_close(found, stages[-1].mean((2, 3)))
+
+
 def test_a_layer_that_is_not_there_and_a_token_that_is_not_there(checkpoint):
     with pytest.raises(CheckpointError, match="has the layers 1 to 5, and layer 9 was asked for"):
         features(KIND, checkpoint("test_resnet"), layer=9)

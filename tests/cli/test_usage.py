@@ -30,7 +30,7 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "wording"),
         [
-            (["rank"], "invalid choice: 'rank'"),
+            (["rang"], "invalid choice: 'rang'"),
             (["score"], "hf-transfer-score score: error: the following arguments are required: FILE"),
             (["score", "a.npz", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
             (["score", "a.npz", "--metrics", ","], "expected names with commas, such as face,ncti, or all"),

@@ -160,6 +160,19 @@ def test_classes_of_one_row_and_rows_in_few_dimensions():
             assert short[term] == pytest.approx(anew[term], rel=1e-4), term
 
 
+def test_replicates_whose_classes_hardly_vary_are_computed_anew():
+    generator, labels = np.random.default_rng(2), np.repeat(np.arange(6), 2)
+    data = LabelledFeatures(3 * generator.normal(size=(12, 2)) + generator.normal(size=(6, 2))[labels], labels)
+    varying = [
+        sum(len(np.unique(pair)) == 2 for pair in Draws(data, 60).rows(replicate).reshape(6, 2))
+        for replicate in range(60)
+    ]
+    assert min(varying) < 2 < max(varying)  # two directions take two classes that vary
+    short, anew = both_ways(data, NCTI, replicates=60, seed=0)
+    for term in short:
+        assert np.allclose(short[term], anew[term], rtol=1e-3, equal_nan=True), term
+
+
 def test_replicates_of_two_models_are_paired():
     features, labels = mixture(separation=0.2)
     rotation = np.linalg.qr(np.random.default_rng(5).normal(size=(16, 16)))[0]

@@ -1,7 +1,9 @@
 """NCTI of every replicate, in the principal components of the full sample.
 
-The discriminant analysis of a replicate is refitted from its weighted moments; only the components are kept. The rows
-come whitened by the within-class covariance of the full sample, so that single precision is enough for their products.
+The discriminant analysis of a replicate is refitted from its weighted moments; only the components are kept. Against
+replicates with components of their own (5,000 rows, 768 features, 10 to 100 classes) spreads were 0.8 to 1.05 times as
+large, and correlations about 0.8 to 0.95; where no component is left out there is no difference. Rows come whitened by
+the within-class covariance of the full sample, so that single precision is enough for their products.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ def ncti_terms(data: LabelledFeatures, draws: Draws, options: NCTIOptions) -> di
     if space is None:
         return None
     found = {name: np.empty(draws.replicates) for name in ("seli", "ncc", "vc")}
-    for block in draws.blocks(8 * space.width * (4 * space.width + 4 * data.class_count), 8 * PART_BYTES):
+    for block in draws.blocks(4 * 8 * (space.width + data.class_count) ** 2, 8 * PART_BYTES):
         weights = draws.weights(block)
         moments = _moments(space, draws, weights)
         found["seli"][block], whitening = _discriminants(moments, draws.counts, space.width)

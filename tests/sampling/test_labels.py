@@ -1,0 +1,89 @@
+"""Labels of all kinds: names, numbers, missing ones, hidden ones, and what is none."""
+
+from __future__ import annotations
+
+import datasets
+import numpy as np
+import pytest
+
+from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.options import SampleOptions
+from tests.sampling.made import pictures, row_numbers, shards, texts
+
+LABEL_KINDS = {
+    "strings": (["no", "yes", "no", "yes"], ("no", "yes"), [0, 1, 0, 1]),
+    "bools": ([True, False, False, True], ("False", "True"), [1, 0, 0, 1]),
+    "whole": ([7, 3, 7, 11], ("3", "7", "11"), [1, 0, 1, 2]),
+    "signs": ([-1, 1, 1, -1], ("-1", "1"), [0, 1, 1, 0]),
+    "some missing": (["b", None, "a", ""], ("a", "b"), [1, None, 0, None]),
+}
+
+
+@pytest.mark.parametrize("kind", LABEL_KINDS)
+def test_labels_of_all_kinds(kind):
+    labels, names, expected = LABEL_KINDS[kind]
+    sample = load_sample(texts(labels))
+    assert sample.label_names == names
+    assert dict(zip(row_numbers(sample), sample.labels.tolist(), strict=True)) == {
+        row: label for row, label in enumerate(expected) if label is not None
+    }
+    left_out = [note for note in sample.notes if note == "2 of 4 rows without a label or input were left out"]
+    assert len(left_out) == (kind == "some missing")
+
+
+def test_class_labels_of_minus_one_are_missing():
+    rows = pictures([0, -1, 1, -1, 0, 1], ["a", "b"])
+    assert len(load_sample(rows)) == 4
+
+
+def test_numbers_with_gaps_are_classes_if_the_user_says_so(tmp_path):
+    (tmp_path / "rows.csv").write_text("text,label\nrow 0,1\nrow 1,\nrow 2,0\nrow 3,1\n")
+    sample = load_sample(tmp_path / "rows.csv")
+    assert sample.task.name == "text-regression" and sorted(sample.targets) == [0, 1, 1]
+    assert any("all targets are whole numbers" in note and "text-classification" in note for note in sample.notes)
+    asked = load_sample(tmp_path / "rows.csv", SampleOptions(task="text-classification"))
+    assert dict(zip(row_numbers(asked), asked.labels.tolist(), strict=True)) == {0: 1, 2: 0, 3: 1}
+
+
+def test_regression_is_a_uniform_draw():
+    sample = load_sample(texts([row / 7 for row in range(500)]), SampleOptions(max_samples=100))
+    assert sample.task.name == "text-regression" and len(sample) == 100
+    assert sample.targets.tolist() == [row / 7 for row in row_numbers(sample)]
+    assert 20 < np.mean(sample.targets) < 51 and sample.labels is None
+    with pytest.raises(OptionError, match="per_class=5: examples of text-regression have no class"):
+        load_sample(texts([0.5, 0.7]), SampleOptions(per_class=5))
+
+
+def test_hidden_labels_name_the_split_to_use():
+    splits = datasets.DatasetDict(
+        train=texts([0, 1]), validation=texts([1, 0]), test=texts([-1, -1]), other=texts([-1])
+    )
+    with pytest.raises(
+        HiddenLabelsError, match="All 2 labels in the split test of memory.*use the split train or validation"
+    ):
+        load_sample(splits, SampleOptions(split="test"))
+    with pytest.raises(HiddenLabelsError, match="holds -1 or nothing"):
+        load_sample(pictures([-1, -1], ["a", "b"]))
+    with pytest.raises(HiddenLabelsError, match="name another label_column"):
+        load_sample(texts([None, None]))
+
+
+def test_hidden_labels_in_files(tmp_path):
+    shards(tmp_path, texts([0, 1] * 10), 1)
+    shards(tmp_path, texts([-1] * 20), 1, "test")
+    with pytest.raises(HiddenLabelsError, match="use the split train"):
+        load_sample(tmp_path, SampleOptions(split="test"))
+
+
+def test_what_is_no_classification():
+    with pytest.raises(
+        DatasetError, match="At least 2 classes are needed, and in column 'label' of memory the only one is 'a'"
+    ):
+        load_sample(texts(["a"] * 5))
+    with pytest.raises(DatasetError, match="more than 2500 different values, such as 0 and 2499.*-regression"):
+        load_sample(texts(list(range(6000))))
+    with pytest.raises(DatasetError, match="set max_samples to 40 at least"):
+        load_sample(pictures(list(range(20)), [str(n) for n in range(20)]), SampleOptions(max_samples=30))
+    with pytest.raises(DatasetError, match="holds 0.5, which is no class"):
+        load_sample(texts([0.5, 1.0]), SampleOptions(task="text-classification"))
