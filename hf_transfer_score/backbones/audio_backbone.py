@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,7 +122,9 @@ class AudioBackbone:
         inputs: dict[str, Any] = {_argument(self._type): values}
         if not self._reader.fixed and not self.equal_lengths:
             inputs["attention_mask"] = mask_of(real, values.shape[1]).long()
-        layers, logits = self._model.run(inputs, self._layer)
+        with warnings.catch_warnings():  # WavLM hands torch masks of two types, which both of them can do
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
+            layers, logits = self._model.run(inputs, self._layer)
         features = {name: self._pool(states, real) for name, states in layers.items()}
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 

@@ -101,6 +101,13 @@ def _add_dataset(group: Any) -> None:
     )
     group.add_argument("--max-samples", type=whole, default=5000, metavar="N", help="examples drawn; default 5000")
     group.add_argument("--per-class", type=whole, metavar="N", help="draw so many of each class instead")
+    group.add_argument(
+        "--rows-per-example", type=whole, default=16, metavar="N", help="words of a text or pixels of a mask; default 16"
+    )
+    group.add_argument(
+        "--ignore-value", type=int, action="append", metavar="N", help="value of a mask without label; default 255"
+    )
+    group.add_argument("--max-rows", type=whole, metavar="N", help="stop after so many rows of a stream without an end")
     group.add_argument("--full-pass", action="store_true", help="read the whole split, where some files would do")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample and the bootstrap; default 0")
 
@@ -186,6 +193,9 @@ def rank_options(arguments: argparse.Namespace) -> RankOptions:
             input_columns=tuple(arguments.input),
             max_samples=arguments.max_samples,
             per_class=arguments.per_class,
+            rows_per_example=arguments.rows_per_example,
+            ignore_values=tuple(arguments.ignore_value or (255,)),
+            max_rows=arguments.max_rows,
             seed=arguments.seed,
             full_pass=arguments.full_pass,
         ),

@@ -42,7 +42,10 @@ def rows_of(folder, sounds=SOUNDS, **options):
 def inputs_of(folder, sound):
     extractor = transformers.AutoFeatureExtractor.from_pretrained(folder)
     inputs = extractor(sound.samples, sampling_rate=sound.rate, return_tensors="pt")
-    return {name: value for name, value in inputs.items() if name != "attention_mask"}
+    mask = inputs.pop("attention_mask", None)
+    if "input_features" in inputs and mask is not None:  # a frame that was added to make them even in number
+        inputs["input_features"] = inputs["input_features"][:, : int(mask.sum())]
+    return dict(inputs)
 
 
 def states_of(folder, family, sound):

@@ -191,7 +191,9 @@ def test_settings_that_are_not_read_are_named(tmp_path):
 
 def test_a_quantised_transformer_within_is_not_read(tmp_path):
     folder = write_sentence_folder(tmp_path, inside="0_Transformer")
-    edit_json(folder / "0_Transformer" / "config.json", lambda one: one.update(quantization_config={"quant_method": "awq"}))
+    edit_json(
+        folder / "0_Transformer" / "config.json", lambda one: one.update(quantization_config={"quant_method": "awq"})
+    )
     assert failure(folder)[0] == "unsupported" and "quantised weights (awq)" in failure(folder)[1]
 
 

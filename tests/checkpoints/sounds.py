@@ -48,6 +48,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "wav2vec2-layer": ("Wav2Vec2", _WAVES | {"feat_extract_norm": "layer", "do_stable_layer_norm": True}),
     "hubert": ("Hubert", _WAVES),
     "wavlm": ("WavLM", _WAVES | {"num_buckets": 16}),
+    "wavlm-layer": ("WavLM", _WAVES | {"num_buckets": 16, "feat_extract_norm": "layer", "do_stable_layer_norm": True}),
+    "wav2vec2-bert": ("Wav2Vec2Bert", _SIZES | {"feature_projection_input_dim": 160}),
     "sew": ("SEW", _WAVES | {"squeeze_factor": 2}),
     "whisper": ("Whisper", _WHISPER),
     "ast": ("AST", _PATCHES),
@@ -78,4 +80,6 @@ def _extractor(family: str) -> Any:
         return transformers.WhisperFeatureExtractor(feature_size=8, chunk_length=2)
     if family == "ast":
         return transformers.ASTFeatureExtractor(num_mel_bins=16, max_length=64)
-    return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=family == "wav2vec2-layer", do_normalize=True)
+    if family == "wav2vec2-bert":
+        return transformers.SeamlessM4TFeatureExtractor()
+    return transformers.Wav2Vec2FeatureExtractor(return_attention_mask=family.endswith("layer"), do_normalize=True)
