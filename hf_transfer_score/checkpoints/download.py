@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.failures import hub_failure, is_worth_repeating
 from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.checkpoints.resolve import Checkpoint
@@ -64,8 +64,7 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     if checkpoint.folder is not None:
         return Fetched(checkpoint.folder)
     absent = [name for name in files if on_disk(checkpoint, name) is None]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        paths = list(pool.map(lambda name: _one(checkpoint, name), absent))
+    paths = map_at_once(lambda name: _one(checkpoint, name), absent, AT_ONCE)
     first = on_disk(checkpoint, files[0])
     assert first is not None
     return Fetched(_root(first, files[0]), paths)

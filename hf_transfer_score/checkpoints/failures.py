@@ -113,6 +113,8 @@ def is_transient(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in TRANSIENT
+    if is_offline(error):
+        return False
     names = {kind.__name__ for kind in type(error).__mro__}
     lost = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
     return bool(names & lost) or "Consistency check failed" in str(error)

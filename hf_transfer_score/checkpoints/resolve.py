@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
+from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.candidate import Candidate
 from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_transient, is_worth_repeating
 from hf_transfer_score.checkpoints.known import Known
@@ -18,6 +18,7 @@ from hf_transfer_score.errors import CheckpointError
 
 BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
+READ_AT_ONCE = 4
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ def read_descriptions(name: str, commit: str, files: list[str]) -> dict[str, Any
     """Return the parsed contents of some small files of a repository."""
     from huggingface_hub import hf_hub_download
 
-    with ThreadPoolExecutor(4) as pool:
-        paths = list(pool.map(lambda file: hf_hub_download(name, file, revision=commit), files))
+    paths = map_at_once(lambda file: hf_hub_download(name, file, revision=commit), files, READ_AT_ONCE)
     texts = [Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
     return parse_descriptions(dict(zip(files, texts, strict=True)))
 

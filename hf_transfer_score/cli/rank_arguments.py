@@ -102,7 +102,11 @@ def _add_dataset(group: Any) -> None:
     group.add_argument("--max-samples", type=whole, default=5000, metavar="N", help="examples drawn; default 5000")
     group.add_argument("--per-class", type=whole, metavar="N", help="draw so many of each class instead")
     group.add_argument(
-        "--rows-per-example", type=whole, default=16, metavar="N", help="words of a text or pixels of a mask; default 16"
+        "--rows-per-example",
+        type=whole,
+        default=16,
+        metavar="N",
+        help="words of a text, or pixels of an image, that are drawn; default 16",
     )
     group.add_argument(
         "--ignore-value", type=int, action="append", metavar="N", help="value of a mask without label; default 255"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,12 +114,25 @@ class LabelledSample:
             ]
         if self.task.unit == "pixel":
             pairs = [np.asarray(where, dtype=np.float32).reshape(-1, 2) for where in places]
-            return [Pixels(decode_image(one), where) for one, where in zip(inputs, pairs, strict=True)]
+            images = self._decoded(decode_image, inputs, indices)
+            return [Pixels(image, where) for image, where in zip(images, pairs, strict=True)]
         if self.task.modality == "image":
-            return [decode_image(one) for one in inputs]
+            return self._decoded(decode_image, inputs, indices)
         if self.task.modality == "audio":
-            return [decode_sound(one) for one in inputs]
+            return self._decoded(decode_sound, inputs, indices)
         return inputs if more is None else list(zip(inputs, more, strict=True))
+
+    def _decoded(self, decode: Callable[[bytes], Any], contents: Sequence[bytes], indices: Any) -> list[Any]:
+        found = []
+        for content, index in zip(contents, indices, strict=True):
+            try:
+                found.append(decode(content))
+            except DatasetError as error:
+                where = f"Example {int(index)} of the sample of {self.source.dataset}"
+                raise DatasetError(
+                    f"{where} is damaged: {error} Remove it from the dataset, or draw another --seed."
+                ) from None
+        return found
 
     def _cells(self, name: str, indices: Sequence[int] | NDArray[np.int64]) -> list[Any]:
         """Return some values of a column one by one: `take` would join all batches first, images and all."""
@@ -236,9 +249,11 @@ def decode_image(content: bytes) -> Any:
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if image.mode.startswith("I"):  # 16 bits of grey, of which conversion would keep the lowest 8
+            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
         return image.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise DatasetError(f"An image of the sample cannot be decoded: {error}.") from error
+        raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
 
 
 def encode_sound(sound: Waveform) -> bytes:
@@ -257,5 +272,5 @@ def decode_sound(content: bytes) -> Waveform:
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DatasetError(f"A sound of the sample cannot be decoded: {error}.") from error
+        raise DatasetError(f"it cannot be decoded as sound ({error}).") from error
     return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))

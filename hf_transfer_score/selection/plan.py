@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
+from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.download import missing_bytes
 from hf_transfer_score.checkpoints.known import Known
@@ -89,11 +89,7 @@ def make_plan(
         model = _plan_model(candidates[number], sample, cache, known, options)
         return replace(model, name=names[number])
 
-    pool = ThreadPoolExecutor(ASKED_AT_ONCE)
-    try:
-        models = tuple(pool.map(one, range(len(candidates))))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # who ends the run by hand does not wait for the Hub
+    models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
     free = _free_bytes() if any(model.download_bytes for model in models) else None
     return Plan(models, free, tuple(_notes(models, free, options)))
 

@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from typing import Any
 from hf_transfer_score import places
 from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds
+from hf_transfer_score.checkpoints.background import Background
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
 from hf_transfer_score.checkpoints.known import Known
@@ -206,7 +207,7 @@ class _Run:
             return self._score(model, prepared, scored, from_cache=was_there)
         except CheckpointError as error:
             failure = error
-        except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
+        except Exception as error:  # what a library raises for one model is no reason to end the run
             if self.processes.count > 1:  # the others would wait for ever
                 raise
             failure = as_checkpoint_error(error)
@@ -293,7 +294,7 @@ def _finish(
         advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try --dtype float32"
         raise CheckpointError(
             "non_finite",
-            f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first of them row {first}; {advice}",
+            f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",
         )
     assert model.checkpoint is not None
     writer.finish(
@@ -317,7 +318,7 @@ class _Downloads:
     def __init__(self, plan: Plan, processes: Processes) -> None:
         self.ahead = processes.local_index == 0
         self.waiting = [model for model in plan.models if model.state in ("download", "on disk")]
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="download")
+        self.background = Background()
         self.started: dict[str, Future[Fetched]] = {}
 
     def take(self, model: PlannedModel) -> Fetched:
@@ -331,12 +332,12 @@ class _Downloads:
     def _start(self, model: PlannedModel) -> Future[Fetched]:
         if model.name not in self.started:
             assert model.checkpoint is not None
-            self.started[model.name] = self.pool.submit(fetch, model.checkpoint, model.files)
+            self.started[model.name] = self.background.submit(partial(fetch, model.checkpoint, model.files))
         return self.started[model.name]
 
     def cancel(self) -> None:
         """Drop what has not begun."""
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.background.close()
 
     def __enter__(self) -> _Downloads:
         return self

@@ -1,0 +1,1 @@
+"""Stored results: one record for each number, and where it lies."""

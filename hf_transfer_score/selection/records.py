@@ -1,0 +1,241 @@
+"""A ranking as records: one for each model and metric, written beside the ranking itself."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import fields
+from datetime import datetime, timezone
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from hf_transfer_score.atomic import write_text
+from hf_transfer_score.metrics.registry import MetricResult, all_metrics
+from hf_transfer_score.results.record import (
+    Record,
+    RecordedDataset,
+    RecordedMetric,
+    RecordedModel,
+    RecordedRun,
+    record_path,
+)
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.version import VERSION
+
+RANKING = "ranking.json"
+LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "transformers", "timm", "datasets", "huggingface_hub")
+"""The libraries whose versions a record names."""
+
+QUOTED_PATH = re.compile(r"""(['"])(?:~|[A-Za-z]:)?[\\/][^'"\n]*[\\/]([^'"\\/\n]+)\1""")
+BARE_PATH = re.compile(r"(?<![\w:/\\.])(?:~|[A-Za-z]:)?[\\/](?:[^\s'\"\\/]+[\\/])+")
+TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
+
+
+def records_of(report: RankReport) -> list[Record]:
+    """Return a record for each metric of each model that was scored, and one for each model that failed.
+
+    Candidates that an interrupted run did not reach have none.
+    """
+    dataset, now = _dataset(report.sample), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    records = []
+    for name, outcome in report.outcomes.items():
+        if outcome.status == "interrupted":
+            continue
+        model, intervals = _model(outcome), report.intervals.get(name, {})
+        if outcome.scores is None or outcome.scores.status == "failed":
+            records.append(_failure(outcome, model, dataset, _run(outcome, now)))
+            continue
+        for metric, result in outcome.scores.results.items():
+            run = _run(outcome, now, result.seconds if result.status == "ok" else None)
+            records.append(_result(result, model, dataset, run, intervals.get(metric, {})))
+    return records
+
+
+def save_report(report: RankReport, folder: Path) -> int:
+    """Write the records of a report and the ranking itself, and return the number of records.
+
+    A record of the same identity is replaced; others that lie there stay.
+
+    Args:
+        report: what was ranked.
+        folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
+    """
+    texts = {folder / record_path(record): record.to_json() for record in records_of(report)}
+    for path, text in texts.items():
+        write_text(path, text)
+    ranking = json.dumps(_plain(report.as_dict()), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / RANKING, _encodable(ranking) + "\n")
+    return len(texts)
+
+
+def _failure(outcome: ModelOutcome, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
+    reason = outcome.reason or (outcome.scores.reason if outcome.scores else None) or "no reason is known"
+    kind = outcome.kind or "error"
+    return Record(model, dataset, None, run, status="failed", kind=kind, reason=without_places(reason))
+
+
+def _result(
+    result: MetricResult,
+    model: RecordedModel,
+    dataset: RecordedDataset,
+    run: RecordedRun,
+    interval: dict[str, tuple[float, float]],
+) -> Record:
+    metric, used = _metric(result)
+    ends = {term: (float(low), float(high)) for term, (low, high) in interval.items() if term in result.terms}
+    ok = result.status == "ok"
+    return Record(
+        model,
+        dataset,
+        metric,
+        run,
+        status=result.status,
+        reason=None if ok else without_places(result.reason or "no reason is known"),
+        terms=dict(result.terms),
+        interval={term: pair for term, pair in ends.items() if all(map(math.isfinite, pair))},
+        used=used,
+        warnings=tuple(without_places(one) for one in result.warnings),
+    )
+
+
+def _metric(result: MetricResult) -> tuple[RecordedMetric, dict[str, Any]]:
+    """Return a metric with its options, and apart from them what it used: that follows from the features."""
+    known = all_metrics().get(result.metric)
+    if known is None:
+        return RecordedMetric(result.metric, _described(result.parameters)), {}
+    options = {one.name for one in fields(known.options)}
+    values = _described(result.parameters)
+    return (
+        RecordedMetric(
+            result.metric,
+            {name: value for name, value in values.items() if name in options},
+            {term.name: term.direction for term in known.terms},
+        ),
+        {name: value for name, value in values.items() if name not in options},
+    )
+
+
+def _model(outcome: ModelOutcome) -> RecordedModel:
+    details = dict(outcome.extraction.get("details") or {})
+    pooling, name, revision = details.pop("pooling", None), *_name_and_revision(outcome)
+    return RecordedModel(
+        id=name,
+        revision=revision if outcome.commit is None else None,
+        commit=outcome.commit,
+        library=outcome.library,
+        layer=outcome.layer,
+        pooling=None if pooling is None else str(pooling),
+        dtype=outcome.extraction.get("dtype"),
+        parameters=outcome.parameters,
+        width=outcome.width,
+        details=_described(details),
+    )
+
+
+def _name_and_revision(outcome: ModelOutcome) -> tuple[str, str | None]:
+    """Return the id without the revision for the Hub, and the last part of the name for a folder."""
+    text = _encodable(outcome.model)
+    head, _, revision = text.partition("@")
+    if head.startswith((".", "/", "~")) or "\\" in head or head.count("/") > 1:
+        return last_part(text), None
+    if "/" in head or outcome.downloads is not None:
+        return head, revision or None
+    return text, None
+
+
+def last_part(text: str) -> str:
+    """Return the last part of a path of any system, or the text itself where it has none."""
+    parts = [part for part in re.split(r"[\\/]", text) if part not in ("", ".", "..", "~")]
+    return parts[-1] if parts else text
+
+
+def dataset_id(sample: LabelledSample) -> str:
+    """Return what to call a dataset: its id on the Hub, an address without secrets, or the last part of a path."""
+    name = _encodable(sample.source.dataset)
+    if "://" in name:
+        parts = urlsplit(name)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return name if sample.source.revision is not None else last_part(name)
+
+
+def _dataset(sample: LabelledSample) -> RecordedDataset:
+    labels = sample.labels
+    return RecordedDataset(
+        id=dataset_id(sample),
+        task=sample.task.name,
+        fingerprint=sample.fingerprint,
+        config=sample.source.config,
+        split=sample.source.split,
+        revision=sample.source.revision,
+        columns=dict(sample.source.columns),
+        examples=len(sample),
+        rows=sample.rows,
+        classes=None if labels is None else len(set(labels.tolist())),
+        options=_described(sample.source.options),
+    )
+
+
+def _run(outcome: ModelOutcome, now: str, metric_seconds: float | None = None) -> RecordedRun:
+    return RecordedRun(
+        version=VERSION,
+        time=now,
+        libraries=dict(_versions()),
+        device=outcome.extraction.get("device"),
+        forward_seconds=outcome.extraction.get("seconds"),
+        metric_seconds=metric_seconds,
+        from_cache=outcome.from_cache,
+    )
+
+
+@cache
+def _versions() -> tuple[tuple[str, str], ...]:
+    """Return the versions of what is installed; nothing is imported for it."""
+    found = []
+    for name in LIBRARIES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def without_places(text: str) -> str:
+    """Return a text with files by their last name only, and without tokens.
+
+    Example:
+        >>> without_places("cannot read '/home/me/models/a b/config.json', nor /tmp/x/y.bin")
+        "cannot read 'config.json', nor y.bin"
+    """
+    text = QUOTED_PATH.sub(r"\1\2\1", _encodable(text)).replace(f"{Path.home()}", "~")
+    return TOKEN.sub("hf_...", BARE_PATH.sub("", text))
+
+
+def _encodable(text: str) -> str:
+    """Return a text that UTF-8 can hold: names of files may have bytes that it cannot."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _described(values: Any) -> dict[str, Any]:
+    """Return named values as a record holds them."""
+    found: dict[str, Any] = _plain(values, hide=True)
+    return found
+
+
+def _plain(value: Any, *, hide: bool = False) -> Any:
+    """Return values that JSON can hold: NumPy's as Python's, what is not finite as None, the rest as text."""
+    if isinstance(value, dict):
+        return {str(name): _plain(one, hide=hide) for name, one in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(one, hide=hide) for one in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist(), hide=hide)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    return without_places(str(value)) if hide else str(value)
