@@ -64,13 +64,13 @@ class Checkpoint:
 def resolve(candidate: Candidate, known: Known) -> Checkpoint:
     """Return what a candidate's repository says now; raises CheckpointError.
 
-    Without a way to the Hub, what is in the local cache will do.
+    Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
 
     Args:
         candidate: what was asked for.
         known: remembers the answer.
     """
-    checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate)
+    checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
     known.remember(str(candidate), checkpoint.as_plain())
     return checkpoint
 
@@ -91,7 +91,7 @@ def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
     return checkpoint
 
 
-def _from_hub(candidate: Candidate) -> Checkpoint:
+def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
     from huggingface_hub import HfApi
 
     def ask() -> Any:
@@ -104,7 +104,7 @@ def _from_hub(candidate: Candidate) -> Checkpoint:
         return _describe(candidate, info, patiently(read, is_worth_repeating))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
-            stored = _from_hub_cache(candidate)
+            stored = recall(candidate, known) or _from_hub_cache(candidate)
             if stored is not None:
                 return stored
         raise hub_failure(candidate.name, error, candidate.revision) from None

@@ -52,6 +52,10 @@ def ncti(data: LabelledFeatures, options: NCTIOptions) -> Outcome:
     shrinkage = max(float(np.exp(-space.variances[:SHRINKAGE_COMPONENTS].sum())), SHRINKAGE_FLOOR)
     with one_thread(max(width, data.class_count) <= ONE_THREAD_WIDTH):
         fit = _discriminant(data, space, shrinkage, width)
+        if not fit.directions:
+            raise NotApplicableError(
+                "ncti needs some variation within classes, and rows hardly differ from class means"
+            )
         ncc, norms = _posterior_terms(data, space, fit.whitening)
     vc = float(np.log(norms))
     return Outcome(

@@ -6,6 +6,7 @@ different mixtures are not comparable, and each depends on the start; the seed i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,8 +79,12 @@ class _Mixture:
 def _fit(rows: Array, count: int, options: NLEEPOptions) -> _Mixture:
     """Fit by expectation maximisation from a k-means start, in chunks of rows."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
-    start = KMeans(count, n_init=1, max_iter=START_ROUNDS, tol=0, copy_x=False, random_state=options.seed).fit(rows)
+    means = KMeans(count, n_init=1, max_iter=START_ROUNDS, tol=0, copy_x=False, random_state=options.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # components without rows keep their place and no mass
+        start = means.fit(rows)
     distances = np.square(rows - start.cluster_centers_[start.labels_]).sum(axis=1)
     sizes = np.maximum(np.bincount(start.labels_, minlength=count), 1)
     variances = np.bincount(start.labels_, distances, minlength=count) / sizes / rows.shape[1]

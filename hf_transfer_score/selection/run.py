@@ -148,13 +148,14 @@ class _Run:
         return Prepared(sample, scoring, plan)
 
     def _sample(self, dataset: Any) -> LabelledSample:
-        return load_sample(
-            dataset,
-            self.options.sample,
-            folder=self.folder / "samples",
-            refresh=self.options.refresh,
-            progress=self.listener.sampling,
-        )
+        with _quiet_client():
+            return load_sample(
+                dataset,
+                self.options.sample,
+                folder=self.folder / "samples",
+                refresh=self.options.refresh,
+                progress=self.listener.sampling,
+            )
 
     def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
         notes: tuple[str, ...] = ()

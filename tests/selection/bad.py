@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.hub.server import LocalHub
 from tests.selection.pool import again, change_weights
 
-TINY_CODE = '''
+TINY_CODE = """
+import time
+
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -29,9 +30,10 @@ class TinyModel(PreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values, **more):
+        time.sleep(SECONDS)
         rows = self.layer(pixel_values.mean((2, 3)))
         return BaseModelOutputWithPooling(last_hidden_state=rows[:, None], pooler_output=rows)
-'''
+"""
 
 
 def add_bad(hub: LocalHub) -> None:
@@ -48,19 +50,37 @@ def add_bad(hub: LocalHub) -> None:
     _without(hub, "bad/no-weights", "model.safetensors")
     _config(hub, "bad/unknown-timm", architecture="resnet_of_the_future")
     _config(hub, "bad/unknown", like="good/vit", model_type="frobnicator", architectures=["FrobnicatorModel"])
-    change_weights(again(hub, "bad/nan", "good/vit"), lambda weights: {name: value * float("nan") for name, value in weights.items()})
+    change_weights(
+        again(hub, "bad/nan", "good/vit"),
+        lambda weights: {name: value * float("nan") for name, value in weights.items()},
+    )
     lacking = again(hub, "bad/lacking", "good/vit")
-    change_weights(lacking, lambda weights: {name: value for name, value in weights.items() if "layer.1" not in name and "layers.1" not in name})
-    hub.add("bad/adapter", {"adapter_config.json": '{"base_model_name_or_path": "good/vit"}', "adapter_model.safetensors": "x"})
+    change_weights(
+        lacking,
+        lambda weights: {
+            name: value for name, value in weights.items() if "layer.1" not in name and "layers.1" not in name
+        },
+    )
+    hub.add(
+        "bad/adapter",
+        {"adapter_config.json": '{"base_model_name_or_path": "good/vit"}', "adapter_model.safetensors": "x"},
+    )
     hub.add("bad/empty", {})
+    hub.add("bad/strange", {"config.json": '{"model_type": ["vit"]}', "model.safetensors": "x"})
     hub.add("bad/keras", {"config.json": '{"model_type": "vit"}', "preprocessor_config.json": "{}", "tf_model.h5": "x"})
     for name in ("bad/pickled", "fair/pickled"):
         _pickled(hub, name)
     for name in ("bad/remote", "fair/remote"):
-        _remote(hub, name)
+        add_own_code(hub, name)
 
 
-def _edit(hub: LocalHub, name: str, *, weights: Callable[[bytes], bytes] | None = None, config: Callable[[str], str] | None = None) -> None:
+def _edit(
+    hub: LocalHub,
+    name: str,
+    *,
+    weights: Callable[[bytes], bytes] | None = None,
+    config: Callable[[str], str] | None = None,
+) -> None:
     folder = again(hub, name)
     if weights is not None:
         path = folder / "model.safetensors"
@@ -89,7 +109,8 @@ def _pickled(hub: LocalHub, name: str) -> None:
     (folder / "model.safetensors").unlink()
 
 
-def _remote(hub: LocalHub, name: str) -> None:
+def add_own_code(hub: LocalHub, name: str, seconds: float = 0.0) -> None:
+    """Add a checkpoint with code of its own, which waits for so long in each forward pass."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -101,6 +122,6 @@ def _remote(hub: LocalHub, name: str) -> None:
         "auto_map": {"AutoConfig": "tiny.TinyConfig", "AutoModel": "tiny.TinyModel"},
     }
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tiny.py").write_text(TINY_CODE)
+    (folder / "tiny.py").write_text(TINY_CODE.replace("SECONDS", str(seconds)))
     weights = {"layer.weight": rng.normal(size=(4, 3)).astype("f4"), "layer.bias": np.zeros(4, "f4")}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hf_transfer_score.features.cache import FeatureCache
+from hf_transfer_score.sampling.sample import LabelledSample
 from tests.checkpoints import images, texts
 from tests.hub.server import LocalHub
 from tests.sampling.made import image_bytes
+from tests.selection.warm import Warm
 
 CLASSES, EACH, SHARDS = 3, 20, 3
 PICTURES, REVIEWS = "data/pictures", "data/reviews"
@@ -47,7 +48,9 @@ def review_shards() -> dict[str, bytes]:
     """Return texts with two classes, in the same way."""
     import datasets
 
-    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])})
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["bad", "good"])}
+    )
     words = (("bad", "slow", "cold"), ("good", "warm", "wit"))
     rows = [(f"a {words[row % 2][row % 3]} film number {row}", row % 2) for row in range(60)]
     columns = {"text": [text for text, _ in rows], "label": [label for _, label in rows]}
@@ -79,10 +82,11 @@ def fill(hub: LocalHub, folder: Path) -> None:
 
 def again(hub: LocalHub, name: str, like: str = "good/resnet", **known: Any) -> Path:
     """Add a copy of a checkpoint with weights a little different, so that nothing of the other is on disk."""
-    from safetensors.numpy import load_file, save_file
-
     folder = hub.add(name, hub.root / "models" / like, **known)
-    change_weights(folder, lambda weights: {key: value * 1.01 if value.dtype == "float32" else value for key, value in weights.items()})
+    change_weights(
+        folder,
+        lambda weights: {key: value * 1.01 if value.dtype == "float32" else value for key, value in weights.items()},
+    )
     return folder
 
 
@@ -92,3 +96,13 @@ def change_weights(folder: Path, change: Any) -> None:
 
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
+
+
+def kept(warm: Warm) -> FeatureCache:
+    """Return the features that runs kept."""
+    return FeatureCache(warm.home / "features", 10**9)
+
+
+def sample_of(warm: Warm, report: dict[str, Any]) -> LabelledSample:
+    """Return the sample of a report."""
+    return LabelledSample.load(warm.home / "samples" / f"{report['sample']['fingerprint']}.arrow")

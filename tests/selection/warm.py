@@ -48,9 +48,7 @@ class Done:
     @property
     def failures(self) -> dict[str, tuple[str, str]]:
         """Kind and reason of what failed."""
-        return {
-            name: (one["kind"], one["reason"]) for name, one in self.models.items() if one["status"] == "failed"
-        }
+        return {name: (one["kind"], one["reason"]) for name, one in self.models.items() if one["status"] == "failed"}
 
 
 @dataclass
@@ -79,15 +77,21 @@ class Warm:
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
         self.folder, self.count = folder, 0
+        self.environment = {**environment, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()},
+            env={**self.environment, "PYTHONPATH": str(Path.cwd())},
             cwd=folder,
             start_new_session=True,
         )
+
+    @property
+    def home(self) -> Path:
+        """Where samples and features are."""
+        return Path(self.environment["HF_HOME"]) / "transfer_score"
 
     def ask(self, question: dict[str, Any]) -> Any:
         """Return the parent's answer."""
@@ -169,3 +173,4 @@ def _wait(pid: int) -> int:
 
 if __name__ == "__main__":
     serve()
+    os._exit(0)
