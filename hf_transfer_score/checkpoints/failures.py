@@ -9,8 +9,10 @@ from hf_transfer_score.errors import CheckpointError
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 
-WAITED_OUT = (408, 429)
-"""Answers after which the client downloads again itself, for half a minute."""
+ASKED_TO_WAIT = (408, 429)
+
+CLIENT_SECONDS = 10
+"""An attempt that took longer was repeated by the client itself, as newer versions do for half a minute."""
 
 
 def hub_failure(name: str, error: BaseException, revision: str | None = None) -> CheckpointError:
@@ -120,9 +122,9 @@ def is_transient(error: BaseException) -> bool:
     return bool(names & lost) or "Consistency check failed" in str(error)
 
 
-def is_worth_repeating(error: BaseException) -> bool:
-    """Whether downloading again may help where the client has given up."""
-    return is_transient(error) and status_of(error) not in WAITED_OUT
+def is_worth_repeating(error: BaseException, seconds: float) -> bool:
+    """Whether to ask or download again after a failure that took so long; the client does so for some answers."""
+    return is_transient(error) and not (status_of(error) in ASKED_TO_WAIT and seconds > CLIENT_SECONDS)
 
 
 def status_of(error: BaseException) -> int | None:

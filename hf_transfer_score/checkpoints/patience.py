@@ -13,20 +13,21 @@ WAITS = (1.0, 4.0)
 
 
 def patiently(
-    action: Callable[[], Value], may_help: Callable[[BaseException], bool], waits: tuple[float, ...] = WAITS
+    action: Callable[[], Value], may_help: Callable[[BaseException, float], bool], waits: tuple[float, ...] = WAITS
 ) -> Value:
     """Return what an action gives, trying again after failures that may pass.
 
     Args:
         action: what is tried.
-        may_help: whether trying again after an exception may help.
+        may_help: whether trying again may help, after an exception and so many seconds that the attempt took.
         waits: seconds to wait before each further attempt.
     """
     for wait in waits:
+        start = time.monotonic()
         try:
             return action()
         except Exception as error:
-            if not may_help(error):
+            if not may_help(error, time.monotonic() - start):
                 raise
             time.sleep(wait)
     return action()

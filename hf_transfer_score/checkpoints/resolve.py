@@ -11,7 +11,7 @@ from typing import Any
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
 from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.candidate import Candidate
-from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_transient, is_worth_repeating
+from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_worth_repeating
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.errors import CheckpointError
@@ -98,7 +98,7 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
         return HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
 
     try:
-        info = patiently(ask, is_transient)
+        info = patiently(ask, is_worth_repeating)
         names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
         read = partial(read_descriptions, candidate.name, str(info.sha), names)
         return _describe(candidate, info, patiently(read, is_worth_repeating))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hf_transfer_score.checkpoints.failures import is_transient, status_of
+from hf_transfer_score.checkpoints.failures import CLIENT_SECONDS, is_transient, status_of
 from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.tasks import TASKS, Modality
@@ -81,7 +81,7 @@ def search_models(search: Search, modality: Modality) -> Found:
     names: list[str] = []
     left_out: dict[str, int] = {}
     try:
-        for info in patiently(lambda: _listed(search), is_transient):
+        for info in patiently(lambda: _listed(search), _is_worth_repeating):
             reason = _unfit(info, search, modality)
             if reason is None:
                 names.append(info.id)
@@ -97,6 +97,10 @@ def search_models(search: Search, modality: Modality) -> Found:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise HubError(f"The search found no model that fits ({search.words()}).{f' Left out: {why}.' if why else ''}")
     return Found(names, left_out)
+
+
+def _is_worth_repeating(error: BaseException, seconds: float) -> bool:
+    return is_transient(error) and seconds < CLIENT_SECONDS
 
 
 def _listed(search: Search) -> list[Any]:

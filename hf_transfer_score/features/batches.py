@@ -1,12 +1,14 @@
-"""Which examples share a forward pass, and their preparation while another batch computes."""
+"""Which examples share a forward pass, and their preparation by threads."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -83,25 +85,44 @@ class Loader:
         return Prepared(examples, items, self.backbone.collate(items))
 
     def prepared(
-        self, batches: Sequence[NDArray[np.int64]], finish: Callable[[Prepared], Prepared]
+        self, batches: Sequence[NDArray[np.int64]], finish: Callable[[Prepared], Prepared], *, ahead: bool = True
     ) -> Generator[Prepared, None, None]:
-        """Yield batches in order, prepared by threads that are a few batches ahead.
+        """Yield batches in order, prepared by threads.
 
         Args:
             batches: the examples of each batch.
             finish: what else a thread does with a batch, such as moving it to pinned memory.
+            ahead: prepare the next batches while the caller computes. Where it computes on the same cores that costs
+                more than it wins: all threads of a forward pass wait for the one whose core was taken.
         """
-        waiting: deque[Future[Prepared]] = deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="prepare")
+        tasks = (partial(self._finished, examples, finish) for examples in batches)
         try:
-            for examples in batches:
-                waiting.append(pool.submit(lambda one: finish(self.prepare(one)), examples))
-                if len(waiting) > self.threads + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from _ahead(pool, tasks, self.threads + 1) if ahead else _by_turns(pool, tasks, self.threads)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _finished(self, examples: NDArray[np.int64], finish: Callable[[Prepared], Prepared]) -> Prepared:
+        return finish(self.prepare(examples))
+
+
+def _ahead(pool: Executor, tasks: Iterator[Callable[[], Prepared]], count: int) -> Iterator[Prepared]:
+    """Yield results in order while the next ones are being made."""
+    waiting: deque[Future[Prepared]] = deque()
+    for task in tasks:
+        waiting.append(pool.submit(task))
+        if len(waiting) > count:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _by_turns(pool: Executor, tasks: Iterator[Callable[[], Prepared]], count: int) -> Iterator[Prepared]:
+    """Yield results in order; none is being made while the caller has one."""
+    while some := [pool.submit(task) for task in islice(tasks, count)]:
+        wait(some)
+        while some:
+            yield some.pop(0).result()
 
 
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -133,7 +133,8 @@ class _Run:
         """Yield as `rounds` does; processes exchange some thousand rows at once, one alone writes each batch."""
         turn = slice(self.processes.index, None, self.processes.count)
         together = self.processes.count * max(1, GATHERED_ROWS // self.batch_size) if self.processes.count > 1 else 1
-        with closing(self.loader.prepared(batches[turn], self._pin)) as mine:
+        ahead = self.device.type != "cpu"
+        with closing(self.loader.prepared(batches[turn], self._pin, ahead=ahead)) as mine:
             for step in cut(np.arange(len(batches)), together):
                 results, failure = attempt(partial(self._some, mine, len(step[turn])))
                 yield sum(len(batches[number]) for number in step), failure or results or []

@@ -2,7 +2,13 @@
 
 import pytest
 
-from hf_transfer_score.checkpoints.candidate import Candidate, display_names, parse_candidate, parse_candidates, read_candidates
+from hf_transfer_score.checkpoints.candidate import (
+    Candidate,
+    display_names,
+    parse_candidate,
+    parse_candidates,
+    read_candidates,
+)
 from hf_transfer_score.errors import OptionError
 
 
@@ -45,7 +51,7 @@ def test_folders_are_shown_by_their_last_part_unless_two_share_it(tmp_path):
 
 def test_a_file_of_models_may_have_comments_blank_lines_and_columns(tmp_path):
     path = tmp_path / "models.csv"
-    path.write_text("model,why\n# a comment\nowner/a, small\n\n'\"\n\"owner/b\"  # quoted\n".replace("'\"\n", ""))
+    path.write_text('model,why\n# a comment\nowner/a, small\n\n\'"\n"owner/b"  # quoted\n'.replace("'\"\n", ""))
     assert read_candidates(path) == ["owner/a", "owner/b"]
 
 

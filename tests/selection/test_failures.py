@@ -114,10 +114,15 @@ def test_a_token_opens_doors_and_is_never_seen(outcome, shared_hub, warm, tmp_pa
     done = warm.run(*arguments, "--json", HF_TOKEN=TOKEN)
     assert list(done.report["ranks"]) == ["bad/gated"]
     assert any(one.authorized for one in shared_hub.asked("bad/gated"))
-    table = warm.run(*arguments, HF_TOKEN=TOKEN)
+    saved = tmp_path / "saved"
+    table = warm.run(*arguments, "--save", str(saved), HF_TOKEN=TOKEN)
     assert TOKEN not in done.out + done.err + table.out + table.err
-    files = [path for path in warm.home.rglob("*") if path.is_file()]
-    assert len(files) > 10 and not [path for path in files if TOKEN.encode() in path.read_bytes()]
+    files = [path for folder in (saved, warm.home.parent) for path in folder.rglob("*") if path.is_file()]
+    assert (
+        len(files) > 10
+        and list(saved.rglob("*.json"))
+        and not [path for path in files if TOKEN.encode() in path.read_bytes()]
+    )
 
 
 def test_a_dataset_that_cannot_be_read_is_one_sentence(warm):

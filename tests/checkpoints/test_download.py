@@ -1,0 +1,132 @@
+"""Weights onto this computer, and off it again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from hf_transfer_score.checkpoints.background import Background, map_at_once
+from hf_transfer_score.checkpoints.failures import is_worth_repeating
+from hf_transfer_score.checkpoints.patience import patiently
+
+CODE = """
+import sys, time
+from pathlib import Path
+from hf_transfer_score.checkpoints.candidate import parse_candidate
+from hf_transfer_score.checkpoints.download import fetch, missing_bytes, on_disk
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.checkpoints.resolve import resolve
+from hf_transfer_score.errors import CheckpointError
+known = Known(Path(sys.argv[1]))
+checkpoint = resolve(parse_candidate("own/model"), known)
+"""
+
+FREE = """
+wanted = ["sub/model.safetensors", "config.json", "vocab.txt"]
+before = missing_bytes(checkpoint, wanted)
+fetched = fetch(checkpoint, wanted)
+there = sorted(path.relative_to(fetched.folder).as_posix() for path in fetched.folder.rglob("*") if path.is_file())
+between = missing_bytes(checkpoint, wanted)
+again = fetch(checkpoint, wanted).downloaded
+freed = fetched.free()
+left = [path.name for path in fetched.folder.rglob("*") if path.is_file() or path.is_symlink()]
+blobs = [path.stat().st_size for path in (fetched.folder.parents[1] / "blobs").iterdir()]
+answer = dict(before=before, there=there, between=between, again=again, freed=freed, left=left, blobs=blobs)
+answer |= dict(after=missing_bytes(checkpoint, wanted), twice=fetched.free(), name=fetched.folder.name)
+"""
+
+
+def test_files_come_once_and_go_when_freed(hub, run_client, hub_environment, tmp_path):
+    files = {"config.json": "{}", "sub/model.safetensors": b"x" * 300_000, "vocab.txt": "a\nb", "other.bin": b"y" * 99}
+    hub.add("own/model", files)
+    got = run_client(CODE + FREE, hub_environment, str(tmp_path / "known"))
+    assert (got["before"], got["between"], got["again"]) == (300_003, 0, []), "config.json came with the questions"
+    assert got["there"] == ["config.json", "sub/model.safetensors", "vocab.txt"]
+    assert (got["freed"], got["after"], got["twice"]) == (300_003, 300_003, 0)
+    assert got["left"] == ["config.json"] and got["blobs"] == [2], "what was there before stays"
+    assert got["name"] == hub.repository("own/model").head.name
+    assert hub.sent("model.safetensors") == 300_000 and not hub.asked("other.bin")
+
+
+REFUSED = """
+from dataclasses import replace
+answer = []
+for name, size in (("model.safetensors", 10), ("gone.safetensors", 5)):
+    sizes = {"model.safetensors": size, "gone.safetensors": size}
+    asked = replace(checkpoint, repository=replace(checkpoint.repository, sizes=sizes))
+    start = time.monotonic()
+    try:
+        fetch(asked, [name])
+    except CheckpointError as error:
+        answer.append([error.kind, str(error), time.monotonic() - start])
+answer.append(on_disk(checkpoint, "model.safetensors"))
+"""
+
+
+def test_files_that_are_not_what_was_promised(hub, run_client, hub_environment, tmp_path):
+    hub.add("own/model", {"config.json": "{}", "model.safetensors": b"x" * 4})
+    short, gone, left = run_client(CODE + REFUSED, hub_environment, str(tmp_path / "known"))
+    assert short[:2] == ["download", "model.safetensors came with 4 bytes of 10; try again"]
+    assert left is None, "what is not whole does not stay"
+    assert gone[0] == "download" and gone[1].startswith("could not be downloaded: the Hub answered 404")
+    assert gone[2] < 2, "nobody waits for a file that is not there"
+
+
+def test_patience_ends():
+    tried = []
+
+    def fails():
+        tried.append(time.monotonic())
+        raise ConnectionError(f"attempt {len(tried)}")
+
+    with pytest.raises(ConnectionError, match="attempt 3"):
+        patiently(fails, lambda error, seconds: isinstance(error, ConnectionError) and seconds < 1, waits=(0.02, 0.04))
+    assert tried[2] - tried[0] > 0.05
+    with pytest.raises(ConnectionError, match="attempt 4"):
+        patiently(fails, lambda *_: False, waits=(60.0,))
+    assert patiently(lambda: 5, lambda *_: False) == 5
+
+
+def test_things_are_done_in_turn_and_dropped_when_closed():
+    background, begun, go, done = Background(), threading.Event(), threading.Event(), []
+    first = background.submit(lambda: (begun.set(), go.wait(10), done.append("first")))
+    second = background.submit(lambda: done.append("second"))
+    assert begun.wait(10)
+    background.close()
+    go.set()
+    first.result(10)
+    assert second.cancelled() and done == ["first"]
+
+
+def test_values_come_in_order_and_failures_are_raised():
+    assert map_at_once(lambda number: (time.sleep(0.03 / number), number)[1], [1, 2, 3], 3) == [1, 2, 3]
+    assert map_at_once(len, [], 4) == []
+    with pytest.raises(ZeroDivisionError):
+        map_at_once(lambda number: 1 / number, [1, 0, 2], 2)
+
+
+class Refused(Exception):
+    """What the client raises for an answer, as far as its status goes."""
+
+    def __init__(self, status):
+        super().__init__(f"the Hub answered {status}")
+        self.response = SimpleNamespace(status_code=status)
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds", "again"),
+    [
+        (Refused(429), 0.1, True),
+        (Refused(429), 25.0, False),
+        (Refused(500), 25.0, True),
+        (Refused(404), 0.1, False),
+        (ConnectionResetError("on the way"), 100.0, True),
+        (ConnectionRefusedError("nobody there"), 0.1, False),
+        (ValueError("something else"), 0.1, False),
+    ],
+)
+def test_what_may_pass_and_was_not_waited_out_is_repeated(error, seconds, again):
+    assert is_worth_repeating(error, seconds) == again

@@ -1,0 +1,385 @@
+"""Pictures of rankings: what they show is what the ranking says, and names cannot do harm."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import combinations
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.selection.drawing.labels import POINT_RADIUS, Box, place_labels
+from hf_transfer_score.selection.drawing.points import SIDE_START, STEP, picture_of
+from hf_transfer_score.selection.plot import check_plot_path, save_plot
+from hf_transfer_score.selection.report import RankReport
+from tests.selection.reports import Made, classified, measured, report_of
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "a\"onload='x'&amp;<b>",
+    "$\\frac{1$ %s {} {0}",
+    "n" * 300,
+    "名前/模型",
+    "a\x1b[31m\u202egnp\nb\x00",
+    "half a \udcff letter",
+    "]]>--><!--",
+]
+
+
+def pool(count: int) -> list[Made]:
+    rng = np.random.default_rng(3)
+    sizes = (10 ** rng.uniform(6, 9, count)).astype(int).tolist()
+    return [Made(f"owner/model-{number:02d}", 0.6 + 1.2 * rng.random(), size) for number, size in enumerate(sizes)]
+
+
+@pytest.fixture(scope="module")
+def twelve() -> RankReport:
+    return report_of([*pool(12), Made("private/x", kind="gated")], classified(revision="d" * 40))
+
+
+@pytest.fixture(scope="module")
+def hostile() -> RankReport:
+    models = [Made(name, 0.6 + number / 8, 10**6 * (number + 1)) for number, name in enumerate(HOSTILE)]
+    failed = Made("<img src=x>", kind="error", known={"reason": "<iframe src='//e'>"})
+    return report_of([*models, failed], classified("<script>d</script>", revision="d" * 40))
+
+
+@pytest.fixture(scope="module")
+def cases(twelve, hostile) -> dict[str, RankReport]:
+    three = pool(3)
+    return {
+        "twelve": twelve,
+        "hostile": hostile,
+        "none": report_of([Made("a/b", kind="missing")]),
+        "one": report_of(three[:1]),
+        "unsure": report_of(three, replicates=0),
+        "sizeless": report_of([replace(one, parameters=None) for one in three]),
+        "some sizeless": report_of([replace(three[0], parameters=0), replace(three[1], parameters=None), three[2]]),
+        "regression": report_of(three, measured()),
+        "same size": report_of([replace(one, parameters=10**6) for one in three]),
+        "equal": report_of([Made("a/b", 0.0, 10**6), Made("a/c", 0.0, 10**6)]),
+    }
+
+
+CASES = ["twelve", "hostile", "none", "one", "unsure", "sizeless", "some sizeless", "regression", "same size", "equal"]
+
+
+class Page(HTMLParser):
+    """What a page is made of."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.open: list[str] = []
+        self.data: list[tuple[str, str]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.data.append((self.open[-1] if self.open else "", data))
+
+    def with_class(self, name: str) -> list[dict[str, str]]:
+        return [attributes for _, attributes in self.tags if name in (attributes.get("class") or "").split()]
+
+    def rows(self) -> list[dict[str, str]]:
+        return [attributes for tag, attributes in self.tags if tag == "tr"]
+
+
+def page_text(report: RankReport, folder: Path) -> str:
+    save_plot(report, folder / "a.html")
+    return (folder / "a.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_image_shows_something(case, cases, tmp_path):
+    save_plot(cases[case], tmp_path / "new" / "a.png")
+    with Image.open(tmp_path / "new" / "a.png") as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 500
+        pixels = np.asarray(image.convert("L"), dtype=float)
+    assert (pixels < 120).sum() > 500  # dark ink
+    assert (pixels > 250).mean() > 0.5  # on white ground
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.png"]
+
+
+def test_tie_groups_have_their_colour(twelve, tmp_path):
+    save_plot(twelve, tmp_path / "a.png")
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("RGB")).reshape(-1, 3)
+    assert (pixels == (0x00, 0x72, 0xB2)).all(axis=1).sum() > 50
+
+
+@pytest.mark.parametrize("case", ["twelve", "hostile", "none"])
+def test_a_vector_image_is_well_formed(case, cases, tmp_path):
+    save_plot(cases[case], tmp_path / "a.SVG")
+    root = ElementTree.fromstring((tmp_path / "a.SVG").read_bytes())
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert not [one for one in root.iter() if one.tag.endswith("script")]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_page_stands_alone(case, cases, tmp_path):
+    text = page_text(cases[case], tmp_path)
+    page = Page(text)
+    assert page.open == []
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    allowed = (
+        "html head meta title style body main h1 h2 p div svg path text rect circle g ul li table thead tbody tr th td"
+    )
+    assert {tag for tag, _ in page.tags} <= set(allowed.split())
+    names = {name for _, attributes in page.tags for name in attributes}
+    assert not [name for name in names if name.startswith("on") or name in ("src", "href", "style", "xlink:href")]
+
+
+def test_names_are_shown_and_never_read_as_markup(hostile, tmp_path):
+    text = page_text(hostile, tmp_path)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert "<iframe" not in text
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    page = Page(text)
+    cells = [data for tag, data in page.data if tag == "th"]
+    for name in (
+        "<script>alert(1)</script>",
+        "a\"onload='x'&amp;<b>",
+        "n" * 300,
+        "名前/模型",
+        "]]>--><!--",
+        "<img src=x>",
+    ):
+        assert name in cells
+    assert ("td", "<iframe src='//e'>") in page.data
+    assert ("h1", "<script>d</script>: 60 examples, 4 classes") in page.data
+
+
+def test_a_page_tells_all_that_is_known(twelve, tmp_path):
+    page = Page(page_text(twelve, tmp_path))
+    points = page.with_class("point")
+    assert len(points) == len(twelve.ranks) == 12
+    assert all(point["tabindex"] == "0" for point in points)
+    best = next(iter(twelve.ranks))
+    told = next(data for tag, data in page.data if tag == "title" and data.startswith(f"{best}\n"))
+    low, high = twelve.confidence.ranges[best]
+    for line in (
+        f"rank: 1 (range {low}-{high})" if high > low else "rank: 1",
+        f"mean rank: {twelve.mean_ranks[best]:.1f}",
+        f"ncti: {twelve.pools['ncti'].scores[best]:.4g}",
+        f"face: {twelve.pools['face'].scores[best]:.4g}",
+        "width: 12",
+        "examples a second: 120",
+    ):
+        assert line in told.split("\n")
+    assert any(best in point["aria-label"] for point in points)
+    assert "prefers-color-scheme: dark" in next(data for tag, data in page.data if tag == "style")
+    rows = [data for tag, data in page.data if tag == "th" and "/" in data and data != "examples/s"]
+    assert rows == [*twelve.ranks, "private/x"]
+    assert ("td", "gated") in page.data
+    assert ("td", "is gated") in page.data
+
+
+def test_the_order_and_ranges_in_the_table_are_those_of_the_ranking(twelve, tmp_path):
+    table = page_text(twelve, tmp_path).split("<tbody>")[1].split("</tbody>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>([^<]*)<", line) for line in table.strip().splitlines()]
+    for row, (name, rank) in zip(rows, twelve.ranks.items(), strict=True):
+        low, high = twelve.confidence.ranges[name]
+        assert row[:3] == [name, str(rank), f"{low}-{high}" if high > low else str(low)]
+        assert row[4] == f"{twelve.mean_ranks[name]:.1f}"
+
+
+def test_ranges_are_bars_only_where_there_are_any(cases, tmp_path):
+    wide = [name for name, (low, high) in cases["twelve"].confidence.ranges.items() if high > low]
+    assert len(Page(page_text(cases["twelve"], tmp_path)).with_class("bar")) == len(wide) > 0
+    for case in ("unsure", "one"):
+        text = page_text(cases[case], tmp_path)
+        assert Page(text).with_class("bar") == []
+        assert "bootstrap" not in text
+        assert "range" not in [data for tag, data in Page(text).data if tag == "th"]
+
+
+def test_the_title_says_what_was_ranked_and_how(cases):
+    picture = picture_of(cases["twelve"])
+    assert picture.title == "owner/pets: 60 examples, 4 classes"
+    assert picture.subtitle == (
+        "ranked by the mean rank of ncti and face; bars hold the rank in 90% of 20 bootstrap samples"
+    )
+    assert picture.remark == "1 model without a rank"
+    assert picture_of(cases["regression"]).title == "prices: 60 examples, regression"
+    assert picture_of(cases["regression"]).subtitle.startswith("ranked by logme_regression; bars")
+    assert picture_of(cases["none"]).subtitle == "No model could be ranked."
+
+
+def test_points_stand_where_their_size_and_rank_are(twelve):
+    picture = picture_of(twelve)
+    sizes = np.log([twelve.outcomes[point.name].parameters for point in picture.points])
+    across = np.array([point.x for point in picture.points])
+    slope, start = np.polyfit(sizes, across, 1)
+    assert slope > 0
+    assert np.abs(across - slope * sizes - start).max() < 4 * STEP
+    assert [point.rank for point in picture.points] == list(twelve.ranks.values())
+    assert picture.down(1) < picture.down(2)
+    assert picture.down(1) > 0
+    assert picture.down(picture.worst) < 1
+
+
+def test_ticks_lie_on_the_scale(twelve):
+    picture = picture_of(twelve)
+    units = {"K": 1e3, "M": 1e6, "B": 1e9}
+    values = np.log([float(text[:-1]) * units[text[-1]] for _, text in picture.ticks])
+    places = np.array([x for x, _ in picture.ticks])
+    assert len(values) >= 3
+    assert np.ptp(np.diff(places) / np.diff(values)) < 1e-9
+
+
+def test_models_without_a_count_stand_at_the_side(cases):
+    picture = picture_of(cases["some sizeless"])
+    assert picture.axis == "parameters (2 models without a count at the side)"
+    assert [point.x > SIDE_START for point in picture.points] == [not point.known for point in picture.points]
+    assert sum(point.known for point in picture.points) == 1
+    assert picture.ticks[-1][1] == "not known"
+    assert picture_of(cases["twelve"]).axis == "parameters"
+
+
+def test_without_any_count_the_width_takes_its_place(cases):
+    picture = picture_of(cases["sizeless"])
+    assert picture.axis == "width of the features (no parameter counts are known)"
+    assert all(point.known for point in picture.points)
+
+
+def test_the_front_holds_what_no_smaller_model_beats(twelve):
+    known = {name: (twelve.outcomes[name].parameters, rank) for name, rank in twelve.ranks.items()}
+    expected = [
+        name
+        for name, (size, rank) in known.items()
+        if not any(other != name and known[other][0] <= size and known[other][1] <= rank for other in known)
+    ]
+    places = {point.name: (point.x, point.rank) for point in picture_of(twelve).points}
+    assert 1 < len(expected) < 12
+    assert sorted(picture_of(twelve).front) == sorted(places[name] for name in expected)
+
+
+def test_tie_groups_have_the_letters_of_the_table(twelve):
+    groups = {"m1": 1, "m2": 2, "m3": 2, "m4": 3, "m5": 4, "m6": 4}
+    names = list(twelve.ranks)[:6]
+    sure = replace(twelve.confidence, groups=dict(zip(names, groups.values(), strict=True)))
+    short = replace(twelve, confidence=sure, ranks={name: place + 1 for place, name in enumerate(names)})
+    picture = picture_of(short)
+    assert [point.tie for point in picture.points] == ["", "a", "a", "", "b", "b"]
+    assert (picture.ties, picture.alone) == ({"a": 2, "b": 2}, 2)
+
+
+def test_bars_of_one_size_stand_apart(cases):
+    points = picture_of(cases["same size"]).points
+    assert min(abs(one.x - other.x) for one, other in combinations(points, 2)) > 0.5 * STEP
+
+
+def test_of_many_models_only_the_best_have_labels(tmp_path):
+    report = report_of(pool(45), replicates=0)
+    page = Page(page_text(report, tmp_path))
+    labels = [attributes["class"].split() for attributes in page.with_class("label")]
+    assert len(labels) == 45
+    shown = ["hidden" not in classes for classes in labels][::-1]  # the best are drawn last
+    assert not any(shown[20:])
+    assert sum(shown[:20]) > 12
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_labels_cover_no_point_and_no_label(seed):
+    rng = np.random.default_rng(seed)
+    points = [(float(x), float(y)) for x, y in rng.uniform((60, 20), (940, 480), (30, 2))]
+    sizes = [(float(width), 14.0) for width in rng.uniform(40, 260, 30)]
+    frame = Box(50, 10, 950, 490)
+    places = place_labels(points, sizes, [], frame)
+    boxes = [place.box for place in places if place is not None]
+    assert len(boxes) > 20
+    assert all(box.within(frame) for box in boxes)
+    assert not any(one.meets(other) for one, other in combinations(boxes, 2))
+    for x, y in points:
+        point = Box(x - POINT_RADIUS, y - POINT_RADIUS, x + POINT_RADIUS, y + POINT_RADIUS)
+        assert not any(box.meets(point) for box in boxes)
+    for place, (width, height) in zip(places, sizes, strict=True):
+        if place is not None:
+            assert place.box.right - place.box.left == pytest.approx(width)
+            assert place.box.bottom - place.box.top == pytest.approx(height)
+
+
+def test_labels_without_room_are_left_out_and_bars_are_avoided():
+    frame = Box(0, 0, 300, 100)
+    assert place_labels([(150, 50)], [(400, 14)], [], frame) == [None]
+    assert place_labels([(150, 50)], [None], [], frame) == [None]
+    free = place_labels([(150, 50)], [(100, 14)], [], frame)[0]
+    assert free.box.left > 150
+    assert free.line is None
+    beside = place_labels([(150, 50)], [(100, 14)], [Box(180, 0, 184, 100)], frame)[0]
+    assert beside.box.right < 150
+
+
+@pytest.mark.parametrize("name", ["a.pdf", "a", "a.png.gz", "html"])
+def test_other_endings_are_refused_before_the_run(name, twelve, tmp_path):
+    with pytest.raises(OptionError, match=r"has to end in \.png, \.svg or \.html"):
+        check_plot_path(tmp_path / name)
+    with pytest.raises(OptionError, match=re.escape(name)):
+        save_plot(twelve, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_places_that_cannot_be_written_are_refused_before_the_run(tmp_path):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OptionError, match="is a folder"):
+        check_plot_path(tmp_path / "folder.png")
+    with pytest.raises(OptionError, match="is a file, so nothing can be written below it"):
+        check_plot_path(tmp_path / "file" / "a.png")
+    check_plot_path(tmp_path / "new" / "deeper" / "a.PNG")
+    check_plot_path(Path("a.html"))
+
+
+def test_a_picture_replaces_an_older_one(twelve, cases, tmp_path):
+    for ending in ("png", "svg", "html"):
+        path = tmp_path / f"a.{ending}"
+        save_plot(cases["none"], path)
+        before = path.read_bytes()
+        save_plot(twelve, path)
+        assert path.read_bytes() != before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_state_that_others_share_is_left_alone(tmp_path):
+    code = (
+        "import sys, matplotlib\n"
+        "def state(): return {key: matplotlib.rcParams[key] for key in matplotlib.rcParams if key != 'backend'}\n"
+        "before = state()\n"
+        "from pathlib import Path\n"
+        "from hf_transfer_score.selection.plot import save_plot\n"
+        "assert 'matplotlib.figure' not in sys.modules, 'loaded too early'\n"
+        "from tests.selection.reports import Made, report_of\n"
+        "save_plot(report_of([Made('a/b')], replicates=0), Path(sys.argv[1]))\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert state() == before\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, str(tmp_path / "a.png")], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.png").exists()
