@@ -71,13 +71,13 @@ def resolve(candidate: Candidate, known: Known) -> Checkpoint:
         known: remembers the answer.
     """
     checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
-    known.remember(str(candidate), checkpoint.as_plain())
+    known.remember(_question(candidate), checkpoint.as_plain())
     return checkpoint
 
 
 def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
     """Return what is remembered of a candidate without asking the Hub; a folder that changed is not remembered."""
-    plain = known.recall(str(candidate))
+    plain = known.recall(_question(candidate))
     if plain is None:
         return None
     try:
@@ -89,6 +89,15 @@ def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
     if candidate.folder is not None and checkpoint.commit != folder_commit(candidate.folder, known):
         return None
     return checkpoint
+
+
+def _question(candidate: Candidate) -> str:
+    """Return what an answer is remembered by: an id means another repository on another Hub."""
+    if candidate.folder is not None:
+        return f"folder {candidate.folder}"
+    from huggingface_hub import constants
+
+    return f"{candidate} at {constants.ENDPOINT}"
 
 
 def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:

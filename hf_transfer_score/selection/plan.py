@@ -133,7 +133,7 @@ def _remembered(
     if kind is None:
         return None
     model = _found(candidate, checkpoint, str(kind["name"]), sample, options)
-    return model if model.key is not None and model.key in cache else None
+    return model if _is_kept(model, cache) else None
 
 
 def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
@@ -150,6 +150,11 @@ def _found(
     return PlannedModel(str(candidate), "cached", checkpoint, kind, key=key, options=own)
 
 
+def _is_kept(model: PlannedModel, cache: FeatureCache) -> bool:
+    """Whether the features are there and whole; reading them keeps them for this run, whatever it adds."""
+    return cache.get(model.key or "") is not None
+
+
 def _of_checkpoint(
     candidate: Candidate,
     checkpoint: Checkpoint,
@@ -161,7 +166,7 @@ def _of_checkpoint(
     kind = kind_of(checkpoint.repository, sample.task)
     known.remember(_kind_question(checkpoint, sample), {"name": kind.name})
     model = _found(candidate, checkpoint, kind.name, sample, options)
-    if model.key is not None and model.key in cache:
+    if _is_kept(model, cache):
         return model
     own = model.options
     files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))

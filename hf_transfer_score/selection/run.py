@@ -170,7 +170,7 @@ class _Run:
     def carry_out(self, prepared: Prepared, start: float) -> RankReport:
         """Score every candidate in turn and return the report."""
         scored, left, interrupted = Scored(), list(prepared.plan.models), False
-        with _quiet_client(), _Downloads(prepared.plan, self.processes) as downloads:
+        with _quiet_client(), _Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads:
             try:
                 for number, model in enumerate(prepared.plan.models, start=1):
                     self.listener.started(model, number, len(prepared.plan.models))
@@ -316,8 +316,8 @@ def _finish(
 class _Downloads:
     """Weights of the next candidate on their way while the current one runs."""
 
-    def __init__(self, plan: Plan, processes: Processes) -> None:
-        self.ahead = processes.local_index == 0
+    def __init__(self, plan: Plan, processes: Processes, *, free: bool) -> None:
+        self.ahead, self.free = processes.local_index == 0, free
         self.waiting = [model for model in plan.models if model.state in ("download", "on disk")]
         self.background = Background()
         self.started: dict[str, Future[Fetched]] = {}
@@ -328,7 +328,9 @@ class _Downloads:
         after = self.waiting.index(model) + 1
         if self.ahead and after < len(self.waiting):
             self._start(self.waiting[after])
-        return future.result()
+        fetched = future.result()
+        del self.started[model.name]
+        return fetched
 
     def _start(self, model: PlannedModel) -> Future[Fetched]:
         if model.name not in self.started:
@@ -344,7 +346,11 @@ class _Downloads:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Drop what has not begun, and where disk is to be freed what came for a turn that never came."""
         self.cancel()
+        for future in self.started.values():
+            if self.free and future.done() and not future.cancelled() and future.exception() is None:
+                future.result().free()
 
 
 @contextmanager

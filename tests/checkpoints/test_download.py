@@ -108,7 +108,7 @@ def test_values_come_in_order_and_failures_are_raised():
         map_at_once(lambda number: 1 / number, [1, 0, 2], 2)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """What the client raises for an answer, as far as its status goes."""
 
     def __init__(self, status):
@@ -119,10 +119,10 @@ class Refused(Exception):
 @pytest.mark.parametrize(
     ("error", "seconds", "again"),
     [
-        (Refused(429), 0.1, True),
-        (Refused(429), 25.0, False),
-        (Refused(500), 25.0, True),
-        (Refused(404), 0.1, False),
+        (RefusedError(429), 0.1, True),
+        (RefusedError(429), 25.0, False),
+        (RefusedError(500), 25.0, True),
+        (RefusedError(404), 0.1, False),
         (ConnectionResetError("on the way"), 100.0, True),
         (ConnectionRefusedError("nobody there"), 0.1, False),
         (ValueError("something else"), 0.1, False),

@@ -72,12 +72,12 @@ def fill(hub: LocalHub, folder: Path) -> None:
     hub.add(PICTURES, picture_shards(), kind="dataset")
     hub.add(REVIEWS, review_shards(), kind="dataset")
     image = {"pipeline_tag": "image-classification"}
-    hub.add("good/resnet", images.timm_image(folder / "resnet"), downloads=300, license="mit", **image)
-    hub.add("good/vit", images.vit(folder / "vit"), downloads=200, license="apache-2.0", likes=5, **image)
-    hub.add("good/dinov2", images.dinov2(folder / "dinov2"), downloads=100, pipeline_tag="image-feature-extraction")
-    hub.add("good/bert", texts.write_text(folder / "bert"), downloads=50, license="mit", pipeline_tag="fill-mask")
+    hub.add("good/resnet", images.timm_image(folder / "resnet"), **image)
+    hub.add("good/vit", images.vit(folder / "vit"), **image)
+    hub.add("good/dinov2", images.dinov2(folder / "dinov2"), pipeline_tag="image-feature-extraction")
+    hub.add("good/bert", texts.write_text(folder / "bert"), license="mit", pipeline_tag="fill-mask")
     sentences = texts.write_sentence_folder(folder / "sentences")
-    hub.add("good/sentences", sentences, downloads=40, pipeline_tag="sentence-similarity")
+    hub.add("good/sentences", sentences, pipeline_tag="sentence-similarity")
 
 
 def again(hub: LocalHub, name: str, like: str = "good/resnet", **known: Any) -> Path:
@@ -106,3 +106,10 @@ def kept(warm: Warm) -> FeatureCache:
 def sample_of(warm: Warm, report: dict[str, Any]) -> LabelledSample:
     """Return the sample of a report."""
     return LabelledSample.load(warm.home / "samples" / f"{report['sample']['fingerprint']}.arrow")
+
+
+def weights_on_disk(warm: Warm, name: str) -> list[Path]:
+    """Return the weights of a model that the Hub's client keeps: links by their names, and what these lead to."""
+    folder = warm.hub_cache / f"models--{name.replace('/', '--')}"
+    files = [path for path in folder.rglob("*") if path.suffix == ".safetensors" or path.parent.name == "blobs"]
+    return [path for path in files if path.suffix == ".safetensors" or path.read_bytes()[8:9] == b"{"]

@@ -117,7 +117,7 @@ def test_a_token_opens_doors_and_is_never_seen(outcome, shared_hub, warm, tmp_pa
     saved = tmp_path / "saved"
     table = warm.run(*arguments, "--save", str(saved), HF_TOKEN=TOKEN)
     assert TOKEN not in done.out + done.err + table.out + table.err
-    files = [path for folder in (saved, warm.home.parent) for path in folder.rglob("*") if path.is_file()]
+    files = [path for folder in (saved, warm.home, warm.hub_cache) for path in folder.rglob("*") if path.is_file()]
     assert (
         len(files) > 10
         and list(saved.rglob("*.json"))

@@ -13,12 +13,15 @@ from PIL import Image
 
 from tests.selection.pool import COLOURS, PICTURES, REVIEWS, again, change_weights, kept, pictures, sample_of
 
-MODELS = ("good/resnet", "good/vit", "good/dinov2")
+MODELS = ("runs/resnet", "runs/vit", "runs/dinov2")
 
 
 @pytest.fixture(scope="module")
 def first(shared_hub, warm):
     """The first run, and what it asked of the Hub."""
+    facts = {"resnet": {"downloads": 300, "license": "mit"}, "vit": {"downloads": 200, "license": "apache-2.0"}}
+    for name in ("resnet", "vit", "dinov2"):
+        again(shared_hub, f"runs/{name}", f"good/{name}", **facts.get(name, {"downloads": 100}))
     shared_hub.requests.clear()
     done = warm.run("rank", PICTURES, "--models", *MODELS, "--json")
     return done, list(shared_hub.requests)
@@ -34,9 +37,9 @@ def test_models_of_the_hub_are_ranked(first, shared_hub):
     assert sample["revision"] == shared_hub.repository(PICTURES, "dataset").head.name
     assert (sample["examples"], sample["label_names"], sample["complete"]) == (60, list(COLOURS), True)
     for name, downloads, license_ in (("resnet", 300, "mit"), ("vit", 200, "apache-2.0"), ("dinov2", 100, None)):
-        one = done.models[f"good/{name}"]
+        one = done.models[f"runs/{name}"]
         assert (one["downloads"], one["license"], one["from_cache"]) == (downloads, license_, False)
-        assert one["commit"] == shared_hub.repository(f"good/{name}").head.name
+        assert one["commit"] == shared_hub.repository(f"runs/{name}").head.name
     assert [done.models[name]["library"] for name in MODELS] == ["timm_images", "hub_vision", "hub_vision"]
 
 
@@ -44,11 +47,11 @@ def test_parameters_are_those_of_the_loaded_models(first, shared_hub):
     import timm
     from transformers import Dinov2Model, ViTForImageClassification
 
-    folder = shared_hub.root / "models" / "good"
+    folder = shared_hub.root / "models" / "runs"
     loaded = {
-        "good/resnet": timm.create_model(f"local-dir:{folder / 'resnet'}", pretrained=True),
-        "good/vit": ViTForImageClassification.from_pretrained(folder / "vit"),
-        "good/dinov2": Dinov2Model.from_pretrained(folder / "dinov2"),
+        "runs/resnet": timm.create_model(f"local-dir:{folder / 'resnet'}", pretrained=True),
+        "runs/vit": ViTForImageClassification.from_pretrained(folder / "vit"),
+        "runs/dinov2": Dinov2Model.from_pretrained(folder / "dinov2"),
     }
     counted = {name: sum(one.numel() for one in model.parameters()) for name, model in loaded.items()}
     assert {name: one["parameters"] for name, one in first[0].models.items()} == counted
@@ -74,9 +77,9 @@ def test_features_are_those_of_a_hand_loop(first, shared_hub, warm):
     from transformers import ViTForImageClassification, ViTImageProcessor
 
     cache, sample = kept(warm), sample_of(warm, first[0].report)
-    entry = next(one for one in cache.entries() if one.meta["model"] == "good/vit")
+    entry = next(one for one in cache.entries() if one.meta["model"] == "runs/vit")
     found = cache.get(entry.key)
-    folder = shared_hub.root / "models" / "good" / "vit"
+    folder = shared_hub.root / "models" / "runs" / "vit"
     model, processor = ViTForImageClassification.from_pretrained(folder), ViTImageProcessor.from_pretrained(folder)
     rows, probabilities = [], []
     for content in sample.table.column("input").to_pylist():
@@ -119,14 +122,15 @@ def test_other_metrics_ask_nobody_and_run_nothing(first, shared_hub, warm, run_c
 
 
 def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, run_client):
+    again(shared_hub, "runs/never-asked-for", "good/vit")
     shared_hub.requests.clear()
     offline = {**warm.environment, "HF_HUB_OFFLINE": "1"}
     arguments = (
         "rank",
         PICTURES,
         "--models",
-        "good/vit",
-        "good/bert",
+        "runs/vit",
+        "runs/never-asked-for",
         "--layer",
         "mean",
         "--json",
@@ -136,10 +140,13 @@ def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, ru
     status, heavy, out = run_client(OTHER_METRICS, offline, *arguments)
     models = json.loads(out)["models"]
     assert status == 0 and shared_hub.requests == []
-    assert models["good/vit"]["status"] == "ok" and not models["good/vit"]["from_cache"]
+    assert models["runs/vit"]["status"] == "ok" and not models["runs/vit"]["from_cache"]
     assert "torch" in heavy, "else the test before proves nothing"
-    assert models["good/bert"]["kind"] == "no_network"
-    assert models["good/bert"]["reason"] == "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
+    assert models["runs/never-asked-for"]["kind"] == "no_network"
+    assert (
+        models["runs/never-asked-for"]["reason"]
+        == "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
+    )
 
 
 def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):

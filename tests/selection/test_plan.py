@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.selection.pool import PICTURES, again
+from tests.selection.pool import PICTURES, again, weights_on_disk
 
 QUIET = ("--json", "--replicates", "0", "--quiet")
 PLAN = ("--dry-run", "--json")
-
-
-def weights_on_disk(warm, name):
-    """Return the weights of a model in the Hub's cache on this computer."""
-    folder = warm.home.parent / "hub" / f"models--{name.replace('/', '--')}"
-    return [
-        path
-        for path in folder.rglob("*")
-        if path.suffix == ".safetensors" or (path.is_file() and path.stat().st_size > 20_000)
-    ]
 
 
 def test_a_dry_run_downloads_no_weights(shared_hub, warm, tmp_path):

@@ -49,7 +49,7 @@ def twelve() -> RankReport:
 def hostile() -> RankReport:
     models = [Made(name, 0.6 + number / 8, 10**6 * (number + 1)) for number, name in enumerate(HOSTILE)]
     failed = Made("<img src=x>", kind="error", known={"reason": "<iframe src='//e'>"})
-    return report_of([*models, failed], classified("<script>d</script>", revision="d" * 40))
+    return report_of([*models, failed], classified("<script>d</script>$\\frac{1$", revision="d" * 40))
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_names_are_shown_and_never_read_as_markup(hostile, tmp_path):
     ):
         assert name in cells
     assert ("td", "<iframe src='//e'>") in page.data
-    assert ("h1", "<script>d</script>: 60 examples, 4 classes") in page.data
+    assert ("h1", "<script>d</script>$\\frac{1$: 60 examples, 4 classes") in page.data
 
 
 def test_a_page_tells_all_that_is_known(twelve, tmp_path):
@@ -255,8 +255,8 @@ def test_ticks_lie_on_the_scale(twelve):
 def test_models_without_a_count_stand_at_the_side(cases):
     picture = picture_of(cases["some sizeless"])
     assert picture.axis == "parameters (2 models without a count at the side)"
-    assert [point.x > SIDE_START for point in picture.points] == [not point.known for point in picture.points]
-    assert sum(point.known for point in picture.points) == 1
+    assert [point.x > SIDE_START for point in picture.points] == [point.size is None for point in picture.points]
+    assert sum(point.size is not None for point in picture.points) == 1
     assert picture.ticks[-1][1] == "not known"
     assert picture_of(cases["twelve"]).axis == "parameters"
 
@@ -264,7 +264,7 @@ def test_models_without_a_count_stand_at_the_side(cases):
 def test_without_any_count_the_width_takes_its_place(cases):
     picture = picture_of(cases["sizeless"])
     assert picture.axis == "width of the features (no parameter counts are known)"
-    assert all(point.known for point in picture.points)
+    assert [point.size for point in picture.points] == [12, 12, 12]
 
 
 def test_the_front_holds_what_no_smaller_model_beats(twelve):
@@ -277,6 +277,18 @@ def test_the_front_holds_what_no_smaller_model_beats(twelve):
     places = {point.name: (point.x, point.rank) for point in picture_of(twelve).points}
     assert 1 < len(expected) < 12
     assert sorted(picture_of(twelve).front) == sorted(places[name] for name in expected)
+
+
+def test_the_front_of_equal_sizes_is_the_best_alone(cases):
+    picture = picture_of(cases["same size"])
+    assert picture.front == ((picture.points[0].x, 1),)
+
+
+def test_a_larger_model_of_the_same_rank_is_not_on_the_front(twelve):
+    ranks = dict.fromkeys(twelve.ranks, 1)
+    smallest = min(ranks, key=lambda name: twelve.outcomes[name].parameters)
+    picture = picture_of(replace(twelve, ranks=ranks))
+    assert [x for x, _ in picture.front] == [point.x for point in picture.points if point.name == smallest]
 
 
 def test_tie_groups_have_the_letters_of_the_table(twelve):

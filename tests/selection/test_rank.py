@@ -79,6 +79,28 @@ def test_what_was_run_is_not_run_again_until_it_changes(tmp_path, loaded, data):
     assert {name: one.from_cache for name, one in report.outcomes.items()} == {"one": True, "two": False}
 
 
+def test_features_that_are_damaged_are_made_again(tmp_path, loaded, data):
+    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two"))]
+    before = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
+    damaged = next((tmp_path / "kept" / "features").glob("*/features.0.npy"))
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    after = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
+    assert sorted(one.from_cache for one in after.outcomes.values()) == [False, True] and len(loaded) == 3
+    assert after.mean_ranks == before.mean_ranks
+
+
+def test_a_full_cache_keeps_what_a_run_needs(tmp_path, loaded, data, monkeypatch):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "1")
+    models = [checkpoint(tmp_path, name, seed=seed) for seed, name in enumerate(("one", "two", "three"))]
+    rank(data, models[1:], options=OPTIONS, folder=tmp_path / "kept")
+    report = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
+    assert len(report.ranks) == 3 and loaded == ["two", "three", "one"]
+    rank(data, models[:1], options=RankOptions(replicates=0, seed=1), folder=tmp_path / "kept")
+    other = [checkpoint(tmp_path, "four", seed=9)]
+    rank(data, other, options=OPTIONS, folder=tmp_path / "kept")
+    assert len(list((tmp_path / "kept" / "features").iterdir())) == 1, "else nothing was ever removed"
+
+
 class Stops(Listener):
     """Ends the run at the turn of one model, as Ctrl-C does."""
 

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.selection.bad import add_own_code
-from tests.selection.pool import PICTURES, again, kept
+from tests.selection.pool import PICTURES, again, kept, weights_on_disk
 
 SLOW = ("slow/own-code", "slow/next", "slow/last")
 WEIGHTS = r"/resolve/.*model.safetensors$"
@@ -75,7 +75,7 @@ def forward(shared_hub, warm):
     add_own_code(shared_hub, SLOW[0], seconds=0.5)
     for name in SLOW[1:]:
         again(shared_hub, name, "good/vit")
-    running = warm.start(*arguments(*SLOW, more=("--trust-remote-code", SLOW[0], "--batch-size", "1")))
+    running = warm.start(*arguments(*SLOW, more=("--trust-remote-code", SLOW[0], "--batch-size", "1", "--free-disk")))
     until(lambda: shared_hub.sent(f"{SLOW[1]}{WEIGHTS}"))
     asked = {name: bool(shared_hub.asked(f"{name}{WEIGHTS}", "GET")) for name in SLOW}
     scored = models_in(warm)
@@ -96,12 +96,14 @@ def test_ctrl_c_ends_forward_passes(forward, warm):
     done, seconds, _, _ = forward
     assert done.status == 130 and seconds < PROMPT
     assert done.report["ranks"] == {} and done.report["interrupted"]
+    assert [name for name in SLOW if weights_on_disk(warm, name)] == [], "what came for later turns is freed too"
     assert not list(kept(warm).folder.glob(".*")), "what was not whole is gone"
 
 
-def test_ctrl_c_ends_the_questions_before_a_run(shared_hub, warm):
-    slow = shared_hub.fault("/api/models/slow/never", "latency", seconds=20)
-    running = warm.start(*arguments("slow/never", "good/vit"))
+@pytest.mark.parametrize("pattern", ["/api/models/slow/never", r"/datasets/.*\.parquet$"])
+def test_ctrl_c_ends_what_comes_before_the_first_model(shared_hub, warm, pattern):
+    slow = shared_hub.fault(pattern, "latency", seconds=20)
+    running = warm.start(*arguments("slow/never", "good/vit", more=("--refresh",)))
     until(lambda: slow.hits)
     start = time.perf_counter()
     running.send(signal.SIGINT)

@@ -55,7 +55,7 @@ class Done:
 class Running:
     """A command that runs."""
 
-    parent: Warm
+    parent: Parent
     pid: int
     out: Path
     err: Path
@@ -72,11 +72,10 @@ class Running:
         return Done(status, self.out.read_text(), self.err.read_text(), seconds)
 
 
-class Warm:
-    """The parent: starts commands, and waits for them."""
+class Parent:
+    """The process that has imported what the command does, and starts it."""
 
     def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.folder, self.count = folder, 0
         self.environment = {**environment, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__],
@@ -88,31 +87,46 @@ class Warm:
             start_new_session=True,
         )
 
-    @property
-    def home(self) -> Path:
-        """Where samples and features are."""
-        return Path(self.environment["HF_HOME"]) / "transfer_score"
-
     def ask(self, question: dict[str, Any]) -> Any:
-        """Return the parent's answer."""
+        """Return its answer."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        self.process.communicate()
+
+
+class Warm:
+    """Commands that keep samples and features in one folder.
+
+    Attributes:
+        home: that folder.
+        environment: for other processes that are to share all that.
+    """
+
+    def __init__(self, parent: Parent, folder: Path) -> None:
+        self.parent, self.folder, self.count = parent, folder, 0
+        self.home = folder / "kept"
+        self.environment = {**parent.environment, "HF_TRANSFER_SCORE_HOME": str(self.home)}
+
+    @property
+    def hub_cache(self) -> Path:
+        """Where the Hub's client keeps files."""
+        return Path(self.environment["HF_HOME"]) / "hub"
 
     def start(self, *arguments: str, **environment: str) -> Running:
         """Start `hf-transfer-score` with some arguments, and with more in its environment."""
         self.count += 1
         out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
-        pid = self.ask({"start": arguments, "environment": environment, "out": str(out), "err": str(err)})
-        return Running(self, pid, out, err)
+        told = {"HF_TRANSFER_SCORE_HOME": str(self.home), **environment}
+        pid = self.parent.ask({"start": arguments, "environment": told, "out": str(out), "err": str(err)})
+        return Running(self.parent, pid, out, err)
 
     def run(self, *arguments: str, **environment: str) -> Done:
         """Run `hf-transfer-score` to its end."""
         return self.start(*arguments, **environment).wait()
-
-    def close(self) -> None:
-        """End the parent."""
-        self.process.communicate()
 
 
 def serve() -> None:

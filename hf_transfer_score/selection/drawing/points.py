@@ -35,7 +35,7 @@ class Point:
         low: the best rank of its range.
         high: the worst rank of its range.
         x: share of the width.
-        known: whether its size is known; those without stand at the side.
+        size: its parameters or width; None where it is not known, and it stands at the side.
         tie: the letter of its tie group; empty for a model that stands alone.
         facts: what is known of it, in pairs of words.
     """
@@ -45,7 +45,7 @@ class Point:
     low: int
     high: int
     x: float
-    known: bool
+    size: int | None
     tie: str
     facts: tuple[tuple[str, str], ...]
 
@@ -125,7 +125,7 @@ def picture_of(report: RankReport) -> Picture:
     scale = _Scale([size for size in sizes.values() if size], side=not all(sizes.values()))
     letters = _letters(report)
     points = _apart([_point(report, name, sizes[name], scale, letters[name]) for name in report.ranks])
-    side = any(not point.known for point in points)
+    side = any(point.size is None for point in points)
     ticks = (*scale.ticks(), *([(SIDE, NOT_KNOWN)] if side else []))
     shared = [letter for letter in letters.values() if letter]
     return Picture(
@@ -184,7 +184,7 @@ def _point(report: RankReport, name: str, size: int | None, scale: _Scale, lette
     low, high = sure.ranges.get(name, (rank, rank)) if sure else (rank, rank)
     x = SIDE if not size else scale.place(size)
     facts = tuple(_facts(report, name, (low, high), letter))
-    return Point(printable(name), rank, low, high, x, bool(size), letter, facts)
+    return Point(printable(name), rank, low, high, x, size, letter, facts)
 
 
 def _apart(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -241,8 +241,8 @@ def tie_style(letter: str) -> tuple[int, int]:
 def _front(points: Sequence[Point]) -> tuple[tuple[float, int], ...]:
     """Return where the best rank so far improves on the way from small to large."""
     front: list[tuple[float, int]] = []
-    for point in sorted((point for point in points if point.known), key=lambda point: (point.x, point.rank)):
-        if not front or point.rank < front[-1][1]:
+    for point in sorted(points, key=lambda point: (point.size or 0, point.rank)):
+        if point.size and (not front or point.rank < front[-1][1]):
             front.append((point.x, point.rank))
     return tuple(front)
 
