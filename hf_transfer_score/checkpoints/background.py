@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+
+AWAKE_SECONDS = 0.5
 
 
 class Background:
@@ -60,6 +62,16 @@ class Background:
                 future.set_exception(error)
 
 
+def result_of(future: Future[Value]) -> Value:
+    """Return a future's result, or raise its exception.
+
+    It wakes up now and then: Ctrl-C that comes just before a wait would have to wait for its end.
+    """
+    while not future.done():
+        wait([future], timeout=AWAKE_SECONDS)
+    return future.result()
+
+
 def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_once: int) -> list[Value]:
     """Return a function's values for some items, computed by so many threads.
 
@@ -70,6 +82,6 @@ def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_onc
     todo = list(items)
     background = Background(min(at_once, len(todo)))
     try:
-        return [future.result() for future in [background.submit(partial(function, item)) for item in todo]]
+        return [result_of(future) for future in [background.submit(partial(function, item)) for item in todo]]
     finally:
         background.close()

@@ -82,8 +82,14 @@ def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:
     """Return a name for each: folders by their last part, with as much of the path as tells equal ones apart."""
-    names = [str(one) if one.folder is None else one.folder.name for one in candidates]
+    names = [str(one) if one.folder is None else last_part(one) for one in candidates]
     return [
         str(one) if names.count(name) > 1 and one.folder is not None else name
         for one, name in zip(candidates, names, strict=True)
     ]
+
+
+def last_part(candidate: Candidate) -> str:
+    """Return what to call a folder: the last part of what was typed, or of where it is for "." and the like."""
+    typed = Path(candidate.name.removeprefix(FOLDER_PREFIX)).name
+    return typed if typed.strip(".") or candidate.folder is None else candidate.folder.name

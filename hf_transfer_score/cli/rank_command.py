@@ -15,14 +15,16 @@ from hf_transfer_score.cli.metric_guide import configured_metrics
 from hf_transfer_score.cli.rank_arguments import rank_options, search_of
 from hf_transfer_score.cli.rank_csv import report_csv
 from hf_transfer_score.cli.rank_progress import watching
-from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text, short_bytes
+from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text
 from hf_transfer_score.cli.tables import UNLIMITED, Page
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.processes import Processes
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.run import plan_rank, rank
+from hf_transfer_score.selection.words import short_bytes
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -40,6 +42,8 @@ def run_rank(
         from hf_transfer_score.selection.plot import check_plot_path
 
         check_plot_path(arguments.plot)
+    if arguments.save is not None and arguments.save.exists() and not arguments.save.is_dir():
+        raise OptionError(f"{arguments.save} is a file; name a folder for the records.")
     models = [*arguments.models, *(read_candidates(arguments.models_from) if arguments.models_from else [])]
     terminal = sys.stderr.isatty()
     call = plan_rank if arguments.dry_run else rank

@@ -24,6 +24,7 @@ from hf_transfer_score.ranking import weighted_kendall
 from hf_transfer_score.sampling.describe import describe
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.words import duration, short_bytes, short_count, tie_letters
 
 TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
@@ -68,28 +69,16 @@ def _places(report: RankReport) -> Group:
     """Return rank, its range, the tie group and the mean rank."""
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
-    cells = {}
+    cells, letters = {}, tie_letters(report)
     for name, rank in report.ranks.items():
         row = [str(rank)]
         if sure:
             low, high = sure.ranges[name]
-            row += [f"{low}-{high}" if high > low else str(low), _letter(report, name)]
+            row += [f"{low}-{high}" if high > low else str(low), letters[name]]
         if len(report.headline) > 1:
             row.append(f"{report.mean_ranks[name]:.1f}")
         cells[name] = tuple(row)
     return Group("", tuple(headers), cells, best_of(report.ranks))
-
-
-def _letter(report: RankReport, name: str) -> str:
-    """Return the letter of a tie group, or nothing for a model that stands alone."""
-    assert report.confidence is not None
-    groups = report.confidence.groups
-    members = [other for other, group in groups.items() if group == groups[name]]
-    if len(members) == 1:
-        return ""
-    shared = sorted({group for group in groups.values() if list(groups.values()).count(group) > 1})
-    number_ = shared.index(groups[name])
-    return chr(ord("a") + number_) if number_ < 26 else str(number_)
 
 
 def _baselines(report: RankReport) -> Group:
@@ -109,56 +98,17 @@ def _facts(report: RankReport) -> Group:
 
 def _fact(one: ModelOutcome) -> tuple[str, ...]:
     seconds = one.extraction.get("seconds")
-    time = "cached" if one.from_cache else duration(seconds)
+    time = "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
     return (
-        short_count(one.parameters),
+        _count(one.parameters),
         MISSING if one.width is None else str(one.width),
         MISSING if one.throughput is None else f"{one.throughput:.3g}",
         time,
     )
 
 
-def short_count(value: int | None) -> str:
-    """Return a count with three digits.
-
-    Example:
-        >>> short_count(25557032), short_count(1_540_000_000), short_count(812)
-        ('25.6M', '1.54B', '812')
-    """
-    if value is None:
-        return MISSING
-    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if value >= size:
-            return f"{value / size:.3g}{unit}" if value < 999.5 * size else f"{value / size:.0f}{unit}"
-    return str(value)
-
-
-def short_bytes(value: int) -> str:
-    """Return a number of bytes with three digits.
-
-    Example:
-        >>> short_bytes(90_868_376)
-        '90.9 MB'
-    """
-    for size, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value} B"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time as people say it.
-
-    Example:
-        >>> duration(4.26), duration(75), duration(3720)
-        ('4.3 s', '1 min 15 s', '1 h 2 min')
-    """
-    if seconds is None:
-        return MISSING
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = round(seconds) // 60
-    return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+def _count(value: int | None) -> str:
+    return MISSING if value is None else short_count(value)
 
 
 def _captions(report: RankReport) -> list[str]:
@@ -212,7 +162,7 @@ def plan_text(plan: Plan, page: Page) -> str:
 def _planned(model: PlannedModel) -> tuple[str, ...]:
     words = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
     download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
-    return (model.kind or MISSING, short_count(model.parameters), download, words[model.state])
+    return (model.kind or MISSING, _count(model.parameters), download, words[model.state])
 
 
 def _plan_caption(plan: Plan) -> str:

@@ -39,6 +39,7 @@ class PlannedModel:
         key: of its features in the cache.
         options: how its features are read; what may run is decided for each model.
         failure: why it cannot be scored.
+        local: whether it is a folder.
     """
 
     name: str
@@ -50,6 +51,7 @@ class PlannedModel:
     key: str | None = None
     options: BackboneOptions = field(default_factory=BackboneOptions)
     failure: CheckpointError | None = None
+    local: bool = False
 
     @property
     def parameters(self) -> int | None:
@@ -87,7 +89,7 @@ def make_plan(
 
     def one(number: int) -> PlannedModel:
         model = _plan_model(candidates[number], sample, cache, known, options)
-        return replace(model, name=names[number])
+        return replace(model, name=names[number], local=candidates[number].folder is not None)
 
     models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
     free = _free_bytes() if any(model.download_bytes for model in models) else None

@@ -140,12 +140,10 @@ def _model(outcome: ModelOutcome) -> RecordedModel:
 def _name_and_revision(outcome: ModelOutcome) -> tuple[str, str | None]:
     """Return the id without the revision for the Hub, and the last part of the name for a folder."""
     text = _encodable(outcome.model)
-    head, _, revision = text.partition("@")
-    if head.startswith((".", "/", "~")) or "\\" in head or head.count("/") > 1:
+    if outcome.local:
         return last_part(text), None
-    if "/" in head or outcome.downloads is not None:
-        return head, revision or None
-    return text, None
+    name, _, revision = text.partition("@")
+    return name, revision or None
 
 
 def last_part(text: str) -> str:

@@ -32,6 +32,7 @@ class ModelOutcome:
         from_cache: whether the features were there before this run.
         kind: the kind of failure.
         reason: why it failed.
+        local: whether it is a folder.
     """
 
     name: str
@@ -48,6 +49,7 @@ class ModelOutcome:
     from_cache: bool = False
     kind: FailureKind | None = None
     reason: str | None = None
+    local: bool = False
 
     @property
     def width(self) -> int | None:

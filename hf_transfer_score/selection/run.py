@@ -17,7 +17,7 @@ from typing import Any
 from hf_transfer_score import places
 from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds
-from hf_transfer_score.checkpoints.background import Background
+from hf_transfer_score.checkpoints.background import Background, result_of
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
 from hf_transfer_score.checkpoints.known import Known
@@ -328,7 +328,7 @@ class _Downloads:
         after = self.waiting.index(model) + 1
         if self.ahead and after < len(self.waiting):
             self._start(self.waiting[after])
-        fetched = future.result()
+        fetched = result_of(future)
         del self.started[model.name]
         return fetched
 

@@ -13,7 +13,7 @@ from hf_transfer_score.confidence import RankConfidence, rank_confidence
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
-from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
+from hf_transfer_score.metrics.registry import Metric, get_metric
 from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
 from hf_transfer_score.ranking import HeadlineRanks, headline_ranks
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -53,11 +53,11 @@ def choose_scoring(
     default = (*HEADLINE[truth], *BESIDE[truth])
     chosen = choose_metrics(default if metrics is None else metrics)
     if metrics == "all":
-        chosen = [metric for metric in chosen if truth in metric.needs or metric.baseline]
-    names = [metric.name for metric in chosen]
-    extra = [get_metric(name) for name in headline or () if name not in names]
-    beside = [all_metrics()[name] for name in BASELINES if name not in names]
-    chosen = [*chosen, *extra, *beside]
+        absent = "targets" if truth == "labels" else "labels"
+        chosen = [metric for metric in chosen if absent not in metric.needs]
+    for name in (*(headline or ()), *BASELINES):
+        if name not in [metric.name for metric in chosen]:
+            chosen.append(get_metric(name))
     return Scoring(tuple(chosen), _headline(chosen, truth, headline))
 
 
@@ -119,6 +119,7 @@ def model_outcome(model: PlannedModel, cached: CachedFeatures, layer: str, *, fr
         name=f"{model.name} [layer {layer}]" if several else model.name,
         status="ok",
         model=model.name,
+        local=model.local,
         commit=checkpoint.commit if checkpoint else None,
         library=model.kind,
         layer=layer,
@@ -137,6 +138,7 @@ def failed_outcome(model: PlannedModel) -> ModelOutcome:
         name=model.name,
         status="failed" if model.failure else "interrupted",
         model=model.name,
+        local=model.local,
         commit=checkpoint.commit if checkpoint else None,
         library=model.kind,
         parameters=model.parameters,

@@ -42,7 +42,7 @@ class TestRank:
     def test_the_table_says_what_was_sampled_and_who_is_first(self, pool, run):
         status, out, err = run("rank", "bank.jsonl", "--models", *MODELS)
         assert status == 0
-        assert "80 examples, 4 classes, for text-classification" in out
+        assert "80 examples of 80 rows read, 4 classes" in out and "task: text-classification" in out
         assert "column 'intent'" in out
         rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("clear", "noisy"))}
         assert rows["clear"][0] == "1" and rows["noisy"][0] in "23"

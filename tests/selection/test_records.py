@@ -177,9 +177,9 @@ def test_no_place_and_no_token_is_recorded():
     token = "hf_" + "a1B2" * 8
     reasons = {"reason": f"/home/me/models/bad cannot be read with {token}: [Errno 2] '/home/me/my models/config.json'"}
     models = [
-        Made("/home/me/models/good", 0.7),
-        Made("/home/me/models/bad", kind="corrupt", known=reasons),
-        Made("C:\\Users\\me\\checkpoint", 0.9),
+        Made("/home/me/models/good", 0.7, known={"local": True}),
+        Made("/home/me/models/bad", kind="corrupt", known={"local": True, **reasons}),
+        Made("C:\\Users\\me\\checkpoint", 0.9, known={"local": True}),
     ]
     found = records_of(report_of(models, classified("/home/me/data/pets.parquet")))
     text = "".join(one.to_json() for one in found)
@@ -213,8 +213,8 @@ def test_only_places_are_left_out(text, expected):
         ("owner/name@v1", {}, ("owner/name", None)),
         ("owner/name@refs/pr/1", {"commit": None}, ("owner/name", "refs/pr/1")),
         ("gpt2@main", {}, ("gpt2", None)),
-        ("my@folder", {"downloads": None}, ("my@folder", None)),
-        ("../up/name@x", {"downloads": None}, ("name@x", None)),
+        ("my@folder", {"local": True}, ("my@folder", None)),
+        ("../up/name@x", {"local": True}, ("name@x", None)),
     ],
 )
 def test_the_revision_is_not_part_of_the_id(model, known, expected):

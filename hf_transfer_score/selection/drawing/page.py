@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from hf_transfer_score.selection.drawing.labels import Box, Place, place_labels
-from hf_transfer_score.selection.drawing.points import SIDE_START, Picture, Point, printable, short_count, tie_style
+from hf_transfer_score.selection.drawing.points import SIDE_START, Picture, Point, printable, tie_style
 from hf_transfer_score.selection.drawing.style import STYLE
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.words import short_count
 
 WIDTH, LEFT, RIGHT, TOP, BELOW = 1000, 56, 24, 16, 56
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from hf_transfer_score.selection.records import dataset_id
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.words import short_count, tie_letters
 
 LONGEST_LABEL, LONGEST_TITLE = 40, 64
 ALL_LABELLED, LABELLED = 40, 20
@@ -123,7 +124,7 @@ def picture_of(report: RankReport) -> Picture:
     """Return what is drawn of a ranking."""
     sizes, axis = _sizes(report)
     scale = _Scale([size for size in sizes.values() if size], side=not all(sizes.values()))
-    letters = _letters(report)
+    letters = tie_letters(report)
     points = _apart([_point(report, name, sizes[name], scale, letters[name]) for name in report.ranks])
     side = any(point.size is None for point in points)
     ticks = (*scale.ticks(), *([(SIDE, NOT_KNOWN)] if side else []))
@@ -221,15 +222,6 @@ def size_facts(outcome: ModelOutcome) -> list[tuple[str, str]]:
     return [(name, value) for name, value in known.items() if value is not None]
 
 
-def _letters(report: RankReport) -> dict[str, str]:
-    """Return the letter of each ranked model's tie group, nothing for one that stands alone."""
-    groups: Mapping[str, int] = report.confidence.groups if report.confidence else {}
-    numbers = [groups[name] for name in report.ranks if name in groups]
-    shared = sorted({number for number in numbers if numbers.count(number) > 1})
-    letters = {number: chr(ord("a") + place) if place < 26 else str(place) for place, number in enumerate(shared)}
-    return {name: letters.get(groups.get(name, -1), "") for name in report.ranks}
-
-
 def tie_style(letter: str) -> tuple[int, int]:
     """Return the numbers of the colour and the shape of a tie group, both 0 for a model that stands alone."""
     if not letter:
@@ -294,17 +286,3 @@ def shorten(text: str, most: int) -> str:
     """
     head = (most - 2) // 2 + 1
     return text if len(text) <= most else f"{text[:head]}...{text[len(text) - (most - 3 - head) :]}"
-
-
-def short_count(value: float) -> str:
-    """Return a count with three digits.
-
-    Example:
-        >>> short_count(25557032), short_count(999_600), short_count(812)
-        ('25.6M', '1M', '812')
-    """
-    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if value >= 0.9995 * size:
-            scaled = value / size
-            return f"{scaled:.3g}{unit}" if scaled < 999.5 else f"{scaled:.0f}{unit}"
-    return f"{value:.3g}"
