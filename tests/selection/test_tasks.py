@@ -145,7 +145,7 @@ def test_all_layers_make_a_row_each(texts, tmp_path):
     rows = [{"text": f"{word} {'the ' * n}", "label": word} for n in range(12) for word in ("bank", "card")]
     options = RankOptions(backbone=BackboneOptions(layer="all"), replicates=5)
     report = ranked(Dataset.from_list(rows), texts[:1], tmp_path, options=options)
-    assert list(sorted(report.outcomes)) == [f"bert [layer {n}]" for n in range(3)]
+    assert sorted(report.outcomes) == [f"bert [layer {n}]" for n in range(3)]
     assert {outcome.layer for outcome in report.outcomes.values()} == {"0", "1", "2"}
 
 
@@ -171,10 +171,11 @@ def test_the_features_are_those_of_a_plain_loop(texts, tmp_path):
     rows = [{"text": f"{'cash ' * (n % 7 + 1)}{n}", "label": n % 2} for n in range(30)]
     report = ranked(Dataset.from_list(rows), texts[:1], tmp_path)
     tokenizer, model = AutoTokenizer.from_pretrained(texts[0]), AutoModel.from_pretrained(texts[0]).eval()
-    expected = []
     with torch.inference_mode():
-        for text in report.sample.examples(range(30)):
-            expected.append(model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy())
+        expected = [
+            model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
+            for text in report.sample.examples(range(30))
+        ]
     cache = FeatureCache(tmp_path / "features", 10**9)
     (entry,) = cache.entries()
     assert np.allclose(cache.get(entry.key).features["last"], expected, atol=1e-5)
