@@ -32,9 +32,8 @@ frame = pandas.read_json(sys.argv[2], lines=True)
 data = Dataset.from_pandas(frame)
 ranker = TransformerRanker(data, text_column="text", label_column="label")
 start = time.perf_counter()
-result = ranker.run([sys.argv[1]], estimator="logme", layer_aggregator="lastlayer", batch_size=32, device="cpu",
-                    gpu_estimation=False)
-print(json.dumps({"seconds": time.perf_counter() - start, "logme": list(result._results.values())[0]}))
+result = ranker.run([sys.argv[1]], estimator="logme", layer_aggregator="lastlayer", batch_size=32, device="cpu")
+print(json.dumps({"seconds": time.perf_counter() - start, "logme": next(iter(result.scores.values()))}))
 """
 OURS = """
 import json, sys, time

@@ -63,10 +63,10 @@ def text_file(path: Path, rows: int, *, source: Path | None = None, classes: int
 
         sample = load_sample(str(source), SampleOptions(max_samples=rows))
         texts: Any = sample.examples(range(len(sample)))
-        labels = [f"c{label}" for label in sample.labels]
+        labels = sample.labels.tolist()
     else:
         generator = np.random.default_rng(0)
-        labels = [f"c{row % classes}" for row in range(rows)]
+        labels = [row % classes for row in range(rows)]
         texts = [_text(row % classes, generator) for row in range(rows)]
     lines = (json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True))
     path.write_text("\n".join(lines) + "\n")

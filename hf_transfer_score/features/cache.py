@@ -44,11 +44,13 @@ class CachedFeatures:
         features: (rows, D) by layer, mapped from disk.
         source_probs: (rows, S), or None.
         meta: what is known about how they were made.
+        folder: where they are; what is computed from them alone may be kept there too, and goes with them.
     """
 
     features: dict[str, NDArray[np.float32]]
     source_probs: NDArray[np.float32] | None
     meta: dict[str, Any]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class FeatureCache:
         except (OSError, ValueError, KeyError):
             return None
         self._kept.add(key)
-        return CachedFeatures(features, probs, meta)
+        return CachedFeatures(features, probs, meta, place)
 
     def __contains__(self, key: str) -> bool:
         """Whether there is an entry, without reading it."""

@@ -34,6 +34,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan, PlannedModel, make_plan
 from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
 from hf_transfer_score.selection.scoring import (
+    Ready,
     Scored,
     Scoring,
     choose_scoring,
@@ -224,7 +225,7 @@ class _Run:
         for layer in cached.features:
             known = model_outcome(model, cached, layer, from_cache=from_cache)
             outcomes.append(score_layer(known, cached, layer, sample, prepared.scoring))
-            scored.add(outcomes[-1], partial(self._labelled, model, layer, sample))
+            scored.add(outcomes[-1], Ready(cached.folder, layer, partial(self._labelled, model, layer, sample)))
         return outcomes
 
     def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from hf_transfer_score.ranking import HeadlineRanks, headline_ranks
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import PlannedModel
+from hf_transfer_score.selection.replicates import Bootstrap, keep_replicates, recall_replicates
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
 
 HEADLINE = {"labels": ("ncti", "face"), "targets": ("logme_regression",)}
@@ -72,18 +74,27 @@ def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | No
     return (names[0],)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """Features that were scored: the folder they are kept in, their layer, and what reads them again."""
+
+    folder: Path
+    layer: str
+    read: Callable[[], LabelledFeatures]
+
+
 @dataclass
 class Scored:
-    """The outcomes so far, and how to read again what the bootstrap needs of each."""
+    """The outcomes so far, and what the bootstrap needs of each that was scored."""
 
     outcomes: dict[str, ModelOutcome] = field(default_factory=dict)
-    samples: dict[str, Callable[[], LabelledFeatures]] = field(default_factory=dict)
+    ready: dict[str, Ready] = field(default_factory=dict)
 
-    def add(self, outcome: ModelOutcome, read: Callable[[], LabelledFeatures] | None = None) -> None:
-        """Add one outcome; with what reads its features where it is ranked."""
+    def add(self, outcome: ModelOutcome, ready: Ready | None = None) -> None:
+        """Add one outcome."""
         self.outcomes[outcome.name] = outcome
-        if read is not None:
-            self.samples[outcome.name] = read
+        if ready is not None:
+            self.ready[outcome.name] = ready
 
 
 def score_layer(
@@ -172,8 +183,15 @@ def _bootstrap(scored: Scored, scoring: Scoring, order: HeadlineRanks, options: 
     if not options.replicates or not order.ranks:
         return {}
     deciding = [metric for metric in scoring.metrics if metric.name in order.metrics]
-    samples = {name: scored.samples[name] for name in order.ranks}
-    return bootstrap_pool(samples, deciding, replicates=options.replicates, seed=options.seed)
+    bootstrap = Bootstrap(deciding, options.replicates, options.seed)
+    ready = {name: scored.ready[name] for name in order.ranks}
+    kept = {name: recall_replicates(one.folder, one.layer, bootstrap) for name, one in ready.items()}
+    missing = {name: ready[name].read for name, terms in kept.items() if terms is None}
+    drawn = bootstrap_pool(missing, deciding, replicates=options.replicates, seed=options.seed)
+    for name, terms in drawn.items():
+        keep_replicates(ready[name].folder, ready[name].layer, bootstrap, terms)
+    found = {name: drawn.get(name, terms) for name, terms in kept.items()}
+    return {name: terms for name, terms in found.items() if terms is not None}
 
 
 def _intervals(terms: Mapping[str, Terms], level: float) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:

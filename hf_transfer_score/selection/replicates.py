@@ -1,0 +1,66 @@
+"""Bootstrap replicates kept beside the features they came from: a model that joins a pool costs its own only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hf_transfer_score.atomic import write_text
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.metrics.resampling.terms import Terms
+from hf_transfer_score.version import VERSION
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """What determines the replicates of a model's features.
+
+    Attributes:
+        metrics: the configured metrics.
+        replicates: how many there are.
+        seed: of the drawing.
+    """
+
+    metrics: Sequence[Metric]
+    replicates: int
+    seed: int
+
+    def question(self, layer: str) -> str:
+        """Return everything that can change the replicates of a layer, as text."""
+        metrics = {metric.name: asdict(metric.options) for metric in self.metrics}
+        about = {"layer": layer, "metrics": metrics, "replicates": self.replicates, "seed": self.seed}
+        return json.dumps({**about, "version": VERSION}, sort_keys=True, default=str)
+
+
+def recall_replicates(folder: Path, layer: str, bootstrap: Bootstrap) -> Terms | None:
+    """Return replicates that an earlier run kept in the folder of some features, or None."""
+    question = bootstrap.question(layer)
+    try:
+        kept = json.loads(_place(folder, question).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(kept, dict) or kept.get("question") != question:
+        return None
+    return {
+        metric: {term: np.array(values, dtype=np.float64) for term, values in terms.items()}
+        for metric, terms in kept["terms"].items()
+    }
+
+
+def keep_replicates(folder: Path, layer: str, bootstrap: Bootstrap, terms: Terms) -> None:
+    """Keep replicates; where the features are gone or the disk is full, they are drawn again next time."""
+    question = bootstrap.question(layer)
+    plain = {metric: {term: values.tolist() for term, values in found.items()} for metric, found in terms.items()}
+    if folder.is_dir():
+        with suppress(OSError):
+            write_text(_place(folder, question), json.dumps({"question": question, "terms": plain}))
+
+
+def _place(folder: Path, question: str) -> Path:
+    return folder / f"replicates.{hashlib.blake2b(question.encode(), digest_size=8).hexdigest()}.json"
