@@ -174,4 +174,5 @@ def kind_of(repository: Repository, task: Task) -> BackboneKind:
     if claiming:
         others = " and ".join(sorted({kind.modality for kind in claiming}))
         raise CheckpointError("wrong_modality", f"is a checkpoint for {others}, and {task.name} needs {task.modality}")
-    raise CheckpointError("unsupported", repository.why_unknown())
+    damaged = "config.json" in repository and not repository.config
+    raise CheckpointError("corrupt" if damaged else "unsupported", repository.why_unknown())

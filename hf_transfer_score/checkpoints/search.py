@@ -63,9 +63,11 @@ class Search:
             "library ": self.library,
             "by ": self.author,
             "license ": self.license,
-            "at most parameters ": self.max_parameters,
         }
-        return ", ".join(f"{word}{value}" for word, value in parts.items() if value is not None) or "everything"
+        words = [f"{word}{value}" for word, value in parts.items() if value is not None]
+        if self.max_parameters is not None:
+            words.append(f"at most {self.max_parameters:,} parameters")
+        return ", ".join(words) or "everything"
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _unfit(info: Any, search: Search, modality: Modality) -> str | None:
     if info.gated:
         return "gated (name one to try it)"
     if search.task is None and info.pipeline_tag not in PIPELINES[modality]:
-        return f"not listed for {modality}"
+        return f"listed under no task for {modality}"
     if search.max_parameters is not None:
         total = info.safetensors.total if info.safetensors else None
         if total is None:

@@ -169,7 +169,8 @@ def _plan_caption(plan: Plan) -> str:
     running = sum(model.state in ("on disk", "download") for model in plan.models)
     cached = sum(model.state == "cached" for model in plan.models)
     free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
-    return f"{running} models to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
+    models = f"{running} model{'' if running == 1 else 's'}"
+    return f"{models} to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
 
 
 def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
@@ -188,4 +189,12 @@ def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
         cells = (meta["model"], meta["dataset"], meta["commit"][:10], meta["rows"], short_bytes(entry.size), used)
         table.add_row(*(Text(cell) for cell in cells))
     total = sum(entry.size for entry in entries)
-    return render([table, "", f"{len(entries)} entries, {short_bytes(total)} of {short_bytes(limit)} at most."], page)
+    kept = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
+    return render(
+        [
+            table,
+            "",
+            f"{kept}, {short_bytes(total)} of {short_bytes(limit)} at most.",
+        ],
+        page,
+    )

@@ -55,6 +55,19 @@ def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterat
         yield item
 
 
+def knock(dataset: str) -> None:
+    """Fail at once where there is no way to the Hub: `datasets` tries for half a minute before it says so."""
+    from huggingface_hub import HfApi, constants
+
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        HfApi().dataset_info(dataset)
+    except Exception as error:  # whatever else is wrong, the library says it better
+        if {kind.__name__ for one in _chain(error) for kind in type(one).__mro__} & NO_NETWORK:
+            raise
+
+
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:
     """Return one message for an error of a library: what is wrong with the dataset, and what to do."""
     names = {cls.__name__ for one in _chain(error) for cls in type(one).__mro__}

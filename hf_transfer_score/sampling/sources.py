@@ -13,7 +13,7 @@ from typing import Any
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.library import explained
+from hf_transfer_score.sampling.library import explained, knock
 from hf_transfer_score.sampling.options import SampleOptions
 
 READERS = {
@@ -229,6 +229,8 @@ def _open_builder(
     import datasets
 
     with explained(name, options.revision):
+        if on_hub:
+            knock(path)
         try:
             builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
         except ValueError as error:

@@ -38,9 +38,11 @@ class Bootstrap:
         return json.dumps({**about, "version": VERSION}, sort_keys=True, default=str)
 
 
-def recall_replicates(folder: Path, layer: str, bootstrap: Bootstrap) -> Terms | None:
+def recall_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap) -> Terms | None:
     """Return replicates that an earlier run kept in the folder of some features, or None."""
     question = bootstrap.question(layer)
+    if folder is None:
+        return None
     try:
         kept = json.loads(_place(folder, question).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -53,11 +55,11 @@ def recall_replicates(folder: Path, layer: str, bootstrap: Bootstrap) -> Terms |
     }
 
 
-def keep_replicates(folder: Path, layer: str, bootstrap: Bootstrap, terms: Terms) -> None:
+def keep_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap, terms: Terms) -> None:
     """Keep replicates; where the features are gone or the disk is full, they are drawn again next time."""
     question = bootstrap.question(layer)
     plain = {metric: {term: values.tolist() for term, values in found.items()} for metric, found in terms.items()}
-    if folder.is_dir():
+    if folder is not None and folder.is_dir():
         with suppress(OSError):
             write_text(_place(folder, question), json.dumps({"question": question, "terms": plain}))
 

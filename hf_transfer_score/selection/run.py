@@ -164,7 +164,7 @@ class _Run:
             if search is not None:
                 found = search_models(search, sample.task.modality)
                 named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
-                notes = tuple(f"The search left out {count} {reason}." for reason, count in found.left_out.items())
+                notes = tuple(f"The search left out {count}: {reason}." for reason, count in found.left_out.items())
             plan = make_plan(named, sample, self.cache, self.known, self.options)
         return replace(plan, notes=(*notes, *plan.notes))
 

@@ -76,9 +76,9 @@ def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | No
 
 @dataclass(frozen=True)
 class Ready:
-    """Features that were scored: the folder they are kept in, their layer, and what reads them again."""
+    """Features that were scored: the folder they are kept in (None for no place), their layer, and what reads them."""
 
-    folder: Path
+    folder: Path | None
     layer: str
     read: Callable[[], LabelledFeatures]
 

@@ -77,22 +77,24 @@ def test_what_is_left_out_is_counted_up_to_the_last_one_taken(full, searched):
     everything, first, small = searched(
         ("image", {}), ("image", {"limit": 1}), ("image", {"max_parameters": 5_000_000, "author": "a"})
     )
-    assert everything[1] == {"gated (name one to try it)": 1, "not listed for image": 4}
-    assert first[1] == {"gated (name one to try it)": 1, "not listed for image": 2}
-    assert small[1] == {"gated (name one to try it)": 1, "not listed for image": 2, "too large": 1}
+    assert everything[1] == {"gated (name one to try it)": 1, "listed under no task for image": 4}
+    assert first[1] == {"gated (name one to try it)": 1, "listed under no task for image": 2}
+    assert small[1] == {"gated (name one to try it)": 1, "listed under no task for image": 2, "too large": 1}
 
 
 def test_a_search_that_gives_nothing_says_what_was_asked(full, searched):
     no_words, gated = searched(
         ("image", {"text": "nothing", "license": "mit", "max_parameters": 5}), ("image", {"text": "gated"})
     )
-    assert no_words == "The search found no model that fits (nothing, license mit, at most parameters 5)."
+    assert no_words == "The search found no model that fits (nothing, license mit, at most 5 parameters)."
     assert gated == "The search found no model that fits (gated). Left out: 1 gated (name one to try it)."
 
 
 def test_a_hub_that_does_not_answer(full, searched, run_client, hub_environment):
     fault = full.fault("/api/models", 503)
-    assert searched(("audio", {})) == [[["b/ear"], {"not listed for audio": 6, "gated (name one to try it)": 1}]]
+    assert searched(("audio", {})) == [
+        [["b/ear"], {"listed under no task for audio": 6, "gated (name one to try it)": 1}]
+    ]
     assert fault.hits == 1
     offline = hub_environment | {"HF_HUB_OFFLINE": "1"}
     (message,) = run_client(CODE, offline, '[["image", {"author": "a"}]]')

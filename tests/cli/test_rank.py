@@ -231,7 +231,7 @@ class TestCache:
         ranking(run)
         monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "1K")
         run("rank", "bank.jsonl", "--models", "./models/clear", "--max-samples", "40")
-        assert "1 entries" in run("cache", "list")[1]
+        assert "1 entry, " in run("cache", "list")[1]
         monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "much")
         status, _, err = run("cache", "list")
         assert status == 2 and "'much' is no number of bytes" in err

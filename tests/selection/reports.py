@@ -15,7 +15,7 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
-from hf_transfer_score.selection.scoring import Scored, Scoring, choose_scoring, make_report
+from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 
 CLASSES, EACH = 4, 15
 
@@ -85,9 +85,10 @@ def report_of(
     sample = sample or classified()
     scoring, scored = choose_scoring(sample, metrics, headline), Scored()
     for seed, made in enumerate(models):
-        read = partial(features_of, made, sample, seed)
-        scored.add(
-            outcome_of(made, sample, scoring, seed),
-            lambda read=read: LabelledFeatures(read(), sample.labels, targets=sample.targets),
-        )
+        ready = Ready(None, "last", partial(_labelled, made, sample, seed))
+        scored.add(outcome_of(made, sample, scoring, seed), ready)
     return make_report(sample, scored, scoring, RankOptions(replicates=replicates))
+
+
+def _labelled(made: Made, sample: LabelledSample, seed: int) -> LabelledFeatures:
+    return LabelledFeatures(features_of(made, sample, seed), sample.labels, targets=sample.targets)

@@ -30,7 +30,7 @@ EXPECTED = {
     "bad/large": ("too_large", "has 7,000,000,000 parameters, more than the 1,000,000 asked for"),
     "bad/truncated": ("corrupt", "has a model.safetensors of .* bytes where its header says .*; .* download it again"),
     "bad/header": ("corrupt", "has a model.safetensors .* whose header is damaged; .* download it again"),
-    "bad/config": ("unsupported", "has a config.json that is no JSON object"),
+    "bad/config": ("corrupt", "has a config.json that is no JSON object"),
     "bad/no-config": ("unsupported", "has no config.json, so that its architecture is unknown"),
     "bad/no-processor": ("no_preprocessor", "has no preprocessor_config.json, .* put the one of the checkpoint it was"),
     "bad/no-weights": ("corrupt", "has no weights: there is no model.safetensors among its files"),
@@ -48,7 +48,7 @@ EXPECTED = {
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
     "bad/pickled": ("pickle_only", r"a pickle can run any code when it is loaded; .*\(--allow-pickle bad/pickled\)"),
-    "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* \(--trust-remote-code"),
+    "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* by --trust-remote-code"),
     "bad/strange": ("error", "TypeError: "),
 }
 

@@ -32,7 +32,7 @@ def test_a_dry_run_downloads_no_weights(shared_hub, warm, tmp_path):
     )
     assert models["no/such"]["failure"]["kind"] == "missing"
     table = warm.run("rank", PICTURES, "--models", "plan/vit", "--dry-run")
-    assert "1 models to run, 0 in the cache, 57" in table.out and table.err == ""
+    assert "1 model to run, 0 in the cache, 57" in table.out and table.err == ""
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def test_a_search_of_the_hub_adds_candidates_in_order(listed, warm, words, names
 def test_what_a_search_leaves_out_is_said(listed, warm):
     plan = warm.run("rank", PICTURES, "--author", "listed", "--max-params", "20M", *PLAN).report
     assert plan["notes"] == [
-        "The search left out 1 not listed for image.",
-        "The search left out 1 gated (name one to try it).",
-        "The search left out 1 too large.",
-        "The search left out 1 without a parameter count.",
+        "The search left out 1: listed under no task for image.",
+        "The search left out 1: gated (name one to try it).",
+        "The search left out 1: too large.",
+        "The search left out 1: without a parameter count.",
     ]
 
 
