@@ -43,7 +43,9 @@ def test_there_are_two_commands():
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for _, command in commands)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/metrics.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ranking.md", "docs/metrics.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):

@@ -95,7 +95,7 @@ class Loader:
             ahead: prepare the next batches while the caller computes. Where it computes on the same cores that costs
                 more than it wins: all threads of a forward pass wait for the one whose core was taken.
         """
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="prepare")
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="prepare", initializer=_one_core)
         tasks = (partial(self._finished, examples, finish) for examples in batches)
         try:
             yield from _ahead(pool, tasks, self.threads + 1) if ahead else _by_turns(pool, tasks, self.threads)
@@ -135,3 +135,9 @@ def loader_threads() -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(8, available // neighbours))
+
+
+def _one_core() -> None:
+    import torch
+
+    torch.set_num_threads(1)

@@ -60,7 +60,7 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
     The headline is 1 / (1 + NC1) + class fairness, both in [0, 1], with NC1 = -variance_collapse.
     """
     variance_collapse = -within_per_between(data, options.weighting) / data.class_count
-    reduced = data.reduced(options.pca)
+    reduced = data.turned(options.pca)
     fairness = class_fairness(overlaps(reduced, options), options)
     warnings = []
     if data.class_count == 2:

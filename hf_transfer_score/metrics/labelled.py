@@ -242,6 +242,16 @@ class LabelledFeatures:
             return self
         return self.memo(("reduced", width), lambda: self._reduce(width))
 
+    def turned(self, pca: int | str) -> LabelledFeatures:
+        """Return these features along their principal axes: as `reduced`, with all of them where that would keep all.
+
+        For what depends on the axes, such as a floor under the variance along each.
+        """
+        if pca == NO_PCA:
+            return self
+        width = self.pca_width(pca) or max(1, min(self.width, self.rows - 1))
+        return self.memo(("reduced", width), lambda: self._reduce(width))
+
     def _reduce(self, width: int) -> LabelledFeatures:
         """Return a sample over the centred principal components; labels, targets and facts stay."""
         small = object.__new__(LabelledFeatures)

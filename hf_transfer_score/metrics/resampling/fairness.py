@@ -23,7 +23,7 @@ def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> di
         return None
     return {
         "variance_collapse": variance_collapse(data, draws, options.weighting),
-        "class_fairness": _fairness(data.reduced(options.pca), draws, options),
+        "class_fairness": _fairness(data.turned(options.pca), draws, options),
     }
 
 
