@@ -256,7 +256,10 @@ def memory(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...
 
 
 def cached(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...]]:
-    """Time a second run with other metrics: ten models, 5,000 x 768, process start included."""
+    """Time runs with other metrics on cached features, process start included: ten models, 5,000 x 768.
+
+    The second run draws the bootstrap of its headline, and the third one finds the replicates.
+    """
     models = wide_models(folder / "models", 10, 768)
     for classes in (10, 77):
         texts = text_file(folder / f"{classes}.jsonl", 5000, classes=classes)
@@ -264,10 +267,10 @@ def cached(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...
         command = [sys.executable, "-m", "hf_transfer_score", "rank", str(texts), "--json", "--quiet", "--models"]
         command += [str(model) for model in models]
         first = _wall([*command, "--metrics", "logme", "--replicates", "0"], environment)
-        seconds = [_wall(command, environment) for _ in range(options.rounds)]
-        best, ratio = min(seconds), first / min(seconds)
-        what = f"second run: 10 models, K={classes}"
-        yield _row(what, f"{best:.1f} s", f"{first:.1f} s", ratio, "< 10 s", ok=best < 10)
+        for what in ("second run", "third run"):
+            seconds = _wall(command, environment)
+            name = f"{what}: 10 models, K={classes}"
+            yield _row(name, f"{seconds:.1f} s", f"{first:.1f} s", first / seconds, "< 10 s", ok=seconds < 10)
 
 
 def _wall(command: list[str], environment: dict[str, str]) -> float:

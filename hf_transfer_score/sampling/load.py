@@ -71,7 +71,16 @@ def load_sample(
     parent = None if store is None else store.folder
     with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
         sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
-        return sample if store is None else store.keep(request, sample)
+        sample = sample if store is None else store.keep(request, sample)
+    _give_memory_back()
+    return sample
+
+
+def _give_memory_back() -> None:
+    """Free what Arrow keeps of the stream for later: what comes next are models, which need it more."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:

@@ -241,7 +241,7 @@ def _open_builder(
         streams = builder.as_streaming_dataset()
     split = choose_split(list(streams), options.split, name)
     with explained(name):
-        opened = _Opened(builder, split)
+        opened = _Opened(builder, split, local=not on_hub)
         features = opened.features()
     return Source(
         name,
@@ -271,11 +271,18 @@ def _refuse_config(error: ValueError, name: str) -> None:
 class _Opened:
     """A builder of `datasets`, read as streams: of Arrow tables where it makes them, else of Python values."""
 
-    def __init__(self, builder: Any, split: str) -> None:
+    def __init__(self, builder: Any, split: str, *, local: bool) -> None:
         import datasets
         from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 
         self.builder, self.split = builder, split
+        if local and hasattr(builder.config, "fragment_scan_options"):
+            import pyarrow.dataset as ds
+
+            # a file at hand is read as it is decoded; over a network reading ahead is quicker
+            builder.config.fragment_scan_options = ds.ParquetFragmentScanOptions(
+                use_buffered_stream=True, pre_buffer=False
+            )
         self.by_tables = isinstance(builder, datasets.ArrowBasedBuilder)
         self.lists_files = isinstance(builder, FolderBasedBuilder)
 
