@@ -95,12 +95,20 @@ class Loader:
             ahead: prepare the next batches while the caller computes. Where it computes on the same cores that costs
                 more than it wins: all threads of a forward pass wait for the one whose core was taken.
         """
-        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="prepare", initializer=_one_core)
+        import torch
+
+        cores = torch.get_num_threads()
+        # a thread that calls torch would start helpers of its own, and those of the forward pass then sleep between
+        # operations because there are too many
+        pool = ThreadPoolExecutor(
+            self.threads, thread_name_prefix="prepare", initializer=torch.set_num_threads, initargs=(1,)
+        )
         tasks = (partial(self._finished, examples, finish) for examples in batches)
         try:
             yield from _ahead(pool, tasks, self.threads + 1) if ahead else _by_turns(pool, tasks, self.threads)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+            torch.set_num_threads(cores)  # threads to come take over what was set last
 
     def _finished(self, examples: NDArray[np.int64], finish: Callable[[Prepared], Prepared]) -> Prepared:
         return finish(self.prepare(examples))
@@ -135,9 +143,3 @@ def loader_threads() -> int:
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(1, min(8, available // neighbours))
-
-
-def _one_core() -> None:
-    import torch
-
-    torch.set_num_threads(1)

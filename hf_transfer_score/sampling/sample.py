@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +138,10 @@ class LabelledSample:
         """Return some values of a column one by one: `take` would join all batches first, images and all."""
         column = self.table.column(name)
         return [column[int(index)].as_py() for index in indices]
+
+    def without_examples(self) -> LabelledSample:
+        """Return what is known of the sample without its examples, which is little to send around."""
+        return replace(self, table=self.table.slice(0, 0))
 
     def save(self, path: Path) -> None:
         """Write the sample to one Arrow file; write to a temporary name and rename for safety."""

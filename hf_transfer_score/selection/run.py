@@ -73,7 +73,7 @@ def rank(
 
     A checkpoint that cannot be scored is an outcome with status "failed" and the reason. Features are kept, so that a
     second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
-    alike; each returns the same order, and only the main one the outcomes in full.
+    alike, and each returns the same report.
 
     Args:
         dataset: an id on the Hub, a folder or file, or a `datasets.Dataset` or `IterableDataset`.
@@ -186,12 +186,26 @@ class _Run:
         for model in left:
             scored.add(failed_outcome(model))
         self.listener.ranking()
-        report = make_report(prepared.sample, scored, prepared.scoring, self.options)
+        report = self._report(prepared, scored, everywhere=not interrupted)
         notes = (*prepared.plan.notes, *report.notes)
         report = replace(report, seconds=time.perf_counter() - start, interrupted=interrupted, notes=notes)
         if interrupted:
             raise Interrupted(report)
         return report
+
+    def _report(self, prepared: Prepared, scored: Scored, *, everywhere: bool) -> RankReport:
+        """Return the report; the main process has it, and gives it to the others unless they are being ended."""
+        if not everywhere or self.processes.count == 1:
+            return make_report(prepared.sample, scored, prepared.scoring, self.options)
+        own = self.processes.together(
+            lambda: (
+                make_report(prepared.sample, scored, prepared.scoring, self.options) if self.processes.is_main else None
+            )
+        )
+        small = None if own is None else replace(own, sample=prepared.sample.without_examples())
+        received = self.processes.from_main(small)
+        assert received is not None
+        return replace(received, sample=prepared.sample)
 
     def _model(
         self, model: PlannedModel, prepared: Prepared, downloads: _Downloads, scored: Scored

@@ -234,3 +234,19 @@ def two_processes():
     from pathlib import Path
 
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def test_threads_of_the_caller_are_as_before(texts, tmp_path):
+    import threading
+
+    found = []
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        features(Texts(), texts, tmp_path)
+        later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert [torch.get_num_threads(), *found] == [3, 3]
+    finally:
+        torch.set_num_threads(before)

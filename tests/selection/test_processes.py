@@ -1,0 +1,70 @@
+"""Several processes rank as one does, and each of them knows the result."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score import rank
+from tests.checkpoints.texts import write_text
+from tests.cli.rank_pool import write_dataset
+
+ROOT = Path(__file__).parents[2]
+LAUNCH = (
+    *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+)
+SCRIPT = """
+import json, sys
+from pathlib import Path
+from hf_transfer_score import rank
+from hf_transfer_score.features.processes import Processes
+
+folder = Path(sys.argv[1])
+report = rank(str(folder / "bank.jsonl"), sys.argv[2:], folder=folder / "two")
+processes = Processes.current()
+(folder / f"{processes.index}.json").write_text(json.dumps({**report.as_dict(), "examples": len(report.sample)}))
+processes.leave()
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a dataset, two checkpoints, and what two processes made of them."""
+    folder = tmp_path_factory.mktemp("processes")
+    write_dataset(folder / "bank.jsonl")
+    for seed in range(2):
+        write_text(folder / f"bert{seed}", seed=seed)
+    (folder / "script.py").write_text(SCRIPT)
+    command = [*LAUNCH, str(folder / "script.py"), str(folder), *names(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+def names(folder):
+    return [str(folder / name) for name in ("bert0", "bert1", "absent")]
+
+
+def read(folder, index):
+    return json.loads((folder / f"{index}.json").read_text())
+
+
+def test_each_process_has_the_whole_report(folder):
+    first, second = read(folder, 0), read(folder, 1)
+    assert {**first, "seconds": 0} == {**second, "seconds": 0}
+    assert first["examples"] == 80 and set(first["ranks"]) == {"bert0", "bert1"}
+    assert first["models"]["absent"]["kind"] == "missing"
+
+
+def test_the_terms_are_those_of_one_process(folder):
+    alone = rank(str(folder / "bank.jsonl"), names(folder), folder=folder / "one")
+    together = read(folder, 0)["models"]
+    for name in ("bert0", "bert1"):
+        assert together[name]["extraction"]["processes"] == 2
+        for metric, result in alone.outcomes[name].scores.results.items():
+            assert together[name]["scores"]["results"][metric]["terms"] == pytest.approx(result.terms, rel=1e-6), metric
