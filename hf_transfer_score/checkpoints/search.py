@@ -106,8 +106,9 @@ def _is_worth_repeating(error: BaseException, seconds: float) -> bool:
 
 
 def _listed(search: Search) -> list[Any]:
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, constants, get_session
 
+    get_session().head(constants.ENDPOINT, timeout=10)  # lists are asked for again and again; this fails at once
     tags = [search.library, f"license:{search.license}" if search.license else None]
     return list(
         HfApi().list_models(
