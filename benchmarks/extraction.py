@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -168,13 +167,10 @@ def _against_bare(what: str, backbone: Any, sample: Any, options: argparse.Names
 
 
 def _bare_seconds(backbone: Any, batches: list[Any], device: str) -> float:
-    """Return the time of forward passes, with freed memory kept as `extract` keeps it: without, they take longer."""
     import torch
 
-    from hf_transfer_score.features.heap import memory_kept
-
     start = time.perf_counter()
-    with torch.inference_mode(), memory_kept() if device == "cpu" else nullcontext():
+    with torch.inference_mode():
         for batch in batches:
             moved = {
                 name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in batch.items()

@@ -16,7 +16,6 @@ from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.batches import Loader, Prepared, cut
 from hf_transfer_score.features.cache import FeatureWriter
-from hf_transfer_score.features.heap import memory_kept
 from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -83,17 +82,16 @@ def extract(
     run = _Run(backbone, sample, options or ExtractOptions(), processes)
     starts = np.concatenate([[0], np.cumsum(sample.counts)])
     begin = time.perf_counter()
-    with memory_kept() if run.device.type == "cpu" else nullcontext():
-        for count, results in run.rounds():
-            done = processes.gather(results)
-            failures = [part for part in done if isinstance(part, Exception)]
-            if failures:
-                raise failures[0]
-            for part in done:
-                for examples, output in part:  # type: ignore[union-attr]
-                    if writer is not None:
-                        writer.write(_rows(starts, examples), output.features, output.source_probs)
-            report(count)
+    for count, results in run.rounds():
+        done = processes.gather(results)
+        failures = [part for part in done if isinstance(part, Exception)]
+        if failures:
+            raise failures[0]
+        for part in done:
+            for examples, output in part:  # type: ignore[union-attr]
+                if writer is not None:
+                    writer.write(_rows(starts, examples), output.features, output.source_probs)
+        report(count)
     return run.summary(time.perf_counter() - begin)
 
 
