@@ -5,7 +5,8 @@ TransferScoreError
 │   ├── FeaturesError               the feature matrix
 │   ├── LabelsError                 the labels, or regression targets
 │   ├── SourceProbabilitiesError    the source-class probabilities
-│   └── OptionError                 an option of a metric or of a call
+│   ├── OptionError                 an option of a metric or of a call
+│   └── RecordError                 a stored record is not as records are
 ├── MetricError
 │   ├── UnknownMetricError (also KeyError)
 │   ├── DuplicateMetricError
@@ -14,6 +15,7 @@ TransferScoreError
 ├── DatasetError                    the dataset cannot be sampled: nothing can be ranked on it
 │   └── HiddenLabelsError           its labels are hidden; the message names the split to use
 ├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
+├── StoreError                      a store of results cannot be read or written
 ├── HubError                        the Hub did not answer a question that the whole run depends on
 ├── DuplicateBackboneError          two kinds of backbone claim one name
 └── RegistrationError               the evaluate modules could not be put where evaluate looks
@@ -70,6 +72,10 @@ class OptionError(InputError):
     """An option has a value that makes no sense."""
 
 
+class RecordError(InputError):
+    """A stored record is not as records are."""
+
+
 class MetricError(TransferScoreError):
     """Something about a metric, not about the data."""
 
@@ -116,6 +122,10 @@ class CheckpointError(TransferScoreError):
     def __reduce__(self) -> tuple[type[CheckpointError], tuple[FailureKind, str]]:
         """Pickle with the kind: failures travel between processes."""
         return type(self), (self.kind, str(self))
+
+
+class StoreError(TransferScoreError):
+    """A store of results, or of requests, cannot be read or written."""
 
 
 class HubError(TransferScoreError):

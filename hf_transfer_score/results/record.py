@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.results.checks import block, once, wrong
+from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 
-SCHEMA_VERSION = 1
 LONGEST_PART = 80
 LOCAL = "_local"
+
+Kind = Literal["score", "baseline", "truth"]
+"""What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,44 @@ class RecordedMetric:
     """By what the sample was scored.
 
     Attributes:
-        name: the metric's name.
-        parameters: its options.
+        name: the metric's name; "accuracy" for what fine-tuning gave.
+        version: of the metric; another one where the same options give other numbers.
+        kind: whether it is a score, a trivial baseline, or the truth that both are judged by.
+        parameters: its options; for the truth, how it was measured, such as the method and the seed.
         directions: by term, 1 where higher is better and -1 where lower is; empty for a metric that is not installed.
     """
 
     name: str
+    version: int = 1
+    kind: Kind = "score"
     parameters: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, Literal[1, -1]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedFacts:
+    """What the model's page said at that time; no part of what a record is found by.
+
+    Attributes:
+        license: as its card says.
+        downloads: as the Hub counted them.
+    """
+
+    license: str | None = None
+    downloads: int | None = None
+
+
+@dataclass(frozen=True)
+class RecordedOverlap:
+    """How far the classes overlap in the features.
+
+    Attributes:
+        classes: names of the classes that overlap most, at most 20.
+        values: overlap in [0, 1] of each pair: of the first class with those after it, of the second, and so on.
+    """
+
+    classes: tuple[str, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -130,8 +162,12 @@ class Record:
         reason: why there are no terms.
         terms: raw terms by name; what depends on a pool is derived on reading.
         interval: lowest and highest value of a term over the bootstrap, by name.
+        interval_level: the share of the bootstrap that the intervals hold.
         used: what the metric chose where an option leaves it open.
         warnings: what to know before trusting the terms.
+        overlap: how far the classes overlap, where the metric says so.
+        facts: what the model's page said.
+        source: where the terms were published, for numbers that this package did not compute.
         schema_version: of this layout.
     """
 
@@ -144,29 +180,44 @@ class Record:
     reason: str | None = None
     terms: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    interval_level: float | None = None
     used: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    overlap: RecordedOverlap | None = None
+    facts: RecordedFacts = field(default_factory=RecordedFacts)
+    source: str | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
-        """Return the record as JSON; what `from_json` would refuse raises InputError here already."""
+        """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
         plain = asdict(self)
         _record(plain)
         return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        """Return the record that a text holds; InputError names the first field that is not as it should be."""
-        try:
-            plain = json.loads(text, object_pairs_hook=_once)
-        except ValueError as error:
-            raise InputError(f"A record is not JSON: {error}.") from None
-        return _record(plain)
+    def from_json(cls, text: str | bytes) -> Record:
+        """Return the record that a text holds; RecordError names the first field that is not as it should be."""
+        return _record(migrated(plain_record(text)))
+
+
+def plain_record(text: str | bytes) -> Any:
+    """Return the values of a record's text, as they are."""
+    try:
+        return json.loads(text, object_pairs_hook=once)
+    except RecursionError:
+        raise RecordError("A record is nested too deeply.") from None
+    except ValueError as error:
+        raise RecordError(f"A record is not JSON: {error}.") from None
 
 
 def identity(record: Record) -> str:
     """Return 32 hexadecimal digits that change with the model, the dataset and the metric, not with the outcome."""
-    found = {name: value for name, value in asdict(record).items() if name in ("model", "dataset", "metric")}
+    return plain_identity(asdict(record))
+
+
+def plain_identity(plain: Any) -> str:
+    """Return the identity of a record's values, of any schema version; that version named its file by it."""
+    found = {name: plain[name] for name in ("model", "dataset", "metric")}
     text = json.dumps(found, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -194,25 +245,14 @@ def _part(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_PART].strip(".- ") or "x"
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it names {next(name for name in names if names.count(name) > 1)!r} twice")
-    return found
-
-
 def _record(plain: Any) -> Record:
-    """Return the record of plain values, checked in full."""
-    version = plain.get("schema_version") if isinstance(plain, dict) else None
-    if type(version) is int and version > SCHEMA_VERSION:
-        raise InputError(
-            f"This record has schema version {version}, and this version of the package knows up to {SCHEMA_VERSION}. "
-            "Install a newer one: pip install -U hf-transfer-score."
-        )
-    record: Record = _block(Record, plain, "")
-    if record.schema_version < 1:
-        raise _wrong("schema_version", f"a whole number from 1 to {SCHEMA_VERSION}", record.schema_version)
+    """Return the record of plain values of this schema version, checked in full."""
+    try:
+        record: Record = block(Record, plain, "")
+    except RecursionError:
+        raise RecordError("A record is nested too deeply.") from None
+    if record.schema_version != SCHEMA_VERSION:
+        raise wrong("schema_version", f"{SCHEMA_VERSION}", record.schema_version)
     _check_outcome(record)
     return record
 
@@ -221,89 +261,27 @@ def _check_outcome(record: Record) -> None:
     """Refuse a record whose fields contradict each other."""
     ok, failed = record.status == "ok", record.status == "failed"
     if failed is not (record.metric is None):
-        raise _wrong("metric", "none" if failed else f"a metric, since the status is {record.status!r}", record.metric)
+        raise wrong("metric", "none" if failed else f"a metric, since the status is {record.status!r}", record.metric)
     if ok is not bool(record.terms):
-        raise _wrong("terms", "at least one" if ok else f"none, since the status is {record.status!r}", record.terms)
+        raise wrong("terms", "at least one" if ok else f"none, since the status is {record.status!r}", record.terms)
     if ok is not (record.reason is None):
-        raise _wrong("reason", "none, since the status is 'ok'" if ok else "why there are no terms", record.reason)
+        raise wrong("reason", "none, since the status is 'ok'" if ok else "why there are no terms", record.reason)
     if failed is not (record.kind is not None):
-        raise _wrong("kind", "the kind of failure" if failed else "none, since no model failed", record.kind)
+        raise wrong("kind", "the kind of failure" if failed else "none, since no model failed", record.kind)
     if ok and record.metric is not None and record.metric.directions.keys() not in (record.terms.keys(), set()):
-        raise _wrong("metric.directions", f"one for each of {', '.join(record.terms)}", record.metric.directions)
+        raise wrong("metric.directions", f"one for each of {', '.join(record.terms)}", record.metric.directions)
     for term, (low, high) in record.interval.items():
         if term not in record.terms or low > high:
-            raise _wrong(f"interval.{term}", "the lower and the upper end for a term of the record", [low, high])
+            raise wrong(f"interval.{term}", "the lower and the upper end for a term of the record", [low, high])
+    if record.interval_level is not None and not 0 < record.interval_level < 1:
+        raise wrong("interval_level", "a share between 0 and 1", record.interval_level)
+    if record.overlap is not None:
+        _check_overlap(record.overlap)
 
 
-def _wrong(where: str, expected: str, value: Any) -> InputError:
-    shown = repr(value)
-    shown = shown if len(shown) <= LONGEST_PART else f"{shown[:LONGEST_PART]}..."
-    return InputError(f"A record's field {where or 'itself'!r}: expected {expected}, got {shown}.")
-
-
-def _block(kind: type, value: Any, where: str) -> Any:
-    """Return a dataclass of plain values; every field has to be there, and none besides."""
-    if not isinstance(value, dict):
-        raise _wrong(where, "an object", value)
-    names, before = [one.name for one in fields(kind)], f"{where}." if where else ""
-    for name in names:
-        if name not in value:
-            raise InputError(f"A record's field '{before}{name}' is missing.")
-    for name in value:
-        if name not in names:
-            raise InputError(f"A record has a field '{before}{name}', which is not known there: {', '.join(names)}.")
-    hints = get_type_hints(kind)
-    return kind(**{name: _value(hints[name], value[name], before + name) for name in names})
-
-
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a value as its field's type says."""
-    if NoneType in get_args(hint):
-        return None if value is None else _value(next(one for one in get_args(hint) if one != NoneType), value, where)
-    if is_dataclass(hint):
-        return _block(hint, value, where)  # type: ignore[arg-type]
-    if hint is Any:
-        return _plain(value, where)
-    if get_origin(hint) is not None:
-        return _compound(get_origin(hint), get_args(hint), value, where)
-    if hint is float:
-        return _finite(value, where)
-    if type(value) is not hint:
-        raise _wrong(where, {str: "text", int: "a whole number", bool: "true or false"}[hint], value)
-    return value
-
-
-def _compound(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if origin is Literal:
-        if not any(type(value) is type(one) and value == one for one in arguments):
-            raise _wrong(where, f"one of {', '.join(map(str, arguments))}", value)
-        return value
-    if origin is dict:
-        _check_keys(value, where)
-        return {name: _value(arguments[1], one, f"{where}.{name}") for name, one in value.items()}
-    if not isinstance(value, (list, tuple)) or (Ellipsis not in arguments and len(value) != len(arguments)):
-        raise _wrong(where, "a list" if Ellipsis in arguments else f"a list of {len(arguments)}", value)
-    return tuple(_value(arguments[0], one, f"{where}[{place}]") for place, one in enumerate(value))
-
-
-def _finite(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise _wrong(where, "a finite number", value)
-    return float(value)
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Return a value of any kind that JSON can hold."""
-    if value is None or type(value) in (bool, int, str):
-        return value
-    if type(value) is float:
-        return _finite(value, where)
-    if isinstance(value, (list, tuple)):
-        return [_plain(one, f"{where}[{place}]") for place, one in enumerate(value)]
-    _check_keys(value, where)
-    return {name: _plain(one, f"{where}.{name}") for name, one in value.items()}
-
-
-def _check_keys(value: Any, where: str) -> None:
-    if not isinstance(value, dict) or not all(type(name) is str for name in value):
-        raise _wrong(where, "values that JSON can hold, by name", value)
+def _check_overlap(overlap: RecordedOverlap) -> None:
+    count = len(overlap.classes)
+    if len(overlap.values) != count * (count - 1) // 2:
+        raise wrong("overlap.values", f"one for each pair of {count} classes", list(overlap.values))
+    if not all(0 <= value <= 1 for value in overlap.values):
+        raise wrong("overlap.values", "numbers from 0 to 1", list(overlap.values))

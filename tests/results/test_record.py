@@ -13,8 +13,10 @@ from hf_transfer_score.results.record import (
     SCHEMA_VERSION,
     Record,
     RecordedDataset,
+    RecordedFacts,
     RecordedMetric,
     RecordedModel,
+    RecordedOverlap,
     RecordedRun,
     identity,
     record_path,
@@ -37,7 +39,9 @@ DATASET = RecordedDataset(
     4,
     {"seed": 0},
 )
-METRIC = RecordedMetric("face", {"temperature": 0.05, "pca": "auto"}, {"fairness": 1, "collapse": -1})
+METRIC = RecordedMetric(
+    "face", parameters={"temperature": 0.05, "pca": "auto"}, directions={"fairness": 1, "collapse": -1}
+)
 RUN = RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00", {"numpy": "2.0"}, "cpu", 1.5, 0.25, from_cache=True)
 OK = Record(
     MODEL,
@@ -46,8 +50,12 @@ OK = Record(
     RUN,
     terms={"fairness": 0.1 + 0.2, "collapse": 1e-300},
     interval={"fairness": (0.25, 0.5)},
+    interval_level=0.9,
     used={"pca_components": 64},
     warnings=("small sample",),
+    overlap=RecordedOverlap(("cat", "dog", "<b>ox</b>"), (0.0, 0.25, 1.0)),
+    facts=RecordedFacts("apache-2.0", 12),
+    source="a paper",
 )
 FAILED = Record(MODEL, DATASET, None, RUN, "failed", "gated", "needs access; ask for it — «名»")
 SKIPPED = Record(MODEL, DATASET, METRIC, RUN, "skipped", reason="face needs class labels")
@@ -78,7 +86,7 @@ def test_a_record_comes_back_equal(record):
 
 def test_the_json_is_what_other_tools_read():
     plain = json.loads(OK.to_json())
-    assert plain["schema_version"] == SCHEMA_VERSION == 1
+    assert plain["schema_version"] == SCHEMA_VERSION == 2
     assert plain["terms"] == {"fairness": 0.30000000000000004, "collapse": 1e-300}
     assert plain["interval"] == {"fairness": [0.25, 0.5]}
     assert set(plain) == {field.name for field in fields(Record)}
@@ -115,7 +123,7 @@ def test_a_missing_field_is_named(where):
         Record.from_json(changed(OK, where, ...))
 
 
-@pytest.mark.parametrize("where", ["accuracy", "model.token", "metric.version"])
+@pytest.mark.parametrize("where", ["accuracy", "model.token", "metric.colour"])
 def test_an_unknown_field_is_named(where):
     with pytest.raises(InputError, match=f"has a field '{where}', which is not known there"):
         Record.from_json(changed(OK, where, 1))
@@ -136,7 +144,12 @@ def test_an_unknown_field_is_named(where):
         ("interval.fairness", [1, 2, 3], "a list of 2"),
         ("warnings", "small", "a list"),
         ("run", None, "an object"),
-        ("schema_version", 0, "a whole number from 1 to 1"),
+        ("model.parameters", 2**63, "a whole number up to"),
+        ("model.id", "\ud800", "text that UTF-8 can hold"),
+        ("model.details", {"\udfff": 1}, "text that UTF-8 can hold"),
+        ("metric.kind", "guess", "one of score, baseline, truth"),
+        ("facts.downloads", "1", "a whole number"),
+        ("schema_version", 0, "a whole number from 1 to 2"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_named(where, value, expected):
@@ -154,6 +167,9 @@ def test_a_value_of_the_wrong_kind_is_named(where, value, expected):
         (replace(OK, interval={"other": (0.0, 1.0)}), "interval.other"),
         (replace(OK, interval={"fairness": (1.0, 0.0)}), "interval.fairness"),
         (replace(OK, metric=replace(METRIC, directions={"fairness": 1})), "metric.directions"),
+        (replace(OK, interval_level=1.0), "interval_level"),
+        (replace(OK, overlap=RecordedOverlap(("a", "b"), ())), "overlap.values"),
+        (replace(OK, overlap=RecordedOverlap(("a", "b"), (1.5,))), "overlap.values"),
         (replace(FAILED, metric=METRIC), "metric"),
         (replace(FAILED, kind=None), "kind"),
         (replace(FAILED, reason=None), "reason"),
@@ -166,8 +182,8 @@ def test_a_record_that_contradicts_itself_is_refused(record, where):
 
 
 def test_a_newer_layout_asks_for_a_newer_package():
-    text = changed(OK, "schema_version", 2)
-    with pytest.raises(InputError, match=r"schema version 2.*knows up to 1\. Install a newer one: pip install -U"):
+    text = changed(OK, "schema_version", 3)
+    with pytest.raises(InputError, match=r"schema version 3.*knows up to 2\. Install a newer one: pip install -U"):
         Record.from_json(text)
     with pytest.raises(InputError, match="schema version 99"):
         Record.from_json('{"schema_version": 99, "unheard": "of"}')
@@ -177,6 +193,15 @@ def test_a_newer_layout_asks_for_a_newer_package():
 def test_what_is_no_json_is_refused(text):
     with pytest.raises(InputError, match="A record is not JSON"):
         Record.from_json(text)
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000 + "]" * 100_000, '{"a":' * 5_000 + "1" + "}" * 5_000])
+def test_what_is_nested_too_deeply_is_refused(value):
+    with pytest.raises(InputError, match="A record is nested too deeply|expected an object"):
+        Record.from_json(value)
+    deep = OK.to_json().replace('"pca": "auto"', f'"pca": {value}')
+    with pytest.raises(InputError, match="A record is nested too deeply"):
+        Record.from_json(deep)
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"text"'])
@@ -192,9 +217,11 @@ def test_a_long_value_is_not_repeated_in_full():
 
 
 def other(value: object) -> object:
-    return {str: lambda: f"{value}x", int: lambda: value + 1, dict: lambda: {**value, "more": 1}}.get(
-        type(value), lambda: "there"
-    )()
+    return {
+        str: lambda: "truth" if value == "score" else f"{value}x",
+        int: lambda: value + 1,
+        dict: lambda: {**value, "more": 1},
+    }.get(type(value), lambda: "there")()
 
 
 @pytest.mark.parametrize("block", ["model", "dataset", "metric"])
@@ -249,7 +276,7 @@ def test_names_that_look_alike_on_disk_stay_apart():
 
 def test_results_import_errors_only():
     found = {name for path in Path(PACKAGE, "results").rglob("*.py") for name in imports(path)}
-    assert found == {"errors"}
+    assert {name.partition(".")[0] for name in found} <= {"errors", "atomic", "results"}
 
 
 def test_plain_values_make_the_same_record():
