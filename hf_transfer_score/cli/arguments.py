@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.cli.card_arguments import add_card
+from hf_transfer_score.cli.leaderboard_arguments import add_leaderboard
 from hf_transfer_score.cli.rank_arguments import CACHE_DESCRIPTION, RANK_DESCRIPTION, RANK_EXAMPLES, add_cache, add_rank
+from hf_transfer_score.cli.results_arguments import add_results
 from hf_transfer_score.cli.values import metric_names
+from hf_transfer_score.cli.worker_arguments import add_worker
 from hf_transfer_score.version import VERSION
 
 PROGRAM = "hf-transfer-score"
@@ -80,6 +84,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_register(commands)
     _add_example(commands)
     _add_cache(commands)
+    for add in (add_results, add_leaderboard, add_card, add_worker):
+        add(commands, _parser)
     return parser
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ from hf_transfer_score.cli.tables_csv import model_csv, pool_csv
 from hf_transfer_score.errors import OptionError, TransferScoreError, UnknownMetricError
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
+
+ELSEWHERE = {
+    "publish": "results_command",
+    "pull": "results_command",
+    "merge": "results_command",
+    "validate": "results_command",
+    "leaderboard": "leaderboard_command",
+    "space": "leaderboard_command",
+    "card": "card_command",
+    "worker": "worker_command",
+}
+"""Modules whose `run` does a command; what they need is loaded with them only."""
 
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141
 
@@ -64,6 +77,9 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
+    if arguments.command in ELSEWHERE:
+        module = import_module(f"hf_transfer_score.cli.{ELSEWHERE[arguments.command]}")
+        return int(module.run(arguments, page=_page, write=_write, write_json=_write_json))
     return commands[arguments.command](arguments)
 
 

@@ -191,13 +191,13 @@ class Record:
     def to_json(self) -> str:
         """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
         plain = asdict(self)
-        _record(plain)
+        checked(plain)
         return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
         """Return the record that a text holds; RecordError names the first field that is not as it should be."""
-        return _record(migrated(plain_record(text)))
+        return checked(migrated(plain_record(text)))
 
 
 def plain_record(text: str | bytes) -> Any:
@@ -245,7 +245,7 @@ def _part(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_PART].strip(".- ") or "x"
 
 
-def _record(plain: Any) -> Record:
+def checked(plain: Any) -> Record:
     """Return the record of plain values of this schema version, checked in full."""
     try:
         record: Record = block(Record, plain, "")

@@ -1,0 +1,1 @@
+"""The leaderboard: boards made of records, drawn and served; needs neither torch nor transformers."""

@@ -1,0 +1,190 @@
+"""What a board is: the models that were scored on one sample of one dataset, in order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class BoardKey:
+    """What all scores of a board share; scores of other samples are not comparable.
+
+    Attributes:
+        task: what was asked.
+        dataset: the dataset's id.
+        config: its configuration.
+        split: its split.
+        fingerprint: of the sample.
+    """
+
+    task: str
+    dataset: str
+    config: str | None
+    split: str | None
+    fingerprint: str
+
+    @property
+    def slug(self) -> str:
+        """Twelve letters that name the board in addresses."""
+        text = "\0".join((self.task, self.dataset, self.config or "", self.split or "", self.fingerprint))
+        return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+@dataclass(frozen=True)
+class BoardSummary:
+    """A board as a list shows it.
+
+    Attributes:
+        key: of the board.
+        title: tells it from the other boards; contains text of whoever published the records.
+        models: that have a score.
+        failed: models without any.
+        records: how many there are.
+        truths: models whose accuracy was measured.
+        time: of the newest record, in UTC.
+    """
+
+    key: BoardKey
+    title: str
+    models: int
+    failed: int
+    records: int
+    truths: int
+    time: str
+
+
+@dataclass(frozen=True)
+class BoardColumn:
+    """A metric of a board, with its options.
+
+    Attributes:
+        label: unique on the board: the metric's name, followed by options where several settings of it are there.
+        metric: the metric's name.
+        kind: "score" or "baseline".
+        version: of the metric.
+        parameters: its options.
+        directions: by term, 1 where higher is better and -1 where lower is.
+        flags: terms that tell nothing in this pool, with the reason.
+    """
+
+    label: str
+    metric: str
+    kind: str
+    version: int
+    parameters: Mapping[str, object]
+    directions: Mapping[str, int]
+    flags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoardRow:
+    """A model of a board.
+
+    Attributes:
+        label: unique on the board: the id, followed by what tells this one from others of the same id.
+        model: the id.
+        commit: the full commit.
+        library: the kind of backbone.
+        layer: the layer the features are of.
+        pooling: how a row was made of many positions.
+        parameters: how many it has.
+        width: features a row.
+        license: as its card said.
+        downloads: as the Hub counted them.
+        throughput: examples a second of the forward pass.
+        device: where that was.
+        rank: place in the order; None without all metrics that decide, the next fields too.
+        low: best place that its intervals allow.
+        high: worst place that its intervals allow.
+        group: models of one group cannot be told apart; 1 holds the best.
+        mean_rank: mean rank over the metrics that decide.
+        scores: pool score by column label; higher is better.
+        ranks: rank by column label.
+        terms: raw terms by column label and name.
+        intervals: ends of the intervals of raw terms by column label and name.
+        accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
+        accuracies: the single measurements.
+        warnings: of its records.
+        source: where the numbers were published, unless this package computed them.
+        time: of its newest record, in UTC.
+    """
+
+    label: str
+    model: str
+    commit: str | None = None
+    library: str | None = None
+    layer: str | None = None
+    pooling: str | None = None
+    parameters: int | None = None
+    width: int | None = None
+    license: str | None = None
+    downloads: int | None = None
+    throughput: float | None = None
+    device: str | None = None
+    rank: int | None = None
+    low: int | None = None
+    high: int | None = None
+    group: int | None = None
+    mean_rank: float | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    ranks: Mapping[str, int] = field(default_factory=dict)
+    terms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    accuracy: float | None = None
+    accuracies: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: str | None = None
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class BoardFailure:
+    """A model that could not be scored on this sample, and was not scored later.
+
+    Attributes:
+        model: the id.
+        kind: of failure.
+        reason: why.
+        time: of the record, in UTC.
+    """
+
+    model: str
+    kind: str
+    reason: str
+    time: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """The models of one sample, the best first, then those without a rank.
+
+    Attributes:
+        summary: what it is.
+        columns: the metrics by label: the two of neural collapse first, baselines last.
+        rows: the models.
+        failures: models without any score.
+        headline: labels of the columns whose mean rank decides.
+        truth: how the accuracies were measured, such as "accuracy (method=full)"; None where none were.
+        truth_exact: whether the accuracies were measured with this very sample, not with another of the dataset.
+        examples: examples in the sample.
+        classes: classes in the sample, None for regression.
+        notes: what to know before reading it.
+    """
+
+    summary: BoardSummary
+    columns: Mapping[str, BoardColumn]
+    rows: tuple[BoardRow, ...]
+    failures: tuple[BoardFailure, ...] = ()
+    headline: tuple[str, ...] = ()
+    truth: str | None = None
+    truth_exact: bool = True
+    examples: int = 0
+    classes: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> BoardKey:
+        """What all its scores share."""
+        return self.summary.key

@@ -1,0 +1,268 @@
+"""Where files of results or requests lie: a folder, a repository on the Hub, or memory, all used the same way.
+
+A place is read through views, each of one state, and changed by a function from a view to the files to write. On a
+place that others write too, that function may be called again with a newer view: what it decides has to follow from the
+view alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from hf_transfer_score.atomic import temporary_name
+from hf_transfer_score.errors import StoreError
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_PREFIX = "hf://datasets/"
+LOCK = ".lock"
+LOCK_SECONDS = 60.0
+RACY_SECONDS = 2.0
+"""A folder that changed less long ago may change again without its time telling."""
+
+
+class View(Protocol):
+    """One state of a place.
+
+    Attributes:
+        version: names the state; equal versions mean equal files.
+        files: a stamp for each file by its path; equal stamps mean equal contents.
+        attempt: how many times this change was begun before and met the change of somebody else.
+    """
+
+    version: str
+    files: Mapping[str, str]
+    attempt: int
+
+    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by path; one that is gone is absent."""
+        ...
+
+
+Change = Callable[[View], Mapping[str, bytes | None]]
+"""From the state that is there to the files to write, None for one to remove."""
+
+
+class Place(Protocol):
+    """Where files lie.
+
+    Attributes:
+        name: as messages show it.
+        shared: whether it is on the Hub: its state is a commit, and a change a commit on top of it.
+    """
+
+    name: str
+    shared: bool
+
+    def version(self) -> str | None:
+        """Return what names the present state, None where there is no such place yet."""
+        ...
+
+    def view(self) -> View:
+        """Return the present state; that of a place that is not there has no files."""
+        ...
+
+    def update(self, change: Change, *, title: str) -> str:
+        """Write what a change comes to, all of it or nothing, and return the new version, or where it was proposed."""
+        ...
+
+
+@dataclass
+class MemoryView:
+    """A state that is held in memory."""
+
+    version: str
+    contents: Mapping[str, bytes]
+    attempt: int = 0
+
+    @property
+    def files(self) -> dict[str, str]:
+        """A digest of each content."""
+        return {path: hashlib.blake2b(content).hexdigest() for path, content in self.contents.items()}
+
+    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by path."""
+        return {path: self.contents[path] for path in paths if path in self.contents}
+
+
+@dataclass
+class MemoryPlace:
+    """Files in memory, for tests and examples.
+
+    Example:
+        >>> place = MemoryPlace()
+        >>> place.update(lambda view: {"a.json": b"{}"}, title="first")
+        '1'
+        >>> place.view().read(["a.json"])
+        {'a.json': b'{}'}
+    """
+
+    name: str = "memory"
+    shared: bool = False
+    contents: dict[str, bytes] = field(default_factory=dict)
+    _count: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+
+    def version(self) -> str | None:
+        """Return the number of changes so far."""
+        return f"{self._count}"
+
+    def view(self) -> MemoryView:
+        """Return the present state."""
+        return MemoryView(f"{self._count}", dict(self.contents))
+
+    def update(self, change: Change, *, title: str) -> str:
+        """Write what a change comes to."""
+        with self._lock:
+            for path, content in change(self.view()).items():
+                if content is None:
+                    self.contents.pop(path, None)
+                else:
+                    self.contents[path] = content
+            self._count += 1
+            return f"{self._count}"
+
+
+@dataclass
+class FolderView:
+    """The files below a folder; hidden ones do not count."""
+
+    folder: Path
+    version: str
+    attempt: int = 0
+    _files: dict[str, str] | None = None
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Size and time of each file, looked up when first asked for."""
+        if self._files is None:
+            self._files = dict(_stamps(self.folder))
+        return self._files
+
+    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by path; one that is gone is absent."""
+        found = {}
+        for path in paths:
+            try:
+                found[path] = (self.folder / path).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                raise StoreError(f"{self.folder / path} cannot be read: {error}.") from error
+        return found
+
+
+@dataclass
+class FolderPlace:
+    """A folder on this machine; writers take turns by a lock file, readers need none."""
+
+    folder: Path
+    shared: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
+    def version(self) -> str | None:
+        """Return a digest of the times of all folders below: a file that comes, goes or is replaced changes one."""
+        if not self.folder.is_dir():
+            return None
+        digest, now = hashlib.blake2b(digest_size=16), time.time()
+        for path, modified in _folders(self.folder):
+            racy = now - modified / 1e9 < RACY_SECONDS
+            files = _listing(self.folder / path) if racy else ""
+            digest.update(f"{path}\0{modified}{files}\n".encode("utf-8", "replace"))
+        return digest.hexdigest()
+
+    def view(self) -> FolderView:
+        """Return the present state."""
+        return FolderView(self.folder, self.version() or "")
+
+    def update(self, change: Change, *, title: str) -> str:
+        """Write what a change comes to, one file after the other, while no other writer does."""
+        from filelock import FileLock, Timeout
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.folder / LOCK, timeout=LOCK_SECONDS):
+                for path, content in change(self.view()).items():
+                    _write(self.folder / path, content)
+        except Timeout:
+            raise StoreError(f"{self.folder} has been locked by another process for {LOCK_SECONDS:.0f} s.") from None
+        except OSError as error:
+            raise StoreError(f"{self.folder} cannot be written: {error}.") from error
+        return self.version() or ""
+
+
+def _write(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink(missing_ok=True)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(temporary_name(path.name))
+    try:
+        aside.write_bytes(content)
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, without what is hidden; a folder that is gone is empty."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be read: {error}.") from error
+
+
+def _stamps(root: Path) -> Iterator[tuple[str, str]]:
+    waiting = [(str(root), "")]
+    while waiting:
+        folder, before = waiting.pop()
+        for entry in _entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append((entry.path, f"{before}{entry.name}/"))
+            elif entry.is_file(follow_symlinks=False):
+                facts = entry.stat(follow_symlinks=False)
+                yield f"{before}{entry.name}", f"{facts.st_size}-{facts.st_mtime_ns}"
+
+
+def _folders(root: Path) -> list[tuple[str, int]]:
+    """Return the folders below a root with the time of their last change, in order."""
+    found, waiting = [("", root.stat().st_mtime_ns)], [(str(root), "")]
+    while waiting:
+        folder, before = waiting.pop()
+        for entry in _entries(folder):
+            if entry.is_dir(follow_symlinks=False):
+                found.append((f"{before}{entry.name}", entry.stat(follow_symlinks=False).st_mtime_ns))
+                waiting.append((entry.path, f"{before}{entry.name}/"))
+    return sorted(found)
+
+
+def _listing(folder: Path) -> str:
+    files = [entry for entry in _entries(folder) if entry.is_file(follow_symlinks=False)]
+    return repr(sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in files))
+
+
+def is_hub_name(text: str) -> bool:
+    """Return whether a text means a dataset repository: hf://datasets/OWNER/NAME, or OWNER/NAME that is no folder.
+
+    Example:
+        >>> is_hub_name("owner/results"), is_hub_name("./owner/results"), is_hub_name("results")
+        (True, False, False)
+    """
+    if text.startswith(HUB_PREFIX):
+        return True
+    return HUB_NAME.fullmatch(text) is not None and not Path(text).exists()

@@ -1,0 +1,274 @@
+"""Many records as one table of columns, which opens fast, takes little memory, and is what the Hub's viewer shows.
+
+A row holds all of a record and gives it back equal. Blocks of free content are JSON text in their column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hf_transfer_score.atomic import temporary_name
+from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
+from hf_transfer_score.results.record import Record, checked, plain_identity, plain_record
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Form = str
+"""How a field lies in its column: text, word (text that many rows share), integer, number, truth, or json."""
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        name: of the column.
+        place: where the value is in a record's plain values.
+        form: how it lies in the table.
+    """
+
+    name: str
+    place: tuple[str, ...]
+    form: Form
+
+
+def _columns(block: str, prefix: str, fields: dict[str, Form]) -> list[Column]:
+    return [Column(f"{prefix}{name}", (block, name), form) for name, form in fields.items()]
+
+
+COLUMNS = (
+    *(Column("status", ("status",), "word"), Column("kind", ("kind",), "word"), Column("reason", ("reason",), "word")),
+    *_columns("model", "model_", {"id": "word", "revision": "word", "commit": "word", "library": "word"}),
+    *_columns("model", "model_", {"layer": "word", "pooling": "word", "dtype": "word", "parameters": "integer"}),
+    *_columns("model", "model_", {"width": "integer", "details": "json"}),
+    *_columns("dataset", "dataset_", {"id": "word", "task": "word", "fingerprint": "word", "config": "word"}),
+    *_columns("dataset", "dataset_", {"split": "word", "revision": "word", "columns": "json", "examples": "integer"}),
+    *_columns("dataset", "dataset_", {"rows": "integer", "classes": "integer", "options": "json"}),
+    *_columns("metric", "metric_", {"name": "word", "version": "integer", "kind": "word", "parameters": "json"}),
+    *_columns("metric", "metric_", {"directions": "json"}),
+    *(Column("terms", ("terms",), "text"), Column("interval", ("interval",), "text")),
+    *(Column("interval_level", ("interval_level",), "number"), Column("used", ("used",), "json")),
+    *(Column("warnings", ("warnings",), "json"), Column("overlap", ("overlap",), "text")),
+    *_columns("facts", "", {"license": "word", "downloads": "integer"}),
+    *(Column("source", ("source",), "word"),),
+    *_columns("run", "run_", {"version": "word", "time": "word", "libraries": "json", "device": "word"}),
+    *_columns("run", "run_", {"forward_seconds": "number", "metric_seconds": "number", "from_cache": "truth"}),
+)
+"""Every field of a record; "text" columns other than those of records hold JSON that hardly repeats."""
+
+KEYS = (Column("path", (), "text"), Column("stamp", (), "text"), Column("identity", (), "text"))
+"""Where a row's record lies, the stamp of that file, and the record's identity."""
+
+HEAVY = ("overlap",)
+"""Columns that are left on disk until a row's own record is asked for."""
+
+NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
+JSON_TEXT = ("terms", "interval", "overlap")
+
+VERSION_KEY = b"hf_transfer_score.schema_version"
+DETAIL_KEY = b"hf_transfer_score.at"
+
+
+class Stored(NamedTuple):
+    """A checked record with where it lies.
+
+    Attributes:
+        path: below the place.
+        stamp: of the file.
+        plain: the record as plain values of this schema version.
+        identity: of the record.
+    """
+
+    path: str
+    stamp: str
+    plain: dict[str, Any]
+    identity: str
+
+    @classmethod
+    def of(cls, path: str, stamp: str, record: Record) -> Stored:
+        """Return a record with where it lies."""
+        plain = asdict(record)
+        return cls(path, stamp, plain, plain_identity(plain))
+
+    @classmethod
+    def read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
+        """Return what a file holds; RecordError where that is not a record, or not the one its name says."""
+        plain = plain_record(text)
+        migrated_plain = migrated(plain)
+        checked(migrated_plain)
+        name = PurePosixPath(path).stem
+        if name != plain_identity(plain):
+            raise RecordError(f"A record is named {name}, and what it holds is called {plain_identity(plain)}.")
+        return cls(path, stamp, migrated_plain, plain_identity(migrated_plain))
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """Records in columns named as in COLUMNS and KEYS; missing heavy columns are read from `file` when needed.
+
+    Attributes:
+        data: a pyarrow table.
+        at: names the state of the place that the table was made from, None where that is not known.
+        file: the parquet file it was read from, row by row the same.
+    """
+
+    data: pyarrow.Table
+    at: str | None = None
+    file: Path | None = None
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return int(self.data.num_rows)
+
+    @classmethod
+    def of(cls, stored: Iterable[Stored], at: str | None = None) -> RecordTable:
+        """Return the table of records."""
+        import pyarrow
+
+        columns: dict[str, list[Any]] = {name: [] for name in NAMES}
+        for one in stored:
+            for name, value in _row(one).items():
+                columns[name].append(value)
+        schema = _schema()
+        arrays = [pyarrow.array(columns[name], schema.field(name).type) for name in NAMES]
+        return cls(pyarrow.Table.from_arrays(arrays, schema=schema), at)
+
+    @classmethod
+    def read(cls, file: Path, *, whole: bool = False) -> RecordTable:
+        """Return the table of a parquet file, whose columns and kinds have to be as `write` leaves them.
+
+        Args:
+            file: the file.
+            whole: read the heavy columns too.
+        """
+        import pyarrow
+        from pyarrow import parquet
+
+        try:
+            schema = parquet.read_schema(file)
+            found = dict(schema.metadata or {})
+            if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
+                raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
+            names = [name for name in NAMES if whole or name not in HEAVY]
+            words = [name for name in names if pyarrow.types.is_dictionary(_schema().field(name).type)]
+            data = parquet.read_table(file, columns=names, read_dictionary=words, use_threads=False)
+            data = data.cast(pyarrow.schema([_schema().field(name) for name in names]))
+        except (OSError, ValueError, pyarrow.ArrowException, KeyError) as error:
+            raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
+        at = found.get(DETAIL_KEY, b"").decode() or None
+        return cls(data, at, file)
+
+    def write(self, file: Path) -> None:
+        """Write a parquet file that `read` returns; readers see the old or the new one, never a part."""
+        from pyarrow import parquet
+
+        metadata = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
+        data = self.whole().data.cast(_schema(plain=True)).replace_schema_metadata(metadata)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        aside = file.with_name(temporary_name(file.name))
+        try:
+            parquet.write_table(data, aside, compression="zstd", row_group_size=2**15)
+            aside.replace(file)
+        except BaseException:
+            aside.unlink(missing_ok=True)
+            raise
+
+    def whole(self) -> RecordTable:
+        """Return the table with the heavy columns."""
+        if all(name in self.data.column_names for name in NAMES):
+            return RecordTable(self.data.select(list(NAMES)), self.at)
+        if self.file is None:
+            raise StoreError("The table lacks columns, and there is no file to read them from.")
+        return RecordTable(RecordTable.read(self.file, whole=True).data, self.at)
+
+    def records(self, rows: Sequence[int] | None = None) -> list[Record]:
+        """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
+        chosen = self.data if rows is None else self.data.take(list(rows))
+        if any(name not in chosen.column_names for name in HEAVY):
+            chosen = self._with_heavy(chosen, rows)
+        return [_record(row) for row in chosen.to_pylist()]
+
+    def _with_heavy(self, chosen: Any, rows: Sequence[int] | None) -> Any:
+        from pyarrow import parquet
+
+        if self.file is None:
+            raise StoreError("The table lacks columns, and there is no file to read them from.")
+        for name in HEAVY:
+            column = parquet.read_table(self.file, columns=[name], use_threads=False)
+            chosen = chosen.append_column(name, (column if rows is None else column.take(list(rows))).column(0))
+        return chosen
+
+    def merged(self, others: RecordTable, gone: Iterable[str] = (), at: str | None = None) -> RecordTable:
+        """Return this table without the rows of some paths, with the rows of another table; paths of it replace."""
+        import pyarrow
+        from pyarrow import compute
+
+        leaving = pyarrow.array([*gone, *others.data.column("path").to_pylist()], pyarrow.string())
+        mine = self.whole().data
+        kept = mine.filter(compute.invert(compute.is_in(mine.column("path"), value_set=leaving)))
+        both = pyarrow.concat_tables([kept, others.whole().data]).unify_dictionaries().combine_chunks()
+        return RecordTable(both, at)
+
+    def light(self) -> RecordTable:
+        """Return the table without its heavy columns."""
+        return RecordTable(self.data.drop_columns([name for name in HEAVY if name in self.data.column_names]), self.at)
+
+
+def _schema(*, plain: bool = False) -> pyarrow.Schema:
+    """Return the schema; in files, shared words are plain text, which every reader knows."""
+    import pyarrow
+
+    word = pyarrow.string() if plain else pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    kinds = {
+        "text": pyarrow.string(),
+        "word": word,
+        "json": word,
+        "integer": pyarrow.int64(),
+        "number": pyarrow.float64(),
+        "truth": pyarrow.bool_(),
+    }
+    return pyarrow.schema([(column.name, kinds[column.form]) for column in (*KEYS, *COLUMNS)])
+
+
+def _row(stored: Stored) -> dict[str, Any]:
+    row = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
+    for column in COLUMNS:
+        value = _at(stored.plain, column.place)
+        row[column.name] = _text(value) if column.form == "json" or column.name in JSON_TEXT else value
+    return row
+
+
+def _at(plain: Any, place: tuple[str, ...]) -> Any:
+    for name in place:
+        plain = None if plain is None else plain[name]
+    return plain
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _record(row: dict[str, Any]) -> Record:
+    """Return the record of a row, checked in full."""
+    plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    for column in COLUMNS:
+        value = row[column.name]
+        if value is not None and (column.form == "json" or column.name in JSON_TEXT):
+            value = plain_record(value)
+        block, *inside = column.place
+        if inside:
+            plain.setdefault(block, {})[inside[0]] = value
+        else:
+            plain[block] = value
+    if row["metric_name"] is None:
+        plain["metric"] = None
+    if plain_identity(plain) != row["identity"]:
+        raise RecordError(f"The row of {row['path']} holds another record than its identity says.")
+    return checked(plain)
