@@ -14,14 +14,27 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.metrics import bhattacharyya
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
+from hf_transfer_score.metrics.registry import (
+    ClassOverlap,
+    Metric,
+    Outcome,
+    Term,
+    check_choice,
+    check_pca,
+    check_positive,
+)
 from hf_transfer_score.metrics.scatter import Array
 
 SATURATED = 0.999
+SHOWN_CLASSES = 20
+"""Classes whose overlaps are kept: more than a picture can show are no use."""
+
+DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,8 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
     """
     variance_collapse = -within_per_between(data, options.weighting) / data.class_count
     reduced = data.turned(options.pca)
-    fairness = class_fairness(overlaps(reduced, options), options)
+    coefficients = overlaps(reduced, options)
+    fairness = class_fairness(coefficients, options)
     warnings = []
     if data.class_count == 2:
         warnings.append("with two classes class_fairness is 1 for every model and carries no information")
@@ -72,6 +86,7 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
         headline=1 / (1 - variance_collapse) + fairness,
         used={"pca_components": reduced.width},
         warnings=tuple(warnings),
+        overlap=class_overlap(coefficients, data.classes),
     )
 
 
@@ -101,6 +116,20 @@ def class_fairness(coefficients: Array, options: FaceOptions) -> float:
     logarithms = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     entropies = -(np.exp(logarithms) * logarithms).sum(axis=1)
     return min(float(entropies.mean() / np.log(logits.shape[1])), 1.0)
+
+
+def class_overlap(coefficients: Array, classes: NDArray[np.int64]) -> ClassOverlap:
+    """Return the overlaps of the classes that overlap most on average.
+
+    Args:
+        coefficients: Bhattacharyya coefficients (K, K).
+        classes: the label of each class (K,).
+    """
+    means = coefficients.sum(axis=1) - coefficients.diagonal()
+    chosen = np.sort(np.argsort(-means, kind="stable")[:SHOWN_CLASSES])
+    pairs = coefficients[np.ix_(chosen, chosen)][np.triu_indices(len(chosen), k=1)]
+    values = np.round(np.clip(pairs, 0.0, 1.0), DIGITS)
+    return ClassOverlap(tuple(classes[chosen].tolist()), tuple(values.tolist()))
 
 
 def _covariances(data: LabelledFeatures, floor: float) -> Array:

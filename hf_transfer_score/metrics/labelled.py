@@ -113,6 +113,13 @@ class LabelledFeatures:
         return self._codes
 
     @property
+    def classes(self) -> NDArray[np.int64]:
+        """The label of each class index, ascending (K,)."""
+        if self._classes is None:
+            raise NotApplicableError("needs class labels, and only regression targets were given")
+        return self._classes
+
+    @property
     def class_count(self) -> int:
         """Number of classes K."""
         return len(self.counts)

@@ -51,13 +51,27 @@ class Term:
 
 
 @dataclass(frozen=True)
+class ClassOverlap:
+    """How far pairs of classes overlap in the features.
+
+    Attributes:
+        classes: the classes that overlap most, as the labels name them, ascending.
+        values: overlap in [0, 1] of each pair: of the first class with those after it, of the second, and so on.
+    """
+
+    classes: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a metric computes: raw terms, a pool-free headline, what it used, and warnings."""
+    """What a metric computes: raw terms, a pool-free headline, what it used, warnings, and overlaps of classes."""
 
     terms: dict[str, float]
     headline: float | None = None
     used: dict[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    overlap: ClassOverlap | None = None
 
 
 @dataclass(frozen=True)
@@ -73,6 +87,7 @@ class MetricResult:
         warnings: what to know before trusting the terms.
         seconds: time of this metric alone, without what it shares with others.
         reason: why it was skipped.
+        overlap: how far the classes overlap, where the metric looks at that.
     """
 
     metric: str
@@ -83,6 +98,7 @@ class MetricResult:
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
     reason: str | None = None
+    overlap: ClassOverlap | None = None
 
 
 @dataclass(frozen=True)
@@ -105,6 +121,7 @@ class Metric:
         options: a frozen dataclass; whatever can change the numbers is a field of it.
         baseline: whether this is a trivial baseline that a metric must beat before it is believed.
         slow: whether its cost grows faster than the others', which keeps it out of the default set.
+        version: another one where the same options give other numbers than before; records carry it.
     """
 
     name: str
@@ -117,6 +134,7 @@ class Metric:
     options: Any = NoOptions()
     baseline: bool = False
     slow: bool = False
+    version: int = 1
 
     def configured(self, **options: Any) -> Metric:
         """Return this metric with some of its options changed."""
@@ -165,6 +183,7 @@ class Metric:
             parameters=parameters | outcome.used,
             warnings=(sample_warnings(data) if "labels" in self.needs else ()) + outcome.warnings,
             seconds=max(spent, 0.0),
+            overlap=outcome.overlap,
         )
 
     def _computed(self, data: LabelledFeatures) -> Outcome:
@@ -319,6 +338,8 @@ def _load(points: list[EntryPoint]) -> dict[str, Metric]:
 def _check_shape(metric: Any, origin: str) -> None:
     if not isinstance(metric, Metric):
         raise OptionError(f"{origin}: expected a Metric, got {type(metric).__name__}.")
+    if isinstance(metric.version, bool) or not isinstance(metric.version, int) or metric.version < 1:
+        raise OptionError(f"{origin}: the version of {metric.name!r} must be a whole number above 0.")
     if not is_dataclass(metric.options):
         raise OptionError(f"{origin}: the options of {metric.name!r} must be a frozen dataclass.")
     if metric.pool_rule == "value" and len(metric.terms) != 1:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -35,31 +36,63 @@ def block(kind: type, value: Any, where: str) -> Any:
     for name in value:
         if name not in hints:
             raise RecordError(f"A record has a field '{before}{name}', which is not known there: {', '.join(hints)}.")
-    return kind(**{name: _value(hints[name], value[name], before + name) for name in hints})
+    return kind(**{name: read(value[name], before + name) for name, read in hints.items()})
+
+
+Reader = Callable[[Any, str], Any]
+"""From a plain value and where it is to what the field holds."""
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
-    """Return the type of each field by name, in order."""
+def _hints(kind: type) -> dict[str, Reader]:
+    """Return what reads each field, by name, in order."""
     hints = get_type_hints(kind)
-    return {one.name: hints[one.name] for one in fields(kind)}
+    return {one.name: _reader(hints[one.name]) for one in fields(kind)}
 
 
-def _value(hint: Any, value: Any, where: str) -> Any:
-    """Return a value as its field's type says."""
+def _reader(hint: Any) -> Reader:
+    """Return what reads values of a type; found once for each field, since tables are read a hundred thousand times."""
     if NoneType in get_args(hint):
-        return None if value is None else _value(next(one for one in get_args(hint) if one != NoneType), value, where)
+        inner = _reader(next(one for one in get_args(hint) if one != NoneType))
+        return lambda value, where: None if value is None else inner(value, where)
     if is_dataclass(hint):
-        return block(hint, value, where)  # type: ignore[arg-type]
+        return partial(block, hint)  # type: ignore[arg-type]
     if hint is Any:
-        return _plain(value, where)
+        return _plain
     if get_origin(hint) is not None:
-        return _compound(get_origin(hint), get_args(hint), value, where)
-    if hint is float:
-        return _finite(value, where)
-    if type(value) is not hint:
-        raise wrong(where, {str: "text", int: "a whole number", bool: "true or false"}[hint], value)
+        return _compound(get_origin(hint), get_args(hint))
+    return _finite if hint is float else partial(_exact, hint)
+
+
+def _exact(kind: type, value: Any, where: str) -> Any:
+    if type(value) is not kind:
+        raise wrong(where, {str: "text", int: "a whole number", bool: "true or false"}[kind], value)
     return _simple(value, where)
+
+
+def _compound(origin: Any, arguments: tuple[Any, ...]) -> Reader:
+    if origin is Literal:
+        return partial(_one_of, arguments)
+    if origin is dict:
+        return partial(_named, _reader(arguments[1]))
+    return partial(_listed, _reader(arguments[0]), None if Ellipsis in arguments else len(arguments))
+
+
+def _one_of(choices: tuple[Any, ...], value: Any, where: str) -> Any:
+    if not any(type(value) is type(one) and value == one for one in choices):
+        raise wrong(where, f"one of {', '.join(map(str, choices))}", value)
+    return value
+
+
+def _named(read: Reader, value: Any, where: str) -> dict[str, Any]:
+    _check_keys(value, where)
+    return {name: read(one, f"{where}.{name}") for name, one in value.items()}
+
+
+def _listed(read: Reader, count: int | None, value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)) or count not in (None, len(value)):
+        raise wrong(where, "a list" if count is None else f"a list of {count}", value)
+    return tuple(read(one, f"{where}[{place}]") for place, one in enumerate(value))
 
 
 def _simple(value: Any, where: str) -> Any:
@@ -77,19 +110,6 @@ def _encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _compound(origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:
-    if origin is Literal:
-        if not any(type(value) is type(one) and value == one for one in arguments):
-            raise wrong(where, f"one of {', '.join(map(str, arguments))}", value)
-        return value
-    if origin is dict:
-        _check_keys(value, where)
-        return {name: _value(arguments[1], one, f"{where}.{name}") for name, one in value.items()}
-    if not isinstance(value, (list, tuple)) or (Ellipsis not in arguments and len(value) != len(arguments)):
-        raise wrong(where, "a list" if Ellipsis in arguments else f"a list of {len(arguments)}", value)
-    return tuple(_value(arguments[0], one, f"{where}[{place}]") for place, one in enumerate(value))
 
 
 def _finite(value: Any, where: str) -> float:

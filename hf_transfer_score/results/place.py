@@ -33,13 +33,16 @@ class View(Protocol):
 
     Attributes:
         version: names the state; equal versions mean equal files.
-        files: a stamp for each file by its path; equal stamps mean equal contents.
         attempt: how many times this change was begun before and met the change of somebody else.
     """
 
     version: str
-    files: Mapping[str, str]
     attempt: int
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """A stamp for each file by its path; equal stamps mean equal contents."""
+        ...
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone is absent."""

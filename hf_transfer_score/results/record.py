@@ -15,6 +15,8 @@ from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 
 LONGEST_PART = 80
 LOCAL = "_local"
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+"""How what identifies a record is written: the same text on every machine."""
 
 Kind = Literal["score", "baseline", "truth"]
 """What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
@@ -218,8 +220,7 @@ def identity(record: Record) -> str:
 def plain_identity(plain: Any) -> str:
     """Return the identity of a record's values, of any schema version; that version named its file by it."""
     found = {name: plain[name] for name in ("model", "dataset", "metric")}
-    text = json.dumps(found, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(CANONICAL.encode(found).encode(), digest_size=16).hexdigest()
 
 
 def record_path(record: Record) -> PurePosixPath:

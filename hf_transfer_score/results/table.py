@@ -70,6 +70,7 @@ HEAVY = ("overlap",)
 NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
 JSON_TEXT = ("terms", "interval", "overlap")
 
+COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 VERSION_KEY = b"hf_transfer_score.schema_version"
 DETAIL_KEY = b"hf_transfer_score.at"
 
@@ -167,7 +168,7 @@ class RecordTable:
         """Write a parquet file that `read` returns; readers see the old or the new one, never a part."""
         from pyarrow import parquet
 
-        metadata = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
+        metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
         data = self.whole().data.cast(_schema(plain=True)).replace_schema_metadata(metadata)
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(temporary_name(file.name))
@@ -182,25 +183,28 @@ class RecordTable:
         """Return the table with the heavy columns."""
         if all(name in self.data.column_names for name in NAMES):
             return RecordTable(self.data.select(list(NAMES)), self.at)
-        if self.file is None:
-            raise StoreError("The table lacks columns, and there is no file to read them from.")
-        return RecordTable(RecordTable.read(self.file, whole=True).data, self.at)
+        return RecordTable(self._with_heavy(self.data).select(list(NAMES)), self.at)
 
     def records(self, rows: Sequence[int] | None = None) -> list[Record]:
         """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
         chosen = self.data if rows is None else self.data.take(list(rows))
         if any(name not in chosen.column_names for name in HEAVY):
-            chosen = self._with_heavy(chosen, rows)
+            chosen = self._with_heavy(chosen)
         return [_record(row) for row in chosen.to_pylist()]
 
-    def _with_heavy(self, chosen: Any, rows: Sequence[int] | None) -> Any:
-        from pyarrow import parquet
+    def _with_heavy(self, chosen: Any) -> Any:
+        """Return rows with the heavy columns of the same path and stamp: the file may have been written anew."""
+        from pyarrow import compute, parquet
 
         if self.file is None:
             raise StoreError("The table lacks columns, and there is no file to read them from.")
+        try:
+            there = parquet.read_table(self.file, columns=["path", "stamp", *HEAVY], use_threads=False)
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{self.file} cannot be read as a table of records: {error}") from error
+        places = compute.index_in(_joined(chosen), value_set=_joined(there).combine_chunks())
         for name in HEAVY:
-            column = parquet.read_table(self.file, columns=[name], use_threads=False)
-            chosen = chosen.append_column(name, (column if rows is None else column.take(list(rows))).column(0))
+            chosen = chosen.append_column(name, there.column(name).take(places))
         return chosen
 
     def merged(self, others: RecordTable, gone: Iterable[str] = (), at: str | None = None) -> RecordTable:
@@ -214,9 +218,25 @@ class RecordTable:
         both = pyarrow.concat_tables([kept, others.whole().data]).unify_dictionaries().combine_chunks()
         return RecordTable(both, at)
 
+    def stamps(self) -> dict[str, str]:
+        """Return the stamp of each record's file by its path."""
+        columns = (self.data.column("path").to_pylist(), self.data.column("stamp").to_pylist())
+        return dict(zip(*columns, strict=True))
+
+    def named(self, at: str | None) -> RecordTable:
+        """Return the same table for another state of its place."""
+        return RecordTable(self.data, at, self.file)
+
     def light(self) -> RecordTable:
         """Return the table without its heavy columns."""
         return RecordTable(self.data.drop_columns([name for name in HEAVY if name in self.data.column_names]), self.at)
+
+
+def _joined(data: Any) -> Any:
+    """Return path and stamp of each row as one text."""
+    from pyarrow import compute
+
+    return compute.binary_join_element_wise(data.column("path"), data.column("stamp"), " ")
 
 
 def _schema(*, plain: bool = False) -> pyarrow.Schema:
@@ -236,7 +256,7 @@ def _schema(*, plain: bool = False) -> pyarrow.Schema:
 
 
 def _row(stored: Stored) -> dict[str, Any]:
-    row = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
+    row: dict[str, Any] = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
     for column in COLUMNS:
         value = _at(stored.plain, column.place)
         row[column.name] = _text(value) if column.form == "json" or column.name in JSON_TEXT else value
@@ -252,7 +272,7 @@ def _at(plain: Any, place: tuple[str, ...]) -> Any:
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return COMPACT.encode(value)
 
 
 def _record(row: dict[str, Any]) -> Record:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime, timezone
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,12 +15,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hf_transfer_score.atomic import write_text
-from hf_transfer_score.metrics.registry import MetricResult, all_metrics
+from hf_transfer_score.metrics.registry import ClassOverlap, MetricResult, all_metrics
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
+    RecordedFacts,
     RecordedMetric,
     RecordedModel,
+    RecordedOverlap,
     RecordedRun,
     record_path,
 )
@@ -46,13 +49,14 @@ def records_of(report: RankReport) -> list[Record]:
     for name, outcome in report.outcomes.items():
         if outcome.status == "interrupted":
             continue
-        model, intervals = _model(outcome), report.intervals.get(name, {})
+        model, run = _model(outcome), _run(outcome, now)
         if outcome.scores is None or outcome.scores.status == "failed":
-            records.append(_failure(outcome, model, dataset, _run(outcome, now)))
+            records.append(_failure(outcome, model, dataset, run))
             continue
-        for metric, result in outcome.scores.results.items():
-            run = _run(outcome, now, result.seconds if result.status == "ok" else None)
-            records.append(_result(result, model, dataset, run, intervals.get(metric, {})))
+        for result in outcome.scores.results.values():
+            record = _result(result, model, dataset, run)
+            record = replace(record, facts=_facts(outcome), overlap=_overlap(result.overlap, report.sample.label_names))
+            records.append(_with_interval(record, report.intervals.get(name, {}).get(result.metric, {}), report.level))
     return records
 
 
@@ -75,49 +79,62 @@ def save_report(report: RankReport, folder: Path) -> int:
 
 def _failure(outcome: ModelOutcome, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
     reason = outcome.reason or (outcome.scores.reason if outcome.scores else None) or "no reason is known"
-    kind = outcome.kind or "error"
-    return Record(model, dataset, None, run, status="failed", kind=kind, reason=without_places(reason))
+    kind, facts = outcome.kind or "error", _facts(outcome)
+    return Record(model, dataset, None, run, status="failed", kind=kind, reason=without_places(reason), facts=facts)
 
 
-def _result(
-    result: MetricResult,
-    model: RecordedModel,
-    dataset: RecordedDataset,
-    run: RecordedRun,
-    interval: dict[str, tuple[float, float]],
-) -> Record:
+def _facts(outcome: ModelOutcome) -> RecordedFacts:
+    license_name = None if outcome.license is None else _encodable(outcome.license)
+    return RecordedFacts(license=license_name, downloads=outcome.downloads)
+
+
+def _result(result: MetricResult, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
     metric, used = _metric(result)
-    ends = {term: (float(low), float(high)) for term, (low, high) in interval.items() if term in result.terms}
     ok = result.status == "ok"
     return Record(
         model,
         dataset,
         metric,
-        run,
+        replace(run, metric_seconds=result.seconds) if ok else run,
         status=result.status,
         reason=None if ok else without_places(result.reason or "no reason is known"),
         terms=dict(result.terms),
-        interval={term: pair for term, pair in ends.items() if all(map(math.isfinite, pair))},
         used=used,
         warnings=tuple(without_places(one) for one in result.warnings),
     )
 
 
+def _with_interval(record: Record, interval: Mapping[str, tuple[float, float]], level: float | None) -> Record:
+    """Return a record with the intervals of its terms; an end that is not finite says nothing."""
+    ends = {term: (float(low), float(high)) for term, (low, high) in interval.items() if term in record.terms}
+    known = {term: pair for term, pair in ends.items() if all(map(math.isfinite, pair))}
+    return replace(record, interval=known, interval_level=level if known else None)
+
+
+def _overlap(overlap: ClassOverlap | None, names: Sequence[str] | None) -> RecordedOverlap | None:
+    """Return the overlaps with the names of the classes, which are numbers where they have none."""
+    if overlap is None:
+        return None
+    named = names or ()
+    classes = (named[code] if 0 <= code < len(named) else f"{code}" for code in overlap.classes)
+    return RecordedOverlap(tuple(_encodable(one) for one in classes), overlap.values)
+
+
 def _metric(result: MetricResult) -> tuple[RecordedMetric, dict[str, Any]]:
     """Return a metric with its options, and apart from them what it used: that follows from the features."""
     known = all_metrics().get(result.metric)
-    if known is None:
-        return RecordedMetric(result.metric, _described(result.parameters)), {}
-    options = {one.name for one in fields(known.options)}
     values = _described(result.parameters)
-    return (
-        RecordedMetric(
-            result.metric,
-            {name: value for name, value in values.items() if name in options},
-            {term.name: term.direction for term in known.terms},
-        ),
-        {name: value for name, value in values.items() if name not in options},
+    if known is None:
+        return RecordedMetric(result.metric, parameters=values), {}
+    options = {one.name for one in fields(known.options)}
+    metric = RecordedMetric(
+        name=result.metric,
+        version=known.version,
+        kind="baseline" if known.baseline else "score",
+        parameters={name: value for name, value in values.items() if name in options},
+        directions={term.name: term.direction for term in known.terms},
     )
+    return metric, {name: value for name, value in values.items() if name not in options}
 
 
 def _model(outcome: ModelOutcome) -> RecordedModel:
@@ -178,14 +195,13 @@ def _dataset(sample: LabelledSample) -> RecordedDataset:
     )
 
 
-def _run(outcome: ModelOutcome, now: str, metric_seconds: float | None = None) -> RecordedRun:
+def _run(outcome: ModelOutcome, now: str) -> RecordedRun:
     return RecordedRun(
         version=VERSION,
         time=now,
         libraries=dict(_versions()),
         device=outcome.extraction.get("device"),
         forward_seconds=outcome.extraction.get("seconds"),
-        metric_seconds=metric_seconds,
         from_cache=outcome.from_cache,
     )
 

@@ -33,7 +33,7 @@ class Bootstrap:
 
     def question(self, layer: str) -> str:
         """Return everything that can change the replicates of a layer, as text."""
-        metrics = {metric.name: asdict(metric.options) for metric in self.metrics}
+        metrics = {metric.name: [metric.version, asdict(metric.options)] for metric in self.metrics}
         about = {"layer": layer, "metrics": metrics, "replicates": self.replicates, "seed": self.seed}
         return json.dumps({**about, "version": VERSION}, sort_keys=True, default=str)
 

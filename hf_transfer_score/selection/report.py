@@ -76,6 +76,7 @@ class RankReport:
         ranks: final rank by name; equal mean ranks share the better one.
         confidence: rank ranges and tie groups; None where no bootstrap was asked for or possible.
         intervals: central interval of each raw term over the bootstrap, by model, metric and term.
+        level: the share of the bootstrap that intervals and rank ranges cover; None where there was none.
         seconds: wall-clock time of the run.
         interrupted: whether the run was ended before all candidates were scored.
         notes: what to know about the run.
@@ -89,6 +90,7 @@ class RankReport:
     ranks: dict[str, int]
     confidence: RankConfidence | None = None
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = field(default_factory=dict)
+    level: float | None = None
     seconds: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class RankReport:
             "models": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
             "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             "intervals": self.intervals,
+            "level": self.level,
             "seconds": self.seconds,
             "interrupted": self.interrupted,
             "notes": self.notes,

@@ -175,6 +175,7 @@ def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, option
         ranks=order.ranks,
         confidence=_confidence(terms, scored, scoring, order, options.level),
         intervals=_intervals(terms, options.level),
+        level=options.level if terms else None,
         notes=tuple(_notes(scored)),
     )
 

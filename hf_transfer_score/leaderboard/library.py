@@ -1,0 +1,127 @@
+"""The records that a running leaderboard shows, and how they stay up to date without a restart."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hf_transfer_score import places
+from hf_transfer_score.errors import TransferScoreError
+from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.results.store import Loaded, load
+from hf_transfer_score.results.table import RecordTable
+
+POLL_SECONDS = 30.0
+LONGEST_PAUSE = 600.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far the records of a leaderboard are.
+
+    Attributes:
+        name: of the place, as messages show it.
+        version: of the records that are shown; changes with every refresh that found something.
+        records: how many are shown.
+        problems: files that hold no record.
+        loading: whether records are being read.
+        done: files read so far.
+        total: files to read.
+        error: why the last look at the place failed; what was read before is still shown.
+    """
+
+    name: str
+    version: str | None = None
+    records: int = 0
+    problems: int = 0
+    loading: bool = True
+    done: int = 0
+    total: int = 0
+    error: str | None = None
+
+
+class Library:
+    """A catalogue that is replaced as a whole when records come, go or change; readers never wait for it."""
+
+    def __init__(self, place: Place, *, cache: Path | None = None, poll_seconds: float = POLL_SECONDS) -> None:
+        self.place = place
+        self.cache = cache
+        self.poll_seconds = poll_seconds
+        self._loaded: Loaded | None = None
+        self._state = (Catalogue(RecordTable.of([])), Status(place.name))
+        self._wake, self._stopped, self._turn = threading.Event(), threading.Event(), threading.Lock()
+        self._first = threading.Event()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The boards, as they are now."""
+        return self._state[0]
+
+    @property
+    def status(self) -> Status:
+        """How far it is."""
+        return self._state[1]
+
+    def refresh(self) -> bool:
+        """Look for changes now, and return whether there were any; what goes wrong is in the status."""
+        with self._turn:
+            try:
+                if self._loaded is not None and self.place.version() == self._loaded.version:
+                    self._tell(loading=False, error=None)
+                    return False
+                found = load(self.place, cache=self.cache, previous=self._loaded, watch=self._watch)
+            except TransferScoreError as error:
+                self._tell(loading=False, error=str(error))
+                return False
+            finally:
+                self._first.set()
+            changed = self._loaded is None or found is not self._loaded
+            self._loaded = found
+            self._show(found)
+            return changed
+
+    def start(self) -> None:
+        """Read the records and look for changes from now on, in a thread of its own."""
+        threading.Thread(target=self._run, name="library", daemon=True).start()
+
+    def stop(self) -> None:
+        """Look for changes no more."""
+        self._stopped.set()
+        self._wake.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until the records were read once, and return whether they were."""
+        return self._first.wait(seconds)
+
+    def _run(self) -> None:
+        pause = self.poll_seconds
+        while not self._stopped.is_set():
+            self.refresh()
+            pause = self.poll_seconds if self.status.error is None else min(2 * pause, LONGEST_PAUSE)
+            self._wake.wait(pause)
+            self._wake.clear()
+
+    def _show(self, found: Loaded) -> None:
+        status = Status(self.place.name, found.version, len(found.table), len(found.problems), loading=False)
+        self._state = (Catalogue(found.table), status)
+
+    def _watch(self, done: int, total: int) -> None:
+        self._tell(loading=True, done=done, total=total)
+
+    def _tell(self, **changed: object) -> None:
+        catalogue, status = self._state
+        self._state = (catalogue, replace(status, **changed))  # type: ignore[arg-type]
+
+
+def cache_file(place: Place) -> Path:
+    """Return where the table of a place is kept: inside a folder that may be written, else in this package's home."""
+    if isinstance(place, FolderPlace):
+        with suppress(OSError):
+            hidden = place.folder / ".index"
+            hidden.mkdir(exist_ok=True)
+            return hidden / "records.parquet"
+    name = place.name.replace("/", "--").strip("-.") or "records"
+    return places.home() / "results" / f"{name[-120:]}.parquet"

@@ -1,0 +1,182 @@
+"""All records of a place as one table; what did not change since the last time is not read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.results.table import RecordTable, Stored
+
+FOLDER = "records/"
+SNAPSHOT = "data/records.parquet"
+CHUNK = 2000
+"""Files that are read at a time."""
+
+Watch = Callable[[int, int], None]
+"""Told how many files were read, of how many."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that should hold a record and does not.
+
+    Attributes:
+        path: below the place.
+        reason: what is wrong.
+        stamp: of the file.
+    """
+
+    path: str
+    reason: str
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a place holds.
+
+    Attributes:
+        table: the records.
+        version: of the place; None where there is no such place.
+        problems: files that hold no record; they do not count.
+        read: how many files had to be read.
+    """
+
+    table: RecordTable
+    version: str | None = None
+    problems: tuple[Problem, ...] = ()
+    read: int = 0
+
+
+def load(
+    place: Place, *, cache: Path | None = None, previous: Loaded | None = None, watch: Watch | None = None
+) -> Loaded:
+    """Return the records of a place.
+
+    Args:
+        place: where they lie.
+        cache: a parquet file for what was read, so that the next call reads what changed only; None keeps nothing.
+        previous: what an earlier call returned, which is brought up to date; None starts from the cache, or from the
+            snapshot that comes with the records.
+        watch: told how far it is.
+    """
+    view = place.view()
+    if previous is not None and previous.version == view.version:
+        return previous
+    known = previous.table if previous is not None else _kept(cache)
+    if known is not None and known.at == view.version and previous is None:
+        return Loaded(known, view.version)
+    files = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
+    if place.shared:
+        known = _nearest(known, view, files, cache)
+    changed, gone = _difference(known, files)
+    bad = {} if previous is None else {one.path: one for one in previous.problems if files.get(one.path) == one.stamp}
+    table, problems = _read(view, {path: files[path] for path in changed if path not in bad}, watch)
+    if known is not None:
+        table = known.merged(table, gone, view.version) if changed or gone else known.named(view.version)
+    else:
+        table = RecordTable(table.data, view.version)
+    if cache is not None:
+        table = _keep(table, cache)
+    return Loaded(table, view.version, (*bad.values(), *problems), len(changed) - len(bad))
+
+
+def is_record_path(path: str) -> bool:
+    """Return whether a path is one of a record: records/<owner>/<name>/<identity>.json.
+
+    Example:
+        >>> is_record_path("records/timm/resnet18/0123.json"), is_record_path("records/notes.txt")
+        (True, False)
+    """
+    return path.startswith(FOLDER) and path.endswith(".json") and path.count("/") == 3
+
+
+def _difference(known: RecordTable | None, files: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """Return the paths to read, and the paths that are gone."""
+    had = {} if known is None else known.stamps()
+    changed = [path for path, stamp in files.items() if had.get(path) != stamp]
+    return sorted(changed), [path for path in had if path not in files]
+
+
+def _nearest(known: RecordTable | None, view: View, files: Mapping[str, str], cache: Path | None) -> RecordTable | None:
+    """Return what leaves less to read: what is known, or the snapshot that lies beside the records."""
+    missing = len(_difference(known, files)[0])
+    if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
+        return known
+    found = snapshot_of(view, cache)
+    return known if found is None or len(_difference(found, files)[0]) >= missing else found
+
+
+def snapshot_of(view: View, cache: Path | None = None) -> RecordTable | None:
+    """Return the table that lies beside the records, None where there is none that can be read.
+
+    Args:
+        view: of a place.
+        cache: a file near which it is put meanwhile; None for a temporary folder.
+    """
+    import tempfile
+
+    content = view.read([SNAPSHOT]).get(SNAPSHOT)
+    if content is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "records.parquet"
+        file.write_bytes(content)
+        try:
+            return RecordTable.read(file, whole=True)
+        except StoreError:
+            return None
+
+
+def _read(view: View, files: Mapping[str, str], watch: Watch | None) -> tuple[RecordTable, list[Problem]]:
+    """Return the records of files, and those files that hold none."""
+    import pyarrow
+
+    tables, paths = [RecordTable.of([])], list(files)
+    problems: list[Problem] = []
+    for start in range(0, len(paths), CHUNK):
+        contents = view.read(paths[start : start + CHUNK])
+        tables.append(RecordTable.of(_records(contents, files, problems)))
+        if watch is not None:
+            watch(min(start + CHUNK, len(paths)), len(paths))
+    data = pyarrow.concat_tables([table.data for table in tables]).unify_dictionaries().combine_chunks()
+    return RecordTable(data), problems
+
+
+def _records(contents: Mapping[str, bytes], files: Mapping[str, str], problems: list[Problem]) -> Iterator[Stored]:
+    for path, content in contents.items():
+        try:
+            yield Stored.read(path, files[path], content)
+        except RecordError as error:
+            problems.append(Problem(path, str(error), files[path]))
+
+
+def _kept(cache: Path | None) -> RecordTable | None:
+    if cache is None or not cache.is_file():
+        return None
+    try:
+        return RecordTable.read(cache)
+    except StoreError:
+        return None
+
+
+def _keep(table: RecordTable, cache: Path) -> RecordTable:
+    """Write a table for the next time and return it without what can be read from there; a full disk is no failure."""
+    try:
+        table.write(cache)
+    except OSError:
+        return table
+    return RecordTable(table.light().data, table.at, cache)
+
+
+def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
+    """Return records by identity; of several with one identity the one of the newest run."""
+    found: dict[str, Stored] = {}
+    for one in stored:
+        other = found.get(one.identity)
+        if other is None or other.plain["run"]["time"] < one.plain["run"]["time"]:
+            found[one.identity] = one
+    return found
