@@ -1,9 +1,10 @@
-"""Write docs/metrics.md and docs/cli.md from the metrics and the parser; with --check, only compare."""
+"""Write the generated references of docs/ from the metrics, the parser and the records; --check only compares."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import re
 import sys
@@ -15,6 +16,7 @@ from hf_transfer_score.cli.arguments import PROGRAM, build_parser
 from hf_transfer_score.cli.guide_text import option_text, setting
 from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, metric_guide
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
+from hf_transfer_score.results.schema import json_schema
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings or the parser, then run it. -->"
@@ -170,7 +172,12 @@ def cli_page() -> str:
     return "\n".join([NOTICE, "", CLI_INTRODUCTION, *sections])
 
 
-PAGES = {"metrics.md": metrics_page, "cli.md": cli_page}
+def schema_page() -> str:
+    """Return the JSON Schema of records."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES = {"metrics.md": metrics_page, "cli.md": cli_page, "record.schema.json": schema_page}
 
 
 def main() -> int:

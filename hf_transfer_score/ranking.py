@@ -59,8 +59,15 @@ def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRankin
         for model, number in zip(models, numbers, strict=True):
             scaled[model][term.name] = float(number)
     scores = {model: sum(term.direction * scaled[model][term.name] for term in metric.terms) + 0.0 for model in models}
-    ranks = {model: 1 + sum(other > scores[model] for other in scores.values()) for model in models}
-    return PoolRanking(metric.name, scores, ranks, scaled, flags)
+    return PoolRanking(metric.name, scores, _places(scores, highest_first=True), scaled, flags)
+
+
+def _places(values: Mapping[str, float], *, highest_first: bool) -> dict[str, int]:
+    """Return the place of each model by its value; equal values share the better place."""
+    first: dict[float, int] = {}
+    for place, value in enumerate(sorted(values.values(), reverse=highest_first), 1):
+        first.setdefault(value, place)
+    return {model: first[value] for model, value in values.items()}
 
 
 def no_information(term: Term, values: NDArray[np.float64]) -> str | None:
@@ -100,8 +107,7 @@ def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] = HEAD
     shared = [model for model in (pools[deciding[0]].ranks if deciding else ()) if _ranked(model, deciding, pools)]
     means = {model: sum(pools[metric].ranks[model] for metric in deciding) / len(deciding) for model in shared}
     ordered = {model: means[model] for model in sorted(means, key=means.__getitem__)}
-    ranks = {model: 1 + sum(other < mean for other in ordered.values()) for model, mean in ordered.items()}
-    return HeadlineRanks(deciding, ordered, ranks)
+    return HeadlineRanks(deciding, ordered, _places(ordered, highest_first=False))
 
 
 def _ranked(model: str, metrics: Sequence[str], pools: Mapping[str, PoolRanking]) -> bool:

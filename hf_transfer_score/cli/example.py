@@ -124,6 +124,7 @@ def _extractors(images: Array, digits: NDArray[np.int64]) -> dict[str, Extractor
     untrained = generator.uniform(-1, 1, size=(64, HIDDEN)) * np.sqrt(6 / (64 + HIDDEN))
     mean = images.mean(axis=0)
     components = np.linalg.svd(images - mean, full_matrices=False)[2][:16].T
+    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(16)])  # else LAPACK chooses them
     return {
         "pixels": lambda rows: rows,
         "pixels_blurred": lambda rows: rows.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16),
@@ -154,9 +155,9 @@ def _hidden_layer(images: Array, digits: NDArray[np.int64]) -> Extractor:
     return lambda rows: np.maximum(rows @ weights + bias, 0)
 
 
-def _stratified(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _stratified(labels: NDArray[np.int64], seed: int = SEED) -> NDArray[np.int64]:
     """Return the row numbers of the sample, as many of each class."""
-    generator = np.random.default_rng(SEED)
+    generator = np.random.default_rng(seed)
     chosen = [generator.permutation(np.flatnonzero(labels == label))[:SAMPLE_PER_CLASS] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
 

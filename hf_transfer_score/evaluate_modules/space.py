@@ -6,13 +6,17 @@ import tempfile
 import zipfile
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gradio as gr
 import numpy as np
 
 from hf_transfer_score.errors import FeatureFileError, TransferScoreError
-from hf_transfer_score.features.files import FeatureFile, read_features
+from hf_transfer_score.features.files import LABEL_KEYS, TARGET_KEYS, FeatureFile, read_features
 from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SIZE_LIMIT = 200 * 1024**2
 """Bytes that an upload may have."""
@@ -96,8 +100,22 @@ def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
     return _table(metric, result), _notes(content, result)
 
 
-def read_upload(path: Path) -> FeatureFile:
-    """Return the content of an uploaded file; raise FeatureFileError where it is too large or has no labels."""
+def read_upload(path: Path, *, labels_path: Path | None = None) -> FeatureFile:
+    """Return the content of an uploaded file; raise FeatureFileError where it is too large or has no labels.
+
+    Args:
+        path: the file.
+        labels_path: another upload to take the labels from, which was read before.
+    """
+    check_size(path)
+    content = read_features(path, labels_path=labels_path)
+    if content.labels is None:
+        raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
+    return content
+
+
+def check_size(path: Path) -> None:
+    """Raise FeatureFileError where a file is too large, packed or in memory."""
     packed, unpacked = path.stat().st_size, _unpacked_bytes(path)
     if packed > SIZE_LIMIT or unpacked > UNPACKED_LIMIT:
         raise FeatureFileError(
@@ -105,10 +123,6 @@ def read_upload(path: Path) -> FeatureFile:
             f"{SIZE_LIMIT // 1024**2} MB, {UNPACKED_LIMIT // 1024**2} MB unpacked. A few hundred samples a class are "
             "enough; or use the Python package on your machine."
         )
-    content = read_features(path)
-    if content.labels is None:
-        raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
-    return content
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -125,12 +139,37 @@ def _unpacked_bytes(path: Path) -> int:
 
 
 def _parquet_bytes(path: Path) -> int:
-    """Return the bytes of all numbers in a parquet file, at eight a number."""
+    """Return the bytes of all numbers in a parquet file, at eight a number, and of its text."""
     from pyarrow import parquet
 
     metadata = parquet.read_metadata(path)
     groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    return 8 * sum(int(group.column(index).num_values) for group in groups for index in range(group.num_columns))
+    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    stored = sum(int(column.total_uncompressed_size) for column in columns)
+    numbers = 8 * sum(int(column.num_values) for column in columns)
+    return max(stored, numbers if stored > UNPACKED_LIMIT else numbers + _text_bytes(path))
+
+
+def _text_bytes(path: Path) -> int:
+    """Return the bytes of the labels of a parquet file where they are text: in an array, each takes as the longest."""
+    from pyarrow import compute, parquet
+
+    with parquet.ParquetFile(path) as plain:
+        fields = {one.name: one.type for one in plain.schema_arrow if one.name in (*LABEL_KEYS, *TARGET_KEYS)}
+    names = [name for name, kind in fields.items() if _is_text(kind)]
+    if not names:
+        return 0
+    with parquet.ParquetFile(path, read_dictionary=names) as file:
+        chunks = [chunk for column in file.read(names, use_pandas_metadata=False).columns for chunk in column.chunks]
+        lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in chunks]
+        return 4 * max(lengths, default=0) * int(file.metadata.num_rows) * len(names)
+
+
+def _is_text(kind: pyarrow.DataType) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary))
 
 
 def example_file() -> str:

@@ -145,6 +145,12 @@ def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[A
         return found
 
 
+def has_labels(path: str | Path) -> bool:
+    """Return whether a file holds class labels of its own, under a usual name."""
+    with _open(Path(path)) as arrays:
+        return not _is_single(Path(path)) and any(key in arrays.keys for key in LABEL_KEYS)
+
+
 def _is_single(path: Path) -> bool:
     """Return whether the file is one array without a name."""
     return path.suffix.lower() == ".npy"
@@ -302,8 +308,14 @@ def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:
         return np.asarray(file.get_tensor(key))
     from safetensors import safe_open
 
-    with safe_open(path, framework="pt") as tensors:
-        return np.asarray(tensors.get_tensor(key).float().numpy())
+    try:
+        with safe_open(path, framework="pt") as tensors:
+            return np.asarray(tensors.get_tensor(key).float().numpy())
+    except ImportError:
+        raise FeatureFileError(
+            f"{path}: {key!r} is stored as {kind}, which takes torch to read, and torch is not installed here. "
+            "Save it as float32."
+        ) from None
 
 
 @contextmanager

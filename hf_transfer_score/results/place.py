@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +23,6 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
 LOCK = ".lock"
 LOCK_SECONDS = 60.0
-RACY_SECONDS = 2.0
-"""A folder that changed less long ago may change again without its time telling."""
 
 
 class View(Protocol):
@@ -61,8 +58,15 @@ class Place(Protocol):
         shared: whether it is on the Hub: its state is a commit, and a change a commit on top of it.
     """
 
-    name: str
-    shared: bool
+    @property
+    def name(self) -> str:
+        """As messages show it."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether it is on the Hub."""
+        ...
 
     def version(self) -> str | None:
         """Return what names the present state, None where there is no such place yet."""
@@ -144,7 +148,7 @@ class FolderView:
 
     @property
     def files(self) -> dict[str, str]:
-        """Size and time of each file, looked up when first asked for."""
+        """Size, time and number of each file, looked up when first asked for."""
         if self._files is None:
             self._files = dict(_stamps(self.folder))
         return self._files
@@ -175,15 +179,8 @@ class FolderPlace:
         return str(self.folder)
 
     def version(self) -> str | None:
-        """Return a digest of the times of all folders below: a file that comes, goes or is replaced changes one."""
-        if not self.folder.is_dir():
-            return None
-        digest, now = hashlib.blake2b(digest_size=16), time.time()
-        for path, modified in _folders(self.folder):
-            racy = now - modified / 1e9 < RACY_SECONDS
-            files = _listing(self.folder / path) if racy else ""
-            digest.update(f"{path}\0{modified}{files}\n".encode("utf-8", "replace"))
-        return digest.hexdigest()
+        """Return a digest of the stamps of all files."""
+        return _digest(self.folder) if self.folder.is_dir() else None
 
     def view(self) -> FolderView:
         """Return the present state."""
@@ -231,6 +228,7 @@ def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
 
 
 def _stamps(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield each file with what changes when it is written again, in place or by a new one of its name."""
     waiting = [(str(root), "")]
     while waiting:
         folder, before = waiting.pop()
@@ -239,24 +237,16 @@ def _stamps(root: Path) -> Iterator[tuple[str, str]]:
                 waiting.append((entry.path, f"{before}{entry.name}/"))
             elif entry.is_file(follow_symlinks=False):
                 facts = entry.stat(follow_symlinks=False)
-                yield f"{before}{entry.name}", f"{facts.st_size}-{facts.st_mtime_ns}"
+                yield f"{before}{entry.name}", f"{facts.st_size}-{facts.st_mtime_ns}-{facts.st_ino}"
 
 
-def _folders(root: Path) -> list[tuple[str, int]]:
-    """Return the folders below a root with the time of their last change, in order."""
-    found, waiting = [("", root.stat().st_mtime_ns)], [(str(root), "")]
-    while waiting:
-        folder, before = waiting.pop()
-        for entry in _entries(folder):
-            if entry.is_dir(follow_symlinks=False):
-                found.append((f"{before}{entry.name}", entry.stat(follow_symlinks=False).st_mtime_ns))
-                waiting.append((entry.path, f"{before}{entry.name}/"))
-    return sorted(found)
-
-
-def _listing(folder: Path) -> str:
-    files = [entry for entry in _entries(folder) if entry.is_file(follow_symlinks=False)]
-    return repr(sorted((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns) for entry in files))
+def _digest(root: Path) -> str:
+    """Return what changes with any file; made without a list of them, which would take memory."""
+    total = 0
+    for path, stamp in _stamps(root):
+        one = hashlib.blake2b(f"{path}\0{stamp}".encode("utf-8", "replace"), digest_size=16)
+        total += int.from_bytes(one.digest(), "big")
+    return f"{total % 2**128:032x}"
 
 
 def is_hub_name(text: str) -> bool:

@@ -74,14 +74,16 @@ def load(
         known = _nearest(known, view, files, cache)
     changed, gone = _difference(known, files)
     bad = {} if previous is None else {one.path: one for one in previous.problems if files.get(one.path) == one.stamp}
-    table, problems = _read(view, {path: files[path] for path in changed if path not in bad}, watch)
+    del files
+    wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
+    table, problems = _read(view, wanted, watch)
     if known is not None:
         table = known.merged(table, gone, view.version) if changed or gone else known.named(view.version)
     else:
         table = RecordTable(table.data, view.version)
-    if cache is not None:
+    if cache is not None and (table.file is None or len(changed) + len(gone) > CHUNK):
         table = _keep(table, cache)
-    return Loaded(table, view.version, (*bad.values(), *problems), len(changed) - len(bad))
+    return Loaded(table, view.version, (*bad.values(), *problems), len(wanted))
 
 
 def is_record_path(path: str) -> bool:
@@ -94,11 +96,15 @@ def is_record_path(path: str) -> bool:
     return path.startswith(FOLDER) and path.endswith(".json") and path.count("/") == 3
 
 
-def _difference(known: RecordTable | None, files: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return the paths to read, and the paths that are gone."""
-    had = {} if known is None else known.stamps()
-    changed = [path for path, stamp in files.items() if had.get(path) != stamp]
-    return sorted(changed), [path for path in had if path not in files]
+def _difference(known: RecordTable | None, files: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Return the files to read with their stamps, and the paths that are gone."""
+    changed, gone = dict(files), []
+    for path, stamp in () if known is None else known.stamps():
+        if path not in files:
+            gone.append(path)
+        elif changed.get(path) == stamp:
+            del changed[path]
+    return changed, gone
 
 
 def _nearest(known: RecordTable | None, view: View, files: Mapping[str, str], cache: Path | None) -> RecordTable | None:
@@ -126,7 +132,7 @@ def snapshot_of(view: View, cache: Path | None = None) -> RecordTable | None:
         file = Path(folder) / "records.parquet"
         file.write_bytes(content)
         try:
-            return RecordTable.read(file, whole=True)
+            return RecordTable(RecordTable.read(file, whole=True).data)
         except StoreError:
             return None
 

@@ -6,7 +6,7 @@ A row holds all of a record and gives it back equal. Blocks of free content are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -70,6 +70,9 @@ HEAVY = ("overlap",)
 NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
 JSON_TEXT = ("terms", "interval", "overlap")
 
+MANY_CHUNKS = 16
+"""Parts of a column beyond which they are copied into one: each change adds a part."""
+
 COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 VERSION_KEY = b"hf_transfer_score.schema_version"
 DETAIL_KEY = b"hf_transfer_score.at"
@@ -115,12 +118,14 @@ class RecordTable:
     Attributes:
         data: a pyarrow table.
         at: names the state of the place that the table was made from, None where that is not known.
-        file: the parquet file it was read from, row by row the same.
+        file: a parquet file with the heavy columns of the rows, by path and stamp.
+        extra: a pyarrow table with those of rows that came later.
     """
 
     data: pyarrow.Table
     at: str | None = None
     file: Path | None = None
+    extra: pyarrow.Table | None = None
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -181,31 +186,17 @@ class RecordTable:
 
     def whole(self) -> RecordTable:
         """Return the table with the heavy columns."""
-        if all(name in self.data.column_names for name in NAMES):
-            return RecordTable(self.data.select(list(NAMES)), self.at)
         return RecordTable(self._with_heavy(self.data).select(list(NAMES)), self.at)
+
+    def light(self) -> RecordTable:
+        """Return the table without its heavy columns."""
+        kept = [name for name in self.data.column_names if name not in HEAVY]
+        return RecordTable(self.data.select(kept), self.at, self.file, self.extra)
 
     def records(self, rows: Sequence[int] | None = None) -> list[Record]:
         """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
         chosen = self.data if rows is None else self.data.take(list(rows))
-        if any(name not in chosen.column_names for name in HEAVY):
-            chosen = self._with_heavy(chosen)
-        return [_record(row) for row in chosen.to_pylist()]
-
-    def _with_heavy(self, chosen: Any) -> Any:
-        """Return rows with the heavy columns of the same path and stamp: the file may have been written anew."""
-        from pyarrow import compute, parquet
-
-        if self.file is None:
-            raise StoreError("The table lacks columns, and there is no file to read them from.")
-        try:
-            there = parquet.read_table(self.file, columns=["path", "stamp", *HEAVY], use_threads=False)
-        except (OSError, ValueError) as error:
-            raise StoreError(f"{self.file} cannot be read as a table of records: {error}") from error
-        places = compute.index_in(_joined(chosen), value_set=_joined(there).combine_chunks())
-        for name in HEAVY:
-            chosen = chosen.append_column(name, there.column(name).take(places))
-        return chosen
+        return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
 
     def merged(self, others: RecordTable, gone: Iterable[str] = (), at: str | None = None) -> RecordTable:
         """Return this table without the rows of some paths, with the rows of another table; paths of it replace."""
@@ -213,23 +204,54 @@ class RecordTable:
         from pyarrow import compute
 
         leaving = pyarrow.array([*gone, *others.data.column("path").to_pylist()], pyarrow.string())
-        mine = self.whole().data
+        mine = self.light().data
         kept = mine.filter(compute.invert(compute.is_in(mine.column("path"), value_set=leaving)))
-        both = pyarrow.concat_tables([kept, others.whole().data]).unify_dictionaries().combine_chunks()
-        return RecordTable(both, at)
+        both = pyarrow.concat_tables([kept, others.light().data]).unify_dictionaries()
+        if both.column(0).num_chunks > MANY_CHUNKS:
+            both = both.combine_chunks()
+        extra = [one for table in (self, others) for one in table._heavy_in_memory()]
+        return RecordTable(both, at, self.file, pyarrow.concat_tables(extra) if extra else None)
 
-    def stamps(self) -> dict[str, str]:
-        """Return the stamp of each record's file by its path."""
-        columns = (self.data.column("path").to_pylist(), self.data.column("stamp").to_pylist())
-        return dict(zip(*columns, strict=True))
+    def stamps(self) -> Iterator[tuple[str, str]]:
+        """Yield the path and the stamp of each record's file."""
+        for batch in self.data.select(["path", "stamp"]).to_batches(max_chunksize=4096):
+            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
 
     def named(self, at: str | None) -> RecordTable:
         """Return the same table for another state of its place."""
-        return RecordTable(self.data, at, self.file)
+        return RecordTable(self.data, at, self.file, self.extra)
 
-    def light(self) -> RecordTable:
-        """Return the table without its heavy columns."""
-        return RecordTable(self.data.drop_columns([name for name in HEAVY if name in self.data.column_names]), self.at)
+    def _heavy_in_memory(self) -> list[Any]:
+        whole = all(name in self.data.column_names for name in HEAVY)
+        found = [self.data.select(["path", "stamp", *HEAVY])] if whole else []
+        return found if self.extra is None else [*found, self.extra]
+
+    def _with_heavy(self, chosen: Any) -> Any:
+        """Return rows with the heavy columns of the same path and stamp: the file may have been written anew."""
+        import pyarrow
+        from pyarrow import compute
+
+        if all(name in chosen.column_names for name in HEAVY):
+            return chosen
+        parts = self._heavy_in_memory()
+        if self.file is not None:
+            parts.append(_heavy_of(self.file))
+        if not parts:
+            raise StoreError("The table lacks columns, and there is no file to read them from.")
+        there = pyarrow.concat_tables(parts).combine_chunks()
+        places = compute.index_in(_joined(chosen), value_set=_joined(there).combine_chunks())
+        for name in HEAVY:
+            chosen = chosen.append_column(name, there.column(name).take(places))
+        return chosen
+
+
+def _heavy_of(file: Path) -> pyarrow.Table:
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(file, columns=["path", "stamp", *HEAVY], use_threads=False)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
 
 
 def _joined(data: Any) -> Any:

@@ -1,0 +1,294 @@
+"""Make the records that ship with the package, so that the first leaderboard is never empty.
+
+Two tables: the published CIFAR-10 scores of NCTI with the accuracies after fine-tuning, and a real run of every metric
+on scikit-learn's digits with accuracies that were measured. `python benchmarks/shipped_records.py` writes them;
+`--check` measures again, writes nothing, and exits with 1 where a term differs by more than 1e-6.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.api import score_features
+from hf_transfer_score.atomic import write_text
+from hf_transfer_score.cli import example
+from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
+from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.results.checks import once
+from hf_transfer_score.results.record import (
+    Record,
+    RecordedDataset,
+    RecordedMetric,
+    RecordedModel,
+    RecordedRun,
+    record_path,
+)
+from hf_transfer_score.results.shipped import shipped_folder
+from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
+from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.selection.records import records_of
+from hf_transfer_score.selection.report import ModelOutcome
+from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
+from hf_transfer_score.version import VERSION
+
+TABLE = Path(__file__).parents[1] / "tests" / "golden" / "published_ncti_cifar10.json"
+WRITTEN = "2026-01-01T00:00:00+00:00"
+"""The time in the records of the published table: they are copied, not measured, and copies are all equal."""
+
+TOLERANCE = 1e-6
+ROUNDED = 1.5e-4
+"""Overlaps are rounded to four digits: two roundings of nearly the same value differ by one in the last."""
+
+TRUTH_SEEDS = (0, 1, 2)
+REPEATS = 101
+
+TORCHVISION: dict[str, tuple[int, int]] = {
+    "resnet34": (21_797_672, 512),
+    "resnet50": (25_557_032, 2048),
+    "resnet101": (44_549_160, 2048),
+    "resnet152": (60_192_808, 2048),
+    "densenet121": (7_978_856, 1024),
+    "densenet169": (14_149_480, 1664),
+    "densenet201": (20_013_928, 1920),
+    "mnasnet1_0": (4_383_312, 1280),
+    "mobilenet_v2": (3_504_872, 1280),
+    "googlenet": (6_624_904, 1024),
+    "inception_v3": (27_161_264, 2048),
+}
+"""Parameters, as torchvision publishes them with its weights (`num_params`), and the width before the last layer."""
+
+DIGITS = "scikit-learn digits 5-9"
+ABOUT = {
+    "pixels": "the 64 pixels",
+    "pixels_blurred": "means of blocks of 2 by 2 pixels",
+    "grey_histogram": "share of each of 17 grey levels",
+    "pca_16": "16 principal components of the digits 0 to 4",
+    "random_relu_128": "128 random projections, cut at zero",
+    "network_untrained": "hidden layer of a network that was not trained",
+    "network_trained": "hidden layer of a network that was trained on the digits 0 to 4",
+}
+PARAMETERS = {
+    "pixels": 0,
+    "pixels_blurred": 0,
+    "grey_histogram": 0,
+    "pca_16": 64 + 64 * 16,
+    "random_relu_128": 64 * 128,
+    "network_untrained": 64 * example.HIDDEN,
+    "network_trained": 64 * example.HIDDEN + example.HIDDEN,
+}
+"""Numbers that were fitted or drawn to make an extractor."""
+
+
+def published_records(table: Path = TABLE) -> list[Record]:
+    """Return the scores, accuracies and baselines of the published table of eleven torchvision models."""
+    found = json.loads(table.read_text(encoding="utf-8"), object_pairs_hook=once)
+    scores_from, accuracies_from = (part.strip() for part in found["source"].split(";"))
+    what = "the published table of NCTI scores and accuracies after fine-tuning on CIFAR-10, eleven supervised models"
+    dataset = RecordedDataset(
+        id="uoft-cs/cifar10",
+        task="image-classification",
+        fingerprint=hashlib.blake2b(what.encode(), digest_size=16).hexdigest(),
+        classes=10,
+        options={"fingerprint_of": what},
+    )
+    run = RecordedRun(version=VERSION, time=WRITTEN)
+    records = []
+    for name, score in found["ncti_score"].items():
+        parameters, width = TORCHVISION[name]
+        model = RecordedModel(id=name, library="torchvision", parameters=parameters, width=width)
+        one = partial(Record, model, dataset, run=run)
+        accuracy = round(found["finetuned_accuracy"][name] / 100, 6)
+        caveat = ("the published pool score as it is: its raw terms were not published",)
+        metric = RecordedMetric("ncti_published", directions={"score": 1})
+        records += [
+            one(metric=metric, terms={"score": score}, warnings=caveat, source=scores_from),
+            one(metric=_accuracy("full"), terms={"accuracy": accuracy}, source=accuracies_from),
+            one(metric=_baseline("parameter_count"), terms={"parameter_count": float(parameters)}),
+            one(metric=_baseline("feature_width"), terms={"feature_width": float(width)}),
+        ]
+    return records
+
+
+def _accuracy(method: str, **parameters: Any) -> RecordedMetric:
+    how = {"method": method, **parameters}
+    return RecordedMetric("accuracy", kind="truth", parameters=how, directions={"accuracy": 1})
+
+
+def _baseline(name: str) -> RecordedMetric:
+    metric = get_metric(name)
+    directions = {term.name: term.direction for term in metric.terms}
+    return RecordedMetric(name, metric.version, "baseline", directions=directions)
+
+
+@dataclass(frozen=True)
+class Digits:
+    """The images of the digits 5 to 9, the extractors, and which images were scored.
+
+    Attributes:
+        images: all images (N, 64).
+        labels: their digits (N,).
+        chosen: row numbers of the sample.
+        extractors: by name.
+    """
+
+    images: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    chosen: NDArray[np.int64]
+    extractors: dict[str, example.Extractor]
+
+    @classmethod
+    def load(cls) -> Digits:
+        """Return the pool of `hf-transfer-score example`."""
+        images, digits = example._digits()
+        extractors = example._extractors(images[digits < 5], digits[digits < 5])
+        target, labels = images[digits >= 5], digits[digits >= 5]
+        return cls(target, labels, example._stratified(labels), extractors)
+
+    def sample(self) -> LabelledSample:
+        """Return the sample; its fingerprint is of the pixels, not of how a library packs them."""
+        from PIL import Image
+
+        rows, labels = self.images[self.chosen], self.labels[self.chosen]
+        shades = np.rint(rows * 16).astype(np.uint8)
+        pictures = [Image.fromarray(15 * one.reshape(8, 8)) for one in shades]
+        names = [f"{digit}" for digit in range(5, 10)]
+        made = memory_sample("image-classification", pictures, (labels - 5).tolist(), label_names=names, name=DIGITS)
+        digest = hashlib.blake2b(shades.tobytes() + labels.astype("<i8").tobytes(), digest_size=16)
+        options = {"images_per_class": example.SAMPLE_PER_CLASS, "seed": example.SEED}
+        source = replace(made.source, columns={"input": "images", "label": "target"}, options=options)
+        return replace(made, source=source, fingerprint=digest.hexdigest())
+
+    def outcome(self, name: str, sample: LabelledSample, scoring: Scoring) -> tuple[ModelOutcome, LabelledFeatures]:
+        """Return what the metrics say of an extractor."""
+        rows = self.images[self.chosen]
+        features, seconds = _timed(self.extractors[name], rows)
+        extraction = {"examples": len(rows), "seconds": seconds, "device": "cpu", "dtype": f"{features.dtype}"}
+        facts = ModelFacts(name, PARAMETERS[name])
+        return ModelOutcome(
+            name=name,
+            status="ok",
+            model=name,
+            library="example",
+            parameters=PARAMETERS[name],
+            scores=score_features(features, sample.labels, metrics=scoring.metrics, facts=facts),
+            extraction={**extraction, "details": {"features": ABOUT[name]}},
+        ), LabelledFeatures(features, sample.labels, facts=facts)
+
+    def accuracy(self, name: str, seed: int) -> tuple[float, int]:
+        """Return the accuracy of a logistic regression on rows that it was not fitted on, and how many these are."""
+        train = example._stratified(self.labels, seed)
+        test = np.setdiff1d(np.arange(len(self.labels)), train)
+        features = self.extractors[name](self.images)
+        return example._accuracy(features[train], self.labels[train], features[test], self.labels[test]), len(test)
+
+
+def _timed(extract: example.Extractor, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+    """Return the features in memory of their own, and the median time of making them."""
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        features = np.array(extract(rows))
+        times.append(time.perf_counter() - start)
+    return features, statistics.median(times)
+
+
+def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -> list[Record]:
+    """Return what every metric says of the extractors, with intervals as `rank` makes them, and the accuracies."""
+    digits = digits or Digits.load()
+    sample = digits.sample()
+    scoring, scored = choose_scoring(sample, "all"), Scored()
+    for name in names:
+        outcome, data = digits.outcome(name, sample, scoring)
+        scored.add(outcome, Ready(None, "", lambda data=data: data))
+    records = records_of(make_report(sample, scored, scoring, RankOptions()))
+    first = {record.model.id: record for record in records}
+    return [*records, *(_measured(digits, record, seed) for record in first.values() for seed in TRUTH_SEEDS)]
+
+
+def _measured(digits: Digits, record: Record, seed: int) -> Record:
+    """Return the truth beside a record."""
+    value, rows = digits.accuracy(record.model.id, seed)
+    caveat = ("a logistic regression on the features, fitted on 150 rows; nothing was fine-tuned",)
+    metric, terms, run = _accuracy("probe", seed=seed), {"accuracy": value}, replace(record.run, metric_seconds=None)
+    return Record(record.model, record.dataset, metric, run, terms=terms, used={"test_rows": rows}, warnings=caveat)
+
+
+def write(records: Iterable[Record], folder: Path) -> int:
+    """Replace the records of a folder, and return how many there are."""
+    shutil.rmtree(folder / "records", ignore_errors=True)
+    texts = {record_path(record): record.to_json() for record in records}
+    for path, text in texts.items():
+        write_text(folder / path, text)
+    return len(texts)
+
+
+def differences(records: Iterable[Record], folder: Path) -> list[str]:
+    """Return what differs between records and those of a folder, but for run times."""
+    there = {path.relative_to(folder): path for path in folder.rglob("*.json")}
+    found = []
+    for record in records:
+        path = there.pop(Path(record_path(record)), None)
+        if path is None:
+            found.append(f"{record_path(record)} ({_name(record)}) is not there")
+        elif not same(record, Record.from_json(path.read_text(encoding="utf-8"))):
+            found.append(f"{record_path(record)} ({_name(record)}) holds other values")
+    return found + [f"{path} is there and should not be" for path in there]
+
+
+def same(one: Record, other: Record) -> bool:
+    """Return whether two records say the same: numbers to 1e-6, run times and versions of libraries aside."""
+    if one.overlap is None or other.overlap is None:
+        overlaps = one.overlap is other.overlap
+    else:
+        overlaps = one.overlap.classes == other.overlap.classes
+        overlaps = overlaps and np.allclose(one.overlap.values, other.overlap.values, rtol=0, atol=ROUNDED)
+    rest = [replace(record, run=one.run, terms={}, interval={}, overlap=None, used={}) for record in (one, other)]
+    pairs = [(one.terms, other.terms), (one.interval, other.interval), (one.used, other.used)]
+    return bool(overlaps) and rest[0] == rest[1] and all(_close(*pair) for pair in pairs)
+
+
+def _close(one: Any, other: Any) -> bool:
+    """Return whether two values are equal, numbers in them to 1e-6."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_close(one[name], other[name]) for name in one)
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(_close, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return bool(np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE))
+    return bool(one == other)
+
+
+def _name(record: Record) -> str:
+    return f"{record.model.id}, {record.metric.name if record.metric else record.kind}"
+
+
+def main() -> int:
+    """Write or check the records."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a term differs")
+    check = parser.parse_args().check
+    records, folder = [*published_records(), *digits_records()], shipped_folder()
+    if not check:
+        print(f"{write(records, folder)} records in {folder}")
+        return 0
+    found = differences(records, folder)
+    print("\n".join(found) or f"{len(records)} records are as they were")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""The rows of a table of records as numbers: checked, and grouped without a loop over them.
+
+A table may come from anybody. A row that is not as rows are is left out and counted; the others stay.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.results.table import RecordTable
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+MODEL = ("id", "revision", "commit", "library", "layer", "pooling", "dtype", "parameters", "width", "details")
+METRIC = ("name", "version", "kind", "parameters", "directions")
+KEY = ("task", "id", "config", "split", "fingerprint")
+STATUSES = ("ok", "failed", "skipped")
+KINDS = ("score", "baseline", "truth")
+LARGEST = 1e150
+"""Terms are smaller than this, so that sums and differences of them are finite too."""
+OLDEST = -math.inf
+"""The time of a row whose own cannot be read."""
+
+_NUMBER = r"-?(?:0|[1-9]\d{0,30})(?:\.\d+)?(?:[eE][+-]?\d{1,2})?"
+_NAME = r'"[^"\\\x00-\x1f]*"'
+_TERM, _ENDS = f"{_NAME}:{_NUMBER}", rf"{_NAME}:\[{_NUMBER},{_NUMBER}\]"
+PLAIN_TERMS = rf"^\{{{_TERM}(?:,{_TERM})*\}}$"
+PLAIN_INTERVALS = rf"^\{{(?:{_ENDS}(?:,{_ENDS})*)?\}}$"
+"""Texts that need no closer look, as the package itself writes them; the others are read one by one."""
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column as numbers of its distinct values.
+
+    Attributes:
+        codes: by row; -1 where the value is missing.
+        values: by code.
+    """
+
+    codes: Codes
+    values: list[Any]
+
+    def at(self, row: int) -> Any:
+        """Return the value of a row."""
+        code = self.codes[row]
+        return None if code < 0 else self.values[code]
+
+    def where(self, test: Callable[[Any], bool]) -> Mask:
+        """Return the rows whose value passes a test; missing ones do not."""
+        passed = np.array([*map(test, self.values), False], bool)
+        return np.asarray(passed[self.codes])
+
+
+@dataclass
+class Rows:
+    """Columns of a table as they are needed, and which of its rows are sound.
+
+    Attributes:
+        table: the records.
+        bad: why a row does not count, by its number.
+        sound: the rows that count.
+    """
+
+    table: RecordTable
+    bad: dict[int, str] = field(default_factory=dict)
+    _coded: dict[str, Coded] = field(default_factory=dict)
+    _numbers: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check every row."""
+        self.sound = np.ones(len(self.table), bool)
+        for reason, passed in _checks(self):
+            self.refuse(np.flatnonzero(self.sound & ~passed), reason)
+
+    def refuse(self, rows: Iterable[int], reason: str) -> None:
+        """Leave rows out from now on."""
+        for row in rows:
+            self.bad.setdefault(int(row), reason)
+            self.sound[row] = False
+
+    def reasons(self) -> dict[str, int]:
+        """Return how many rows do not count, by reason."""
+        return dict(Counter(list(self.bad.values())))
+
+    def coded(self, name: str) -> Coded:
+        """Return a column as codes."""
+        if name not in self._coded:
+            self._coded[name] = coded(self.table.data.column(name))
+        return self._coded[name]
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers, NaN where one is missing."""
+        if name not in self._numbers:
+            self._numbers[name] = _floats(self.table.data.column(name))
+        return self._numbers[name]
+
+    def texts(self, name: str, rows: Codes) -> list[str | None]:
+        """Return some rows of a text column."""
+        found: list[str | None] = self.table.data.column(name).take(rows).to_pylist()
+        return found
+
+    def grouped(self, names: Iterable[str]) -> Codes:
+        """Return a number for each row, equal where all the columns are."""
+        return together([self.coded(name).codes for name in names], len(self.table))
+
+    def times(self) -> NDArray[np.float64]:
+        """Return the time of each row in seconds."""
+        found = self.coded("run_time")
+        return np.array([*map(seconds, found.values), OLDEST])[found.codes]
+
+
+def coded(column: pyarrow.ChunkedArray) -> Coded:
+    """Return a column of words or whole numbers as codes; equal values have equal codes."""
+    import pyarrow
+
+    if not pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    whole = column.unify_dictionaries().combine_chunks()
+    whole = whole.combine_chunks() if isinstance(whole, pyarrow.ChunkedArray) else whole
+    indices = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    values: dict[Any, int] = {}
+    given = whole.dictionary.to_pylist()
+    renamed = [-1 if value is None else values.setdefault(value, len(values)) for value in given]
+    return Coded(np.array([*renamed, -1], np.int64)[indices], list(values))
+
+
+def _floats(column: pyarrow.ChunkedArray) -> NDArray[np.float64]:
+    import pyarrow
+
+    found = column.cast(pyarrow.float64(), safe=False).fill_null(math.nan)
+    return np.asarray(found.to_numpy(), np.float64)
+
+
+def together(parts: list[Codes], count: int) -> Codes:
+    """Return codes of the distinct combinations of codes."""
+    found = np.zeros(count, np.int64)
+    for codes in parts:
+        if count:
+            found = found * (int(codes.max()) + 2) + codes + 1
+            found = np.unique(found, return_inverse=True)[1].reshape(-1)
+    return found
+
+
+def seconds(text: str) -> float:
+    """Return a time in seconds; one that cannot be read is before all others."""
+    try:
+        time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))
+        return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return OLDEST
+
+
+def finite(value: Any) -> bool:
+    """Whether a value is a number that can be counted with."""
+    return type(value) in (int, float) and abs(value) < LARGEST
+
+
+def parsed(text: str | None) -> Any:
+    """Return what a JSON text holds, None where it holds nothing that counts."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object."""
+    return isinstance(parsed(text), dict)
+
+
+def is_directions(text: str) -> bool:
+    """Whether a text gives directions by term."""
+    found = parsed(text)
+    return isinstance(found, dict) and all(type(one) is int and one in (1, -1) for one in found.values())
+
+
+def is_terms(text: str | None) -> bool:
+    """Whether a text gives finite numbers by term."""
+    found = parsed(text)
+    return isinstance(found, dict) and bool(found) and all(map(finite, found.values()))
+
+
+def is_intervals(text: str | None) -> bool:
+    """Whether a text gives the two ends of an interval by term."""
+    found = parsed(text)
+    return isinstance(found, dict) and all(
+        isinstance(ends, list) and len(ends) == 2 and all(map(finite, ends)) and ends[0] <= ends[1]
+        for ends in found.values()
+    )
+
+
+def _is_warnings(text: str) -> bool:
+    found = parsed(text)
+    return isinstance(found, list) and all(type(one) is str for one in found)
+
+
+def _checks(rows: Rows) -> Iterable[tuple[str, Mask]]:
+    """Yield why a row may not count, with the rows that pass."""
+    yield from _filled(rows)
+    status = rows.coded("status")
+    ok, failed = status.where(lambda value: value == "ok"), status.where(lambda value: value == "failed")
+    yield "the status is not known", status.where(lambda value: value in STATUSES)
+    named = rows.coded("metric_name").where(bool)
+    yield "a failed model has a metric, or a metric has no name", named != failed
+    yield "it does not say why there are no terms", ok | rows.coded("reason").where(bool)
+    yield "a failure has no kind", ~failed | rows.coded("kind").where(bool)
+    version = rows.coded("metric_version").where(lambda value: value >= 0)
+    known = rows.coded("metric_kind").where(lambda value: value in KINDS)
+    yield "the metric's version or kind is not known", failed | (version & known)
+    for name, test in (("metric_parameters", is_object), ("metric_directions", is_directions)):
+        yield f"{name} are not as they should be", failed | rows.coded(name).where(test)
+    yield "model_details are no JSON object", rows.coded("model_details").where(is_object)
+    yield "the warnings are no list of texts", rows.coded("warnings").where(_is_warnings)
+    yield "the terms are no finite numbers", ~ok | _matching(rows, "terms", PLAIN_TERMS, is_terms)
+    yield "the intervals are not two ordered numbers each", _matching(rows, "interval", PLAIN_INTERVALS, is_intervals)
+    level = rows.numbers("interval_level")
+    yield "the level of the intervals is no share", np.isnan(level) | ((level > 0) & (level < 1))
+
+
+def _filled(rows: Rows) -> Iterable[tuple[str, Mask]]:
+    for name in ("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "run_time"):
+        yield f"{name} is missing", rows.coded(name).where(bool)
+    yield "the number of examples is missing", rows.numbers("dataset_examples") >= 0
+
+
+def _matching(rows: Rows, name: str, pattern: str, test: Callable[[str | None], bool]) -> Mask:
+    """Return the rows whose text is plain, or else passes a test."""
+    from pyarrow import compute
+
+    column = rows.table.data.column(name)
+    passed = compute.match_substring_regex(column, pattern).fill_null(False)
+    found = np.array(passed.to_numpy(), bool)
+    for row in np.flatnonzero(~found):
+        found[row] = test(column[int(row)].as_py())
+    return found

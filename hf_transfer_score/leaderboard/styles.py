@@ -1,0 +1,76 @@
+"""How the page looks: a theme without fonts from elsewhere, and a style sheet for light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif"]
+CODE_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+
+CSS = """
+.gradio-container { max-width: 1500px !important; margin: 0 auto !important; }
+#lb-title h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; font-weight: 700; letter-spacing: -0.01em; }
+#lb-title p { margin: .35rem 0 0; max-width: 75ch; color: var(--body-text-color-subdued); }
+#lb-status p { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
+.lb-muted { color: var(--body-text-color-subdued); }
+.lb-note { border-inline-start: 3px solid var(--color-accent); padding: .4rem .75rem; margin: .5rem 0;
+  background: var(--background-fill-secondary); border-radius: 0 var(--radius-md) var(--radius-md) 0;
+  overflow-wrap: anywhere; }
+.lb-list { margin: .25rem 0 .5rem; padding-inline-start: 1.25rem; list-style: disc; overflow-wrap: anywhere; }
+.lb-list li { margin: .15rem 0; }
+.lb-head h2 { font-size: 1.2rem; margin: 0 0 .35rem; font-weight: 650; overflow-wrap: anywhere; }
+.lb-head h3 { font-size: 1rem; margin: .75rem 0 .25rem; font-weight: 650; }
+.lb-facts { display: flex; flex-wrap: wrap; gap: .4rem 1.25rem; margin: 0; }
+.lb-facts div { display: flex; gap: .4rem; align-items: baseline; min-width: 0; }
+.lb-facts dt { color: var(--body-text-color-subdued); font-size: .85rem; white-space: nowrap; }
+.lb-facts dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+a.lb-button { display: inline-block; padding: .35rem .8rem; margin: .25rem .4rem .25rem 0; max-width: 100%;
+  border: 1px solid var(--border-color-primary); border-radius: var(--radius-md); text-decoration: none;
+  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color);
+  overflow-wrap: anywhere; }
+a.lb-button:hover { background: var(--button-secondary-background-fill-hover); }
+a.lb-button::after { content: " \\2197" / ""; }
+.lb-scroll { overflow-x: auto; max-width: 100%; }
+.lb-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.lb-table caption { text-align: start; font-weight: 600; padding: .25rem 0; }
+.lb-table th, .lb-table td { padding: .35rem .6rem; border-bottom: 1px solid var(--border-color-primary);
+  text-align: start; vertical-align: top; overflow-wrap: anywhere; }
+.lb-table thead th { white-space: nowrap; background: var(--background-fill-secondary); }
+.lb-plot { overflow-x: auto; max-width: 100%; margin: 0; }
+.lb-plot svg { max-width: 100%; height: auto; }
+.lb-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: .75rem 1rem; }
+#lb-count p { margin: 0; }
+#lb-table td, #lb-table th { font-variant-numeric: tabular-nums; }
+.gradio-container :is(a, button, input, select, textarea, summary, [tabindex]):focus-visible {
+  outline: 3px solid var(--color-accent) !important; outline-offset: 2px; }
+.lb-inline { align-items: end; }
+footer { opacity: .8; }
+@media (max-width: 640px) {
+  .gradio-container { padding: .5rem !important; }
+  #lb-title h1 { font-size: 1.25rem; }
+}
+@media (prefers-reduced-motion: reduce) {
+  .gradio-container *, .gradio-container *::before { animation-duration: .01ms !important;
+    transition-duration: .01ms !important; }
+}
+"""
+
+ON_LOAD = """
+() => {
+  document.documentElement.lang = "en";
+  const status = document.querySelector("#lb-status");
+  if (status) { status.setAttribute("role", "status"); status.setAttribute("aria-live", "polite"); }
+  const count = document.querySelector("#lb-count");
+  if (count) { count.setAttribute("role", "status"); count.setAttribute("aria-live", "polite"); }
+}
+"""
+"""Says to screen readers what changes by itself."""
+
+
+def theme() -> Any:
+    """Return the theme; its fonts are those that the visitor's machine has."""
+    import gradio as gr
+
+    return gr.themes.Default(
+        primary_hue="indigo", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=CODE_FONTS
+    )

@@ -1,0 +1,160 @@
+"""How numbers and names of records read on a page; whatever comes from a record is escaped before it is HTML."""
+
+from __future__ import annotations
+
+import html
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote
+
+MISSING = "–"
+LONGEST = 300
+"""Letters of a foreign text that a page shows at once."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+
+
+def plain(text: object, longest: int = LONGEST) -> str:
+    """Return foreign text on one line, without characters that hide or reorder others, cut where it is very long.
+
+    Example:
+        >>> plain("a\\u202eb\\nc"), plain("x" * 9, longest=5)
+        ('ab c', 'xxxx…')
+    """
+    kept = "".join(" " if one.isspace() else one for one in str(text) if one.isspace() or _harmless(one))
+    joined = " ".join(kept.split())
+    return joined if len(joined) <= longest else f"{joined[: longest - 1]}…"
+
+
+def _harmless(letter: str) -> bool:
+    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+
+
+def escape(text: object, longest: int = LONGEST) -> str:
+    """Return foreign text as HTML that shows it letter by letter, and that keeps its direction to itself.
+
+    Example:
+        >>> escape("<b>")
+        '<bdi>&lt;b&gt;</bdi>'
+    """
+    return f"<bdi>{html.escape(plain(text, longest))}</bdi>"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number with a few digits that count, or a dash.
+
+    Example:
+        >>> number(0.123456), number(12345.6), number(None)
+        ('0.1235', '12,346', '–')
+    """
+    if value is None:
+        return MISSING
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.{digits - 1}e}"
+    return f"{value:#.{digits}g}".rstrip(".") if value and abs(value) >= 1e-4 else f"{value:.{digits}g}"
+
+
+def short_count(value: float | None) -> str:
+    """Return a large count in a few letters.
+
+    Example:
+        >>> short_count(25_557_032), short_count(312), short_count(None)
+        ('25.6M', '312', '–')
+    """
+    if value is None:
+        return MISSING
+    for unit, letter in UNITS:
+        if abs(value) >= unit:
+            return f"{value / unit:.3g}{letter}"
+    return f"{value:.0f}"
+
+
+def percent(share: float | None) -> str:
+    """Return a share as a percentage.
+
+    Example:
+        >>> percent(0.98765), percent(None)
+        ('98.77%', '–')
+    """
+    return MISSING if share is None else f"{100 * share:.2f}%"
+
+
+def day(time: str) -> str:
+    """Return the date of a time in UTC, such as 2025-01-31; nothing for what is no time."""
+    found = re.match(r"\d{4}-\d{2}-\d{2}", time)
+    return found[0] if found else ""
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a count with its noun.
+
+    Example:
+        >>> plural(1, "record"), plural(1234, "record")
+        ('1 record', '1,234 records')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def hub() -> str:
+    """Return the address of the Hub."""
+    address = os.environ.get("HF_ENDPOINT", "").rstrip("/")
+    return address if re.fullmatch(r"https?://[\w.:-]+(/[\w./-]*)?", address) else "https://huggingface.co"
+
+
+def model_url(model: str, commit: str | None = None) -> str | None:
+    """Return the page of a model, at a commit where one is given; None for what cannot be an id on the Hub.
+
+    Example:
+        >>> model_url("timm/resnet18")
+        'https://huggingface.co/timm/resnet18'
+        >>> model_url("<script>"), model_url("../etc"), model_url("a folder")
+        (None, None, None)
+    """
+    return _url("", model, commit)
+
+
+def dataset_url(dataset: str, revision: str | None = None) -> str | None:
+    """Return the page of a dataset, at a commit where one is given; None for what cannot be an id on the Hub."""
+    return _url("datasets/", dataset, revision)
+
+
+def _url(kind: str, name: str, commit: str | None) -> str | None:
+    if len(name) > 200 or ".." in name or "--" in name or "/" not in name or not HUB_ID.fullmatch(name):
+        return None
+    address = f"{hub()}/{kind}{quote(name)}"
+    return f"{address}/tree/{commit}" if commit and COMMIT.fullmatch(commit) else address
+
+
+def link(text: str, url: str | None, *, button: bool = False) -> str:
+    """Return a link as HTML, or the bare text where there is no page to go to.
+
+    Args:
+        text: foreign text is fine.
+        url: of `model_url` or `dataset_url`, not from a record.
+        button: draw it as a button.
+    """
+    if url is None:
+        return escape(text)
+    look = ' class="lb-button"' if button else ""
+    return f'<a href="{html.escape(url)}" target="_blank" rel="noopener noreferrer"{look}>{escape(text)}</a>'
+
+
+def bullet_list(lines: Iterable[str], *, label: str) -> str:
+    """Return lines of foreign text as an HTML list, nothing where there are none."""
+    items = "".join(f"<li>{escape(line, 1000)}</li>" for line in lines)
+    return f'<ul class="lb-list" aria-label="{html.escape(label)}">{items}</ul>' if items else ""
+
+
+def html_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str) -> str:
+    """Return a small HTML table; cells are HTML already, such as `escape` and `link` return; headers are our own."""
+    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headers)
+    body = "".join(
+        "<tr>" + f'<th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
+        for row in rows
+    )
+    top = f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+    return f'<div class="lb-scroll"><table class="lb-table">{top}<tbody>{body}</tbody></table></div>'

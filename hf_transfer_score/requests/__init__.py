@@ -1,0 +1,1 @@
+"""Requests: models that somebody wants scored on a dataset, waiting for a worker."""

@@ -1,0 +1,346 @@
+"""Requests in a place that many write: submitted once, claimed by one worker at a time, and given back by dead ones.
+
+What a change does follows from the state it is made on top of. Where somebody else was quicker, the place asks again
+with the newer state, and whoever lost sees the other's claim there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
+from hf_transfer_score.requests.request import (
+    LONGEST_REASON,
+    Request,
+    is_request_path,
+    request_path,
+    time_of,
+    time_text,
+    utc_now,
+)
+from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.results.store import Problem
+
+LARGEST_FILE = 20_000
+"""Bytes of a request's file; the longest request stays far below."""
+
+LONGEST_LEASE = 86_400.0
+"""Seconds; a claim that ends later than that from now was not made by a worker, and does not hold."""
+
+Clock = Callable[[], datetime]
+
+
+class LeaseLostError(StoreError):
+    """A worker's claim ended, and the request is no longer its own."""
+
+
+@dataclass(frozen=True)
+class QueueLimits:
+    """How much may wait, and how often a request is tried.
+
+    Attributes:
+        per_user: requests of one user that wait or run.
+        whole: requests of all that wait or run.
+        attempts: workers that may claim a request and not finish it.
+    """
+
+    per_user: int = 10
+    whole: int = 1000
+    attempts: int = 3
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """What became of a submission.
+
+    Attributes:
+        state: "new", or the state of the same request that was there before.
+        request: as it is in the queue.
+    """
+
+    state: Literal["new", "pending", "running", "done"]
+    request: Request
+
+
+@dataclass
+class RequestQueue:
+    """The requests of a place.
+
+    Attributes:
+        place: where they lie.
+        limits: how much may wait, and how often a request is tried.
+        clock: tells the time.
+        problems: files that held no request when they were last looked at; they do not count.
+
+    Example:
+        >>> from hf_transfer_score.results.place import MemoryPlace
+        >>> queue = RequestQueue(MemoryPlace())
+        >>> queue.submit(Request("timm/resnet18", "owner/pets")).state
+        'new'
+        >>> queue.claim("worker", 60).model
+        'timm/resnet18'
+        >>> queue.submit(Request("timm/resnet18", "owner/pets")).state
+        'running'
+    """
+
+    place: Place
+    limits: QueueLimits = field(default_factory=QueueLimits)
+    clock: Clock = utc_now
+    problems: tuple[Problem, ...] = ()
+    _known: dict[tuple[str, str], Request | Problem] = field(default_factory=dict, repr=False)
+
+    def submit(self, request: Request) -> Submitted:
+        """Add a request unless the same one waits, runs or is done; one that failed or was refused waits again.
+
+        Args:
+            request: what is asked for and by whom; the rest is filled in.
+
+        Raises:
+            InputError: too many wait already.
+        """
+        fresh = _fresh(request, self.clock())
+        path, answers = str(request_path(fresh)), list[Submitted]()
+
+        def change(view: View) -> Mapping[str, bytes | None]:
+            there = self._read(view)
+            answers.append(self._answer(fresh, there))
+            return {path: _content(fresh)} if answers[-1].state == "new" else {}
+
+        self.place.update(change, title=f"Request {fresh.model} on {fresh.dataset}")
+        return answers[-1]
+
+    def requests(self) -> list[Request]:
+        """Return all requests, the oldest first; files that hold none are in `problems`."""
+        return sorted(self._read(self.place.view()).values(), key=_age)
+
+    def get(self, request: Request) -> Request | None:
+        """Return a request as it is in the queue now, None where it is not."""
+        path, view = str(request_path(request)), self.place.view()
+        return self._read(view, only=path).get(path)
+
+    def claim(self, worker: str, lease_seconds: float) -> Request | None:
+        """Claim the oldest request that waits, or whose worker let its claim end; None where there is none.
+
+        Args:
+            worker: a name that no other worker has.
+            lease_seconds: after which the claim ends unless it is renewed.
+        """
+        _check_lease(lease_seconds)
+        if not self._open(self._read(self.place.view())):
+            return None
+        claimed: list[Request | None] = []
+
+        def change(view: View) -> Mapping[str, bytes | None]:
+            written, found = {}, None
+            for request in self._open(self._read(view)):
+                if request.attempts >= self.limits.attempts:
+                    written[request] = self._given_up(request)
+                    continue
+                found = replace(self._running(request, worker, lease_seconds), attempts=request.attempts + 1)
+                written[request] = found
+                break
+            claimed.append(found)
+            return {str(request_path(request)): _content(new) for request, new in written.items()}
+
+        self.place.update(change, title=f"Claimed by {worker}")
+        return claimed[-1]
+
+    def renew(self, request: Request, worker: str, lease_seconds: float) -> Request:
+        """Let a claim end later, and return the request with it; LeaseLostError where it is another worker's now."""
+        _check_lease(lease_seconds)
+        title = f"{worker} still runs {request.model}"
+        return self._change(request, worker, lambda held: self._running(held, worker, lease_seconds), title)
+
+    def finish(self, request: Request, worker: str, *, records: int) -> Request:
+        """Mark a claimed request done; LeaseLostError where it is another worker's now."""
+        title = f"Done: {request.model} on {request.dataset}"
+        return self._change(request, worker, lambda held: self._ended(held, "done", records=records), title)
+
+    def fail(self, request: Request, worker: str, reason: str, *, kind: str = "error", records: int = 0) -> Request:
+        """Mark a claimed request failed; LeaseLostError where it is another worker's now."""
+        title = f"Failed: {request.model} on {request.dataset}"
+        return self._change(
+            request,
+            worker,
+            lambda held: self._ended(held, "failed", reason=reason, kind=kind, records=records),
+            title,
+        )
+
+    def refuse(self, request: Request, worker: str, reason: str) -> Request:
+        """Mark a claimed request as one that is not run; LeaseLostError where it is another worker's now."""
+        title = f"Refused: {request.model} on {request.dataset}"
+        return self._change(request, worker, lambda held: self._ended(held, "refused", reason=reason), title)
+
+    def release(self, request: Request, worker: str, *, tried: bool = False) -> Request:
+        """Give a claimed request back, so that another worker may take it at once.
+
+        Args:
+            request: what was claimed.
+            worker: by whom.
+            tried: whether this counts as one of the attempts.
+        """
+        title = f"Given back: {request.model} on {request.dataset}"
+        return self._change(request, worker, lambda held: _released(held, tried=tried), title)
+
+    def release_all(self, worker: str) -> int:
+        """Give back whatever a worker still holds, and return how many requests that were."""
+        counts: list[int] = []
+
+        def change(view: View) -> Mapping[str, bytes | None]:
+            held = [one for one in self._read(view).values() if one.claimed_by == worker]
+            counts.append(len(held))
+            return {str(request_path(one)): _content(_released(one)) for one in held}
+
+        if not any(one.claimed_by == worker for one in self._read(self.place.view()).values()):
+            return 0
+        self.place.update(change, title=f"Given back by {worker}")
+        return counts[-1]
+
+    def _change(self, request: Request, worker: str, new: Callable[[Request], Request], title: str) -> Request:
+        """Replace a request that a worker holds."""
+        path, written = str(request_path(request)), list[Request]()
+
+        def change(view: View) -> Mapping[str, bytes | None]:
+            there = self._read(view, only=path).get(path)
+            if there is None or there.claimed_by != worker:
+                raise LeaseLostError(_lost(request, worker, there))
+            written.append(new(there))
+            return {path: _content(written[-1])}
+
+        self.place.update(change, title=title)
+        return written[-1]
+
+    def _answer(self, fresh: Request, there: Mapping[str, Request]) -> Submitted:
+        """Return what becomes of a request beside those that are there; InputError where there is no room."""
+        same = there.get(str(request_path(fresh)))
+        if same is not None and same.state in ("pending", "running", "done"):
+            return Submitted(same.state, same)
+        waiting = [one for one in there.values() if one.state in ("pending", "running")]
+        own = [one for one in waiting if one.asked_by is not None and one.asked_by == fresh.asked_by]
+        if len(own) >= self.limits.per_user:
+            raise InputError(
+                f"{fresh.asked_by} has {len(own)} requests that wait or run, and may have {self.limits.per_user}: wait "
+                "until one of them is done."
+            )
+        if len(waiting) >= self.limits.whole:
+            raise InputError(
+                f"{len(waiting)} requests wait or run, and the queue holds {self.limits.whole}: try again later, or "
+                "run it yourself with `hf-transfer-score rank`."
+            )
+        return Submitted("new", fresh)
+
+    def _open(self, there: Mapping[str, Request]) -> list[Request]:
+        """Return what may be claimed, the oldest first."""
+        now = self.clock()
+        return sorted((one for one in there.values() if one.state == "pending" or _has_lapsed(one, now)), key=_age)
+
+    def _running(self, request: Request, worker: str, lease_seconds: float) -> Request:
+        until = time_text(self.clock() + timedelta(seconds=lease_seconds))
+        return replace(request, state="running", claimed_by=worker, claimed_until=until)
+
+    def _given_up(self, request: Request) -> Request:
+        last = "" if request.claimed_by is None else f", {request.claimed_by} last"
+        reason = (
+            f"{request.attempts} workers claimed it, and none of them finished{last}: it may need more memory or time "
+            "than they have."
+        )
+        return self._ended(request, "failed", reason=reason, kind="error", records=0)
+
+    def _ended(
+        self,
+        request: Request,
+        state: Literal["done", "failed", "refused"],
+        *,
+        reason: str | None = None,
+        kind: str | None = None,
+        records: int | None = None,
+    ) -> Request:
+        short = None if reason is None else (reason.strip() or "no reason is known")[:LONGEST_REASON]
+        return replace(
+            request,
+            state=state,
+            claimed_by=None,
+            claimed_until=None,
+            kind=kind,
+            reason=short,
+            finished=time_text(self.clock()),
+            records=records,
+        )
+
+    def _read(self, view: View, *, only: str | None = None) -> dict[str, Request]:
+        """Return the requests of a state by path, or one of them."""
+        stamps = {path: stamp for path, stamp in view.files.items() if is_request_path(path) and only in (None, path)}
+        known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and times are coarse
+        found = {path: known[path, stamp] for path, stamp in stamps.items() if (path, stamp) in known}
+        contents = view.read([path for path in stamps if path not in found])
+        found |= {path: _parsed(path, content) for path, content in contents.items()}
+        if only is None:
+            self._known = {(path, stamps[path]): one for path, one in found.items()} if self.place.shared else {}
+            self.problems = tuple(one for one in found.values() if isinstance(one, Problem))
+        return {path: one for path, one in found.items() if isinstance(one, Request)}
+
+
+def _fresh(request: Request, now: datetime) -> Request:
+    """Return what is asked for by whom, with nothing done yet, whatever else the request said."""
+    return replace(
+        request,
+        asked=time_text(now),
+        state="pending",
+        claimed_by=None,
+        claimed_until=None,
+        attempts=0,
+        kind=None,
+        reason=None,
+        finished=None,
+        records=None,
+    )
+
+
+def _parsed(path: str, content: bytes) -> Request | Problem:
+    """Return the request of a file, or what is wrong with it."""
+    if len(content) > LARGEST_FILE:
+        return Problem(path, f"A request has at most {LARGEST_FILE:,} bytes; this file has {len(content):,}.")
+    try:
+        request = Request.from_json(content)
+    except RecordError as error:
+        return Problem(path, str(error))
+    if str(request_path(request)) != path:
+        return Problem(path, f"This request belongs at {request_path(request)}.")
+    return request
+
+
+def _content(request: Request) -> bytes:
+    return request.to_json().encode()
+
+
+def _age(request: Request) -> tuple[str, str]:
+    asked = "" if request.asked is None else time_text(time_of(request.asked))
+    return asked, str(request_path(request))
+
+
+def _has_lapsed(request: Request, now: datetime) -> bool:
+    if request.claimed_until is None:
+        return False
+    until = time_of(request.claimed_until)
+    return until <= now or until > now + timedelta(seconds=LONGEST_LEASE)
+
+
+def _released(request: Request, *, tried: bool = False) -> Request:
+    attempts = request.attempts if tried else max(request.attempts - 1, 0)
+    return replace(request, state="pending", claimed_by=None, claimed_until=None, attempts=attempts)
+
+
+def _lost(request: Request, worker: str, there: Request | None) -> str:
+    if there is None:
+        now = "it is no longer in the queue"
+    else:
+        now = f"it is {there.state}" + (f", claimed by {there.claimed_by}" if there.claimed_by else "")
+    return f"{worker} no longer holds the request for {request.model} on {request.dataset}: {now}."
+
+
+def _check_lease(seconds: float) -> None:
+    if not 0 < seconds <= LONGEST_LEASE:
+        raise OptionError(f"A lease of {seconds:g} s: expected more than 0 and at most {LONGEST_LEASE:.0f}.")

@@ -1,0 +1,242 @@
+"""One request: which model is to be scored on which dataset, who asked, and how far it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import PurePosixPath
+from typing import Any, Literal
+
+from hf_transfer_score.errors import InputError, RecordError
+from hf_transfer_score.results.checks import block, wrong
+from hf_transfer_score.results.record import plain_record
+
+SCHEMA_VERSION = 1
+FOLDER = "requests"
+WITHOUT_OWNER = "_"
+
+LONGEST_ID = 96
+"""Letters of an id, as the Hub has it."""
+
+LONGEST_TEXT = 200
+LONGEST_REASON = 2000
+MOST_METRICS = 50
+
+PART = r"\w(?:[\w.-]*\w)?"
+HUB_ID = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){PART}(?:/{PART})?", re.ASCII)
+REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]*", re.ASCII)
+METRIC = re.compile(r"[a-z][a-z0-9_]*")
+WORD = re.compile(r"[a-z][a-z_]*")
+
+State = Literal["pending", "running", "done", "failed", "refused"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model that is to be scored on a dataset.
+
+    Attributes:
+        model: the id on the Hub.
+        dataset: the id on the Hub.
+        revision: branch, tag or commit of the model; None for the default branch.
+        config: the configuration of the dataset, None where there is one only.
+        split: the split; None for train, or the only one.
+        label_column: the column with the labels; None to tell from types and names.
+        metrics: names of metrics; empty for those that a ranking computes by default.
+        asked_by: who asked, as the Hub knows them; None where nobody had to sign in.
+        asked: when, in UTC; the queue fills it in.
+        state: how far it is.
+        claimed_by: the worker that runs it.
+        claimed_until: when its claim ends unless it is renewed, in UTC.
+        attempts: how often it was claimed by a worker that did not give it back.
+        kind: the kind of failure.
+        reason: why it failed or was refused.
+        finished: when it was done, failed or refused, in UTC.
+        records: how many records were published.
+        schema_version: of this layout.
+
+    Raises:
+        InputError: a field does not hold what it should.
+
+    Example:
+        >>> Request("timm/resnet18.a1_in1k", "ethz/food101").state
+        'pending'
+    """
+
+    model: str
+    dataset: str
+    revision: str | None = None
+    config: str | None = None
+    split: str | None = None
+    label_column: str | None = None
+    metrics: tuple[str, ...] = ()
+    asked_by: str | None = None
+    asked: str | None = None
+    state: State = "pending"
+    claimed_by: str | None = None
+    claimed_until: str | None = None
+    attempts: int = 0
+    kind: str | None = None
+    reason: str | None = None
+    finished: str | None = None
+    records: int | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        """Refuse what is no request."""
+        _check_id("model", self.model)
+        _check_id("dataset", self.dataset)
+        if self.revision is not None and (len(self.revision) > LONGEST_TEXT or not REVISION.fullmatch(self.revision)):
+            raise InputError(f"The revision {_shown(self.revision)} is none: expected a branch, a tag or a commit.")
+        for name in ("config", "split", "label_column", "asked_by", "claimed_by"):
+            _check_text(name, getattr(self, name))
+        _check_metrics(self.metrics)
+        _check_outcome(self)
+
+    def to_json(self) -> str:
+        """Return the request as JSON."""
+        plain = asdict(self)
+        block(Request, plain, "")
+        return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Request:
+        """Return the request that a text holds; RecordError names the first field that is not as it should be."""
+        try:
+            plain = plain_record(text)
+            _check_version(plain)
+            request: Request = block(Request, plain, "")
+        except InputError as error:  # the checks are those of records, and so are their words
+            raise RecordError(re.sub(r"^A record", "A request", str(error))) from None
+        return request
+
+
+def request_identity(request: Request) -> str:
+    """Return 32 hexadecimal digits that change with what is asked for, not with who asks or how far it is."""
+    asked = [request.model, request.revision, request.dataset, request.config, request.split, request.label_column]
+    text = json.dumps([*asked, sorted(set(request.metrics))], separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def request_path(request: Request) -> PurePosixPath:
+    """Return where a request lies below a place: requests/<owner>/<name>/<identity>.json.
+
+    Example:
+        >>> request_path(Request("timm/resnet18", "owner/pets")).parent
+        PurePosixPath('requests/timm/resnet18')
+        >>> request_path(Request("gpt2", "owner/texts")).parent
+        PurePosixPath('requests/_/gpt2')
+    """
+    owner, slash, name = request.model.partition("/")
+    parts = (owner, name) if slash else (WITHOUT_OWNER, owner)
+    return PurePosixPath(FOLDER, *parts, f"{request_identity(request)}.json")
+
+
+def is_request_path(path: str) -> bool:
+    """Return whether a path is one of a request.
+
+    Example:
+        >>> is_request_path("requests/timm/resnet18/0123.json"), is_request_path("records/a/b/0123.json")
+        (True, False)
+    """
+    return path.startswith(f"{FOLDER}/") and path.endswith(".json") and path.count("/") == 3
+
+
+def utc_now() -> datetime:
+    """Return the time."""
+    return datetime.now(timezone.utc)
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time as requests hold it: UTC, to the millisecond."""
+    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def time_of(text: str) -> datetime:
+    """Return the time that a text of a request names."""
+    return datetime.fromisoformat(text)
+
+
+def is_hub_id(text: str) -> bool:
+    """Return whether a text may be an id on the Hub, so that it leads to no file of the worker's.
+
+    Example:
+        >>> is_hub_id("timm/resnet18.a1_in1k"), is_hub_id("gpt2"), is_hub_id("../secret"), is_hub_id("a/b/c")
+        (True, True, False, False)
+    """
+    return len(text) <= LONGEST_ID and HUB_ID.fullmatch(text) is not None
+
+
+def _check_version(plain: Any) -> None:
+    version = plain.get("schema_version") if isinstance(plain, dict) else SCHEMA_VERSION
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise RecordError(
+            f"This request has schema version {version}, and this version of the package knows up to {SCHEMA_VERSION}. "
+            "Install a newer one: pip install -U hf-transfer-score."
+        )
+
+
+def _check_id(what: str, text: str) -> None:
+    if not isinstance(text, str) or not is_hub_id(text):
+        raise InputError(
+            f"The {what} {_shown(text)} is no id of the Hub: expected owner/name, at most {LONGEST_ID} letters, "
+            "digits, '-', '_' and '.'. Folders and web addresses cannot be requested."
+        )
+
+
+def _check_text(name: str, text: str | None) -> None:
+    if text is not None and not (0 < len(text) <= LONGEST_TEXT and text.isprintable() and text == text.strip()):
+        raise InputError(
+            f"The field {name} is {_shown(text)}: expected a name of 1 to {LONGEST_TEXT} letters, without line breaks."
+        )
+
+
+def _check_metrics(metrics: tuple[str, ...]) -> None:
+    if not isinstance(metrics, tuple) or len(metrics) > MOST_METRICS:
+        raise InputError(f"metrics is {_shown(metrics)}: expected a tuple of at most {MOST_METRICS} names.")
+    for name in metrics:
+        if len(name) > LONGEST_TEXT or not METRIC.fullmatch(name):
+            raise InputError(f"The metric {_shown(name)} is no name of one; `hf-transfer-score metrics` lists them.")
+
+
+def _check_outcome(request: Request) -> None:
+    """Refuse a request whose fields contradict each other."""
+    state = request.state
+    if request.schema_version != SCHEMA_VERSION:
+        raise wrong("schema_version", f"{SCHEMA_VERSION}", request.schema_version)
+    expected = {
+        "claimed_by": state == "running",
+        "claimed_until": state == "running",
+        "finished": state in ("done", "failed", "refused"),
+        "reason": state in ("failed", "refused"),
+        "kind": state == "failed",
+    }
+    for name, is_there in expected.items():
+        value = getattr(request, name)
+        if is_there is not (value is not None):
+            raise wrong(name, f"{'one' if is_there else 'none'}, since the state is {state!r}", value)
+    if request.attempts < 0 or (request.records or 0) < 0:
+        raise wrong("attempts" if request.attempts < 0 else "records", "a number from 0 on", -1)
+    if request.kind is not None and (len(request.kind) > LONGEST_TEXT or not WORD.fullmatch(request.kind)):
+        raise wrong("kind", "the kind of failure, a word", request.kind)
+    if request.reason is not None and not 0 < len(request.reason) <= LONGEST_REASON:
+        raise wrong("reason", f"a text of 1 to {LONGEST_REASON} letters", request.reason)
+    for name in ("asked", "claimed_until", "finished"):
+        _check_time(name, getattr(request, name))
+
+
+def _check_time(name: str, text: str | None) -> None:
+    try:
+        known = text is None or (len(text) <= LONGEST_TEXT and time_of(text).utcoffset() == timedelta(0))
+    except ValueError:
+        known = False
+    if not known:
+        raise wrong(name, "a time in UTC such as 2025-01-31T12:00:00.000+00:00", text)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 2 * LONGEST_ID else f"{text[: 2 * LONGEST_ID]}..."

@@ -1,0 +1,300 @@
+"""A repository on the Hub as a place: its state is a commit, and a change is a commit on top of the one looked at.
+
+Whoever commits names the commit that was looked at as parent. Where somebody else was faster the Hub refuses, and the
+change is decided again on what is there now, so that nobody overwrites what they have not seen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import KW_ONLY, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from hf_transfer_score.errors import HubError, StoreError
+from hf_transfer_score.results.hub_errors import (
+    endpoint_of,
+    has_token,
+    hub_error,
+    is_conflict,
+    is_transient,
+    missing,
+    no_token,
+    patiently,
+    seconds_to_wait,
+    was_refused,
+)
+from hf_transfer_score.results.hub_tree import Trees
+from hf_transfer_score.results.place import Change
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+READERS = 16
+"""Files that are fetched at a time."""
+
+READ_SECONDS = 60.0
+"""Without an answer for so long, a file is asked for again."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a change is tried against those of others and against failures that may pass.
+
+    Attributes:
+        attempts: how often at most.
+        seconds: for how long at most.
+        first_wait: seconds before the second attempt, on average.
+        longest_wait: seconds between attempts at most; they grow, and differ between writers.
+    """
+
+    attempts: int = 30
+    seconds: float = 120.0
+    first_wait: float = 0.4
+    longest_wait: float = 10.0
+
+    def wait(self, attempt: int) -> float:
+        """Return how long to wait after so many attempts."""
+        grown: float = min(self.longest_wait, self.first_wait * 1.5 ** (attempt - 1))
+        return grown * random.uniform(0.25, 1.75)  # noqa: S311
+
+
+def blob_id(content: bytes) -> str:
+    """Return the name that git gives a content, which is the stamp of a file on the Hub.
+
+    Example:
+        >>> blob_id(b"hello")
+        'b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0'
+    """
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def stamps_of(content: bytes) -> tuple[str, str]:
+    """Return the stamps that a content may have on the Hub: as a file of git, and as one that LFS keeps."""
+    digest = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    return blob_id(content), blob_id(pointer.encode())
+
+
+@dataclass
+class HubView:
+    """A repository at one commit.
+
+    Attributes:
+        place: the repository.
+        version: the commit, empty where there is no repository yet.
+        attempt: how many times the change met one of somebody else.
+    """
+
+    place: HubPlace
+    version: str
+    attempt: int = 0
+    _files: dict[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """What git calls each file's content, of large files the pointer; listed when first asked for."""
+        if self._files is None:
+            self._files = self.place.listed(self.version) if self.version else {}
+        return self._files
+
+    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by path; one that is gone is absent."""
+        return self.place.contents(self.version, paths) if self.version else {}
+
+
+@dataclass
+class HubPlace:
+    """A repository on the Hub.
+
+    Attributes:
+        repository: OWNER/NAME.
+        token: None for the one that the Hub's client finds, False for none.
+        private: whether the repository is made private, should it not be there yet.
+        create_pr: propose changes as pull requests instead of making them.
+        repo_type: "dataset", "model" or "space".
+        endpoint: another Hub than that of HF_ENDPOINT.
+        patience: how long a change is tried.
+    """
+
+    repository: str
+    _: KW_ONLY
+    token: str | bool | None = field(default=None, repr=False)
+    private: bool = False
+    create_pr: bool = False
+    repo_type: Literal["dataset", "model", "space"] = "dataset"
+    endpoint: str | None = None
+    patience: Patience = Patience()
+    _api: HfApi | None = field(default=None, repr=False)
+    _trees: Trees | None = field(default=None, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The repository."""
+        return self.repository
+
+    @property
+    def shared(self) -> bool:
+        """True: others write here too."""
+        return True
+
+    @property
+    def url(self) -> str:
+        """Where people see it."""
+        kind = "" if self.repo_type == "model" else f"{self.repo_type}s/"
+        return f"{endpoint_of(self.endpoint)}/{kind}{self.repository}"
+
+    @property
+    def api(self) -> HfApi:
+        """The Hub's client."""
+        if self._api is None:
+            from huggingface_hub import HfApi
+
+            self._api = HfApi(endpoint=self.endpoint, token=self.token)
+        return self._api
+
+    def version(self) -> str | None:
+        """Return the newest commit, None where there is no such repository, or none that may be seen."""
+        from huggingface_hub import errors
+
+        try:
+            info = patiently(lambda: self.api.repo_info(self.repository, repo_type=self.repo_type, timeout=30.0))
+        except errors.GatedRepoError as error:
+            raise self._error(error) from error
+        except errors.RepositoryNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error(error) from error
+        return str(info.sha)
+
+    def view(self) -> HubView:
+        """Return the repository at its newest commit."""
+        return HubView(self, self.version() or "")
+
+    def listed(self, commit: str) -> dict[str, str]:
+        """Return the stamp of each file of a commit."""
+        if self._trees is None:
+            self._trees = Trees(self.api, self.repository, self.repo_type)
+        try:
+            return self._trees.files(commit)
+        except Exception as error:
+            raise self._error(error) from error
+
+    def contents(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return files of a commit by path, many at a time; one that is not there is absent."""
+        wanted = list(dict.fromkeys(paths))
+        with ThreadPoolExecutor(max(1, min(READERS, len(wanted)))) as pool:
+            found = zip(wanted, pool.map(lambda path: self._content(commit, path), wanted), strict=True)
+            return {path: content for path, content in found if content is not None}
+
+    def _content(self, commit: str, path: str) -> bytes | None:
+        from huggingface_hub import errors, get_session, hf_hub_url, utils
+
+        tools: Any = utils
+        where: dict[str, Any] = {"repo_type": self.repo_type, "revision": commit, "endpoint": self.endpoint}
+        url, headers = hf_hub_url(self.repository, path, **where), tools.build_hf_headers(token=self.token)
+
+        def ask() -> bytes:
+            answer = get_session().get(url, headers=headers, timeout=READ_SECONDS)
+            tools.hf_raise_for_status(answer)
+            return bytes(answer.content)
+
+        try:
+            return patiently(ask)
+        except errors.EntryNotFoundError:
+            return None
+        except Exception as error:
+            raise self._error(error) from error
+
+    def update(self, change: Change, *, title: str) -> str:
+        """Commit what a change comes to, and return the new commit, or the address of the pull request.
+
+        A change that comes to nothing makes no commit. It is called again on the newest commit whenever somebody
+        else was faster, and after an answer that was lost, when what it wanted may be there already.
+        """
+        if not has_token(self.token):
+            raise no_token(self.repository)
+        start, conflicts = time.monotonic(), 0
+        for attempt in range(1, self.patience.attempts + 1):
+            view = self._present()
+            view.attempt = conflicts
+            operations = _operations(view, change(view))
+            if not operations:
+                return view.version
+            try:
+                return self._commit(view.version, operations, title)
+            except Exception as error:
+                conflict = is_conflict(error)
+                conflicts += conflict
+                if not conflict:
+                    self._check_repeatable(error)
+                wait = max(self.patience.wait(attempt), seconds_to_wait(error))
+                if attempt == self.patience.attempts or time.monotonic() - start + wait > self.patience.seconds:
+                    raise self._gave_up(attempt, conflict, error) from error
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _present(self) -> HubView:
+        """Return the repository as it is, made where it is not there."""
+        view = self.view()
+        if view.version:
+            return view
+        if self.create_pr:
+            raise missing(self.repository, self.token)
+        try:
+            self.api.create_repo(self.repository, repo_type=self.repo_type, private=self.private or None, exist_ok=True)
+        except Exception as error:
+            raise self._error(error, writing=True) from error
+        return self.view()
+
+    def _commit(self, parent: str, operations: list[Any], title: str) -> str:
+        done = self.api.create_commit(
+            self.repository,
+            operations,
+            commit_message=title,
+            repo_type=self.repo_type,
+            parent_commit=parent or None,
+            create_pr=self.create_pr,
+        )
+        return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
+
+    def _check_repeatable(self, error: Exception) -> None:
+        """Raise what trying again would not help; a pull request whose fate is not known is not opened twice."""
+        if not is_transient(error):
+            raise self._error(error, writing=True) from error
+        if self.create_pr and not was_refused(error):
+            raise HubError(
+                f"The answer of the Hub to a pull request on {self.repository} was lost: before you try again, look at "
+                f"{self.url}/discussions whether it is there."
+            ) from error
+
+    def _gave_up(self, attempt: int, conflict: bool, error: Exception) -> StoreError | HubError:
+        if not conflict:
+            return self._error(error, writing=True)
+        return StoreError(
+            f"{self.repository} was changed by others before each of {attempt} attempts to write to it: try again "
+            "later, or propose the change with --create-pr."
+        )
+
+    def _error(self, error: Exception, *, writing: bool = False) -> HubError:
+        if isinstance(error, HubError):
+            return error
+        doing: Literal["read", "write"] = "write" if writing else "read"
+        return hub_error(self.repository, error, doing=doing, token=self.token, endpoint=self.endpoint)
+
+
+def _operations(view: HubView, changes: Mapping[str, bytes | None]) -> list[Any]:
+    """Return what to commit, without what is there already or was never there."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    found: list[Any] = []
+    for path, content in changes.items():
+        stamp = view.files.get(path)
+        if content is None and stamp is not None:
+            found.append(CommitOperationDelete(path))
+        if content is not None and stamp not in stamps_of(content):
+            found.append(CommitOperationAdd(path, content))
+    return found
