@@ -92,6 +92,7 @@ def _of_model(
         )
         interval = {name: (value - 0.3, value + 0.3) for name, value in terms.items()}
         yield Record(model, dataset, recorded, run, terms=terms, interval=interval, interval_level=0.9, facts=facts)
-    truth = RecordedMetric("accuracy", kind="truth", parameters={"method": "full", "seed": 0}, directions={"accuracy": 1})
+    measured = {"method": "full", "seed": 0}
+    truth = RecordedMetric("accuracy", kind="truth", parameters=measured, directions={"accuracy": 1})
     share = float(1 / (1 + np.exp(-skill - generator.normal() / 3)))
     yield replace(Record(model, dataset, truth, run, terms={"accuracy": share}), facts=facts)

@@ -60,8 +60,8 @@ SCORE_FORMATS = """\
 ### Output for programs
 
 `--json` prints everything that Python's `rank_features` returns, with full precision: `models` holds each model's
-`status`, `reason` and `results` (by metric: `terms`, `headline`, `parameters`, `warnings`, `reason`), and `pools` each
-metric's `scores`, `ranks`, `scaled` terms and `flags`. `order` lists the models from the best to the worst, `order_by`
+`status`, `reason` and `results` (by metric: `terms`, `headline`, `parameters`, `warnings`, `reason`, and for `face`
+`overlap`), and `pools` each metric's `scores`, `ranks`, `scaled` terms and `flags`. `order` lists the models from the best to the worst, `order_by`
 the metrics that decide, and `mean_ranks` the mean of their ranks. For one file it prints that model alone. Numbers that
 JSON has no word for, such as infinity, are `null`.
 
@@ -81,7 +81,8 @@ parameters, feature width and downloads alone would give. `per s` are examples a
 `models` holds each one's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure, `commit`,
 `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like) and `scores`.
 `pools` is as for `score`; `confidence` holds `ranges`, `groups`, `first` (how often a model is first) and `separated`
-(pairs that can be told apart), and `intervals` those of the raw terms.
+(pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that ranges and intervals
+cover.
 
 `--csv` prints a row a model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, `tie_group`,
 `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`, `seconds`, `license`, `downloads`,

@@ -22,7 +22,7 @@ def generate(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("generate.py", "metrics.md", "cli.md"):
+    for name in ("generate.py", "metrics.md", "cli.md", "record.schema.json"):
         shutil.copy(DOCS / name, tmp_path)
     return tmp_path
 

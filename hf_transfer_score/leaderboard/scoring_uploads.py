@@ -140,6 +140,8 @@ def _model_names(files: Sequence[Path]) -> list[str]:
 
 
 def _read(path: Path, reference: _Reference | None) -> FeatureFile:
+    if not path.is_file():
+        raise InputError("It is not there any more, since uploads are removed after a time. Upload it again.")
     check_size(path)
     if reference is None:
         content = read_upload(path)
@@ -221,9 +223,10 @@ def _table(ranking: FeatureRanking) -> tuple[tuple[str, ...], list[list[str]]]:
     pools = ranking.pools.values()
     others = [model for model in ranking.models if model not in headline.ranks]
     headers = ("Rank", "Model", *(f"{pool.metric} score (rank)" for pool in pools))
-    rows = []
-    for model in (*headline.ranks, *others):
-        rows.append([str(headline.ranks.get(model, MISSING)), model, *(_cell(pool, model) for pool in pools)])
+    rows = [
+        [str(headline.ranks.get(model, MISSING)), model, *(_cell(pool, model) for pool in pools)]
+        for model in (*headline.ranks, *others)
+    ]
     return headers, rows
 
 

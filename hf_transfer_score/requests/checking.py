@@ -32,8 +32,8 @@ class CheckLimits:
     weight_bytes: int = 5 * 10**9
 
 
-def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLimits | None = None) -> None:
-    """Refuse a request that no worker could run, or none should.
+def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLimits | None = None) -> str:
+    """Refuse a request that no worker could run, or none should, and return the model's full commit.
 
     Args:
         request: what is asked for; its names were checked when it was made.
@@ -61,6 +61,7 @@ def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLi
     _check_open("dataset", request.dataset, dataset)
     if not any(not file.rfilename.startswith((".", "README")) for file in dataset.siblings or []):
         raise InputError(f"The dataset {request.dataset} holds no files: there is nothing to score on.")
+    return str(model.sha)
 
 
 def _info(what: str, name: str, revision: str | None, ask: Callable[[], Any]) -> Any:
@@ -79,7 +80,8 @@ def _info(what: str, name: str, revision: str | None, ask: Callable[[], Any]) ->
         raise _disabled(what, name) from None
     except (errors.RepositoryNotFoundError, errors.HFValidationError):
         raise InputError(
-            f"There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
+            f"There is no {what} {name} on the Hub, or it is private: check the id; "
+            "only what is public can be requested."
         ) from None
     except Exception as error:
         raise HubError(f"The Hub did not say what the {what} {name} is ({_short(error)}); try again later.") from error
@@ -123,8 +125,8 @@ def _unsafe(name: str, pickled: list[str]) -> InputError:
 
 def _gated(what: str, name: str) -> InputError:
     return InputError(
-        f"The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` and a "
-        "token that has."
+        f"The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` "
+        "and a token that has."
     )
 
 

@@ -1,7 +1,8 @@
 """Requests in a place that many write: submitted once, claimed by one worker at a time, and given back by dead ones.
 
 What a change does follows from the state it is made on top of. Where somebody else was quicker, the place asks again
-with the newer state, and whoever lost sees the other's claim there.
+with the newer state, and whoever lost sees the other's claim there. Where the answer to a change was lost, it asks again
+too, and what was wanted may be there already: that is told by comparing.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ class RequestQueue:
 
         def change(view: View) -> Mapping[str, bytes | None]:
             there = self._read(view)
-            answers.append(self._answer(fresh, there))
+            came_through = bool(answers) and there.get(path) == fresh
+            answers.append(Submitted("new", fresh) if came_through else self._answer(fresh, there))
             return {path: _content(fresh)} if answers[-1].state == "new" else {}
 
         self.place.update(change, title=f"Request {fresh.model} on {fresh.dataset}")
@@ -134,8 +136,10 @@ class RequestQueue:
         claimed: list[Request | None] = []
 
         def change(view: View) -> Mapping[str, bytes | None]:
-            written, found = {}, None
-            for request in self._open(self._read(view)):
+            there, written, found = self._read(view), {}, None
+            if claimed and claimed[-1] in there.values():
+                return {}
+            for request in self._open(there):
                 if request.attempts >= self.limits.attempts:
                     written[request] = self._given_up(request)
                     continue
@@ -197,7 +201,7 @@ class RequestQueue:
         if not any(one.claimed_by == worker for one in self._read(self.place.view()).values()):
             return 0
         self.place.update(change, title=f"Given back by {worker}")
-        return counts[-1]
+        return max(counts)
 
     def _change(self, request: Request, worker: str, new: Callable[[Request], Request], title: str) -> Request:
         """Replace a request that a worker holds."""
@@ -205,6 +209,8 @@ class RequestQueue:
 
         def change(view: View) -> Mapping[str, bytes | None]:
             there = self._read(view, only=path).get(path)
+            if written and there == written[-1]:
+                return {}
             if there is None or there.claimed_by != worker:
                 raise LeaseLostError(_lost(request, worker, there))
             written.append(new(there))

@@ -128,8 +128,8 @@ class HubPlace:
     repo_type: Literal["dataset", "model", "space"] = "dataset"
     endpoint: str | None = None
     patience: Patience = Patience()
-    _api: HfApi | None = field(default=None, repr=False)
-    _trees: Trees | None = field(default=None, repr=False)
+    _api: HfApi | None = field(default=None, init=False, repr=False)
+    _trees: Trees | None = field(default=None, init=False, repr=False)
 
     @property
     def name(self) -> str:

@@ -23,6 +23,10 @@ class Folder:
     files: dict[str, str] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
 
+    def below(self, before: str) -> list[tuple[str, str]]:
+        """Return path and name of the folders in this one, whose own path is what comes before."""
+        return [(f"{before}{name}", tree) for name, tree in self.folders.items()]
+
 
 @dataclass
 class Trees:
@@ -37,7 +41,7 @@ class Trees:
     api: HfApi
     repository: str
     repo_type: str
-    _known: dict[str, Folder] = field(default_factory=dict, repr=False)
+    _known: dict[tuple[str, str], Folder] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def files(self, commit: str) -> dict[str, str]:
@@ -47,27 +51,27 @@ class Trees:
             if top is None:
                 top = self._everything(commit)
             found: dict[str, str] = {}
-            reached: dict[str, Folder] = {}
+            reached: dict[tuple[str, str], Folder] = {}
             waiting = [("", top)]
             while waiting:
                 before, folder = waiting.pop()
                 found |= {f"{before}{name}": blob for name, blob in folder.files.items()}
-                for name, tree in folder.folders.items():
-                    reached[tree] = self._known[tree]
-                    waiting.append((f"{before}{name}/", self._known[tree]))
+                for key in folder.below(before):
+                    reached[key] = self._known[key]
+                    waiting.append((f"{key[0]}/", self._known[key]))
             self._known = reached
             return found
 
     def _walk(self, commit: str) -> Folder | None:
         """Return the topmost folder after listing those below it that are new; None where those are many."""
         top = self._listed(commit, "")
-        new = [(name, tree) for name, tree in top.folders.items() if tree not in self._known]
+        new = [key for key in top.below("") if key not in self._known]
         for _ in range(MOST_FOLDERS):
             if not new:
                 return top
-            path, tree = new.pop()
-            folder = self._known[tree] = self._listed(commit, path)
-            new += [(f"{path}/{name}", one) for name, one in folder.folders.items() if one not in self._known]
+            key = new.pop()
+            folder = self._known[key] = self._listed(commit, key[0])
+            new += [below for below in folder.below(f"{key[0]}/") if below not in self._known]
         return None if new else top
 
     def _listed(self, commit: str, path: str) -> Folder:
@@ -86,7 +90,7 @@ class Trees:
             before, _, name = entry.path.rpartition("/")
             folder = inside[before]
             (folder.files if hasattr(entry, "blob_id") else folder.folders)[name] = _name(entry)
-        self._known = {tree: inside[path] for path, tree in trees.items()}
+        self._known = {(path, tree): inside[path] for path, tree in trees.items()}
         return top
 
     def _entries(self, commit: str, path: str | None, *, recursive: bool) -> list[Any]:

@@ -95,6 +95,13 @@ def test_a_metric_that_ranks_by_one_value_has_one_term():
         register_metric(own(terms=(Term("a", ""), Term("b", ""))))
 
 
+@pytest.mark.parametrize("version", [0, -1, True, 1.0, "2"])
+def test_a_version_counts_from_one(version):
+    assert {metric.version for metric in BUILT_IN} == {1}
+    with pytest.raises(OptionError, match="register_metric: the version of 'own' must be a whole number above 0"):
+        register_metric(own(version=version))
+
+
 def test_options_are_checked_by_name_and_value():
     with pytest.raises(OptionError, match=r"face has no option 'temprature' \(did you mean 'temperature'\?\)"):
         get_metric("face", temprature=1)

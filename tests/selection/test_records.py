@@ -11,10 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_transfer_score.metrics.registry import Metric, Outcome, Term, get_metric
-from hf_transfer_score.results.record import Record, identity, record_path
+from hf_transfer_score import rank
+from hf_transfer_score.metrics.registry import Metric, Outcome, Term, all_metrics, get_metric
+from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, identity, record_path
+from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import dataset_id, records_of, save_report, without_places
 from hf_transfer_score.version import VERSION
+from tests.checkpoints.texts import write_text
+from tests.cli.rank_pool import write_dataset
 from tests.selection.reports import Made, classified, measured, report_of
 
 POOL = [Made("timm/small", 0.7, 2_000_000), Made("timm/large", 1.0, 80_000_000, 16), Made("private/x", kind="gated")]
@@ -83,11 +87,88 @@ def test_intervals_come_from_the_bootstrap(report, records):
     assert records["timm/small", "parameter_count"].interval == {}
 
 
+def test_a_level_stands_beside_intervals_only(report, records):
+    levels = {key: (one.interval != {}, one.interval_level) for key, one in records.items()}
+    assert set(levels.values()) == {(True, 0.9), (False, None)}
+    again = replace(report, level=0.5)
+    assert {one.interval_level for one in records_of(again) if one.interval} == {0.5}
+    without = report_of(POOL[:1], replicates=0)
+    assert without.level is None and {one.interval_level for one in records_of(without)} == {None}
+    assert report.as_dict()["level"] == 0.9
+
+
 def test_intervals_without_a_value_are_left_out(report):
     intervals = {"timm/small": {"face": {"class_fairness": (math.nan, 1.0), "variance_collapse": (0.5, 1.0)}}}
     face = [one for one in records_of(replace(report, intervals=intervals)) if one.metric and one.metric.name == "face"]
     assert [one.interval for one in face if one.model.id == "timm/small"] == [{"variance_collapse": (0.5, 1.0)}]
     assert [one.interval for one in face if one.model.id == "timm/large"] == [{}]
+
+
+def test_scores_are_told_from_baselines_and_name_their_version(records):
+    kinds = {metric: one.metric.kind for (_, metric), one in records.items() if metric}
+    assert kinds.pop("ncti") == kinds.pop("face") == kinds.pop("leep") == "score"
+    assert set(kinds) == {"parameter_count", "feature_width", "downloads"} and set(kinds.values()) == {"baseline"}
+    assert {one.metric.version for one in records.values() if one.metric} == {1}
+
+
+def test_another_version_is_another_record(monkeypatch, report, records):
+    metrics = {**all_metrics(), "face": replace(get_metric("face"), version=7)}
+    monkeypatch.setattr("hf_transfer_score.selection.records.all_metrics", lambda: metrics)
+    again = {(one.model.id, one.metric.name if one.metric else None): one for one in records_of(report)}
+    changed = {key for key, one in again.items() if identity(one) != identity(records[key])}
+    assert changed == {("timm/small", "face"), ("timm/large", "face")}
+    assert again["timm/small", "face"].metric.version == 7
+
+
+def test_what_the_page_said_is_in_every_record_and_no_part_of_the_identity(report, records):
+    outcomes = {name: replace(one, license="apache-2.0", downloads=3) for name, one in report.outcomes.items()}
+    for one in records_of(replace(report, outcomes=outcomes)):
+        before = records[one.model.id, one.metric.name if one.metric else None]
+        assert one.facts == RecordedFacts("apache-2.0", 3) != before.facts
+        assert identity(one) == identity(before)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("ant", "bee", "<b>cat</b>", "dog"), ("ant", "bee", "<b>cat</b>", "dog")),
+        (None, ("0", "1", "2", "3")),
+        (("ant", "bee"), ("ant", "bee", "2", "3")),
+        (("a\udcff", "b", "c", "d"), ("a?", "b", "c", "d")),
+    ],
+)
+def test_overlaps_are_of_classes_by_name(names, expected):
+    sample = replace(classified(), label_names=names)
+    report = report_of(POOL[:1], sample, metrics=["face", "ncti"], replicates=0)
+    found = {one.metric.name: one for one in records_of(report)}
+    values = report.outcomes["timm/small"].scores["face"].overlap.values
+    assert found["face"].overlap == RecordedOverlap(expected, values)
+    assert {one.overlap for name, one in found.items() if name != "face"} == {None}
+    assert Record.from_json(found["face"].to_json()) == found["face"]
+    assert json.loads(json.dumps(report.as_dict())) == report.as_dict()
+
+
+def test_classes_that_are_absent_from_the_sample_do_not_shift_names():
+    sample = classified()
+    kept = sample.table.filter(np.isin(sample.labels, (1, 3)))
+    sample = replace(sample, table=kept, label_names=("ant", "bee", "cat", "dog"))
+    found = records_of(report_of(POOL[:1], sample, metrics="face", replicates=0))
+    assert [one.overlap.classes for one in found if one.metric.name == "face"] == [("bee", "dog")]
+
+
+def test_a_second_run_from_the_cache_says_the_same(tmp_path):
+    write_dataset(tmp_path / "bank.jsonl")
+    write_text(tmp_path / "bert", seed=0)
+    options = RankOptions(replicates=5)
+    first, second = (
+        rank(f"{tmp_path / 'bank.jsonl'}", [f"{tmp_path / 'bert'}"], options=options, folder=tmp_path / "kept")
+        for _ in range(2)
+    )
+    pairs = list(zip(records_of(first), records_of(second), strict=True))
+    assert [(one.run.from_cache, other.run.from_cache) for one, other in pairs] == [(False, True)] * len(pairs)
+    assert all(replace(other, run=one.run) == one for one, other in pairs)
+    (overlap,) = (one.overlap for _, one in pairs if one.overlap)
+    assert set(overlap.classes) == set(first.sample.label_names)
 
 
 def test_what_failed_and_what_was_skipped_is_a_record_too(records):

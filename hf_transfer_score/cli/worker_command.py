@@ -1,0 +1,102 @@
+"""The command `worker`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score import places
+from hf_transfer_score.cli.tables import Page
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.results.hub_errors import has_token, no_token
+from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.worker.job import JobOptions
+from hf_transfer_score.worker.loop import Worker, WorkerOptions
+
+INTERRUPTED = 130
+STATES = ("done", "failed", "refused", "again", "lost")
+
+
+def run(
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> int:
+    """Run `worker` and return its exit status."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise OptionError("A worker is one process: start several, each with its own --device, without a launcher.")
+    requests, results = _place(arguments.requests), _place(arguments.results)
+    options = WorkerOptions(
+        name=arguments.name,
+        lease=arguments.lease,
+        poll=arguments.poll,
+        once=arguments.once,
+        limit=arguments.limit,
+        job=JobOptions(arguments.device, arguments.max_params, folder=places.home().absolute()),
+    )
+    worker = Worker(RequestQueue(requests), results, options, _say)
+    _say(f"{worker.id} takes requests from {requests.name} and publishes to {results.name}")
+    try:
+        with _terminable(), _nowhere():
+            counts = worker.run()
+    except KeyboardInterrupt:
+        _say(f"stopped: {_summary(worker.counts)}")
+        sys.stdout.flush()
+        os._exit(INTERRUPTED)  # a download may be under way, and nobody waits for it
+    _say(_summary(counts))
+    return 0
+
+
+def _place(text: str) -> Place:
+    """Return the place that a text names, wherever the process goes; refuse one on the Hub that nobody may write."""
+    place = open_place(text)
+    if isinstance(place, FolderPlace):
+        return FolderPlace(place.folder.absolute())
+    if not has_token(None):
+        raise no_token(place.name)
+    return place
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let the signal that ends a service do what Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
+    """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="hf-transfer-score-worker-") as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+def _summary(counts: Counter[str]) -> str:
+    told = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    return ", ".join(told) or "no request was run"
+
+
+def _say(text: str) -> None:
+    line = " ".join(text.split())  # also what a stranger wrote stays on its line
+    print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}", file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,188 @@
+"""The worker: claim, run, publish, write back, and again."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from hf_transfer_score.checkpoints.failures import chain, status_of
+from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
+from hf_transfer_score.requests.request import Request
+from hf_transfer_score.results.place import Place
+from hf_transfer_score.results.record import Record, record_path
+from hf_transfer_score.worker.job import JobOptions, Outcome, carry_out
+from hf_transfer_score.worker.lease import Lease
+
+Value = TypeVar("Value")
+
+PAUSES = (5.0, 15.0, 60.0, 300.0)
+"""Seconds before each further attempt to reach a place; the last for all after it."""
+
+CLOSED = (400, 401, 403, 404)
+"""What the Hub answers where waiting does not help: the token or the repository is not the right one."""
+
+PUBLISHING_ATTEMPTS = 8
+"""After which a place takes no records at all, and every further model would be run in vain."""
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """How a worker works.
+
+    Attributes:
+        name: how others see it; a part of its own is added.
+        lease: seconds after which a claim of its ends once it is no longer renewed.
+        poll: seconds between looks at a queue in which nothing waits.
+        once: stop when nothing waits.
+        limit: stop after so many requests.
+        job: how requests are run.
+        pauses: seconds before each further attempt to reach a place.
+    """
+
+    name: str = "worker"
+    lease: float = 900.0
+    poll: float = 30.0
+    once: bool = False
+    limit: int | None = None
+    job: JobOptions = field(default_factory=JobOptions)
+    pauses: tuple[float, ...] = PAUSES
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is claimed."""
+        if not 0 < len(self.name) <= 100 or not self.name.isprintable() or self.name != self.name.strip():
+            raise OptionError(f"The name {self.name[:100]!r} is none for a worker: expected 1 to 100 letters.")
+
+
+class Worker:
+    """Runs the requests of a queue and publishes what they come to.
+
+    Args:
+        queue: the requests.
+        results: takes the records.
+        options: how it works.
+        say: is told what was claimed, done and failed, a line each.
+    """
+
+    def __init__(self, queue: RequestQueue, results: Place, options: WorkerOptions, say: Callable[[str], None]) -> None:
+        self.queue, self.results, self.options, self.say = queue, results, options, say
+        self.id = f"{options.name}-{uuid.uuid4().hex[:8]}"
+        self.counts: Counter[str] = Counter()
+
+    def run(self) -> Counter[str]:
+        """Run requests until there are enough, and return how many came to which state.
+
+        However it ends, a request that it still holds is given back at once.
+
+        Raises:
+            StoreError, HubError: a place is closed, or the one for the results takes no records.
+        """
+        try:
+            while self.options.limit is None or self.counts.total() < self.options.limit:
+                request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
+                if request is not None:
+                    self._serve(request)
+                elif self.options.once:
+                    break
+                else:
+                    time.sleep(self.options.poll)
+        except BaseException:
+            self._give_back()
+            raise
+        return self.counts
+
+    def _serve(self, request: Request) -> None:
+        """Run one request to its end."""
+        start = time.monotonic()
+        self.say(f"claimed {title(request)}, attempt {request.attempts} of {self.queue.limits.attempts}")
+        with Lease(self.queue, request, self.id, self.options.lease, self.say) as lease:
+            outcome = carry_out(request, self.options.job)
+            if outcome.state == "again" and request.attempts >= self.queue.limits.attempts:
+                outcome = Outcome("failed", outcome.records, outcome.kind, outcome.reason)
+            if outcome.records and outcome.state != "again":
+                self._patiently(lambda: publish(self.results, outcome.records), PUBLISHING_ATTEMPTS)
+        try:
+            if lease.lost:
+                raise LeaseLostError("Another worker has it by now.")
+            self._patiently(lambda: self._settle(request, outcome))
+        except LeaseLostError as error:
+            self.counts["lost"] += 1
+            self.say(f"left {title(request)} as it is, with {len(outcome.records)} records published: {error}")
+            return
+        self.counts[outcome.state] += 1
+        self.say(f"{_told(outcome)} {title(request)} after {time.monotonic() - start:.0f} s{_why(outcome)}")
+        if outcome.state == "again":
+            time.sleep(self._pause(request.attempts - 1))
+
+    def _settle(self, request: Request, outcome: Outcome) -> Request:
+        """Write what became of a request into the queue."""
+        if outcome.state == "done":
+            return self.queue.finish(request, self.id, records=len(outcome.records))
+        if outcome.state == "refused":
+            return self.queue.refuse(request, self.id, outcome.reason)
+        if outcome.state == "again":
+            return self.queue.release(request, self.id, tried=True)
+        count = len(outcome.records)
+        return self.queue.fail(request, self.id, outcome.reason, kind=outcome.kind, records=count)
+
+    def _patiently(self, action: Callable[[], Value], most: int | None = None) -> Value:
+        """Return what an action gives, trying again for as long as a place cannot be reached, or `most` times."""
+        attempt = 0
+        while True:
+            try:
+                return action()
+            except LeaseLostError:
+                raise
+            except (StoreError, HubError) as error:
+                attempt += 1
+                if attempt == most or any(status_of(one) in CLOSED for one in chain(error)):
+                    raise
+                pause = self._pause(attempt - 1)
+                self.say(f"{error} Trying again in {pause:.0f} s.")
+                time.sleep(pause)
+
+    def _pause(self, number: int) -> float:
+        return self.options.pauses[min(number, len(self.options.pauses) - 1)]
+
+    def _give_back(self) -> None:
+        """Give back what is still held, where that can be done."""
+        try:
+            count = self.queue.release_all(self.id)
+        except Exception as error:  # noqa: BLE001  # what ends the worker is what matters
+            self.say(f"What was claimed could not be given back, and its claim ends by itself: {error}")
+            return
+        if count:
+            self.say(f"gave back {count} request{'s' if count > 1 else ''}")
+
+
+def publish(place: Place, records: Sequence[Record]) -> None:
+    """Add records to a place."""
+    texts = {str(record_path(one)): one.to_json().encode() for one in records}
+    place.update(lambda view: texts, title=f"{len(texts)} records of {records[0].model.id}")
+
+
+def title(request: Request) -> str:
+    """Return a request in words.
+
+    Example:
+        >>> title(Request("timm/resnet18", "owner/pets", revision="v1", split="test"))
+        'timm/resnet18@v1 on owner/pets (test)'
+    """
+    model = request.model if request.revision is None else f"{request.model}@{request.revision}"
+    parts = ", ".join(part for part in (request.config, request.split) if part is not None)
+    return f"{model} on {request.dataset}" + (f" ({parts})" if parts else "")
+
+
+def _told(outcome: Outcome) -> str:
+    return "gave back, to be tried again," if outcome.state == "again" else outcome.state
+
+
+def _why(outcome: Outcome) -> str:
+    if outcome.state == "done":
+        return f": {len(outcome.records)} records"
+    kind = "" if outcome.state == "refused" else f"{outcome.kind}: "
+    return f": {kind}{outcome.reason}"
