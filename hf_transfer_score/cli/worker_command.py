@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,13 +82,13 @@ def _terminable() -> Iterator[None]:
 @contextmanager
 def _nowhere() -> Iterator[None]:
     """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
-    before = Path.cwd()
-    with tempfile.TemporaryDirectory(prefix="hf-transfer-score-worker-") as folder:
-        os.chdir(folder)
-        try:
-            yield
-        finally:
-            os.chdir(before)
+    before, folder = Path.cwd(), places.home() / "nowhere"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def _summary(counts: Counter[str]) -> str:
@@ -98,5 +97,5 @@ def _summary(counts: Counter[str]) -> str:
 
 
 def _say(text: str) -> None:
-    line = " ".join(text.split())  # also what a stranger wrote stays on its line
+    line = "".join(letter if letter.isprintable() else " " for letter in text)  # it may hold what a stranger wrote
     print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}", file=sys.stderr, flush=True)  # noqa: T201

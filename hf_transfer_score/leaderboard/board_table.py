@@ -131,9 +131,7 @@ def _whole(value: float | None) -> str:
     return MISSING if value is None else f"{value:,.0f}"
 
 
-def _number(
-    header: str, value: Callable[[BoardRow], float | None], show: Callable[[float | None], str]
-) -> TableColumn:
+def _number(header: str, value: Callable[[BoardRow], float | None], show: Callable[[float | None], str]) -> TableColumn:
     def cell(row: BoardRow) -> Cell:
         found = value(row)
         return Cell(found, show(found))
@@ -181,6 +179,15 @@ def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
         taken.add(text)
         found.append(text)
     return found
+
+
+def alignment_css(columns: Sequence[TableColumn]) -> str:
+    """Return the style sheet that puts numbers at the end of their cells, where their digits meet."""
+    places = [place for place, column in enumerate(columns, 1) if column.kind == "number"]
+    if not places:
+        return ""
+    cells = ", ".join(f'#lb-table [aria-colindex="{place}"] :is(.cell-wrap, .header-content)' for place in places)
+    return f"<style>{cells} {{ justify-content: flex-end; text-align: end; }}</style>"
 
 
 def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels: Sequence[str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.leaderboard.board import Board, BoardFailure, BoardRow, BoardSummary
-from hf_transfer_score.leaderboard.grid import Grid, IntervalsRow, TermsRow
+from hf_transfer_score.leaderboard.grid import Grid, IntervalsRow, TermsRow, WholeRow
 from hf_transfer_score.leaderboard.naming import row_labels
 from hf_transfer_score.leaderboard.pooling import Cells, Order, cells_of, ordered
 from hf_transfer_score.leaderboard.rows import MODEL, Codes, Rows, parsed
@@ -66,19 +66,20 @@ def build(rows: Rows, grouped: Groups, summary: BoardSummary, board: int) -> Bui
     found = ordered(cells, models.labels)
     truth = _truth(rows, grouped, mine, models)
     facts = _facts(rows, grouped, cells, models)
-    shown = [*_rows(models, cells, found, facts, truth), *_measured_only(truth, models)]
+    shown = _rows(models, cells, found, facts, truth)
+    scored = {row.model for row in shown}
     examples, classes = size_of(rows, mine)
     made = Board(
         summary=summary,
         columns={one.label: one for one in found.columns},
-        rows=tuple(shown),
-        failures=tuple(_failures(rows, grouped, mine, {block["id"] for block in models.blocks})),
+        rows=(*shown, *_measured_only(truth, scored)),
+        failures=tuple(_failures(rows, grouped, mine, scored)),
         headline=found.headline.metrics,
         truth=truth.label,
         truth_exact=truth.exact,
         examples=examples,
         classes=classes,
-        notes=(*_notes(found, models), *truth.notes),
+        notes=(*_notes(found), *truth.notes),
     )
     places = {
         label: tuple(int(one.rows[place]) for one in cells if one.rows[place] >= 0)
@@ -130,8 +131,6 @@ class _Facts:
 
 def _facts(rows: Rows, grouped: Groups, cells: Sequence[Cells], models: _Models) -> list[_Facts]:
     table = np.array([one.rows for one in cells], np.int64).reshape(len(cells), len(models.labels))
-    warnings = [tuple(parsed(text)) for text in rows.coded("warnings").values if isinstance(parsed(text), list)]
-    del warnings
     return [_facts_of(rows, grouped.newest, column[column >= 0]) for column in table.T]
 
 
@@ -164,7 +163,7 @@ def _rows(
 ) -> list[BoardRow]:
     """Return the rows of models with terms, the best first, then those without a rank."""
     names = {one.column.label: place for place, one in enumerate(cells)}
-    scores, ranks = Grid(names, found.scores), Grid(names, found.ranks, whole=True)
+    scores, ranks = Grid(names, found.scores), Grid(names, found.ranks)
     grids = [{one.column.label: one.grid(getattr(one, name)) for one in cells} for name in ("values", "low", "high")]
     places = {label: place for place, label in enumerate(models.labels)}
     headline = {label: at for at, label in enumerate(found.headline.ranks)}
@@ -188,7 +187,7 @@ def _rows(
                 parameters=block["parameters"],
                 width=block["width"],
                 scores=scores.row(place),
-                ranks=ranks.row(place),
+                ranks=WholeRow(ranks.row(place)),
                 terms=TermsRow(grids[0], place),
                 intervals=IntervalsRow(low, high),
                 accuracy=mean(measured),
@@ -211,9 +210,8 @@ def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
     return standing
 
 
-def _measured_only(truth: Truth, models: _Models) -> list[BoardRow]:
+def _measured_only(truth: Truth, scored: set[str]) -> list[BoardRow]:
     """Return rows of models whose accuracy on this very sample is known, and nothing else."""
-    scored = {block["id"] for block in models.blocks}
     names = sorted(name for name in truth.found if name not in scored) if truth.exact else []
     found = []
     for name in names:
@@ -237,7 +235,7 @@ def _failures(rows: Rows, grouped: Groups, mine: Codes, scored: set[str]) -> lis
     ]
 
 
-def _notes(found: Order, models: _Models) -> list[str]:
+def _notes(found: Order) -> list[str]:
     """Return what to know about ranks that are not there."""
     notes = []
     scored, ranked = int((~np.isnan(found.scores)).any(axis=1).sum()), len(found.headline.ranks)

@@ -20,12 +20,10 @@ class Grid:
     Attributes:
         names: of the columns.
         values: (M, C).
-        whole: whether the numbers are whole ones.
     """
 
     names: Mapping[str, int]
     values: Array
-    whole: bool = False
 
     def row(self, place: int) -> GridRow:
         """Return the numbers of one model by name."""
@@ -53,15 +51,34 @@ class GridRow(_Reading[float]):
         self._grid, self._place = grid, place
 
     def __getitem__(self, name: str) -> float:
+        """Return a number; KeyError where there is none."""
         value = float(self._grid.values[self._place, self._grid.names[name]])
         if value != value:
             raise KeyError(name)
-        return int(value) if self._grid.whole else value
+        return value
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the names that are there."""
         for name, there in zip(self._grid.names, ~np.isnan(self._grid.values[self._place]), strict=True):
             if there:
                 yield name
+
+
+class WholeRow(_Reading[int]):
+    """The numbers of one model where they are whole ones."""
+
+    __slots__ = ("_row",)
+
+    def __init__(self, row: GridRow) -> None:
+        self._row = row
+
+    def __getitem__(self, name: str) -> int:
+        """Return a number; KeyError where there is none."""
+        return int(self._row[name])
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names that are there."""
+        return iter(self._row)
 
 
 class EndsRow(_Reading[tuple[float, float]]):
@@ -73,9 +90,11 @@ class EndsRow(_Reading[tuple[float, float]]):
         self._low, self._high = low, high
 
     def __getitem__(self, name: str) -> tuple[float, float]:
+        """Return the lower and the upper end."""
         return self._low[name], self._high[name]
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the names that are there."""
         return iter(self._low)
 
 
@@ -88,12 +107,14 @@ class TermsRow(_Reading[Mapping[str, float]]):
         self._grids, self._place = grids, place
 
     def __getitem__(self, label: str) -> Mapping[str, float]:
+        """Return the terms of a column; KeyError where the model has none."""
         found = self._grids[label].row(self._place)
         if not found:
             raise KeyError(label)
         return found
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the names that are there."""
         return (label for label, grid in self._grids.items() if not np.isnan(grid.values[self._place]).all())
 
 
@@ -106,10 +127,12 @@ class IntervalsRow(_Reading[Mapping[str, tuple[float, float]]]):
         self._low, self._high = low, high
 
     def __getitem__(self, label: str) -> Mapping[str, tuple[float, float]]:
+        """Return the intervals of a column; KeyError where the model has none."""
         low, high = self._low[label], self._high[label]
         assert isinstance(low, GridRow)
         assert isinstance(high, GridRow)
         return EndsRow(low, high)
 
     def __iter__(self) -> Iterator[str]:
+        """Iterate over the names that are there."""
         return iter(self._low)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 from hf_transfer_score import places
@@ -31,6 +33,7 @@ class Status:
         done: files read so far.
         total: files to read.
         error: why the last look at the place failed; what was read before is still shown.
+        time: when they were read, in UTC.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Status:
     done: int = 0
     total: int = 0
     error: str | None = None
+    time: str = ""
 
 
 class Library:
@@ -53,7 +57,9 @@ class Library:
         self._loaded: Loaded | None = None
         self._state = (Catalogue(RecordTable.of([])), Status(place.name))
         self._wake, self._stopped, self._turn = threading.Event(), threading.Event(), threading.Lock()
-        self._first = threading.Event()
+        self._first, self._looked = threading.Event(), threading.Condition()
+        self._looks, self._looking = 0, False
+        self._thread: threading.Thread | None = None
 
     @property
     def catalogue(self) -> Catalogue:
@@ -67,25 +73,39 @@ class Library:
 
     def refresh(self) -> bool:
         """Look for changes now, and return whether there were any; what goes wrong is in the status."""
-        with self._turn:
+        with self._turn, self._look():
             try:
                 if self._loaded is not None and self.place.version() == self._loaded.version:
                     self._tell(loading=False, error=None)
                     return False
                 found = load(self.place, cache=self.cache, previous=self._loaded, watch=self._watch)
-            except TransferScoreError as error:
-                self._tell(loading=False, error=str(error))
+            except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on and the page says it
+                known = isinstance(error, (TransferScoreError, OSError))
+                self._tell(loading=False, error=str(error) if known else f"{type(error).__name__}: {error}")
                 return False
-            finally:
-                self._first.set()
-            changed = self._loaded is None or found is not self._loaded
+            changed = found is not self._loaded
             self._loaded = found
             self._show(found)
             return changed
 
     def start(self) -> None:
         """Read the records and look for changes from now on, in a thread of its own."""
-        threading.Thread(target=self._run, name="library", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="library", daemon=True)
+        self._thread.start()
+
+    def ask(self, seconds: float = 5.0) -> None:
+        """Have the thread look for changes now, and wait for it a while; many may ask at once.
+
+        Args:
+            seconds: how long to wait; a longer look goes on.
+        """
+        if self._thread is None:
+            self.refresh()
+            return
+        with self._looked:
+            enough = self._looks + 1 + self._looking  # a look that has begun may have passed what is new
+            self._wake.set()
+            self._looked.wait_for(lambda: self._looks >= enough, seconds)
 
     def stop(self) -> None:
         """Look for changes no more."""
@@ -104,8 +124,22 @@ class Library:
             self._wake.wait(pause)
             self._wake.clear()
 
+    @contextmanager
+    def _look(self) -> Iterator[None]:
+        """Count a look, for those who wait for one."""
+        with self._looked:
+            self._looking = True
+        try:
+            yield
+        finally:
+            with self._looked:
+                self._looking, self._looks = False, self._looks + 1
+                self._looked.notify_all()
+            self._first.set()
+
     def _show(self, found: Loaded) -> None:
-        status = Status(self.place.name, found.version, len(found.table), len(found.problems), loading=False)
+        now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+        status = Status(self.place.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
         self._state = (Catalogue(found.table), status)
 
     def _watch(self, done: int, total: int) -> None:

@@ -27,13 +27,14 @@ class Kept:
         name: in the query.
         component: holds the value.
         read: from the text of an address, and the boards there are, to the value. Addresses come from anybody: what
-            makes no sense has to become None, which leaves the component as it is.
+            makes no sense has to become None, which leaves the component as it is; `gr.update(...)` is fine too. None
+            where the component is restored by other means.
         write: from the value to text; "" for a value that needs no mention.
     """
 
     name: str
     component: Any
-    read: Callable[[str, Catalogue], Any]
+    read: Callable[[str, Catalogue], Any] | None
     write: Callable[[Any], str]
 
 
@@ -44,13 +45,14 @@ class Page:
     What a tab may rely on:
 
     - `library.catalogue` is the present state. Ask for it anew in each event, once, and keep no reference to it.
-    - `board`, `model`, `tab` and `version` are `gr.State`: use them as inputs, and listen with `when_shown`. To choose a
-      model from a tab, return its id to the output `page.model`; to change the tab, return `gr.Tabs(selected=MODEL)` to
-      the output `page.tabs` AND the same id to the output `page.tab`.
+    - `board`, `model`, `tab` and `version` are `gr.State`: use them as inputs, and listen with `when_shown`. To choose
+      a model from a tab, return its id to the output `page.model`; to change the tab, return `gr.Tabs(selected=MODEL)`
+      to the output `page.tabs` AND the same id to the output `page.tab`. An event that changes a state has to go
+      through the queue (the default): without it nobody hears of the change.
     - Nothing is to be computed while the page is built: records may still be loading, and each visitor gets the same
       initial page. Contents come from `when_shown`, which is also called after the first load.
-    - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows plain
-      text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
+    - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows
+      plain text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
     - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a figure
       around an SVG that may scroll), and colours of the theme as --body-text-color and the like.
 
@@ -93,6 +95,10 @@ class Page:
             >>> # page.keep("left", left_dropdown, read=known_model)
         """
         self.kept.append(Kept(name, component, read, write))
+
+    def keep_written(self, name: str, component: Any, write: Callable[[Any], str]) -> None:
+        """Make a component's value part of the page's address; who calls it restores the value by other means."""
+        self.kept.append(Kept(name, component, None, write))
 
     def when_shown(
         self,

@@ -100,7 +100,8 @@ def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes
     """Return one column from rows in order of time; those that contradict the others are left out."""
     terms, ends = ([parsed(text) for text in rows.texts(name, chosen)] for name in ("terms", "interval"))
     said = rows.coded("metric_directions")
-    directions = [parsed(said.values[code]) for code in said.codes[chosen].tolist()]
+    read = {code: parsed(said.values[code]) for code in np.unique(said.codes[chosen]).tolist()}
+    directions = [read[code] for code in said.codes[chosen].tolist()]
     metric = rules(setting, [frozenset(one) for one in terms], directions)
     kept = _fitting(rows, metric, chosen, list(zip(terms, directions, ends, strict=True)))
     latest = np.full(count, -1, np.int64)

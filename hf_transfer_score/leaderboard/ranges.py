@@ -107,7 +107,7 @@ def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArra
             noise = pool.spreads * generator.standard_normal(pool.values.shape)
             for place, values in ((pair, pool.values + noise), (pair + 1, pool.values - noise)):
                 found[place] += _pool_ranks(pool, values)
-    return found / np.float32(len(pools))
+    return np.asarray(found / np.float32(len(pools)))
 
 
 def _pool_ranks(pool: DrawnPool, values: Array) -> NDArray[np.float32]:
@@ -139,7 +139,7 @@ def _groups(drawn: NDArray[np.float32], level: float, known: Sequence[bool]) -> 
         if known and not known[place]:
             groups.append(number)
             continue
-        ahead = (np.sign(columns[place] - columns[leader]).mean() + 1) / 2
+        ahead = (np.sign(columns[place] - columns[leader]).mean(dtype=np.float64) + 1) / 2
         if ahead >= (1 + level) / 2:
             leader, number = place, number + 1
         groups.append(number)

@@ -71,17 +71,19 @@ def labels(counts: Mapping[Setting, int]) -> dict[Setting, str]:
 
 
 def _bare(counts: Mapping[Setting, int]) -> list[Setting]:
-    found = []
-    for name in sorted({setting.name for setting in counts}):
-        metric = installed(name)
-        default = None if metric is None else canonical(json.dumps(asdict(metric.options), default=str))
-        found.append(
-            min(
-                (setting for setting in counts if setting.name == name),
-                key=lambda one: (one.parameters != default, -counts[one], -one.version, one.parameters),
-            )
-        )
-    return found
+    """Return the setting of each metric that carries its bare name."""
+    return [
+        min((one for one in counts if one.name == name), key=lambda one: _distance(one, counts[one]))
+        for name in sorted({setting.name for setting in counts})
+    ]
+
+
+def _distance(setting: Setting, records: int) -> tuple[bool, bool, int, int, str]:
+    """Return what sorts the default of an installed metric before others, and these by their records."""
+    metric = installed(setting.name)
+    default = metric is not None and setting.parameters == canonical(json.dumps(asdict(metric.options), default=str))
+    here = metric is not None and setting.version == metric.version
+    return not default, not (default and here), -records, -setting.version, setting.parameters
 
 
 def unused(name: str, taken: set[str]) -> str:
@@ -126,8 +128,8 @@ def rules(setting: Setting, names: Sequence[frozenset[str]], directions: Iterabl
         return metric
     counts = Counter(names)
     chosen = min(counts, key=lambda one: (-counts[one], sorted(one)))
-    said = Counter(json.dumps(one, sort_keys=True) for one in directions if one.keys() == chosen)
-    best = json.loads(min(said, key=lambda one: (-said[one], one))) if said else {}
+    said = Counter(tuple(sorted(one.items())) for one in directions if one.keys() == chosen)
+    best = dict(sorted(said, key=lambda one: (-said[one], one))[0]) if said else {}
     terms = tuple(Term(name, "", _sign(best.get(name, 1))) for name in sorted(chosen))
     rule: Literal["value", "minmax_sum"] = "minmax_sum" if len(terms) > 1 else "value"
     return Metric(setting.name, setting.name, "", _not_here, terms, pool_rule=rule)

@@ -33,17 +33,24 @@ a.lb-button::after { content: " \\2197" / ""; }
 .lb-scroll { overflow-x: auto; max-width: 100%; }
 .lb-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 .lb-table caption { text-align: start; font-weight: 600; padding: .25rem 0; }
-.lb-table th, .lb-table td { padding: .35rem .6rem; border-bottom: 1px solid var(--border-color-primary);
+.lb-table th, .lb-table td { border: 0; padding: .35rem .6rem; border-bottom: 1px solid var(--border-color-primary);
   text-align: start; vertical-align: top; overflow-wrap: anywhere; }
+.lb-better { font-size: .75rem; padding: .05rem .4rem; margin-inline-start: .25rem; border-radius: 999px;
+  background: var(--color-accent-soft); color: var(--body-text-color); white-space: nowrap; }
+#lb-compare .lb-table { table-layout: fixed; min-width: 26rem; }
+.lb-grid table, .lb-grid td, .lb-grid th { font-family: var(--font) !important; font-variant-numeric: tabular-nums; }
 .lb-table thead th { white-space: nowrap; background: var(--background-fill-secondary); }
 .lb-plot { overflow-x: auto; max-width: 100%; margin: 0; }
 .lb-plot svg { max-width: 100%; height: auto; }
 .lb-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: .75rem 1rem; }
 #lb-count p { margin: 0; }
-#lb-table td, #lb-table th { font-variant-numeric: tabular-nums; }
+#lb-table * { font-family: var(--font); font-variant-numeric: tabular-nums; }
+#lb-table :is(.cell-menu-button, .selection-button) { display: none; }
+#lb-table .body-cell { cursor: pointer; }
+#lb-status, #lb-count, #lb-head, #lb-card, #lb-notes { padding: 0 !important; }
+.lb-inline { align-items: center; gap: .75rem; }
 .gradio-container :is(a, button, input, select, textarea, summary, [tabindex]):focus-visible {
   outline: 3px solid var(--color-accent) !important; outline-offset: 2px; }
-.lb-inline { align-items: end; }
 footer { opacity: .8; }
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important; }
@@ -71,6 +78,14 @@ def theme() -> Any:
     """Return the theme; its fonts are those that the visitor's machine has."""
     import gradio as gr
 
-    return gr.themes.Default(
+    base = gr.themes.Default(
         primary_hue="indigo", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=CODE_FONTS
+    )
+    return base.set(  # the default's grey on white is too faint for small text
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
     )

@@ -55,7 +55,7 @@ def groups(rows: Rows) -> Groups:
 
 def _by_time(rows: Rows) -> Codes:
     """Return the place of each row by time; rows of one time are told apart by what they are, not by where."""
-    ties = [np.asarray(_order(rows, name)) for name in ("path", "identity")]
+    ties = [np.asarray(_order(rows, name)) for name in ("terms", "path", "identity")]
     order = np.lexsort([*ties, rows.times()])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))

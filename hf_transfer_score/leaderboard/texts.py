@@ -19,13 +19,16 @@ UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
-    """Return foreign text on one line, without characters that hide or reorder others, cut where it is very long.
+    r"""Return foreign text on one line, without characters that hide or reorder others, cut where it is very long.
 
     Example:
-        >>> plain("a\\u202eb\\nc"), plain("x" * 9, longest=5)
+        >>> plain("a\u202eb\nc"), plain("x" * 9, longest=5)
         ('ab c', 'xxxx…')
     """
-    kept = "".join(" " if one.isspace() else one for one in str(text) if one.isspace() or _harmless(one))
+    text = str(text)
+    if len(text) <= longest and text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    kept = "".join(" " if one.isspace() else one for one in text[: 4 * longest] if one.isspace() or _harmless(one))
     joined = " ".join(kept.split())
     return joined if len(joined) <= longest else f"{joined[: longest - 1]}…"
 

@@ -79,9 +79,16 @@ def build_upload_tab(page: Page) -> None:
         button = gr.Button("Score", variant="primary", elem_id="upload-score")
     notes = gr.Textbox(label="Notes", interactive=False, lines=2, max_lines=12, elem_id="upload-notes")
     with gr.Column(visible=False) as results:
-        ranking = gr.Dataframe(datatype="str", interactive=False, label="Ranking", elem_id="upload-ranking")
+        ranking = gr.Dataframe(
+            datatype="str", interactive=False, label="Ranking", elem_id="upload-ranking", elem_classes="lb-grid"
+        )
         terms = gr.Dataframe(
-            headers=list(TERM_HEADERS), datatype="str", interactive=False, label="Raw terms", elem_id="upload-terms"
+            headers=list(TERM_HEADERS),
+            datatype="str",
+            interactive=False,
+            label="Raw terms",
+            elem_id="upload-terms",
+            elem_classes="lb-grid",
         )
     with gr.Accordion("How to make the files", open=False):
         gr.Markdown(FORMAT.format(megabytes=SIZE_LIMIT // 1024**2, files=MOST_FILES))

@@ -1,8 +1,8 @@
 """Requests in a place that many write: submitted once, claimed by one worker at a time, and given back by dead ones.
 
 What a change does follows from the state it is made on top of. Where somebody else was quicker, the place asks again
-with the newer state, and whoever lost sees the other's claim there. Where the answer to a change was lost, it asks again
-too, and what was wanted may be there already: that is told by comparing.
+with the newer state, and whoever lost sees the other's claim there. It asks again too where the answer to a change was
+lost: what was wanted may be there already, and comparing tells.
 """
 
 from __future__ import annotations

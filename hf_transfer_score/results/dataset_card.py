@@ -40,10 +40,10 @@ from datasets import load_dataset
 rows = load_dataset("{name}", split="train")
 ```
 
-`records/<owner>/<name>/<identity>.json` is the source, one file for each number, with all that it depends on: the commit
-of the model and of the dataset, the options of sampling, the layer and pooling, the version of the metric. The name of
-a file is a hash of these. `{snapshot}` holds the same as one table; `path` and `stamp` say which file a row is of, and
-columns such as `terms` hold JSON.
+`records/<owner>/<name>/<identity>.json` is the source, one file for each number, with all that it depends on: the
+commit of the model and of the dataset, the options of sampling, the layer and pooling, the version of the metric. The
+name of a file is a hash of these. `{snapshot}` holds the same as one table; `path` and `stamp` say which file a row is
+of, and columns such as `terms` hold JSON.
 
 ```bash
 pip install hf-transfer-score

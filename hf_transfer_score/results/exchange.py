@@ -10,7 +10,7 @@ from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.results.hub import HubPlace, blob_id
 from hf_transfer_score.results.hub_errors import missing
 from hf_transfer_score.results.place import Place, View
-from hf_transfer_score.results.publishing import Published, publish
+from hf_transfer_score.results.publishing import Published, publish, renew
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import Snapshot, contents
 from hf_transfer_score.results.store import CHUNK, FOLDER, SNAPSHOT, Problem, is_record_path
@@ -18,6 +18,9 @@ from hf_transfer_score.results.table import Stored
 
 FEW = CHUNK // 10
 """Files that are read one by one, where the table beside them might save that."""
+
+
+LONGEST_TITLE = 120
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def merge(sources: Sequence[Place], into: Place) -> Merged:
     """
     if not sources:
         existing(into)
+        return Merged(renew(into))
     gathering = Gathering(_blobs(into) if any(source.shared for source in sources) else {})
     records = (record for source in sources for record in gathering.records(source))
     published = publish(
@@ -139,10 +143,11 @@ def validate(place: Place) -> Validation:
         for path in sorted(view.files)
         if path.startswith(FOLDER) and not is_record_path(path)
     ]
-    valid, differing = 0, 0
+    valid: set[str] = set()
+    differing = 0
     for start in range(0, len(paths), CHUNK):
         records = dict(_checked(view, paths[start : start + CHUNK], snapshot, problems))
-        valid += len(records)
+        valid |= records.keys()
         if snapshot is not None:
             rows = snapshot.records(records)
             differing += sum(
@@ -170,15 +175,12 @@ def _checked(
         yield path, record
 
 
-def _beside(view: View, snapshot: Snapshot | None, valid: int, differing: int) -> Iterator[Problem]:
+def _beside(view: View, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
     """Yield what is wrong with the table beside records."""
     stamp = view.files.get(SNAPSHOT, "")
     if snapshot is None and (valid or stamp):
         yield Problem(SNAPSHOT, "cannot be read as a table of records" if stamp else "is missing", stamp)
-    elif snapshot is not None and (differing or len(snapshot.rows) != valid):
-        more = len(snapshot.rows) - (valid - differing)
-        yield Problem(
-            SNAPSHOT,
-            f"is not in step with the records: {differing} of {valid} differ, {max(more, 0)} rows are old",
-            stamp,
-        )
+    elif snapshot is not None and (differing or snapshot.rows.keys() - valid):
+        old = len(snapshot.rows.keys() - valid)
+        reason = f"is not in step with the records: {differing} of {len(valid)} differ, {old} rows are of no record"
+        yield Problem(SNAPSHOT, f"{reason}; `merge --into` puts it right", stamp)

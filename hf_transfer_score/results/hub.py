@@ -25,6 +25,7 @@ from hf_transfer_score.results.hub_errors import (
     no_token,
     patiently,
     seconds_to_wait,
+    underlying,
     was_refused,
 )
 from hf_transfer_score.results.hub_tree import Trees
@@ -226,14 +227,13 @@ class HubPlace:
                 return view.version
             try:
                 return self._commit(view.version, operations, title)
-            except Exception as error:
-                conflict = is_conflict(error)
-                conflicts += conflict
-                if not conflict:
-                    self._check_repeatable(error)
+            except Exception as raised:
+                error = underlying(raised)
                 wait = max(self.patience.wait(attempt), seconds_to_wait(error))
-                if attempt == self.patience.attempts or time.monotonic() - start + wait > self.patience.seconds:
-                    raise self._gave_up(attempt, conflict, error) from error
+                last = attempt == self.patience.attempts or time.monotonic() - start + wait > self.patience.seconds
+                if (failure := self._failure(error, attempt, last=last)) is not None:
+                    raise failure from raised
+                conflicts += is_conflict(error)
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
 
@@ -261,19 +261,18 @@ class HubPlace:
         )
         return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
 
-    def _check_repeatable(self, error: Exception) -> None:
-        """Raise what trying again would not help; a pull request whose fate is not known is not opened twice."""
-        if not is_transient(error):
-            raise self._error(error, writing=True) from error
-        if self.create_pr and not was_refused(error):
-            raise HubError(
+    def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
+        """Return what ends a change; None for what may pass. A request whose fate is not known is not made twice."""
+        if is_conflict(error):
+            return self._overtaken(attempt) if last else None
+        if self.create_pr and is_transient(error) and not was_refused(error):
+            return HubError(
                 f"The answer of the Hub to a pull request on {self.repository} was lost: before you try again, look at "
                 f"{self.url}/discussions whether it is there."
-            ) from error
+            )
+        return self._error(error, writing=True) if last or not is_transient(error) else None
 
-    def _gave_up(self, attempt: int, conflict: bool, error: Exception) -> StoreError | HubError:
-        if not conflict:
-            return self._error(error, writing=True)
+    def _overtaken(self, attempt: int) -> StoreError:
         return StoreError(
             f"{self.repository} was changed by others before each of {attempt} attempts to write to it: try again "
             "later, or propose the change with --create-pr."

@@ -49,7 +49,7 @@ def is_transient(error: BaseException) -> bool:
     status = status_of(error)
     if status is not None:
         return status in TRANSIENT
-    return not is_offline(error) and bool(_kinds(error) & LOST)
+    return not is_offline(error) and not _kinds(error) & NEVER_SENT and bool(_kinds(error) & LOST)
 
 
 def is_conflict(error: BaseException) -> bool:
@@ -64,7 +64,13 @@ def is_conflict(error: BaseException) -> bool:
 
 def was_refused(error: BaseException) -> bool:
     """Whether it is certain that a commit did not happen, although trying again may help."""
-    return status_of(error) in (408, 429) or bool(_kinds(error) & NEVER_SENT)
+    return status_of(error) in (408, 429)
+
+
+def underlying(error: Exception) -> Exception:
+    """Return what went wrong with the upload of a large file, which the client wraps into an error of its own."""
+    cause = error.__cause__
+    return cause if isinstance(error, RuntimeError) and isinstance(cause, Exception) else error
 
 
 def status_of(error: BaseException) -> int | None:

@@ -159,7 +159,7 @@ class FolderView:
         for path in paths:
             try:
                 found[path] = (self.folder / path).read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 continue
             except OSError as error:
                 raise StoreError(f"{self.folder / path} cannot be read: {error}.") from error

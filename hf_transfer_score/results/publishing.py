@@ -12,7 +12,7 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.results.dataset_card import CARD, dataset_card
 from hf_transfer_score.results.hub import HubPlace, blob_id
 from hf_transfer_score.results.place import Place, View
-from hf_transfer_score.results.record import Record, record_path
+from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import renewed
 from hf_transfer_score.results.store import SNAPSHOT
 from hf_transfer_score.results.table import Stored
@@ -66,7 +66,7 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
 
     Args:
         place: where they go.
-        records: what goes there; none brings only the table in step.
+        records: what goes there.
         title: of the commit.
         dry_run: say what would be done, and do nothing.
     """
@@ -81,8 +81,7 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
             return decision.files | (_beside(place, view, decision.files) if last else {})
 
         if dry_run:
-            change(place.view())
-            version = ""
+            decision, version = decide(place.view(), files, shared=place.shared), ""
         else:
             version = place.update(change, title=title or _title(len(files)))
         total = Published(
@@ -92,6 +91,19 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
             version,
         )
     return total
+
+
+def renew(place: Place) -> Published:
+    """Bring the table beside the records of a repository in step with them; a folder has none.
+
+    No row that is there is believed: one that does not hold what its file holds is made anew.
+    """
+
+    def change(view: View) -> Mapping[str, bytes | None]:
+        table = renewed(view, {}, prove=True)
+        return {} if table is None else {SNAPSHOT: table}
+
+    return Published(version_or_url=place.update(change, title=_title(0)) if place.shared else place.version() or "")
 
 
 def decide(view: View, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
@@ -121,12 +133,12 @@ def _verdict(old: bytes | None, new: bytes, path: str, record: Record) -> Verdic
     if old is None or old == new:
         return "written" if old is None else "unchanged"
     try:
-        plain = Stored.read(path, "", old).plain
+        there = checked(Stored.read(path, "", old).plain)
     except RecordError:
         return "written"
-    if plain == Stored.of(path, "", record).plain:
+    if there == record:
         return "unchanged"
-    return "older" if moment(plain["run"]["time"]) > moment(record.run.time) else "written"
+    return "older" if moment(there.run.time) > moment(record.run.time) else "written"
 
 
 def moment(text: str) -> datetime:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.results.hub import blob_id
@@ -50,6 +51,8 @@ class Snapshot:
     def records(self, paths: Iterable[str]) -> dict[str, Record]:
         """Return the records of rows by path, without rows that hold none."""
         known = [path for path in paths if path in self.rows]
+        if not known:
+            return {}
         try:
             return dict(zip(known, self.table.records([self.rows[path] for path in known]), strict=True))
         except DAMAGE:
@@ -79,27 +82,37 @@ def contents(view: View, paths: Iterable[str], snapshot: Snapshot | None = None)
         yield from view.read(path for path in chunk if path not in found).items()
 
 
-def renewed(view: View, files: Mapping[str, bytes]) -> bytes | None:
+def renewed(view: View, files: Mapping[str, bytes], *, prove: bool = False) -> bytes | None:
     """Return the table as it has to be once files are written; None where the one that is there is in step.
 
     Args:
         view: of a place whose stamps are git's names.
         files: records that are about to be written, by path.
+        prove: believe no row that is there before it is proved to hold what its file holds.
     """
     stamps = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
     stamps |= {path: blob_id(content) for path, content in files.items()}
     known = Snapshot.of(view)
-    had = {} if known is None else known.stamps
-    changed = sorted(path for path, stamp in stamps.items() if had.get(path) != stamp)
+    had = {} if known is None else _believed(known, stamps, prove=prove)
+    changed = sorted(path for path in stamps if path not in had)
     unread = contents(view, [path for path in changed if path not in files])
     rows = list(_rows({path: files[path] for path in changed if path in files}.items(), stamps))
     rows += _rows(unread, stamps)
-    valid = {row.path for row in rows}
-    gone = [path for path in had if path not in stamps or (had[path] != stamps[path] and path not in valid)]
-    if not rows and not gone:
+    if not rows and (known is None or len(had) == len(known.rows)):
         return None
-    table = RecordTable.of(rows)
-    return _bytes(table if known is None else known.table.merged(table, gone))
+    return _bytes(rows, None if known is None else known.table.data.take(_numbers(known.rows[path] for path in had)))
+
+
+def _believed(known: Snapshot, stamps: Mapping[str, str], *, prove: bool) -> dict[str, str]:
+    """Return the stamps of the rows that are in step with their files, by path."""
+    same = {path: stamp for path, stamp in known.stamps.items() if stamps.get(path) == stamp}
+    if not prove:
+        return same
+    paths = list(same)
+    proved: set[str] = set()
+    for start in range(0, len(paths), CHUNK):
+        proved |= known.contents({path: same[path] for path in paths[start : start + CHUNK]}).keys()
+    return {path: same[path] for path in proved}
 
 
 def _rows(contents: Iterable[tuple[str, bytes]], stamps: Mapping[str, str]) -> Iterator[Stored]:
@@ -110,9 +123,19 @@ def _rows(contents: Iterable[tuple[str, bytes]], stamps: Mapping[str, str]) -> I
             continue
 
 
-def _bytes(table: RecordTable) -> bytes:
-    """Return a parquet file; equal records give equal files."""
+def _numbers(rows: Iterable[int]) -> Any:
+    import pyarrow
+
+    return pyarrow.array(list(rows), pyarrow.int64())
+
+
+def _bytes(rows: Iterable[Stored], kept: Any) -> bytes:
+    """Return a parquet file of records and of rows of an earlier table; equal records give equal files."""
+    import pyarrow
+
+    tables = [RecordTable.of(rows).data, *([] if kept is None else [kept])]
+    table = RecordTable(pyarrow.concat_tables(tables).unify_dictionaries().sort_by("path"))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "records.parquet"
-        RecordTable(table.data.sort_by("path")).write(file)
+        table.write(file)
         return file.read_bytes()

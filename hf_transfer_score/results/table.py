@@ -195,7 +195,9 @@ class RecordTable:
 
     def records(self, rows: Sequence[int] | None = None) -> list[Record]:
         """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
-        chosen = self.data if rows is None else self.data.take(list(rows))
+        import pyarrow
+
+        chosen = self.data if rows is None else self.data.take(pyarrow.array(rows, pyarrow.int64()))
         return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
 
     def merged(self, others: RecordTable, gone: Iterable[str] = (), at: str | None = None) -> RecordTable:

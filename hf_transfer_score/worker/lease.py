@@ -41,6 +41,7 @@ class Lease:
         self._thread = Thread(target=self._renew, daemon=True)
 
     def __enter__(self) -> Lease:
+        """Start renewing."""
         self._thread.start()
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.place import Place
-from hf_transfer_score.results.record import Record, record_path
+from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.worker.job import JobOptions, Outcome, carry_out
 from hf_transfer_score.worker.lease import Lease
 
@@ -82,6 +82,8 @@ class Worker:
             StoreError, HubError: a place is closed, or the one for the results takes no records.
         """
         try:
+            if self._patiently(self.queue.place.version) is None:
+                self.say(f"{self.queue.place.name} is not there yet")
             while self.options.limit is None or self.counts.total() < self.options.limit:
                 request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
                 if request is not None:
@@ -157,12 +159,6 @@ class Worker:
             return
         if count:
             self.say(f"gave back {count} request{'s' if count > 1 else ''}")
-
-
-def publish(place: Place, records: Sequence[Record]) -> None:
-    """Add records to a place."""
-    texts = {str(record_path(one)): one.to_json().encode() for one in records}
-    place.update(lambda view: texts, title=f"{len(texts)} records of {records[0].model.id}")
 
 
 def title(request: Request) -> str:

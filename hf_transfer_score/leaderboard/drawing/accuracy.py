@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from hf_transfer_score.leaderboard.drawing.axes import linear_axis
@@ -12,13 +12,14 @@ from hf_transfer_score.leaderboard.drawing.cloud import (
     Cloud,
     Ends,
     Entry,
+    Fact,
     Mark,
     clean_name,
     interval_text,
-    sampled,
+    shown_marks,
     with_ends,
 )
-from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure
+from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure, table_of
 from hf_transfer_score.leaderboard.drawing.scatter import scatter
 from hf_transfer_score.leaderboard.drawing.text import counted, finite, number
 from hf_transfer_score.leaderboard.drawing.words import (
@@ -105,11 +106,7 @@ def accuracy_figure(
         return sentence_figure(title, joined(too_few(marks, score, truth), left_out), table)
     title = title if agreement is None else f"{title}: {agreement.text}"
     truest = max(range(len(marks)), key=lambda place: (marks[place].y, -place))
-    marks = [
-        replace(mark, part="best" if place == 0 else "truth" if place == truest else "plain")
-        for place, mark in enumerate(marks)
-    ]
-    shown = tuple(marks[place] for place in sampled(len(marks), [truest]))
+    shown = shown_marks(marks, best=0, truth=truest)
     path = trend([(mark.x, mark.y) for mark in marks])
     words = _words(marks, truest, agreement, score, truth)
     caption = joined(*words, _trend_words(path, score, truth), sample_note(len(shown), len(marks)), left_out, *notes)
@@ -143,8 +140,8 @@ def _marks(points: Sequence[AccuracyPoint], score: str, truth: str, best: Best) 
         x, y = finite(point.score), finite(point.accuracy)
         if x is not None and y is not None:
             across, upwards = ends(point.score_interval), ends(point.accuracy_interval)
-            facts = ((score, interval_text(x, across)), (truth, interval_text(y, upwards)))
-            marks.append(Mark(clean_name(point.name), x, y, across, upwards, facts))
+            facts = (Fact(score, x, across), Fact(truth, y, upwards))
+            marks.append(Mark(point.name, x, y, across, upwards, facts))
     sign = -1.0 if best == "low" else 1.0
     return sorted(marks, key=lambda mark: (-sign * mark.x, -mark.y))
 
@@ -199,11 +196,15 @@ def _trend_words(path: Sequence[tuple[float, float]], score: str, truth: str) ->
 
 def _table(points: Sequence[AccuracyPoint], score: str, truth: str, best: Best) -> Table:
     sign = -1.0 if best == "low" else 1.0
-    rows = []
-    for point in points:
+
+    def order(point: AccuracyPoint) -> tuple[float, ...]:
+        x, y = finite(point.score), finite(point.accuracy)
+        return x is None or y is None, x is None, -sign * (x or 0.0)
+
+    def cells(point: AccuracyPoint) -> tuple[str, ...]:
         x, y = finite(point.score), finite(point.accuracy)
         known = "" if x is None else interval_text(x, ends(point.score_interval))
         measured = "" if y is None else interval_text(y, ends(point.accuracy_interval))
-        order = (x is None or y is None, x is None, -sign * (x or 0.0))
-        rows.append((order, (clean_name(point.name), known, measured)))
-    return Table(("model", score, truth), tuple(cells for _, cells in sorted(rows, key=lambda pair: pair[0])))
+        return clean_name(point.name), known, measured
+
+    return table_of(("model", score, truth), points, cells, order)

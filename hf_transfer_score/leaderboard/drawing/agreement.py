@@ -8,13 +8,14 @@ from typing import Literal
 
 from hf_transfer_score.leaderboard.drawing.axes import Axis, linear_axis
 from hf_transfer_score.leaderboard.drawing.cloud import Ends, clean_name
-from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure
+from hf_transfer_score.leaderboard.drawing.figure import MOST_ROWS, Figure, Table, drawn, sentence_figure
 from hf_transfer_score.leaderboard.drawing.labels import Box
 from hf_transfer_score.leaderboard.drawing.shapes import shape
-from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, element, label, line, picture
+from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, below_heading, element, label, line, picture
 from hf_transfer_score.leaderboard.drawing.text import (
     counted,
     finite,
+    in_sentence,
     isolated,
     listed,
     number,
@@ -105,18 +106,18 @@ def _words(lines: Sequence[_Line]) -> str:
         f"Best baseline: {_said(baselines[0])}." if baselines else "",
     ]
     if scores and baselines:
-        beaten = [isolated(one.name) for one in scores if one.value > baselines[0].value]
+        beaten = [in_sentence(one.name) for one in scores if one.value > baselines[0].value]
         words.append(
             f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline"
             + (f": {listed(beaten, 5)}." if beaten else ".")
         )
     unsure = sum(one.interval is not None and one.interval[0] <= 0 <= one.interval[1] for one in lines)
-    words.append(f"The intervals of {unsure:,} hold 0." if unsure else "")
+    words.append(f"{unsure:,} cannot be told from chance, as their intervals hold 0." if unsure else "")
     return joined(*words)
 
 
 def _said(one: _Line) -> str:
-    return f"{isolated(one.name)}, τ_w {_with_ends(one.value, one.interval)}"
+    return f"{in_sentence(one.name)}, τ_w {_with_ends(one.value, one.interval)}"
 
 
 def _table(rows: Sequence[TrustRow]) -> Table:
@@ -134,20 +135,20 @@ def _table(rows: Sequence[TrustRow]) -> Table:
             )
         )
     columns = ("name", "kind", "τ_w", "accuracy lost by its first choice", "models")
-    return Table(columns, tuple(cells), "metric")
+    return Table(columns, tuple(cells[:MOST_ROWS]), len(cells), "metric")
 
 
 def _draw(title: str, description: str, lines: Sequence[_Line], size: Size) -> str:
     letters, high = size.letters, size.letters * 2.0
     texts = [shortened(one.name, size.label_width * 0.85, letters) for one in lines]
     left = size.margin + max(text_width(text, letters) for text in texts) + 10
-    top = size.margin + size.heading + letters * 2.8
+    top = below_heading(title, size) + letters * 2.8
     right = size.width - size.margin - text_width("−0.00", letters) - 8
     box = Box(left, top, right, top + high * len(lines))
     axis = linear_axis([0.0, *(end for one in lines for end in (one.value, *(one.interval or ())))], ticks=6)
     rows = [_row(one, text, axis, box, place, size) for place, (one, text) in enumerate(zip(lines, texts, strict=True))]
     height = box.bottom + letters * 3.4 + size.margin
-    return picture(title, description, size, height, [*_keys(lines, size), *_axis(axis, box, size), *rows])
+    return picture(title, description, size, height, [*_keys(title, lines, size), *_axis(axis, box, size), *rows])
 
 
 def _row(one: _Line, text: str, axis: Axis, box: Box, place: int, size: Size) -> Markup:
@@ -176,7 +177,7 @@ def _axis(axis: Axis, box: Box, size: Size) -> list[Markup]:
         x = _across(axis, box, value)
         drawn_lines.append(line(x, box.top, x, box.bottom, "hts-zero" if text == "0" or value == 0 else "hts-grid"))
         drawn_lines.append(label(text, x, box.bottom + size.letters * 1.4, size.letters, "hts-tick", "middle"))
-    words = "0 is chance, 1 is the order of measured accuracy →"
+    words = "0 is chance, 1 the order of accuracy →"
     short = shortened(words, size.width - 2 * size.margin, size.letters)
     drawn_lines.append(
         label(short, size.width - size.margin, box.bottom + size.letters * 3.1, size.letters, "hts-axis", "end")
@@ -184,8 +185,8 @@ def _axis(axis: Axis, box: Box, size: Size) -> list[Markup]:
     return drawn_lines
 
 
-def _keys(lines: Sequence[_Line], size: Size) -> list[Markup]:
-    x, y = size.margin, size.margin + size.heading + size.letters * 1.35
+def _keys(title: str, lines: Sequence[_Line], size: Size) -> list[Markup]:
+    x, y = size.margin, below_heading(title, size) + size.letters * 1.35
     found: list[Markup] = []
     for baseline, words in ((False, "metric"), (True, "trivial baseline")):
         if not any(one.baseline is baseline for one in lines):

@@ -85,7 +85,7 @@ def log_axis(values: Sequence[float], text: Callable[[float, int], str], *, tick
         ticks: how many there may be, about.
     """
     low, high = math.log10(min(values)), math.log10(max(values))
-    room = max((high - low) * PADDING, 0.15 if high > low else 0.5)
+    room = min(0.5, max((high - low) * PADDING, 0.15)) if high > low else 0.5
     low, high = low - room, high + room
     found = log_ticks(low, high, ticks)
     return Axis("log", low, high, tuple(zip(found, tick_texts(found, text), strict=True)))
@@ -118,7 +118,7 @@ def nice_ticks(low: float, high: float, ticks: int) -> list[float]:
 def whole_ticks(high: float, ticks: int) -> list[float]:
     """Return multiples of a nice whole step above 1."""
     step = max(1.0, nice_step(max(high - 1, 1.0), ticks))
-    return [value for value in nice_ticks(1.0, high, max(1, round((high - 1) / step))) if value > 1 and value >= step]
+    return [place * step for place in range(1, math.floor(high / step + 1e-9) + 1) if place * step > 1]
 
 
 def log_ticks(low: float, high: float, ticks: int) -> list[float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from hf_transfer_score.leaderboard.drawing.axes import Axis
-from hf_transfer_score.leaderboard.drawing.text import isolated, number, printable
+from hf_transfer_score.leaderboard.drawing.text import isolated, number, printable, short_count
 
 MOST_POINTS = 1000
 SURELY = 50
@@ -29,12 +29,33 @@ class Entry(NamedTuple):
     words: str
 
 
+class Fact(NamedTuple):
+    """A number of a model, with its name and its interval.
+
+    Attributes:
+        name: what it is.
+        value: the number.
+        ends: of its interval.
+        counted: whether it is a count that is said in a few letters.
+    """
+
+    name: str
+    value: float
+    ends: Ends | None = None
+    counted: bool = False
+
+    @property
+    def text(self) -> str:
+        """The number with its interval."""
+        return short_count(self.value) if self.counted else interval_text(self.value, self.ends)
+
+
 @dataclass(frozen=True)
 class Mark:
     """A point.
 
     Attributes:
-        name: of the model; clean.
+        name: of the model.
         x: its value across.
         y: its value upwards.
         across: ends of the interval of x.
@@ -48,13 +69,18 @@ class Mark:
     y: float
     across: Ends | None = None
     upwards: Ends | None = None
-    facts: tuple[tuple[str, str], ...] = ()
+    facts: tuple[Fact, ...] = ()
     part: Part = "plain"
+
+    @property
+    def clean(self) -> str:
+        """The name without characters that show nothing."""
+        return clean_name(self.name)
 
     @property
     def tooltip(self) -> str:
         """The name and the facts."""
-        return "\n".join((isolated(self.name), *(f"{name}: {value}" for name, value in self.facts)))
+        return "\n".join((isolated(self.clean), *(f"{fact.name}: {fact.text}" for fact in self.facts)))
 
 
 @dataclass(frozen=True)
@@ -123,6 +149,26 @@ def sampled(count: int, kept: Sequence[int], most: int = MOST_POINTS) -> list[in
     others = [place for place in range(count) if place not in sure]
     drawn = random.Random(SEED).sample(others, max(0, min(len(others), most - len(sure))))  # noqa: S311
     return sorted({*sure, *drawn})
+
+
+def shown_marks(
+    marks: Sequence[Mark], *, best: int | None = None, front: Sequence[int] = (), truth: int | None = None
+) -> tuple[Mark, ...]:
+    """Return the points to draw, in order, with what they are in the picture.
+
+    Args:
+        marks: all points, those that matter most first.
+        best: place of the best one.
+        front: places of those on the front.
+        truth: place of the one with the best accuracy.
+    """
+    parts: dict[int, Part] = dict.fromkeys(front, "front")
+    if truth is not None:
+        parts[truth] = "truth"
+    if best is not None:
+        parts[best] = "best"
+    places = sampled(len(marks), list(parts))
+    return tuple(replace(marks[place], part=parts.get(place, "plain")) for place in places)
 
 
 def with_ends(values: Sequence[float], ends: Sequence[Ends | None], shown: bool) -> list[float]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hf_transfer_score.leaderboard.drawing.style import FIGURE_STYLE
 from hf_transfer_score.leaderboard.drawing.svg import COMPACT, WIDE, Markup, Size, element, sentence_picture
@@ -19,12 +20,37 @@ class Table:
     Attributes:
         columns: names of the columns; the first one names the rows.
         rows: the cells, those that matter most first.
+        count: how many rows there would be.
         word: what a row is.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    count: int
     word: str = "model"
+
+
+Item = TypeVar("Item")
+
+
+def table_of(
+    columns: tuple[str, ...],
+    items: Sequence[Item],
+    cells: Callable[[Item], tuple[str, ...]],
+    order: Callable[[Item], tuple[float, ...]],
+    word: str = "model",
+) -> Table:
+    """Return the first 50 of many items as a table.
+
+    Args:
+        columns: names of the columns.
+        items: what is listed.
+        cells: makes a row.
+        order: of the rows.
+        word: what a row is.
+    """
+    first = sorted(items, key=order)[:MOST_ROWS]
+    return Table(columns, tuple(cells(item) for item in first), len(items), word)
 
 
 @dataclass(frozen=True)
@@ -55,7 +81,7 @@ class Figure:
             element("style", None, Markup(FIGURE_STYLE)),
             element("div", {"class": "hts-wide"}, Markup(self.svg)),
             element("div", {"class": "hts-compact"}, Markup(self.compact)),
-            element("figcaption", None, self.caption or self.description),
+            *([element("figcaption", None, self.caption)] if self.caption else []),
             Markup(self.table_html()),
         ).text
 
@@ -65,7 +91,7 @@ class Figure:
             return ""
         first, *others = self.table.columns
         heads = [element("th", {"scope": "col"}, name) for name in (first, *others)]
-        rows = [_row(cells) for cells in self.table.rows[:MOST_ROWS]]
+        rows = [_row(cells) for cells in self.table.rows]
         inside = element(
             "table",
             None,
@@ -84,8 +110,8 @@ def _row(cells: tuple[str, ...]) -> Markup:
 
 
 def _extent(table: Table) -> str:
-    count = len(table.rows)
-    return counted(count, table.word) if count <= MOST_ROWS else f"first {MOST_ROWS} of {counted(count, table.word)}"
+    whole = counted(table.count, table.word)
+    return whole if table.count <= len(table.rows) else f"first {len(table.rows)} of {whole}"
 
 
 def drawn(

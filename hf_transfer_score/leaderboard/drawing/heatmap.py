@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from hf_transfer_score.errors import InputError
-from hf_transfer_score.leaderboard.drawing.axes import nice_step
 from hf_transfer_score.leaderboard.drawing.cloud import clean_name
-from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure
-from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, element, label, picture
-from hf_transfer_score.leaderboard.drawing.text import counted, isolated, number, shortened, text_width
+from hf_transfer_score.leaderboard.drawing.figure import MOST_ROWS, Figure, Table, drawn, sentence_figure
+from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, below_heading, element, label, picture
+from hf_transfer_score.leaderboard.drawing.text import in_sentence, isolated, number, shortened, text_width
 
 MOST_CLASSES = 20
 MOST_WRITTEN = 10
 NAMED = 3
+TINY = 1e-12
 PALEST = 0.05
 """How much of the colour the lowest value has, so that its cell is seen."""
 
-SWITCH = 0.62
-"""From this share of the colour on, numbers are written in the colour of the ground."""
+BANDS = ((0.525, "hts-low"), (0.82, "hts-middle"), (2.0, "hts-top"))
+"""Up to which share of the colour numbers are written how, so that they are read by day and by night."""
 
 
 class Pair(NamedTuple):
@@ -70,7 +71,7 @@ def overlap_figure(
         description,
         caption,
         lambda size: _draw(title, description, names, shown, full, size),
-        Table(("classes", "overlap"), rows, "pair"),
+        Table(("classes", "overlap"), rows[:MOST_ROWS], len(rows), "pair"),
     )
 
 
@@ -87,16 +88,20 @@ def _pairs(classes: Sequence[str], values: Sequence[float]) -> list[Pair]:
 
 def _nice_above(value: float) -> float:
     """Return a round number that is not smaller, at most 1."""
-    return 1.0 if value <= 1e-12 else min(1.0, nice_step(value, 1))
+    if value <= TINY:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return float(f"{min(1.0, math.ceil(value / power * (1 - 1e-9)) * power):.1g}")
 
 
 def _caption(ordered: list[Pair], names: list[str], count: int) -> str:
     said = [
-        f"{isolated(names[pair.first])} and {isolated(names[pair.second])} {number(pair.value, 2)}" for pair in ordered
+        f"{in_sentence(names[pair.first], 40)} and {in_sentence(names[pair.second], 40)} {number(pair.value, 2)}"
+        for pair in ordered[:NAMED]
     ]
     first = "Most overlap: " if len(said) > 1 else "Overlap: "
     cut = f" The first {MOST_CLASSES} of {count:,} classes are drawn." if count > MOST_CLASSES else ""
-    return f"{first}{'; '.join(said[:NAMED])}.{cut}"
+    return f"{first}{'; '.join(said)}.{cut}"
 
 
 def _draw(title: str, description: str, names: list[str], pairs: list[Pair], full: float, size: Size) -> str:
@@ -104,7 +109,7 @@ def _draw(title: str, description: str, names: list[str], pairs: list[Pair], ful
     letters = size.letters
     room = size.label_width * 0.75
     texts = [shortened(name, room, letters) for name in names]
-    top = size.margin + size.heading + letters * 3.2
+    top = below_heading(title, size) + letters * 2.6
     most = 52.0 if size.width > 500 else 44.0
     widest = max(text_width(text, letters) for text in texts[-2:])
     cell = min(most, (size.width - 2 * size.margin - widest - 8) / max(1, count - 1))
@@ -112,7 +117,7 @@ def _draw(title: str, description: str, names: list[str], pairs: list[Pair], ful
     cells = [_cell(pair, names, full, grid, count <= MOST_WRITTEN and cell >= letters * 2.4) for pair in pairs]
     height = grid.top + count * grid.high + size.margin
     drawn_names = [_name(place, text, grid, size) for place, text in enumerate(texts)]
-    return picture(title, description, size, height, [*_scale(full, size), *cells, *drawn_names])
+    return picture(title, description, size, height, [*_scale(title, full, size), *cells, *drawn_names])
 
 
 def _cell(pair: Pair, names: list[str], full: float, grid: _Grid, written: bool) -> Markup:
@@ -126,7 +131,7 @@ def _cell(pair: Pair, names: list[str], full: float, grid: _Grid, written: bool)
         element("rect", box | {"rx": 2, "class": "hts-heat", "fill-opacity": f"{share:.3f}"}),
     ]
     if written:
-        look = "hts-number hts-on-dark" if share > SWITCH else "hts-number"
+        look = next(name for most, name in BANDS if share <= most)
         middle = y + grid.high / 2 + grid.letters * 0.35
         children.append(label(cell_text(pair.value), x + grid.cell / 2, middle, grid.letters, look, "middle"))
     return element("g", {"class": "hts-cell"}, *children)
@@ -153,10 +158,10 @@ def _name(place: int, text: str, grid: _Grid, size: Size) -> Markup:
     return label(text, x, y, grid.letters, "hts-axis")
 
 
-def _scale(full: float, size: Size) -> list[Markup]:
+def _scale(title: str, full: float, size: Size) -> list[Markup]:
     """Explain the colours, below the heading."""
     letters, steps = size.letters, 10
-    y = size.margin + size.heading + letters * 1.35
+    y = below_heading(title, size) + letters * 1.35
     low, high = "overlap: 0", number(full)
     start = size.margin + text_width(low, letters) + 2
     drawn_steps = [

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIRECTIONS = ((1, 0), (1, -1), (1, 1), (-1, 0), (-1, -1), (-1, 1), (0, -1), (0, 1))
+SHIFTS = (-0.4, -0.2, 0.2, 0.4)
+"""How far names above and below their points are shifted at larger gaps, as shares of their width."""
+
 GAPS = (9.0, 18.0, 30.0, 46.0)
 """How far a name may stand from its point; the further ones have a line to it."""
 
@@ -45,12 +48,13 @@ class Place(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """A name that wants a place: its point, and its width and height."""
+    """A name that wants a place: its point, its width and height, and whether other names may never cover the point."""
 
     x: float
     y: float
     width: float
     height: float
+    firm: bool = False
 
 
 def place_labels(
@@ -58,7 +62,9 @@ def place_labels(
 ) -> list[Place | None]:
     """Return a place for each name, None where there is none.
 
-    Names cover no other name and no line to one; points and drawn lines only where nothing else is free.
+    Names cover no other name, no line to one and no firm point; other points only where nothing else is free.
+
+    Where one of a firm point finds no place, those are tried in another order.
 
     Args:
         wanted: the names, those that matter most first.
@@ -66,11 +72,26 @@ def place_labels(
         lines: places along drawn lines, which may be covered rather than points, (M, 2).
         frame: what names have to stay in.
     """
-    own = [Box(one.x - 6, one.y - 6, one.x + 6, one.y + 6) for one in wanted]
+    places = _placed(wanted, points, lines, frame)
+    firm = [place for place, one in enumerate(wanted) if one.firm]
+    if all(places[place] is not None for place in firm):
+        return places
+    order = sorted(range(len(wanted)), key=lambda place: (not wanted[place].firm, places[place] is not None, place))
+    again = _placed([wanted[place] for place in order], points, lines, frame)
+    found = dict(zip(order, again, strict=True))
+    better = sum(found[place] is not None for place in firm) > sum(places[place] is not None for place in firm)
+    return [found[place] for place in range(len(wanted))] if better else places
+
+
+def _placed(
+    wanted: Sequence[Wanted], points: NDArray[np.float64], lines: NDArray[np.float64], frame: Box
+) -> list[Place | None]:
+    """Return a place for each name, one after the other."""
+    own = {place: Box(one.x - 6, one.y - 6, one.x + 6, one.y + 6) for place, one in enumerate(wanted) if one.firm}
     taken: list[Box] = []
     places: list[Place | None] = []
     for place, one in enumerate(wanted):
-        others = [box for other, box in enumerate(own) if other != place]
+        others = [box for other, box in own.items() if other != place]
         found = _best(one, [*taken, *others], points, lines, frame)
         places.append(found)
         if found is not None:
@@ -103,7 +124,15 @@ def _choices(one: Wanted) -> Iterator[tuple[Box, int, int]]:
             reach = gap if 0 in (across, down) else gap * 0.7
             x = one.x + across * (reach + one.width / 2)
             y = one.y + down * (reach + one.height / 2) * (1.0 if across == 0 else 0.8)
-            yield Box(x - one.width / 2, y - one.height / 2, x + one.width / 2, y + one.height / 2), step, across
+            yield _around(x, y, one), step, across
+        for shift in SHIFTS if step else ():
+            for down in (-1, 1):
+                y = one.y + down * (gap + one.height / 2)
+                yield _around(one.x + shift * one.width, y, one), step, 0
+
+
+def _around(x: float, y: float, one: Wanted) -> Box:
+    return Box(x - one.width / 2, y - one.height / 2, x + one.width / 2, y + one.height / 2)
 
 
 def _covered(box: Box, points: NDArray[np.float64], room: float) -> int:

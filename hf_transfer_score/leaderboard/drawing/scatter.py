@@ -13,17 +13,18 @@ from hf_transfer_score.leaderboard.drawing.axes import Axis
 from hf_transfer_score.leaderboard.drawing.cloud import Cloud, Entry, Mark
 from hf_transfer_score.leaderboard.drawing.labels import Box, Wanted, place_labels
 from hf_transfer_score.leaderboard.drawing.shapes import Shape, shape
-from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, element, label, line, picture
+from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, below_heading, element, label, line, picture
 from hf_transfer_score.leaderboard.drawing.text import shortened, text_width
 
 LOOKS: dict[str, tuple[Shape, str, float]] = {
     "plain": ("circle", "hts-main", 4.6),
     "front": ("diamond", "hts-front", 4.8),
-    "best": ("star", "hts-best", 6.0),
+    "best": ("star", "hts-best", 4.9),
     "truth": ("triangle", "hts-front", 5.6),
 }
 """Shape, colour and size of the parts of a picture."""
 
+FIRST = ("best", "truth")
 MANY = 150
 SMALLER = 0.65
 LINE_HEIGHT = 1.25
@@ -44,20 +45,23 @@ class Area(NamedTuple):
 
 def scatter(cloud: Cloud, description: str, size: Size) -> str:
     """Return the picture."""
-    keys, top = legend(cloud.legend, size)
+    keys, top = legend(cloud.legend, below_heading(cloud.heading, size), size)
     area = _area(cloud, size, top + size.letters * 1.7)
-    children = [*keys, *_axes(cloud, area, size), *_path(cloud, area)]
+    children = [*keys, *_axes(cloud, area, size)]
+    many = len(cloud.marks) > MANY
+    children += [] if many else _path(cloud, area)
     if cloud.whiskered:
         children += [whisker for mark in reversed(cloud.marks) for whisker in _whiskers(mark, area)]
     points = [_point(mark, area, len(cloud.marks)) for mark in reversed(cloud.marks)]
-    children.append(element("g", {"class": "hts-many"} if len(points) > MANY else None, *points))
+    children.append(element("g", {"class": "hts-many"} if many else None, *points))
+    children += _path(cloud, area) if many else []
     children += _labels(cloud, area, size)
     return picture(cloud.heading, description, size, size.height, children)
 
 
-def legend(entries: Sequence[Entry], size: Size) -> tuple[list[Markup], float]:
+def legend(entries: Sequence[Entry], top: float, size: Size) -> tuple[list[Markup], float]:
     """Return what explains the parts, in as many lines as it needs, and where it ends."""
-    x, y = size.margin, size.margin + size.heading + size.letters * 1.35
+    x, y = size.margin, top + size.letters * 1.35
     drawn: list[Markup] = []
     for entry in entries:
         key = 26.0 if entry.part in ("steps", "trend") else 16.0
@@ -68,7 +72,7 @@ def legend(entries: Sequence[Entry], size: Size) -> tuple[list[Markup], float]:
         drawn.append(_key(entry, x, y - size.letters * 0.35))
         drawn.append(label(words, x + key, y, size.letters, "hts-tick"))
         x += width + size.letters
-    return drawn, y if entries else y - size.letters * 1.35
+    return drawn, y if entries else top
 
 
 def _key(entry: Entry, x: float, y: float) -> Markup:
@@ -160,14 +164,14 @@ def _point(mark: Mark, area: Area, count: int) -> Markup:
 
 def _labels(cloud: Cloud, area: Area, size: Size) -> list[Markup]:
     named = _named(cloud.marks, size.labels)
-    texts = [shortened(mark.name, size.label_width, size.letters) for mark in named]
+    texts = [shortened(mark.clean, size.label_width, size.letters) for mark in named]
     wanted = [
-        Wanted(*area.at(mark.x, mark.y), text_width(text, size.letters), size.letters * LINE_HEIGHT)
-        for mark, text in zip(named, texts, strict=True)
+        Wanted(*area.at(mark.x, mark.y), text_width(text, size.letters), size.letters * LINE_HEIGHT, firm)
+        for mark, text, firm in zip(named, texts, (mark.part in FIRST for mark in named), strict=True)
     ]
     points = np.array([area.at(mark.x, mark.y) for mark in cloud.marks], dtype=np.float64)
     left, top, _, bottom = area.box
-    frame = Box(left + 2, top + 1, size.width - size.margin / 2, bottom - 2)
+    frame = Box(left + 2, top - size.letters * 0.3, size.width - size.margin / 2, bottom - 2)
     drawn: list[Markup] = []
     for one, text, place in zip(wanted, texts, place_labels(wanted, points, _dotted(cloud, area), frame), strict=True):
         if place is None:
@@ -181,7 +185,7 @@ def _labels(cloud: Cloud, area: Area, size: Size) -> list[Markup]:
 
 def _named(marks: Sequence[Mark], most: int) -> list[Mark]:
     """Return the points that get a name: those with a part of their own, then the first others."""
-    first = [mark for mark in marks if mark.part in ("best", "truth")]
+    first = [mark for mark in marks if mark.part in FIRST]
     front = [mark for mark in marks if mark.part == "front"]
     plain = [mark for mark in marks[: 2 * most] if mark.part == "plain"]
     return [*first, *front, *plain][:most]

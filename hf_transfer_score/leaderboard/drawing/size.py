@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hf_transfer_score.leaderboard.drawing.axes import Axis, linear_axis, log_axis
 from hf_transfer_score.leaderboard.drawing.cloud import (
@@ -11,16 +11,17 @@ from hf_transfer_score.leaderboard.drawing.cloud import (
     Cloud,
     Ends,
     Entry,
+    Fact,
     Mark,
     clean_name,
     front,
     interval_text,
-    sampled,
+    shown_marks,
     with_ends,
 )
-from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure
+from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure, table_of
 from hf_transfer_score.leaderboard.drawing.scatter import scatter
-from hf_transfer_score.leaderboard.drawing.text import counted, finite, isolated, listed, short_count
+from hf_transfer_score.leaderboard.drawing.text import counted, finite, in_sentence, listed, short_count
 from hf_transfer_score.leaderboard.drawing.words import Best, capital, ends, joined, said, sample_note, too_few, used
 
 
@@ -58,12 +59,8 @@ def size_figure(points: Sequence[SizePoint], *, score: str = "score", best: Best
         return sentence_figure(title, f"{too_few(marks, score, 'parameters')} {left_out}".strip(), table)
     sign = -1.0 if best == "low" else 1.0
     places = front([(mark.x, sign * mark.y) for mark in marks])
-    marks = [
-        replace(mark, part="best" if place == 0 else "front" if place in set(places) else "plain")
-        for place, mark in enumerate(marks)
-    ]
     on_front = [marks[place] for place in places]
-    shown = tuple(marks[place] for place in sampled(len(marks), places))
+    shown = shown_marks(marks, best=0, front=places)
     cloud = _size_cloud(title, shown, on_front, score, best)
     words = _size_words(marks, on_front, score)
     caption = joined(words[1], sample_note(len(shown), len(marks)), left_out)
@@ -77,8 +74,8 @@ def _size_marks(points: Sequence[SizePoint], score: str, best: Best) -> list[Mar
     for point in points:
         x, y, upwards = finite(point.parameters), finite(point.score), ends(point.interval)
         if x is not None and y is not None and x > 0:
-            facts = ((score, interval_text(y, upwards)), ("parameters", short_count(x)))
-            marks.append(Mark(clean_name(point.name), x, y, upwards=upwards, facts=facts))
+            facts = (Fact(score, y, upwards), Fact("parameters", x, counted=True))
+            marks.append(Mark(point.name, x, y, upwards=upwards, facts=facts))
     sign = -1.0 if best == "low" else 1.0
     return sorted(marks, key=lambda mark: (-sign * mark.y, mark.x))
 
@@ -113,18 +110,22 @@ def _size_cloud(title: str, marks: tuple[Mark, ...], on_front: list[Mark], score
 def _size_words(marks: list[Mark], on_front: list[Mark], score: str) -> tuple[str, str]:
     """Return what the picture shows in words, and its caption."""
     best = marks[0]
-    names = listed([f"{isolated(mark.name)} ({short_count(mark.x)})" for mark in on_front], 8)
+    names = listed([f"{in_sentence(mark.clean)} ({short_count(mark.x)})" for mark in on_front], 8)
     shows = f"{counted(len(marks), 'model')} with their {score} and number of parameters. Best: {said(best)}."
-    whole = f"{counted(len(on_front), 'model')} of {len(marks):,} on the front, as no smaller one does as well: {names}."
+    whole = f"{counted(len(on_front), 'model')} of {len(marks):,} on the front (no smaller one does as well): {names}."
     return shows, whole
 
 
 def _size_table(points: Sequence[SizePoint], score: str, best: Best) -> Table:
     sign = -1.0 if best == "low" else 1.0
-    rows = []
-    for point in points:
+
+    def order(point: SizePoint) -> tuple[float, ...]:
+        value = finite(point.score)
+        return value is None, -sign * (value or 0.0), finite(point.parameters) or 0.0
+
+    def cells(point: SizePoint) -> tuple[str, ...]:
         value, size = finite(point.score), finite(point.parameters)
-        order = (value is None, -sign * (value or 0.0), size or 0.0)
         known = "" if value is None else interval_text(value, ends(point.interval))
-        rows.append((order, (clean_name(point.name), known, short_count(size) if size and size > 0 else "")))
-    return Table(("model", score, "parameters"), tuple(row for _, row in sorted(rows, key=lambda pair: pair[0])))
+        return clean_name(point.name), known, short_count(size) if size and size > 0 else ""
+
+    return table_of(("model", score, "parameters"), points, cells, order)

@@ -36,8 +36,11 @@ class Size:
 
 
 WIDE = Size("wide", 640, 420, 16, 12.5, 10, 190, 16)
-COMPACT = Size("compact", 360, 380, 14, 11.5, 6, 130, 10)
-"""For a phone: at 320 pixels its letters are 10 pixels high."""
+COMPACT = Size("compact", 330, 370, 14, 11.6, 6, 125, 10)
+"""For a phone: in 270 pixels, what a page leaves of 360, its letters are still 9 pixels high."""
+
+BOLDER = 1.1
+"""How much wider a heading is than other text."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,6 @@ def picture(title: str, description: str, size: Size, height: float, children: l
     """
     drawn = "".join(child.text for child in children)
     key = hashlib.blake2b(f"{title}\0{description}\0{drawn}".encode(), digest_size=5).hexdigest()
-    heading = shortened(title, size.width - 2 * size.margin, size.heading)
     attributes: dict[str, str | float] = {
         "xmlns": "http://www.w3.org/2000/svg",
         "viewBox": f"0 0 {coordinate(size.width)} {coordinate(height)}",
@@ -127,18 +129,37 @@ def picture(title: str, description: str, size: Size, height: float, children: l
         element("desc", {"id": f"hts-{key}-d"}, description),
         element("style", None, Markup(PLOT_STYLE)),
         element("rect", {"width": size.width, "height": height, "rx": 8, "class": "hts-ground"}),
-        label(heading, size.margin, size.margin + size.heading * 0.85, size.heading, "hts-heading"),
+        *_heading(title, size),
         Markup(drawn),
     )
     return whole.text
 
 
+def _heading(title: str, size: Size) -> list[Markup]:
+    first = size.margin + size.heading * 0.85
+    return [
+        label(text, size.margin, first + place * size.heading * 1.25, size.heading, "hts-heading")
+        for place, text in enumerate(heading_lines(title, size))
+    ]
+
+
+def heading_lines(title: str, size: Size) -> list[str]:
+    """Return a heading in lines, at most three."""
+    room, letters = size.width - 2 * size.margin, size.heading * BOLDER
+    lines = wrapped(title, room, letters)
+    return lines if len(lines) < 3 else [*lines[:2], shortened(" ".join(lines[2:]), room, letters)]
+
+
+def below_heading(title: str, size: Size) -> float:
+    """Return where the heading ends."""
+    return size.margin + size.heading * (1 + 1.25 * (len(heading_lines(title, size)) - 1))
+
+
 def sentence_picture(title: str, sentence: str, size: Size) -> str:
     """Return a picture that says why there is nothing to draw."""
-    height = size.heading + 4 * size.letters + 3 * size.margin
     lines = wrapped(sentence, size.width - 2 * size.margin, size.letters)[:6]
-    height += max(0, len(lines) - 2) * size.letters * 1.5
-    top = size.margin + size.heading + size.letters * 2
+    top = below_heading(title, size) + size.letters * 2
+    height = top + len(lines) * size.letters * 1.5 + size.margin
     texts = [
         label(text, size.margin, top + place * size.letters * 1.5, size.letters, "hts-axis")
         for place, text in enumerate(lines)

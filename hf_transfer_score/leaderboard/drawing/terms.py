@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hf_transfer_score.leaderboard.drawing.axes import fitting_axis, linear_axis
 from hf_transfer_score.leaderboard.drawing.cloud import (
@@ -11,16 +11,17 @@ from hf_transfer_score.leaderboard.drawing.cloud import (
     Cloud,
     Ends,
     Entry,
+    Fact,
     Mark,
     clean_name,
     front,
     interval_text,
-    sampled,
+    shown_marks,
     with_ends,
 )
-from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure
+from hf_transfer_score.leaderboard.drawing.figure import Figure, Table, drawn, sentence_figure, table_of
 from hf_transfer_score.leaderboard.drawing.scatter import scatter
-from hf_transfer_score.leaderboard.drawing.text import counted, finite, isolated, listed, number
+from hf_transfer_score.leaderboard.drawing.text import counted, finite, in_sentence, listed, number
 from hf_transfer_score.leaderboard.drawing.words import ends, joined, said, sample_note, too_few, used
 
 
@@ -61,12 +62,8 @@ def collapse_figure(points: Sequence[TermPoint], *, notes: Sequence[str] = ()) -
         return sentence_figure(title, f"{too_few(marks, 'variance collapse', 'class fairness')} {left_out}", table)
     places = front([(-mark.x, mark.y) for mark in marks])
     ranked = any(finite(point.rank) is not None for point in points)
-    marks = [
-        replace(mark, part="best" if ranked and place == 0 else "front" if place in set(places) else "plain")
-        for place, mark in enumerate(marks)
-    ]
-    shown = tuple(marks[place] for place in sampled(len(marks), places))
-    leaders = [isolated(marks[place].name) for place in places]
+    shown = shown_marks(marks, best=0 if ranked else None, front=places)
+    leaders = [in_sentence(marks[place].clean) for place in places]
     first = f"Best by FaCe: {said(marks[0])}. " if ranked else ""
     caption = joined(
         f"{first}No other model is better in both terms than {listed(leaders, 5)}.",
@@ -89,10 +86,10 @@ def _term_marks(points: Sequence[TermPoint]) -> list[Mark]:
         if x is None or y is None:
             continue
         across, upwards = ends(point.fairness_interval), ends(point.collapse_interval)
-        facts = [("variance collapse", interval_text(y, upwards)), ("class fairness", interval_text(x, across))]
-        facts += [("rank by FaCe", number(rank))] if rank is not None else []
+        facts = [Fact("variance collapse", y, upwards), Fact("class fairness", x, across)]
+        facts += [Fact("rank by FaCe", rank)] if rank is not None else []
         order = (rank is None, rank or 0.0, -y, -x)
-        found.append((order, Mark(clean_name(point.name), x, y, across, upwards, tuple(facts))))
+        found.append((order, Mark(point.name, x, y, across, upwards, tuple(facts))))
     return [mark for _, mark in sorted(found, key=lambda pair: pair[0])]
 
 
@@ -117,15 +114,17 @@ def _term_cloud(title: str, marks: tuple[Mark, ...]) -> Cloud:
 
 
 def _term_table(points: Sequence[TermPoint]) -> Table:
-    rows = []
-    for point in points:
+    def order(point: TermPoint) -> tuple[float, ...]:
+        rank = finite(point.rank)
+        return rank is None, rank or 0.0, -(finite(point.collapse) or 0.0)
+
+    def cells(point: TermPoint) -> tuple[str, ...]:
         x, y, rank = finite(point.fairness), finite(point.collapse), finite(point.rank)
-        cells = (
+        return (
             clean_name(point.name),
             "" if rank is None else number(rank),
             "" if y is None else interval_text(y, ends(point.collapse_interval)),
             "" if x is None else interval_text(x, ends(point.fairness_interval)),
         )
-        rows.append(((rank is None, rank or 0.0, -(y or 0.0)), cells))
-    columns = ("model", "rank by FaCe", "variance collapse", "class fairness")
-    return Table(columns, tuple(cells for _, cells in sorted(rows, key=lambda pair: pair[0])))
+
+    return table_of(("model", "rank by FaCe", "variance collapse", "class fairness"), points, cells, order)

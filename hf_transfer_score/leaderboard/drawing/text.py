@@ -10,8 +10,8 @@ ELLIPSIS = "…"
 MOST_MARKS = 2
 """Accents on one letter; more of them would climb out of the picture."""
 
-NARROW = frozenset("iljtfrI.,;:'|!()[]{} `\"-/\\°")
-WIDE = frozenset("mwMW@%&Q#+=<>~…OGDNHU−")
+NARROW = frozenset("iljtfrI.,;:'|!()[] -/\\°")
+WIDE = frozenset("mwMW@%&Q#+=<>~…OGDNHU−{}$→↑")
 LARGEST, SMALLEST = 1e300, 1e-300
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"), (1.0, ""))
 
@@ -40,8 +40,8 @@ def isolated(text: str) -> str:
 
 
 def markup(text: str) -> str:
-    """Return a text as it stands in markup, inside an element or an attribute; isolates are kept."""
-    kept = (letter if letter in "\u2068\u2069" else printable(letter) for letter in text)
+    """Return a text as it stands in markup, inside an element or an attribute; isolates and line ends are kept."""
+    kept = (letter if letter in "\u2068\u2069\n" else printable(letter) for letter in text)
     return escape("".join(kept), quote=True)
 
 
@@ -69,7 +69,7 @@ def _em(letter: str) -> float:
 
 def is_measured(text: str) -> bool:
     """Whether the width of a text is known well: some scripts have letters of any width."""
-    return all(letter < "\u0530" or letter in "…−τ₀" or "\u3000" <= letter <= "\u9fff" for letter in text)
+    return all(letter < "\u0530" or letter in "…−→↑" or "\u3000" <= letter <= "\u9fff" for letter in text)
 
 
 def shortened(text: str, most: float, size: float) -> str:
@@ -155,6 +155,19 @@ def short_count(value: float, digits: int = 3) -> str:
         if rounded >= unit:
             return f"{float(f'{rounded / unit:.{digits}g}'):.12g}{letter}"
     return "0"
+
+
+def in_sentence(text: str, most: int = 60) -> str:
+    """Return a name as a sentence has it: in so many letters, leaving the direction of the others alone.
+
+    Example:
+        >>> in_sentence("owner/" + "x" * 300, 12)
+        'owner/…xxxxx'
+    """
+    clean = printable(text)
+    head = most // 2
+    tail = len(clean) - (most - 1 - head)
+    return isolated(clean if len(clean) <= most else f"{clean[:head]}{ELLIPSIS}{clean[tail:]}")
 
 
 def listed(names: list[str], most: int = 3) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from hf_transfer_score.leaderboard.drawing.cloud import Ends, Entry, Mark
-from hf_transfer_score.leaderboard.drawing.text import finite, isolated
+from hf_transfer_score.leaderboard.drawing.text import finite, in_sentence
 
 Best = Literal["high", "low"]
 """Which values of a score are good; the low ones for a rank."""
@@ -28,7 +28,7 @@ def used(entries: Sequence[Entry], marks: Sequence[Mark], *, steps: bool = False
 
 def said(mark: Mark) -> str:
     """Return a model with its numbers, as a sentence says it."""
-    return f"{isolated(mark.name)} ({', '.join(f'{name} {value}' for name, value in mark.facts)})"
+    return f"{in_sentence(mark.clean)} ({', '.join(f'{fact.name} {fact.text}' for fact in mark.facts)})"
 
 
 def too_few(marks: Sequence[Mark], first: str, second: str) -> str:

@@ -1,0 +1,51 @@
+"""Citations as BibTeX, from what each metric says of its origin; nothing is added to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from hf_transfer_score.metrics.registry import Metric
+
+ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
+YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+
+
+def bibtex(metrics: Iterable[Metric]) -> str:
+    """Return an entry for each origin, once, without those of trivial baselines.
+
+    Example:
+        >>> from hf_transfer_score.metrics.registry import get_metric
+        >>> print(bibtex([get_metric("transrate")]))
+        @misc{transferability-transrate,
+          howpublished = {Huang et al., Frustratingly easy transferability estimation, ICML 2022, arXiv:2106.09362},
+          year = {2022},
+          eprint = {2106.09362},
+          archivePrefix = {arXiv},
+          url = {https://arxiv.org/abs/2106.09362}
+        }
+    """
+    first: dict[str, str] = {}
+    for metric in metrics:
+        if not metric.baseline:
+            first.setdefault(metric.citation, metric.name)
+    return "\n\n".join(_entry(name, citation) for citation, name in first.items())
+
+
+def _entry(name: str, citation: str) -> str:
+    lines = [f"howpublished = {{{_inside(citation)}}}"]
+    year = YEAR.findall(ARXIV.sub("", citation))
+    if year:
+        lines.append(f"year = {{{year[-1]}}}")
+    paper = ARXIV.search(citation)
+    if paper:
+        number = paper.group(1)
+        lines += [f"eprint = {{{number}}}", "archivePrefix = {arXiv}", f"url = {{https://arxiv.org/abs/{number}}}"]
+    inside = ",\n  ".join(lines)
+    return f"@misc{{transferability-{re.sub(r'[^A-Za-z0-9_-]', '-', name)},\n  {inside}\n}}"
+
+
+def _inside(text: str) -> str:
+    """Return a text that BibTeX reads as text."""
+    line = " ".join(text.replace("{", "(").replace("}", ")").replace("\\", "/").split())
+    return re.sub(r"([%&#$_])", r"\\\1", line)

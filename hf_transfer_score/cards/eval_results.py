@@ -1,0 +1,106 @@
+"""Measured accuracies as `.eval_results/*.yaml`, which benchmarks on the Hub make their leaderboards of.
+
+A transferability score has no place there: it is not an accuracy, and such a leaderboard cannot say so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from hf_transfer_score.cards.evidence import Evidence, Measured, Sample
+from hf_transfer_score.cards.markdown import HUB_ID, one_line
+from hf_transfer_score.errors import HubError, OptionError
+
+FOLDER = ".eval_results"
+BENCHMARK = "eval.yaml"
+REFUSED = "a transferability score is not an accuracy, and has no place among the results of a benchmark."
+
+
+def eval_result_files(
+    evidence: Evidence, *, task: str | None = None, token: str | bool | None = None, endpoint: str | None = None
+) -> dict[str, bytes]:
+    """Return the files for the measured accuracies of a model, by path.
+
+    Args:
+        evidence: what is known about the model.
+        task: the task of the benchmark; None where it has one only.
+        token: for the Hub.
+        endpoint: another Hub than that of HF_ENDPOINT.
+
+    Raises:
+        OptionError: where no accuracy was measured, or the dataset is no benchmark.
+    """
+    import yaml  # type: ignore[import-untyped]
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
+    files: dict[str, bytes] = {}
+    for (dataset, how), (sample, measured) in _measured(evidence).items():
+        entry = EvalResultEntry(
+            dataset_id=dataset,
+            task_id=_task(dataset, _tasks(dataset, token, endpoint), task),
+            value=measured.mean,
+            dataset_revision=sample.dataset.revision,
+            date=max(one.run.time for one in measured.records)[:10],
+            notes=_notes(sample, measured),
+        )
+        text = yaml.safe_dump(eval_result_entries_to_yaml([entry]), sort_keys=False, allow_unicode=True)
+        files[f"{FOLDER}/hf-transfer-score-{_slug(dataset)}{'-' if how else ''}{_slug(how)}.yaml"] = text.encode()
+    return files
+
+
+def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measured]]:
+    """Return the accuracies by dataset and by how they were measured; the first of several samples counts."""
+    found: dict[tuple[str, str], tuple[Sample, Measured]] = {}
+    for sample in evidence.samples:
+        for one in sample.truths:
+            if one.exact and one.metric.name == "accuracy":
+                found.setdefault((sample.dataset.id, one.how), (sample, one))
+    if not found:
+        raise OptionError(f"No record holds a measured accuracy of {evidence.model}: {REFUSED}")
+    return found
+
+
+def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list[str]:
+    """Return the tasks of a benchmark."""
+    import yaml
+
+    from hf_transfer_score.results.hub import HubPlace
+
+    if HUB_ID.fullmatch(dataset) is None:
+        raise OptionError(f"{dataset!r} is no dataset on the Hub, so it is no benchmark there.")
+    content = HubPlace(dataset, token=token, endpoint=endpoint).view().read([BENCHMARK]).get(BENCHMARK)
+    if content is None:
+        raise OptionError(
+            f"{dataset} is not registered as a benchmark: it has no {BENCHMARK}. Its accuracies belong in the card's "
+            "own metadata, where `card --push` puts them."
+        )
+    try:
+        found = yaml.safe_load(content)
+        return [str(one["id"]) for one in found["tasks"]]
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        raise HubError(f"{BENCHMARK} of {dataset} does not name its tasks: expected a list `tasks` with ids.") from None
+
+
+def _task(dataset: str, tasks: list[str], task: str | None) -> str:
+    if task is None and len(tasks) == 1:
+        return tasks[0]
+    if task is None or task not in tasks:
+        asked = "Choose one with --eval-task" if task is None else f"There is no task {task!r}"
+        raise OptionError(f"{asked}: the benchmark {dataset} has {', '.join(map(one_line, tasks)) or 'none'}.")
+    return task
+
+
+def _notes(sample: Sample, measured: Measured) -> str:
+    seeds = f"mean of {len(measured.values)} seeds" if len(measured.values) > 1 else "one run"
+    parts = ["a share from 0 to 1", measured.how, seeds, f"sample drawn from split {sample.dataset.split or 'unknown'}"]
+    return one_line("; ".join(part for part in parts if part), 300)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:60]
+
+
+def described(files: Mapping[str, bytes]) -> str:
+    """Return files as text, each under its path."""
+    return "\n".join(f"# {path}\n{content.decode()}" for path, content in files.items())

@@ -1,0 +1,251 @@
+"""What is known about a model: its records, sorted into the samples that it was measured on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hf_transfer_score.metrics.registry import Metric, all_metrics
+from hf_transfer_score.results.record import Record, RecordedDataset, RecordedMetric, RecordedModel
+
+SampleKey = tuple[str, str, str, str, str]
+"""Task, id, configuration, split and fingerprint: what all comparable scores share."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The place of a model among those of one sample; it changes with the pool.
+
+    Attributes:
+        models: how many are ranked.
+        rank: place in the order; None where it has no rank.
+        low: best place that the intervals allow.
+        high: worst place that they allow.
+        headline: labels of the metrics whose mean rank decides.
+        places: place by metric and options, and of how many; see `setting`.
+        others: ids of the other models.
+    """
+
+    models: int
+    rank: int | None = None
+    low: int | None = None
+    high: int | None = None
+    headline: tuple[str, ...] = ()
+    places: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured accuracy, over its seeds.
+
+    Attributes:
+        metric: how it was measured, the seed aside.
+        values: one a seed, in the order of the seeds.
+        seeds: where they are known.
+        exact: whether with this very sample, not another of the dataset.
+        records: that say so.
+    """
+
+    metric: RecordedMetric
+    values: tuple[float, ...]
+    seeds: tuple[Any, ...]
+    exact: bool
+    records: tuple[Record, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean over the seeds."""
+        return sum(self.values) / len(self.values)
+
+    @property
+    def how(self) -> str:
+        """How it was measured, such as "method=full"."""
+        return ", ".join(f"{name}={value}" for name, value in self.metric.parameters.items() if name != "seed")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What is known about one model, read in one way, on one sample.
+
+    Attributes:
+        model: which features.
+        dataset: which sample.
+        records: all but the truth; of two with one metric and options the newest.
+        truths: measured accuracies.
+        standing: place in the pool; None where nothing is compared.
+    """
+
+    model: RecordedModel
+    dataset: RecordedDataset
+    records: tuple[Record, ...]
+    truths: tuple[Measured, ...] = ()
+    standing: Standing | None = None
+
+    @property
+    def scores(self) -> list[Record]:
+        """Terms of metrics, without trivial baselines."""
+        return [one for one in self.records if one.status == "ok" and one.metric and one.metric.kind == "score"]
+
+    @property
+    def baselines(self) -> list[Record]:
+        """Terms of trivial baselines."""
+        return [one for one in self.records if one.status == "ok" and one.metric and one.metric.kind == "baseline"]
+
+    @property
+    def skipped(self) -> list[Record]:
+        """Metrics that could not be computed."""
+        return [one for one in self.records if one.status == "skipped"]
+
+    @property
+    def failures(self) -> list[Record]:
+        """Why the model could not be scored; none where it could be, at another time."""
+        return [] if self.scores else [one for one in self.records if one.status == "failed"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known about a model.
+
+    Attributes:
+        model: the id.
+        samples: what it was measured on.
+        source: the results repository that says so; None for a folder.
+    """
+
+    model: str
+    samples: tuple[Sample, ...]
+    source: str | None = None
+
+
+def gather(
+    model: str, records: Iterable[Record], standing: Mapping[str, Standing] | None = None, *, source: str | None = None
+) -> Evidence:
+    """Return what records say of a model.
+
+    Args:
+        model: the id; records of others are left out.
+        records: any.
+        standing: places in pools, by `standing_key`.
+        source: the results repository they are from.
+    """
+    mine = _newest([one for one in records if one.model.id == model])
+    truths = [one for one in mine if one.metric is not None and one.metric.kind == "truth"]
+    scored: dict[str, list[Record]] = defaultdict(list)
+    for one in mine:
+        if one not in truths:
+            scored[standing_key(one)].append(one)
+    places, found = standing or {}, []
+    for key in sorted(scored, key=lambda key: _order(scored[key][0])):
+        group = sorted(scored[key], key=_metric_order)
+        found.append(_sample(group, truths, places.get(key)))
+    alone = [one for one in truths if not any(_of_dataset(one, sample) for sample in found)]
+    first = {sample_key(one.dataset): one for one in alone}.values()
+    found += [Sample(one.model, one.dataset, (), _measured(alone, one.dataset, one.model)) for one in first]
+    return Evidence(model, tuple(_without_old_failures(found)), source)
+
+
+def _sample(group: list[Record], truths: list[Record], standing: Standing | None) -> Sample:
+    model, dataset = group[0].model, group[0].dataset
+    return Sample(model, dataset, tuple(group), _measured(truths, dataset, model), standing)
+
+
+def _without_old_failures(samples: list[Sample]) -> list[Sample]:
+    """Leave out samples with nothing but a failure where the same sample was scored at another time."""
+    scored = {sample_key(one.dataset) for one in samples if one.scores}
+    return [one for one in samples if not one.failures or sample_key(one.dataset) not in scored]
+
+
+def sample_key(dataset: RecordedDataset) -> SampleKey:
+    """Return what all comparable scores share."""
+    return dataset.task, dataset.id, dataset.config or "", dataset.split or "", dataset.fingerprint
+
+
+def standing_key(record: Record) -> str:
+    """Return what tells one model, read in one way, on one sample, from all others."""
+    return json.dumps([sample_key(record.dataset), asdict(record.model)], sort_keys=True)
+
+
+def setting(metric: RecordedMetric) -> str:
+    """Return what tells a metric with its options from others."""
+    return json.dumps([metric.name, metric.version, metric.parameters], sort_keys=True)
+
+
+def known_metric(metric: RecordedMetric) -> Metric | None:
+    """Return the installed metric of that name and version, None where there is none."""
+    found = all_metrics().get(metric.name)
+    return found if found is not None and found.version == metric.version else None
+
+
+def chosen_options(metric: RecordedMetric) -> dict[str, Any]:
+    """Return the options that are not as they come; all of them for a metric that is not installed."""
+    known = known_metric(metric)
+    if known is None:
+        return dict(metric.parameters)
+    defaults = asdict(known.options)
+    return {name: value for name, value in metric.parameters.items() if _plain(defaults.get(name)) != _plain(value)}
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _newest(records: list[Record]) -> list[Record]:
+    """Return the newest record of each model, sample and metric."""
+    found: dict[str, Record] = {}
+    for one in sorted(records, key=lambda one: one.run.time):
+        metric = "" if one.metric is None else setting(one.metric)
+        found[f"{standing_key(one)} {metric}"] = one
+    return list(found.values())
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    return (*sample_key(record.dataset), json.dumps(asdict(record.model), sort_keys=True))
+
+
+def _metric_order(record: Record) -> tuple[int, str]:
+    """Put metrics in the order of the registry, and those it does not know behind."""
+    if record.metric is None:
+        return -1, ""
+    known = list(all_metrics())
+    name = record.metric.name
+    return known.index(name) if name in known else len(known), setting(record.metric)
+
+
+def _of_dataset(truth: Record, sample: Sample) -> bool:
+    """Whether a truth is of a sample's dataset and model; a commit has to be the same where both are known."""
+    commits = {truth.model.commit, sample.model.commit} - {None}
+    same = (truth.dataset.id, truth.dataset.task, truth.dataset.config)
+    return same == (sample.dataset.id, sample.dataset.task, sample.dataset.config) and len(commits) <= 1
+
+
+def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[Measured, ...]:
+    """Return the accuracies that were measured with a sample, or else with another of its dataset."""
+    mine = [one for one in truths if _of_dataset(one, Sample(model, dataset, ()))]
+    exact = [one for one in mine if sample_key(one.dataset) == sample_key(dataset)]
+    ways: dict[str, list[Record]] = defaultdict(list)
+    for one in exact or mine:
+        assert one.metric is not None
+        ways[_way(one.metric)].append(one)
+    return tuple(_joined(ways[way], bool(exact)) for way in sorted(ways))
+
+
+def _way(metric: RecordedMetric) -> str:
+    options = {name: value for name, value in metric.parameters.items() if name != "seed"}
+    return json.dumps([metric.name, metric.version, options], sort_keys=True)
+
+
+def _joined(records: list[Record], exact: bool) -> Measured:
+    ordered = sorted(records, key=lambda one: (_seed(one) is None, str(_seed(one))))
+    metric = ordered[0].metric
+    assert metric is not None
+    values = [one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered]
+    seeds = [_seed(one) for one in ordered if _seed(one) is not None]
+    return Measured(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
+
+
+def _seed(record: Record) -> Any:
+    return record.metric.parameters.get("seed") if record.metric else None

@@ -1,0 +1,216 @@
+"""A section and metadata into a card that is there, whose own text is not touched.
+
+The Hub client's card class writes the whole metadata anew: comments, quotes and blank lines are lost. So the text is
+edited instead, and what it means afterwards is compared with what it should mean.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hf_transfer_score.cards.metadata import MAKER, is_ours
+from hf_transfer_score.errors import InputError
+
+START, END = "<!-- hf-transfer-score:start -->", "<!-- hf-transfer-score:end -->"
+
+BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$))")
+"""Where the Hub sees the metadata of a card."""
+
+EMPTY_BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))()(---[ \t]*(?:\r\n|\n|$))")
+KEY = "model-index"
+ADVICE = "Mend it by hand, or leave the metadata out with --no-metadata."
+
+
+def merged_card(existing: str, section: str, results: list[dict[str, Any]] | None, *, name: str = "model") -> str:
+    """Return a card with a section, and with results in its metadata; everything else stays as it is.
+
+    Args:
+        existing: the text of the card there is.
+        section: from START to END; it replaces the one that is there, or else comes last.
+        results: of a model-index; they replace those this package made before, and join those of others.
+            None leaves the metadata alone.
+        name: the model's name, where the card has no model-index yet.
+    """
+    mark, text = ("\ufeff", existing[1:]) if existing.startswith("\ufeff") else ("", existing)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    head, body = split(text)
+    if results or (results is not None and MAKER in head):
+        head = merged_metadata(head, results, name=name, newline=newline)
+    return mark + head + merged_body(body, section, newline=newline)
+
+
+def split(text: str) -> tuple[str, str]:
+    """Return the block of metadata with its lines of dashes, empty where there is none, and what follows."""
+    found = EMPTY_BLOCK.match(text) or BLOCK.match(text)
+    return (text[: found.end()], text[found.end() :]) if found else ("", text)
+
+
+def merged_body(body: str, section: str, *, newline: str = "\n") -> str:
+    """Return a text with the section in the place of the one that is there, or at its end."""
+    mine = section.strip("\n").replace("\n", newline)
+    starts, ends = (list(re.finditer(rf"^{mark}[ \t]*\r?$", body, re.MULTILINE)) for mark in (START, END))
+    if len(starts) > 1 or len(starts) != len(ends) or (starts and starts[0].start() > ends[0].start()):
+        raise InputError(
+            f"The card has {len(starts)} lines {START} and {len(ends)} lines {END}: expected one pair, in this order. "
+            "Remove what is left of earlier sections by hand."
+        )
+    if starts:
+        after = body[ends[0].start() + len(END) :]
+        return body[: starts[0].start()] + mine + after
+    if not body.strip():
+        return body + mine + newline
+    return body + ("" if body.endswith("\n") else newline) + newline + mine + newline
+
+
+def merged_metadata(head: str, results: list[dict[str, Any]], *, name: str, newline: str = "\n") -> str:
+    """Return a block of metadata with the results among its own."""
+    if not head:
+        return f"---{newline}{_dumped({KEY: [{'name': name, 'results': results}]}, newline)}---{newline}{newline}"
+    found = EMPTY_BLOCK.match(head) or BLOCK.match(head)
+    assert found is not None
+    before, inside, after = found.groups()
+    wanted = _wanted(_read(inside), results, name)
+    if repr(_read(inside)) == repr(wanted):
+        return head
+    text = _edited(inside, results, wanted, name, newline)
+    after = after if after.startswith(("\r", "\n")) else newline + after
+    return before + text + after
+
+
+def _read(text: str) -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        found = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError) as error:
+        first = " ".join(str(error).split())
+        raise InputError(f"The card's metadata is not YAML: {first}. {ADVICE}") from None
+    if not isinstance(found, (dict, type(None))):
+        raise InputError(f"The card's metadata is no mapping of names to values. {ADVICE}")
+    return found or {}
+
+
+def _wanted(data: dict[str, Any], results: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return what the metadata should mean: results of others stay, ours of earlier times go."""
+    index = data.get(KEY)
+    if index is None:
+        return {**data, KEY: [{"name": name, "results": results}]} if results else data
+    if not _is_index(index):
+        raise InputError(f"The card's {KEY} is not a list of models with a list of results each. {ADVICE}")
+    kept = [{**one, "results": [result for result in one["results"] if not is_ours(result)]} for one in index]
+    kept[0]["results"] += results
+    return {**data, KEY: kept}
+
+
+def _is_index(index: Any) -> bool:
+    return (
+        isinstance(index, list)
+        and bool(index)
+        and all(isinstance(one, dict) and isinstance(one.get("results"), list) for one in index)
+    )
+
+
+def _edited(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str:
+    """Return metadata that means what is wanted, by the smallest of three changes that does so."""
+    for edit in (_with_key, _with_items, _with_index):
+        new = edit(text, results, wanted, name, newline)
+        if new is not None and _means(new, wanted):
+            return new
+    raise InputError(f"The card's metadata cannot be added to without writing all of it anew. {ADVICE}")
+
+
+def _means(text: str, wanted: dict[str, Any]) -> bool:
+    try:
+        return repr(_read(text)) == repr(wanted)
+    except InputError:
+        return False
+
+
+def _dumped(value: Any, newline: str, indent: int = 0) -> str:
+    """Return YAML as the Hub's client writes it, moved to the right."""
+    from huggingface_hub import utils
+
+    tools: Any = utils
+    lines = tools.yaml_dump(value, sort_keys=False).splitlines()
+    return "".join(f"{' ' * indent}{line}{newline}" if line else newline for line in lines)
+
+
+def _with_key(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str | None:
+    """Put a model-index behind all other keys."""
+    before = text + newline if text.strip() else ""
+    return (before + _dumped({KEY: [{"name": name, "results": results}]}, newline)).removesuffix(newline)
+
+
+def _with_items(
+    text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
+) -> str | None:
+    """Take our results out of the lists they are in, and put the new ones behind the first model's others."""
+    models = _nodes(text)
+    if models is None:
+        return None
+    lines = text.splitlines(keepends=True)
+    first = models[0]
+    if first.flow_style or not first.value:
+        return None
+    end, column = _last_line(first) + 1, first.start_mark.column
+    lines[end - 1] = lines[end - 1].rstrip("\r\n") + newline
+    lines.insert(end, _dumped(results, newline, column) if results else "")
+    for model in models:
+        _remove_ours(lines, model, len(lines))
+    return "".join(lines).removesuffix(newline)
+
+
+def _remove_ours(lines: list[str], results: Any, count: int) -> None:
+    """Empty the lines of our results; each begins on the line of its dash and ends where its last value does."""
+    import yaml
+
+    for node in results.value:
+        plain = yaml.safe_load(yaml.serialize(node))
+        if is_ours(plain) and not results.flow_style:
+            for number in range(node.start_mark.line, min(_last_line(node) + 1, count)):
+                lines[number] = ""
+
+
+def _with_index(
+    text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
+) -> str | None:
+    """Write the model-index anew, and nothing else."""
+    import yaml
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode) or root.flow_style:
+        return None
+    lines = text.splitlines(keepends=True)
+    for key, value in root.value:
+        if key.value == KEY:
+            lines[-1] = lines[-1].rstrip("\r\n") + newline
+            lines[key.start_mark.line : _last_line(value) + 1] = [_dumped({KEY: wanted[KEY]}, newline)]
+            return "".join(lines).removesuffix(newline)
+    return None
+
+
+def _nodes(text: str) -> list[Any] | None:
+    """Return the nodes of the lists of results, None where there is no model-index."""
+    import yaml
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    index = next((value for key, value in root.value if key.value == KEY), None)
+    if index is None:
+        return None
+    return [value for model in index.value for key, value in model.value if key.value == "results"]
+
+
+def _last_line(node: Any) -> int:
+    """Return the number of the line that a node ends on: that of its last value, not of the comments behind it."""
+    import yaml
+
+    if isinstance(node, yaml.ScalarNode):
+        mark = node.end_mark
+        return int(mark.line if mark.column or mark.line == node.start_mark.line else mark.line - 1)
+    if node.flow_style or not node.value:
+        return int(node.end_mark.line)
+    last = node.value[-1]
+    return _last_line(last[1] if isinstance(node, yaml.MappingNode) else last)

@@ -1,0 +1,117 @@
+"""A card's section onto the page of its model: as a pull request, or as a commit of who may write there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from hf_transfer_score.cards.card import model_card
+from hf_transfer_score.cards.evidence import Evidence
+from hf_transfer_score.cards.markdown import HUB_ID
+from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.place import View
+
+README = "README.md"
+TITLE = "Add transferability scores"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of a push.
+
+    Attributes:
+        state: "proposed" as a pull request, "pending" where an open one says the same, "written", or "unchanged".
+        where: address of the pull request, or the commit.
+    """
+
+    state: str
+    where: str
+
+
+def push_card(
+    evidence: Evidence,
+    *,
+    create_pr: bool = False,
+    metadata: bool = True,
+    files: Mapping[str, bytes] | None = None,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+) -> Pushed:
+    """Put the section and metadata of a model on its page; what the page has stays.
+
+    Args:
+        evidence: what is known about the model.
+        create_pr: propose it as a pull request; needs no right to write there.
+        metadata: whether the terms are put into the card's metadata too.
+        files: other files by path, which are written in the same commit.
+        token: for the Hub; None for the one that its client finds.
+        endpoint: another Hub than that of HF_ENDPOINT.
+    """
+    place = _place(evidence, create_pr=create_pr, token=token, endpoint=endpoint)
+    wanted: dict[str, bytes] = {}
+
+    def change(view: View) -> Mapping[str, bytes]:
+        there = view.read([README, *(files or {})])
+        card = model_card(evidence, _text(there.get(README, b""), evidence.model), metadata=metadata).encode()
+        wanted.clear()
+        wanted.update({path: new for path, new in {README: card, **(files or {})}.items() if there.get(path) != new})
+        return wanted
+
+    with _gates(place):
+        view = place.view()
+        change(view)
+        if not wanted:
+            return Pushed("unchanged", view.version)
+        pending = _pending(place, wanted) if create_pr else None
+        if pending is not None:
+            return Pushed("pending", pending)
+        done = place.update(change, title=TITLE)
+    return Pushed(("proposed" if create_pr else "written") if wanted else "unchanged", done)
+
+
+@contextmanager
+def _gates(place: HubPlace) -> Iterator[None]:
+    """Say of a gated model where to ask for access to it."""
+    from huggingface_hub.errors import GatedRepoError
+
+    try:
+        yield
+    except HubError as error:
+        if not isinstance(error.__cause__, GatedRepoError):
+            raise
+        raise HubError(
+            f"{place.name} is gated: ask for access at {place.url} first; its card is read before it is added to."
+        ) from error
+
+
+def _place(evidence: Evidence, **settings: Any) -> HubPlace:
+    if HUB_ID.fullmatch(evidence.model) is None:
+        raise OptionError(
+            f"{evidence.model!r} is no model on the Hub, so it has no page: expected OWNER/NAME. "
+            "Write its card to a file with --out."
+        )
+    place = HubPlace(evidence.model, repo_type="model", **settings)
+    if place.version() is None:
+        raise HubError(f"There is no model {evidence.model} on the Hub, or it is private and not for this token.")
+    return place
+
+
+def _text(content: bytes, model: str) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise HubError(f"{README} of {model} is not UTF-8, so it cannot be added to without damage.") from None
+
+
+def _pending(place: HubPlace, wanted: Mapping[str, bytes]) -> str | None:
+    """Return the address of an open pull request of ours that says the same."""
+    found = place.api.get_repo_discussions(
+        place.repository, repo_type=place.repo_type, discussion_type="pull_request", discussion_status="open"
+    )
+    for one in found:
+        if one.title == TITLE and place.contents(f"refs/pr/{one.num}", wanted) == dict(wanted):
+            return f"{place.url}/discussions/{one.num}"
+    return None

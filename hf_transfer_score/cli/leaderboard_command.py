@@ -1,0 +1,63 @@
+"""The commands `leaderboard` and `space`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+from hf_transfer_score.cli.tables import Page
+from hf_transfer_score.errors import OptionError
+
+Write = Callable[[str], None]
+
+
+def run(
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[int], Page],
+    write: Write,
+    write_json: Callable[[Any], None],
+) -> int:
+    """Run a command about the leaderboard and return its exit status."""
+    return _push(arguments, write) if arguments.command == "space" else _serve(arguments, write)
+
+
+def _serve(arguments: argparse.Namespace, write: Write) -> int:
+    if find_spec("gradio") is None:
+        raise OptionError("The leaderboard needs gradio: pip install 'hf-transfer-score[space]'.")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from hf_transfer_score.leaderboard.starting import build
+
+    app = build(arguments.results, arguments.requests, poll_seconds=arguments.poll)
+    from hf_transfer_score.leaderboard.app import Serving, serve
+
+    address = serve(app, Serving(arguments.host, arguments.port, arguments.open))
+    shown = arguments.results or "the records of the package"
+    write(f"Leaderboard of {shown}: {address}\nCtrl-C stops it.\n")
+    sys.stdout.flush()
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        app.close(verbose=False)
+    return 0
+
+
+def _push(arguments: argparse.Namespace, write: Write) -> int:
+    from hf_transfer_score.leaderboard.space import push_space
+
+    pushed = push_space(
+        arguments.space,
+        results=arguments.results,
+        requests=arguments.requests,
+        private=arguments.private,
+        create_pr=arguments.create_pr,
+    )
+    write(f"{'Proposed' if arguments.create_pr else 'Pushed'} {pushed.files} files: {pushed.address}\n")
+    for note in pushed.notes:
+        write(f"{note}\n")
+    return 0

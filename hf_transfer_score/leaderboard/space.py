@@ -1,0 +1,237 @@
+"""The leaderboard as a Space on the Hub: its files, with this very version of the package among them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+import hf_transfer_score
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.hub_errors import has_token, hub_error, no_token
+from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
+from hf_transfer_score.version import VERSION
+
+PACKAGE = "hf_transfer_score"
+DISTRIBUTION = "hf-transfer-score"
+INFORMATION = f"{PACKAGE}-{VERSION}.dist-info"
+UNNEEDED = ("__pycache__", ".pyc", ".pyo")
+METRICS_GROUP = "hf_transfer_score.metrics"
+
+GRADIO = "6.31.0"
+REQUIREMENTS = (
+    "numpy>=1.24",
+    "scipy>=1.10",
+    "scikit-learn>=1.3",
+    "pyarrow>=14",
+    "safetensors>=0.4",
+    "threadpoolctl>=3.1",
+    "filelock>=3.12",
+    "huggingface_hub>=0.25",
+    f"gradio[oauth]=={GRADIO}",
+)
+"""All that the Space installs: neither torch nor transformers, since nothing is computed from a model there."""
+
+APP = '''\
+"""The app of this Space."""
+
+from hf_transfer_score.leaderboard.starting import run_space
+
+if __name__ == "__main__":
+    run_space({arguments})
+'''
+
+README = """\
+---
+title: Transferability Leaderboard
+emoji: 🧭
+colorFrom: indigo
+colorTo: green
+sdk: gradio
+sdk_version: {gradio}
+app_file: app.py
+pinned: false
+license: apache-2.0
+short_description: Which checkpoint should I fine-tune on my dataset?
+hf_oauth: true
+tags:
+  - leaderboard
+  - transfer-learning
+  - transferability
+  - model-selection
+{datasets}---
+
+# Transferability leaderboard
+
+Which pretrained checkpoint should I fine-tune on my dataset? Each board ranks checkpoints on one labelled sample by
+scores of the features of a single forward pass, without fine-tuning any of them.
+
+- **Records** come from {results}.
+- **New records** appear without a restart.
+- **Requests** for models to be scored {requests}.
+
+## Settings
+
+Variables of the Space, which count more than what `app.py` says:
+
+- `RESULTS`: dataset repository of the records, as `hf-transfer-score publish` makes it.
+- `REQUESTS`: dataset repository of the requests, which `hf-transfer-score worker` takes.
+
+The secret `HF_TOKEN` is needed where one of them is private, and for requests: it has to be allowed to write there.
+
+The folder `{package}` is the package [hf-transfer-score]({homepage}), of the version that pushed this Space:
+`hf-transfer-score space push OWNER/NAME` brings it up to date. The same page runs on your machine by
+`hf-transfer-score leaderboard`.
+"""
+
+HOMEPAGE = "https://pypi.org/project/hf-transfer-score/"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was written.
+
+    Attributes:
+        address: of the Space, or of the pull request.
+        files: how many it has now of those that are pushed.
+        notes: what is left to do.
+    """
+
+    address: str
+    files: int
+    notes: tuple[str, ...] = ()
+
+
+def push_space(
+    space: str,
+    *,
+    results: str | None = None,
+    requests: str | None = None,
+    private: bool = False,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+) -> Pushed:
+    """Write the leaderboard into a Space, which is made if it is not there yet.
+
+    Args:
+        space: OWNER/NAME.
+        results: dataset repository of the records; None for those that ship with the package.
+        requests: dataset repository of requests; None where nobody may ask.
+        private: make the Space private.
+        create_pr: propose the files as a pull request to a Space that is there.
+        token: for the Hub; None for the one that its client finds.
+        endpoint: another Hub than that of HF_ENDPOINT.
+    """
+    results, requests = _dataset(results, "--results"), _dataset(requests, "--requests")
+    if HUB_NAME.fullmatch(space) is None:
+        raise OptionError(f"{space!r} names no Space: expected OWNER/NAME.")
+    place = HubPlace(space, token=token, private=private, create_pr=create_pr, repo_type="space", endpoint=endpoint)
+    if not has_token(token):
+        raise no_token(space)
+    if not create_pr and place.version() is None:
+        _make(place)
+    files = space_files(results, requests)
+    done = place.update(lambda view: _changes(view, files), title=f"Leaderboard of {DISTRIBUTION} {VERSION}")
+    address = done if create_pr and done.startswith("http") else place.url
+    return Pushed(address, len(files), _notes(place, results, requests))
+
+
+def space_files(results: str | None = None, requests: str | None = None) -> dict[str, bytes]:
+    """Return all files of the Space by path."""
+    texts = {**demo_files(results, requests), **_information()}
+    return {path: text.encode() for path, text in texts.items()} | _package_files()
+
+
+def demo_files(results: str | None = None, requests: str | None = None) -> dict[str, str]:
+    """Return the files of the Space that are not the package's own.
+
+    Args:
+        results: dataset repository of the records.
+        requests: dataset repository of requests.
+    """
+    named = {"results": results, "requests": requests}
+    arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in named.items() if value)
+    readme = README.format(
+        gradio=GRADIO,
+        datasets=f"datasets:\n  - {results}\n" if results else "",
+        results=_linked(results) if results else "the package: published tables and a small real run",
+        requests=f"go to {_linked(requests)}" if requests else "are not taken here, unless `REQUESTS` says where to",
+        package=PACKAGE,
+        homepage=HOMEPAGE,
+    )
+    return {
+        "README.md": readme,
+        "app.py": APP.format(arguments=arguments),
+        "requirements.txt": "".join(f"{one}\n" for one in REQUIREMENTS),
+    }
+
+
+def _linked(name: str) -> str:
+    return f"[{name}](https://huggingface.co/datasets/{name})"
+
+
+def _dataset(text: str | None, option: str) -> str | None:
+    """Return a name of a dataset repository; a Space cannot read a folder of this machine."""
+    if text is None:
+        return None
+    name = text.removeprefix(HUB_PREFIX).strip("/")
+    if HUB_NAME.fullmatch(name) is None:
+        raise OptionError(
+            f"{option} {text!r}: a Space reads a dataset repository on the Hub, OWNER/NAME. "
+            "`hf-transfer-score publish FOLDER --to OWNER/NAME` makes one from a folder."
+        )
+    return name
+
+
+def _make(place: HubPlace) -> None:
+    try:
+        place.api.create_repo(
+            place.repository, repo_type="space", space_sdk="gradio", private=place.private or None, exist_ok=True
+        )
+    except Exception as error:
+        raise hub_error(place.name, error, doing="write", token=place.token, endpoint=place.endpoint) from error
+
+
+def _changes(view: View, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
+    """Return the files to write, and to remove those of an earlier version of the package."""
+    gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
+    return {**files, **dict.fromkeys(gone)}
+
+
+def _package_files() -> dict[str, bytes]:
+    """Return the files of this package as they are installed, by their path in the Space."""
+    root = Path(str(hf_transfer_score.__file__)).parent
+    found = sorted(path for path in root.rglob("*") if path.is_file())
+    parts = ((path, path.relative_to(root)) for path in found)
+    return {f"{PACKAGE}/{inside.as_posix()}": path.read_bytes() for path, inside in parts if _is_needed(inside)}
+
+
+def _is_needed(path: Path) -> bool:
+    hidden = any(part.startswith(".") or part in UNNEEDED for part in path.parts)
+    return not hidden and path.suffix not in UNNEEDED
+
+
+def _information() -> dict[str, str]:
+    """Return what tells Python's packaging that the copy is there: metrics are found through its entry points."""
+    try:
+        found = distribution(DISTRIBUTION).entry_points
+    except PackageNotFoundError:
+        raise OptionError(f"{DISTRIBUTION} is not installed: its metrics cannot be listed. pip install it.") from None
+    lines = "".join(f"{one.name} = {one.value}\n" for one in found if one.group == METRICS_GROUP)
+    return {
+        f"{INFORMATION}/METADATA": f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {VERSION}\n",
+        f"{INFORMATION}/entry_points.txt": f"[{METRICS_GROUP}]\n{lines}",
+    }
+
+
+def _notes(place: HubPlace, results: str | None, requests: str | None) -> tuple[str, ...]:
+    found = []
+    if results is None:
+        found.append("It shows the records that ship with the package; --results OWNER/NAME shows others.")
+    if requests is not None:
+        found.append(f"Requests need a token that may write to {requests}: set it as the secret HF_TOKEN of the Space.")
+    return tuple(found)

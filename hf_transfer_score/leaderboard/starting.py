@@ -1,0 +1,71 @@
+"""From the names of places to a leaderboard that runs: on this machine, or on a Space."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library, cache_file
+from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.results.shipped import shipped_place
+
+if TYPE_CHECKING:
+    import gradio
+
+RESULTS, REQUESTS = "RESULTS", "REQUESTS"
+"""Variables that name the places on a Space."""
+
+
+def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Library:
+    """Return the library of a place, not started yet.
+
+    Args:
+        results: a folder, or a dataset repository as OWNER/NAME; None for the records that ship with the package.
+        poll_seconds: how often to look for new records.
+    """
+    if results is None:
+        return Library(shipped_place(), poll_seconds=poll_seconds)
+    place = existing(open_place(results), "--results")
+    return Library(place, cache=cache_file(place), poll_seconds=poll_seconds)
+
+
+def existing(place: Place, option: str) -> Place:
+    """Return a place whose folder has to be there; a repository may be made later."""
+    if isinstance(place, FolderPlace) and not place.folder.is_dir():
+        raise OptionError(
+            f"{option} {place.name}: there is no such folder. `hf-transfer-score rank DATASET --models MODEL ... "
+            f"--save {place.name}` makes one with records; OWNER/NAME names a repository on the Hub."
+        )
+    return place
+
+
+def requests_place(requests: str | None) -> Place | None:
+    """Return where requests for scoring go, None where nobody takes any."""
+    return None if requests is None else open_place(requests)
+
+
+def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
+    """Return the leaderboard of a place, whose records are being read from now on."""
+    library, place = library_of(results, poll_seconds=poll_seconds), requests_place(requests)
+    library.start()
+    from hf_transfer_score.leaderboard.app import build_app
+
+    return build_app(library, requests=place)
+
+
+def run_space(*, results: str | None = None, requests: str | None = None) -> None:
+    """Serve the leaderboard of a Space until it is stopped; variables of the Space count more than the arguments.
+
+    Args:
+        results: what RESULTS names if it is not set.
+        requests: what REQUESTS names if it is not set.
+    """
+    from hf_transfer_score.leaderboard.app import serve
+
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    app = build(os.environ.get(RESULTS) or results, os.environ.get(REQUESTS) or requests)
+    serve(app)
+    threading.Event().wait()

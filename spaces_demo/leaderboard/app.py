@@ -1,0 +1,6 @@
+"""The app of this Space."""
+
+from hf_transfer_score.leaderboard.starting import run_space
+
+if __name__ == "__main__":
+    run_space()

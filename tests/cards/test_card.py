@@ -1,0 +1,147 @@
+"""What a card says, and that it says no more than the records."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from hf_transfer_score.cards.card import model_card, model_section
+from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.cli.card_command import metric_text
+from hf_transfer_score.errors import StoreError
+from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.results.record import RecordedMetric
+from tests.cards.made import COMMIT, DATA_COMMIT, FACE, PETS, failure, known, later, model, pool, scores, truth
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of all tables."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+def test_the_sample_and_the_model_are_named_in_full(tmp_path):
+    text = model_section(known(tmp_path, pool()))
+    assert f"[`team/pets`](https://huggingface.co/datasets/team/pets) at `{DATA_COMMIT}`" in text
+    assert "### On `team/pets` (config `small`, split `train`)" in text
+    for word in (f"`{COMMIT}`", f"`{PETS.fingerprint}`", "500 examples, 4 classes", "`max_samples=500`", "torch 2.9.0"):
+        assert word in text, word
+
+
+def test_terms_stand_with_intervals_directions_and_options(tmp_path):
+    found = rows(model_section(known(tmp_path, pool())))
+    assert ["`face` with `temperature=0.1`", "`variance_collapse`", "-0.5", "", "↑ higher", "2 of 3"] in found
+    assert ["", "`class_fairness`", "0.25", "0.2 to 0.3", "↑ higher", ""] in found
+    assert ["", "`vc`", "3", "2.99 to 3.01", "↓ lower", ""] in found
+
+
+def test_the_place_is_that_of_the_pool_and_moves_with_it(tmp_path):
+    three = model_section(known(tmp_path / "three", pool()))
+    assert "**Place in the pool: 2 of 3** (sure, as far as the intervals tell), by the mean rank of `face`" in three
+    assert "`other/better`, `other/worse`. Another pool, another place." in three
+    four = model_section(known(tmp_path / "four", [*pool(), *scores("other/best", 0.5)]))
+    assert "**Place in the pool: 3 of 4**" in four
+    alone = model_section(known(tmp_path / "alone", scores()))
+    assert "Place in the pool" not in alone and "of 1" not in alone
+
+
+def test_other_samples_do_not_mix(tmp_path):
+    other = replace(PETS, fingerprint="e" * 32, split="validation")
+    text = model_section(known(tmp_path, [*pool(), *scores(dataset=other, height=0.1)]))
+    first, second = re.split(r"(?=### On )", text)[1:]
+    assert "split `train`" in first and "split `validation`" in second
+    assert "2 of 3" in first and "2 of 3" not in second and "-0.4 " in second and "-0.4 " not in first
+
+
+def test_without_a_measured_accuracy_no_accuracy_is_named(tmp_path):
+    card = model_card(known(tmp_path, [*pool(), truth(0.9, name="other/better")]))
+    body = card.replace("is **not an accuracy**, and none follows", "")
+    assert "accurac" not in body.lower()
+
+
+def test_a_measured_accuracy_stands_with_its_seeds(tmp_path):
+    text = model_section(known(tmp_path, [*pool(), truth(0.8, 0), truth(0.9, 1)]))
+    assert "- accuracy **0.85**, mean of 2 seeds 0, 1 (0.8, 0.9): `method=full`, all weights fine-tuned." in text
+    elsewhere = replace(PETS, fingerprint="c" * 32)
+    text = model_section(known(tmp_path / "b", [*scores(), truth(0.8, dataset=elsewhere)]))
+    assert "one seed (0): `method=full`, all weights fine-tuned; measured with another sample of this dataset." in text
+
+
+def test_a_truth_of_another_commit_is_left_out():
+    other = replace(truth(0.8), model=model(commit="c" * 40))
+    found = gather("owner/model", [*scores(), other])
+    assert [len(sample.truths) for sample in found.samples if sample.records] == [0]
+
+
+def test_a_failure_is_said_until_it_is_mended(tmp_path):
+    failed = model_section(known(tmp_path / "a", [failure()]))
+    assert "**This model could not be scored here** (pickle_only): it has pickled weights only" in failed
+    assert "--models owner/model" in failed and "| Metric" not in failed
+    assert "could not be scored" not in model_section(known(tmp_path / "b", [failure(), *scores()]))
+
+
+def test_a_metric_that_was_skipped_and_warnings_are_said(tmp_path):
+    nleep = RecordedMetric("leep", directions={"leep": 1})
+    skipped = replace(scores()[0], metric=nleep, status="skipped", reason="no head", terms={}, interval={})
+    warned = replace(scores()[0], warnings=("small sample",))
+    text = model_section(known(tmp_path, [skipped, warned]))
+    assert "- Not computed: `leep` (no head)" in text and "- `face`: small sample" in text
+
+
+def test_values_beside_their_intervals_are_pointed_out(tmp_path):
+    inside, outside = scores()[0], replace(scores()[0], interval={"class_fairness": (0.3, 0.4)})
+    assert "outside their intervals" not in model_section(known(tmp_path / "a", [inside]))
+    assert "Values of `face` lie outside their intervals" in model_section(known(tmp_path / "b", [outside]))
+
+
+def test_of_two_runs_the_newer_counts():
+    old = scores()[0]
+    new = later(old, terms={"variance_collapse": -0.125, "class_fairness": 0.25})
+    for order in ([old, new], [new, old]):
+        text = model_section(gather("owner/model", order))
+        assert "| -0.125 |" in text and "| -0.5 |" not in text
+
+
+def test_published_numbers_are_not_claimed():
+    published = [replace(one, source="a paper of others") for one in scores()]
+    text = model_section(gather("owner/model", published))
+    assert "published by others" in text and "| Published as | a paper of others |" in text
+    assert "Measured | 2026" not in text and "Recorded | 2026" in text
+
+
+def test_papers_are_cited_once_and_nothing_is_invented(tmp_path):
+    text = model_section(known(tmp_path, pool()))
+    assert text.count("@misc{") == 2 and "eprint = {2310.05754}" in text
+    ncti = text[text.index("@misc{transferability-ncti") :]
+    assert "year = {2023}" in ncti and "eprint" not in ncti
+
+
+def test_layers_of_one_model_stand_apart(tmp_path):
+    found = known(tmp_path, [*scores(layer="3"), *scores(layer="7", height=0.2)])
+    text = model_section(found)
+    assert len(found.samples) == 2 and "layer 3" in text and "layer 7" in text
+    assert [sample.standing.rank for sample in found.samples] == [2, 1]
+
+
+def test_an_unknown_model_names_near_ones(tmp_path):
+    with pytest.raises(StoreError, match=r"no record of owner/mode\. It has 3 models, such as owner/model"):
+        known(tmp_path, pool(), "owner/mode")
+
+
+@pytest.mark.parametrize("name", all_metrics())
+def test_metric_cards_name_every_term_and_option(name):
+    from huggingface_hub import ModelCard
+
+    text, metric = metric_text(name), all_metrics()[name]
+    assert ModelCard(text).data.to_dict()["tags"] == ["transferability", "metric"]
+    names = [row[0] for row in rows(text)]
+    assert [f"`{term.name}`" in names for term in metric.terms] == [True] * len(metric.terms)
+    assert all(f"`{option}`" in names for option in vars(metric.options))
+    assert ("@misc" in text) is not metric.baseline
+
+
+def test_options_that_are_as_they_come_are_not_listed():
+    as_it_comes = replace(FACE, parameters={**FACE.parameters, "temperature": 0.05})
+    text = model_section(gather("owner/model", [replace(scores()[0], metric=as_it_comes)]))
+    assert "| `face` |" in text

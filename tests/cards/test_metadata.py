@@ -1,0 +1,213 @@
+"""Metadata: what the Hub's client reads back, and what a card that is there keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from huggingface_hub.repocard_data import model_index_to_eval_results
+
+from hf_transfer_score.cards.card import model_card, model_section
+from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.cards.merging import END, START, merged_body, split
+from hf_transfer_score.cards.metadata import eval_results, model_index
+from hf_transfer_score.errors import InputError
+from tests.cards.made import DATA_COMMIT, PETS, later, scores, truth
+
+EVIDENCE = gather("owner/model", scores())
+TEXT = "\n# My model\n\nIt is good.\n"
+
+PLAIN = """\
+# a comment
+license: mit   # of the weights
+tags: [a, 'b']
+unknown_key: {x: 1}
+
+language:
+- de
+"""
+INDEXED = """\
+license: mit
+model-index:
+- name: theirs   # the name
+  results:
+  - task: {type: image-classification}
+    dataset:
+      name: Pets
+      type: team/pets
+    metrics:
+    - type: accuracy
+      value: 0.93   # by hand
+      verified: true
+# the end
+tags:
+- x
+"""
+INDENTED = """\
+model-index:
+    -   name: theirs
+        results:
+            -   task:
+                    type: image-classification
+                dataset: {name: Pets, type: team/pets}
+                metrics:
+                    -   type: accuracy
+                        value: |
+                            0.9
+                            and more
+license: mit"""
+INDENTLESS = """\
+model-index:
+- results:
+  - task:
+      type: text-classification
+    dataset:
+      name: n
+      type: t
+    metrics:
+    - type: f1
+      value: 1
+  name: theirs"""
+FLOW = 'license: mit # yes\nmodel-index: [{"name": "theirs", "results": []}]\ntags: [x] # no\n'
+EMPTY_RESULTS = "model-index:\n- name: theirs\n  results: []\nlicense: mit\n"
+
+
+def card(inside: str) -> str:
+    """Return a card with such metadata."""
+    return f"---\n{inside.rstrip()}\n---\n{TEXT}"
+
+
+def metadata(text: str) -> dict:
+    return yaml.safe_load(split(text)[0].strip().strip("-"))
+
+
+def test_the_hubs_client_reads_the_terms_back():
+    found = ModelCard(model_card(EVIDENCE)).data.eval_results
+    assert found == eval_results(EVIDENCE.samples[0])
+    values = {one.metric_type: one.metric_value for one in found}
+    assert values["transferability_face_class_fairness"] == 0.25 and values["transferability_ncti_vc"] == 3.0
+    one = found[0]
+    assert (one.task_type, one.dataset_type, one.dataset_config, one.dataset_split, one.dataset_revision) == (
+        "image-classification",
+        "team/pets",
+        "small",
+        "train",
+        DATA_COMMIT,
+    )
+    assert one.verified is False and one.metric_args == {"version": 1, "temperature": 0.1}
+    assert all("ransferability" in one.metric_name and "accuracy" not in one.metric_type for one in found)
+
+
+def test_an_accuracy_is_named_only_where_it_was_measured():
+    results = model_index(gather("owner/model", [*scores(), truth(0.8, 0), truth(0.9, 1)]))
+    found = [one for one in results[0]["metrics"] if one["type"] == "accuracy"]
+    assert [(one["value"], one["args"]) for one in found] == [
+        (pytest.approx(0.85), {"method": "full", "seeds": [0, 1]})
+    ]
+    elsewhere = truth(0.8, dataset=replace(PETS, fingerprint="c" * 32))
+    assert "accuracy'" not in str(model_index(gather("owner/model", [*scores(), elsewhere])))
+
+
+def test_samples_of_one_dataset_stay_apart():
+    other = replace(PETS, fingerprint="e" * 32)
+    results = model_index(gather("owner/model", [*scores(), *scores(dataset=other)]))
+    assert sorted(one["dataset"]["args"]["fingerprint"] for one in results) == ["e" * 32, "f" * 32]
+
+
+@pytest.mark.parametrize("inside", [PLAIN, INDEXED, INDENTED, INDENTLESS, FLOW, EMPTY_RESULTS])
+def test_whatever_a_card_has_stays_and_is_added_to(inside):
+    before, text = card(inside), model_card(EVIDENCE, card(inside))
+    was, now = metadata(before), metadata(text)
+    theirs = was.get("model-index", [{"results": []}])[0]["results"]
+    assert now["model-index"][0]["results"] == [*theirs, *model_index(EVIDENCE)]
+    assert {**now, "model-index": 0} == {**was, "model-index": 0} and [*was, "model-index"][-1] in now
+    assert model_card(EVIDENCE, text) == text
+    assert split(text)[1] == TEXT + "\n" + model_section(EVIDENCE)
+    assert len(model_index_to_eval_results(now["model-index"])[1]) == len(theirs) + 5
+
+
+@pytest.mark.parametrize("inside", [PLAIN, INDEXED, INDENTED, INDENTLESS])
+def test_every_line_of_the_metadata_is_kept_as_written(inside):
+    text = split(model_card(EVIDENCE, card(inside)))[0]
+    old, new = split(card(inside))[0].splitlines(), text.splitlines()
+    place = 0
+    for line in old:
+        place = new.index(line, place) + 1
+    assert "# " not in inside or "# " in text
+
+
+def test_the_clients_own_card_would_lose_comments():
+    text = card(PLAIN)
+    assert "# of the weights" not in ModelCard(text).content
+    assert "# of the weights" in model_card(EVIDENCE, text)
+
+
+def test_our_earlier_terms_are_replaced_and_those_of_others_stay():
+    first = model_card(EVIDENCE, card(INDEXED))
+    new = [later(one, terms={name: value + 1 for name, value in one.terms.items()}) for one in scores()]
+    second = model_card(gather("owner/model", new), first)
+    results = metadata(second)["model-index"][0]["results"]
+    assert results == [*metadata(card(INDEXED))["model-index"][0]["results"], *model_index(gather("owner/model", new))]
+    assert "0.93   # by hand" in second and "# the end" in second
+    assert second.count(START) == second.count(END) == 1
+    assert model_card(EVIDENCE, second) == first
+
+
+def test_line_ends_and_the_byte_order_mark_are_kept():
+    before = "\ufeff" + card(INDEXED).replace("\n", "\r\n")
+    text = model_card(EVIDENCE, before)
+    assert text.startswith("\ufeff---\r\n") and text.count("\n") == text.count("\r\n")
+    assert model_card(EVIDENCE, text) == text and before.removeprefix("\ufeff").split("model-index")[0] in text
+    assert before[-len(TEXT) :] in text
+
+
+@pytest.mark.parametrize("before", ["", "# Title\n\ntext without end", "---\n---\n# x\n", "text\n\n---\n\nmore\n"])
+def test_cards_without_metadata_get_some(before):
+    text = model_card(EVIDENCE, before)
+    assert metadata(text)["model-index"][0]["name"] == "model"
+    body = before.split("---\n---\n")[-1]
+    assert body in split(text)[1] and model_card(EVIDENCE, text) == text
+
+
+def test_no_metadata_means_none():
+    before = card(INDEXED)
+    text = model_card(EVIDENCE, before, metadata=False)
+    assert text.startswith(before) and text[len(before) :] == "\n" + model_section(EVIDENCE)
+    broken = "---\n{: broken\n---\n# x\n"
+    assert model_card(EVIDENCE, broken, metadata=False).startswith(broken)
+
+
+@pytest.mark.parametrize(
+    ("inside", "message"),
+    [
+        ("{: broken", "is not YAML"),
+        ("- a\n- b", "no mapping of names"),
+        ("model-index: 3", "not a list of models"),
+        ("model-index:\n- name: x", "not a list of models"),
+        ("{license: mit}", "without writing all of it anew"),
+    ],
+)
+def test_metadata_that_cannot_be_added_to_is_left_alone(inside, message):
+    with pytest.raises(InputError, match=message) as caught:
+        model_card(EVIDENCE, card(inside))
+    assert "--no-metadata" in str(caught.value)
+
+
+def test_text_around_our_section_is_kept_to_the_letter():
+    before, after = "a\n\n   b\t\n", "\nbehind  \n\n\n"
+    text = before + model_section(EVIDENCE).strip("\n") + after
+    new = model_section(gather("owner/model", scores(height=0.125)))
+    assert merged_body(text, new) == before + new.strip("\n") + after
+
+
+@pytest.mark.parametrize("body", [f"{START}\n", f"{END}\n{START}\n", f"{START}\n{END}\n{START}\n{END}\n"])
+def test_marks_that_do_not_pair_are_refused(body):
+    with pytest.raises(InputError, match="expected one pair"):
+        merged_body(body, model_section(EVIDENCE))
+
+
+def test_marks_inside_a_line_are_text():
+    body = f"It uses `{START}` and `{END}`.\n"
+    assert merged_body(body, model_section(EVIDENCE)).startswith(body)

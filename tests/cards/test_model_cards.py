@@ -1,0 +1,50 @@
+"""The rendered cards in `model_cards/` are what would be written now."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from huggingface_hub import ModelCard
+from markdown_it import MarkdownIt
+
+FOLDER = Path(__file__).parents[2] / "model_cards"
+
+
+@pytest.fixture(scope="module")
+def render():
+    spec = importlib.util.spec_from_file_location("render_cards", FOLDER / "render.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_they_are_what_would_be_written_now(render):
+    written = {path.name: path.read_text(encoding="utf-8") for path in FOLDER.glob("*.md") if path.name != "README.md"}
+    now = render.rendered()
+    assert written.keys() == now.keys()
+    stale = [name for name, text in now.items() if written[name] != text]
+    assert not stale, f"{', '.join(stale)}: run `python model_cards/render.py`"
+
+
+def test_the_folder_says_what_each_card_is(render):
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert all(f"[`{name}`]({name}.md)" in text for name in render.MODELS)
+
+
+def test_the_hubs_client_reads_each(render):
+    for name in render.MODELS:
+        card = ModelCard.load(FOLDER / f"{name}.md")
+        assert card.data.model_name == name and card.data.eval_results
+        accuracies = [one for one in card.data.eval_results if one.metric_type == "accuracy"]
+        assert len(accuracies) == 1 and accuracies[0].metric_name.startswith("Measured accuracy (method=")
+
+
+def test_pages_show_two_tables_and_no_stray_html(render):
+    for name in render.MODELS:
+        text = ModelCard.load(FOLDER / f"{name}.md").text
+        tokens = MarkdownIt("commonmark").enable("table").parse(text)
+        kinds = [token.type for token in tokens]
+        marks = 4 if "@misc" in text else 2
+        assert (kinds.count("table_open"), kinds.count("html_block")) == (2, marks), name

@@ -1,0 +1,171 @@
+"""`card` on the command line: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
+from hf_transfer_score.cli.commands import main
+from hf_transfer_score.results.record import Record
+from tests.cards.made import PETS, pool, scores, write
+from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
+
+
+@pytest.fixture
+def results(tmp_path):
+    """A folder of results."""
+    return str(write(tmp_path / "results", pool()).folder)
+
+
+def call(capsys, *words):
+    """Return the status, and what was printed on both streams."""
+    status = main(["card", *words])
+    return status, *capsys.readouterr()
+
+
+def test_the_card_is_printed(capsys, results):
+    status, text, errors = call(capsys, "owner/model", "--results", results)
+    assert status == 0 and not errors
+    assert text.startswith("---\nmodel-index:\n- name: model\n") and "**Place in the pool: 2 of 3**" in text
+    bare = call(capsys, "owner/model", "--results", results, "--no-metadata")[1]
+    assert bare.startswith("# owner/model\n") and text.endswith(bare)
+
+
+def test_without_results_the_records_of_the_package_are_read(capsys):
+    status, text, _ = call(capsys, "pixels")
+    assert status == 0 and "scikit-learn digits" in text
+
+
+def test_json_holds_the_section_and_the_metadata(capsys, results):
+    found = json.loads(call(capsys, "owner/model", "--results", results, "--json")[1])
+    text = call(capsys, "owner/model", "--results", results)[1]
+    assert found["section"] in text and found["model"] == "owner/model"
+    assert yaml.safe_load(text.split("---\n")[1])["model-index"] == found["model-index"]
+
+
+def test_a_file_gets_the_section_once(capsys, results, tmp_path):
+    out = tmp_path / "new" / "card.md"
+    words = ("owner/model", "--results", results, "--out", str(out))
+    assert call(capsys, *words)[:2] == (0, f"Wrote {out}\n")
+    first = out.read_bytes()
+    assert call(capsys, *words)[:2] == (0, f"Nothing to do: {out} says the same already\n")
+    assert out.read_bytes() == first
+    out.write_bytes(b"---\r\nlicense: mit # theirs\r\n---\r\n# Mine\r\n")
+    assert call(capsys, *words)[0] == 0
+    text = out.read_bytes()
+    assert text.startswith(b"---\r\nlicense: mit # theirs\r\nmodel-index:") and b"\r\n# Mine\r\n" in text
+    assert text.count(b"\n") == text.count(b"\r\n")
+
+
+def test_one_dataset_can_be_chosen(capsys, tmp_path):
+    from dataclasses import replace
+
+    other = replace(PETS, id="team/cars", fingerprint="c" * 32)
+    folder = str(write(tmp_path, [*scores(), *scores(dataset=other)]).folder)
+    both = call(capsys, "owner/model", "--results", folder)[1]
+    one = call(capsys, "owner/model", "--results", folder, "--dataset", "team/cars")[1]
+    assert "team/pets" in both and "team/cars" in both and "team/pets" not in one and "team/cars" in one
+    status, _, errors = call(capsys, "owner/model", "--results", folder, "--dataset", "team/dogs")
+    assert status == 1 and "has no record of owner/model on team/dogs. It has some on: team/cars, team/pets" in errors
+
+
+def test_metric_cards(capsys, tmp_path):
+    status, text, _ = call(capsys, "--metric", "ncti")
+    assert status == 0 and "| `vc` |" in text and "↓ lower" in text
+    assert json.loads(call(capsys, "--metric", "ncti", "--json")[1]) == {"metric": "ncti", "card": text}
+    assert call(capsys, "--metric", "nctl")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "name a MODEL, or a metric"),
+        (("a/b", "--metric", "face"), "name a MODEL, or a metric"),
+        (("a/b", "--create-pr"), "give both"),
+        (("--metric", "face", "--push"), "are for models"),
+        (("a/b", "--push", "--out", "x.md"), "give one of them"),
+        (("a/b", "--eval-task", "x"), "give both"),
+        (("pixels", "--push"), "'pixels' is no model on the Hub"),
+        (("pixels", "--results", "nothing://x"), "names no place"),
+        (("pixels", "--eval-results"), "no dataset on the Hub"),
+        (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "no dataset on the Hub"),
+    ],
+)
+def test_wrong_usage(capsys, words, message):
+    status, text, errors = call(capsys, *words)
+    assert status == 2 and not text and message in errors and errors.startswith("error: ")
+
+
+def test_places_without_records_say_so(capsys, tmp_path):
+    status, _, errors = call(capsys, "a/b", "--results", str(tmp_path / "gone"))
+    assert status == 1 and "There are no results at" in errors
+    (tmp_path / "empty").mkdir()
+    status, _, errors = call(capsys, "a/b", "--results", str(tmp_path / "empty"))
+    assert status == 1 and "has no record of a/b. It has none at all." in errors
+
+
+def test_a_file_that_is_no_card_is_left_alone(capsys, results, tmp_path):
+    out = tmp_path / "weights.bin"
+    out.write_bytes(b"\xff\xfe\x00")
+    status, _, errors = call(capsys, "owner/model", "--results", results, "--out", str(out))
+    assert status == 1 and "cannot be read as a card" in errors and out.read_bytes() == b"\xff\xfe\x00"
+
+
+def test_measured_accuracies_of_a_benchmark_are_printed(capsys, hub, run_client, hub_environment, tmp_path):
+    from tests.cards.made import truth
+
+    hub.add("team/pets", {"eval.yaml": "tasks:\n- id: cats\n"}, kind="dataset")
+    folder = write(tmp_path / "r", [*scores(), truth(0.75)]).folder
+    code = f"""
+import contextlib, io
+from hf_transfer_score.cli.commands import main
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    status = main(["card", "owner/model", "--results", {str(folder)!r}, "--eval-results"])
+answer = [status, out.getvalue()]
+"""
+    status, text = run_client(code, hub_environment)
+    assert status == 0 and yaml.safe_load(text)[0]["value"] == 0.75
+    assert text.startswith("# .eval_results/hf-transfer-score-team-pets-method-full.yaml\n")
+
+
+@pytest.fixture
+def bank(tmp_path, monkeypatch):
+    """A folder to be in, with a dataset and two checkpoints."""
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    write_dataset(tmp_path / "bank.jsonl")
+    write_checkpoint(tmp_path / "clear")
+    write_checkpoint(tmp_path / "noisy", noise=4.0)
+    register_backbone(TOY)
+    yield tmp_path
+    unregister_backbone("toy")
+
+
+OPTIONS = [
+    [],
+    ["--seed", "3", "--max-samples", "40", "--metrics", "face,knn,feature_width", "--level", "0.8"],
+    ["--per-class", "9", "--option", "face.temperature=0.1", "--metrics", "all", "--replicates", "0"],
+    ["--label", "intent", "--input", "text", "--option", "ncti.pca=4", "--task", "text-classification"],
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_the_command_of_a_card_makes_the_same_records_again(bank, run, options):
+    assert run("rank", "bank.jsonl", "--models", "./clear", "./noisy", "--save", "first", "--quiet", *options)[0] == 0
+    status, text, errors = run("card", "clear", "--results", "./first")
+    assert status == 0, errors
+    program, *words = shlex.split(text.split("```bash\n")[1].split("\n```")[0])
+    assert program == "hf-transfer-score" and run(*words, "--save", "again", "--refresh", "--quiet")[0] == 0
+    first, again = (
+        {path.name: path for path in Path(name, "records/_local/clear").iterdir()} for name in ("first", "again")
+    )
+    assert first.keys() == again.keys() and len(first) >= 3
+    for name, path in first.items():
+        old, new = (Record.from_json(one.read_bytes()) for one in (path, again[name]))
+        assert (old.terms, old.interval, old.interval_level) == (new.terms, new.interval, new.interval_level)

@@ -1,0 +1,210 @@
+"""`hf-transfer-score worker` as its own process: from a request to records, and what happens when it dies."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import time
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.requests.request import Request, request_path
+from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.store import load
+from tests.checkpoints import images
+from tests.conftest import clean_environment
+from tests.hub.server import LocalHub
+from tests.selection.bad import add_own_code
+from tests.selection.pool import PICTURES, again, change_weights, picture_shards
+from tests.selection.warm import Parent, Warm
+
+TOKEN = "hf_owner"
+WEIGHTS = r"/resolve/.*model.safetensors$"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("worker")
+    with LocalHub(folder / "hub", users={TOKEN: "owner"}) as local:
+        local.add(PICTURES, picture_shards(), kind="dataset")
+        local.add("good/resnet", images.timm_image(folder / "resnet"), license="mit")
+        local.add("good/vit", images.vit(folder / "vit"))
+        path = again(local, "bad/truncated") / "model.safetensors"
+        path.write_bytes(path.read_bytes()[:2000])
+        again(local, "bad/gated", gated=True)
+        add_own_code(local, "bad/remote")
+        for name in ("owner/requests", "owner/results"):
+            local.add(name, {"README.md": "# Here\n"}, kind="dataset")
+        yield local
+
+
+@pytest.fixture(scope="module")
+def warm(hub, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parent")
+    parent = Parent(clean_environment(folder / "home", hub.endpoint) | {"HF_TOKEN": TOKEN}, folder)
+    yield Warm(parent, tmp_path_factory.mktemp("warm"))
+    parent.close()
+
+
+@pytest.fixture
+def queue(tmp_path):
+    return RequestQueue(FolderPlace(tmp_path / "requests"))
+
+
+@pytest.fixture
+def worker(queue, tmp_path):
+    """The arguments of a worker on two folders."""
+    return ("worker", "--requests", str(tmp_path / "requests"), "--results", str(tmp_path / "results"))
+
+
+COUNT = itertools.count(2)
+
+
+@pytest.fixture
+def slow(hub):
+    """A model that nobody ran before, whose weights take as long as a test needs."""
+    folder, times = again(hub, "slow/vit", "good/vit"), next(COUNT)
+    change_weights(folder, lambda weights: {name: value * (1 + times / 100) for name, value in weights.items()})
+    fault = hub.fault(f"slow/vit{WEIGHTS}", "latency", method="GET", seconds=60, times=None)
+    yield fault
+    hub.faults.remove(fault)
+    hub.forget(hub.repository("slow/vit"))
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+    return found
+
+
+WRONG = {
+    "bad/truncated": ("failed", "corrupt", 1, "has a model.safetensors of 2,000 bytes where its header says"),
+    "bad/remote": ("failed", "remote_code", 1, "Python code"),
+    "bad/gated": ("refused", None, None, "The model bad/gated is gated"),
+    "good/vit": ("failed", "dataset", 0, "The dataset data/pictures has no split 'nowhere'"),
+    "good/resnet": ("failed", "bad_input", 0, "There is no metric 'no_such_metric'"),
+}
+
+
+@pytest.fixture(scope="module")
+def done(hub, warm):
+    """One good request and some bad ones on the Hub, a file that is none, and the worker that took them."""
+    place = HubPlace("owner/requests", token=TOKEN, endpoint=hub.endpoint)
+    queue = RequestQueue(place)
+    place.update(lambda _: {"requests/a/b/0.json": b'{"model": "<script>"}'}, title="hostile")
+    queue.submit(Request("good/resnet", PICTURES, metrics=("no_such_metric",)))
+    queue.submit(Request("good/vit", PICTURES, split="nowhere"))
+    for name in ("bad/truncated", "bad/gated", "bad/remote"):
+        queue.submit(Request(name, PICTURES))
+    queue.submit(Request("good/resnet", PICTURES, label_column="label", asked_by="someone"))
+    ended = warm.run("worker", "--requests", "owner/requests", "--results", "owner/results", "--once", "--name", "gpu")
+    results = HubPlace("owner/results", token=TOKEN, endpoint=hub.endpoint)
+    return ended, queue.requests(), load(results).table.records()
+
+
+def test_a_request_becomes_records(done, warm):
+    ended, requests, records = done
+    assert ended.status == 0 and ended.out == "", ended.err
+    good = next(one for one in requests if one.asked_by == "someone")
+    mine = [one for one in records if one.model.id == "good/resnet"]
+    assert (good.state, good.attempts, good.claimed_by) == ("done", 1, None) and good.records == len(mine)
+    ranked = warm.run("rank", PICTURES, "--models", "good/resnet", "--label", "label", "--json", "--quiet")
+    results = ranked.models["good/resnet"]["scores"]["results"]
+    assert {one.metric.name: one.terms for one in mine if one.status == "ok"} == {
+        name: pytest.approx(one["terms"], rel=1e-6) for name, one in results.items() if one["status"] == "ok"
+    }
+    assert {one.dataset.fingerprint for one in mine} == {ranked.report["sample"]["fingerprint"]}
+    assert {(one.model.commit, one.model.revision) for one in mine} == {(ranked.models["good/resnet"]["commit"], None)}
+
+
+def test_what_goes_wrong_is_written_back(done):
+    _, requests, records = done
+    wrong = {one.model: one for one in requests if one.asked_by is None}
+    assert set(wrong) == set(WRONG)
+    for name, (state, kind, count, reason) in WRONG.items():
+        one = wrong[name]
+        assert (one.state, one.kind, one.records) == (state, kind, count), one
+        assert reason in one.reason
+    assert Counter((one.model.id, one.kind) for one in records if one.status == "failed") == {
+        ("bad/truncated", "corrupt"): 1,
+        ("bad/remote", "remote_code"): 1,
+    }
+
+
+def test_the_log_tells_what_was_done_and_no_token(done, hub):
+    ended, requests, _ = done
+    lines = ended.err.splitlines()
+    assert TOKEN not in ended.err and "Traceback" not in ended.err
+    assert "takes requests from owner/requests and publishes to owner/results" in lines[0]
+    assert sum(" claimed " in line for line in lines) == len(requests) == 6
+    assert lines[-1].endswith("1 done, 4 failed, 1 refused")
+    assert not any(TOKEN in content.read_text() for content in (hub.root / "datasets").rglob("*.json"))
+
+
+def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, tmp_path):
+    queue.submit(Request("slow/vit", PICTURES))
+    dying = warm.start(*worker, "--lease", "2", "--name", "first")
+    until(lambda: slow.hits)
+    dying.send(signal.SIGKILL)
+    assert dying.wait().status == -signal.SIGKILL
+    left = queue.requests()[0]
+    assert left.state == "running" and left.claimed_by.startswith("first-")
+    slow.seconds = 0
+    other = warm.run(*worker, "--limit", "1", "--poll", "0.1")
+    after = queue.requests()[0]
+    assert other.status == 0 and (after.state, after.attempts) == ("done", 2), other.err
+    assert len(load(FolderPlace(tmp_path / "results")).table) == after.records > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_ended_gives_its_request_back_at_once(number, queue, worker, slow, warm, tmp_path):
+    queue.submit(Request("slow/vit", PICTURES))
+    running = warm.start(*worker)
+    until(lambda: slow.hits)
+    running.send(number)
+    ended = running.wait()
+    assert ended.status == 130 and "gave back 1 request" in ended.err and "Traceback" not in ended.err
+    assert [(one.state, one.attempts) for one in queue.requests()] == [("pending", 0)]
+    assert not (tmp_path / "results").exists()
+
+
+def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tmp_path):
+    queue.submit(Request("slow/vit", PICTURES))
+    slow.seconds = 2
+    running = warm.start(*worker, "--limit", "1")
+    until(lambda: slow.hits)
+    taken = replace(queue.requests()[0], claimed_by="other", attempts=2)
+    queue.place.update(lambda _: {str(request_path(taken)): taken.to_json().encode()}, title="taken")
+    ended = running.wait()
+    count = len(load(FolderPlace(tmp_path / "results")).table)
+    assert count > 0 and f"as it is, with {count} records published" in ended.err, ended.err
+    assert ended.status == 0 and queue.requests() == [taken]
+
+
+def test_wrong_usage_is_told(run, tmp_path):
+    places = ("--requests", str(tmp_path / "a"), "--results", str(tmp_path / "b"))
+    for arguments, message in (
+        (("--requests", "./a"), "--results"),
+        ((*places, "--lease", "0"), "expected seconds above 0 and up to 86400, got '0'"),
+        ((*places, "--name", ""), "is none for a worker"),
+        (("--requests", "ftp://x/y", "--results", "./b"), "names no place"),
+    ):
+        status, _, said = run("worker", *arguments)
+        assert status == 2 and message in said
+    status, _, said = run("worker", "--requests", "me/requests", "--results", "./b")
+    assert status == 1 and "Writing to me/requests on the Hub needs a token" in said
+
+
+def test_a_queue_that_is_empty_ends_a_single_pass(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    here = Path.cwd()
+    status, out, said = run("worker", "--requests", str(tmp_path / "a"), "--results", str(tmp_path / "b"), "--once")
+    assert status == 0 and out == "" and "a is not there yet" in said and "no request was run" in said
+    assert Path.cwd() == here

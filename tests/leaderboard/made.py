@@ -1,0 +1,99 @@
+"""Records and boards made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from hf_transfer_score.leaderboard.board import Board
+from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.results.record import (
+    Record,
+    RecordedDataset,
+    RecordedFacts,
+    RecordedMetric,
+    RecordedModel,
+    RecordedRun,
+    record_path,
+)
+from hf_transfer_score.results.table import RecordTable, Stored
+
+TIME = "2025-01-01T00:00:00+00:00"
+DATASET = RecordedDataset(
+    "owner/pets", "image-classification", "f" * 32, "plain", "train", "d" * 40, {"label": "breed"}, 60, 60, 4, {}
+)
+
+
+def model(name: str, **fields: Any) -> RecordedModel:
+    return RecordedModel(name, **{"commit": "c" * 40, "library": "timm_images", "layer": "last", **fields})
+
+
+def metric(name: str, version: int = 1, kind: str | None = None, **options: Any) -> RecordedMetric:
+    """Return an installed metric with some options changed, or one that is not installed with these options."""
+    known = all_metrics().get(name)
+    if known is None:
+        return RecordedMetric(name, version, kind or "score", options)
+    kind = kind or ("baseline" if known.baseline else "score")
+    directions = {term.name: term.direction for term in known.terms}
+    return RecordedMetric(name, version, kind, {**asdict(known.options), **options}, directions)
+
+
+def run(time: str = TIME, **fields: Any) -> RecordedRun:
+    return RecordedRun("0.1.0", time, **fields)
+
+
+def score(
+    of: RecordedModel | str,
+    by: RecordedMetric | str,
+    terms: Mapping[str, float] | float,
+    *,
+    spread: float | None = None,
+    dataset: RecordedDataset = DATASET,
+    time: str = TIME,
+    **fields: Any,
+) -> Record:
+    """Return a record with terms, or one of the metric's own name, and intervals of one half width."""
+    of, by = model(of) if isinstance(of, str) else of, metric(by) if isinstance(by, str) else by
+    named = dict(terms) if isinstance(terms, Mapping) else {by.name: terms}
+    if spread is not None:
+        ends = {name: (value - spread, value + spread) for name, value in named.items()}
+        fields = {"interval": ends, "interval_level": 0.9, **fields}
+    return Record(of, dataset, by, fields.pop("run", run(time)), terms=named, **fields)
+
+
+def accuracy(name: str, value: float, *, commit: str | None = None, dataset: RecordedDataset = DATASET, **how: Any):
+    measured = RecordedMetric("accuracy", kind="truth", parameters={"method": "full", **how})
+    return Record(RecordedModel(name, commit=commit), dataset, measured, run(), terms={"accuracy": value})
+
+
+def failed(name: str, kind: str = "gated", reason: str = "needs access", time: str = TIME) -> Record:
+    return Record(model(name), DATASET, None, run(time), "failed", kind, reason)
+
+
+def face(collapse: float, fairness: float) -> dict[str, float]:
+    return {"variance_collapse": collapse, "class_fairness": fairness}
+
+
+def ncti(seli: float, ncc: float, vc: float) -> dict[str, float]:
+    return {"seli": seli, "ncc": ncc, "vc": vc}
+
+
+def table(records: Iterable[Record]) -> RecordTable:
+    return RecordTable.of(Stored.of(str(record_path(record)), "1", record) for record in records)
+
+
+def catalogue(records: Iterable[Record]) -> Catalogue:
+    return Catalogue(table(records))
+
+
+def board(records: Iterable[Record]) -> Board:
+    """Return the one board of some records."""
+    made = catalogue(records)
+    (summary,) = made.boards()
+    return made.board(summary.key)
+
+
+def facts(license: str | None = None, downloads: int | None = None) -> RecordedFacts:  # noqa: A002
+    return RecordedFacts(license, downloads)

@@ -1,0 +1,287 @@
+"""A catalogue: which boards there are, whose rows count, and what is known of a model."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.results.record import Record, RecordedMetric, RecordedOverlap
+from hf_transfer_score.results.table import RecordTable
+from tests.leaderboard.made import (
+    DATASET,
+    accuracy,
+    board,
+    catalogue,
+    face,
+    facts,
+    failed,
+    metric,
+    model,
+    run,
+    score,
+    table,
+)
+
+HOSTILE = ("<script>alert(1)</script>", "**bold** [x](javascript:1)", "\u202ename\n=1+1", "名" * 300, "a\0b", "'; --")
+
+
+def with_rows(records, **columns):
+    """Return a table whose cells were changed behind the back of the checks: values by row for each column."""
+    import pyarrow
+
+    data = table(records).data
+    for name, changes in columns.items():
+        values = data.column(name).to_pylist()
+        for row, value in changes.items():
+            values[row] = value
+        place = data.column_names.index(name)
+        data = data.set_column(place, data.schema.field(name), pyarrow.array(values, data.schema.field(name).type))
+    return RecordTable(data)
+
+
+def test_boards_are_listed_with_their_counts():
+    small = replace(DATASET, id="owner/tones", config=None, task="audio-classification", classes=None)
+    found = catalogue(
+        [
+            score("o/a", "knn", 0.5),
+            score("o/a", "nc1", 0.5),
+            score("o/b", "knn", 0.5, time="2025-03-01T00:00:00+00:00"),
+            failed("o/c"),
+            failed("o/a"),
+            accuracy("o/a", 0.9),
+            accuracy("o/a", 0.8, seed=1),
+            accuracy("o/z", 0.7),
+            score("o/a", "knn", 0.5, dataset=small),
+        ]
+    )
+    first, second = found.boards()
+    assert first.title == "owner/pets (plain, train) · 4 classes, 60 examples"
+    assert (first.models, first.failed, first.records, first.truths) == (2, 1, 8, 2)
+    assert first.time == "2025-03-01T00:00:00+00:00"
+    assert second.title == "owner/tones (train) · regression, 60 examples"
+    assert found.find(second.key.slug) == second
+    assert found.find("nothing") is None
+    assert found.models() == ["o/a", "o/b", "o/c", "o/z"]
+    assert [one.title for one in found.model_boards("o/a")] == [first.title, second.title]
+    assert found.model_boards("o/nobody") == found.model_records("o/nobody") == []
+    assert (found.problems, len(found)) == (0, 9)
+
+
+def test_titles_name_the_sample_only_where_there_are_several():
+    other = replace(DATASET, fingerprint="0123456789abcdef", examples=90)
+    twin = replace(DATASET, fingerprint="f" * 8 + "0" * 24)
+    titles = [one.title for one in catalogue(score("o/a", "knn", 0.5, dataset=d) for d in (DATASET, other)).boards()]
+    assert titles == [
+        "owner/pets (plain, train) · 4 classes, 60 examples · ffffffff",
+        "owner/pets (plain, train) · 4 classes, 90 examples · 01234567",
+    ]
+    alike = catalogue(score("o/a", "knn", 0.5, dataset=d) for d in (DATASET, twin)).boards()
+    assert len({one.title for one in alike}) == 2
+    assert all(one.title.endswith(f" · ffffffff · {one.key.slug}") for one in alike)
+
+
+def test_an_empty_table_has_no_boards():
+    assert catalogue([]).boards() == catalogue([]).models() == []
+
+
+def test_failures_stay_until_the_model_is_scored():
+    skipped = Record(model("o/s"), DATASET, metric("nc1"), run(), "skipped", reason="nc1 needs class labels")
+    made = board(
+        [
+            failed("o/a", "gated", "old", "2025-01-01T00:00:00+00:00"),
+            failed("o/a", "corrupt", "new", "2025-02-01T00:00:00+00:00"),
+            failed("o/b"),
+            score("o/b", "knn", 0.5),
+            replace(skipped, model=model("o/b")),
+            skipped,
+        ]
+    )
+    assert [(one.model, one.kind, one.reason) for one in made.failures] == [
+        ("o/a", "corrupt", "new"),
+        ("o/s", "skipped", "nc1 needs class labels"),
+    ]
+    assert [(row.label, list(row.scores)) for row in made.rows] == [("o/b", ["knn"])]
+    assert made.summary.failed == 2
+
+
+def test_facts_are_those_of_the_newest_record_that_has_them():
+    old = run("2025-01-01T00:00:00+00:00", forward_seconds=30.0, device="cpu")
+    new = run("2025-02-01T00:00:00+00:00")
+    (row,) = board(
+        [
+            score("o/a", "knn", 0.5, run=old, facts=facts("mit", 5), warnings=("small", "odd"), source="a table"),
+            score("o/a", "nc1", 0.5, run=new, facts=facts(None, 7), warnings=("small",)),
+        ]
+    ).rows
+    assert (row.license, row.downloads, row.throughput, row.device) == ("mit", 7, 2.0, "cpu")
+    assert (row.warnings, row.source, row.time) == (("small", "odd"), "a table", new.time)
+
+
+def test_accuracies_are_means_over_seeds_of_the_most_frequent_method():
+    records = [score(f"o/{name}", "knn", 0.5) for name in "abc"]
+    records += [accuracy("o/a", 0.9, seed=0), accuracy("o/a", 0.8, seed=1), accuracy("o/b", 0.7, seed=0)]
+    made = board([*records, accuracy("o/c", 0.1, method="probe"), accuracy("o/z", 0.6)])
+    rows = {row.label: row for row in made.rows}
+    assert rows["o/a"].accuracy == pytest.approx(0.85)
+    assert sorted(rows["o/a"].accuracies) == [0.8, 0.9]
+    assert rows["o/c"].accuracy is None
+    assert (rows["o/z"].accuracy, rows["o/z"].rank, dict(rows["o/z"].scores)) == (0.6, None, {})
+    assert made.truth.startswith("accuracy (method=full), the most frequent one; another way")
+    assert made.truth_exact
+    assert made.failures == made.notes == ()
+
+
+def test_accuracies_of_another_sample_count_where_there_are_no_others():
+    elsewhere = replace(DATASET, fingerprint="e" * 32, split="test")
+    other = replace(DATASET, id="owner/cars")
+    records = [
+        score("o/a", "knn", 0.5),
+        accuracy("o/a", 0.9, dataset=elsewhere),
+        accuracy("o/z", 0.1, dataset=elsewhere),
+    ]
+    records.append(accuracy("o/a", 0.2, dataset=other))
+    made = board(records)
+    assert [(row.label, row.accuracy) for row in made.rows] == [("o/a", 0.9)]
+    assert (made.truth, made.truth_exact, made.summary.truths) == ("accuracy (method=full)", False, 1)
+    assert "another sample" in made.notes[0]
+    exact = board([*records, accuracy("o/a", 0.4)])
+    assert (exact.rows[0].accuracy, exact.truth_exact, exact.notes) == (0.4, True, ())
+
+
+def test_an_accuracy_of_another_commit_is_not_this_models():
+    records = [score(model("o/a", commit="1" * 40), "knn", 0.5), score(model("o/b", commit="1" * 40), "knn", 0.5)]
+    made = board([*records, accuracy("o/a", 0.9, commit="2" * 40), accuracy("o/b", 0.8, commit="1" * 40)])
+    assert {row.label: row.accuracy for row in made.rows} == {"o/a": None, "o/b": 0.8}
+
+
+def test_a_measurement_where_lower_is_better_is_no_accuracy():
+    loss = RecordedMetric("rmse", kind="truth", directions={"rmse": -1})
+    made = board([score("o/a", "knn", 0.5), Record(model("o/a"), DATASET, loss, run(), terms={"rmse": 2.0})])
+    assert (made.rows[0].accuracy, made.truth) == (None, None)
+    assert "rmse" in made.notes[0]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_are_names(text):
+    source = replace(DATASET, id=text, config=text, split=text)
+    by = RecordedMetric(text, parameters={text: text}, directions={text: 1})
+    found = catalogue(
+        [
+            score(model(text, layer=text, pooling=text), by, {text: 1.0}, dataset=source),
+            score(model(text, layer="x"), replace(by, parameters={}), {text: 2.0}, dataset=source),
+        ]
+    )
+    (summary,) = found.boards()
+    made = found.board(summary.key)
+    assert found.problems == 0
+    assert {row.model for row in made.rows} == {text}
+    assert len({row.label for row in made.rows}) == 2
+    assert text in made.columns
+    assert summary.title.startswith(text)
+    assert len(found.model_records(text)) == 2
+
+
+BAD = {
+    "terms": ["[1]", "{}", '{"knn":NaN}', '{"knn":1e999}', '{"knn":"1"}', "{", None, '{"other":1.0}', '{"knn":true}'],
+    "interval": ["[]", '{"knn":[1.0]}', '{"knn":[2.0,1.0]}', '{"knn":[NaN,1.0]}', '{"other":[0.0,1.0]}', None],
+    "metric_directions": ["[]", '{"knn":2}', '{"knn":-1}', '{"knn":true}', None],
+    "metric_parameters": ["[]", "{", None],
+    "metric_kind": ["fun", None],
+    "metric_version": [None, -1],
+    "model_id": [None, ""],
+    "model_details": ["3", None],
+    "dataset_fingerprint": [None],
+    "dataset_task": [""],
+    "dataset_examples": [None, -5],
+    "run_time": [None],
+    "status": ["great", None, "failed", "skipped"],
+    "warnings": ["{}", "[1]"],
+    "interval_level": [0.0, 1.0, -3.0],
+}
+
+
+@pytest.mark.parametrize(("column", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_bad_row_is_left_out_and_counted(column, value):
+    records = [score(f"o/{name}", "knn", place / 4) for place, name in enumerate("abcd")]
+    found = Catalogue(with_rows(records, **{column: {1: value}}))
+    (summary,) = found.boards()
+    made = found.board(summary.key)
+    assert {row.label for row in made.rows} == {"o/a", "o/c", "o/d"}
+    assert found.problems == sum(found.reasons.values()) == 1
+
+
+def test_numbers_beyond_counting_are_no_terms():
+    records = [score("o/a", "knn", 0.1), score("o/b", "knn", 1e308), score("o/c", "knn", -1e-300)]
+    assert {row.label for row in board(records).rows} == {"o/a", "o/c"}
+
+
+def test_odd_levels_and_times_are_no_error():
+    records = [
+        score("o/a", "knn", 0.1, spread=1.0, time="yesterday", interval_level=1e-300),
+        score("o/b", "knn", 0.2, spread=1.0, time="2025-01-01", interval_level=1 - 1e-16),
+        score("o/b", "knn", 0.3, spread=1.0, time="zzzz"),
+    ]
+    made = board(records)
+    assert [(row.label, row.scores["knn"]) for row in made.rows] == [("o/b", 0.2), ("o/a", 0.1)]
+
+
+def test_the_records_of_a_model_are_the_newest_first_without_those_that_are_none():
+    records = [score("o/a", "knn", 0.1), score("o/a", "nc1", 0.2, time="2025-02-01"), score("o/b", "knn", 0.3)]
+    assert catalogue(records).model_records("o/a") == [records[1], records[0]]
+    broken = Catalogue(with_rows(records, identity={0: "0" * 32}))
+    assert broken.model_records("o/a") == [records[1]]
+    assert broken.problems == 1
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_overlaps_are_read_from_the_record_that_has_them(tmp_path, light):
+    overlap = RecordedOverlap(("cat", "dog"), (0.25,))
+    records = [
+        score("o/a", "face", face(-1.0, 0.5), overlap=overlap),
+        score("o/a", "knn", 0.5),
+        score("o/b", "knn", 0.5),
+    ]
+    found = table(records)
+    if light:
+        found.write(tmp_path / "records.parquet")
+        found = RecordTable.read(tmp_path / "records.parquet")
+        assert "overlap" not in found.data.column_names
+    made = Catalogue(found)
+    shown = made.board(made.boards()[0].key)
+    rows = {row.label: row for row in shown.rows}
+    assert made.overlap(shown, rows["o/a"]) == overlap
+    assert made.overlap(shown, rows["o/b"]) is None
+    assert catalogue([]).overlap(shown, rows["o/a"]) is None
+
+
+def test_boards_are_remembered_and_made_once_for_all_threads():
+    found = catalogue(score(f"o/{i}", "knn", i / 50, spread=0.1) for i in range(50))
+    key, made = found.boards()[0].key, []
+    threads = [threading.Thread(target=lambda: made.append(found.board(key))) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert len(made) == 8
+    assert all(one is made[0] for one in made)
+    many = catalogue(score("o/a", "knn", 0.5, dataset=replace(DATASET, fingerprint=f"{i:032x}")) for i in range(20))
+    first = many.board(many.boards()[0].key)
+    assert many.board(first.key) is first
+    for summary in many.boards():
+        many.board(summary.key)
+    assert many.board(first.key) is not first
+    assert many.board(first.key) == first
+
+
+def test_a_board_that_is_not_there_is_a_key_error():
+    with pytest.raises(KeyError):
+        catalogue([]).board(board([score("o/a", "knn", 0.5)]).key)
+
+
+def test_times_are_compared_as_times():
+    run_at = {"late": "2025-01-01T01:00:00+00:00", "early": "2025-01-01T02:00:00+05:00"}
+    found = catalogue([score("o/a", "knn", 0.1, time=run_at["late"]), score("o/a", "nc1", 0.2, time=run_at["early"])])
+    assert found.boards()[0].time == run_at["late"]

@@ -1,0 +1,163 @@
+"""Parts of a board: searched, filtered, sorted, written as CSV, and compared two by two."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.leaderboard.board_csv import board_csv
+from hf_transfer_score.leaderboard.comparing import compare
+from hf_transfer_score.leaderboard.selecting import Selection, choices, select
+from hf_transfer_score.results.record import RecordedMetric
+from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, score
+
+
+@pytest.fixture(scope="module")
+def made():
+    small = model("Timm/ResNet18", parameters=11, width=512)
+    large = model("o/vit-large", parameters=300, library="hub_vision")
+    bare = model("o/bare", library=None)
+    return board(
+        [
+            score(small, "knn", 0.5, facts=facts("Apache-2.0", 9), time="2025-01-10T00:00:00+00:00", spread=0.01),
+            score(large, "knn", 0.9, facts=facts("mit"), time="2025-03-01T00:00:00+00:00", spread=0.01),
+            score(bare, "knn", 0.7, time="2025-02-01T12:00:00+00:00"),
+            score(small, "nc1", 2.0),
+            score(large, "nc1", 2.0),
+            accuracy("Timm/ResNet18", 0.8),
+            accuracy("o/unscored", 0.9),
+        ]
+    )
+
+
+def names(rows):
+    return [row.label for row in rows]
+
+
+ALL = ["o/vit-large", "o/bare", "Timm/ResNet18", "o/unscored"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"),
+    [
+        (Selection(), ALL),
+        (Selection(search=" RESNET  apache "), ["Timm/ResNet18"]),
+        (Selection(search="hub_vision mit"), ["o/vit-large"]),
+        (Selection(search="resnet mit"), []),
+        (Selection(libraries=("timm_images",)), ["Timm/ResNet18"]),
+        (Selection(licenses=("mit", "Apache-2.0")), ["o/vit-large", "Timm/ResNet18"]),
+        (Selection(min_parameters=11), ["o/vit-large", "Timm/ResNet18"]),
+        (Selection(max_parameters=299), ["Timm/ResNet18"]),
+        (Selection(min_parameters=12, max_parameters=299), []),
+        (Selection(since="2025-02-01"), ["o/vit-large", "o/bare"]),
+        (Selection(since="2025-02-02"), ["o/vit-large"]),
+        (Selection(sort="rank", descending=True), ["Timm/ResNet18", "o/bare", "o/vit-large", "o/unscored"]),
+        (Selection(sort="label"), ["o/bare", "o/unscored", "o/vit-large", "Timm/ResNet18"]),
+        (Selection(sort="parameters"), ["Timm/ResNet18", "o/vit-large", "o/bare", "o/unscored"]),
+        (Selection(sort="parameters", descending=True), ["o/vit-large", "Timm/ResNet18", "o/bare", "o/unscored"]),
+        (Selection(sort="knn"), ["Timm/ResNet18", "o/bare", "o/vit-large", "o/unscored"]),
+        (Selection(sort="score:nc1", descending=True), ["o/vit-large", "Timm/ResNet18", "o/bare", "o/unscored"]),
+        (Selection(sort="accuracy", descending=True), ["o/unscored", "Timm/ResNet18", "o/vit-large", "o/bare"]),
+        (Selection(sort="time"), ["Timm/ResNet18", "o/bare", "o/vit-large", "o/unscored"]),
+    ],
+)
+def test_a_selection(made, selection, expected):
+    assert names(select(made, selection)) == expected
+
+
+def test_a_metric_cannot_take_the_place_of_a_field():
+    hostile = RecordedMetric("rank", directions={"rank": 1})
+    found = board([score("o/a", "knn", 0.9), score("o/b", "knn", 0.1), score("o/b", hostile, {"rank": -1.0})])
+    assert names(select(found, Selection(sort="rank"))) == ["o/a", "o/b"]
+    assert names(select(found, Selection(sort="score:rank"))) == ["o/b", "o/a"]
+
+
+def test_what_cannot_be_selected_is_said(made):
+    with pytest.raises(OptionError, match=r"cannot be sorted by 'beauty'. Known: rank, .*, knn, nc1"):
+        select(made, Selection(sort="beauty"))
+    with pytest.raises(OptionError, match="a day such as 2025-01-31, got 'soon'"):
+        select(made, Selection(since="soon"))
+
+
+def test_choices_are_what_is_there(made):
+    found = choices(made)
+    assert found.libraries == ("hub_vision", "timm_images")
+    assert found.licenses == ("Apache-2.0", "mit")
+    assert found.sizes == (11, 300)
+    assert choices(board([score("o/a", "knn", 0.1)])).sizes is None
+
+
+def read(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_csv_holds_every_digit(made):
+    third = 1 / 3
+    found = board([score("o/a", "knn", third, spread=third / 7), score("o/b", "face", face(-1.5, 0.1 + 0.2))])
+    rows = {row["model"]: row for row in read(board_csv(found, found.rows))}
+    assert float(rows["o/a"]["knn.knn"]) == third
+    assert float(rows["o/a"]["knn.knn.low"]) == third - third / 7
+    assert rows["o/a"]["face.class_fairness"] == ""
+    assert float(rows["o/b"]["face.class_fairness"]) == 0.1 + 0.2
+    assert [row["model"] for row in read(board_csv(made, select(made, Selection(search="vit"))))] == ["o/vit-large"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", "\tx", "\rx", '=HYPERLINK("a","b")\nx'])
+def test_spreadsheets_run_nothing(text):
+    by = RecordedMetric(text, directions={"t": 1})
+    found = board([score(model(text, library=text), by, {"t": -1.0}, facts=facts(text))])
+    header, line = list(csv.reader(io.StringIO(board_csv(found, found.rows), newline="")))
+    cells = dict(zip(header, line, strict=True))
+    assert cells["model"] == cells["label"] == cells["library"] == cells["license"] == f"'{text}"
+    assert f"'{text}" in header
+    assert cells[f"'{text}.t"] == "-1.0"
+
+
+def pair(spread=None, second=0.2):
+    records = []
+    for name, value in (("o/a", 0.8), ("o/b", second), ("o/c", 0.1)):
+        records += [score(name, "face", face(value - 1, value), spread=spread)]
+        records += [score(name, "ncti", ncti(value, value, -value), spread=spread)]
+    return records
+
+
+def test_two_models_side_by_side():
+    found = compare(board([*pair(0.01), score("o/a", "knn", 0.5)]), "o/b", "o/a")
+    by_label = {one.label: one for one in found.columns}
+    assert list(by_label) == ["face", "ncti", "knn"]
+    seli, vc = by_label["ncti"].terms[0], by_label["ncti"].terms[2]
+    assert (seli.first, seli.second, seli.better, seli.overlap) == (0.2, 0.8, "second", False)
+    assert seli.first_interval == (0.2 - 0.01, 0.2 + 0.01)
+    assert (vc.direction, vc.first, vc.better) == (-1, -0.2, "second")
+    assert (by_label["ncti"].first_rank, by_label["ncti"].second_rank, by_label["ncti"].better) == (2, 1, "second")
+    assert (by_label["knn"].first_score, by_label["knn"].better, by_label["knn"].terms[0].overlap) == (None, None, None)
+    assert next((one.first, one.second) for one in found.facts if one.name == "library") == ("timm_images",) * 2
+
+
+@pytest.mark.parametrize(
+    ("records", "labels", "said"),
+    [
+        (pair(), ("o/b", "o/a"), "without intervals it is not known"),
+        (pair(50.0), ("o/a", "o/b"), "cannot be told apart: their rank ranges 1 to 3 and 1 to 3 overlap"),
+        (
+            pair(0.0),
+            ("o/a", "o/c"),
+            "o/a .rank 1. is ahead of o/c .rank 3., and their rank ranges do not overlap: 1 to 1 and 3",
+        ),
+        (pair(second=0.8), ("o/a", "o/b"), "Both take rank 1"),
+        (pair(0.0), ("o/a", "o/a"), "compared with itself"),
+        ([*pair(), score("o/z", "knn", 0.5)], ("o/a", "o/z"), "o/z has no rank, for want of face and ncti"),
+        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 0.75, o/a 0.5"),
+    ],
+)
+def test_what_can_be_told(records, labels, said):
+    assert re.search(said, compare(board(records), *labels).sentence)
+
+
+def test_a_model_that_is_not_there_is_said(made):
+    with pytest.raises(OptionError, match=r"has no model 'o/nobody'"):
+        compare(made, "o/bare", "o/nobody")

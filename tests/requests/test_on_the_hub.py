@@ -1,0 +1,138 @@
+"""The queue in a repository of the local Hub, used by real clients: conflicts, lost answers, and few questions."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from hf_transfer_score.errors import HubError
+from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
+from hf_transfer_score.requests.request import Request, utc_now
+from hf_transfer_score.results.hub import HubPlace, Patience
+from tests.hub.server import LocalHub
+from tests.requests.clock import Clock
+
+QUICK = Patience(attempts=200, first_wait=0.02, longest_wait=0.1)
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with LocalHub(tmp_path / "hub", users={"hf_owner": "owner", "hf_guest": "guest"}) as local:
+        local.add("owner/requests", {"README.md": "# Requests\n"}, kind="dataset")
+        yield local
+
+
+@pytest.fixture
+def queue_of(hub):
+    def make(clock=utc_now, kind=HubPlace, **more):
+        settings = {"token": "hf_owner", "endpoint": hub.endpoint, "patience": QUICK, **more}
+        return RequestQueue(kind("owner/requests", **settings), clock=clock)
+
+    return make
+
+
+def filled(queue, count):
+    for number in range(count):
+        queue.submit(Request(f"a/m{number}", "d/pets"))
+    return queue
+
+
+class Meanwhile:
+    """A clock that lets something happen once, after the queue was looked at and before the commit."""
+
+    def __init__(self, happen, calls, clock=utc_now):
+        self.happen, self.calls, self.clock = happen, calls, clock
+
+    def __call__(self):
+        self.calls -= 1
+        if self.calls == 0:
+            self.happen()
+        return self.clock()
+
+
+def test_whoever_commits_second_gets_another_request(hub, queue_of):
+    other = filled(queue_of(), 2)
+    taken = []
+    slow = queue_of(Meanwhile(lambda: taken.append(other.claim("quick", 60).model), 2))
+    assert slow.claim("slow", 60).model == "a/m1" and taken == ["a/m0"]
+    assert [one.status for one in hub.asked("/commit/main", "POST")[-3:]] == [200, 412, 200]
+    assert {one.model: one.claimed_by for one in other.requests()} == {"a/m0": "quick", "a/m1": "slow"}
+    assert other.claim("third", 60) is None
+
+
+def test_a_claim_that_was_lost_while_it_is_renewed_stays_with_the_other(queue_of):
+    clock = Clock()
+    other = filled(queue_of(clock), 1)
+    mine = queue_of(clock).claim("mine", 60)
+    clock.pass_by(61)
+    late = queue_of(Meanwhile(lambda: other.claim("other", 60), 1, clock))
+    with pytest.raises(LeaseLostError, match="mine no longer holds .* it is running, claimed by other"):
+        late.renew(mine, "mine", 60)
+    assert other.get(mine).claimed_by == "other"
+
+
+def test_the_same_request_at_the_same_time_is_one(queue_of):
+    other = queue_of()
+    request = Request("a/one", "d/pets")
+    late = queue_of(Meanwhile(lambda: other.submit(request), 1))
+    late.place.update(lambda _: {"x.txt": b"x"}, title="so that the client is there")
+    assert late.submit(request).state in ("new", "pending") and len(other.requests()) == 1
+
+
+def test_many_workers_claim_each_request_once(hub, queue_of):
+    filled(queue_of(), 8)
+    queues, got = [queue_of() for _ in range(4)], [[] for _ in range(4)]
+
+    def work(index):
+        while (request := queues[index].claim(f"w{index}", 60)) is not None:
+            got[index].append(request.model)
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(model for models in got for model in models) == [f"a/m{number}" for number in range(8)]
+    assert len(hub.repository("owner/requests", "dataset").commits) == 1 + 8 + 8
+
+
+class Lossy(HubPlace):
+    """Commits, and loses the answer the first time."""
+
+    def _commit(self, parent, operations, title):
+        import httpx
+
+        done = super()._commit(parent, operations, title)
+        if not hasattr(self, "lost"):
+            self.lost = True
+            raise httpx.ReadError("the connection was lost")
+        return done
+
+
+def test_answers_that_are_lost_change_nothing(hub, queue_of):
+    assert queue_of(kind=Lossy).submit(Request("a/m0", "d/pets")).state == "new"
+    other = filled(queue_of(), 2)
+    claimed = queue_of(kind=Lossy).claim("w", 60)
+    assert claimed.model == "a/m0" and [one.state for one in other.requests()] == ["running", "pending"]
+    assert queue_of(kind=Lossy).finish(claimed, "w", records=1).state == "done"
+    assert len(hub.asked("/commit/main", "POST")) == 4  # two submissions, a claim and an end
+
+
+def test_what_was_read_is_not_read_again(hub, queue_of):
+    queue = filled(queue_of(), 3)
+    reader = queue_of()
+    assert len(reader.requests()) == 3
+    hub.requests.clear()
+    assert len(reader.requests()) == 3 and hub.asked("/resolve/") == []
+    queue.claim("w", 60)
+    hub.requests.clear()
+    assert [one.state for one in reader.requests()] == ["running", "pending", "pending"]
+    assert len(hub.asked("/resolve/")) == 1
+
+
+def test_whoever_may_not_write_is_told(queue_of):
+    with pytest.raises(HubError, match="This token may not write to owner/requests"):
+        queue_of(token="hf_guest").submit(Request("a/one", "d/pets"))
+    with pytest.raises(HubError, match="Writing to owner/requests on the Hub needs a token"):
+        queue_of(token=False).submit(Request("a/one", "d/pets"))

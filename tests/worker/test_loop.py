@@ -1,0 +1,146 @@
+"""What a worker does about claims and places, with queues in memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.requests.request import Request, request_path
+from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.place import MemoryPlace
+from hf_transfer_score.worker.lease import Lease
+from hf_transfer_score.worker.loop import Worker, WorkerOptions
+
+ONE = Request("a/one", "d/pets")
+AT_ONCE = WorkerOptions(once=True, pauses=(0.0,))
+
+
+class Shaky(MemoryPlace):
+    """Fails a number of times before it answers."""
+
+    failures = 0
+
+    def _fail(self):
+        if self.failures:
+            self.failures -= 1
+            raise StoreError("The place is not there.")
+
+    def view(self):
+        self._fail()
+        return super().view()
+
+
+@pytest.fixture
+def queue():
+    made = RequestQueue(Shaky())
+    made.submit(ONE)
+    return made
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def taken_by(queue, other):
+    """Let another worker have a claimed request."""
+    there = replace(queue.get(ONE), claimed_by=other)
+    queue.place.update(lambda _: {str(request_path(ONE)): there.to_json().encode()}, title="taken")
+
+
+def test_a_claim_is_renewed_until_it_is_lost(queue):
+    said, seen = [], set()
+    claimed = queue.claim("w", 0.3)
+    with Lease(queue, claimed, "w", 0.3, said.append) as lease:
+        until(lambda: seen.add(queue.get(ONE).claimed_until) or len(seen) > 3)
+        assert not lease.lost and said == []
+        taken_by(queue, "other")
+        until(lambda: lease.lost)
+    assert len(said) == 1 and "w no longer holds the request for a/one on d/pets" in said[0]
+
+
+def test_a_renewal_that_fails_is_tried_again(queue):
+    said = []
+    claimed = queue.claim("w", 0.3)
+    queue.place.failures = 2
+    with Lease(queue, claimed, "w", 0.3, said.append) as lease:
+        until(lambda: queue.place.failures == 0)
+        until(lambda: queue.get(ONE).claimed_until > claimed.claimed_until)
+    assert (
+        not lease.lost
+        and said == ["The claim could not be renewed, and that is tried again: The place is not there."] * 2
+    )
+
+
+def test_the_end_of_a_block_ends_the_renewals(queue):
+    claimed = queue.claim("w", 0.3)
+    with Lease(queue, claimed, "w", 0.3, print):
+        pass
+    queue.finish(claimed, "w", records=1)
+    time.sleep(0.2)
+    assert queue.get(ONE).state == "done"
+
+
+def test_a_place_that_cannot_be_reached_is_waited_for():
+    said = []
+    queue = RequestQueue(Shaky())
+    queue.place.failures = 5
+    worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
+    assert not worker.run()
+    assert said == ["The place is not there. Trying again in 0 s."] * 5
+
+
+def test_pauses_grow(queue):
+    worker = Worker(queue, MemoryPlace(), WorkerOptions(), print)
+    assert [worker._pause(number) for number in range(6)] == [5, 15, 60, 300, 300, 300]
+
+
+def test_what_never_works_is_given_up_where_it_has_to(queue):
+    said, worker = [], None
+    worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
+    queue.place.failures = 9
+    with pytest.raises(StoreError, match="The place is not there"):
+        worker._patiently(queue.place.view, 3)
+    assert len(said) == 2 and queue.place.failures == 6
+
+
+def test_a_closed_place_ends_the_worker(hub):
+    hub.users = {"hf_owner": "owner", "hf_guest": "guest"}
+    hub.add("owner/requests", {"README.md": "x"}, kind="dataset")
+    RequestQueue(HubPlace("owner/requests", token="hf_owner", endpoint=hub.endpoint)).submit(ONE)
+    queue = RequestQueue(HubPlace("owner/requests", token="hf_guest", endpoint=hub.endpoint))
+    said = []
+    with pytest.raises(HubError, match="This token may not write to owner/requests"):
+        Worker(queue, MemoryPlace(), AT_ONCE, said.append).run()
+    assert said == [] and queue.get(ONE).state == "pending"
+
+
+def test_however_it_ends_what_is_claimed_is_given_back(queue, monkeypatch):
+    said = []
+    worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
+
+    def end(request):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker, "_serve", end)
+    with pytest.raises(KeyboardInterrupt):
+        worker.run()
+    assert said == ["gave back 1 request"]
+    assert (queue.get(ONE).state, queue.get(ONE).attempts, queue.get(ONE).claimed_by) == ("pending", 0, None)
+
+
+def test_workers_of_one_name_differ(queue):
+    first, second = (Worker(queue, MemoryPlace(), WorkerOptions(name="gpu"), print) for _ in range(2))
+    assert first.id != second.id and first.id.startswith("gpu-")
+
+
+@pytest.mark.parametrize("name", ["", " x", "a\nb", "x" * 101])
+def test_names_that_are_none_are_refused(name):
+    with pytest.raises(OptionError, match="is none for a worker: expected 1 to 100 letters"):
+        WorkerOptions(name=name)
