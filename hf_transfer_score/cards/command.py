@@ -26,11 +26,13 @@ class Reproduction:
     """How to measure again.
 
     Attributes:
-        command: for a shell.
+        command: for a shell, on one line.
+        shown: the same with a line for each option.
         notes: what it takes besides, and where it differs.
     """
 
     command: str
+    shown: str
     notes: tuple[str, ...] = ()
 
 
@@ -47,7 +49,8 @@ def reproduction(sample: Sample) -> Reproduction | None:
     command = " ".join(map(shlex.quote, words))
     if not command.isprintable():
         return None  # no option of a real run has line breaks in it
-    return Reproduction(command, (*_notes(sample), *_left_out(left_out)))
+    shown = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in map(shlex.quote, words))
+    return Reproduction(command, shown, (*_notes(sample), *_left_out(left_out)))
 
 
 def _one_setting_each(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
@@ -163,8 +166,8 @@ def _notes(sample: Sample) -> tuple[str, ...]:
         notes.append("The model was a folder on somebody's machine: put its place behind --models.")
     if _is_pinned(sample):
         notes.append(
-            "The commit of the dataset is named, so that the rows are the same; what was asked for is part of a "
-            "fingerprint, so that of the new sample is another one."
+            "It names the dataset's commit, so that the rows are the same. A fingerprint covers what was asked for "
+            "too, so that of the new sample differs from the one above."
         )
     return tuple(notes)
 

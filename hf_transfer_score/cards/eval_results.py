@@ -32,8 +32,11 @@ def eval_result_files(
         OptionError: where no accuracy was measured, or the dataset is no benchmark.
     """
     import yaml  # type: ignore[import-untyped]
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+    try:
+        from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+    except ImportError:
+        raise OptionError("Results of benchmarks need a newer client: pip install -U huggingface_hub") from None
     files: dict[str, bytes] = {}
     for (dataset, how), (sample, measured) in _measured(evidence).items():
         entry = EvalResultEntry(

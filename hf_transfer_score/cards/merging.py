@@ -19,6 +19,9 @@ BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(?
 
 EMPTY_BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))()(---[ \t]*(?:\r\n|\n|$))")
 KEY = "model-index"
+UNFOLDED = 10**6
+"""Width of lines that are never folded, which would depend on how far to the right they stand."""
+
 ADVICE = "Mend it by hand, or leave the metadata out with --no-metadata."
 
 
@@ -112,8 +115,8 @@ def _is_index(index: Any) -> bool:
 
 
 def _edited(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str:
-    """Return metadata that means what is wanted, by the smallest of three changes that does so."""
-    for edit in (_with_key, _with_items, _with_index):
+    """Return metadata that means what is wanted, by the smallest change that does so."""
+    for edit in (_with_items, _with_index) if KEY in _read(text) else (_with_key,):
         new = edit(text, results, wanted, name, newline)
         if new is not None and _means(new, wanted):
             return new
@@ -132,7 +135,7 @@ def _dumped(value: Any, newline: str, indent: int = 0) -> str:
     from huggingface_hub import utils
 
     tools: Any = utils
-    lines = tools.yaml_dump(value, sort_keys=False).splitlines()
+    lines = tools.yaml_dump(value, sort_keys=False, width=UNFOLDED).splitlines()
     return "".join(f"{' ' * indent}{line}{newline}" if line else newline for line in lines)
 
 
@@ -150,13 +153,16 @@ def _with_items(
     if models is None:
         return None
     lines = text.splitlines(keepends=True)
-    first = models[0]
-    if first.flow_style or not first.value:
+    key, first = models[0]
+    if first.flow_style and first.value:
         return None
-    end, column = _last_line(first) + 1, first.start_mark.column
+    end, column = _last_line(first) + 1, (key if first.flow_style else first).start_mark.column
+    if first.flow_style:  # an empty list gives way to a list of lines; a comment behind it stays
+        line = lines[end - 1]
+        lines[end - 1] = line[: first.start_mark.column].rstrip() + line[first.end_mark.column :]
     lines[end - 1] = lines[end - 1].rstrip("\r\n") + newline
     lines.insert(end, _dumped(results, newline, column) if results else "")
-    for model in models:
+    for _, model in models:
         _remove_ours(lines, model, len(lines))
     return "".join(lines).removesuffix(newline)
 
@@ -190,17 +196,17 @@ def _with_index(
     return None
 
 
-def _nodes(text: str) -> list[Any] | None:
-    """Return the nodes of the lists of results, None where there is no model-index."""
+def _nodes(text: str) -> list[tuple[Any, Any]] | None:
+    """Return the nodes of the lists of results with those of their keys, None where there is none."""
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
         return None
     index = next((value for key, value in root.value if key.value == KEY), None)
-    if index is None:
+    if not isinstance(index, yaml.SequenceNode):
         return None
-    return [value for model in index.value for key, value in model.value if key.value == "results"]
+    return [(key, value) for model in index.value for key, value in model.value if key.value == "results"]
 
 
 def _last_line(node: Any) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hf_transfer_score.cards.command import reproduction
+from hf_transfer_score.cards.command import SAMPLE_DEFAULTS, reproduction
 from hf_transfer_score.cards.evidence import Measured, Sample, chosen_options, known_metric, setting
 from hf_transfer_score.cards.markdown import code, fenced, number, one_line, plain, repository, table
 from hf_transfer_score.results.record import Record, RecordedDataset, RecordedModel
@@ -69,10 +69,17 @@ def _dataset_facts(dataset: RecordedDataset) -> list[tuple[str, str]]:
         rows.append(("Sample", _size(dataset)))
     elif dataset.classes:
         rows.append(("Classes", f"{dataset.classes}"))
-    options = {name: value for name, value in dataset.options.items() if value not in (None, [], False)}
+    options = {name: value for name, value in dataset.options.items() if _tells(name, value, dataset)}
     if options:
         rows.append(("Sample options", _pairs(options)))
     return [*rows, ("Fingerprint", code(dataset.fingerprint))]
+
+
+def _tells(name: str, value: Any, dataset: RecordedDataset) -> bool:
+    """Whether an option of sampling says something: it was given, and is of use for such a dataset."""
+    if name in ("ignore_values", "rows_per_example") and dataset.rows == dataset.examples:
+        return bool(value != SAMPLE_DEFAULTS[name])
+    return value is not None and value is not False and value != []
 
 
 def _size(dataset: RecordedDataset) -> str:
@@ -266,4 +273,4 @@ def _how(sample: Sample) -> list[str]:
     if found is None:
         return ["These records were not made by `hf-transfer-score rank`, so no single call of it makes them again."]
     notes = [f"- {plain(note, LONG)}" for note in found.notes]
-    return ["To measure it again:", "", *fenced(found.command, "bash"), *(["", *notes] if notes else [])]
+    return ["To measure it again:", "", *fenced(found.shown, "bash"), *(["", *notes] if notes else [])]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.board import Board, BoardKey, BoardRow, BoardSummary
@@ -13,6 +15,7 @@ from hf_transfer_score.leaderboard.building import Built, build
 from hf_transfer_score.leaderboard.rows import KEY, Rows
 from hf_transfer_score.leaderboard.summaries import groups, summaries
 from hf_transfer_score.results.record import Record, RecordedOverlap
+from hf_transfer_score.results.store import Difference
 from hf_transfer_score.results.table import RecordTable
 
 KEPT_BOARDS = 16
@@ -23,11 +26,18 @@ class Catalogue:
 
     Safe to use from several threads.
 
+    Args:
+        table: the records.
+        previous: the boards of an earlier table, of which those stay whose dataset did not change.
+        difference: what tells the table from the earlier one.
+
     Attributes:
         table: the records.
     """
 
-    def __init__(self, table: RecordTable) -> None:
+    def __init__(
+        self, table: RecordTable, *, previous: Catalogue | None = None, difference: Difference | None = None
+    ) -> None:
         self.table = table
         self._rows = Rows(table)
         self._grouped = groups(self._rows)
@@ -38,6 +48,8 @@ class Catalogue:
         self._built: OrderedDict[BoardKey, Built] = OrderedDict()
         self._lock = threading.Lock()
         self._building: dict[BoardKey, threading.Lock] = {}
+        if previous is not None and difference is not None:
+            self._built.update(previous._kept(difference, self._by_key))
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -87,6 +99,17 @@ class Catalogue:
         chosen = self._made(board.key).rows.get(row.label, ())
         found = (record.overlap for record in self._records(list(chosen)))
         return next((one for one in found if one is not None), None)
+
+    def _kept(self, difference: Difference, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
+        """Return the boards that were made and are the same in a later table, with the rows as they are there."""
+        removed = np.array(difference.removed, np.intp)
+        with self._lock:
+            made = dict(self._built)
+        return {
+            key: Built(one.board, {label: _moved(rows, removed) for label, rows in one.rows.items()})
+            for key, one in made.items()
+            if key.dataset not in difference.datasets and keys.get(key) == one.board.summary
+        }
 
     def _board_codes(self) -> dict[BoardKey, int]:
         columns = [self._rows.coded(f"dataset_{name}") for name in KEY]
@@ -141,3 +164,9 @@ class Catalogue:
                 while len(self._built) > KEPT_BOARDS:
                     self._built.popitem(last=False)
             return made
+
+
+def _moved(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:
+    """Return where rows are once others are gone."""
+    moved: list[int] = (np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist()
+    return tuple(moved)

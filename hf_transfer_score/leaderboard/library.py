@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -48,10 +48,25 @@ class Status:
 
 
 class Library:
-    """A catalogue that is replaced as a whole when records come, go or change; readers never wait for it."""
+    """A catalogue that is replaced as a whole when records come, go or change; readers never wait for it.
 
-    def __init__(self, place: Place, *, cache: Path | None = None, poll_seconds: float = POLL_SECONDS) -> None:
+    Args:
+        place: where the records are.
+        cache: a file for what was read, see `load`.
+        poll_seconds: between looks for changes.
+        changed: called whenever other records are shown.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        cache: Path | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        changed: Callable[[], None] | None = None,
+    ) -> None:
         self.place = place
+        self.changed = changed
         self.cache = cache
         self.poll_seconds = poll_seconds
         self._loaded: Loaded | None = None
@@ -86,7 +101,9 @@ class Library:
             changed = found is not self._loaded
             self._loaded = found
             self._show(found)
-            return changed
+        if changed and self.changed is not None:
+            self.changed()
+        return changed
 
     def start(self) -> None:
         """Read the records and look for changes from now on, in a thread of its own."""
@@ -140,7 +157,8 @@ class Library:
     def _show(self, found: Loaded) -> None:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
         status = Status(self.place.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
-        self._state = (Catalogue(found.table), status)
+        catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
+        self._state = (catalogue, status)
 
     def _watch(self, done: int, total: int) -> None:
         self._tell(loading=True, done=done, total=total)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.errors import OptionError
@@ -27,9 +30,9 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
         poll_seconds: how often to look for new records.
     """
     if results is None:
-        return Library(shipped_place(), poll_seconds=poll_seconds)
+        return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle)
     place = existing(open_place(results), "--results")
-    return Library(place, cache=cache_file(place), poll_seconds=poll_seconds)
+    return Library(place, cache=cache_file(place), poll_seconds=poll_seconds, changed=_settle)
 
 
 def existing(place: Place, option: str) -> Place:
@@ -49,11 +52,31 @@ def requests_place(requests: str | None) -> Place | None:
 
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
     """Return the leaderboard of a place, whose records are being read from now on."""
+    _take_memory_from_the_system()
     library, place = library_of(results, poll_seconds=poll_seconds), requests_place(requests)
     library.start()
     from hf_transfer_score.leaderboard.app import build_app
 
     return build_app(library, requests=place)
+
+
+def _settle() -> None:
+    """Give back the memory that reading took, and look for garbage among what comes later only.
+
+    A look at everything would hold up all visitors for 0.2 s now and then.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _take_memory_from_the_system() -> None:
+    """Let tables take memory from the system, which gets back what they no longer need."""
+    import pyarrow
+
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
 
 
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:

@@ -8,7 +8,9 @@ FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "
 CODE_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
 
 CSS = """
-.gradio-container { max-width: 1500px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; min-width: 0 !important; max-width: 1500px !important;
+  margin: 0 auto !important; box-sizing: border-box; }
+.gradio-container :is(.main, .wrap, .contain, .tabs, .tabitem, .column) { min-width: 0 !important; max-width: 100%; }
 #lb-title h1 { font-size: 1.6rem; line-height: 1.25; margin: 0; font-weight: 700; letter-spacing: -0.01em; }
 #lb-title p { margin: .35rem 0 0; max-width: 75ch; color: var(--body-text-color-subdued); }
 #lb-status p { margin: 0; font-size: .85rem; color: var(--body-text-color-subdued); overflow-wrap: anywhere; }
@@ -32,13 +34,16 @@ a.lb-button:hover { background: var(--button-secondary-background-fill-hover); }
 a.lb-button::after { content: " \\2197" / ""; }
 .lb-scroll { overflow-x: auto; max-width: 100%; }
 .lb-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
+.lb-table, .lb-table tr { border: 0 !important; }
+.lb-table th, .lb-table td { min-width: 5.5rem; }
+.lb-table th[scope="row"] { min-width: 8.5rem; }
 .lb-table caption { text-align: start; font-weight: 600; padding: .25rem 0; }
 .lb-table th, .lb-table td { border: 0; padding: .35rem .6rem; border-bottom: 1px solid var(--border-color-primary);
   text-align: start; vertical-align: top; overflow-wrap: anywhere; }
 .lb-better { font-size: .75rem; padding: .05rem .4rem; margin-inline-start: .25rem; border-radius: 999px;
   background: var(--color-accent-soft); color: var(--body-text-color); white-space: nowrap; }
-#lb-compare .lb-table { table-layout: fixed; min-width: 26rem; }
-.lb-grid table, .lb-grid td, .lb-grid th { font-family: var(--font) !important; font-variant-numeric: tabular-nums; }
+#lb-compare .lb-table { table-layout: fixed; min-width: 25rem; }
+.lb-grid * { font-family: var(--font); font-variant-numeric: tabular-nums; }
 .lb-table thead th { white-space: nowrap; background: var(--background-fill-secondary); }
 .lb-plot { overflow-x: auto; max-width: 100%; margin: 0; }
 .lb-plot svg { max-width: 100%; height: auto; }

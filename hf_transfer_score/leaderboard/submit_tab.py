@@ -11,7 +11,7 @@ import gradio as gr
 from hf_transfer_score.errors import TransferScoreError
 from hf_transfer_score.leaderboard.page import MODEL, SUBMIT, Page
 from hf_transfer_score.leaderboard.submitting import REQUEST_HEADERS, Answer, Asked, RequestList, check_form, submit
-from hf_transfer_score.leaderboard.texts import escape
+from hf_transfer_score.leaderboard.texts import MISSING, escape, html_table
 from hf_transfer_score.requests.queue import RequestQueue
 
 LONGEST = 200
@@ -70,28 +70,17 @@ def _build_form(page: Page, queue: RequestQueue, listed: RequestList, *, signed_
     with gr.Row():
         open_model = gr.Button("Open its page", visible=False, size="sm", scale=0, min_width=160, elem_id="lb-ask-open")
         look = gr.Button("Refresh the list", size="sm", scale=0, min_width=160, elem_id="lb-ask-look")
-    table = gr.Dataframe(
-        headers=list(REQUEST_HEADERS),
-        datatype="str",
-        type="array",
-        interactive=False,
-        wrap=True,
-        max_height=500,
-        label="Requests, the newest first",
-        elem_id="lb-requests",
-        elem_classes="lb-grid",
-    )
-    problem = gr.HTML("", elem_id="lb-requests-problem")
+    table = gr.HTML("", elem_id="lb-requests")
 
     def send(*typed: str, user: str | None) -> tuple[Any, ...]:
         done = submit(Asked(*typed), queue, page.library.catalogue, user=user)
-        return (*_told(done), *_table(listed, anew=done.accepted))
+        return (*_told(done), _table(listed, anew=done.accepted))
 
     gr.on(
         [button.click, *(one.submit for one in fields)],
         _sender(send, signed_in=signed_in),
         inputs=fields,
-        outputs=[answer, found, open_model, table, problem],
+        outputs=[answer, found, open_model, table],
         concurrency_limit=AT_ONCE,
         show_progress_on=answer,
         trigger_mode="once",
@@ -104,8 +93,8 @@ def _build_form(page: Page, queue: RequestQueue, listed: RequestList, *, signed_
         outputs=[page.model, page.tabs, page.tab],
         **QUIET,
     )
-    page.when_shown(SUBMIT, lambda: _table(listed, anew=False), inputs=[], outputs=[table, problem])
-    look.click(lambda: _table(listed, anew=True), outputs=[table, problem], **QUIET)
+    page.when_shown(SUBMIT, lambda: _table(listed, anew=False), inputs=[], outputs=[table])
+    look.click(lambda: _table(listed, anew=True), outputs=table, **QUIET)
 
 
 def _field(label: str, info: str, name: str) -> gr.Textbox:
@@ -119,7 +108,7 @@ def _sender(send: Callable[..., tuple[Any, ...]], *, signed_in: bool) -> Callabl
         model: str, dataset: str, config: str, split: str, label: str, profile: gr.OAuthProfile | None
     ) -> tuple[Any, ...]:
         if profile is None:
-            return (*_told(Answer(SIGN_IN)), gr.skip(), gr.skip())
+            return (*_told(Answer(SIGN_IN)), gr.skip())
         return send(model, dataset, config, split, label, user=profile.username)
 
     def nameless(model: str, dataset: str, config: str, split: str, label: str) -> tuple[Any, ...]:
@@ -139,8 +128,12 @@ def _checked(*typed: str) -> Any:
     return f'<div class="lb-note" role="status">{escape(wrong, 1000)}</div>' if wrong else gr.skip()
 
 
-def _table(listed: RequestList, *, anew: bool) -> tuple[Any, str]:
+def _table(listed: RequestList, *, anew: bool) -> str:
     try:
-        return listed.rows(anew=anew), ""
+        rows = listed.rows(anew=anew)
     except TransferScoreError as error:
-        return gr.skip(), f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
+        return f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
+    if not rows:
+        return '<p class="lb-muted">There are no requests yet.</p>'
+    cells = [[escape(cell or MISSING, 600) for cell in row] for row in rows]
+    return html_table(REQUEST_HEADERS, cells, caption="Requests, the newest first")

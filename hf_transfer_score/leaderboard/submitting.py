@@ -18,7 +18,7 @@ from hf_transfer_score.requests.request import Request
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-REQUEST_HEADERS = ("Asked (UTC)", "Model", "Dataset", "State", "Why", "By")
+REQUEST_HEADERS = ("Model", "Dataset", "State", "Why", "Asked (UTC)", "By")
 MOST_ROWS = 200
 FRESH_SECONDS = 15.0
 """So long a list of requests is shown again without a look at their place, which may be on the Hub."""
@@ -204,10 +204,10 @@ def _row(request: Request) -> list[str]:
     why = request.reason or (f"{request.records} records" if request.records is not None else "")
     kind = f"{request.kind}: " if request.kind else ""
     return [
-        (request.asked or "")[:16].replace("T", " "),
         plain(request.model),
         plain(dataset),
         request.state,
         plain(kind + why, 600),
+        (request.asked or "")[:16].replace("T", " "),
         plain(request.asked_by or ""),
     ]

@@ -87,6 +87,8 @@ def build_upload_tab(page: Page) -> None:
             datatype="str",
             interactive=False,
             label="Raw terms",
+            wrap=True,
+            column_widths=["150px", "90px", "150px", "110px", "80px", "360px"],
             elem_id="upload-terms",
             elem_classes="lb-grid",
         )

@@ -102,6 +102,10 @@ class HubView:
             self._files = self.place.listed(self.version) if self.version else {}
         return self._files
 
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Return path and stamp of each file."""
+        return self.files.items()
+
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone is absent."""
         return self.place.contents(self.version, paths) if self.version else {}

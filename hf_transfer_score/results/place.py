@@ -41,6 +41,10 @@ class View(Protocol):
         """A stamp for each file by its path; equal stamps mean equal contents."""
         ...
 
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Yield what `files` holds, for one pass over many files that keeps none of them."""
+        ...
+
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone is absent."""
         ...
@@ -93,6 +97,10 @@ class MemoryView:
     def files(self) -> dict[str, str]:
         """A digest of each content."""
         return {path: hashlib.blake2b(content).hexdigest() for path, content in self.contents.items()}
+
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Return path and digest of each file."""
+        return self.files.items()
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path."""
@@ -152,6 +160,10 @@ class FolderView:
         if self._files is None:
             self._files = dict(_stamps(self.folder))
         return self._files
+
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Yield path and stamp of each file as the folder is gone through."""
+        return _stamps(self.folder) if self._files is None else self._files.items()
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
         """Return the contents of files by path; one that is gone is absent."""

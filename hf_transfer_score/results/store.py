@@ -35,6 +35,19 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """What tells a table from an earlier one.
+
+    Attributes:
+        removed: rows of the earlier one that are gone, in order; the others keep their order, and new ones follow.
+        datasets: ids of the datasets of all records that are new, gone or other than they were.
+    """
+
+    removed: tuple[int, ...]
+    datasets: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Loaded:
     """What a place holds.
 
@@ -43,12 +56,14 @@ class Loaded:
         version: of the place; None where there is no such place.
         problems: files that hold no record; they do not count.
         read: how many files had to be read.
+        difference: from the table that was known before; None where nothing is known of that.
     """
 
     table: RecordTable
     version: str | None = None
     problems: tuple[Problem, ...] = ()
     read: int = 0
+    difference: Difference | None = None
 
 
 def load(
@@ -69,21 +84,23 @@ def load(
     known = previous.table if previous is not None else _kept(cache)
     if known is not None and known.at == view.version and previous is None:
         return Loaded(known, view.version)
-    files = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
     if place.shared:
-        known = _nearest(known, view, files, cache)
-    changed, gone = _difference(known, files)
-    bad = {} if previous is None else {one.path: one for one in previous.problems if files.get(one.path) == one.stamp}
-    del files
+        known = _nearest(known, view)
+    changed, gone = _difference(known, view)
+    bad = {one.path: one for one in _problems(previous) if changed.get(one.path) == one.stamp}
     wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
-    table, problems = _read(view, wanted, watch)
-    if known is not None:
-        table = known.merged(table, gone, view.version) if changed or gone else known.named(view.version)
-    else:
-        table = RecordTable(table.data, view.version)
-    if cache is not None and (table.file is None or len(changed) + len(gone) > CHUNK):
+    read, problems = _read(view, wanted, watch)
+    table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
+    told = previous is not None and known is previous.table
+    difference = Difference(tuple(gone), known.datasets(gone) | read.datasets()) if told and known else None
+    later = 0 if table.extra is None else table.extra.num_rows
+    if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _keep(table, cache)
-    return Loaded(table, view.version, (*bad.values(), *problems), len(wanted))
+    return Loaded(table, view.version, (*bad.values(), *problems), len(wanted), difference)
+
+
+def _problems(previous: Loaded | None) -> tuple[Problem, ...]:
+    return () if previous is None else previous.problems
 
 
 def is_record_path(path: str) -> bool:
@@ -96,33 +113,36 @@ def is_record_path(path: str) -> bool:
     return path.startswith(FOLDER) and path.endswith(".json") and path.count("/") == 3
 
 
-def _difference(known: RecordTable | None, files: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the files to read with their stamps, and the paths that are gone."""
-    changed, gone = dict(files), []
-    for path, stamp in () if known is None else known.stamps():
-        if path not in files:
-            gone.append(path)
-        elif changed.get(path) == stamp:
-            del changed[path]
-    return changed, gone
+def _difference(known: RecordTable | None, view: View) -> tuple[dict[str, str], list[int]]:
+    """Return the files to read with their stamps, and the rows that no longer hold what a file holds.
+
+    Of what did not change only a hash is kept meanwhile: there may be a hundred thousand files.
+    """
+    unseen = set() if known is None else {hash(one) for one in known.stamps()}
+    changed = {}
+    for path, stamp in view.entries():
+        if is_record_path(path):
+            same = hash((path, stamp))
+            if same in unseen:
+                unseen.remove(same)
+            else:
+                changed[path] = stamp
+    if known is None or not unseen:
+        return changed, []
+    return changed, [row for row, one in enumerate(known.stamps()) if hash(one) in unseen]
 
 
-def _nearest(known: RecordTable | None, view: View, files: Mapping[str, str], cache: Path | None) -> RecordTable | None:
+def _nearest(known: RecordTable | None, view: View) -> RecordTable | None:
     """Return what leaves less to read: what is known, or the snapshot that lies beside the records."""
-    missing = len(_difference(known, files)[0])
+    missing = len(_difference(known, view)[0])
     if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
         return known
-    found = snapshot_of(view, cache)
-    return known if found is None or len(_difference(found, files)[0]) >= missing else found
+    found = snapshot_of(view)
+    return known if found is None or len(_difference(found, view)[0]) >= missing else found
 
 
-def snapshot_of(view: View, cache: Path | None = None) -> RecordTable | None:
-    """Return the table that lies beside the records, None where there is none that can be read.
-
-    Args:
-        view: of a place.
-        cache: a file near which it is put meanwhile; None for a temporary folder.
-    """
+def snapshot_of(view: View) -> RecordTable | None:
+    """Return the table that lies beside the records, None where there is none that can be read."""
     import tempfile
 
     content = view.read([SNAPSHOT]).get(SNAPSHOT)

@@ -200,28 +200,34 @@ class RecordTable:
         chosen = self.data if rows is None else self.data.take(pyarrow.array(rows, pyarrow.int64()))
         return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
 
-    def merged(self, others: RecordTable, gone: Iterable[str] = (), at: str | None = None) -> RecordTable:
-        """Return this table without the rows of some paths, with the rows of another table; paths of it replace."""
+    def merged(self, others: RecordTable, gone: Sequence[int] = (), at: str | None = None) -> RecordTable:
+        """Return this table without some rows, followed by the rows of another table."""
+        import numpy as np
         import pyarrow
-        from pyarrow import compute
 
-        leaving = pyarrow.array([*gone, *others.data.column("path").to_pylist()], pyarrow.string())
         mine = self.light().data
-        kept = mine.filter(compute.invert(compute.is_in(mine.column("path"), value_set=leaving)))
-        both = pyarrow.concat_tables([kept, others.light().data]).unify_dictionaries()
+        if gone:
+            staying = np.ones(len(self), bool)
+            staying[list(gone)] = False
+            mine = mine.filter(pyarrow.array(staying))
+        both = mine if not len(others) else pyarrow.concat_tables([mine, others.light().data]).unify_dictionaries()
         if both.column(0).num_chunks > MANY_CHUNKS:
             both = both.combine_chunks()
         extra = [one for table in (self, others) for one in table._heavy_in_memory()]
         return RecordTable(both, at, self.file, pyarrow.concat_tables(extra) if extra else None)
 
+    def datasets(self, rows: Sequence[int] | None = None) -> frozenset[str]:
+        """Return the ids of the datasets of some rows, of all where none are named."""
+        import pyarrow
+
+        column = self.data.column("dataset_id")
+        chosen = column if rows is None else column.take(pyarrow.array(rows, pyarrow.int64()))
+        return frozenset(chosen.cast(pyarrow.string()).unique().to_pylist())
+
     def stamps(self) -> Iterator[tuple[str, str]]:
         """Yield the path and the stamp of each record's file."""
         for batch in self.data.select(["path", "stamp"]).to_batches(max_chunksize=4096):
             yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
-
-    def named(self, at: str | None) -> RecordTable:
-        """Return the same table for another state of its place."""
-        return RecordTable(self.data, at, self.file, self.extra)
 
     def _heavy_in_memory(self) -> list[Any]:
         whole = all(name in self.data.column_names for name in HEAVY)

@@ -25,7 +25,13 @@ def test_the_sample_and_the_model_are_named_in_full(tmp_path):
     text = model_section(known(tmp_path, pool()))
     assert f"[`team/pets`](https://huggingface.co/datasets/team/pets) at `{DATA_COMMIT}`" in text
     assert "### On `team/pets` (config `small`, split `train`)" in text
-    for word in (f"`{COMMIT}`", f"`{PETS.fingerprint}`", "500 examples, 4 classes", "`max_samples=500`", "torch 2.9.0"):
+    for word in (
+        f"`{COMMIT}`",
+        f"`{PETS.fingerprint}`",
+        "500 examples, 4 classes",
+        "`max_samples=500`, `seed=0`",
+        "torch 2.9.0",
+    ):
         assert word in text, word
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -16,11 +17,19 @@ from hf_transfer_score.sampling.options import SampleOptions
 from tests.cards.made import COMMIT, DATA_COMMIT, PETS, failure, model, scores
 
 
+def bash(command):
+    """Return the words that a shell makes of a command."""
+    return subprocess.run(
+        ["bash", "-c", f"printf '%s\\0' {command}"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")[:-1]
+
+
 def parsed(records):
     """Return the arguments that the card's command comes to, and the notes beside it."""
     found = reproduction(gather(records[0].model.id, records).samples[0])
     program, *words = shlex.split(found.command)
     assert program == "hf-transfer-score" and "\n" not in found.command
+    assert bash(found.shown) == bash(found.command) == [program, *words]
     return build_parser().parse_args(words), found.notes
 
 

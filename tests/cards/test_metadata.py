@@ -71,7 +71,9 @@ model-index:
       value: 1
   name: theirs"""
 FLOW = 'license: mit # yes\nmodel-index: [{"name": "theirs", "results": []}]\ntags: [x] # no\n'
-EMPTY_RESULTS = "model-index:\n- name: theirs\n  results: []\nlicense: mit\n"
+EMPTY_RESULTS = "model-index:\n- name: theirs\n  results: []  # none yet\n# more\nlicense: mit\n"
+NOTHING = "license: mit\nmodel-index:\ntags:\n- x\n"
+OURS_ALONE = "model-index:\n-   results: []\n    name: theirs\n-   results: []\n    name: second\n"
 
 
 def card(inside: str) -> str:
@@ -116,13 +118,13 @@ def test_samples_of_one_dataset_stay_apart():
     assert sorted(one["dataset"]["args"]["fingerprint"] for one in results) == ["e" * 32, "f" * 32]
 
 
-@pytest.mark.parametrize("inside", [PLAIN, INDEXED, INDENTED, INDENTLESS, FLOW, EMPTY_RESULTS])
+@pytest.mark.parametrize("inside", [PLAIN, INDEXED, INDENTED, INDENTLESS, FLOW, EMPTY_RESULTS, NOTHING, OURS_ALONE])
 def test_whatever_a_card_has_stays_and_is_added_to(inside):
     before, text = card(inside), model_card(EVIDENCE, card(inside))
     was, now = metadata(before), metadata(text)
-    theirs = was.get("model-index", [{"results": []}])[0]["results"]
+    theirs = (was.get("model-index") or [{"results": []}])[0]["results"]
     assert now["model-index"][0]["results"] == [*theirs, *model_index(EVIDENCE)]
-    assert {**now, "model-index": 0} == {**was, "model-index": 0} and [*was, "model-index"][-1] in now
+    assert {**now, "model-index": 0} == {**was, "model-index": 0}
     assert model_card(EVIDENCE, text) == text
     assert split(text)[1] == TEXT + "\n" + model_section(EVIDENCE)
     assert len(model_index_to_eval_results(now["model-index"])[1]) == len(theirs) + 5
@@ -136,6 +138,20 @@ def test_every_line_of_the_metadata_is_kept_as_written(inside):
     for line in old:
         place = new.index(line, place) + 1
     assert "# " not in inside or "# " in text
+
+
+@pytest.mark.parametrize("inside", [PLAIN, INDEXED, INDENTED, INDENTLESS, FLOW, EMPTY_RESULTS, NOTHING, OURS_ALONE])
+def test_terms_that_change_and_change_back_leave_no_trace(inside):
+    first = model_card(EVIDENCE, card(inside))
+    second = model_card(gather("owner/model", scores(height=0.125)), first)
+    head = split(second)[0]
+    assert second != first and head.count("model-index:") == head.count("made_by") == 1
+    assert model_card(EVIDENCE, second) == first
+
+
+def test_a_comment_behind_an_empty_list_stays():
+    text = model_card(EVIDENCE, card(EMPTY_RESULTS))
+    assert "  results:  # none yet\n  - task:\n" in text and "\n# more\nlicense: mit\n---\n" in text
 
 
 def test_the_clients_own_card_would_lose_comments():

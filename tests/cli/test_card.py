@@ -160,7 +160,7 @@ def test_the_command_of_a_card_makes_the_same_records_again(bank, run, options):
     assert run("rank", "bank.jsonl", "--models", "./clear", "./noisy", "--save", "first", "--quiet", *options)[0] == 0
     status, text, errors = run("card", "clear", "--results", "./first")
     assert status == 0, errors
-    program, *words = shlex.split(text.split("```bash\n")[1].split("\n```")[0])
+    program, *words = shlex.split(text.split("```bash\n")[1].split("\n```")[0].replace("\\\n", ""))
     assert program == "hf-transfer-score" and run(*words, "--save", "again", "--refresh", "--quiet")[0] == 0
     first, again = (
         {path.name: path for path in Path(name, "records/_local/clear").iterdir()} for name in ("first", "again")

@@ -197,6 +197,33 @@ def test_a_bad_file_is_a_problem_and_no_more(place, cache):
     assert again.read == 1 and len(again.problems) == 4
 
 
+def test_a_record_whose_file_is_spoilt_no_longer_counts(place, cache):
+    put(place, *ALL)
+    first = load(place, cache=cache)
+    (place.folder / record_path(MANY[2])).write_bytes(b"{}")
+    second = load(place, cache=cache, previous=first)
+    expected = by_identity(*(one for one in ALL if one is not MANY[2]))
+    assert held(second) == expected and len(second.problems) == 1
+    assert held(load(place, cache=cache)) == expected
+
+
+def test_what_changed_is_told(place, cache):
+    """The rows that stay keep their order, and the datasets of everything that changed are named."""
+    elsewhere = replace(MANY[1], dataset=replace(MANY[1].dataset, id="owner/elsewhere"))
+    gone = replace(MANY[3], dataset=replace(MANY[3].dataset, id="owner/gone"))
+    put(place, *ALL, gone)
+    first = load(place, cache=cache)
+    assert first.difference is None
+    put(place, elsewhere, made("owner/model-5", 0.125))
+    (place.folder / record_path(gone)).unlink()
+    second = load(place, cache=cache, previous=first)
+    assert second.difference.datasets == {"owner/gone", "owner/elsewhere", OK.dataset.id}
+    before, after = first.table.records(), second.table.records()
+    stayed = [one for row, one in enumerate(before) if row not in second.difference.removed]
+    assert after[: len(stayed)] == stayed and len(after) == len(stayed) + 2
+    assert set(map(identity, before)) - set(map(identity, stayed)) == {identity(gone), identity(MANY[5])}
+
+
 def test_records_of_an_earlier_version_count(place):
     for name, number in IDENTITIES.items():
         path = place.folder / "records" / "timm" / "resnet18" / f"{number}.json"
@@ -218,6 +245,9 @@ class CountingView:
     @property
     def files(self):
         return self.inner.files
+
+    def entries(self):
+        return self.inner.entries()
 
     def read(self, paths):
         self.asked += (wanted := list(paths))
