@@ -80,10 +80,6 @@ def _build_tabs(page: Page) -> BoardTab:
     """Build the tabs, and tell which one is open."""
     found: list[BoardTab] = []
     for name, title, module in TABS:
-        from importlib.util import find_spec
-
-        if module and find_spec(f"hf_transfer_score.leaderboard.{module}") is None:
-            continue
         with gr.Tab(title, id=name) as tab:
             if module is None:
                 found.append(BoardTab(page))

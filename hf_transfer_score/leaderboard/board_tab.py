@@ -15,6 +15,7 @@ from hf_transfer_score.leaderboard.board_table import (
     GROUPS,
     SHOWN,
     alignment_css,
+    column_widths,
     columns_of,
     shown_labels,
     table_value,
@@ -124,8 +125,7 @@ class BoardTab:
             max_chars=80,
             elem_id="lb-table",
         )
-        self.style = gr.HTML("", elem_id="lb-style")
-        self.card = gr.HTML("", elem_id="lb-card")
+        self.card = gr.HTML("", visible=False, elem_id="lb-card")
         self.open_model = gr.Button("All records of this model", visible=False, size="sm", elem_id="lb-open-model")
         self.notes = gr.HTML("", elem_id="lb-notes")
 
@@ -146,7 +146,7 @@ class BoardTab:
 
     def _listen(self) -> None:
         page = self.page
-        shown = [self.table, self.style, self.count, self.notes]
+        shown = [self.table, self.count, self.notes]
         events = [self.search.change, self.groups.input, self.libraries.input, self.licenses.input, self.sort.input]
         events += [self.order.input, self.smallest.change, self.largest.change, self.since.change]
         gr.on(
@@ -248,8 +248,9 @@ class BoardTab:
         board = _board(self.page.library.catalogue, slug)
         rows = [] if board is None else [row for row in board.rows if row.model == model]
         if board is None or not rows:
-            return "", gr.update(visible=False)
-        return "".join(card_html(board, row) for row in rows), gr.update(visible=True)
+            return gr.update(visible=False), gr.update(visible=False)
+        cards = "".join(card_html(board, row) for row in rows)
+        return gr.update(value=cards, visible=True), gr.update(visible=True)
 
     def _csv(self, slug: str | None, *controls: Any) -> Any:
         board = _board(self.page.library.catalogue, slug)
@@ -327,7 +328,7 @@ def _labelled(board: Board) -> list[tuple[BoardRow, str]]:
 
 
 def _no_table() -> tuple[Any, ...]:
-    return gr.update(visible=False), gr.skip(), "", ""
+    return gr.update(visible=False), "", ""
 
 
 def _table(board: Board, view: View) -> tuple[Any, ...]:
@@ -336,15 +337,16 @@ def _table(board: Board, view: View) -> tuple[Any, ...]:
     rows = found[:MOST_ROWS]
     columns = columns_of(board, view.groups)
     labels = {id(row): label for row, label in _labelled(board)}
+    shown = [labels[id(row)] for row in rows]
     update = gr.update(
-        value=table_value(columns, rows, [labels[id(row)] for row in rows]),
+        value=table_value(columns, rows, shown),
         headers=[column.header for column in columns],
         datatype=[column.kind for column in columns],
-        column_widths=[f"{column.width}px" for column in columns],
+        column_widths=column_widths(columns, shown),
         visible=bool(rows),
     )
     count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
-    return update, alignment_css(columns), count, notes_html(board, rows)
+    return update, count, alignment_css(columns) + notes_html(board, rows)
 
 
 def _written(board: Board, text: str) -> Path:

@@ -21,7 +21,7 @@ GROUPS = {
 SHOWN = ("scores", "facts")
 """Groups that are shown unless the visitor chooses others."""
 
-MODEL_WIDTH, WORD_WIDTH, NARROW = 240, 150, 92
+MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
 LETTER_PIXELS = 8
 
 
@@ -179,6 +179,18 @@ def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
         taken.add(text)
         found.append(text)
     return found
+
+
+def column_widths(columns: Sequence[TableColumn], labels: Sequence[str]) -> list[str]:
+    """Return how wide the columns are; the first one as wide as its texts need, within limits.
+
+    Args:
+        columns: of the table.
+        labels: what the first cell of each row says.
+    """
+    longest = max(map(len, labels), default=0)
+    first = max(LEAST_MODEL_WIDTH, min(LETTER_PIXELS * longest + 24, MODEL_WIDTH))
+    return [f"{first}px", *(f"{column.width}px" for column in columns[1:])]
 
 
 def alignment_css(columns: Sequence[TableColumn]) -> str:

@@ -18,6 +18,9 @@ from hf_transfer_score.results.shipped import shipped_place
 if TYPE_CHECKING:
     import gradio
 
+ARENA_MAX = -8
+"""What glibc calls the setting for how many parts memory has; by default threads have parts of their own."""
+
 RESULTS, REQUESTS = "RESULTS", "REQUESTS"
 """Variables that name the places on a Space."""
 
@@ -73,10 +76,12 @@ def _settle() -> None:
 
 
 def _take_memory_from_the_system() -> None:
-    """Let tables take memory from the system, which gets back what they no longer need."""
+    """Let tables and threads share memory of the system, which gets back what they no longer need."""
     import pyarrow
 
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
 
 
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:

@@ -60,6 +60,8 @@ footer { opacity: .8; }
 @media (max-width: 640px) {
   .gradio-container { padding: .5rem !important; }
   #lb-title h1 { font-size: 1.25rem; }
+  #lb-table .first-column { width: 150px !important; min-width: 150px !important; max-width: 150px !important;
+    flex-basis: 150px !important; }
 }
 @media (prefers-reduced-motion: reduce) {
   .gradio-container *, .gradio-container *::before { animation-duration: .01ms !important;

@@ -70,6 +70,9 @@ HEAVY = ("overlap",)
 NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
 JSON_TEXT = ("terms", "interval", "overlap")
 
+GROUP = 2**14
+"""Rows that are written at a time."""
+
 MANY_CHUNKS = 16
 """Parts of a column beyond which they are copied into one: each change adds a part."""
 
@@ -174,11 +177,13 @@ class RecordTable:
         from pyarrow import parquet
 
         metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
-        data = self.whole().data.cast(_schema(plain=True)).replace_schema_metadata(metadata)
+        data, schema = self.whole().data, _schema(plain=True).with_metadata(metadata)
         file.parent.mkdir(parents=True, exist_ok=True)
         aside = file.with_name(temporary_name(file.name))
         try:
-            parquet.write_table(data, aside, compression="zstd", row_group_size=2**15)
+            with parquet.ParquetWriter(aside, schema, compression="zstd") as writer:
+                for start in range(0, len(self), GROUP):
+                    writer.write_table(data.slice(start, GROUP).cast(schema))
             aside.replace(file)
         except BaseException:
             aside.unlink(missing_ok=True)

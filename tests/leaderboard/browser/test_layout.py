@@ -1,0 +1,84 @@
+"""On a phone, in the dark, by keyboard, and for those who listen."""
+
+import pytest
+
+from tests.leaderboard.browser.looking import FIRST_CELL, open_controls, open_tab, wait_for_table, wait_for_text
+
+OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter(one => {
+  const box = one.getBoundingClientRect();
+  const scrolls = one.closest("#lb-table, .lb-scroll, .lb-plot, .hts-scroll, .table-wrap, .tab-container");
+  return !scrolls && box.width > 0 && box.height > 0 && box.right > window.innerWidth + 1
+    && getComputedStyle(one).visibility === "visible";
+}).map(one => one.outerHTML.slice(0, 120))"""
+
+CONTRAST = """selector => {
+  const numbers = text => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+    .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, place) => sum + v * [0.2126, 0.7152, 0.0722][place], 0);
+  const one = document.querySelector(selector);
+  let behind = one, ground = [0, 0, 0, 0];
+  while (behind && (ground[3] ?? 1) === 0) {
+    ground = numbers(getComputedStyle(behind).backgroundColor);
+    behind = behind.parentElement;
+  }
+  const [a, b] = [light(numbers(getComputedStyle(one).color)), light(ground)].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+}"""
+
+
+def test_a_phone_scrolls_the_table_alone(opened, address):
+    page = opened(address, width=360, height=740)
+    wait_for_table(page)
+    open_controls(page)
+    page.click(FIRST_CELL)
+    wait_for_text(page, "#lb-card", "timm/alpha")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert page.evaluate(OVERFLOWING) == []
+    assert page.locator("#lb-table th[title='Rank']").bounding_box()["x"] < 300
+    open_tab(page, "Plots")
+    page.wait_for_selector("#lb-plot-1 svg >> visible=true")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_texts_stand_out(opened, address, dark):
+    page = opened(address, dark=dark)
+    wait_for_table(page)
+    assert page.evaluate("document.body.classList.contains('dark')") is dark
+    for selector in ("#lb-title p", "#lb-status p", "#lb-head dt", "#lb-notes .lb-muted", f"{FIRST_CELL} span"):
+        assert page.evaluate(CONTRAST, selector) >= 4.5, selector
+
+
+def test_what_a_screen_reader_needs(opened, address):
+    page = opened(address)
+    wait_for_table(page)
+    open_controls(page)
+    assert page.evaluate("document.documentElement.lang") == "en"
+    assert page.title() == "Transferability leaderboard"
+    for name in ("#lb-status", "#lb-count"):
+        assert page.get_attribute(name, "aria-live") == "polite"
+    levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(one => Number(one.tagName[1]))")
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    for label in ("Board", "Search", "Library", "License", "Since", "Sort by"):
+        assert page.get_by_label(label).count() >= 1, label
+    unnamed = "[...document.querySelectorAll('img')].filter(one => !one.hasAttribute('alt')).length"
+    assert page.evaluate(unnamed) == 0
+
+
+def test_the_keyboard_reaches_a_row(opened, address):
+    page = opened(address)
+    wait_for_table(page)
+    page.focus("#lb-refresh")
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate(outline) == "solid"
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('#lb-table') !== null"):
+            break
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#lb-card h3")

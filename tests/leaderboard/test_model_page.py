@@ -1,0 +1,223 @@
+"""The pages of a model, of two models and of trust: what records say is there, escaped."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import hf_transfer_score
+from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.compare_page import compare_page, overlaps_page, row_choices, row_of
+from hf_transfer_score.leaderboard.model_card import card_of, standings
+from hf_transfer_score.leaderboard.model_page import (
+    MOST_CHOICES,
+    model_choices,
+    model_command,
+    model_page,
+    records_json,
+)
+from hf_transfer_score.leaderboard.model_tab import file_stem
+from hf_transfer_score.leaderboard.trust import trust
+from hf_transfer_score.leaderboard.trust_page import conclusion, trust_page
+from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, record_path
+from hf_transfer_score.results.store import load
+from hf_transfer_score.results.table import RecordTable, Stored
+from tests.leaderboard.made import DATASET, accuracy, face, failed, model, ncti, run, score
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+
+
+def catalogue(*records: Record) -> Catalogue:
+    return Catalogue(RecordTable.of(Stored.of(str(record_path(one)), "s", one) for one in records))
+
+
+def pool(*names: str) -> list[Record]:
+    found = []
+    for place, name in enumerate(names):
+        found.append(score(name, "face", face(-0.1 * place, 0.9 - 0.1 * place), spread=0.01))
+        found.append(score(name, "ncti", ncti(50.0 - place, 0.9 - 0.1 * place, 3.0 + place), spread=0.01))
+    return found
+
+
+class Reader(HTMLParser):
+    """Gathers the text and the tags of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.tags: set[str] = set()
+        self.links: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        assert not any(name.startswith("on") for name, _ in attrs)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def read(page: str) -> Reader:
+    found = Reader(page)
+    assert not found.tags & {"script", "img", "iframe", "object", "embed", "form"}
+    assert all(link.startswith(("https://", "http://127.")) for link in found.links)
+    return found
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Catalogue(load(FolderPlace(Path(hf_transfer_score.__file__).parent / "shipped")).table)
+
+
+def test_a_page_has_place_terms_runs_failures_warnings_and_the_commit():
+    times = run("2025-02-03T04:05:06+00:00", device="cuda", forward_seconds=2.5, libraries={"torch": "2.9.9"})
+    first = replace(pool("owner/a")[0], run=times, warnings=("few rows a class",), facts=RecordedFacts("mit", 12345))
+    skipped = Record(model("owner/a"), DATASET, None, run(), "failed", "gated", "needs an agreement")
+    records = [first, *pool("owner/a", "owner/b")[1:], skipped, accuracy("owner/a", 0.875)]
+    found = read(model_page(catalogue(*records), "owner/a"))
+    for words in ("Rank 1 of 2", "variance_collapse", "License mit", "Measured accuracy 87.50%", "few rows a class"):
+        assert words in found.text
+    assert "the whole model gated needs an agreement" in found.text
+    assert "2025-02-03 04:05 1 0.1.0 cuda 2.50 s" in found.text
+    assert "torch 2.9.9" in found.text
+    assert f"/owner/a/tree/{'c' * 40}" in " ".join(found.links)
+
+
+def test_the_overlap_of_classes_is_drawn():
+    overlap = RecordedOverlap(("cat", "dog"), (0.25,))
+    first = replace(pool("owner/a")[0], overlap=overlap)
+    both = catalogue(first, *pool("owner/a", "owner/b")[1:])
+    assert "Class overlap in the features of owner/a" in read(model_page(both, "owner/a")).text
+    assert "overlap" not in read(model_page(both, "owner/b")).text
+    assert overlaps_page(("owner/a", None), ("owner/b", None)) == ""
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "**bold** [x](javascript:alert(1))", "\u202eevil", "x" * 300])
+def test_hostile_records_stay_text(name):
+    first, second = pool(name, "owner/b")[:2]
+    first = replace(
+        first,
+        warnings=(HOSTILE,),
+        facts=RecordedFacts(HOSTILE),
+        source=HOSTILE,
+        run=run(device=HOSTILE, libraries={HOSTILE: HOSTILE}),
+        overlap=RecordedOverlap((HOSTILE, "dog"), (0.25,)),
+    )
+    found = catalogue(first, second, *pool(name, "owner/b")[2:], replace(failed(name), reason=HOSTILE, kind=HOSTILE))
+    board = found.board(found.boards()[0].key)
+    page = read(model_page(found, name))
+    assert "<script>alert(1)</script>" in page.text
+    assert "\u202e" not in page.text
+    read(compare_page(board, name, "owner/b"))
+    read(compare_page(board, HOSTILE + "?", "owner/b"))
+    read(trust_page(board))
+
+
+def test_an_unknown_id_is_told_with_ids_that_look_like_it():
+    found = read(model_page(catalogue(*pool("owner/resnet18", "owner/vit")), "owner/resnet1"))
+    assert "There are no records of owner/resnet1" in found.text
+    assert "owner/resnet18" in found.text
+    assert "owner/vit" not in found.text
+
+
+def test_choices_are_filtered_and_limited():
+    many = catalogue(*(score(f"owner/m{number:04}", "logme", float(number)) for number in range(MOST_CHOICES + 10)))
+    assert len(model_choices(many)) == MOST_CHOICES
+    assert model_choices(many, "M1003") == ["owner/m1003"]
+    board = many.board(many.boards()[0].key)
+    assert len(row_choices(board)) == MOST_CHOICES
+    assert row_choices(board, " m0002 ") == ["owner/m0002"]
+
+
+def test_records_come_as_json_that_reads_back(shipped):
+    found = json.loads(records_json(shipped, "pixels"))
+    assert len(found) == len(shipped.model_records("pixels"))
+    assert found == json.loads(json.dumps([asdict(one) for one in shipped.model_records("pixels")]))
+
+
+def test_the_card_has_the_place_on_the_board():
+    found = catalogue(*pool("owner/a", "owner/b", "owner/c"))
+    (standing,) = standings(found, "owner/b", found.model_records("owner/b")).values()
+    assert (standing.models, standing.rank, standing.others) == (3, 2, ("owner/a", "owner/c"))
+    assert sorted(standing.places.values()) == [(2, 3), (2, 3)]
+    assert "owner/b" in card_of(found, "owner/b")
+
+
+def test_the_command_names_model_commit_and_dataset():
+    options = {"max_samples": 50, "rows_per_example": 16, "seed": 0}
+    dataset = replace(DATASET, options=options)
+    found = catalogue(*(replace(one, dataset=dataset) for one in pool("owner/a")))
+    command = model_command(found, "owner/a")
+    assert command.startswith("hf-transfer-score rank owner/pets ")
+    assert f"owner/a@{'c' * 40}" in command
+    assert "--max-samples 50" in command
+    assert model_command(catalogue(*pool("owner/a")), "owner/a") == ""
+
+
+def test_files_are_named_without_places():
+    assert file_stem("owner/name.v1") == "owner--name.v1"
+    assert file_stem("../../etc/passwd") == "etc--passwd"
+    assert file_stem(HOSTILE) == "script alert 1 --script  img src x onerror alert 2"
+    assert file_stem("\u202e") == file_stem(None) == "model"
+
+
+def board_of(found: Catalogue, start: str):
+    return found.board(next(one.key for one in found.boards() if one.title.startswith(start)))
+
+
+def test_two_models_are_compared_term_by_term(shipped):
+    board = board_of(shipped, "scikit-learn digits")
+    found = read(compare_page(board, "pixels", "network_untrained"))
+    assert "face: variance_collapse" in found.text
+    assert "Measured accuracy 96.92% (mean of 3) better" in found.text
+    first = board.rows[0]
+    assert row_of(board, f" {first.label} ") is first
+    assert "Choose two models." in compare_page(board, None, "")
+    assert "nobody has no scores on this board." in read(compare_page(board, "pixels", "nobody")).text
+
+
+def test_a_model_that_failed_is_named_with_the_reason_where_it_is_compared():
+    found = catalogue(*pool("owner/a", "owner/b"), failed("owner/broken", reason="its weights are cut short"))
+    page = read(compare_page(found.board(found.boards()[0].key), "owner/a", "owner/broken"))
+    assert "owner/broken has no scores on this board. It could not be scored: its weights are cut short" in page.text
+
+
+def test_trust_in_the_published_table(shipped):
+    board = board_of(shipped, "uoft-cs/cifar10")
+    text = read(trust_page(board)).text
+    assert "ncti_published 0.843" in text
+    assert "parameter_count baseline" in text
+    assert conclusion(board, trust(board)).startswith("No metric is surely above the trivial baselines")
+    assert "for 7 models" in read(trust_page(board_of(shipped, "scikit-learn digits"))).text
+
+
+def test_a_metric_above_all_baselines_is_named():
+    names = [f"owner/m{number:02}" for number in range(40)]
+    records = []
+    for place, name in enumerate(names):
+        of = model(name, parameters=1000 + (place * 7919) % 41)
+        records += [score(of, "logme", float(place)), score(of, "vci", float((place * 13) % 40))]
+        records.append(accuracy(name, 0.5 + place / 100))
+    found = catalogue(*records)
+    board = found.board(found.boards()[0].key)
+    said = conclusion(board, trust(board))
+    assert said.startswith("logme is above every trivial baseline with intervals that do not overlap")
+    assert "vci" not in said
+
+
+def test_without_measured_accuracies_nothing_is_concluded():
+    found = catalogue(*pool("owner/a", "owner/b"))
+    page = read(trust_page(found.board(found.boards()[0].key)))
+    assert "No accuracy after fine-tuning is known" in page.text
+    assert "table" not in page.tags
