@@ -113,10 +113,14 @@ def _centred(metric: Metric, results: Mapping[str, MetricResult], terms: Replica
 
 
 def _one_centred(value: float, replicates: Array | None, count: int) -> Array:
-    finite = replicates is not None and np.isfinite(replicates)
-    if replicates is None or not np.any(finite):
+    if replicates is None or not np.isfinite(replicates).any():
         return np.full(count, value)
-    return np.asarray(value + (replicates - replicates[finite].mean()))
+    return centred(value, replicates)
+
+
+def centred(value: float, replicates: Array) -> Array:
+    """Return replicates of a term (B,) moved so that their mean is its value on the sample."""
+    return np.asarray(value + (replicates - replicates[np.isfinite(replicates)].mean()))
 
 
 def _pool_ranks(metric: Metric, values: Array) -> Array:

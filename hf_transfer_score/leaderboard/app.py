@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,6 +25,9 @@ HEAD = f"""<h1>{TITLE}</h1>
 scores of the features of a single forward pass, without fine-tuning any of them.</p>"""
 
 KEPT_SECONDS = 3600
+WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
+"""Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
+
 AT_ONCE = 8
 """Events that are worked on at a time; they wait for the interpreter more than for each other."""
 
@@ -62,6 +66,8 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         requests: where requests for scoring go; None where nobody takes any.
         tick_seconds: how often an open page asks whether there are new records.
     """
+    for name, value in WITHOUT_STATISTICS.items():
+        os.environ.setdefault(name, value)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as app:
         gr.HTML(HEAD, elem_id="lb-title")
         with gr.Row(elem_classes="lb-inline"):

@@ -75,7 +75,7 @@ class RankReport:
         mean_ranks: mean rank over the headline metrics.
         ranks: final rank by name; equal mean ranks share the better one.
         confidence: rank ranges and tie groups; None where no bootstrap was asked for or possible.
-        intervals: central interval of each raw term over the bootstrap, by model, metric and term.
+        intervals: central interval of each raw term over the bootstrap, around its value, by model, metric and term.
         level: the share of the bootstrap that intervals and rank ranges cover; None where there was none.
         seconds: wall-clock time of the run.
         interrupted: whether the run was ended before all candidates were scored.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.api import MetricChoice, choose_metrics, rank_scores, score_features
-from hf_transfer_score.confidence import RankConfidence, rank_confidence
+from hf_transfer_score.confidence import RankConfidence, centred, rank_confidence
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
@@ -174,7 +174,7 @@ def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, option
         mean_ranks=order.mean_ranks,
         ranks=order.ranks,
         confidence=_confidence(terms, scored, scoring, order, options.level),
-        intervals=_intervals(terms, options.level),
+        intervals=_intervals(terms, scored, scoring.metrics, options.level),
         level=options.level if terms else None,
         notes=tuple(_notes(scored)),
     )
@@ -195,21 +195,31 @@ def _bootstrap(scored: Scored, scoring: Scoring, order: HeadlineRanks, options: 
     return {name: terms for name, terms in found.items() if terms is not None}
 
 
-def _intervals(terms: Mapping[str, Terms], level: float) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
-    """Return central intervals of raw terms, without terms that no replicate gave."""
-    ends = [(1 - level) / 2, (1 + level) / 2]
+def _intervals(
+    terms: Mapping[str, Terms], scored: Scored, metrics: Sequence[Metric], level: float
+) -> dict[str, dict[str, dict[str, tuple[float, float]]]]:
+    """Return central intervals of raw terms around their values, without terms that no replicate gave."""
+    known = {metric.name: metric for metric in metrics}
+    found: dict[str, dict[str, dict[str, tuple[float, float]]]] = {}
+    for model, drawn in terms.items():
+        scores = scored.outcomes[model].scores
+        results = {} if scores is None else scores.results
+        found[model] = {name: _around(known[name], results[name].terms, of, level) for name, of in drawn.items()}
+    return found
 
-    def interval(values: NDArray[np.float64]) -> tuple[float, float]:
-        low, high = np.nanquantile(values, ends)
-        return float(low), float(high)
 
-    return {
-        model: {
-            metric: {term: interval(values) for term, values in found.items() if np.isfinite(values).any()}
-            for metric, found in metrics.items()
-        }
-        for model, metrics in terms.items()
-    }
+def _around(
+    metric: Metric, values: Mapping[str, float], drawn: Mapping[str, NDArray[np.float64]], level: float
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of each term; those of a term that lies in [0, 1] do so too."""
+    found = {}
+    for term in metric.terms:
+        replicates = drawn.get(term.name)
+        if replicates is not None and np.isfinite(replicates).any():
+            ends = np.nanquantile(centred(values[term.name], replicates), [(1 - level) / 2, (1 + level) / 2])
+            low, high = np.clip(ends, 0, 1) if term.bounded else ends
+            found[term.name] = (float(low), float(high))
+    return found
 
 
 def _confidence(

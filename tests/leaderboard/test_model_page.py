@@ -168,7 +168,7 @@ def test_the_command_names_model_commit_and_dataset():
 def test_files_are_named_without_places():
     assert file_stem("owner/name.v1") == "owner--name.v1"
     assert file_stem("../../etc/passwd") == "etc--passwd"
-    assert file_stem(HOSTILE) == "script alert 1 --script  img src x onerror alert 2"
+    assert file_stem(HOSTILE) == "script alert 1--script  img src x onerror alert 2"
     assert file_stem("\u202e") == file_stem(None) == "model"
 
 

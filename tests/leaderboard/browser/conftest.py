@@ -102,10 +102,3 @@ def opened(browser) -> Iterator[Opened]:
 
 def _is_abroad(url: str) -> bool:
     return not url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let pass what pandas has against the way gradio counts its events, in threads of its own."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            item.add_marker(pytest.mark.filterwarnings("ignore:.*no_silent_downcasting"))

@@ -1,0 +1,253 @@
+"""The tabs beside the board in a real browser: trust, compare, model, upload, submit; hostile names stay text."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hf_transfer_score
+from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.record import Record, record_path
+from hf_transfer_score.results.store import load
+from tests.conftest import clean_environment
+from tests.hub.server import LocalHub
+from tests.leaderboard.made import DATASET, failed
+
+BROWSERS = [Path(name) for name in ("/usr/bin/chromium", "/usr/bin/chromium-browser")]
+BROWSER = next((path for path in BROWSERS if path.is_file()), None)
+pytest.importorskip("playwright", reason="playwright is not installed")
+pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium at /usr/bin")
+
+HOSTILE = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
+CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
+
+SERVE = """
+import sys
+from pathlib import Path
+from hf_transfer_score.leaderboard.app import build_app, serve
+from hf_transfer_score.leaderboard.library import Library
+from hf_transfer_score.results.place import FolderPlace
+
+library = Library(FolderPlace(Path(sys.argv[1])))
+library.start()
+library.wait()
+print(serve(build_app(library, requests=FolderPlace(Path(sys.argv[2])))), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    """Copies of the shipped records with a failure and a hostile name beside them, and an empty queue."""
+    shipped = load(FolderPlace(Path(hf_transfer_score.__file__).parent / "shipped")).table.records()
+    extra: list[Record] = [replace(failed("org/broken", reason="access was not granted"), dataset=DATASET)]
+    for one in shipped:
+        if one.model.id == "pixels" and one.metric is not None and one.metric.kind == "score":
+            extra.append(replace(one, model=replace(one.model, id=HOSTILE), warnings=(HOSTILE,)))
+    results = tmp_path_factory.mktemp("results")
+    for one in (*shipped, *extra):
+        path = results / record_path(one)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(one.to_json(), encoding="utf-8")
+    return results, tmp_path_factory.mktemp("requests")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory):
+    with LocalHub(tmp_path_factory.mktemp("tabs") / "hub") as local:
+        local.add("owner/model", {"config.json": "{}", "model.safetensors": b"\x02\0\0\0\0\0\0\0{}"})
+        local.add("owner/pets", {"train.jsonl": '{"text": "a", "label": 0}\n'}, kind="dataset")
+        yield local
+
+
+@pytest.fixture(scope="module")
+def address(folders, hub, tmp_path_factory):
+    """The app in a process of its own, as it is served."""
+    environment = clean_environment(tmp_path_factory.mktemp("home"), hub.endpoint)
+    command = [sys.executable, "-c", SERVE, *map(str, folders)]
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    found = process.stdout.readline().strip()
+    if not found:
+        pytest.fail(process.communicate()[1])
+    yield found
+    process.communicate(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=str(BROWSER), args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def visit(browser, address, folders):
+    """Open a view, and complain about errors in the page and about foreign text that was run."""
+    page = browser.new_page(viewport={"width": 1100, "height": 900})
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    boards = {one.key.dataset: one.key.slug for one in Catalogue(load(FolderPlace(folders[0])).table).boards()}
+
+    def open_view(tab: str, *, board: str | None = None, **values: str):
+        from urllib.parse import urlencode
+
+        query = {"tab": tab, **({"board": boards[board]} if board else {}), **values}
+        page.goto(f"{address}?{urlencode(query)}")
+        return page
+
+    yield open_view
+    assert errors == []
+    assert page.evaluate("window.hacked") is None
+    page.close()
+
+
+def shows(page, selector: str, text: str) -> None:
+    page.locator(selector).filter(has_text=text).first.wait_for()
+
+
+def test_trust_shows_the_published_agreement(visit):
+    page = visit("trust", board=CIFAR)
+    shows(page, "#lb-trust", "ncti_published")
+    row = page.locator("#lb-trust tr").filter(has_text="ncti_published").inner_text()
+    assert "0.843" in row
+    assert "baseline" in page.locator("#lb-trust tr").filter(has_text="parameter_count").inner_text()
+    assert "No metric is surely above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
+    assert page.locator("#lb-trust svg").count() >= 1
+    visit("trust", board=DIGITS)
+    shows(page, "#lb-conclusion", "for 7 models")
+
+
+def test_two_models_are_compared_and_swapped(visit):
+    page = visit("compare", board=DIGITS, first="pixels", second="network_trained")
+    shows(page, "#lb-told", "network_trained")
+    heads = page.locator("#lb-compare table").first.locator("thead th")
+    assert heads.all_inner_texts()[1:] == ["pixels", "network_trained"]
+    page.locator("#lb-swap").click()
+    page.wait_for_function(
+        "document.querySelector('#lb-compare thead th:nth-child(2)').innerText === 'network_trained'"
+    )
+    field = page.get_by_label("Second model")
+    field.fill("no such model")
+    field.press("Enter")
+    shows(page, "#lb-compare", "no such model has no scores on this board.")
+    field.fill("pca_16")
+    field.press("Enter")
+    shows(page, "#lb-told", "pca_16")
+    assert "second=pca_16" in _address_with(page, "pca_16")
+
+
+def _address_with(page, text: str) -> str:
+    page.wait_for_function("text => window.location.href.includes(text)", arg=text)
+    return page.url
+
+
+def test_a_failure_is_explained_on_the_page_of_its_model(visit):
+    page = visit("model")
+    shows(page, "#lb-model-page", "Choose a model")
+    field = page.get_by_label("Model", exact=True)
+    field.fill("org/broken")
+    field.press("Enter")
+    shows(page, "#lb-model-page", "access was not granted")
+    assert "gated" in page.locator("#lb-model-page").inner_text()
+    with page.expect_download() as found:
+        page.locator("#lb-model-json").click()
+    assert found.value.suggested_filename == "org--broken.json"
+    assert json.loads(Path(found.value.path()).read_text())[0]["reason"] == "access was not granted"
+
+
+def test_a_model_has_its_card_terms_and_overlap(visit):
+    page = visit("model", model="pixels")
+    shows(page, "#lb-model-page", "class_fairness")
+    text = page.locator("#lb-model-page").inner_text()
+    assert "Class overlap in the features of pixels" in page.locator("#lb-model-page").inner_html()
+    assert "How it was run" in text
+    with page.expect_download() as found:
+        page.locator("#lb-model-card").click()
+    assert found.value.suggested_filename == "pixels.md"
+    assert "## Transferability" in Path(found.value.path()).read_text()
+
+
+def test_hostile_names_stay_text(visit):
+    page = visit("model", model=HOSTILE)
+    shows(page, "#lb-model-page h2", "<script>window.hacked=1</script>")
+    assert page.locator("#lb-model-page img, #lb-model-page script").count() == 0
+    visit("compare", board=DIGITS, first=HOSTILE, second="pixels")
+    shows(page, "#lb-told", "<script>")
+    assert page.locator("#lb-compare img, #lb-compare script").count() == 0
+
+
+def saved(path: Path, distance: float, **labels) -> Path:
+    codes = np.repeat([0, 1, 2], 30)
+    rows = np.random.default_rng(0).normal(size=(90, 8)) + distance * np.eye(8)[codes]
+    np.savez(path, features=rows, **({"labels": codes} if labels.get("labels", True) else {}))
+    return path
+
+
+def test_uploads_are_ranked_and_bad_ones_named(visit, tmp_path):
+    page = visit("upload")
+    files = [saved(tmp_path / "near.npz", 1.0), saved(tmp_path / "far & <b>wide.npz", 4.0, labels=False)]
+    np.savez(tmp_path / "odd.npz", features=np.array([{}], dtype=object), labels=[0])
+    page.locator("#upload-files input[type=file]").set_input_files([*files, tmp_path / "odd.npz"])
+    shows(page, "#upload-files", "odd")
+    page.locator("#upload-score").click()
+    page.wait_for_function("document.querySelector('#upload-notes textarea').value.includes('Scored 2 models')")
+    notes = page.locator("#upload-notes textarea").input_value()
+    assert "odd cannot be scored." in notes
+    assert "pickled Python objects" in notes
+    page.wait_for_function("(document.querySelector('#upload-ranking') || {}).innerText?.includes('near')")
+    text = page.locator("#upload-ranking").inner_text()
+    assert text.index("far") < text.index("near")
+    assert page.locator("#upload-ranking b").count() == 0
+
+
+def test_a_request_is_checked_queued_and_listed(visit, folders):
+    page = visit("submit")
+    shows(page, "#lb-requests", "There are no requests yet.")
+    page.get_by_label("Model", exact=True).fill(HOSTILE)
+    page.get_by_label("Dataset", exact=True).fill("owner/pets")
+    page.locator("#lb-ask").click()
+    shows(page, "#lb-answer", "is no id of the Hub")
+    page.get_by_label("Model", exact=True).fill("owner/missing")
+    page.locator("#lb-ask").click()
+    shows(page, "#lb-answer", "There is no model owner/missing on the Hub")
+    page.get_by_label("Model", exact=True).fill("owner/model")
+    page.locator("#lb-ask").click()
+    shows(page, "#lb-answer", "owner/model on owner/pets is in the queue.")
+    shows(page, "#lb-requests tr", "owner/model")
+    assert "pending" in page.locator("#lb-requests tr").filter(has_text="owner/model").inner_text()
+    (request,) = RequestQueue(FolderPlace(folders[1])).requests()
+    assert (request.model, request.dataset, request.state) == ("owner/model", "owner/pets", "pending")
+    page.locator("#lb-ask").click()
+    shows(page, "#lb-answer", "was asked for before and waits for a worker")
+
+
+@pytest.mark.parametrize("tab", ["trust", "compare", "model", "upload", "submit"])
+def test_a_phone_shows_no_more_than_its_width(visit, tab):
+    page = visit(tab, board=DIGITS, model="pixels")
+    page.set_viewport_size({"width": 360, "height": 800})
+    content = {"trust": "#lb-trust table", "compare": "#lb-compare table", "model": "#lb-model-page table"}
+    page.locator(content.get(tab, "#lb-ask, #upload-score")).first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_every_control_has_a_name(visit):
+    for tab in ("compare", "model", "upload", "submit"):
+        page = visit(tab, board=DIGITS, model="pixels")
+        page.locator("#lb-first, #lb-model, #upload-score, #lb-ask").first.wait_for()
+        for control in page.locator("input:visible, textarea:visible").all():
+            name = control.evaluate("one => one.ariaLabel || (one.labels && one.labels.length)")
+            assert name, control.evaluate("one => one.outerHTML")
