@@ -1,11 +1,13 @@
 """The README's recipes run, its table is what the command prints, and its links lead somewhere."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from hf_transfer_score.cli import main
+from hf_transfer_score.cli.arguments import build_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,8 +45,35 @@ def test_there_are_two_commands():
     assert all(command.startswith("python3 -m venv .venv && .venv/bin/pip install") for _, command in commands)
 
 
+def commands_of(page: str) -> list[list[str]]:
+    """Return the commands that a page shows, without what comes before them on the line."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    shown = [
+        line[line.index("hf-transfer-score ") :] for line in lines if re.search(r"^(.* )?hf-transfer-score ", line)
+    ]
+    return [shlex.split(line, comments=True)[1:] for line in shown if "-m pip" not in line]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/leaderboard.md", "docs/ranking.md"])
+def test_the_commands_that_are_shown_are_understood(page):
+    commands = commands_of(page)
+    assert commands
+    for command in commands:
+        assert build_parser().parse_args(command).command == command[0]
+
+
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/guide.md", "docs/ranking.md", "docs/metrics.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/guide.md",
+        "docs/leaderboard.md",
+        "docs/metrics.md",
+        "docs/ranking.md",
+        "model_cards/README.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")

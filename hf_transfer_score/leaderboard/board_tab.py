@@ -122,7 +122,6 @@ class BoardTab:
             show_label=False,
             label="Models of the board",
             buttons=[],
-            max_chars=80,
             elem_id="lb-table",
         )
         self.card = gr.HTML("", visible=False, elem_id="lb-card")

@@ -30,6 +30,7 @@ def build_compare_tab(page: Page) -> None:
         return catalogue, None if summary is None else catalogue.board(summary.key)
 
     def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, str]:
+        import sys; print("OFFER", slug, left, right, model, file=sys.stderr)
         """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
         catalogue, board = board_of(slug)
         if board is None:
@@ -85,9 +86,10 @@ def _choice(label: str, name: str) -> gr.Dropdown:
     )
 
 
-def _label(text: str, catalogue: Catalogue) -> str | None:
-    """Return a label of an address; whether the board has it is seen when it is shown."""
-    return text if 0 < len(text) <= LONGEST_VALUE and text.isprintable() else None
+def _label(text: str, catalogue: Catalogue) -> Any:
+    """Return the choice of a label in an address; whether the board has it is seen when it is shown."""
+    usable = 0 < len(text) <= LONGEST_VALUE and text.isprintable()
+    return gr.update(choices=[text], value=text) if usable else None
 
 
 def _with(labels: list[str], value: str | None) -> list[str]:

@@ -2,6 +2,8 @@
 
 import csv
 
+import pytest
+
 from tests.leaderboard.browser.conftest import served, write_records
 from tests.leaderboard.browser.looking import (
     choose,
@@ -118,7 +120,7 @@ def test_the_csv_has_what_is_selected(opened, address):
     assert download.value.suggested_filename.endswith(".csv")
     assert [row["model"] for row in rows] == list(NAMES[2:])
     assert [float(row["face.variance_collapse"]) for row in rows] == [-3.0, -4.0]
-    assert [float(row["accuracy"]) for row in rows] == [0.93, 0.92]
+    assert [float(row["accuracy"]) for row in rows] == pytest.approx([0.93, 0.92])
 
 
 def test_a_row_opens_its_model(opened, address):
@@ -150,6 +152,7 @@ def test_new_records_appear_without_a_reload(browser, opened, tmp_path):
         wait_for_text(page, "#lb-status", "16 records")
         assert page.evaluate("window.same") is True
         assert page.input_value("#lb-search input, #lb-search textarea") == "org/"
+        page.close()
 
 
 def test_a_link_to_the_view_is_shown_for_copying(opened, address):
