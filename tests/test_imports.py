@@ -88,6 +88,7 @@ ALLOWED = {
     },
     "cli": {
         "errors",
+        "atomic",
         "tasks",
         "places",
         "version",

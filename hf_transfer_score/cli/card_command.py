@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.cards.evidence import Evidence, Standing, gather, setting, standing_key
 from hf_transfer_score.errors import InputError, OptionError, StoreError
 from hf_transfer_score.metrics.registry import get_metric
@@ -234,13 +235,9 @@ def _existing(out: Path | None) -> str:
 
 def _save(out: Path, text: str) -> None:
     """Write a file, so that a card that is there is replaced as a whole or not at all."""
-    aside = out.with_name(f".{out.name}.new")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_bytes(text.encode())
-        aside.replace(out)
+        write_bytes(out, text.encode())
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise InputError(f"{out} cannot be written: {error.strerror or error}.") from None
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hf_transfer_score.cli.tables import Page
@@ -15,6 +13,7 @@ from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.opening import local_folder, open_place
 from hf_transfer_score.results.place import FolderPlace, Place
 from hf_transfer_score.results.publishing import publish
+from hf_transfer_score.results.quiet import quiet_client
 from hf_transfer_score.results.store import Problem
 
 FAILED = 1
@@ -27,7 +26,7 @@ WriteJson = Callable[[Any], None]
 def run(arguments: argparse.Namespace, *, page: Callable[[int], Page], write: Write, write_json: WriteJson) -> int:
     """Run a command about stored results and return its exit status."""
     commands = {"publish": _publish, "pull": _pull, "merge": _merge, "validate": _validate}
-    with _quiet_client():
+    with quiet_client():
         return commands[arguments.command](arguments, write, write_json)
 
 
@@ -137,21 +136,3 @@ def _printable(text: str) -> str:
 
 def _count(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Keep the bars of the Hub's client, and what it says about trying again, out of what is printed."""
-    from huggingface_hub import utils
-
-    tools: Any = utils
-    bars, logger = not tools.are_progress_bars_disabled(), logging.getLogger("huggingface_hub")
-    level = logger.level
-    tools.disable_progress_bars()
-    logger.setLevel(max(level, logging.ERROR))
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if bars:
-            tools.enable_progress_bars()

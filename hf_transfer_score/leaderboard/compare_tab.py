@@ -30,11 +30,10 @@ def build_compare_tab(page: Page) -> None:
         return catalogue, None if summary is None else catalogue.board(summary.key)
 
     def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, str]:
-        import sys; print("OFFER", slug, left, right, model, file=sys.stderr)
         """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
         catalogue, board = board_of(slug)
         if board is None:
-            return gr.update(choices=[], value=None), gr.update(choices=[], value=None), NO_BOARD
+            return gr.skip(), gr.skip(), NO_BOARD  # an address may have chosen models of a board that is yet to come
         chosen = _defaults(board, left, right, model)
         labels = row_choices(board)
         updates = [gr.update(choices=_with(labels, value), value=value) for value in chosen]

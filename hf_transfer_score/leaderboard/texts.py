@@ -112,8 +112,8 @@ def model_url(model: str, commit: str | None = None) -> str | None:
     """Return the page of a model, at a commit where one is given; None for what cannot be an id on the Hub.
 
     Example:
-        >>> model_url("timm/resnet18")
-        'https://huggingface.co/timm/resnet18'
+        >>> model_url("timm/resnet18").removeprefix(hub())
+        '/timm/resnet18'
         >>> model_url("<script>"), model_url("../etc"), model_url("a folder")
         (None, None, None)
     """

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from hf_transfer_score.atomic import temporary_name
+from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.errors import StoreError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -217,15 +217,8 @@ class FolderPlace:
 def _write(path: Path, content: bytes | None) -> None:
     if content is None:
         path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(temporary_name(path.name))
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    else:
+        write_bytes(path, content)
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_transfer_score.atomic import temporary_name
+from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.results.record import Record, checked, plain_identity, plain_record
@@ -178,16 +178,9 @@ class RecordTable:
 
         metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
         data, schema = self.whole().data, _schema(plain=True).with_metadata(metadata)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_name(temporary_name(file.name))
-        try:
-            with parquet.ParquetWriter(aside, schema, compression="zstd") as writer:
-                for start in range(0, len(self), GROUP):
-                    writer.write_table(data.slice(start, GROUP).cast(schema))
-            aside.replace(file)
-        except BaseException:
-            aside.unlink(missing_ok=True)
-            raise
+        with whole(file) as aside, parquet.ParquetWriter(aside, schema, compression="zstd") as writer:
+            for start in range(0, len(self), GROUP):
+                writer.write_table(data.slice(start, GROUP).cast(schema))
 
     def whole(self) -> RecordTable:
         """Return the table with the heavy columns."""

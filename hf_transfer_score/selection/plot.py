@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_transfer_score.atomic import temporary_name, write_text
+from hf_transfer_score.atomic import write_bytes, write_text
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.selection.drawing.points import picture_of
 from hf_transfer_score.selection.report import RankReport
@@ -43,15 +43,4 @@ def save_plot(report: RankReport, path: Path) -> None:
         return
     from hf_transfer_score.selection.drawing.figure import image_of
 
-    _write_bytes(path, image_of(picture, ending))
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(temporary_name(path.name))
-    try:
-        aside.write_bytes(content)
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    write_bytes(path, image_of(picture, ending))

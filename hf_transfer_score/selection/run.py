@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gc
-import logging
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, Featu
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
 from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.results.quiet import quiet_client
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
@@ -149,7 +149,7 @@ class _Run:
         return Prepared(sample, scoring, plan)
 
     def _sample(self, dataset: Any) -> LabelledSample:
-        with _quiet_client():
+        with quiet_client():
             return load_sample(
                 dataset,
                 self.options.sample,
@@ -160,7 +160,7 @@ class _Run:
 
     def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
         notes: tuple[str, ...] = ()
-        with _quiet_client():
+        with quiet_client():
             if search is not None:
                 found = search_models(search, sample.task.modality)
                 named = list(dict.fromkeys([*named, *(Candidate(name) for name in found.names)]))
@@ -171,7 +171,7 @@ class _Run:
     def carry_out(self, prepared: Prepared, start: float) -> RankReport:
         """Score every candidate in turn and return the report."""
         scored, left, interrupted = Scored(), list(prepared.plan.models), False
-        with _quiet_client(), _Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads:
+        with quiet_client(), _Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads:
             try:
                 for number, model in enumerate(prepared.plan.models, start=1):
                     self.listener.started(model, number, len(prepared.plan.models))
@@ -366,24 +366,6 @@ class _Downloads:
         for future in self.started.values():
             if self.free and future.done() and not future.cancelled() and future.exception() is None:
                 future.result().free()
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Keep the bars of the Hub's client, and what it says about trying again, from writing into ours."""
-    from huggingface_hub import utils
-
-    tools: Any = utils
-    bars, logger = not tools.are_progress_bars_disabled(), logging.getLogger("huggingface_hub")
-    level = logger.level
-    tools.disable_progress_bars()
-    logger.setLevel(max(level, logging.ERROR))
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        if bars:
-            tools.enable_progress_bars()
 
 
 def _release_memory() -> None:

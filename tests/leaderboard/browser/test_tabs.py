@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlencode
 
 import numpy as np
 import pytest
@@ -15,16 +16,11 @@ import hf_transfer_score
 from hf_transfer_score.leaderboard.catalogue import Catalogue
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.results.store import load
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
-from tests.leaderboard.made import DATASET, failed
-
-BROWSERS = [Path(name) for name in ("/usr/bin/chromium", "/usr/bin/chromium-browser")]
-BROWSER = next((path for path in BROWSERS if path.is_file()), None)
-pytest.importorskip("playwright", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="there is no chromium at /usr/bin")
+from tests.leaderboard.browser.conftest import write_records
+from tests.leaderboard.made import failed
 
 HOSTILE = "<img src=x onerror=window.hacked=1><script>window.hacked=1</script>"
 CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
@@ -32,32 +28,23 @@ CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
 SERVE = """
 import sys
 from pathlib import Path
-from hf_transfer_score.leaderboard.app import build_app, serve
-from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.results.place import FolderPlace
+from tests.leaderboard.browser.conftest import served
 
-library = Library(FolderPlace(Path(sys.argv[1])))
-library.start()
-library.wait()
-print(serve(build_app(library, requests=FolderPlace(Path(sys.argv[2])))), flush=True)
-sys.stdin.read()
+with served(Path(sys.argv[1]), Path(sys.argv[2])) as address:
+    print(address, flush=True)
+    sys.stdin.read()
 """
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> tuple[Path, Path]:
-    """Copies of the shipped records with a failure and a hostile name beside them, and an empty queue."""
+    """The shipped records with a failure and a hostile name beside them, and an empty queue."""
+    results, requests = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("requests")
     shipped = load(FolderPlace(Path(hf_transfer_score.__file__).parent / "shipped")).table.records()
-    extra: list[Record] = [replace(failed("org/broken", reason="access was not granted"), dataset=DATASET)]
-    for one in shipped:
-        if one.model.id == "pixels" and one.metric is not None and one.metric.kind == "score":
-            extra.append(replace(one, model=replace(one.model, id=HOSTILE), warnings=(HOSTILE,)))
-    results = tmp_path_factory.mktemp("results")
-    for one in (*shipped, *extra):
-        path = results / record_path(one)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(one.to_json(), encoding="utf-8")
-    return results, tmp_path_factory.mktemp("requests")
+    scores = [one for one in shipped if one.model.id == "pixels" and one.metric and one.metric.kind == "score"]
+    hostile = [replace(one, model=replace(one.model, id=HOSTILE), warnings=(HOSTILE,)) for one in scores]
+    write_records(results, [*shipped, *hostile, failed("org/broken", reason="access was not granted")])
+    return results, requests
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +56,12 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def address(folders, hub, tmp_path_factory):
-    """The app in a process of its own, as it is served."""
+def address(browser, folders, hub, tmp_path_factory):
+    """The app in a process of its own: what asks the Hub reads its address on import."""
     environment = clean_environment(tmp_path_factory.mktemp("home"), hub.endpoint)
     command = [sys.executable, "-c", SERVE, *map(str, folders)]
-    process = subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
     found = process.stdout.readline().strip()
     if not found:
         pytest.fail(process.communicate()[1])
@@ -83,36 +69,19 @@ def address(folders, hub, tmp_path_factory):
     process.communicate(timeout=30)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=str(BROWSER), args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @pytest.fixture
-def visit(browser, address, folders):
-    """Open a view, and complain about errors in the page and about foreign text that was run."""
-    page = browser.new_page(viewport={"width": 1100, "height": 900})
-    page.set_default_timeout(15_000)
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
+def visit(opened, address, folders):
+    """Open a view in a page of its own; no foreign text may have been run in it."""
     boards = {one.key.dataset: one.key.slug for one in Catalogue(load(FolderPlace(folders[0])).table).boards()}
+    pages = []
 
-    def open_view(tab: str, *, board: str | None = None, **values: str):
-        from urllib.parse import urlencode
-
+    def open_view(tab: str, *, board: str | None = None, width: int = 1100, **values: str):
         query = {"tab": tab, **({"board": boards[board]} if board else {}), **values}
-        page.goto(f"{address}?{urlencode(query)}")
-        return page
+        pages.append(opened(f"{address}?{urlencode(query)}", width=width))
+        return pages[-1]
 
     yield open_view
-    assert errors == []
-    assert page.evaluate("window.hacked") is None
-    page.close()
+    assert all(page.evaluate("window.hacked") is None for page in pages)
 
 
 def shows(page, selector: str, text: str) -> None:
@@ -127,8 +96,7 @@ def test_trust_shows_the_published_agreement(visit):
     assert "baseline" in page.locator("#lb-trust tr").filter(has_text="parameter_count").inner_text()
     assert "No metric is surely above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
     assert page.locator("#lb-trust svg").count() >= 1
-    visit("trust", board=DIGITS)
-    shows(page, "#lb-conclusion", "for 7 models")
+    shows(visit("trust", board=DIGITS), "#lb-conclusion", "for 7 models")
 
 
 def test_two_models_are_compared_and_swapped(visit):
@@ -140,7 +108,7 @@ def test_two_models_are_compared_and_swapped(visit):
     page.wait_for_function(
         "document.querySelector('#lb-compare thead th:nth-child(2)').innerText === 'network_trained'"
     )
-    field = page.get_by_label("Second model")
+    field = page.locator("#lb-second input")
     field.fill("no such model")
     field.press("Enter")
     shows(page, "#lb-compare", "no such model has no scores on this board.")
@@ -158,7 +126,7 @@ def _address_with(page, text: str) -> str:
 def test_a_failure_is_explained_on_the_page_of_its_model(visit):
     page = visit("model")
     shows(page, "#lb-model-page", "Choose a model")
-    field = page.get_by_label("Model", exact=True)
+    field = page.locator("#lb-model input")
     field.fill("org/broken")
     field.press("Enter")
     shows(page, "#lb-model-page", "access was not granted")
@@ -185,8 +153,8 @@ def test_hostile_names_stay_text(visit):
     page = visit("model", model=HOSTILE)
     shows(page, "#lb-model-page h2", "<script>window.hacked=1</script>")
     assert page.locator("#lb-model-page img, #lb-model-page script").count() == 0
-    visit("compare", board=DIGITS, first=HOSTILE, second="pixels")
-    shows(page, "#lb-told", "<script>")
+    page = visit("compare", board=DIGITS, first=HOSTILE, second="pixels")
+    shows(page, "#lb-compare thead th", "<script>")
     assert page.locator("#lb-compare img, #lb-compare script").count() == 0
 
 
@@ -217,14 +185,14 @@ def test_uploads_are_ranked_and_bad_ones_named(visit, tmp_path):
 def test_a_request_is_checked_queued_and_listed(visit, folders):
     page = visit("submit")
     shows(page, "#lb-requests", "There are no requests yet.")
-    page.get_by_label("Model", exact=True).fill(HOSTILE)
-    page.get_by_label("Dataset", exact=True).fill("owner/pets")
+    page.locator("#lb-ask-model :is(input, textarea)").fill(HOSTILE)
+    page.locator("#lb-ask-dataset :is(input, textarea)").fill("owner/pets")
     page.locator("#lb-ask").click()
     shows(page, "#lb-answer", "is no id of the Hub")
-    page.get_by_label("Model", exact=True).fill("owner/missing")
+    page.locator("#lb-ask-model :is(input, textarea)").fill("owner/missing")
     page.locator("#lb-ask").click()
     shows(page, "#lb-answer", "There is no model owner/missing on the Hub")
-    page.get_by_label("Model", exact=True).fill("owner/model")
+    page.locator("#lb-ask-model :is(input, textarea)").fill("owner/model")
     page.locator("#lb-ask").click()
     shows(page, "#lb-answer", "owner/model on owner/pets is in the queue.")
     shows(page, "#lb-requests tr", "owner/model")
@@ -237,17 +205,20 @@ def test_a_request_is_checked_queued_and_listed(visit, folders):
 
 @pytest.mark.parametrize("tab", ["trust", "compare", "model", "upload", "submit"])
 def test_a_phone_shows_no_more_than_its_width(visit, tab):
-    page = visit(tab, board=DIGITS, model="pixels")
-    page.set_viewport_size({"width": 360, "height": 800})
+    page = visit(tab, board=DIGITS, model="pixels", width=360)
     content = {"trust": "#lb-trust table", "compare": "#lb-compare table", "model": "#lb-model-page table"}
     page.locator(content.get(tab, "#lb-ask, #upload-score")).first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_every_control_has_a_name(visit):
-    for tab in ("compare", "model", "upload", "submit"):
-        page = visit(tab, board=DIGITS, model="pixels")
-        page.locator("#lb-first, #lb-model, #upload-score, #lb-ask").first.wait_for()
-        for control in page.locator("input:visible, textarea:visible").all():
-            name = control.evaluate("one => one.ariaLabel || (one.labels && one.labels.length)")
-            assert name, control.evaluate("one => one.outerHTML")
+    for tab, control in (
+        ("compare", "#lb-first"),
+        ("model", "#lb-model"),
+        ("upload", "#upload-score"),
+        ("submit", "#lb-ask"),
+    ):
+        page = visit(tab, board=DIGITS)
+        page.locator(control).wait_for()
+        nameless = "list => list.filter(one => !one.ariaLabel && !one.labels?.length).map(one => one.outerHTML)"
+        assert page.locator("input:visible, textarea:visible").evaluate_all(nameless) == []

@@ -1,0 +1,99 @@
+"""The commands `leaderboard` and `space` as processes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.record import record_path
+from tests.conftest import clean_environment
+from tests.leaderboard.made import face, score
+
+PROGRAM = [sys.executable, "-m", "hf_transfer_score"]
+
+
+@pytest.fixture
+def results(tmp_path):
+    records = [score(f"a/{name}", "face", face(-1.0, 0.5)) for name in ("one", "two")]
+    files = {str(record_path(record)): record.to_json().encode() for record in records}
+    FolderPlace(tmp_path / "results").update(lambda _: files, title="records")
+    return tmp_path / "results"
+
+
+def run(tmp_path, *arguments, **environment):
+    return subprocess.run(
+        [*PROGRAM, *arguments],
+        env=clean_environment(tmp_path / "home") | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no Ctrl-C for another process")
+def test_it_serves_until_it_is_stopped(results, tmp_path):
+    command = [*PROGRAM, "leaderboard", "--results", str(results), "--poll", "5"]
+    with subprocess.Popen(
+        command, env=clean_environment(tmp_path / "home"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        line = process.stdout.readline()
+        address = re.fullmatch(rf"Leaderboard of {re.escape(str(results))}: (http://127\.0\.0\.1:\d+/)\n", line)
+        assert address is not None, line + process.stderr.read()
+        page = httpx.get(address[1], timeout=30)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert page.status_code == 200 and "Transferability leaderboard" in page.text
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    done = run(tmp_path, "leaderboard", "--results", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert re.match(r"error: --results .*nowhere: there is no such folder. `hf-transfer-score rank", done.stderr)
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--port", "0"], "expected a port from 1 to 65535, got '0'"),
+        (["--port", "x"], "expected a port from 1 to 65535, got 'x'"),
+        (["--poll", "0.1"], "expected seconds from 1 to 86400, got '0.1'"),
+        (["--poll", "nan"], "expected seconds from 1 to 86400, got 'nan'"),
+    ],
+)
+def test_wrong_options_are_said(tmp_path, arguments, said):
+    done = run(tmp_path, "leaderboard", *arguments)
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_port_in_use_is_said(results, tmp_path):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "leaderboard", "--results", str(results), "--port", port)
+    assert done.returncode == 1
+    assert re.match(r"error: The leaderboard cannot be served: .*Choose another --port\.", done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+def test_a_space_is_pushed(hub, tmp_path):
+    hub.users = {"hf_owner": "owner"}
+    arguments = ["space", "push", "owner/board", "--results", "owner/results"]
+    done = run(tmp_path, *arguments, HF_ENDPOINT=hub.endpoint, HF_TOKEN="hf_owner")
+    assert done.returncode == 0, done.stderr
+    assert re.match(rf"Pushed \d+ files: {re.escape(hub.endpoint)}/spaces/owner/board\n", done.stdout)
+    assert (hub.root / "spaces" / "owner" / "board" / "app.py").is_file()
+
+
+def test_a_push_without_a_token_is_said(hub, tmp_path):
+    done = run(tmp_path, "space", "push", "owner/board", HF_ENDPOINT=hub.endpoint)
+    assert done.returncode == 1 and "error: Writing to owner/board on the Hub needs a token" in done.stderr

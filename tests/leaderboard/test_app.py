@@ -1,0 +1,186 @@
+"""The app without a browser: what it loads, what its parts say, and its answers over HTTP."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from hf_transfer_score.leaderboard.board import BoardRow
+from hf_transfer_score.leaderboard.board_table import columns_of, letters, range_text, shown_labels, table_value
+from hf_transfer_score.leaderboard.board_words import card_html, head_html, notes_html, status_html
+from hf_transfer_score.leaderboard.library import Status
+from hf_transfer_score.leaderboard.permalink import plain_query, positive
+from hf_transfer_score.leaderboard.selecting import select
+from hf_transfer_score.leaderboard.texts import dataset_url, escape, model_url, number, plain, short_count
+from hf_transfer_score.leaderboard.view import (
+    View,
+    fitting,
+    groups_text,
+    list_text,
+    listed,
+    read_view,
+    remarks_on,
+    selection_of,
+)
+from tests.leaderboard.browser.records import NAMES, hostile, pool
+from tests.leaderboard.made import board, catalogue
+
+STARTED = """
+import sys
+from hf_transfer_score.leaderboard.starting import library_of
+from hf_transfer_score.leaderboard.app import build_app
+library = library_of(None)
+library.refresh()
+app = build_app(library)
+print(json.dumps([library.status.records, [name for name in sys.argv[1:] if name in sys.modules]]))
+"""
+
+
+def test_it_loads_neither_models_nor_pictures():
+    heavy = ["torch", "transformers", "timm", "datasets", "evaluate", "matplotlib", "accelerate"]
+    done = subprocess.run(
+        [sys.executable, "-c", f"import json{STARTED}", *heavy], capture_output=True, text=True, check=True
+    )
+    records, loaded = json.loads(done.stdout.splitlines()[-1])
+    assert records > 100 and loaded == []
+
+
+@pytest.fixture(scope="module")
+def pets():
+    made = catalogue(pool())
+    return made.board(made.boards()[0].key)
+
+
+def test_the_table_says_what_the_board_holds(pets):
+    columns = columns_of(pets, ["scores", "ranks", "terms", "intervals", "facts", "run"])
+    value = table_value(columns, pets.rows, shown_labels(pets.rows))
+    first = dict(zip(value["headers"], value["metadata"]["display_value"][0], strict=True))
+    row = pets.rows[0]
+    assert first["Model"] == NAMES[0] and first["Rank"] == "1" and first["Tie"] == "A"
+    assert first["face: variance_collapse ↑"] == "-1.000"
+    assert first["face: variance_collapse ↑ interval"] == "-1.010 to -0.9900"
+    assert first["Accuracy"] == "95.00%" and first["Parameters"] == "10M" and first["Date"] == "2025-01-01"
+    numbers = dict(zip(value["headers"], value["data"][0], strict=True))
+    assert numbers["face"] == row.scores["face"] and numbers["logme rank"] == row.ranks["logme"]
+    assert all(len(line) == len(columns) for line in value["data"] + value["metadata"]["display_value"])
+
+
+def test_a_column_without_values_has_dashes_and_no_numbers(pets):
+    columns = columns_of(pets, ["run"])
+    value = table_value(columns, pets.rows, shown_labels(pets.rows))
+    place = value["headers"].index("Examples/s")
+    assert {line[place] for line in value["data"]} == {None}
+    assert {line[place] for line in value["metadata"]["display_value"]} == {"–"}
+
+
+def test_names_that_read_the_same_are_told_apart():
+    rows = [BoardRow("a/b", "a/b"), BoardRow("a/\u200bb", "a/\u200bb"), BoardRow("x" * 400 + "1", ""), BoardRow("", "")]
+    labels = shown_labels([*rows, BoardRow("x" * 400 + "2", "")])
+    assert labels[:2] == ["a/b", "a/b #2"] and len(set(labels)) == 5 and labels[3] == "–"
+
+
+def test_letters_and_ranges():
+    assert [letters(n) for n in (1, 26, 27, 52, 53, 702, 703)] == ["A", "Z", "AA", "AZ", "BA", "ZZ", "AAA"]
+    assert range_text(BoardRow("a", "a", low=2, high=5)) == "2–5"
+    assert range_text(BoardRow("a", "a", low=2, high=2)) == "2"
+    assert range_text(BoardRow("a", "a")) == "–"
+
+
+def test_a_view_comes_back_from_its_address(pets):
+    view = View("alpha beta", ("ranks",), ("timm_images",), ("mit",), 1.5, 20.0, "2025-01-01", "score:logme", turned=True)
+    written = {
+        "search": view.search,
+        "columns": groups_text(view.groups),
+        "libraries": list_text(view.libraries),
+        "licenses": list_text(view.licenses),
+        "smallest": "1.5",
+        "largest": "20",
+        "since": view.since,
+        "sort": view.sort,
+        "order": "reversed",
+    }
+    known = (["timm_images", "other"], ["mit", "x"], ["rank", "score:logme"])
+    assert read_view(written, *known) == view
+    assert read_view({}, *known) == View()
+    wrong = dict.fromkeys(written, "\u0000<b>")
+    assert read_view(wrong, *known) == View(groups=())
+    assert fitting(view, pets, ["timm_images"], []) == View(
+        "alpha beta", ("ranks",), ("timm_images",), (), 1.5, 20.0, "2025-01-01", "score:logme", turned=True
+    )
+
+
+def test_names_with_commas_survive_an_address():
+    names = ["a,b", "c%2Cd", "e f", ""]
+    assert listed(list_text(names), names) == names[:3]
+
+
+@pytest.mark.parametrize("sort", ["rank", "accuracy", "parameters", "time", "score:face"])
+def test_the_usual_order_starts_with_the_best_or_the_newest(pets, sort):
+    usual = [row.model for row in select(pets, selection_of(View(sort=sort)))]
+    turned = [row.model for row in select(pets, selection_of(View(sort=sort, turned=True)))]
+    assert turned == usual[::-1]
+    assert usual == (list(NAMES)[::-1] if sort == "time" else list(NAMES))
+
+
+def test_filters_that_make_no_sense_are_said():
+    assert remarks_on(View(since="soon", smallest=5, largest=2)) == [
+        "“soon” is no day: expected one such as 2025-01-31. It does not count.",
+        "No model has at least 5 and at most 2 million parameters.",
+    ]
+    assert selection_of(View(since="soon")).since is None
+
+
+@pytest.mark.parametrize("text", ["1e999", "nan", "-1", "0", "", "1.5.2", "9" * 30, None, "²"])
+def test_no_odd_number_comes_out_of_an_address(text):
+    assert positive(text) is None
+
+
+def test_a_query_is_kept_short():
+    found = plain_query({"board": "a", "x": "y" * 5000, "list": ["a"], **{str(n): "v" for n in range(99)}})
+    assert found["board"] == "a" and "x" not in found and "list" not in found and len(found) == 40
+
+
+def test_addresses_are_made_of_names_of_the_hub_only():
+    commit = "a" * 40
+    assert model_url("timm/resnet18.a1_in1k", commit).endswith(f"/timm/resnet18.a1_in1k/tree/{commit}")
+    assert model_url("timm/resnet18", "main").endswith("/timm/resnet18")
+    assert dataset_url("owner/pets").endswith("/datasets/owner/pets")
+    for name in ("a b/c", "a/b/c", "javascript:alert(1)", "a/b?x", "a/b#x", "../x", "a/..", "é/x", "a/b\n", "", "/b", "a/"):
+        assert model_url(name) is None, name
+
+
+def test_foreign_text_stays_text():
+    assert escape('<a href="x">\u202e&') == "<bdi>&lt;a href=&quot;x&quot;&gt;&amp;</bdi>"
+    assert plain("a\u0000\u200b\ud800b\r\n\tc") == "ab c"
+    assert len(plain("x" * 10**6)) == 300
+
+
+@pytest.mark.parametrize("made", [head_html, lambda one: notes_html(one, one.rows), lambda one: card_html(one, one.rows[3])])
+def test_html_around_a_table_has_no_foreign_element(made):
+    from html.parser import HTMLParser
+
+    found = []
+
+    class Elements(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            found.append((tag, [name for name, _ in attrs]))
+
+    Elements().feed(made(board(hostile())))
+    ours = {"div", "h2", "h3", "dl", "dt", "dd", "bdi", "p", "b", "ul", "li", "details", "summary", "a"}
+    assert {tag for tag, _ in found} <= ours
+    assert {name for _, names in found for name in names} <= {"class", "aria-label", "href", "target", "rel"}
+
+
+def test_numbers_read_well():
+    assert [number(one) for one in (0.5, -1.0, 12.345678, 123456.0, 0.0, 1e-9, 2e15, None)] == [
+        *("0.5000", "-1.000", "12.35", "123,456", "0", "1e-09", "2.000e+15", "–"),
+    ]
+    assert [short_count(one) for one in (0, 999, 1500, 86_567_656, 7.2e9)] == ["0", "999", "1.5k", "86.6M", "7.2B"]
+
+
+def test_the_status_says_how_far_it_is():
+    loading = Status("owner/results", done=12_000, total=100_000)
+    assert status_html(loading) == "<p>Reading <bdi>owner/results</bdi> · 12,000 of 100,000 records read</p>"
+    ready = Status("owner/results", "v", 1500, 2, loading=False, error="<no>")
+    assert "1,500 records · 2 files left out" in status_html(ready) and "<bdi>&lt;no&gt;</bdi>" in status_html(ready)
