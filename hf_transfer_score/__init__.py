@@ -34,6 +34,7 @@ from hf_transfer_score.metrics.registry import (
     register_metric,
 )
 from hf_transfer_score.ranking import PoolRanking, rank_pool, weighted_kendall
+from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
@@ -42,6 +43,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
 from hf_transfer_score.selection.run import plan_rank, rank
+from hf_transfer_score.selection.sharing import publish_report, read_records
 from hf_transfer_score.tasks import Pixels, Task, Waveform, Words, get_task
 from hf_transfer_score.version import VERSION
 
@@ -76,6 +78,7 @@ __all__ = [
     "RankConfidence",
     "RankOptions",
     "RankReport",
+    "Record",
     "SampleOptions",
     "Search",
     "Task",
@@ -90,10 +93,12 @@ __all__ = [
     "load_sample",
     "memory_sample",
     "plan_rank",
+    "publish_report",
     "rank",
     "rank_confidence",
     "rank_features",
     "rank_pool",
+    "read_records",
     "register",
     "register_backbone",
     "register_metric",

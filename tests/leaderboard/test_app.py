@@ -88,7 +88,9 @@ def test_letters_and_ranges():
 
 
 def test_a_view_comes_back_from_its_address(pets):
-    view = View("alpha beta", ("ranks",), ("timm_images",), ("mit",), 1.5, 20.0, "2025-01-01", "score:logme", turned=True)
+    view = View(
+        "alpha beta", ("ranks",), ("timm_images",), ("mit",), 1.5, 20.0, "2025-01-01", "score:logme", turned=True
+    )
     written = {
         "search": view.search,
         "columns": groups_text(view.groups),
@@ -146,7 +148,20 @@ def test_addresses_are_made_of_names_of_the_hub_only():
     assert model_url("timm/resnet18.a1_in1k", commit).endswith(f"/timm/resnet18.a1_in1k/tree/{commit}")
     assert model_url("timm/resnet18", "main").endswith("/timm/resnet18")
     assert dataset_url("owner/pets").endswith("/datasets/owner/pets")
-    for name in ("a b/c", "a/b/c", "javascript:alert(1)", "a/b?x", "a/b#x", "../x", "a/..", "é/x", "a/b\n", "", "/b", "a/"):
+    for name in (
+        "a b/c",
+        "a/b/c",
+        "javascript:alert(1)",
+        "a/b?x",
+        "a/b#x",
+        "../x",
+        "a/..",
+        "é/x",
+        "a/b\n",
+        "",
+        "/b",
+        "a/",
+    ):
         assert model_url(name) is None, name
 
 
@@ -156,7 +171,9 @@ def test_foreign_text_stays_text():
     assert len(plain("x" * 10**6)) == 300
 
 
-@pytest.mark.parametrize("made", [head_html, lambda one: notes_html(one, one.rows), lambda one: card_html(one, one.rows[3])])
+@pytest.mark.parametrize(
+    "made", [head_html, lambda one: notes_html(one, one.rows), lambda one: card_html(one, one.rows[3])]
+)
 def test_html_around_a_table_has_no_foreign_element(made):
     from html.parser import HTMLParser
 

@@ -1,16 +1,13 @@
 """The leaderboard as a Space: what is pushed to a Hub, and that it runs there without the packages it does not need."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import httpx
 import pytest
-from huggingface_hub import metadata_load
+from huggingface_hub import HfApi, metadata_load
 
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
@@ -58,20 +55,19 @@ def test_a_push_makes_a_space_that_has_the_package(hub, pushing):
     assert metadata_load(folder / "README.md")["datasets"] == ["owner/results"]
     source = Path(hf_transfer_score.__file__).parent
     mine = {path.relative_to(source) for path in source.rglob("*.py")}
-    assert {path.relative_to(folder / "hf_transfer_score") for path in folder.rglob("hf_transfer_score/**/*.py")} == mine
+    assert {
+        path.relative_to(folder / "hf_transfer_score") for path in folder.rglob("hf_transfer_score/**/*.py")
+    } == mine
     assert not list(folder.rglob("__pycache__")) and not list(folder.rglob(".index"))
 
 
 def test_a_second_push_removes_what_is_of_an_earlier_version_only(hub, pushing):
     pushing()
     folder = pushed(hub)
-    before = hub.head("owner/board", "space") if hasattr(hub, "head") else None
-    from huggingface_hub import HfApi
-
     api = HfApi(endpoint=hub.endpoint, token="hf_owner")
     head = api.repo_info("owner/board", repo_type="space").sha
     pushing()
-    assert api.repo_info("owner/board", repo_type="space").sha == head and before is None
+    assert api.repo_info("owner/board", repo_type="space").sha == head
     for path in ("hf_transfer_score/gone.py", "hf_transfer_score-0.0.1.dist-info/METADATA", "notes.md"):
         api.upload_file(path_or_fileobj=b"x", path_in_repo=path, repo_id="owner/board", repo_type="space")
     pushing()
@@ -96,7 +92,9 @@ def test_a_name_that_is_none_is_refused(pushing, wrong):
 
 
 def test_a_folder_cannot_be_read_from_a_space(pushing, tmp_path):
-    with pytest.raises(OptionError, match=r"--results .* a Space reads a dataset repository on the Hub.*publish FOLDER"):
+    with pytest.raises(
+        OptionError, match=r"--results .* a Space reads a dataset repository on the Hub.*publish FOLDER"
+    ):
         pushing(results=str(tmp_path))
 
 

@@ -14,7 +14,9 @@ def wait_for_table(page) -> None:
 
 def column(page, place: int = 0) -> list[str]:
     """Return the texts of a column of the table as they are shown."""
-    return [one.inner_text().strip() for one in page.query_selector_all(f"#lb-table [role=gridcell][data-col='{place}']")]
+    return [
+        one.inner_text().strip() for one in page.query_selector_all(f"#lb-table [role=gridcell][data-col='{place}']")
+    ]
 
 
 def headers(page) -> list[str]:
