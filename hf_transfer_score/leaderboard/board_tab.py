@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,6 +20,7 @@ from hf_transfer_score.leaderboard.board_table import (
 )
 from hf_transfer_score.leaderboard.board_words import NO_BOARDS, READING, card_html, count_html, head_html, notes_html
 from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.downloads import download_file
 from hf_transfer_score.leaderboard.page import MODEL, Page
 from hf_transfer_score.leaderboard.selecting import Choices, choices, select
 from hf_transfer_score.leaderboard.texts import plain
@@ -65,6 +64,7 @@ class BoardTab:
         self.page = page
         self._build_controls()
         self._build_table()
+        self._take_any_choice()
         self._listen()
         self._keep()
 
@@ -127,6 +127,11 @@ class BoardTab:
         self.card = gr.HTML("", visible=False, elem_id="lb-card")
         self.open_model = gr.Button("All records of this model", visible=False, size="sm", elem_id="lb-open-model")
         self.notes = gr.HTML("", elem_id="lb-notes")
+
+    def _take_any_choice(self) -> None:
+        """Leave it to the view what is a choice: a server that restarted does not know those of open pages."""
+        for dropdown in (self.board, self.libraries, self.licenses, self.sort):
+            dropdown.preprocess = _as_it_came
 
     @property
     def controls(self) -> list[Any]:
@@ -256,7 +261,14 @@ class BoardTab:
         if board is None:
             return None
         rows = select(board, selection_of(view_of(*controls)))
-        return str(_written(board, board_csv(board, rows)))
+        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, rows)))
+
+
+def _as_it_came(payload: Any) -> Any:
+    """Return a text, or a list of texts, that a page sent."""
+    if isinstance(payload, list):
+        return [one for one in payload if isinstance(one, str)]
+    return payload if isinstance(payload, str) else None
 
 
 def _several(label: str, name: str) -> gr.Dropdown:
@@ -346,11 +358,3 @@ def _table(board: Board, view: View) -> tuple[Any, ...]:
     )
     count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
     return update, count, alignment_css(columns) + notes_html(board, rows)
-
-
-def _written(board: Board, text: str) -> Path:
-    """Return a file with a text, named after a board."""
-    folder = Path(tempfile.mkdtemp(prefix="board-"))
-    path = folder / f"board-{board.key.slug}.csv"
-    path.write_text(text, encoding="utf-8")
-    return path

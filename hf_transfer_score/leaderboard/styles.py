@@ -52,6 +52,8 @@ a.lb-button::after { content: " \\2197" / ""; }
 #lb-table * { font-family: var(--font); font-variant-numeric: tabular-nums; }
 #lb-table :is(.cell-menu-button, .selection-button) { display: none; }
 #lb-table .body-cell { cursor: pointer; }
+#lb-table .body-cell, #lb-table .body-cell .cell-wrap, #lb-table .body-cell span.text { overflow: hidden !important; }
+#lb-table .body-cell span.text { position: static !important; white-space: nowrap !important; }
 #lb-status, #lb-count, #lb-head, #lb-card, #lb-notes { padding: 0 !important; }
 .lb-inline { align-items: center; gap: .75rem; }
 .gradio-container :is(a, button, input, select, textarea, summary, [tabindex]):focus-visible {

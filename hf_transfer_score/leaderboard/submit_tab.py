@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import gradio as gr
@@ -32,7 +33,8 @@ on the Hub, or set <code>REQUESTS</code> on a Space; then let <code>hf-transfer-
 yours. Or score the model yourself with <code>hf-transfer-score rank</code>.</div>"""
 
 NO_OAUTH = """<div class="lb-note">Signing in with Hugging Face is not set up for this Space, so it takes no requests:
-put <code>hf_oauth: true</code> into the metadata of its README.</div>"""
+put <code>hf_oauth: true</code> into the metadata of its README, and
+<code>gradio[oauth]</code> into its requirements.</div>"""
 
 SIGN_IN = "Sign in with Hugging Face first: requests carry a name."
 
@@ -46,12 +48,17 @@ def build_submit_tab(page: Page) -> None:
     queue = RequestQueue(page.requests)
     listed = RequestList(queue)
     on_space = bool(os.environ.get("SPACE_ID"))
-    if on_space and not os.environ.get("OAUTH_CLIENT_ID"):
+    if on_space and not _can_sign_in():
         gr.HTML(NO_OAUTH)
     else:
         if on_space:
             gr.LoginButton()
         _build_form(page, queue, listed, signed_in=on_space)
+
+
+def _can_sign_in() -> bool:
+    """Return whether this Space has what gradio needs for signing in."""
+    return bool(os.environ.get("OAUTH_CLIENT_ID")) and all(map(find_spec, ("authlib", "itsdangerous")))
 
 
 def _build_form(page: Page, queue: RequestQueue, listed: RequestList, *, signed_in: bool) -> None:

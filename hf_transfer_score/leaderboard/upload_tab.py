@@ -62,7 +62,7 @@ def build_upload_tab(page: Page) -> None:
         file_count="multiple",
         file_types=list(ENDINGS),
         type="filepath",
-        height=180,
+        height=230,
         elem_id="upload-files",
     )
     known = offered_metrics()
@@ -88,7 +88,7 @@ def build_upload_tab(page: Page) -> None:
             interactive=False,
             label="Raw terms",
             wrap=True,
-            column_widths=["150px", "90px", "150px", "110px", "80px", "360px"],
+            column_widths=["150px", "90px", "150px", "110px", "80px", "560px"],
             elem_id="upload-terms",
             elem_classes="lb-grid",
         )

@@ -1,6 +1,7 @@
 """The board: what a visitor can do with it, and that an address brings it all back."""
 
 import csv
+from pathlib import Path
 
 import pytest
 
@@ -115,7 +116,7 @@ def test_the_csv_has_what_is_selected(opened, address):
     wait_for_models(page, *NAMES[2:])
     with page.expect_download() as download:
         page.click("#lb-download")
-    with open(download.value.path(), encoding="utf-8", newline="") as file:
+    with Path(download.value.path()).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert download.value.suggested_filename.endswith(".csv")
     assert [row["model"] for row in rows] == list(NAMES[2:])

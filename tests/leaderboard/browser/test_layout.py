@@ -1,5 +1,7 @@
 """On a phone, in the dark, by keyboard, and for those who listen."""
 
+from itertools import pairwise
+
 import pytest
 
 from tests.leaderboard.browser.looking import FIRST_CELL, open_controls, open_tab, wait_for_table, wait_for_text
@@ -60,7 +62,7 @@ def test_what_a_screen_reader_needs(opened, address):
         assert page.get_attribute(name, "aria-live") == "polite"
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(one => Number(one.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     for label in ("Board", "Search", "Library", "License", "Since", "Sort by"):
         assert page.get_by_label(label).count() >= 1, label
     unnamed = "[...document.querySelectorAll('img')].filter(one => !one.hasAttribute('alt')).length"

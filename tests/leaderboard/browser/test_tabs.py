@@ -203,22 +203,19 @@ def test_a_request_is_checked_queued_and_listed(visit, folders):
     shows(page, "#lb-answer", "was asked for before and waits for a worker")
 
 
-@pytest.mark.parametrize("tab", ["trust", "compare", "model", "upload", "submit"])
-def test_a_phone_shows_no_more_than_its_width(visit, tab):
-    page = visit(tab, board=DIGITS, model="pixels", width=360)
-    content = {"trust": "#lb-trust table", "compare": "#lb-compare table", "model": "#lb-model-page table"}
-    page.locator(content.get(tab, "#lb-ask, #upload-score")).first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def test_every_control_has_a_name(visit):
-    for tab, control in (
-        ("compare", "#lb-first"),
-        ("model", "#lb-model"),
+@pytest.mark.parametrize(
+    ("tab", "content"),
+    [
+        ("trust", "#lb-trust table"),
+        ("compare", "#lb-compare table"),
+        ("model", "#lb-model-page table"),
         ("upload", "#upload-score"),
         ("submit", "#lb-ask"),
-    ):
-        page = visit(tab, board=DIGITS)
-        page.locator(control).wait_for()
-        nameless = "list => list.filter(one => !one.ariaLabel && !one.labels?.length).map(one => one.outerHTML)"
-        assert page.locator("input:visible, textarea:visible").evaluate_all(nameless) == []
+    ],
+)
+def test_a_phone_shows_no_more_than_its_width_and_every_control_has_a_name(visit, tab, content):
+    page = visit(tab, board=DIGITS, model="pixels", width=360)
+    page.locator(content).first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    nameless = "list => list.filter(one => !one.ariaLabel && !one.labels?.length).map(one => one.outerHTML)"
+    assert page.locator("input:visible, textarea:visible").evaluate_all(nameless) == []
