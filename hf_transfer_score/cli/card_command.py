@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.atomic import write_bytes
-from hf_transfer_score.cards.evidence import Evidence, Standing, gather, setting, standing_key
+from hf_transfer_score.cards.evidence import Evidence, gather
 from hf_transfer_score.errors import InputError, OptionError, StoreError
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.results.place import Place
@@ -17,8 +16,6 @@ from hf_transfer_score.results.record import Record
 
 if TYPE_CHECKING:
     from hf_transfer_score.cli.tables import Page
-    from hf_transfer_score.leaderboard.board import Board, BoardRow
-    from hf_transfer_score.leaderboard.catalogue import Catalogue
 
 NEAREST = 5
 SAID = {
@@ -88,9 +85,11 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
         dataset: the only dataset that counts; None for all.
     """
     from hf_transfer_score.leaderboard.catalogue import Catalogue
+    from hf_transfer_score.leaderboard.library import cache_file
+    from hf_transfer_score.leaderboard.model_card import standings
     from hf_transfer_score.results.store import load
 
-    loaded = load(place)
+    loaded = load(place, cache=cache_file(place) if place.shared else None)
     if not loaded.version:
         raise StoreError(f"There are no results at {place.name}: check the name.")
     catalogue = Catalogue(loaded.table)
@@ -98,8 +97,7 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     records = [one for one in found if dataset in (None, one.dataset.id)]
     if not records:
         raise StoreError(_nothing(model, place, dataset, catalogue.models(), found))
-    standings = dict(_standings(catalogue, model, records))
-    return gather(model, records, standings, source=place.name if place.shared else None)
+    return gather(model, records, standings(catalogue, model, records), source=place.name if place.shared else None)
 
 
 def _nothing(model: str, place: Place, dataset: str | None, models: list[str], found: list[Record]) -> str:
@@ -111,56 +109,6 @@ def _nothing(model: str, place: Place, dataset: str | None, models: list[str], f
     near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
     more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has none at all."
     return f"{place.name} has no record of {model}.{more}"
-
-
-def _standings(catalogue: Catalogue, model: str, records: list[Record]) -> Iterator[tuple[str, Standing]]:
-    """Yield the place of a model, read in each way, on each of its boards."""
-    ways: dict[str, list[Record]] = defaultdict(list)
-    for one in records:
-        ways[standing_key(one)].append(one)
-    for summary in catalogue.model_boards(model):
-        board = catalogue.board(summary.key)
-        for row in board.rows:
-            for way, mine in ways.items():
-                if row.model == model and _is_of(mine, board, row):
-                    yield way, _standing(board, row, mine)
-
-
-def _is_of(records: list[Record], board: Board, row: BoardRow) -> bool:
-    """Whether a row of a board shows these records."""
-    key, dataset, model = board.key, records[0].dataset, records[0].model
-    same = (key.task, key.dataset, key.config, key.split, key.fingerprint)
-    if same != (dataset.task, dataset.id, dataset.config, dataset.split, dataset.fingerprint):
-        return False
-    names = ("commit", "library", "layer", "pooling", "parameters", "width")
-    if any(getattr(row, name) != getattr(model, name) for name in names):
-        return False
-    shown = _columns(board, row, records)
-    return bool(shown) and all(dict(row.terms[label]) in [one.terms for one in found] for label, found in shown.items())
-
-
-def _columns(board: Board, row: BoardRow, records: list[Record]) -> dict[str, list[Record]]:
-    """Return the records of each column that a row has."""
-    found: dict[str, list[Record]] = defaultdict(list)
-    for label in row.ranks:
-        column = board.columns[label]
-        wanted = (column.metric, column.version, dict(column.parameters))
-        for one in records:
-            if one.metric is not None and (one.metric.name, one.metric.version, one.metric.parameters) == wanted:
-                found[label].append(one)
-    return found
-
-
-def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
-    ranked = [one for one in board.rows if one.rank is not None]
-    places = {}
-    for label, found in _columns(board, row, records).items():
-        count = sum(label in one.ranks for one in board.rows)
-        for record in found:
-            if record.metric is not None:
-                places[setting(record.metric)] = (int(row.ranks[label]), count)
-    others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
-    return Standing(len(ranked), row.rank, row.low, row.high, board.headline, places, others)
 
 
 def metric_text(name: str) -> str:

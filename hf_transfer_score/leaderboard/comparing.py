@@ -183,6 +183,12 @@ def _truth_told(first: BoardRow, second: BoardRow) -> str:
     if first.accuracy is None or second.accuracy is None:
         return ""
     if first.accuracy == second.accuracy:
-        return f"After fine-tuning both reached {first.accuracy:.6g}."
+        return f"After fine-tuning both reached {_share(first.accuracy)}."
     better, worse = (first, second) if first.accuracy > second.accuracy else (second, first)
-    return f"After fine-tuning {better.label} reached {better.accuracy:.6g}, {worse.label} {worse.accuracy:.6g}."
+    told = f"{better.label} reached {_share(better.accuracy)}, {worse.label} {_share(worse.accuracy)}"
+    return f"After fine-tuning {told}."
+
+
+def _share(value: float | None) -> str:
+    """Return an accuracy as per cent where it is a share, as it is otherwise."""
+    return f"{value:.2%}" if value is not None and 0 <= value <= 1 else f"{value:.6g}"

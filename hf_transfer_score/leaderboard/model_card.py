@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 
 from hf_transfer_score.cards.card import model_card
 from hf_transfer_score.cards.evidence import Standing, gather, setting, standing_key
-from hf_transfer_score.leaderboard.board import Board, BoardKey, BoardRow
+from hf_transfer_score.leaderboard.board import Board, BoardRow
 from hf_transfer_score.leaderboard.catalogue import Catalogue
-from hf_transfer_score.results.record import Record, RecordedMetric
+from hf_transfer_score.results.record import Record
 
 MOST_BOARDS = 12
-IDENTIFYING = ("id", "commit", "library", "layer", "pooling", "parameters", "width")
+"""Boards of a model that are made for its card; the others would each take a moment."""
 
 
 def card_of(catalogue: Catalogue, model_id: str, *, source: str | None = None) -> str:
@@ -34,38 +35,54 @@ def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) ->
         model_id: of the model.
         records: of the model.
     """
-    boards = {one.key: catalogue.board(one.key) for one in catalogue.model_boards(model_id)[:MOST_BOARDS]}
-    found: dict[str, Standing] = {}
-    for record in records:
-        board = boards.get(_key(record))
-        row = None if board is None else _row(board, record)
-        if board is not None and row is not None:
-            found.setdefault(standing_key(record), _standing(board, row))
+    return dict(_standings(catalogue, model_id, records))
+
+
+def _standings(catalogue: Catalogue, model: str, records: Sequence[Record]) -> Iterator[tuple[str, Standing]]:
+    """Yield the place of a model, read in each way, on each of its boards."""
+    ways: dict[str, list[Record]] = defaultdict(list)
+    for one in records:
+        ways[standing_key(one)].append(one)
+    for summary in catalogue.model_boards(model)[:MOST_BOARDS]:
+        board = catalogue.board(summary.key)
+        for row in board.rows:
+            for way, mine in ways.items():
+                if row.model == model and _is_of(mine, board, row):
+                    yield way, _standing(board, row, mine)
+
+
+def _is_of(records: list[Record], board: Board, row: BoardRow) -> bool:
+    """Whether a row of a board shows these records."""
+    key, dataset, model = board.key, records[0].dataset, records[0].model
+    same = (key.task, key.dataset, key.config, key.split, key.fingerprint)
+    if same != (dataset.task, dataset.id, dataset.config, dataset.split, dataset.fingerprint):
+        return False
+    names = ("commit", "library", "layer", "pooling", "parameters", "width")
+    if any(getattr(row, name) != getattr(model, name) for name in names):
+        return False
+    shown = _columns(board, row, records)
+    return bool(shown) and all(dict(row.terms[label]) in [one.terms for one in found] for label, found in shown.items())
+
+
+def _columns(board: Board, row: BoardRow, records: list[Record]) -> dict[str, list[Record]]:
+    """Return the records of each column that a row has."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for label in row.ranks:
+        column = board.columns[label]
+        wanted = (column.metric, column.version, dict(column.parameters))
+        for one in records:
+            if one.metric is not None and (one.metric.name, one.metric.version, one.metric.parameters) == wanted:
+                found[label].append(one)
     return found
 
 
-def _key(record: Record) -> BoardKey:
-    sample = record.dataset
-    return BoardKey(sample.task, sample.id, sample.config, sample.split, sample.fingerprint)
-
-
-def _row(board: Board, record: Record) -> BoardRow | None:
-    """Return the row of a record's model; None where it has none, or where several are alike."""
-    wanted = tuple(getattr(record.model, name) for name in IDENTIFYING)
-    same = [row for row in board.rows if row.model == record.model.id and _told(row) == wanted]
-    return same[0] if len(same) == 1 else None
-
-
-def _told(row: BoardRow) -> tuple[object, ...]:
-    return row.model, row.commit, row.library, row.layer, row.pooling, row.parameters, row.width
-
-
-def _standing(board: Board, row: BoardRow) -> Standing:
-    ranked = [other for other in board.rows if other.rank is not None]
+def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
+    ranked = [one for one in board.rows if one.rank is not None]
     places = {}
-    for label, column in board.columns.items():
-        if label in row.ranks:
-            metric = RecordedMetric(column.metric, column.version, parameters=dict(column.parameters))
-            places[setting(metric)] = row.ranks[label], sum(label in other.ranks for other in board.rows)
-    others = tuple(dict.fromkeys(other.model for other in ranked if other.model != row.model))
+    for label, found in _columns(board, row, records).items():
+        count = sum(label in one.ranks for one in board.rows)
+        for record in found:
+            if record.metric is not None:
+                places[setting(record.metric)] = (int(row.ranks[label]), count)
+    others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
     return Standing(len(ranked), row.rank, row.low, row.high, board.headline, places, others)

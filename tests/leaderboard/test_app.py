@@ -1,5 +1,6 @@
 """The app without a browser: what it loads, what its parts say, and its answers over HTTP."""
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -209,7 +210,17 @@ def test_downloads_do_not_pile_up(monkeypatch):
     assert second.read_text() == "two" and not first.exists()
 
 
-def test_a_page_that_was_open_before_a_restart_is_answered():
+@pytest.fixture
+def loop():
+    """One loop for this thread; without it gradio makes one for every lock, and closes none."""
+    made = asyncio.new_event_loop()
+    asyncio.set_event_loop(made)
+    yield made
+    asyncio.set_event_loop(None)
+    made.close()
+
+
+def test_a_page_that_was_open_before_a_restart_is_answered(loop):
     """Its session is unknown to the server, and with it the choices it was given."""
     library = Library(MemoryPlace(contents=stored(pool())))
     library.refresh()

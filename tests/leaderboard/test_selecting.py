@@ -151,7 +151,7 @@ def test_two_models_side_by_side():
         (pair(second=0.8), ("o/a", "o/b"), "Both take rank 1"),
         (pair(0.0), ("o/a", "o/a"), "compared with itself"),
         ([*pair(), score("o/z", "knn", 0.5)], ("o/a", "o/z"), "o/z has no rank, for want of face and ncti"),
-        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 0.75, o/a 0.5"),
+        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 75.00%, o/a 50.00%"),
     ],
 )
 def test_what_can_be_told(records, labels, said):

@@ -105,7 +105,7 @@ def _words(lines: Sequence[_Line]) -> str:
         f"Best metric: {_said(scores[0])}." if scores else "",
         f"Best baseline: {_said(baselines[0])}." if baselines else "",
     ]
-    if scores and baselines:
+    if scores and baselines and any(one.interval is not None for one in lines):
         beaten = [in_sentence(one.name) for one in scores if one.value > baselines[0].value]
         words.append(
             f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline"
