@@ -21,7 +21,7 @@ CSS = """
 .lb-list { margin: .25rem 0 .5rem; padding-inline-start: 1.25rem; list-style: disc; overflow-wrap: anywhere; }
 .lb-list li { margin: .15rem 0; }
 .lb-head h2 { font-size: 1.2rem; margin: 0 0 .35rem; font-weight: 650; overflow-wrap: anywhere; }
-.lb-head h3 { font-size: 1rem; margin: .75rem 0 .25rem; font-weight: 650; }
+.lb-head h3 { font-size: 1rem; margin: .75rem 0 .25rem; font-weight: 650; overflow-wrap: anywhere; }
 .lb-facts { display: flex; flex-wrap: wrap; gap: .4rem 1.25rem; margin: 0; }
 .lb-facts div { display: flex; gap: .4rem; align-items: baseline; min-width: 0; }
 .lb-facts dt { color: var(--body-text-color-subdued); font-size: .85rem; white-space: nowrap; }

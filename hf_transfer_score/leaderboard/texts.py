@@ -15,6 +15,9 @@ LONGEST = 300
 
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
+LEAST_WHOLE = 100
+"""Whole numbers from here on are counts, and have no decimals."""
+
 UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 
@@ -51,12 +54,12 @@ def number(value: float | None, digits: int = 4) -> str:
     """Return a number with a few digits that count, or a dash.
 
     Example:
-        >>> number(0.123456), number(12345.6), number(None)
-        ('0.1235', '12,346', '–')
+        >>> number(0.123456), number(12345.6), number(512.0), number(None)
+        ('0.1235', '12,346', '512', '–')
     """
     if value is None:
         return MISSING
-    if abs(value) >= 10**digits:
+    if abs(value) >= 10**digits or (abs(value) >= LEAST_WHOLE and value == int(value)):
         return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.{digits - 1}e}"
     return f"{value:#.{digits}g}".rstrip(".") if value and abs(value) >= 1e-4 else f"{value:.{digits}g}"
 
