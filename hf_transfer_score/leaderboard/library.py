@@ -55,6 +55,7 @@ class Library:
         cache: a file for what was read, see `load`.
         poll_seconds: between looks for changes.
         changed: called whenever other records are shown.
+        name: what to call the place; None for its own name.
     """
 
     def __init__(
@@ -64,13 +65,15 @@ class Library:
         cache: Path | None = None,
         poll_seconds: float = POLL_SECONDS,
         changed: Callable[[], None] | None = None,
+        name: str | None = None,
     ) -> None:
         self.place = place
+        self.name = place.name if name is None else name
         self.changed = changed
         self.cache = cache
         self.poll_seconds = poll_seconds
         self._loaded: Loaded | None = None
-        self._state = (Catalogue(RecordTable.of([])), Status(place.name))
+        self._state = (Catalogue(RecordTable.of([])), Status(self.name))
         self._wake, self._stopped, self._turn = threading.Event(), threading.Event(), threading.Lock()
         self._first, self._looked = threading.Event(), threading.Condition()
         self._looks, self._looking = 0, False
@@ -156,7 +159,7 @@ class Library:
 
     def _show(self, found: Loaded) -> None:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
-        status = Status(self.place.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
+        status = Status(self.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
         catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
         self._state = (catalogue, status)
 

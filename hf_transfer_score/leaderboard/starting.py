@@ -18,6 +18,7 @@ from hf_transfer_score.results.shipped import shipped_place
 if TYPE_CHECKING:
     import gradio
 
+SHIPPED = "the package itself"
 ARENA_MAX = -8
 """What glibc calls the setting for how many parts memory has; by default threads have parts of their own."""
 
@@ -33,7 +34,7 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
         poll_seconds: how often to look for new records.
     """
     if results is None:
-        return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle)
+        return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
     place = existing(open_place(results), "--results")
     return Library(place, cache=cache_file(place), poll_seconds=poll_seconds, changed=_settle)
 

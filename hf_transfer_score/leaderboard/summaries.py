@@ -143,7 +143,7 @@ def _key(rows: Rows, row: int) -> BoardKey:
 
 def _size(examples: float, classes: float) -> str:
     kind = "regression" if np.isnan(classes) else f"{classes:.0f} classes"
-    return f"{kind}, {examples:.0f} examples"
+    return f"{kind}, {examples:.0f} examples" if examples else kind
 
 
 def _titles(keys: Sequence[BoardKey], sizes: Sequence[str]) -> list[str]:

@@ -9,17 +9,19 @@ import sys
 import httpx
 import pytest
 
+from hf_transfer_score.leaderboard.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import record_path
+from hf_transfer_score.results.store import load
 from tests.conftest import clean_environment
-from tests.leaderboard.made import face, score
+from tests.leaderboard.made import face, facts, score
 
 PROGRAM = [sys.executable, "-m", "hf_transfer_score"]
 
 
 @pytest.fixture
 def results(tmp_path):
-    records = [score(f"a/{name}", "face", face(-1.0, 0.5)) for name in ("one", "two")]
+    records = [score(f"a/{name}", "face", face(-1.0, 0.5), facts=facts("mit")) for name in ("one", "two")]
     files = {str(record_path(record)): record.to_json().encode() for record in records}
     FolderPlace(tmp_path / "results").update(lambda _: files, title="records")
     return tmp_path / "results"
@@ -45,10 +47,32 @@ def test_it_serves_until_it_is_stopped(results, tmp_path):
         address = re.fullmatch(rf"Leaderboard of {re.escape(str(results))}: (http://127\.0\.0\.1:\d+/)\n", line)
         assert address is not None, line + process.stderr.read()
         page = httpx.get(address[1], timeout=30)
+        found = asked(
+            address[1], [slug(results), "tw", ["scores"], [], ["mit", "none"], None, None, "", "rank", "usual"]
+        )
+        nothing = asked(address[1], [{"x": 1}, "tw", ["scores"], [], [], None, None, "", "rank", "usual"])
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert page.status_code == 200 and "Transferability leaderboard" in page.text
+        assert "a/two" in found and "a/one" not in found
+        assert "event: complete" in nothing and "a/two" not in nothing
         assert "Traceback" not in process.stderr.read()
+
+
+def asked(address, view):
+    """Ask for a view as a page does that was open before the server started: its session is unknown."""
+    with httpx.Client(base_url=address, timeout=30) as client:
+        for _ in range(100):
+            event = client.post("/gradio_api/call/view", json={"data": view}).json()["event_id"]
+            answer = client.get(f"/gradio_api/call/view/{event}").text
+            if "a/" in answer or isinstance(view[0], dict):
+                break
+        return answer
+
+
+def slug(results):
+    (summary,) = Catalogue(load(FolderPlace(results)).table).boards()
+    return summary.key.slug
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):

@@ -1,19 +1,16 @@
 """The app without a browser: what it loads, what its parts say, and its answers over HTTP."""
 
-import asyncio
 import json
 import subprocess
 import sys
 
-import httpx
 import pytest
 
 from hf_transfer_score.leaderboard import downloads
-from hf_transfer_score.leaderboard.app import Serving, build_app, serve
 from hf_transfer_score.leaderboard.board import BoardRow
 from hf_transfer_score.leaderboard.board_table import columns_of, letters, range_text, shown_labels, table_value
 from hf_transfer_score.leaderboard.board_words import card_html, head_html, notes_html, status_html
-from hf_transfer_score.leaderboard.library import Library, Status
+from hf_transfer_score.leaderboard.library import Status
 from hf_transfer_score.leaderboard.permalink import plain_query, positive
 from hf_transfer_score.leaderboard.selecting import select
 from hf_transfer_score.leaderboard.texts import dataset_url, escape, model_url, number, plain, short_count
@@ -27,8 +24,6 @@ from hf_transfer_score.leaderboard.view import (
     remarks_on,
     selection_of,
 )
-from hf_transfer_score.results.place import MemoryPlace
-from hf_transfer_score.results.record import record_path
 from tests.leaderboard.browser.records import NAMES, hostile, pool
 from tests.leaderboard.made import board, catalogue
 
@@ -208,40 +203,6 @@ def test_downloads_do_not_pile_up(monkeypatch):
     monkeypatch.setattr(downloads, "KEPT_SECONDS", -1.0)
     second = downloads.download_file("a.csv", "two")
     assert second.read_text() == "two" and not first.exists()
-
-
-@pytest.fixture
-def loop():
-    """One loop for this thread; without it gradio makes one for every lock, and closes none."""
-    made = asyncio.new_event_loop()
-    asyncio.set_event_loop(made)
-    yield made
-    asyncio.set_event_loop(None)
-    made.close()
-
-
-def test_a_page_that_was_open_before_a_restart_is_answered(loop):
-    """Its session is unknown to the server, and with it the choices it was given."""
-    library = Library(MemoryPlace(contents=stored(pool())))
-    library.refresh()
-    app = build_app(library)
-    address = serve(app, Serving())
-    slug = library.catalogue.boards()[0].key.slug
-    wanted = [slug, "beta", ["scores"], [], ["apache-2.0", "none"], None, None, "", "score:logme", "usual"]
-    try:
-        with httpx.Client(base_url=address, timeout=30) as client:
-            event = client.post("/gradio_api/call/view", json={"data": wanted}).json()["event_id"]
-            answer = client.get(f"/gradio_api/call/view/{event}").text
-            odd = client.post("/gradio_api/call/view", json={"data": [{"x": 1}, *wanted[1:]]}).json()["event_id"]
-            nothing = client.get(f"/gradio_api/call/view/{odd}").text
-    finally:
-        app.close(verbose=False)
-    assert "event: complete" in answer and "timm/beta" in answer and "timm/alpha" not in answer
-    assert "event: complete" in nothing and "timm/beta" not in nothing
-
-
-def stored(records):
-    return {str(record_path(record)): record.to_json().encode() for record in records}
 
 
 def test_the_status_says_how_far_it_is():
