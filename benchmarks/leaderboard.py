@@ -30,7 +30,7 @@ from leaderboard_publishers import publish_at_once
 from rich.console import Console
 from rich.table import Table
 
-from hf_transfer_score.leaderboard.board import BoardKey
+from hf_transfer_score.leaderboard.boards.board import BoardKey
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.results.record import Record
@@ -245,7 +245,7 @@ def import_rows(store: Path) -> list[Row]:
 import sys
 from hf_transfer_score.leaderboard.starting import build
 build({str(store)!r}, None)
-from hf_transfer_score.leaderboard.app import serve
+from hf_transfer_score.leaderboard.pages.app import serve
 print([name for name in {LOADED} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

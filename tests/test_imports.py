@@ -37,6 +37,8 @@ ALLOWED = {
     "agreement": {"errors", "ranking"},
     "requests": {"errors", "results", "requests"},
     "cards": {"errors", "version", "metrics.registry", "ranking", "results", "cards"},
+    "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "leaderboard.boards"},
+    "leaderboard/drawing": {"errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
         "errors",
         "version",

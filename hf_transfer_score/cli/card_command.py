@@ -84,9 +84,9 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
         place: of the records.
         dataset: the only dataset that counts; None for all.
     """
-    from hf_transfer_score.leaderboard.catalogue import Catalogue
+    from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
     from hf_transfer_score.leaderboard.library import cache_file
-    from hf_transfer_score.leaderboard.model_card import standings
+    from hf_transfer_score.leaderboard.pages.model_card import standings
     from hf_transfer_score.results.store import load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)

@@ -34,7 +34,7 @@ def _serve(arguments: argparse.Namespace, write: Write) -> int:
     from hf_transfer_score.leaderboard.starting import build
 
     app = build(arguments.results, arguments.requests, poll_seconds=arguments.poll)
-    from hf_transfer_score.leaderboard.app import Serving, serve
+    from hf_transfer_score.leaderboard.pages.app import Serving, serve
 
     address = serve(app, Serving(arguments.host, arguments.port, arguments.open))
     shown = arguments.results or "the records of the package"

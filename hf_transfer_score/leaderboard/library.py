@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hf_transfer_score import places
 from hf_transfer_score.errors import TransferScoreError
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace, Place
 from hf_transfer_score.results.store import Loaded, load
 from hf_transfer_score.results.table import RecordTable

@@ -59,7 +59,7 @@ def build(results: str | None, requests: str | None, *, poll_seconds: float = PO
     _take_memory_from_the_system()
     library, place = library_of(results, poll_seconds=poll_seconds), requests_place(requests)
     library.start()
-    from hf_transfer_score.leaderboard.app import build_app
+    from hf_transfer_score.leaderboard.pages.app import build_app
 
     return build_app(library, requests=place)
 
@@ -92,7 +92,7 @@ def run_space(*, results: str | None = None, requests: str | None = None) -> Non
         results: what RESULTS names if it is not set.
         requests: what REQUESTS names if it is not set.
     """
-    from hf_transfer_score.leaderboard.app import serve
+    from hf_transfer_score.leaderboard.pages.app import serve
 
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     app = build(os.environ.get(RESULTS) or results, os.environ.get(REQUESTS) or requests)

@@ -9,7 +9,7 @@ import sys
 import httpx
 import pytest
 
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import record_path
 from hf_transfer_score.results.store import load

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from hf_transfer_score.leaderboard.board import Board
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.board import Board
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.results.record import (
     Record,

@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from hf_transfer_score.leaderboard import downloads
-from hf_transfer_score.leaderboard.board import BoardRow
-from hf_transfer_score.leaderboard.board_table import columns_of, letters, range_text, shown_labels, table_value
-from hf_transfer_score.leaderboard.board_words import card_html, head_html, notes_html, status_html
+from hf_transfer_score.leaderboard.boards.board import BoardRow
+from hf_transfer_score.leaderboard.boards.selecting import select
 from hf_transfer_score.leaderboard.library import Status
-from hf_transfer_score.leaderboard.permalink import plain_query, positive
-from hf_transfer_score.leaderboard.selecting import select
-from hf_transfer_score.leaderboard.texts import dataset_url, escape, model_url, number, plain, short_count
-from hf_transfer_score.leaderboard.view import (
+from hf_transfer_score.leaderboard.pages import downloads
+from hf_transfer_score.leaderboard.pages.board_table import columns_of, letters, range_text, shown_labels, table_value
+from hf_transfer_score.leaderboard.pages.board_words import card_html, head_html, notes_html, status_html
+from hf_transfer_score.leaderboard.pages.permalink import plain_query, positive
+from hf_transfer_score.leaderboard.pages.texts import dataset_url, escape, model_url, number, plain, short_count
+from hf_transfer_score.leaderboard.pages.view import (
     View,
     fitting,
     groups_text,
@@ -30,7 +30,7 @@ from tests.leaderboard.made import board, catalogue
 STARTED = """
 import sys
 from hf_transfer_score.leaderboard.starting import library_of
-from hf_transfer_score.leaderboard.app import build_app
+from hf_transfer_score.leaderboard.pages.app import build_app
 library = library_of(None)
 library.refresh()
 app = build_app(library)
@@ -210,3 +210,8 @@ def test_the_status_says_how_far_it_is():
     assert status_html(loading) == "<p>Reading <bdi>owner/results</bdi> · 12,000 of 100,000 records read</p>"
     ready = Status("owner/results", "v", 1500, 2, loading=False, error="<no>")
     assert "1,500 records · 2 files left out" in status_html(ready) and "<bdi>&lt;no&gt;</bdi>" in status_html(ready)
+
+
+def test_a_metric_called_like_a_field_is_sorted_by_as_a_metric():
+    assert selection_of(View(sort="score:rank")).sort == "score:rank"
+    assert selection_of(View(sort="rank")).sort == "rank"

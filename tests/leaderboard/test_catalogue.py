@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.record import Record, RecordedMetric, RecordedOverlap
 from hf_transfer_score.results.table import RecordTable
 from tests.leaderboard.made import (

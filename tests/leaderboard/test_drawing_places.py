@@ -8,7 +8,7 @@ import re
 import pytest
 
 from hf_transfer_score.errors import InputError
-from hf_transfer_score.leaderboard.board import Board, BoardColumn, BoardKey, BoardRow, BoardSummary
+from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.drawing import (
     AccuracyPoint,
     Agreement,

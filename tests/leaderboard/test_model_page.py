@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 
 import hf_transfer_score
-from hf_transfer_score.leaderboard.catalogue import Catalogue
-from hf_transfer_score.leaderboard.compare_page import compare_page, overlaps_page, row_choices, row_of
-from hf_transfer_score.leaderboard.model_card import card_of, standings
-from hf_transfer_score.leaderboard.model_page import (
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.trust import trust
+from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_page, row_choices, row_of
+from hf_transfer_score.leaderboard.pages.model_card import card_of, standings
+from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
     model_choices,
     model_command,
     model_page,
     records_json,
 )
-from hf_transfer_score.leaderboard.model_tab import file_stem
-from hf_transfer_score.leaderboard.trust import trust
-from hf_transfer_score.leaderboard.trust_page import conclusion, trust_page
+from hf_transfer_score.leaderboard.pages.model_tab import file_stem
+from hf_transfer_score.leaderboard.pages.trust_page import conclusion, trust_page
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, record_path
 from hf_transfer_score.results.store import load

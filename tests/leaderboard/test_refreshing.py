@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
 from hf_transfer_score.results.store import load

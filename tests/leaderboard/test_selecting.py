@@ -9,9 +9,9 @@ import re
 import pytest
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.leaderboard.board_csv import board_csv
-from hf_transfer_score.leaderboard.comparing import compare
-from hf_transfer_score.leaderboard.selecting import Selection, choices, select
+from hf_transfer_score.leaderboard.boards.board_csv import board_csv
+from hf_transfer_score.leaderboard.boards.comparing import compare
+from hf_transfer_score.leaderboard.boards.selecting import Selection, choices, select
 from hf_transfer_score.results.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, score
 

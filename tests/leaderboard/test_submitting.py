@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import HfApi
 
-from hf_transfer_score.leaderboard.catalogue import Catalogue
-from hf_transfer_score.leaderboard.submitting import (
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.submitting import (
     MOST_ROWS,
     REQUEST_HEADERS,
     Asked,

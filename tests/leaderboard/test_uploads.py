@@ -11,8 +11,8 @@ from safetensors.numpy import save_file
 
 from hf_transfer_score import rank_features
 from hf_transfer_score.evaluate_modules.space import SIZE_LIMIT
-from hf_transfer_score.leaderboard import scoring_uploads
-from hf_transfer_score.leaderboard.scoring_uploads import example_files, offered_metrics, score_uploads
+from hf_transfer_score.leaderboard.pages import scoring_uploads
+from hf_transfer_score.leaderboard.pages.scoring_uploads import example_files, offered_metrics, score_uploads
 from tests.conftest import clean_environment
 
 METRICS = ["face", "ncti", "logme", "knn"]
@@ -216,7 +216,7 @@ def test_offered_metrics_need_labels_only():
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None
-from hf_transfer_score.leaderboard.scoring_uploads import score_uploads
+from hf_transfer_score.leaderboard.pages.scoring_uploads import score_uploads
 answer = score_uploads(sys.argv[1:], ["ncti"]).notes
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hf_transfer_score.leaderboard.board import Board, BoardRow
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.drawing.accuracy import AccuracyPoint, Agreement, accuracy_figure
 from hf_transfer_score.leaderboard.drawing.cloud import Ends
 from hf_transfer_score.leaderboard.drawing.figure import Figure, sentence_figure

@@ -43,7 +43,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
 @contextmanager
 def served(folder: Path, requests: Path | None = None, *, tick_seconds: float = 10.0) -> Iterator[str]:
     """Serve the records of a folder, and give the address."""
-    from hf_transfer_score.leaderboard.app import Serving, build_app, serve
+    from hf_transfer_score.leaderboard.pages.app import Serving, build_app, serve
 
     library = Library(FolderPlace(folder), poll_seconds=3600)
     library.start()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import hf_transfer_score
-from hf_transfer_score.leaderboard.catalogue import Catalogue
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.store import load

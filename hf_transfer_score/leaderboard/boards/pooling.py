@@ -1,0 +1,238 @@
+"""From the rows of one board to its columns: raw terms side by side, pool scores, the order, and how sure it is."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.leaderboard.boards.board import BoardColumn
+from hf_transfer_score.leaderboard.boards.grid import Grid
+from hf_transfer_score.leaderboard.boards.ranges import LEVEL, DrawnPool, Ranges, rank_ranges, spreads
+from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
+from hf_transfer_score.leaderboard.boards.settings import (
+    Setting,
+    canonical,
+    column,
+    flagged,
+    in_order,
+    labels,
+    rules,
+)
+from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.ranking import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cells:
+    """One metric of a board over its models.
+
+    Attributes:
+        column: what it is.
+        metric: by which rules it ranks.
+        rows: row of the table for each model (M,); -1 where there is none.
+        values: raw terms (M, T), NaN where there is none.
+        low: lower ends of their intervals (M, T), NaN where there is none.
+        high: upper ends.
+        level: share of the bootstrap that the intervals hold (M,).
+    """
+
+    column: BoardColumn
+    metric: Metric
+    rows: Codes
+    values: Array
+    low: Array
+    high: Array
+    level: Array
+
+    @property
+    def present(self) -> NDArray[np.intp]:
+        """The places of the models that have this metric."""
+        return np.flatnonzero(self.rows >= 0)
+
+    def grid(self, values: Array) -> Grid:
+        """Return some numbers of the terms by name."""
+        return Grid({term.name: place for place, term in enumerate(self.metric.terms)}, values)
+
+
+def cells_of(rows: Rows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
+    """Return the columns of a board, in its order.
+
+    Args:
+        rows: of the table.
+        chosen: rows of the board that have terms (R,).
+        model: place of each one's model on the board (R,).
+        newest: place of each row of the table by time; of two rows of one cell the newer one counts.
+        count: number of models (M).
+    """
+    by_setting = _by_setting(rows, chosen)
+    names = labels({setting: len(places) for setting, places in by_setting.items()})
+    found = {}
+    for setting, places in by_setting.items():
+        order = np.array(sorted(places, key=lambda place: int(newest[chosen[place]])), np.int64)
+        cells = _cells(rows, setting, names[setting], chosen[order], model[order], count)
+        if len(cells.present):
+            found[cells.column.label] = cells
+    return [found[one.label] for one in in_order(cells.column for cells in found.values())]
+
+
+def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
+    """Return places in `chosen` by metric, version and options."""
+    name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
+    whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
+    found: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    codes = zip(*(one.codes[chosen].tolist() for one in (name, version, parameters)), strict=True)
+    for place, code in enumerate(codes):
+        found[code].append(place)
+    settings: dict[Setting, list[int]] = defaultdict(list)
+    for (a, b, c), places in found.items():
+        settings[Setting(name.values[a], version.values[b], whole[c])].extend(places)
+    return settings
+
+
+def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
+    """Return one column from rows in order of time; those that contradict the others are left out."""
+    terms, ends = ([parsed(text) for text in rows.texts(name, chosen)] for name in ("terms", "interval"))
+    said = rows.coded("metric_directions")
+    read = {code: parsed(said.values[code]) for code in np.unique(said.codes[chosen]).tolist()}
+    directions = [read[code] for code in said.codes[chosen].tolist()]
+    metric = rules(setting, [frozenset(one) for one in terms], directions)
+    kept = _fitting(rows, metric, chosen, list(zip(terms, directions, ends, strict=True)))
+    latest = np.full(count, -1, np.int64)
+    latest[model[kept]] = kept
+    names = [term.name for term in metric.terms]
+    values, low, high = (np.full((count, len(names)), np.nan) for _ in range(3))
+    for place in np.flatnonzero(latest >= 0).tolist():
+        one = latest[place]
+        values[place] = [terms[one][name] for name in names]
+        for term, (bottom, top) in ends[one].items():
+            low[place, names.index(term)], high[place, names.index(term)] = bottom, top
+    found = np.where(latest >= 0, chosen[latest] if len(chosen) else -1, -1)
+    level = rows.numbers("interval_level")[found]
+    kind = _kind(rows, chosen[kept])
+    return Cells(column(setting, label, kind, metric), metric, found, values, low, high, level)
+
+
+def _fitting(
+    rows: Rows,
+    metric: Metric,
+    chosen: Codes,
+    held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, object]]],
+) -> NDArray[np.intp]:
+    """Return the places of the rows whose terms, directions and intervals are those of a metric."""
+    wanted = {term.name: int(term.direction) for term in metric.terms}
+    kept = []
+    for place, (terms, directions, ends) in enumerate(held):
+        if terms.keys() != wanted.keys():
+            rows.refuse(chosen[[place]], f"the terms are not those of the other records of {metric.name}")
+        elif directions and directions != wanted:
+            rows.refuse(chosen[[place]], f"the directions are not those of {metric.name}")
+        elif ends and not (ends.keys() <= wanted.keys() and _ordered(ends)):
+            rows.refuse(chosen[[place]], "the intervals are not two ordered numbers each")
+        else:
+            kept.append(place)
+    return np.array(kept, np.intp)
+
+
+def _ordered(ends: Mapping[str, Any]) -> bool:
+    return all(low <= high for low, high in ends.values())
+
+
+def _kind(rows: Rows, chosen: Codes) -> str:
+    codes = rows.coded("metric_kind")
+    kinds = Counter(codes.codes[chosen].tolist())
+    return str(codes.values[min(kinds, key=lambda one: (-kinds[one], codes.values[one]))]) if kinds else "score"
+
+
+@dataclass(frozen=True)
+class Order:
+    """The models of a board in order.
+
+    Attributes:
+        columns: with what tells nothing in this pool.
+        scores: pool scores (M, C), NaN where there is none.
+        ranks: their ranks (M, C).
+        headline: the mean ranks and the order, of models by their label.
+        ranges: how sure it is, of the ranked models in order; None where too little is known.
+        known: whether each of these has intervals.
+    """
+
+    columns: tuple[BoardColumn, ...]
+    scores: Array
+    ranks: Array
+    headline: HeadlineRanks
+    ranges: Ranges | None
+    known: tuple[bool, ...]
+
+
+def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
+    """Return the order of a board.
+
+    Args:
+        cells: its columns.
+        models: label of each model; those that tie stay in this order.
+    """
+    pools = {one.column.label: _pool(one, models) for one in cells}
+    scoring = {one.column.label: pools[one.column.label] for one in cells if one.column.kind != "baseline"}
+    headline = headline_ranks(scoring)
+    deciding = [one for one in cells if one.column.label in headline.metrics]
+    places = {label: place for place, label in enumerate(models)}
+    chosen = np.array([places[label] for label in headline.ranks], np.intp)
+    known = tuple(_known(deciding, chosen).tolist())
+    return Order(
+        tuple(flagged(one.column, pools[one.column.label].flags) for one in cells),
+        _beside(cells, models, [pool.scores for pool in pools.values()]),
+        _beside(cells, models, [pool.ranks for pool in pools.values()]),
+        headline,
+        _ranges(deciding, chosen, list(headline.ranks.values()), known),
+        known,
+    )
+
+
+def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:
+    names = [term.name for term in cells.metric.terms]
+    results = {
+        models[place]: MetricResult(
+            cells.metric.name, "ok", dict(zip(names, cells.values[place].tolist(), strict=True))
+        )
+        for place in cells.present.tolist()
+    }
+    return rank_pool(cells.metric, results)
+
+
+def _beside(cells: Sequence[Cells], models: Sequence[str], found: Sequence[Mapping[str, float]]) -> Array:
+    beside = np.full((len(models), len(cells)), np.nan)
+    for place, (one, values) in enumerate(zip(cells, found, strict=True)):
+        beside[one.present, place] = list(values.values())
+    return beside
+
+
+def _known(deciding: Sequence[Cells], chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Return which of the chosen models have an interval in every metric that decides."""
+    known = np.full(len(chosen), bool(deciding))
+    for one in deciding:
+        known &= ~np.isnan(one.low[chosen]).all(axis=1)
+    return known
+
+
+def _ranges(
+    deciding: Sequence[Cells], chosen: NDArray[np.intp], ranks: Sequence[int], known: Sequence[bool]
+) -> Ranges | None:
+    if not any(known):
+        return None
+    return rank_ranges([_drawn(one, chosen) for one in deciding], ranks, known=known)
+
+
+def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:
+    present = cells.present
+    level = np.nan_to_num(cells.level[present], nan=LEVEL)
+    sizes = spreads(cells.low[present], cells.high[present], level[:, None])
+    return DrawnPool(
+        cells.metric, cells.values[present].T, np.nan_to_num(sizes).T, np.searchsorted(present, chosen).astype(np.intp)
+    )

@@ -1,0 +1,1 @@
+"""The web page: its tabs and the words on them."""

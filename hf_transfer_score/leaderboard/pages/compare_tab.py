@@ -1,0 +1,120 @@
+"""The tab that puts two models of the chosen board side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from hf_transfer_score.leaderboard.boards.board import Board
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.compare_page import (
+    MOST_CHOICES,
+    compare_page,
+    overlaps_page,
+    row_choices,
+    row_of,
+)
+from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, Page
+
+NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
+
+
+def build_compare_tab(page: Page) -> None:
+    """Add the components of the tab."""
+    gr.HTML('<div class="lb-head"><h2>Compare two models of the chosen board</h2></div>')
+    with gr.Row():
+        first = _choice("First model", "lb-first")
+        second = _choice("Second model", "lb-second")
+    with gr.Row():
+        swap = gr.Button("Swap", size="sm", scale=0, min_width=120, elem_id="lb-swap")
+    content = gr.HTML("", elem_id="lb-compare")
+
+    def board_of(slug: str | None) -> tuple[Catalogue, Board | None]:
+        catalogue = page.library.catalogue
+        summary = catalogue.find(slug or "")
+        return catalogue, None if summary is None else catalogue.board(summary.key)
+
+    def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, str]:
+        """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
+        catalogue, board = board_of(slug)
+        if board is None:
+            return gr.skip(), gr.skip(), NO_BOARD  # an address may have chosen models of a board that is yet to come
+        chosen = _defaults(board, left, right, model)
+        labels = row_choices(board)
+        updates = [gr.update(choices=_with(labels, value), value=value) for value in chosen]
+        return updates[0], updates[1], _content(catalogue, board, *chosen)
+
+    def show(slug: str | None, left: str | None, right: str | None) -> str:
+        catalogue, board = board_of(slug)
+        return NO_BOARD if board is None else _content(catalogue, board, left, right)
+
+    def filtered(slug: str | None, event: gr.KeyUpData) -> Any:
+        board = board_of(slug)[1]
+        if board is None or len(board.rows) <= MOST_CHOICES:
+            return gr.skip()
+        return gr.update(choices=row_choices(board, event.input_value[:LONGEST_VALUE]))
+
+    page.when_shown(COMPARE, offer, inputs=[page.board, first, second, page.model], outputs=[first, second, content])
+    gr.on(
+        [first.input, second.input],
+        show,
+        inputs=[page.board, first, second],
+        outputs=content,
+        show_progress="hidden",
+        trigger_mode="always_last",
+        api_name="compare",
+    )
+    swap.click(
+        lambda slug, left, right: (right, left, show(slug, right, left)),
+        inputs=[page.board, first, second],
+        outputs=[first, second, content],
+        show_progress="hidden",
+        api_visibility="private",
+    )
+    for choice in (first, second):
+        choice.key_up(
+            filtered,
+            inputs=page.board,
+            outputs=choice,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
+    page.keep("first", first, read=_label)
+    page.keep("second", second, read=_label)
+
+
+def _choice(label: str, name: str) -> gr.Dropdown:
+    return gr.Dropdown(
+        [], value=None, label=label, info="type to filter", allow_custom_value=True, filterable=True, elem_id=name
+    )
+
+
+def _label(text: str, catalogue: Catalogue) -> Any:
+    """Return the choice of a label in an address; whether the board has it is seen when it is shown."""
+    usable = 0 < len(text) <= LONGEST_VALUE and text.isprintable()
+    return gr.update(choices=[text], value=text) if usable else None
+
+
+def _with(labels: list[str], value: str | None) -> list[str]:
+    """Return the labels with a chosen one that is not among the first thousand."""
+    return labels if value is None or value in labels else [value, *labels[: MOST_CHOICES - 1]]
+
+
+def _defaults(board: Board, left: str | None, right: str | None, model: str | None) -> list[str | None]:
+    known = [row.label for text in (left, right) if (row := row_of(board, text)) is not None]
+    if len(known) == 2:
+        return [left, right]
+    chosen = row_of(board, model)
+    wanted = [*known, *([chosen.label] if chosen else []), *(row.label for row in board.rows[:2])]
+    return [*dict.fromkeys(wanted), None, None][:2]
+
+
+def _content(catalogue: Catalogue, board: Board, left: str | None, right: str | None) -> str:
+    page = compare_page(board, left, right)
+    first, second = row_of(board, left), row_of(board, right)
+    if first is None or second is None:
+        return page
+    pair = [(row.label, catalogue.overlap(board, row)) for row in (first, second)]
+    return page + overlaps_page(*pair)

@@ -1,0 +1,104 @@
+"""The tab with everything that is recorded of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.model_card import card_of
+from hf_transfer_score.leaderboard.pages.model_page import (
+    MOST_CHOICES,
+    model_choices,
+    model_command,
+    model_page,
+    records_json,
+)
+from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, Page
+
+CHOOSE = '<div class="lb-note">Choose a model, here or by a click on a row of the board.</div>'
+EMPTY = '<div class="lb-note">There are no records yet.</div>'
+
+DOWNLOAD = """
+(text, name) => {
+  if (!text) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: "text/plain;charset=utf-8"}));
+  link.download = name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+"""
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build_model_tab(page: Page) -> None:
+    """Add the components of the tab."""
+    choice = gr.Dropdown(
+        [],
+        value=None,
+        label="Model",
+        info="type to filter, or the id of any model",
+        allow_custom_value=True,
+        filterable=True,
+        elem_id="lb-model",
+    )
+    content = gr.HTML("", elem_id="lb-model-page")
+    command = gr.Code(label="Measure it again", language="shell", interactive=False, visible=False, elem_id="lb-again")
+    with gr.Row(visible=False) as downloads:
+        as_json = gr.Button("Download its records (JSON)", size="sm", scale=0, min_width=260, elem_id="lb-model-json")
+        as_card = gr.Button(
+            "Download its model card (Markdown)", size="sm", scale=0, min_width=260, elem_id="lb-model-card"
+        )
+    text, name = gr.Textbox(visible="hidden", label="File"), gr.Textbox(visible="hidden", label="Name")
+
+    def show(model: str | None) -> tuple[Any, ...]:
+        catalogue = page.library.catalogue
+        known = model_choices(catalogue)
+        if not model:
+            update = gr.update(choices=known, value=None)
+            return update, CHOOSE if known else EMPTY, gr.update(visible=False), gr.update(visible=False)
+        labels = known if model in known else [model, *known[: MOST_CHOICES - 1]]
+        again = model_command(catalogue, model)
+        return (
+            gr.update(choices=labels, value=model),
+            model_page(catalogue, model),
+            gr.update(value=again, visible=bool(again)),
+            gr.update(visible=bool(catalogue.model_boards(model))),
+        )
+
+    def filtered(event: gr.KeyUpData) -> Any:
+        catalogue = page.library.catalogue
+        if len(catalogue.models()) <= MOST_CHOICES:
+            return gr.skip()
+        return gr.update(choices=model_choices(catalogue, event.input_value[:LONGEST_VALUE]))
+
+    page.when_shown(MODEL, show, inputs=[page.model], outputs=[choice, content, command, downloads])
+    choice.input(
+        lambda typed: (typed or "").strip()[:LONGEST_VALUE] or None, inputs=choice, outputs=page.model, **QUIET
+    )
+    choice.key_up(filtered, outputs=choice, trigger_mode="always_last", **QUIET)
+    for button, ending, content_of in ((as_json, ".json", records_json), (as_card, ".md", card_of)):
+        button.click(partial(_file, page, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET).then(
+            None, inputs=[text, name], js=DOWNLOAD, **QUIET
+        )
+
+
+def _file(page: Page, content: Callable[[Catalogue, str], str], ending: str, model: str | None) -> tuple[str, str]:
+    return content(page.library.catalogue, model or ""), file_stem(model) + ending
+
+
+def file_stem(model: str | None) -> str:
+    """Return the name of a file for a model, without what means something in a path.
+
+    Example:
+        >>> file_stem("timm/resnet18.a1"), file_stem("../<x>")
+        ('timm--resnet18.a1', 'x')
+    """
+    kept = "".join(one if one.isascii() and (one.isalnum() or one in "-_./") else " " for one in model or "")
+    return "--".join(part.strip(". ") for part in kept.split("/") if part.strip(". "))[:120] or "model"
