@@ -28,6 +28,7 @@ ALLOWED = {
     "errors": set(),
     "version": set(),
     "atomic": set(),
+    "boxes": set(),
     "places": {"errors"},
     "tasks": {"errors"},
     "metrics": {"errors", "metrics"},
@@ -38,8 +39,9 @@ ALLOWED = {
     "requests": {"errors", "results", "requests"},
     "cards": {"errors", "version", "metrics.registry", "ranking", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "leaderboard.boards"},
-    "leaderboard/drawing": {"errors", "results", "leaderboard.boards", "leaderboard.drawing"},
+    "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
+        "boxes",
         "errors",
         "version",
         "places",
@@ -62,6 +64,7 @@ ALLOWED = {
     "api": {"errors", "metrics", "ranking"},
     "evaluate_modules": {"errors", "metrics", "evaluate_modules", "features", "version"},
     "selection": {
+        "boxes",
         "errors",
         "tasks",
         "places",

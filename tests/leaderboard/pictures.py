@@ -5,6 +5,7 @@ import random
 import re
 import xml.etree.ElementTree as ElementTree
 
+from hf_transfer_score.boxes import Box
 from hf_transfer_score.leaderboard.drawing import (
     AccuracyPoint,
     Agreement,
@@ -17,7 +18,6 @@ from hf_transfer_score.leaderboard.drawing import (
     size_figure,
     trust_figure,
 )
-from hf_transfer_score.leaderboard.drawing.labels import Box
 from hf_transfer_score.leaderboard.drawing.text import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_transfer_score.boxes import Box
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.selection.drawing.labels import POINT_RADIUS, Box, place_labels
+from hf_transfer_score.selection.drawing.labels import POINT_RADIUS, place_labels
 from hf_transfer_score.selection.drawing.points import SIDE_START, STEP, picture_of
 from hf_transfer_score.selection.plot import check_plot_path, save_plot
 from hf_transfer_score.selection.report import RankReport

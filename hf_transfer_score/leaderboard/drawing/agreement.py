@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from hf_transfer_score.boxes import Box
 from hf_transfer_score.leaderboard.drawing.axes import Axis, linear_axis
 from hf_transfer_score.leaderboard.drawing.cloud import Ends, clean_name
 from hf_transfer_score.leaderboard.drawing.figure import MOST_ROWS, Figure, Table, drawn, sentence_figure
-from hf_transfer_score.leaderboard.drawing.labels import Box
 from hf_transfer_score.leaderboard.drawing.shapes import shape
 from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, below_heading, element, label, line, picture
 from hf_transfer_score.leaderboard.drawing.text import (

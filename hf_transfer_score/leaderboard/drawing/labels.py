@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.boxes import Box, Place
+
 DIRECTIONS = ((1, 0), (1, -1), (1, 1), (-1, 0), (-1, -1), (-1, 1), (0, -1), (0, 1))
 SHIFTS = (-0.4, -0.2, 0.2, 0.4)
 """How far names above and below their points are shifted at larger gaps, as shares of their width."""
@@ -19,32 +21,6 @@ ON_POINT, ON_LINE, FURTHER, LEFT = 3.0, 0.15, 0.9, 0.3
 """What it costs to cover a point, a step of a line, to stand one gap further away, and on the left."""
 
 MARGIN = 2.0
-
-
-class Box(NamedTuple):
-    """A rectangle; y grows downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def meets(self, other: Box) -> bool:
-        """Whether the two have a point in common."""
-        across = self.left < other.right and other.left < self.right
-        return across and self.top < other.bottom and other.top < self.bottom
-
-    def within(self, other: Box) -> bool:
-        """Whether this lies in the other."""
-        across = other.left <= self.left and self.right <= other.right
-        return across and other.top <= self.top and self.bottom <= other.bottom
-
-
-class Place(NamedTuple):
-    """Where a name stands, and where a line from its point ends; None where it stands beside it."""
-
-    box: Box
-    line: tuple[float, float] | None
 
 
 class Wanted(NamedTuple):

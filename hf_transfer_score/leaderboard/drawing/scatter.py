@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.boxes import Box
 from hf_transfer_score.leaderboard.drawing.axes import Axis
 from hf_transfer_score.leaderboard.drawing.cloud import Cloud, Entry, Mark
-from hf_transfer_score.leaderboard.drawing.labels import Box, Wanted, place_labels
+from hf_transfer_score.leaderboard.drawing.labels import Wanted, place_labels
 from hf_transfer_score.leaderboard.drawing.shapes import Shape, shape
 from hf_transfer_score.leaderboard.drawing.svg import Markup, Size, below_heading, element, label, line, picture
 from hf_transfer_score.leaderboard.drawing.text import shortened, text_width

@@ -6,7 +6,8 @@ import io
 import warnings
 from typing import Any
 
-from hf_transfer_score.selection.drawing.labels import Box, place_labels
+from hf_transfer_score.boxes import Box
+from hf_transfer_score.selection.drawing.labels import place_labels
 from hf_transfer_score.selection.drawing.points import SIDE_START, Picture, Point, tie_style
 
 COLOURS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+
+from hf_transfer_score.boxes import Box, Place
 
 GAPS = (9.0, 20.0, 34.0, 50.0)
 """How far a label may stand from its point; the further ones have a line to it."""
@@ -15,32 +16,6 @@ FURTHER = 0.8
 
 POINT_RADIUS = 6.0
 MARGIN = 1.5
-
-
-class Box(NamedTuple):
-    """A rectangle; y grows downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def meets(self, other: Box) -> bool:
-        """Whether the two have a point in common."""
-        across = self.left < other.right and other.left < self.right
-        return across and self.top < other.bottom and other.top < self.bottom
-
-    def within(self, other: Box) -> bool:
-        """Whether this lies in the other."""
-        across = other.left <= self.left and self.right <= other.right
-        return across and other.top <= self.top and self.bottom <= other.bottom
-
-
-class Place(NamedTuple):
-    """Where a label is, and where the line to its point ends; None where it stands beside it."""
-
-    box: Box
-    line: tuple[float, float] | None
 
 
 def place_labels(

@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from hf_transfer_score.selection.drawing.labels import Box, Place, place_labels
+from hf_transfer_score.boxes import Box, Place
+from hf_transfer_score.selection.drawing.labels import place_labels
 from hf_transfer_score.selection.drawing.points import SIDE_START, Picture, Point, printable, tie_style
 from hf_transfer_score.selection.drawing.style import STYLE
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
