@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -40,10 +42,11 @@ def _serve(arguments: argparse.Namespace, write: Write) -> int:
     shown = arguments.results or "the records of the package"
     write(f"Leaderboard of {shown}: {address}\nCtrl-C stops it.\n")
     sys.stdout.flush()
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        app.close(verbose=False)
+    ended = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    with suppress(KeyboardInterrupt):
+        ended.wait()
+    app.close(verbose=False)
     return 0
 
 

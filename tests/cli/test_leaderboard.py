@@ -18,6 +18,14 @@ from tests.leaderboard.made import face, facts, score
 
 PROGRAM = [sys.executable, "-m", "hf_transfer_score"]
 
+INTERRUPTIBLE = """
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from hf_transfer_score.cli import main
+sys.exit(main())
+"""
+"""The program, which can be interrupted even where these tests run in the background and that is ignored."""
+
 
 @pytest.fixture
 def results(tmp_path):
@@ -37,26 +45,36 @@ def run(tmp_path, *arguments, **environment):
     )
 
 
+@pytest.fixture
+def started(results, tmp_path):
+    """A leaderboard that is being started; it is gone after the test, whatever happened."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "leaderboard", "--results", str(results), "--poll", "5"],
+        env=clean_environment(tmp_path / "home"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+        process.kill()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there is no Ctrl-C for another process")
-def test_it_serves_until_it_is_stopped(results, tmp_path):
-    command = [*PROGRAM, "leaderboard", "--results", str(results), "--poll", "5"]
-    with subprocess.Popen(
-        command, env=clean_environment(tmp_path / "home"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        line = process.stdout.readline()
-        address = re.fullmatch(rf"Leaderboard of {re.escape(str(results))}: (http://127\.0\.0\.1:\d+/)\n", line)
-        assert address is not None, line + process.stderr.read()
-        page = httpx.get(address[1], timeout=30)
-        found = asked(
-            address[1], [slug(results), "tw", ["scores"], [], ["mit", "none"], None, None, "", "rank", "usual"]
-        )
-        nothing = asked(address[1], [{"x": 1}, "tw", ["scores"], [], [], None, None, "", "rank", "usual"])
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
-        assert page.status_code == 200 and "Transferability leaderboard" in page.text
-        assert "a/two" in found and "a/one" not in found
-        assert "event: complete" in nothing and "a/two" not in nothing
-        assert "Traceback" not in process.stderr.read()
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_until_it_is_stopped(results, started, number):
+    line = started.stdout.readline()
+    address = re.fullmatch(rf"Leaderboard of {re.escape(str(results))}: (http://127\.0\.0\.1:\d+/)\n", line)
+    assert address is not None, line + started.stderr.read()
+    page = httpx.get(address[1], timeout=30)
+    found = asked(address[1], [slug(results), "tw", ["scores"], [], ["mit", "none"], None, None, "", "rank", "usual"])
+    nothing = asked(address[1], [{"x": 1}, "tw", ["scores"], [], [], None, None, "", "rank", "usual"])
+    started.send_signal(number)
+    assert started.wait(30) == 0
+    assert page.status_code == 200 and "Transferability leaderboard" in page.text
+    assert "a/two" in found and "a/one" not in found
+    assert "event: complete" in nothing and "a/two" not in nothing
+    assert "Traceback" not in started.stderr.read()
 
 
 def asked(address, view):
