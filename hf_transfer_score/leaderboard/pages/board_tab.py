@@ -230,8 +230,9 @@ class BoardTab:
         return gr.update(choices=_titles(catalogue), value=chosen)
 
     def _view_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
+        """Return the table of a view; without a board what is shown stays: a page that is being filled asks early."""
         board = _board(self.page.library.catalogue, slug)
-        return _no_table() if board is None else _table(board, view_of(*controls))
+        return tuple(gr.skip() for _ in _no_table()) if board is None else _table(board, view_of(*controls))
 
     def _board_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
         return (*self._board_changed_keeping_model(slug, *controls), None)

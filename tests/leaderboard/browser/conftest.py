@@ -17,7 +17,7 @@ from hf_transfer_score.results.record import Record, record_path
 from tests.leaderboard.browser.records import pool
 
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
-SECONDS = 15_000
+SECONDS = 60_000
 """Milliseconds that a condition may take to become true."""
 
 
