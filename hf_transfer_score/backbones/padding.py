@@ -42,7 +42,7 @@ def padding_matters(backbone: Backbone, short: Example, long: Example) -> bool:
     through. So the loaded model itself is asked. What a library raises at this first run becomes a CheckpointError.
     """
     items = backbone.encode([short, long])
-    with torch.inference_mode(), loading_errors("transformers"):
+    with torch.no_grad(), loading_errors("transformers"):
         alone = backbone.forward(backbone.collate(items[:1])).features
         both = backbone.forward(backbone.collate(items)).features
     differences = [((both[name][: len(rows)] - rows).abs().max(), rows.abs().max()) for name, rows in alone.items()]

@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.cli.card_arguments import add_card
+from hf_transfer_score.cli.demo_arguments import add_demo
+from hf_transfer_score.cli.layers_arguments import add_layers
 from hf_transfer_score.cli.leaderboard_arguments import add_leaderboard
 from hf_transfer_score.cli.rank_arguments import CACHE_DESCRIPTION, RANK_DESCRIPTION, RANK_EXAMPLES, add_cache, add_rank
+from hf_transfer_score.cli.reproduce_arguments import add_reproduce
 from hf_transfer_score.cli.results_arguments import add_results
 from hf_transfer_score.cli.values import metric_names
+from hf_transfer_score.cli.verify_arguments import add_verify
 from hf_transfer_score.cli.worker_arguments import add_worker
 from hf_transfer_score.version import VERSION
 
@@ -84,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_register(commands)
     _add_example(commands)
     _add_cache(commands)
-    for add in (add_results, add_leaderboard, add_card, add_worker):
+    for add in (add_verify, add_layers, add_demo, add_reproduce, add_results, add_leaderboard, add_card, add_worker):
         add(commands, _parser)
     return parser
 

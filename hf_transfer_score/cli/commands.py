@@ -28,6 +28,10 @@ from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
 
 ELSEWHERE = {
+    "verify": "verify_command",
+    "layers": "layers_command",
+    "demo": "demo_command",
+    "reproduce": "reproduce_command",
     "publish": "results_command",
     "pull": "results_command",
     "merge": "results_command",

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr, weightedtau
 
-from hf_transfer_score.agreement import _draws, _regrets, agreement, weighted_taus
+from hf_transfer_score.agreement import agreement
+from hf_transfer_score.agreement.draws import draw_models, top_regrets, weighted_taus
 from hf_transfer_score.errors import InputError, OptionError
 
 
@@ -31,9 +32,9 @@ def test_the_figures_are_those_of_scipy(seed, ties):
 @pytest.mark.parametrize("ties", [False, True])
 def test_replicates_are_those_of_scipy_one_by_one(ties):
     x, y = sample(14, 5, ties)
-    draws = _draws(14, 60, 3)
+    draws = draw_models(14, 60, 3)
     found = weighted_taus(x, y, draws)
-    regrets = _regrets(x, y, draws)
+    regrets = top_regrets(x, y, draws)
     for counts, tau, regret in zip(draws.astype(int), found, regrets, strict=True):
         drawn = np.repeat(np.arange(14), counts)
         assert tau == pytest.approx(weightedtau(x[drawn], y[drawn]).statistic, abs=1e-12)
@@ -43,9 +44,9 @@ def test_replicates_are_those_of_scipy_one_by_one(ties):
 
 def test_large_pools_take_the_way_without_pairs(monkeypatch):
     x, y = sample(20)
-    draws = _draws(20, 15, 0)
+    draws = draw_models(20, 15, 0)
     expected = weighted_taus(x, y, draws)
-    monkeypatch.setattr("hf_transfer_score.agreement.LARGEST_MATRIX", 10)
+    monkeypatch.setattr("hf_transfer_score.agreement.draws.LARGEST_MATRIX", 10)
     assert weighted_taus(x, y, draws) == pytest.approx(expected, abs=1e-12)
 
 

@@ -1,0 +1,164 @@
+"""Figures of agreement where models are drawn with replacement: many replicates at once, by how often each is drawn."""
+
+from __future__ import annotations
+
+from math import comb
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.ranking import weighted_kendall
+
+Array = NDArray[np.float64]
+
+LARGEST_MATRIX = 2000
+"""Models up to which all pairs are held at once."""
+
+FIGURES = (
+    "weighted_tau",
+    "tau",
+    "spearman",
+    "pearson",
+    "top_regret",
+    "top3_regret",
+    "rel_at_1",
+    "rel_at_3",
+)
+"""The fields of `Agreement` that have intervals."""
+
+
+def draw_models(models: int, replicates: int, seed: int) -> Array:
+    """Return how often each model is drawn in each replicate (B, M)."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(models, np.full(models, 1 / models), size=replicates).astype(np.float64)
+
+
+def all_figures(x: Array, y: Array, draws: Array) -> dict[str, Array]:
+    """Return each of `FIGURES` where models are drawn some number of times (B, M); NaN where it is not defined."""
+    repeated = [np.repeat(np.arange(len(x)), counts.astype(np.intp)) for counts in draws]
+    best = np.array([y[drawn].max() for drawn in repeated])
+    regrets = [top_regrets(x, y, draws), np.array([regret_at(x[drawn], y[drawn], 3) for drawn in repeated])]
+    shares = [np.where(best > 0, 1 - one / np.where(best > 0, best, 1), np.nan) for one in regrets]
+    several = x.min() < x.max() and y.min() < y.max()
+    nothing = np.full(len(draws), np.nan)
+    values = (
+        weighted_taus(x, y, draws) if several else nothing,
+        plain_taus(x, y, draws) if several else nothing,
+        pearsons(_ranks(x, draws), _ranks(y, draws), draws),
+        pearsons(x[None], y[None], draws),
+        *regrets,
+        *shares,
+    )
+    return dict(zip(FIGURES, values, strict=True))
+
+
+def weighted_taus(x: Array, y: Array, draws: Array) -> Array:
+    """Return τ_w of each replicate (B,) in which models are drawn some number of times (B, M); NaN where undefined.
+
+    Copies of a model tie with one another, so that τ_w is a form in how often each is drawn: with S the matrix of
+    concordance signs, c the counts and W the sum of the weights of each model's copies, Σ (w_i + w_j) s_ij over pairs
+    is W S c. That takes one matrix product for all replicates. As in scipy, weights 1 / (1 + rank) are taken of the
+    order by scores and of that by accuracies, and the two results averaged.
+    """
+    if len(x) > LARGEST_MATRIX:
+        return np.array([_one_by_one(x, y, counts) for counts in draws])
+    signs = np.sign(x[:, None] - x) * np.sign(y[:, None] - y)
+    drawn = draws @ signs
+    total = np.zeros(len(draws))
+    for order in (np.lexsort([-y, -x]), np.lexsort([-x, -y])):
+        weights = _copies_weights(draws, order)
+        concordant = (weights * drawn).sum(axis=1)
+        size = np.sqrt(_untied(x, weights, draws) * _untied(y, weights, draws))
+        total += np.divide(concordant, size, out=np.full(len(draws), np.nan), where=size > 0)
+    return np.asarray(np.clip(total / 2, -1, 1))
+
+
+def _copies_weights(draws: Array, order: NDArray[np.intp]) -> Array:
+    """Return the sum of 1 / (1 + rank) over the copies of each model (B, M), which stand side by side in the order."""
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, draws.shape[1] + 1))])
+    ends = np.cumsum(draws[:, order], axis=1).astype(np.intp)
+    weights = np.empty_like(draws)
+    weights[:, order] = np.diff(harmonic[ends], axis=1, prepend=0.0)
+    return weights
+
+
+def _untied(values: Array, weights: Array, draws: Array) -> Array:
+    """Return Σ (w_i + w_j) over the pairs of each replicate whose values differ."""
+    _, groups = np.unique(values, return_inverse=True)
+    order = np.argsort(groups.reshape(-1), kind="stable")
+    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    tied = np.add.reduceat(weights[:, order], starts, axis=1) * np.add.reduceat(draws[:, order], starts, axis=1)
+    whole = weights.sum(axis=1) * draws.sum(axis=1)
+    found = whole - tied.sum(axis=1)
+    return np.asarray(np.where(found > 1e-9 * whole, found, 0.0))
+
+
+def _one_by_one(x: Array, y: Array, counts: Array) -> float:
+    drawn = np.repeat(np.arange(len(x)), counts.astype(np.intp))
+    a, b = x[drawn], y[drawn]
+    return weighted_kendall(a.tolist(), b.tolist()) if a.min() < a.max() and b.min() < b.max() else np.nan
+
+
+def plain_taus(x: Array, y: Array, draws: Array) -> Array:
+    """Return τ_b of each replicate (B,): pairs count as often as both are drawn, and copies tie."""
+    concordant, untied_x, untied_y = np.zeros((3, len(draws)))
+    for start in range(0, len(x), LARGEST_MATRIX):
+        part = slice(start, start + LARGEST_MATRIX)
+        signs_x, signs_y = np.sign(x[:, None] - x[part]), np.sign(y[:, None] - y[part])
+        for total, signs in ((concordant, signs_x * signs_y), (untied_x, signs_x**2), (untied_y, signs_y**2)):
+            total += ((draws @ signs) * draws[:, part]).sum(axis=1)
+    size = np.sqrt(untied_x * untied_y)
+    return np.asarray(np.divide(concordant, size, out=np.full(len(draws), np.nan), where=size > 0))
+
+
+def _ranks(values: Array, draws: Array) -> Array:
+    """Return the mean rank of each model's copies (B, M) among all that are drawn."""
+    _, groups = np.unique(values, return_inverse=True)
+    order = np.argsort(groups.reshape(-1), kind="stable")
+    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    counts = np.add.reduceat(draws[:, order], starts, axis=1)
+    return np.asarray((np.cumsum(counts, axis=1) - (counts - 1) / 2)[:, groups.reshape(-1)])
+
+
+def pearsons(x: Array, y: Array, draws: Array) -> Array:
+    """Return the correlation of each replicate (B,) of values (B or 1, M) that count as often as they are drawn."""
+    count = draws.sum(axis=1, keepdims=True)
+    about_x, about_y = (one - (draws * one).sum(axis=1, keepdims=True) / count for one in (x, y))
+    product = (draws * about_x * about_y).sum(axis=1)
+    size = _spread(about_x, x, draws) * _spread(about_y, y, draws)
+    return np.asarray(np.clip(np.divide(product, size, out=np.full(len(draws), np.nan), where=size > 0), -1, 1))
+
+
+def _spread(about: Array, values: Array, draws: Array) -> Array:
+    """Return the root of the sum of squares about the mean (B,), 0 where rounding alone is left."""
+    found = np.sqrt((draws * about**2).sum(axis=1))
+    dust = 1e-14 * np.abs(values).max() * np.sqrt(draws.sum(axis=1))
+    return np.where(found > dust, found, 0.0)
+
+
+def regret_at(x: Array, y: Array, first: int) -> float:
+    """Return the best accuracy minus the best among the models ranked first, the mean over the ways to break ties."""
+    first = min(first, len(x))
+    boundary = np.sort(x)[-first]
+    sure, tied = y[x > boundary], np.sort(y[x == boundary])[::-1]
+    left, best = first - len(sure), sure.max() if len(sure) else -np.inf
+    ways = comb(len(tied), left)
+    expected = sum(
+        max(float(value), float(best)) * (comb(len(tied) - 1 - place, left - 1) / ways)
+        for place, value in enumerate(tied.tolist())
+    )
+    return max(float(y.max()) - expected, 0.0)
+
+
+def top_regrets(x: Array, y: Array, draws: Array) -> Array:
+    """Return the regret of the model ranked first in each replicate (B,), the mean of those that tie."""
+    _, groups = np.unique(-x, return_inverse=True)
+    order = np.argsort(groups.reshape(-1), kind="stable")
+    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    counts = np.add.reduceat(draws[:, order], starts, axis=1)
+    sums = np.add.reduceat((draws * y)[:, order], starts, axis=1)
+    first = np.argmax(counts > 0, axis=1)
+    rows = np.arange(len(draws))
+    chosen = sums[rows, first] / counts[rows, first]
+    best = y[np.argsort(-y)][np.argmax(draws[:, np.argsort(-y)] > 0, axis=1)]
+    return np.asarray(np.maximum(best - chosen, 0.0))

@@ -1,0 +1,158 @@
+"""Agreement with accuracies that were measured several times, the ceiling noise leaves, and several metrics at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.agreement.compare import Agreement, Interval, agreement, interval
+from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models
+from hf_transfer_score.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+def measured_agreement(
+    scores: Sequence[float],
+    accuracies: Sequence[Sequence[float]],
+    *,
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.9,
+) -> Agreement:
+    """Return how well scores agree with accuracies that were measured several times, with intervals for every figure.
+
+    A model's truth is the mean of its measurements. The intervals over models hold the noise of the measurements as
+    well, since each model brings its own; those over seeds tell how much of them that noise makes.
+
+    Args:
+        scores: one for each model, higher is better.
+        accuracies: the measurements of the same models, one or more each, such as one a fine-tuning seed.
+        replicates: of either bootstrap; large pools take fewer.
+        seed: of the bootstraps.
+        level: share of the replicates that the intervals hold.
+
+    Example:
+        >>> found = measured_agreement(range(8), [[one / 10, one / 10 + 0.01] for one in range(8)])
+        >>> round(found.weighted_tau, 6), found.rel_at_1, found.seeds
+        (1.0, 1.0, 2)
+    """
+    measured = _measurements(accuracies)
+    found = agreement(scores, [one.mean() for one in measured], replicates=replicates, seed=seed, level=level)
+    found = replace(found, seeds=min((len(one) for one in measured), default=0))
+    if not found.enough:
+        return found
+    x, y = np.asarray(scores, np.float64), np.array([one.mean() for one in measured])
+    over_models = all_figures(x, y, draw_models(len(x), found.replicates, seed))
+    over_seeds = _seed_figures(x, measured, found.replicates, seed) if max(map(len, measured)) > 1 else {}
+    return replace(
+        found, intervals=_intervals(over_models, found, level), seed_intervals=_intervals(over_seeds, found, level)
+    )
+
+
+def noise_ceiling(
+    accuracies: Sequence[Sequence[float]], *, replicates: int = 1000, seed: int = 0, level: float = 0.9
+) -> Agreement | None:
+    """Return how well one measurement of each model agrees with the mean of its others, the mean over measurements.
+
+    No score can be expected to agree better with a truth that is measured once. None where some model has one
+    measurement only; where some have more than others, the first of each count.
+
+    Args:
+        accuracies: the measurements of each model, in the same order of seeds.
+        replicates: of the bootstrap over models.
+        seed: of the bootstrap.
+        level: share of the replicates that the intervals hold.
+
+    Example:
+        >>> noise_ceiling([[0.5, 0.6], [0.7, 0.7], [0.8, 0.9]]).weighted_tau
+        1.0
+    """
+    measured = _measurements(accuracies)
+    seeds = min((len(one) for one in measured), default=0)
+    if seeds < 2:
+        return None
+    table = np.array([one[:seeds] for one in measured])
+    pairs = [(table[:, one], np.delete(table, one, axis=1).mean(axis=1)) for one in range(seeds)]
+    parts = [agreement(x.tolist(), y.tolist(), replicates=replicates, seed=seed, level=level) for x, y in pairs]
+    means = {name: _mean([getattr(part, name) for part in parts]) for name in FIGURES}
+    found = Agreement(**{**vars(Agreement(len(table), level=level, seeds=seeds)), **means})
+    if not parts[0].enough:
+        return found
+    draws = draw_models(len(table), parts[0].replicates, seed)
+    drawn = [all_figures(x, y, draws) for x, y in pairs]
+    averaged = {name: np.mean([one[name] for one in drawn], axis=0) for name in FIGURES}
+    intervals = _intervals(averaged, found, level)
+    return replace(
+        found,
+        weighted_tau_interval=intervals.get("weighted_tau"),
+        top_regret_interval=intervals.get("top_regret"),
+        intervals=intervals,
+        enough=True,
+        replicates=len(draws),
+    )
+
+
+def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
+    """Return the ensemble of several metrics: minus the mean of a model's ranks by each, so that higher is better.
+
+    Equal scores share the better rank, as they do where metrics decide over a ranking together.
+
+    Example:
+        >>> mean_rank_scores({"face": [0.9, 0.5, 0.5], "ncti": [1.0, 3.0, 2.0]})
+        [-2.0, -1.5, -2.0]
+    """
+    if not scores:
+        raise InputError("an ensemble needs the scores of at least one metric, got none.")
+    lengths = {metric: len(one) for metric, one in scores.items()}
+    if len(set(lengths.values())) > 1:
+        raise InputError(f"an ensemble needs every metric's scores of the same models, got as many as {lengths}.")
+    table = np.array([np.asarray(one, np.float64) for one in scores.values()])
+    for metric, row in zip(scores, table, strict=True):
+        if not np.isfinite(row).all():
+            raise InputError(f"an ensemble needs finite scores, and {metric} has some that are not; leave out models.")
+    ranks = 1 + (table[:, None, :] > table[:, :, None]).sum(axis=2)
+    return [-float(one) for one in ranks.mean(axis=0)]
+
+
+def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:
+    measured = [np.asarray(one, np.float64) for one in accuracies]
+    for number, one in enumerate(measured):
+        if one.ndim != 1 or not len(one):
+            raise InputError(
+                f"each model needs a list of its measured accuracies, and model {number} has {accuracies[number]!r}."
+            )
+    return measured
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean, None where a value is not defined."""
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if len(there) == len(values) else None
+
+
+def _intervals(drawn: Mapping[str, Array], found: Agreement, level: float) -> dict[str, Interval]:
+    ends = {name: interval(values, getattr(found, name), level) for name, values in drawn.items()}
+    return {name: one for name, one in ends.items() if one is not None}
+
+
+def _seed_figures(x: Array, measured: Sequence[Array], replicates: int, seed: int) -> dict[str, Array]:
+    """Return each figure where every model's measurements are drawn anew (B,), the models staying as they are."""
+    generator = np.random.default_rng(seed)
+    truth = np.stack([_means(one, replicates, generator) for one in measured], axis=1)
+    whole = np.ones((1, len(x)))
+    parts = [all_figures(x, y, whole) for y in truth]
+    return {name: np.concatenate([part[name] for part in parts]) for name in FIGURES}
+
+
+def _means(values: Array, replicates: int, generator: np.random.Generator) -> Array:
+    """Return means of values that are drawn with replacement (B,).
+
+    Their spread is widened by √(n / (n - 1)): drawing from three measurements alone would show a fifth too little.
+    """
+    count, mean = len(values), values.mean()
+    drawn = generator.choice(values, size=(replicates, count)).mean(axis=1)
+    return np.asarray(mean + (drawn - mean) * np.sqrt(count / max(count - 1, 1)))

@@ -1,0 +1,215 @@
+"""The command `reproduce`: a published table off line, and beside it what its models get now."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.cli.score_notes import Note
+from hf_transfer_score.cli.tables import MISSING, UNLIMITED, Group, Page, groups_text, notes_table, number, render
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.reproduction import PublishedModel, PublishedTable, published_table
+
+if TYPE_CHECKING:
+    from hf_transfer_score.agreement import Agreement
+    from hf_transfer_score.selection.report import ModelOutcome, RankReport
+
+FAILED = 1
+MAX_SAMPLES = 5000
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """The models of a table as `rank` sees their checkpoints.
+
+    Attributes:
+        report: of the run.
+        names: the name in the table of each checkpoint.
+    """
+
+    report: RankReport
+    names: Mapping[str, str]
+
+    @property
+    def outcomes(self) -> dict[str, ModelOutcome]:
+        """Outcomes by the name in the table."""
+        return {self.names[one.model]: one for one in self.report.outcomes.values()}
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics to show: without trivial baselines."""
+        from hf_transfer_score.selection.scoring import BASELINES
+
+        return [name for name in self.report.pools if name not in BASELINES]
+
+    def scores(self, metric: str) -> dict[str, float]:
+        """Return the pool scores of a metric by the name in the table."""
+        return {self.names[name]: score for name, score in self.report.pools[metric].scores.items()}
+
+    def ranks(self, metric: str) -> dict[str, int]:
+        """Return the ranks of a metric by the name in the table."""
+        return {self.names[name]: rank for name, rank in self.report.pools[metric].ranks.items()}
+
+
+def run(
+    arguments: argparse.Namespace,
+    *,
+    page: Callable[[int], Page],
+    write: Callable[[str], None],
+    write_json: Callable[[Any], None],
+) -> int:
+    """Run `reproduce` and return its exit status."""
+    table = published_table(arguments.table)
+    _check(arguments)
+    rescored = _rescored(table, arguments) if arguments.run else None
+    if arguments.json:
+        write_json(_facts(table, rescored))
+    else:
+        write(_text(table, rescored, page(UNLIMITED)))
+    return FAILED if rescored is not None and not rescored.report.ranks else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    needing = ("max_samples", "per_class", "batch_size", "device", "free_disk", "quiet")
+    given = [f"--{name.replace('_', '-')}" for name in needing if getattr(arguments, name)]
+    if given and not arguments.run:
+        raise OptionError(f"{given[0]} says how models are scored anew; add --run, or leave it out.")
+
+
+def _rescored(table: PublishedTable, arguments: argparse.Namespace) -> Rescored:
+    """Score the nearest checkpoints on the Hub."""
+    from hf_transfer_score.cli.rank_command import _show_plan
+    from hf_transfer_score.cli.rank_progress import watching
+    from hf_transfer_score.features.extract import ExtractOptions
+    from hf_transfer_score.sampling.options import SampleOptions
+    from hf_transfer_score.selection.options import RankOptions
+    from hf_transfer_score.selection.run import rank
+
+    source = table.source
+    sample = SampleOptions(
+        split=source.split,
+        label_column=source.label_column,
+        input_columns=(source.input_column,),
+        max_samples=arguments.max_samples or MAX_SAMPLES,
+        per_class=arguments.per_class,
+    )
+    options = RankOptions(
+        sample=sample,
+        extract=ExtractOptions(batch_size=arguments.batch_size, device=arguments.device),
+        free_disk=arguments.free_disk,
+        replicates=0,
+    )
+    names = {checkpoint: name for name, checkpoint in table.checkpoints.items()}
+    with watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet) as listener:
+        report = rank(source.dataset, list(names), options=options, listener=listener)
+    return Rescored(report, names)
+
+
+def _text(table: PublishedTable, rescored: Rescored | None, page: Page) -> str:
+    """Return the table as text, with notes on where each number is from."""
+    names = [one.name for one in table.models]
+    groups = [
+        Group(
+            f"{table.source.scored_by} published",
+            ("rank", "score"),
+            {one.name: (str(one.score_rank), number(one.score)) for one in table.models},
+        ),
+        Group(
+            "fine-tuned",
+            ("rank", "accuracy"),
+            {one.name: (str(one.accuracy_rank), f"{one.accuracy:.2%}") for one in table.models},
+        ),
+        *([] if rescored is None else _run_groups(table, rescored)),
+    ]
+    parts = ["", *_sentences(table, rescored), *notes_table(_notes(table, rescored))]
+    head = render([table.source.title, ""], page)
+    body = groups_text(names, groups, page, failed={})
+    return head + body.rstrip("\n") + "\n" + render(parts, page)
+
+
+def _run_groups(table: PublishedTable, rescored: Rescored) -> list[Group]:
+    groups = []
+    for metric in rescored.metrics:
+        scores, ranks = rescored.scores(metric), rescored.ranks(metric)
+        cells = {name: (str(ranks[name]), number(score)) for name, score in scores.items()}
+        groups.append(Group(f"{metric} now", ("rank", "score"), cells))
+    used = {one.name: (_checkpoint(one, rescored),) for one in table.models}
+    return [*groups, Group("", ("checkpoint",), used)]
+
+
+def _checkpoint(one: PublishedModel, rescored: Rescored) -> str:
+    if one.checkpoint.id is None:
+        return MISSING
+    failed = rescored.outcomes[one.name].status != "ok"
+    mark = "failed: " if failed else "" if one.checkpoint.same_weights else "* "
+    return f"{mark}{one.checkpoint.id}"
+
+
+def _sentences(table: PublishedTable, rescored: Rescored | None) -> list[str]:
+    lines = [f"Published scores and accuracies: {_agreement_text(table.agreement)}."]
+    if rescored is None:
+        return lines
+    for metric in rescored.metrics:
+        scores = rescored.scores(metric)
+        lines.append(f"{metric} now and the accuracies: {_agreement_text(table.agreement_of(scores))}.")
+    if len(scores := rescored.scores(rescored.metrics[0]) if rescored.metrics else {}) < len(table.models):
+        beside = table.published_agreement_of(scores)
+        lines.append(f"Published scores of those scored now: {_agreement_text(beside)}.")
+    return lines
+
+
+def _agreement_text(found: Agreement) -> str:
+    """Return the figures in words, with the interval where there are models enough."""
+    if found.weighted_tau is None or found.tau is None:
+        return f"{found.models} models, no agreement is defined"
+    ends = found.weighted_tau_interval
+    interval = "" if ends is None else f" ({found.level:.0%} interval over models {ends[0]:.2f} to {ends[1]:.2f})"
+    doubt = "" if found.enough else f"; {found.warning}".rstrip(".")
+    return f"{found.models} models, τ_w {found.weighted_tau:.3f}{interval}, Kendall τ {found.tau:.4f}{doubt}"
+
+
+def _notes(table: PublishedTable, rescored: Rescored | None) -> list[Note]:
+    notes = [Note(kind, text) for kind, text in table.origins.items()]
+    notes += [Note("note", text) for text in table.source.remarks]
+    if rescored is None:
+        return [*notes, Note("note", "add --run to score the nearest checkpoints of the Hub beside them")]
+    sample = rescored.report.sample
+    about = f"scored on {len(sample):,} examples of {sample.source.dataset}, split {table.source.split}"
+    notes.append(Note("now", f"{about}, with features of one forward pass and each checkpoint's own preprocessing"))
+    notes += [Note("note", f"{one.name}{_near(one)}: {one.checkpoint.note}") for one in table.models if _differs(one)]
+    failed = {name: one for name, one in rescored.outcomes.items() if one.status != "ok"}
+    notes += [Note("failed", f"{one.model} ({name}): {one.kind}: {one.reason}") for name, one in failed.items()]
+    return [*notes, *(Note("note", text) for text in rescored.report.notes)]
+
+
+def _near(one: PublishedModel) -> str:
+    return f" * {one.checkpoint.id}" if one.checkpoint.id else ""
+
+
+def _differs(one: PublishedModel) -> bool:
+    return bool(one.checkpoint.note)
+
+
+def _facts(table: PublishedTable, rescored: Rescored | None) -> dict[str, Any]:
+    """Return the table as plain values that JSON can hold."""
+    found: dict[str, Any] = {
+        "table": table.name,
+        "title": table.source.title,
+        "dataset": table.source.dataset,
+        "sources": {**table.origins},
+        "remarks": list(table.source.remarks),
+        "agreement": asdict(table.agreement),
+        "models": [asdict(one) for one in table.models],
+        "run": None,
+    }
+    if rescored is not None:
+        found["run"] = {
+            "agreement": {one: asdict(table.agreement_of(rescored.scores(one))) for one in rescored.metrics},
+            "scores": {one: rescored.scores(one) for one in rescored.metrics},
+            "ranks": {one: rescored.ranks(one) for one in rescored.metrics},
+            "report": rescored.report.as_dict(),
+        }
+    return found

@@ -1,0 +1,206 @@
+"""Published tables of scores and accuracies from the records that ship with the package; what to score them anew on."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hf_transfer_score.agreement import Agreement, agreement
+from hf_transfer_score.errors import OptionError, StoreError
+from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.shipped import shipped_place
+from hf_transfer_score.results.store import load
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The checkpoint on the Hub that is nearest to a model of a published table.
+
+    Attributes:
+        id: on the Hub; None where there is none.
+        same_weights: whether its weights are those that were published with the model.
+        note: what tells it from the model of the table; empty where nothing is known to.
+    """
+
+    id: str | None
+    same_weights: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a table's records and the data of its dataset are.
+
+    Attributes:
+        title: what the table is.
+        dataset: id on the Hub.
+        split: of the dataset.
+        label_column: the column with the labels.
+        input_column: the column with the inputs.
+        metric: name of the published score in the records.
+        scored_by: the metric of this package that the published score is of.
+        checkpoints: by the name of the model in the table.
+        remarks: what to know of the published numbers.
+    """
+
+    title: str
+    dataset: str
+    split: str
+    label_column: str
+    input_column: str
+    metric: str
+    scored_by: str
+    checkpoints: Mapping[str, Checkpoint]
+    remarks: tuple[str, ...] = ()
+
+
+OTHER_RECIPE = "the same architecture with weights of another training recipe"
+
+NCTI_CHECKPOINTS = {
+    "resnet34": Checkpoint("timm/resnet34.tv_in1k", True),
+    "resnet50": Checkpoint("timm/resnet50.tv_in1k", True),
+    "resnet101": Checkpoint("timm/resnet101.tv_in1k", True),
+    "resnet152": Checkpoint("timm/resnet152.tv_in1k", True),
+    "densenet121": Checkpoint("timm/densenet121.tv_in1k", True),
+    "densenet169": Checkpoint("timm/densenet169.tv_in1k", True),
+    "densenet201": Checkpoint("timm/densenet201.tv_in1k", True),
+    "inception_v3": Checkpoint("timm/inception_v3.tv_in1k", True),
+    "mobilenet_v2": Checkpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
+    "mnasnet1_0": Checkpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
+    "googlenet": Checkpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
+}
+"""For torchvision's models: timm's `tv_in1k` checkpoints hold torchvision's own first ImageNet weights."""
+
+SOURCES = {
+    "ncti-cifar10": Source(
+        title="NCTI on CIFAR-10, eleven supervised ImageNet models of torchvision",
+        dataset="uoft-cs/cifar10",
+        split="train",
+        label_column="label",
+        input_column="img",
+        metric="ncti_published",
+        scored_by="ncti",
+        checkpoints=NCTI_CHECKPOINTS,
+        remarks=(
+            "published scores were scaled over the pool by their authors; their raw terms were not published",
+            "one accuracy a model was published, so how much another seed would change it cannot be told",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class PublishedModel:
+    """One row of a published table.
+
+    Attributes:
+        name: as the table has it.
+        score: the published score, higher is better.
+        score_rank: 1 for the best; equal values share the better rank.
+        accuracy: after fine-tuning, as a share.
+        accuracy_rank: 1 for the best.
+        parameters: of the model, where known.
+        checkpoint: the nearest on the Hub.
+    """
+
+    name: str
+    score: float
+    score_rank: int
+    accuracy: float
+    accuracy_rank: int
+    parameters: int | None
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True)
+class PublishedTable:
+    """A published table.
+
+    Attributes:
+        name: by which it is asked for.
+        source: what it is, and where its data are.
+        models: its rows, the best score first.
+        origins: where scores and accuracies are from, as the records say.
+        agreement: of the published scores with the accuracies.
+    """
+
+    name: str
+    source: Source
+    models: tuple[PublishedModel, ...]
+    origins: Mapping[str, str] = field(hash=False)
+    agreement: Agreement
+
+    @property
+    def checkpoints(self) -> dict[str, str]:
+        """The checkpoint on the Hub for each model that has one, by the model's name."""
+        return {one.name: one.checkpoint.id for one in self.models if one.checkpoint.id is not None}
+
+    def agreement_of(self, scores: Mapping[str, float]) -> Agreement:
+        """Return how well other scores of the models, by name, agree with the published accuracies."""
+        scored = [one for one in self.models if one.name in scores]
+        return agreement([scores[one.name] for one in scored], [one.accuracy for one in scored])
+
+    def published_agreement_of(self, names: Mapping[str, float]) -> Agreement:
+        """Return the agreement of the published scores over some of the models."""
+        return self.agreement_of({one.name: one.score for one in self.models if one.name in names})
+
+
+def published_table(name: str) -> PublishedTable:
+    """Return a published table from the records that ship with the package; nothing is downloaded.
+
+    Example:
+        >>> round(published_table("ncti-cifar10").agreement.weighted_tau, 3)
+        0.843
+    """
+    source = SOURCES.get(name)
+    if source is None:
+        raise OptionError(f"There is no published table {name!r}{_nearest(name)}. Known: {', '.join(SOURCES)}.")
+    scored, measured = _records(source)
+    scores = {model: next(iter(record.terms.values())) for model, record in scored.items()}
+    truth = {model: record.terms["accuracy"] for model, record in measured.items() if model in scores}
+    places = _places(scores), _places(truth)
+    models = tuple(
+        PublishedModel(
+            model,
+            scores[model],
+            places[0][model],
+            truth[model],
+            places[1][model],
+            record.model.parameters,
+            source.checkpoints.get(model, Checkpoint(None, note="no checkpoint is known")),
+        )
+        for model, record in sorted(scored.items(), key=lambda one: (places[0][one[0]], one[0]))
+    )
+    found = agreement([one.score for one in models], [one.accuracy for one in models])
+    return PublishedTable(name, source, models, _origins(scored, measured), found)
+
+
+def _records(source: Source) -> tuple[dict[str, Record], dict[str, Record]]:
+    """Return the records with published scores, and those with accuracies on the same dataset, by model."""
+    records = [one for one in load(shipped_place()).table.records() if one.metric and one.status == "ok"]
+    scored = {one.model.id: one for one in records if one.metric and one.metric.name == source.metric}
+    if not scored:
+        raise StoreError(f"The shipped records hold no {source.metric}; install the package again.")
+    marks = {one.dataset.fingerprint for one in scored.values()}
+    truths = [one for one in records if one.metric and one.metric.kind == "truth" and one.dataset.fingerprint in marks]
+    measured = {one.model.id: one for one in truths}
+    missing = [model for model in scored if model not in measured]
+    if missing:
+        raise StoreError(f"The shipped records hold no accuracy of {', '.join(missing)}; install the package again.")
+    return scored, measured
+
+
+def _origins(scored: Mapping[str, Record], measured: Mapping[str, Record]) -> dict[str, str]:
+    kinds = {"score": scored, "accuracy": measured}
+    return {kind: "; ".join(sorted({str(one.source) for one in of.values()})) for kind, of in kinds.items()}
+
+
+def _places(values: Mapping[str, float]) -> dict[str, int]:
+    """Return the place of each by its value, 1 for the highest; equal values share the better place."""
+    return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name, list(SOURCES), n=1, cutoff=0.4)
+    return f" (did you mean {close[0]!r}?)" if close else ""

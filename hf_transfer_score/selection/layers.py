@@ -1,0 +1,144 @@
+"""How collapsed the classes of a dataset are in each layer of one checkpoint: its profile of NC1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.atomic import write_bytes
+from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.selection.listener import Listener
+from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.selection.plot import check_plot_path
+from hf_transfer_score.selection.report import ModelOutcome, RankReport, sample_facts
+from hf_transfer_score.selection.run import rank
+
+NC1 = "nc1"
+METRICS = (NC1, "ncti", "face")
+EMBEDDINGS = "0"
+"""The name of what goes into the first block, which no block gives."""
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One layer.
+
+    Attributes:
+        layer: its number, as `layer` of `BackboneOptions` takes it; 0 for the embeddings.
+        width: features a row.
+        nc1: trace(Σ_W Σ_B†) / K of its pooled features, smaller is more collapsed; None where it is not defined.
+        terms: raw terms of the other metrics that could be computed, by metric.
+        reasons: why a metric could not be computed, by metric.
+    """
+
+    layer: str
+    width: int | None
+    nc1: float | None
+    terms: Mapping[str, Mapping[str, float]]
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """The layers of one checkpoint on one sample.
+
+    Attributes:
+        model: the id or folder.
+        rows: a row a layer, from the input to the output.
+        report: of the run that read the features.
+    """
+
+    model: str
+    rows: tuple[ProfileRow, ...]
+    report: RankReport
+
+    @property
+    def best(self) -> ProfileRow:
+        """The layer with the smallest NC1, the earlier of equal ones; embeddings are the output of no block."""
+        blocks = [one for one in self.rows if one.nc1 is not None and one.layer != EMBEDDINGS]
+        return min(blocks, key=lambda one: one.nc1 or 0.0)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        first = next(iter(self.report.outcomes.values()))
+        return {
+            "model": self.model,
+            "commit": first.commit,
+            "library": first.library,
+            "parameters": first.parameters,
+            "pooling": first.extraction.get("details", {}).get("pooling"),
+            "sample": sample_facts(self.report.sample),
+            "smallest_nc1": self.best.layer,
+            "layers": [asdict(one) for one in self.rows],
+            "notes": list(self.report.notes),
+        }
+
+
+def layer_profile(
+    model: str,
+    dataset: Any,
+    *,
+    options: RankOptions | None = None,
+    listener: Listener | None = None,
+    folder: Path | None = None,
+) -> LayerProfile:
+    """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
+
+    Args:
+        model: an id on the Hub, or a folder.
+        dataset: as for `rank`.
+        options: as for `rank`; every layer is read, whatever `layer` says.
+        listener: hears how it goes on.
+        folder: where samples and features are kept; None for the usual place.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be scored, or does not show its layers.
+        DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
+    """
+    asked = options or RankOptions()
+    asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
+    report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)
+    outcomes = list(report.outcomes.values())
+    for one in outcomes:
+        if one.layer is None:
+            raise CheckpointError(one.kind or "error", f"{one.name}: {one.reason}")
+    rows = tuple(sorted(map(_row, outcomes), key=lambda one: int(one.layer)))
+    if all(one.nc1 is None or one.layer == EMBEDDINGS for one in rows):
+        raise DatasetError(f"NC1 is not defined for any layer of {model}: {rows[-1].reasons[NC1]}")
+    return LayerProfile(model, rows, report)
+
+
+def _row(one: ModelOutcome) -> ProfileRow:
+    assert one.layer is not None
+    if one.scores is None:
+        return ProfileRow(one.layer, None, None, {}, {NC1: str(one.reason)})
+    results = one.scores.results
+    found = {name: dict(results[name].terms) for name in METRICS if name in results and results[name].status == "ok"}
+    reasons = {name: str(results[name].reason) for name in METRICS if name in results and name not in found}
+    nc1 = found.pop(NC1, {}).get(NC1)
+    return ProfileRow(one.layer, one.width, nc1, found, reasons)
+
+
+def check_profile_path(path: Path) -> None:
+    """Raise OptionError unless `save_profile` can write there."""
+    check_plot_path(path)
+    if path.suffix.lower() not in (".png", ".svg"):
+        raise OptionError(f"{path}: the picture of a profile has to end in .png or .svg.")
+
+
+def save_profile(profile: LayerProfile, path: Path) -> None:
+    """Draw NC1 against the layers, on a logarithmic scale, with the smallest marked.
+
+    Args:
+        profile: what to draw.
+        path: a file in .png or .svg.
+    """
+    check_profile_path(path)
+    from hf_transfer_score.selection.drawing.profile import profile_image
+
+    sample = profile.report.sample
+    about = f"{profile.model} on {sample.source.dataset}, {len(sample):,} examples"
+    points = [(one.layer, one.nc1) for one in profile.rows]
+    write_bytes(path, profile_image(points, profile.best.layer, about, path.suffix.lower().removeprefix(".")))

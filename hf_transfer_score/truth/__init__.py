@@ -1,0 +1,1 @@
+"""Measured truth: what fine-tuning a checkpoint really gives on held-out rows."""

@@ -1,0 +1,159 @@
+"""A backbone with a new linear head, and what of it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.truth.blocks import pooled, to_width
+
+
+class Tap:
+    """Remembers what a block gives, pooled to one row an example."""
+
+    def __init__(self, block: torch.nn.Module) -> None:
+        self._outputs: list[Any] = []
+        self._handle = block.register_forward_hook(self._remember)
+
+    def _remember(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        self._outputs.append(output)
+
+    def rows(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Return the rows of the last forward pass, in the order of the batch, and forget them."""
+        outputs, self._outputs = self._outputs, []
+        groups, lengths = batch.get("groups"), batch.get("lengths")
+        if not groups or len(groups) == 1 or len(outputs) != len(groups):
+            return pooled(outputs[-1], lengths)
+        parts = [
+            pooled(output, None if lengths is None else lengths[torch.as_tensor(group, device=lengths.device)])
+            for output, group in zip(outputs, groups, strict=True)
+        ]
+        order = torch.as_tensor([row for group in groups for row in group], device=parts[0].device).argsort()
+        return torch.cat(parts)[order]
+
+    def forget(self) -> None:
+        """Drop what the last forward pass left."""
+        self._outputs = []
+
+    def remove(self) -> None:
+        """Listen no longer."""
+        self._handle.remove()
+
+
+class Classifier:
+    """A backbone, and a linear head on its features, which are shifted and scaled by two fixed numbers first.
+
+    Attributes:
+        backbone: a freshly loaded checkpoint.
+        device: where it is.
+        skip: the block whose pooled output is added to the features, and how it is brought to their width.
+        head: the new classifier; made by `add_head`.
+    """
+
+    def __init__(self, backbone: Backbone, device: torch.device) -> None:
+        self.backbone, self.device = backbone, device
+        self.skip: tuple[Tap, str] | None = None
+        self.head = torch.nn.Linear(1, 1)
+        self.centre, self.scale = torch.zeros(1), torch.ones(())
+        backbone.module.eval().to(device)
+
+    def batch(self, items: Sequence[Any]) -> dict[str, Any]:
+        """Return collated items on the device."""
+        return {
+            name: value.to(self.device) if isinstance(value, torch.Tensor) else value
+            for name, value in self.backbone.collate(items).items()
+        }
+
+    def features(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Return one row an example (B, D), with the skip connection where there is one."""
+        if self.skip is not None:
+            self.skip[0].forget()
+        layers = self.backbone.forward(batch).features
+        if len(layers) != 1:
+            raise CheckpointError("unsupported", f"was read at {len(layers)} layers, and fine-tuning takes one")
+        rows = next(iter(layers.values())).float()
+        if self.skip is None:
+            return rows
+        tap, how = self.skip
+        return rows + to_width(tap.rows(batch), rows.shape[1], how)
+
+    def logits(self, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Return what the head says of each example (B, K)."""
+        rows = (self.features(batch) - self.centre) / self.scale
+        answers: torch.Tensor = self.head(rows)
+        return answers
+
+    def add_head(self, rows: torch.Tensor, classes: int) -> None:
+        """Make the head for features like these (N, D), which decide centre and scale; its weights begin at zero."""
+        rows = rows.detach().float().to(self.device)
+        if not bool(torch.isfinite(rows).all()):
+            raise CheckpointError("non_finite", "gives features that are not finite; its weights may be damaged")
+        self.centre = rows.mean(0)
+        self.scale = (rows - self.centre).square().mean().sqrt().clamp(min=1e-8)
+        self.head = torch.nn.Linear(rows.shape[1], classes).to(self.device)
+        for weight in self.head.parameters():
+            torch.nn.init.zeros_(weight)
+
+    def reached(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
+        """Return the parameters that features depend on: not the checkpoint's own head, and nothing beside the path."""
+        with torch.enable_grad(), self._without_gradients():
+            self.features(batch).sum().backward()
+            named = dict(self.backbone.module.named_parameters())
+            return {name: value for name, value in named.items() if value.grad is not None}
+
+    @contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        self.backbone.module.zero_grad(set_to_none=True)
+        yield
+        self.backbone.module.zero_grad(set_to_none=True)
+
+
+class Trained:
+    """Which part of a classifier is trained; the rest is frozen.
+
+    Attributes:
+        weights: the parameters of the backbone that are trained.
+        part: the module that is in training mode then; None for none of the backbone.
+    """
+
+    def __init__(
+        self, classifier: Classifier, reached: Mapping[str, torch.nn.Parameter], part: torch.nn.Module | None
+    ) -> None:
+        own = set() if part is None else {id(one) for one in part.parameters()}
+        self.classifier, self.part = classifier, part
+        self.weights = [value for value in reached.values() if id(value) in own]
+        for value in classifier.backbone.module.parameters():
+            value.requires_grad_(False)
+        for value in self.weights:
+            value.requires_grad_(True)
+
+    @property
+    def count(self) -> int:
+        """Numbers that are trained, the head included."""
+        return sum(one.numel() for one in (*self.weights, *self.classifier.head.parameters()))
+
+    def train(self) -> None:
+        """Set what is trained to training mode: its dropout is at work and its batch norms follow the data."""
+        self.classifier.backbone.module.eval()
+        if self.part is not None:
+            self.part.train()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return a copy of all that training changes."""
+        found = {f"head.{name}": value for name, value in self.classifier.head.state_dict().items()}
+        if self.part is not None:
+            found |= {f"part.{name}": value for name, value in self.part.state_dict().items()}
+        return {name: value.detach().clone() for name, value in found.items()}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Bring a copied state back."""
+        own = {name.removeprefix("head."): value for name, value in state.items() if name.startswith("head.")}
+        self.classifier.head.load_state_dict(own)
+        if self.part is not None:
+            rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
+            self.part.load_state_dict(rest)

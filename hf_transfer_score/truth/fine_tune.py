@@ -1,0 +1,241 @@
+"""From a checkpoint and a labelled sample to the accuracy that fine-tuning it gives on held-out rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.truth.recipe import Recipe
+from hf_transfer_score.truth.rows import Encoded, check_task, codes_of, split_rows
+
+if TYPE_CHECKING:
+    import torch
+
+    from hf_transfer_score.truth.classifier import Classifier, Trained
+    from hf_transfer_score.truth.loop import Machine, Run
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What fine-tuning gave.
+
+    Attributes:
+        accuracy: share of the test rows that were classified rightly, by the state that was best on the validation
+            part.
+        train_accuracy: of that state on the rows it was trained on.
+        validation_accuracy: of that state on the validation part.
+        learning_rate: the one that was chosen; for a probe None.
+        penalty: of the logistic regression that was chosen; None for the other methods.
+        epochs: passes that were run at this learning rate before it stopped; 0 for a probe.
+        trainable_parameters: numbers that were trained, the new classifier included.
+        total_parameters: numbers that the classifier's answers depend on, the new classifier included.
+        seconds: time altogether, with all that was tried.
+        layer: the block that was trained, None where it was not one.
+        notes: what to know about the measurement.
+    """
+
+    accuracy: float
+    train_accuracy: float
+    validation_accuracy: float
+    learning_rate: float | None
+    penalty: float | None
+    epochs: int
+    trainable_parameters: int
+    total_parameters: int
+    seconds: float
+    layer: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def fine_tune(
+    load: Callable[[], Backbone],
+    train: LabelledSample,
+    test: LabelledSample,
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    progress: Progress | None = None,
+) -> Measured:
+    """Fine-tune a checkpoint on a sample and return how well it does on another.
+
+    Args:
+        load: returns the backbone, freshly loaded; called for each learning rate.
+        train: what it is trained on; a stratified part of it is held back to choose on.
+        test: rows of the same classes, by the same numbers, that have no part in any choice.
+        recipe: how.
+        seed: of the validation part, the order of rows, and dropout.
+        progress: told what is being done, a few words at a time.
+
+    Raises:
+        OptionError: the task is none that can be fine-tuned, or the block that was asked for is not there.
+        LabelsError: the labels of the samples do not fit together, or a class has a single row.
+        CheckpointError: this checkpoint cannot be fine-tuned.
+    """
+    check_task(train)
+    return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
+
+    classifier: Classifier
+    trained: Trained
+    total: int
+    layer: str | None
+
+
+class _Measurement:
+    """What stays the same while learning rates are tried."""
+
+    def __init__(
+        self,
+        load: Callable[[], Backbone],
+        train: LabelledSample,
+        test: LabelledSample,
+        recipe: Recipe,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        from hf_transfer_score.truth.loop import Labelled, Machine
+
+        codes, test_codes, self.classes = codes_of(train, test)
+        fitted, held = split_rows(codes, recipe.validation_share, seed)
+        everything = Labelled(Encoded(train), np.arange(len(train)), codes)
+        self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
+        self.test = Labelled(Encoded(test), np.arange(len(test)), test_codes)
+        self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
+        self.machine: Machine = Machine(recipe)
+        self.layer: str | int = recipe.layer
+
+    def run(self) -> Measured:
+        """Return what the method of the recipe gives."""
+        import torch
+
+        begin, device = time.perf_counter(), self.machine.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            measured = self._probe() if self.recipe.method == "probe" else self._trained()
+        return replace(measured, seconds=time.perf_counter() - begin)
+
+    def _probe(self) -> Measured:
+        from hf_transfer_score.truth.classifier import Classifier
+        from hf_transfer_score.truth.loop import features
+        from hf_transfer_score.truth.probe import fit_probe
+
+        classifier = Classifier(self.load(), self.machine.device)
+        self.progress("reading features")
+        rows, tested = (
+            features(classifier, data.encoded, data.rows, self.machine) for data in (self.everything, self.test)
+        )
+        classifier.add_head(rows, self.classes)  # refuses what is not finite
+        self.progress("fitting the probe")
+        parts = (self.fitted.rows, self.held.rows)
+        test = (tested.double().cpu().numpy(), self.test.codes)
+        found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
+        head = sum(one.numel() for one in classifier.head.parameters())
+        total = head + self._reached_count(classifier)
+        return Measured(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
+
+    def _reached_count(self, classifier: Classifier) -> int:
+        return sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+
+    def _few(self, classifier: Classifier) -> dict[str, object]:
+        """Return a batch of two examples."""
+        return classifier.batch(self.fitted.encoded.items(classifier.backbone, self.fitted.rows[:2]))
+
+    def _trained(self) -> Measured:
+        """Return the best of the learning rates; only one trained model besides the current one is in memory."""
+        best: tuple[Run, _Built, float] | None = None
+        notes: list[str] = []
+        for rate in self.recipe.learning_rates:
+            built = self._built()
+            run = self._at(rate, built)
+            if not run.finite:
+                notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
+            if best is None or run.best.better_than(best[0].best):
+                best = (run, built, rate)
+            del built
+        assert best is not None
+        if best[0].best.accuracy < 0:
+            raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
+        return self._measured(*best, notes)
+
+    def _at(self, rate: float, built: _Built) -> Run:
+        from hf_transfer_score.truth.loop import train
+
+        def heard(epoch: int, score: object) -> None:
+            self.progress(f"learning rate {rate:g}, epoch {epoch}")
+
+        self.progress(f"learning rate {rate:g}")
+        return train(
+            built.trained,
+            self.fitted,
+            self.held,
+            self.recipe,
+            rate,
+            seed=self.seed,
+            machine=self.machine,
+            heard=heard,
+        )
+
+    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> Measured:
+        from hf_transfer_score.truth.loop import evaluate
+
+        self.progress("testing")
+        test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.test, self.fitted))
+        if len(self.recipe.learning_rates) > 2 and rate in (
+            min(self.recipe.learning_rates),
+            max(self.recipe.learning_rates),
+        ):
+            notes.append("the best learning rate lies at the end of those that were tried")
+        return Measured(
+            accuracy=test.accuracy,
+            train_accuracy=fitted.accuracy,
+            validation_accuracy=run.best.accuracy,
+            learning_rate=rate,
+            penalty=None,
+            epochs=run.epochs,
+            trainable_parameters=built.trained.count,
+            total_parameters=built.total,
+            seconds=0.0,
+            layer=built.layer,
+            notes=tuple(notes),
+        )
+
+    def _built(self) -> _Built:
+        """Return a freshly loaded checkpoint with a head, the part frozen that is not trained."""
+        from hf_transfer_score.truth.classifier import Classifier, Tap, Trained
+        from hf_transfer_score.truth.loop import features
+
+        classifier = Classifier(self.load(), self.machine.device)
+        module = classifier.backbone.module
+        reached = classifier.reached(self._few(classifier))
+        name: str | None = None
+        part: torch.nn.Module = module
+        if self.recipe.method in ("layer", "scl"):
+            name, part = self._block(classifier, set(map(id, reached.values())))
+        if self.recipe.method == "scl":
+            classifier.skip = Tap(part), self.recipe.skip
+        rows = features(classifier, self.fitted.encoded, self.fitted.rows, self.machine)
+        classifier.add_head(rows, self.classes)
+        trained = Trained(classifier, reached, part)
+        head = sum(one.numel() for one in classifier.head.parameters())
+        return _Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
+
+    def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
+        """Return the block to train; it is chosen once, by the untouched checkpoint."""
+        from hf_transfer_score.truth.layers import choose_block, usable_blocks
+
+        blocks = usable_blocks(classifier, reached)
+        if self.layer not in blocks:
+            self.layer = choose_block(classifier, blocks, self.layer, self.fitted, self.machine)
+        return str(self.layer), blocks[str(self.layer)]

@@ -1,0 +1,81 @@
+"""Which block to train: the layer-wise profile of NC1, and the block that a recipe means."""
+
+from __future__ import annotations
+
+import difflib
+from contextlib import suppress
+
+import numpy as np
+import torch
+
+from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.truth.blocks import blocks_of
+from hf_transfer_score.truth.classifier import Classifier, Tap
+from hf_transfer_score.truth.loop import Labelled, Machine, forward
+from hf_transfer_score.truth.recipe import AUTO
+
+
+def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.nn.Module]:
+    """Return the blocks that features depend on, in their order.
+
+    Args:
+        classifier: whose backbone is meant.
+        reached: ids of the parameters that features depend on.
+    """
+    blocks = blocks_of(classifier.backbone.module)
+    return {name: one for name, one in blocks.items() if any(id(value) in reached for value in one.parameters())}
+
+
+def choose_block(
+    classifier: Classifier, blocks: dict[str, torch.nn.Module], wanted: str | int, data: Labelled, machine: Machine
+) -> str:
+    """Return the name of the block that a recipe means.
+
+    "auto" is the block whose pooled output has the smallest NC1 on the rows to train on; where no block has one (fewer
+    rows than it needs), the one in the middle.
+    """
+    names = list(blocks)
+    if wanted == AUTO:
+        profile = nc1_profile(classifier, blocks, data, machine)
+        return min(profile, key=profile.__getitem__) if profile else names[len(names) // 2]
+    if isinstance(wanted, int) or wanted.lstrip("-").isdigit():
+        number = int(wanted)
+        if not 0 <= number < len(names):
+            raise OptionError(f"layer={number}: this checkpoint has the blocks 0 to {len(names) - 1}.")
+        return names[number]
+    if wanted not in blocks:
+        near = difflib.get_close_matches(wanted, names, 1, cutoff=0.0)
+        raise OptionError(f"layer={wanted!r}: this checkpoint has no such block. Did you mean {near[0]!r}?")
+    return wanted
+
+
+def nc1_profile(
+    classifier: Classifier, blocks: dict[str, torch.nn.Module], data: Labelled, machine: Machine
+) -> dict[str, float]:
+    """Return NC1 of each block's pooled output, of those where it can be computed; smaller is more collapsed."""
+    taps = {name: Tap(block) for name, block in blocks.items()}
+    widths: list[int] = []
+
+    def every(batch: dict[str, object]) -> torch.Tensor:
+        classifier.features(batch)
+        rows = [tap.rows(batch) for tap in taps.values()]
+        widths[:] = [one.shape[1] for one in rows]
+        return torch.cat(rows, 1)
+
+    try:
+        parts = forward(classifier, data.encoded, data.rows, machine, every)
+    finally:
+        for tap in taps.values():
+            tap.remove()
+    codes = np.concatenate([data.codes[part] for part, _ in parts])
+    rows = torch.cat([values.cpu() for _, values in parts]).numpy()
+    metric, found = get_metric("nc1"), {}
+    columns = np.split(rows, np.cumsum(widths)[:-1], axis=1)
+    for name, features in zip(blocks, columns, strict=True):
+        with suppress(InputError):  # such as a single class, or values that are not finite
+            result = metric.attempt(LabelledFeatures(np.ascontiguousarray(features), codes))
+            if result.status == "ok":
+                found[name] = float(result.terms["nc1"])
+    return found

@@ -1,0 +1,101 @@
+"""How a checkpoint is fine-tuned: few settings, fixed before the first model is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.tasks import Modality
+
+Method = Literal["probe", "full", "layer", "scl"]
+METHODS: tuple[str, ...] = get_args(Method)
+"""Linear probe, full fine-tuning, Layer-FT, and SCL-FT, which adds a skip connection."""
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+AUTO = "auto"
+HEAD_FACTOR = 10.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a checkpoint is fine-tuned; whatever can change an accuracy is a field.
+
+    Attributes:
+        method: "probe" trains a classifier on frozen features, "full" everything, "layer" one block and the
+            classifier, "scl" the same with a skip connection from that block to the last features.
+        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
+        epochs: passes over the training part at most.
+        steps: optimiser steps at most, None for as many as the epochs take.
+        batch_size: examples a step.
+        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
+        head_factor: the new classifier learns so many times as fast as the weights below it.
+        patience: epochs without a gain on the validation part after which it stops; None never stops.
+        validation_share: share of each class that is held back from training for these two choices.
+        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part, a name,
+            or a number from 0.
+        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+            "interpolate".
+        precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
+        device: where to compute, as torch names it; None takes an accelerator where there is one.
+    """
+
+    method: Method = "full"
+    learning_rates: tuple[float, ...] = (3e-5, 3e-4, 3e-3)
+    epochs: int = 30
+    steps: int | None = None
+    batch_size: int = 32
+    weight_decay: float = 0.05
+    warmup_share: float = 0.1
+    head_factor: float = HEAD_FACTOR
+    patience: int | None = 6
+    validation_share: float = 0.2
+    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+    layer: str | int = AUTO
+    skip: Literal["pad", "interpolate"] = "pad"
+    precision: str = AUTO
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before any model is loaded."""
+        _one_of("method", self.method, METHODS)
+        _one_of("skip", self.skip, ("pad", "interpolate"))
+        _one_of("precision", self.precision, PRECISIONS)
+        for name, values in (("learning_rates", self.learning_rates), ("penalties", self.penalties)):
+            if not values or not all(value > 0 for value in values):
+                raise OptionError(f"{name}={values!r}: expected at least one number above 0.")
+        for name in ("epochs", "steps", "batch_size", "patience"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise OptionError(f"{name}={value}: expected at least 1.")
+        if not 0 < self.validation_share < 1:
+            raise OptionError(f"validation_share={self.validation_share}: expected a share between 0 and 1.")
+        if not 0 <= self.warmup_share < 1:
+            raise OptionError(f"warmup_share={self.warmup_share}: expected a share from 0 to below 1.")
+        if self.weight_decay < 0 or self.head_factor <= 0:
+            raise OptionError("weight_decay is expected from 0 on, and head_factor above 0.")
+
+
+def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise OptionError(f"{name}={value!r}: expected one of {', '.join(known)}.")
+
+
+DEFAULTS: dict[Modality, Recipe] = {
+    "image": Recipe(),
+    "text": Recipe(learning_rates=(2e-5, 1e-4, 5e-4), epochs=20, weight_decay=0.01, patience=4),
+    "audio": Recipe(learning_rates=(3e-5, 3e-4), epochs=20, batch_size=16, weight_decay=0.01, patience=4),
+}
+"""The recipe of each modality."""
+
+
+def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
+    """Return the recipe of a modality.
+
+    Example:
+        >>> default_recipe("text", "probe").learning_rates
+        (2e-05, 0.0001, 0.0005)
+    """
+    return replace(DEFAULTS[modality], method=method)

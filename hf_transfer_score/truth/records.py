@@ -1,0 +1,81 @@
+"""Measured accuracies as records, beside the scores of the same model on the same sample."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.atomic import write_text
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.results.record import Record, RecordedMetric, record_path
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.truth.fine_tune import Measured
+from hf_transfer_score.truth.recipe import Recipe, default_recipe
+
+ACCURACY = "accuracy"
+VERSION = 1
+"""Goes up when the default recipes, or what one seed decides, change."""
+
+NOT_OF_THE_RESULT = ("method", "device")
+
+
+def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
+    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default.
+
+    Args:
+        recipe: how it was fine-tuned.
+        seed: of the repetition.
+        test: the test rows.
+    """
+    usual = asdict(default_recipe(test.task.modality, recipe.method))
+    own = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(recipe).items()
+        if name not in NOT_OF_THE_RESULT and value != usual[name]
+    }
+    where = {"test_split": test.source.split, "test_rows": len(test), "test_fingerprint": test.fingerprint[:12]}
+    parameters = {"method": recipe.method, "seed": seed, **where, **own}
+    return RecordedMetric(ACCURACY, VERSION, "truth", parameters, {ACCURACY: 1})
+
+
+def truth_record(like: Record, metric: RecordedMetric, measured: Measured | None = None) -> Record:
+    """Return the record of a measured accuracy.
+
+    Args:
+        like: a record of the same model on the same training sample, whose description of both it shares.
+        metric: how it was measured.
+        measured: the result; None for a record that only has the identity of the one to come.
+    """
+    run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
+    run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)
+    terms = {ACCURACY: -1.0 if measured is None else measured.accuracy}
+    used = {} if measured is None else _used(measured)
+    warnings = () if measured is None else measured.notes
+    return Record(like.model, like.dataset, metric, run, terms=terms, used=used, warnings=warnings, facts=like.facts)
+
+
+def _used(measured: Measured) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in asdict(measured).items()
+        if name not in ("accuracy", "notes") and value is not None
+    }
+
+
+def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> Measured | None:
+    """Return what a folder of results holds of this very measurement, or None."""
+    path = folder / record_path(truth_record(like, metric))
+    try:
+        record = Record.from_json(path.read_bytes())
+        used = {name: value for name, value in record.used.items() if name in Measured.__dataclass_fields__}
+        usual = {"learning_rate": None, "penalty": None}
+        return Measured(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
+    except (OSError, RecordError, KeyError, TypeError):
+        return None
+
+
+def save_truth(folder: Path, record: Record) -> None:
+    """Write a record into a folder of results."""
+    write_text(folder / record_path(record), record.to_json())

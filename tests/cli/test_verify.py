@@ -1,0 +1,173 @@
+"""The command `verify` as a user meets it: a ranking, real fine-tuning, records, and the agreement."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_transfer_score.cli import main
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.table import RecordTable, Stored
+from hf_transfer_score.selection import verifying
+from hf_transfer_score.truth.fine_tune import fine_tune
+from tests.checkpoints import texts
+
+WORDS = (("bad", "slow", "cold"), ("good", "warm", "wit"))
+QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--device", "cpu", "--replicates", "0")
+MODELS = ("--models", "./first", "./second", "./broken")
+
+
+def write_reviews(path: Path, rows: int = 100) -> None:
+    """Write texts of two classes that differ in one word."""
+    generator = np.random.default_rng(0)
+    lines = [
+        {"text": f"a {generator.choice(WORDS[row % 2])} film number {row}", "label": ("neg", "pos")[row % 2]}
+        for row in range(rows)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two checkpoints, one without its weights, and a dataset; features are read once for all tests."""
+    place = tmp_path_factory.mktemp("verify")
+    texts.write_text(place / "first", seed=0)
+    texts.write_text(place / "second", seed=1)
+    (texts.write_text(place / "broken") / "model.safetensors").write_bytes(b"no weights")
+    write_reviews(place / "reviews.jsonl")
+    return place
+
+
+@pytest.fixture
+def verify(folder, monkeypatch, capsys):
+    """Run the command in that folder: exit status, output, error output."""
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(folder / "home"))
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        status = main(["verify", "reviews.jsonl", *QUICK, *arguments])
+        return status, *capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """Count the measurements that are made."""
+    made = []
+
+    def counting(load, train, test, recipe, seed, **more):
+        made.append(seed)
+        return fine_tune(load, train, test, recipe, seed, **more)
+
+    monkeypatch.setattr(verifying, "fine_tune", counting)
+    return made
+
+
+def records(folder):
+    """Return the stored records of a folder."""
+    paths = sorted((folder / "records").rglob("*.json"))
+    return [Record.from_json(path.read_bytes()) for path in paths], paths
+
+
+def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verify):
+    status, out, err = verify(*MODELS, "--seeds", "0,1", "--method", "probe")
+    assert status == 0, err
+    assert "method probe, 2 seeds, tested on 60 rows of the split train that were not trained on" in out
+    rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
+    assert {rows["first"][1], rows["second"][1]} == {"1", "2"}
+    assert 0 <= float(rows["first"][5]) <= 1
+    assert rows["broken"][1] == "failed"
+    assert {"mean", "ncti", "face", "logme", "parameter_count", "one"} <= set(rows)
+    assert "Nothing can be told from 2 models: below 8" in out
+    assert "broken: corrupt: has a model.safetensors" in out
+    assert "2 of 3 models to fine-tune, 60 rows to test on" in err
+    assert "first, seed 1: 0." in err or "first, seed 1: 1." in err
+
+
+def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(verify, folder, counted):
+    status, out, _ = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
+    assert status == 0
+    found, paths = records(folder / "results")
+    truths = [one for one in found if one.metric and one.metric.kind == "truth"]
+    told = json.loads(out)["models"]
+    assert len(truths) == 4
+    for one in truths:
+        of = told[one.model.id]["measured"][str(one.metric.parameters["seed"])]
+        assert one.terms == {"accuracy": of["accuracy"]}
+        assert one.metric.parameters["method"] == "full"
+        assert one.used["trainable_parameters"] == one.used["total_parameters"] == of["trainable_parameters"]
+        assert one.used["learning_rate"] == 3e-3
+    made = Catalogue(
+        RecordTable.of(
+            Stored.of(str(path.relative_to(folder / "results")), "1", one)
+            for path, one in zip(paths, found, strict=True)
+        )
+    )
+    (summary,) = made.boards()
+    board = made.board(summary.key)
+    shown = {row.model: row.accuracies for row in board.rows}
+    assert shown.keys() == {"first", "second"}
+    for name, values in shown.items():
+        assert sorted(values) == sorted(one["accuracy"] for one in told[name]["measured"].values())
+    assert board.truth.startswith("accuracy (epochs=2, learning_rates=[0.003], method=full")
+    assert board.truth_exact
+
+
+def test_what_was_measured_is_not_measured_again(verify, counted):
+    common = (*MODELS, "--method", "probe", "--save", "again", "--json")
+    first = json.loads(verify(*common, "--seeds", "0")[1])
+    assert counted == [0, 0]
+    more = json.loads(verify(*common, "--seeds", "0,1")[1])
+    assert counted == [0, 0, 1, 1]
+    for name in ("first", "second"):
+        assert more["models"][name]["measured"]["0"] == first["models"][name]["measured"]["0"]
+    verify(*common, "--seeds", "0", "--test-samples", "30")  # other test rows are another measurement
+    assert counted == [0, 0, 1, 1, 0, 0]
+
+
+def test_ctrl_c_keeps_what_is_measured(verify, folder, monkeypatch):
+    def interrupted(load, train, test, recipe, seed, **more):
+        if seed == 1:
+            raise KeyboardInterrupt
+        return fine_tune(load, train, test, recipe, seed, **more)
+
+    monkeypatch.setattr(verifying, "fine_tune", interrupted)
+    status, out, err = verify(*MODELS, "--method", "probe", "--seeds", "0,1", "--save", "cut")
+    assert status == 130
+    assert "interrupted: run the same command again to go on" in err
+    assert "the run ended before its turn" in out
+    truths = [one for one in records(folder / "cut")[0] if one.metric and one.metric.kind == "truth"]
+    assert [one.metric.parameters["seed"] for one in truths] == [0]
+
+
+def test_only_the_best_are_fine_tuned_and_the_text_says_so(verify, counted):
+    status, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0", "--top", "1")
+    assert (status, counted) == (0, [0])
+    assert "One model ranked below was not fine-tuned" in " ".join(out.split())
+
+
+def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
+    status, out, _ = verify(*MODELS, "--method", "layer", "--seeds", "0", "--layer", "9")
+    assert status == 1
+    assert "first: bad_input: layer=9: this checkpoint has the blocks 0 to 1" in out
+
+
+def test_wrong_usage_is_told_before_anything_is_read(verify, folder):
+    status, _, err = verify(*MODELS, "--seeds", "0,0")
+    assert status == 2 and "seeds=(0, 0): expected whole numbers from 0 on, each once" in err
+    status, _, err = verify(*MODELS, "--seeds", "x")
+    assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
+    status, _, err = verify(*MODELS, "--layer", "1")
+    assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
+    status, _, err = verify(*MODELS, "--learning-rates", "-1")
+    assert status == 2 and "learning_rates=(-1.0,): expected at least one number above 0" in err
+    status, _, err = verify(*MODELS, "--max-samples", "100")
+    assert status == 1 and "Draw fewer rows by --per-class or --max-samples" in err
+    status, _, err = verify(*MODELS, "--save", "reviews.jsonl")
+    assert status == 2 and "is a file; name a folder for the records" in err

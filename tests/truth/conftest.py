@@ -1,0 +1,19 @@
+"""Tiny checkpoints, written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoints import images, texts
+
+
+@pytest.fixture(scope="package")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of checkpoints by their architecture."""
+    folder = tmp_path_factory.mktemp("truth")
+    images.vit(folder / "vit")
+    images.timm_image(folder / "resnet")
+    texts.write_text(folder / "bert")
+    return folder
