@@ -44,7 +44,10 @@ from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
 from hf_transfer_score.selection.run import plan_rank, rank
 from hf_transfer_score.selection.sharing import publish_report, read_records
+from hf_transfer_score.selection.verified import VerifyOptions, VerifyReport
+from hf_transfer_score.selection.verifying import verify
 from hf_transfer_score.tasks import Pixels, Task, Waveform, Words, get_task
+from hf_transfer_score.truth.recipe import Recipe, default_recipe
 from hf_transfer_score.version import VERSION
 
 __version__ = VERSION
@@ -78,16 +81,20 @@ __all__ = [
     "RankConfidence",
     "RankOptions",
     "RankReport",
+    "Recipe",
     "Record",
     "SampleOptions",
     "Search",
     "Task",
     "Term",
     "TransferScoreError",
+    "VerifyOptions",
+    "VerifyReport",
     "Waveform",
     "Words",
     "all_kinds",
     "all_metrics",
+    "default_recipe",
     "get_metric",
     "get_task",
     "load_sample",
@@ -103,5 +110,6 @@ __all__ = [
     "register_backbone",
     "register_metric",
     "score_features",
+    "verify",
     "weighted_kendall",
 ]

@@ -72,6 +72,7 @@ def test_the_commands_that_are_shown_are_understood(page):
         "docs/leaderboard.md",
         "docs/metrics.md",
         "docs/ranking.md",
+        "docs/truth.md",
         "model_cards/README.md",
     ],
 )
