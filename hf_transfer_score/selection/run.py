@@ -274,7 +274,7 @@ class _Run:
         finally:
             if fetched is not None and self.options.free_disk and self.processes.local_index == 0:
                 fetched.free()
-            _release_memory()
+            release_memory()
 
     def _run_model(
         self, model: PlannedModel, fetched: Fetched, sample: LabelledSample, writer: FeatureWriter | None
@@ -368,7 +368,7 @@ class _Downloads:
                 future.result().free()
 
 
-def _release_memory() -> None:
+def release_memory() -> None:
     """Give the memory of a model back before the next one is loaded."""
     gc.collect()
     torch = sys.modules.get("torch")

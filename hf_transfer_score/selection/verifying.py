@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -26,7 +23,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.records import records_of, save_report, without_places
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
-from hf_transfer_score.selection.run import rank
+from hf_transfer_score.selection.run import rank, release_memory
 from hf_transfer_score.selection.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
 from hf_transfer_score.truth.fine_tune import Measured, fine_tune
 from hf_transfer_score.truth.held_out import held_out
@@ -205,7 +202,7 @@ class _Verifying:
             found[name] = Verified(name, "failed", dict(measured), failure.kind, str(failure))
         finally:
             free()
-            _release()
+            release_memory()
         if found[name].status == "failed":
             self.heard.failed(found[name])
 
@@ -239,12 +236,3 @@ def _one_of_each(report: RankReport) -> dict[str, Record]:
 
 def _only(report: RankReport, name: str, outcome: ModelOutcome) -> RankReport:
     return replace(report, outcomes={name: outcome})
-
-
-def _release() -> None:
-    """Give the memory of a model back before the next one is loaded."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    with suppress(AttributeError, RuntimeError):
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
