@@ -95,7 +95,7 @@ def agreement(
         >>> agreement([3, 2, 1], [0.9, 0.7, 0.8]).top_regret
         0.0
     """
-    x, y = _checked(scores, truth, replicates, level)
+    x, y = checked(scores, truth, replicates, level)
     if not len(x):
         return Agreement(0, level=level)
     regret, top3 = regret_at(x, y, 1), regret_at(x, y, 3)
@@ -118,7 +118,7 @@ def agreement(
     )
     if len(x) < ENOUGH_MODELS:
         return found
-    draws = draw_models(len(x), _replicates(len(x), replicates), seed)
+    draws = draw_models(len(x), replicate_count(len(x), replicates), seed)
     taus = weighted_taus(x, y, draws) if several else np.empty(0)
     return Agreement(
         **{
@@ -131,7 +131,8 @@ def agreement(
     )
 
 
-def _checked(scores: Sequence[float], truth: Sequence[float], replicates: int, level: float) -> tuple[Array, Array]:
+def checked(scores: Sequence[float], truth: Sequence[float], replicates: int, level: float) -> tuple[Array, Array]:
+    """Return scores and accuracies as arrays; what cannot be compared is refused."""
     x, y = np.asarray(scores, np.float64), np.asarray(truth, np.float64)
     if x.ndim != 1 or x.shape != y.shape:
         raise InputError(f"agreement needs one accuracy for each score, got {x.size} scores and {y.size} accuracies.")
@@ -144,7 +145,8 @@ def _checked(scores: Sequence[float], truth: Sequence[float], replicates: int, l
     return x, y
 
 
-def _replicates(models: int, wanted: int) -> int:
+def replicate_count(models: int, wanted: int) -> int:
+    """Return how many replicates a pool of so many models gets."""
     return min(wanted, max(FEWEST_REPLICATES, MOST_COMPARISONS // models))
 
 

@@ -1,0 +1,88 @@
+"""Whether one score agrees better with measured accuracies than another, over the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.agreement.compare import ENOUGH_MODELS, Interval, agreement, checked, interval, replicate_count
+from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models, weighted_taus
+from hf_transfer_score.errors import OptionError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one score agrees than another.
+
+    Attributes:
+        models: how many were compared.
+        figure: what is compared, one of `FIGURES`.
+        value: of the first score minus that of the second; None where either is not defined.
+        interval: ends of its interval over models, the same ones being drawn for both; None below `ENOUGH_MODELS`.
+        level: share of the replicates that the interval holds.
+    """
+
+    models: int
+    figure: str
+    value: float | None
+    interval: Interval | None
+    level: float
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval leaves out 0, so that the difference is more than a matter of which models there are."""
+        return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
+
+
+def difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    accuracies: Sequence[float],
+    *,
+    figure: str = "weighted_tau",
+    replicates: int = 1000,
+    seed: int = 0,
+    level: float = 0.9,
+) -> Difference:
+    """Return how much better one score agrees with accuracies than another, with a paired interval over models.
+
+    Two scores that rest on the same features err together, so that their own intervals can overlap although one is
+    always ahead; here every replicate compares both on the same models.
+
+    Args:
+        first: a score for each model, higher is better.
+        second: another score of the same models.
+        accuracies: theirs, the mean where there are several measurements.
+        figure: what to compare.
+        replicates: of the bootstrap; large pools take fewer.
+        seed: of the bootstrap.
+        level: share of the replicates that the interval holds.
+
+    Example:
+        >>> truth = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+        >>> found = difference(truth, truth[::-1], truth)
+        >>> round(found.value, 3), found.sure
+        (2.0, True)
+    """
+    if figure not in FIGURES:
+        raise OptionError(f"figure={figure!r}: expected one of {', '.join(FIGURES)}.")
+    x, y = checked(first, accuracies, replicates, level)
+    other, _ = checked(second, accuracies, replicates, level)
+    values = [getattr(agreement(one.tolist(), y.tolist(), replicates=1), figure) for one in (x, other)]
+    value = None if None in values else values[0] - values[1]
+    if value is None or len(x) < ENOUGH_MODELS:
+        return Difference(len(x), figure, value, None, level)
+    draws = draw_models(len(x), replicate_count(len(x), replicates), seed)
+    drawn = np.subtract(*(_drawn(one, y, draws, figure) for one in (x, other)))
+    return Difference(len(x), figure, value, interval(drawn, value, level), level)
+
+
+def _drawn(x: Array, y: Array, draws: Array, figure: str) -> Array:
+    if figure == "weighted_tau":  # the usual one, and the others together take many times as long
+        return weighted_taus(x, y, draws)
+    return all_figures(x, y, draws)[figure]
