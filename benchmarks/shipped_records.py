@@ -1,8 +1,8 @@
 """Make the records that ship with the package, so that the first leaderboard is never empty.
 
 Two tables: the published CIFAR-10 scores of NCTI with the accuracies after fine-tuning, and a real run of every metric
-on scikit-learn's digits with accuracies that were measured. `python benchmarks/shipped_records.py` writes them;
-`--check` measures again, writes nothing, and exits with 1 where a term differs by more than 1e-6.
+on scikit-learn's digits with accuracies that were measured. `python benchmarks/shipped_records.py` writes them into one
+parquet file; `--check` measures again, writes nothing, and exits with 1 where a term differs by more than 1e-6.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 import statistics
 import sys
 import time
@@ -24,7 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.api import score_features
-from hf_transfer_score.atomic import write_text
 from hf_transfer_score.cli import example
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
@@ -37,7 +35,7 @@ from hf_transfer_score.results.record import (
     RecordedRun,
     record_path,
 )
-from hf_transfer_score.results.shipped import shipped_folder
+from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import records_of
@@ -227,26 +225,18 @@ def _measured(digits: Digits, record: Record, seed: int) -> Record:
     return Record(record.model, record.dataset, metric, run, terms=terms, used={"test_rows": rows}, warnings=caveat)
 
 
-def write(records: Iterable[Record], folder: Path) -> int:
-    """Replace the records of a folder, and return how many there are."""
-    shutil.rmtree(folder / "records", ignore_errors=True)
-    texts = {record_path(record): record.to_json() for record in records}
-    for path, text in texts.items():
-        write_text(folder / path, text)
-    return len(texts)
-
-
-def differences(records: Iterable[Record], folder: Path) -> list[str]:
-    """Return what differs between records and those of a folder, but for run times."""
-    there = {path.relative_to(folder): path for path in folder.rglob("*.json")}
+def differences(records: Iterable[Record], file: Path) -> list[str]:
+    """Return what differs between records and those of a table, but for run times."""
+    there = {str(record_path(record)): record for record in read_shipped(file)}
     found = []
     for record in records:
-        path = there.pop(Path(record_path(record)), None)
-        if path is None:
-            found.append(f"{record_path(record)} ({_name(record)}) is not there")
-        elif not same(record, Record.from_json(path.read_text(encoding="utf-8"))):
-            found.append(f"{record_path(record)} ({_name(record)}) holds other values")
-    return found + [f"{path} is there and should not be" for path in there]
+        path = str(record_path(record))
+        other = there.pop(path, None)
+        if other is None:
+            found.append(f"{path} ({_name(record)}) is not there")
+        elif not same(record, other):
+            found.append(f"{path} ({_name(record)}) holds other values")
+    return found + [f"{path} ({_name(record)}) is there and should not be" for path, record in there.items()]
 
 
 def same(one: Record, other: Record) -> bool:
@@ -281,11 +271,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a term differs")
     check = parser.parse_args().check
-    records, folder = [*published_records(), *digits_records()], shipped_folder()
+    records, file = [*published_records(), *digits_records()], shipped_folder() / REFERENCE
     if not check:
-        print(f"{write(records, folder)} records in {folder}")
+        print(f"{write_shipped(records, file)} records in {file}")
         return 0
-    found = differences(records, folder)
+    found = differences(records, file)
     print("\n".join(found) or f"{len(records)} records are as they were")
     return 1 if found else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
@@ -135,7 +136,9 @@ def push_space(
     if not create_pr and place.version() is None:
         _make(place)
     files = space_files(results, requests)
-    done = place.update(lambda view: _changes(view, files), title=f"Leaderboard of {DISTRIBUTION} {VERSION}")
+    with warnings.catch_warnings():  # the client asks whether tables belong into a Space: these do
+        warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
+        done = place.update(lambda view: _changes(view, files), title=f"Leaderboard of {DISTRIBUTION} {VERSION}")
     address = done if create_pr and done.startswith("http") else place.url
     return Pushed(address, len(files), _notes(place, results, requests))
 

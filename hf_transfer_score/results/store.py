@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.results.place import Place, View
@@ -66,6 +67,15 @@ class Loaded:
     difference: Difference | None = None
 
 
+@runtime_checkable
+class Tabled(Protocol):
+    """A view whose records lie in a table already."""
+
+    def table(self) -> RecordTable:
+        """Return all records of the view."""
+        ...
+
+
 def load(
     place: Place, *, cache: Path | None = None, previous: Loaded | None = None, watch: Watch | None = None
 ) -> Loaded:
@@ -81,6 +91,8 @@ def load(
     view = place.view()
     if previous is not None and previous.version == view.version:
         return previous
+    if isinstance(view, Tabled):
+        return Loaded(view.table(), view.version)
     known = previous.table if previous is not None else _kept(cache)
     if known is not None and known.at == view.version and previous is None:
         return Loaded(known, view.version)

@@ -6,11 +6,9 @@ import json
 import re
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-import hf_transfer_score
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.boards.trust import trust
 from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_page, row_choices, row_of
@@ -24,9 +22,8 @@ from hf_transfer_score.leaderboard.pages.model_page import (
 )
 from hf_transfer_score.leaderboard.pages.model_tab import file_stem
 from hf_transfer_score.leaderboard.pages.trust_page import conclusion, trust_page
-from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, record_path
-from hf_transfer_score.results.store import load
+from hf_transfer_score.results.shipped import REFERENCE, shipped_folder
 from hf_transfer_score.results.table import RecordTable, Stored
 from tests.leaderboard.made import DATASET, accuracy, face, failed, model, ncti, run, score
 
@@ -77,7 +74,7 @@ def read(page: str) -> Reader:
 
 @pytest.fixture(scope="module")
 def shipped():
-    return Catalogue(load(FolderPlace(Path(hf_transfer_score.__file__).parent / "shipped")).table)
+    return Catalogue(RecordTable.read(shipped_folder() / REFERENCE))
 
 
 def test_a_page_has_place_terms_runs_failures_warnings_and_the_commit():

@@ -12,8 +12,11 @@ from huggingface_hub import HfApi, metadata_load
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_space, space_files
+from hf_transfer_score.results.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 
 DEMO = Path(__file__).parents[2] / "spaces_demo" / "leaderboard"
 HEAVY = ("torch", "transformers", "timm", "datasets", "evaluate", "matplotlib")
@@ -59,6 +62,8 @@ def test_a_push_makes_a_space_that_has_the_package(hub, pushing):
         path.relative_to(folder / "hf_transfer_score") for path in folder.rglob("hf_transfer_score/**/*.py")
     } == mine
     assert not list(folder.rglob("__pycache__")) and not list(folder.rglob(".index"))
+    tables = {path.name: path.read_bytes() for path in shipped_folder().iterdir()}
+    assert {path.name: path.read_bytes() for path in (folder / "hf_transfer_score" / "shipped").iterdir()} == tables
 
 
 def test_a_second_push_removes_what_is_of_an_earlier_version_only(hub, pushing):
@@ -108,7 +113,9 @@ def test_the_copy_has_the_metrics_and_says_its_version():
     assert f"Version: {VERSION}\n".encode() in files[f"hf_transfer_score-{VERSION}.dist-info/METADATA"]
     entries = files[f"hf_transfer_score-{VERSION}.dist-info/entry_points.txt"].decode()
     assert "face = hf_transfer_score.metrics.face:METRIC" in entries and "backbones" not in entries
-    assert any(path.startswith("hf_transfer_score/shipped/records/") for path in files)
+    shipped = {path: content for path, content in files.items() if path.startswith("hf_transfer_score/shipped/")}
+    tables = {f"hf_transfer_score/shipped/{path.name}": path.read_bytes() for path in shipped_folder().iterdir()}
+    assert shipped == tables and "hf_transfer_score/shipped/reference.parquet" in shipped
 
 
 PROBE = """

@@ -1,4 +1,4 @@
-"""The records that ship with the package: valid, true to their sources, and there once it is installed."""
+"""The reference records that ship with the package: valid, true to their sources, and there once it is installed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ from hf_transfer_score.metrics.resampling import bootstrap_terms
 from hf_transfer_score.ranking import weighted_kendall
 from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.results.schema import json_schema
-from hf_transfer_score.results.shipped import shipped_folder, shipped_place
+from hf_transfer_score.results.shipped import (
+    REFERENCE,
+    ShippedView,
+    read_shipped,
+    shipped_folder,
+    shipped_place,
+    write_shipped,
+)
 from tests.results.validator import Validator
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +49,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def texts() -> dict[str, bytes]:
-    view = shipped_place().view()
+    view = ShippedView("", (shipped_folder() / REFERENCE,))
     return view.read(view.files)
 
 
@@ -185,9 +192,14 @@ def test_every_model_of_the_digits_has_the_same_records(records):
 
 
 @pytest.fixture
-def made(script, tmp_path):
+def table(tmp_path) -> Path:
+    return tmp_path / "table.parquet"
+
+
+@pytest.fixture
+def made(script, table):
     found = script.published_records()[:8]
-    script.write(found, tmp_path)
+    write_shipped(found, table)
     return found
 
 
@@ -197,25 +209,49 @@ def test_the_script_makes_the_published_records_that_are_there(script, texts):
         assert replace(there, run=record.run) == record
 
 
-def test_the_script_notices_what_differs(script, made, tmp_path):
-    assert script.differences(made, tmp_path) == []
+def test_the_script_notices_what_differs(script, made, table):
+    assert script.differences(made, table) == []
     terms = made[0].terms["score"]
     near, far = (replace(made[0], terms={"score": terms + step}) for step in (1e-9, 1e-3))
-    assert script.differences([near, *made[1:]], tmp_path) == []
-    assert "holds other values" in script.differences([far, *made[1:]], tmp_path)[0]
+    assert script.differences([near, *made[1:]], table) == []
+    assert "holds other values" in script.differences([far, *made[1:]], table)[0]
     warned = replace(made[0], warnings=("else",))
-    assert "holds other values" in script.differences([warned, *made[1:]], tmp_path)[0]
-    assert "is there and should not be" in script.differences(made[1:], tmp_path)[0]
-    (tmp_path / record_path(made[0])).unlink()
-    assert "(resnet152, ncti_published) is not there" in script.differences(made, tmp_path)[0]
+    assert "holds other values" in script.differences([warned, *made[1:]], table)[0]
+    assert "is there and should not be" in script.differences(made[1:], table)[0]
+    write_shipped(made[1:], table)
+    assert "(resnet152, ncti_published) is not there" in script.differences(made, table)[0]
 
 
-def test_writing_again_leaves_no_old_ones(script, made, tmp_path):
-    assert script.write(made[:3], tmp_path) == 3
-    assert len(list(tmp_path.rglob("*.json"))) == 3
+def run_script(script, monkeypatch, folder: Path, *arguments: str) -> int:
+    """Run the script on a folder, with the published records in place of all, which take long to measure."""
+    monkeypatch.setattr(script, "shipped_folder", lambda: folder)
+    monkeypatch.setattr(script, "digits_records", list)
+    monkeypatch.setattr(sys, "argv", ["shipped_records.py", *arguments])
+    return script.main()
 
 
-def test_they_are_in_the_wheel(texts, tmp_path):
+def test_the_script_writes_the_table_and_checks_it(script, monkeypatch, tmp_path, capsys):
+    assert run_script(script, monkeypatch, tmp_path) == 0
+    content = (tmp_path / REFERENCE).read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {REFERENCE}
+    assert sorted(read_shipped(tmp_path / REFERENCE), key=record_path) == sorted(
+        script.published_records(), key=record_path
+    )
+    assert run_script(script, monkeypatch, tmp_path, "--check") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "44 records are as they were"
+    write_shipped(script.published_records()[1:], tmp_path / REFERENCE)
+    assert run_script(script, monkeypatch, tmp_path, "--check") == 1
+    assert "(resnet152, ncti_published) is not there" in capsys.readouterr().out
+    assert run_script(script, monkeypatch, tmp_path) == 0
+    assert (tmp_path / REFERENCE).read_bytes() == content
+
+
+def test_writing_again_leaves_no_old_ones(made, table):
+    assert write_shipped(made[:3], table) == 3
+    assert {record_path(one) for one in read_shipped(table)} == {record_path(one) for one in made[:3]}
+
+
+def test_they_are_in_the_wheel(tmp_path):
     pytest.importorskip("setuptools")
     pytest.importorskip("pip")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -227,14 +263,16 @@ def test_they_are_in_the_wheel(texts, tmp_path):
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "out").glob("*.whl")
     shutil.unpack_archive(wheel, tmp_path / "installed", "zip")
-    code = "from hf_transfer_score.results.shipped import shipped_folder; print(shipped_folder())"
+    code = "from hf_transfer_score.results.shipped import shipped_place; print(shipped_place().folder)"
     environment = {"PYTHONPATH": str(tmp_path / "installed"), "PATH": ""}
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path / "out", env=environment, capture_output=True, text=True, check=True
     )
     folder = Path(found.stdout.strip())
     assert folder.is_relative_to(tmp_path / "installed")
-    assert {str(path.relative_to(folder).as_posix()) for path in folder.rglob("*.json")} == set(texts)
+    shipped = {path.name: path.read_bytes() for path in shipped_folder().iterdir()}
+    assert REFERENCE in shipped and all(name.endswith(".parquet") for name in shipped)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == shipped
 
 
 def test_a_folder_of_the_package_holds_them():

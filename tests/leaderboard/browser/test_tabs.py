@@ -12,10 +12,10 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-import hf_transfer_score
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder
 from hf_transfer_score.results.store import load
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
@@ -40,7 +40,7 @@ with served(Path(sys.argv[1]), Path(sys.argv[2])) as address:
 def folders(tmp_path_factory) -> tuple[Path, Path]:
     """The shipped records with a failure and a hostile name beside them, and an empty queue."""
     results, requests = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("requests")
-    shipped = load(FolderPlace(Path(hf_transfer_score.__file__).parent / "shipped")).table.records()
+    shipped = read_shipped(shipped_folder() / REFERENCE)
     scores = [one for one in shipped if one.model.id == "pixels" and one.metric and one.metric.kind == "score"]
     hostile = [replace(one, model=replace(one.model, id=HOSTILE), warnings=(HOSTILE,)) for one in scores]
     write_records(results, [*shipped, *hostile, failed("org/broken", reason="access was not granted")])
