@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from hf_transfer_score.agreement import Agreement, agreement
 from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.results.record import Record
-from hf_transfer_score.results.shipped import shipped_place
-from hf_transfer_score.results.store import load
+from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def published_table(name: str) -> PublishedTable:
 
 def _records(source: Source) -> tuple[dict[str, Record], dict[str, Record]]:
     """Return the records with published scores, and those with accuracies on the same dataset, by model."""
-    records = [one for one in load(shipped_place()).table.records() if one.metric and one.status == "ok"]
+    records = [one for one in read_shipped(shipped_folder() / REFERENCE) if one.metric and one.status == "ok"]
     scored = {one.model.id: one for one in records if one.metric and one.metric.name == source.metric}
     if not scored:
         raise StoreError(f"The shipped records hold no {source.metric}; install the package again.")

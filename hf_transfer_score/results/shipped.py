@@ -27,6 +27,8 @@ PACKAGE = "hf_transfer_score"
 FOLDER = "shipped"
 REFERENCE = "reference.parquet"
 """The published CIFAR-10 table of NCTI, and a real run on scikit-learn's digits."""
+EVIDENCE = "evidence.parquet"
+"""Scores and measured accuracies of backbones that were pre-trained under differing conditions."""
 
 
 @dataclass(frozen=True)

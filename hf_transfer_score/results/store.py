@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -208,13 +208,3 @@ def _keep(table: RecordTable, cache: Path) -> RecordTable:
     except OSError:
         return table
     return RecordTable(table.light().data, table.at, cache)
-
-
-def newest(stored: Iterable[Stored]) -> dict[str, Stored]:
-    """Return records by identity; of several with one identity the one of the newest run."""
-    found: dict[str, Stored] = {}
-    for one in stored:
-        other = found.get(one.identity)
-        if other is None or other.plain["run"]["time"] < one.plain["run"]["time"]:
-            found[one.identity] = one
-    return found

@@ -1,0 +1,152 @@
+"""What the figures come to, in sentences that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from benchmarks.evidence.figures import CHANCE, HEADLINE, MEAN_RANK, SOURCE, Target
+from benchmarks.evidence.regimes import REGIMES
+from benchmarks.evidence.tables import Targets, best_trivial, defaults_of, with_interval
+from hf_transfer_score.agreement import Agreement, Difference
+
+BAR = "images-50"
+MOST = 0.5
+"""A setting is proposed that is surely better than the default in this share of targets and surely worse in none."""
+
+
+def in_short(every: Targets) -> str:
+    """Return the answer in a few sentences."""
+    return "\n".join(f"- {one}" for one in (*_bar(every), *_everywhere(every)) if one)
+
+
+def _bar(every: Targets) -> list[str]:
+    if BAR not in every:
+        return []
+    target = every[BAR]
+    best, trivial = max(HEADLINE, key=lambda name: _tau(target, name)), best_trivial(target)
+    ours, theirs, chance = (target.agreement(name) for name in (best, trivial, CHANCE))
+    paired = target.difference(best, trivial)
+    told = (
+        f"With {REGIMES[BAR].words}, the better of FaCe and NCTI is {_capital(best)}, with a τ_w of "
+        f"{with_interval(ours)}; the best trivial baseline is {trivial}, with {with_interval(theirs)}."
+    )
+    if _low(ours) > max(_high(theirs), _high(chance)):
+        return [f"{told} The 80% intervals do not overlap: it is **above every trivial baseline**."]
+    difference = f"the paired difference is {with_interval(paired, sign=True)}"
+    if paired.sure and (paired.value or 0) > 0:
+        return [f"{told} The 80% intervals overlap; {difference}, which leaves out 0."]
+    return [f"{told} **The 80% intervals overlap, and {difference}: it is not proved better than that baseline.**"]
+
+
+def _everywhere(every: Targets) -> list[str]:
+    found = []
+    for name in (MEAN_RANK, *HEADLINE):
+        above, below = _against_trivial(every, name)
+        found.append(
+            f"{_capital(name)} is surely above the best trivial baseline in {len(above)} of {len(every)} targets"
+            f"{_named(above)}, surely below it in {len(below)}{_named(below)}."
+        )
+    leading = defaults_of(every)[:3]
+    return [*found, f"The metrics that agree best on average over all targets are {', '.join(leading)}."]
+
+
+def _against_trivial(every: Targets, name: str) -> tuple[list[str], list[str]]:
+    paired = {words: target.difference(name, best_trivial(target)) for words, target in every.items()}
+    return _sure(paired, 1), _sure(paired, -1)
+
+
+def _sure(paired: dict[str, Difference], sign: int) -> list[str]:
+    return [words for words, one in paired.items() if one.sure and (one.value or 0) * sign > 0]
+
+
+def _named(which: Sequence[str]) -> str:
+    return f" ({'; '.join(REGIMES[name].words for name in which)})" if which else ""
+
+
+def conclusions(every: Targets, trained: Targets) -> str:
+    """Return what a user should take from it."""
+    parts = [*_better_than_headline(every), *_without_untrained(trained), *_proposals(every), *_costs(every)]
+    return "\n".join(f"- {one}" for one in parts)
+
+
+def _better_than_headline(every: Targets) -> Iterable[str]:
+    names = [name for name in defaults_of(every) if name not in (MEAN_RANK, *HEADLINE)]
+    better, worse = [], []
+    for name in names:
+        paired = {words: one.difference(name, MEAN_RANK) for words, one in every.items() if name in one.scores}
+        above, below = len(_sure(paired, 1)), len(_sure(paired, -1))
+        if above > below:
+            better.append(f"{name} ({above} of {len(paired)}{f', surely worse in {below}' if below else ''})")
+        elif below > above:
+            worse.append(f"{name} ({below} of {len(paired)}{f', surely better in {above}' if above else ''})")
+    if better:
+        yield f"**Surely better than the mean rank of NCTI and FaCe** in more targets than worse: {', '.join(better)}."
+    if worse:
+        yield f"**Surely worse than it** in more targets than better: {', '.join(worse)}."
+
+
+def _without_untrained(trained: Targets) -> Iterable[str]:
+    above, below = _against_trivial(trained, MEAN_RANK)
+    yield (
+        f"**Among trained backbones alone** the mean rank is surely above the best trivial baseline in {len(above)} of "
+        f"{len(trained)} targets{_named(above)}, and surely below it in {len(below)}{_named(below)}."
+    )
+    with_source = {name: one for name, one in trained.items() if SOURCE in one.scores}
+    if with_source:
+        best = [name for name, one in with_source.items() if best_trivial(one) == SOURCE]
+        yield (
+            f"**How good a backbone was on its own source** is the trivial baseline to beat: it is the best one in "
+            f"{len(best)} of {len(with_source)} image targets."
+        )
+
+
+def _proposals(every: Targets) -> Iterable[str]:
+    settings = {
+        name for target in every.values() for name in target.scores if name.startswith(HEADLINE) and "(" in name
+    }
+    found = []
+    for name in sorted(settings):
+        paired = {
+            words: one.difference(name, name.split(" (")[0]) for words, one in every.items() if name in one.scores
+        }
+        if len(_sure(paired, 1)) >= MOST * len(every) and not _sure(paired, -1):
+            found.append(f"`{name}` ({len(_sure(paired, 1))} of {len(every)} targets)")
+    if found:
+        yield (
+            f"**Settings to try**: surely better than the default of FaCe or NCTI in at least half of the targets and "
+            f"surely worse in none: {', '.join(found)}. The defaults stay the published definitions."
+        )
+    else:
+        yield (
+            "**No other setting of FaCe or NCTI** is surely better than its default in half of the targets and surely "
+            "worse in none; the defaults stay."
+        )
+
+
+def _costs(every: Targets) -> Iterable[str]:
+    told = []
+    for name, target in every.items():
+        found = target.agreement(MEAN_RANK)
+        if found.top_regret is not None and found.top3_regret is not None:
+            told.append(f"{100 * found.top_regret:.1f} / {100 * found.top3_regret:.1f} ({REGIMES[name].words})")
+    yield (
+        "**What trusting the mean rank costs**, in points of accuracy, by its first choice / by the best of its first "
+        f"three: {'; '.join(told)}."
+    )
+
+
+def _tau(target: Target, name: str) -> float:
+    value = target.agreement(name).weighted_tau
+    return -1.0 if value is None else value
+
+
+def _low(found: Agreement) -> float:
+    return -1.0 if found.weighted_tau_interval is None else found.weighted_tau_interval[0]
+
+
+def _high(found: Agreement) -> float:
+    return 1.0 if found.weighted_tau_interval is None else found.weighted_tau_interval[1]
+
+
+def _capital(text: str) -> str:
+    return {"face": "FaCe", "ncti": "NCTI", MEAN_RANK: "The mean rank of the two"}.get(text, text)

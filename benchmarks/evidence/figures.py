@@ -1,0 +1,182 @@
+"""From records to figures: how well every setting of every metric agrees with what fine-tuning gave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.evidence.regimes import SOURCE_ACCURACY
+from hf_transfer_score.agreement import (
+    Agreement,
+    Difference,
+    agreement,
+    difference,
+    mean_rank_scores,
+    noise_ceiling,
+)
+from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.ranking import rank_pool, weighted_kendall
+from hf_transfer_score.results.record import Record
+
+LEVEL = 0.8
+REPLICATES = 1000
+HEADLINE = ("ncti", "face")
+MEAN_RANK, SOURCE, CHANCE = "mean rank of ncti and face", "source accuracy", "random order"
+TRIVIAL = ("parameter_count", "feature_width", SOURCE, CHANCE)
+PROBE = "linear_probe"
+"""The metric that tells the source accuracy, and its one term."""
+LEFT_OUT = ("random_order",)
+"""One draw of a random order says nothing; `CHANCE` stands for all of them."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What fine-tuning a model by one method gave.
+
+    Attributes:
+        accuracies: one for each seed.
+        trained: numbers that were trained.
+        total: numbers that the answers depend on.
+        seconds: of all seeds.
+    """
+
+    accuracies: tuple[float, ...]
+    trained: int
+    total: int
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Return the mean over the seeds."""
+        return float(np.mean(self.accuracies))
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the records say of one target.
+
+    Attributes:
+        scores: pool scores by setting and model.
+        truths: by method and model.
+        skipped: why a setting has no score, by setting.
+        memo: agreements that were asked for.
+    """
+
+    scores: Mapping[str, Mapping[str, float]]
+    truths: Mapping[str, Mapping[str, Truth]]
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    memo: dict[str, Agreement] = field(default_factory=dict, repr=False, compare=False)
+
+    def agreement(self, setting: str) -> Agreement:
+        """Return how well a setting agrees with full fine-tuning; computed once."""
+        if setting not in self.memo:
+            means = list(self.means.values())
+            if setting == CHANCE:
+                self.memo[setting] = by_chance(means)
+            else:
+                self.memo[setting] = agreement(self.values(setting), means, replicates=REPLICATES, level=LEVEL)
+        return self.memo[setting]
+
+    def difference(self, first: str, second: str) -> Difference:
+        """Return how much better one setting agrees than another, by τ_w."""
+        if CHANCE in (first, second):
+            raise ValueError("A random order is no one setting.")
+        means = list(self.means.values())
+        return difference(self.values(first), self.values(second), means, replicates=REPLICATES, level=LEVEL)
+
+    def values(self, setting: str) -> list[float]:
+        """Return the scores of the models that were fine-tuned."""
+        return [self.scores[setting][model] for model in self.truths["full"]]
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Return what full fine-tuning gave by model, the mean over the seeds."""
+        return {model: truth.mean for model, truth in self.truths["full"].items()}
+
+    @property
+    def ceiling(self) -> Agreement | None:
+        """Return how well one seed agrees with the others."""
+        measured = [truth.accuracies for truth in self.truths["full"].values()]
+        return noise_ceiling(measured, replicates=REPLICATES, level=LEVEL)
+
+
+def by_chance(truth: Sequence[float]) -> Agreement:
+    """Return what random orders come to: the mean of τ_w, which is 0, and the share of them that `LEVEL` says."""
+    generator = np.random.default_rng(0)
+    values = [weighted_kendall(generator.permutation(len(truth)).tolist(), truth) for _ in range(REPLICATES)]
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Agreement(len(truth), 0.0, (float(low), float(high)), level=LEVEL, enough=True)
+
+
+def targets_of(records: Iterable[Record]) -> dict[str, Target]:
+    """Return what the records say by dataset."""
+    by_dataset: dict[str, list[Record]] = {}
+    for record in records:
+        by_dataset.setdefault(record.dataset.id, []).append(record)
+    source = _source_accuracies(by_dataset.pop(SOURCE_ACCURACY, []))
+    return {name: _target(several, source) for name, several in by_dataset.items()}
+
+
+def _source_accuracies(records: Iterable[Record]) -> dict[str, float]:
+    return {one.model.id: one.terms[PROBE] for one in records if one.metric and one.metric.name == PROBE}
+
+
+def _target(records: Sequence[Record], source: Mapping[str, float]) -> Target:
+    results: dict[str, dict[str, MetricResult]] = {}
+    skipped: dict[str, str] = {}
+    for record in records:
+        metric = record.metric
+        if metric is None or metric.kind == "truth" or metric.name in LEFT_OUT:
+            continue
+        name = setting_of(all_metrics()[metric.name], metric.parameters)
+        if record.status == "ok":
+            result = MetricResult(metric.name, "ok", dict(record.terms))
+            results.setdefault(name, {})[record.model.id] = result
+        else:
+            skipped[name] = record.reason or ""
+    scores = {name: rank_pool(all_metrics()[name.split(" ")[0]], found).scores for name, found in results.items()}
+    truths = _truths(records)
+    models = set(truths["full"])
+    scores = {name: found for name, found in scores.items() if models <= set(found)}
+    if models <= set(source):
+        scores[SOURCE] = dict(source)
+    order = sorted(models)
+    deciding = {name: [scores[name][model] for model in order] for name in HEADLINE}
+    scores[MEAN_RANK] = dict(zip(order, mean_rank_scores(deciding), strict=True))
+    return Target(scores, truths, skipped)
+
+
+def setting_of(metric: Metric, parameters: Mapping[str, object]) -> str:
+    """Return what to call a setting: the metric, and the options that are not its defaults.
+
+    Example:
+        >>> setting_of(all_metrics()["ncti"], {"pca": 64})
+        'ncti (pca=64)'
+    """
+    usual = {name: getattr(metric.options, name) for name in parameters if hasattr(metric.options, name)}
+    own = [f"{name}={value}" for name, value in parameters.items() if name in usual and value != usual[name]]
+    return f"{metric.name} ({', '.join(own)})" if own else metric.name
+
+
+def _truths(records: Iterable[Record]) -> dict[str, dict[str, Truth]]:
+    measured: dict[str, dict[str, dict[int, Record]]] = {}
+    for record in records:
+        if record.metric is not None and record.metric.kind == "truth" and record.status == "ok":
+            told = record.metric.parameters
+            measured.setdefault(told["method"], {}).setdefault(record.model.id, {})[told["seed"]] = record
+    return {
+        method: {model: _truth([seeds[seed] for seed in sorted(seeds)]) for model, seeds in sorted(models.items())}
+        for method, models in measured.items()
+    }
+
+
+def _truth(records: Sequence[Record]) -> Truth:
+    first = records[0].used
+    return Truth(
+        tuple(one.terms["accuracy"] for one in records),
+        int(np.median([one.used["trainable_parameters"] for one in records])),
+        first["total_parameters"],
+        sum(one.used["seconds"] for one in records),
+    )

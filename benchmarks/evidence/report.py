@@ -1,0 +1,87 @@
+"""Writes docs/evidence.md and its picture from the records of the evidence: `python -m benchmarks.evidence.report`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from string import Template
+
+from benchmarks.evidence import tables
+from benchmarks.evidence.conclusions import conclusions, in_short
+from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, SOURCE, Target, targets_of
+from benchmarks.evidence.picture import write_picture
+from benchmarks.evidence.regimes import REGIMES
+from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
+from hf_transfer_score.atomic import write_text
+from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.shipped import EVIDENCE, read_shipped, shipped_folder
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = Path(__file__).with_name("page.md")
+PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
+UNTRAINED = ("untrained",)
+LOSSES = (MEAN_RANK, *HEADLINE, "logme", "linear_probe", "knn", SOURCE, "parameter_count")
+GROUPS: dict[str, tables.Chosen] = {
+    "all": lambda _: True,
+    "pre-trained": lambda model: not model.endswith(UNTRAINED),
+    "pre-trained on all images": lambda model: model.endswith(("-well", "-smoothed")),
+}
+
+
+def targets_by_name(records: Sequence[Record]) -> dict[str, Target]:
+    """Return the targets that were measured, in their order."""
+    found = targets_of(records)
+    return {name: found[regime.name] for name, regime in REGIMES.items() if regime.name in found}
+
+
+def page(records: Sequence[Record]) -> str:
+    """Return docs/evidence.md."""
+    every = targets_by_name(records)
+    trained = targets_by_name([record for record in records if not record.model.id.endswith(UNTRAINED)])
+    truths = [one for one in records if one.metric is not None and one.metric.kind == "truth"]
+    values = {
+        "in_short": in_short(every),
+        "records": f"{len(records):,}",
+        "accuracies": f"{len(truths):,}",
+        "hours": f"{sum(one.used['seconds'] for one in truths) / 3600:.1f}",
+        "architectures": f"{len(ARCHITECTURES)}",
+        "architecture_names": ", ".join(ARCHITECTURES),
+        "schoolings": f"{len(SCHOOLINGS)}",
+        "schooling_table": tables.table(
+            ["name", "what it saw"], [[name, one.words] for name, one in SCHOOLINGS.items()]
+        ),
+        "accuracy_table": tables.accuracies(every),
+        "above": tables.ABOVE,
+        "below": tables.BELOW,
+        "agreement_table": tables.agreements(every),
+        "trained_table": tables.agreements(trained),
+        "loss_table": tables.losses(every, LOSSES),
+        "setting_table": tables.settings(every),
+        "method_table": tables.methods(every["images-50"], GROUPS),
+        "conclusions": conclusions(every, trained),
+    }
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
+
+
+def main() -> int:
+    """Write the page and the picture, or compare the page with what is there."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page would change")
+    parser.add_argument("--records", type=Path, default=shipped_folder() / EVIDENCE, help="the table of records")
+    options = parser.parse_args()
+    records = read_shipped(options.records)
+    text = page(records)
+    if options.check:
+        same = PAGE.read_text(encoding="utf-8") == text
+        print("the page is as it would be written" if same else f"{PAGE} would change")
+        return 0 if same else 1
+    write_text(PAGE, text)
+    write_picture(targets_by_name(records), PICTURE)
+    print(f"{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} from {len(records):,} records")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

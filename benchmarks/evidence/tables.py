@@ -1,0 +1,176 @@
+"""The tables of docs/evidence.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, TRIVIAL, Target
+from benchmarks.evidence.regimes import REGIMES
+from hf_transfer_score.agreement import Agreement, Difference
+
+ABOVE, BELOW = "▲", "▼"
+NOTHING = "–"
+
+Targets = Mapping[str, Target]
+"""Targets by the names of `REGIMES`."""
+
+Chosen = Callable[[str], bool]
+"""Whether a backbone takes part, by its name."""
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def heads(targets: Targets) -> list[str]:
+    """Return what to call the columns of targets."""
+    return [REGIMES[name].words for name in targets]
+
+
+def with_interval(found: Agreement | Difference | None, *, sign: bool = False) -> str:
+    """Return τ_w or a difference with the ends of its interval."""
+    value, ends = _value_and_ends(found)
+    if value is None:
+        return NOTHING
+    form = "+.2f" if sign else ".2f"
+    return _minus(f"{value:{form}}" + ("" if ends is None else f" [{ends[0]:{form}}, {ends[1]:{form}}]"))
+
+
+def _value_and_ends(found: Agreement | Difference | None) -> tuple[float | None, tuple[float, float] | None]:
+    if found is None:
+        return None, None
+    if isinstance(found, Difference):
+        return found.value, found.interval
+    return found.weighted_tau, found.weighted_tau_interval
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")
+
+
+def best_trivial(target: Target) -> str:
+    """Return the trivial baseline that agrees best."""
+    there = [name for name in TRIVIAL if name in target.scores]
+    return max(there, key=lambda name: target.agreement(name).weighted_tau or -1.0)
+
+
+def defaults_of(targets: Targets) -> list[str]:
+    """Return the metrics at their defaults, the best on average over the targets of images first."""
+    names = {name for target in targets.values() for name in target.scores if "(" not in name and name not in TRIVIAL}
+    return sorted(
+        names, key=lambda name: -_mean([one.agreement(name) for one in targets.values() if name in one.scores])
+    )
+
+
+def _mean(found: Sequence[Agreement]) -> float:
+    return float(np.mean([one.weighted_tau if one.weighted_tau is not None else -1.0 for one in found]))
+
+
+def agreements(targets: Targets) -> str:
+    """Return τ_w of every metric at its defaults for every target, and what it is surely above or below."""
+    rows = []
+    for name in [*defaults_of(targets), *TRIVIAL]:
+        cells = [_cell(target, name) for target in targets.values()]
+        if any(cell != NOTHING for cell in cells):
+            rows.append([f"**{name}**" if name in (*HEADLINE, MEAN_RANK) else name, *cells])
+    rows.append(["*noise ceiling*", *(with_interval(target.ceiling) for target in targets.values())])
+    return table(["metric", *heads(targets)], rows)
+
+
+def _cell(target: Target, name: str) -> str:
+    if name not in target.scores and name != TRIVIAL[-1]:
+        return NOTHING
+    told = with_interval(target.agreement(name))
+    if name in TRIVIAL:
+        return told
+    found = target.difference(name, best_trivial(target))
+    return f"{told} {mark(found)}".rstrip()
+
+
+def mark(found: Difference) -> str:
+    """Return whether a difference is more than noise, and which way."""
+    if not found.sure or found.value is None:
+        return ""
+    return ABOVE if found.value > 0 else BELOW
+
+
+def settings(targets: Targets) -> str:
+    """Return how much better or worse than the default every other setting is."""
+    names = sorted(
+        {name for target in targets.values() for name in target.scores if name.endswith(")")}, key=_setting_order
+    )
+    rows = []
+    for name in names:
+        usual = name.split(" (")[0]
+        found = [target.difference(name, usual) if name in target.scores else None for target in targets.values()]
+        cells = [NOTHING if one is None else f"{with_interval(one, sign=True)} {mark(one)}".rstrip() for one in found]
+        rows.append([name, *cells])
+    return table(["setting", *heads(targets)], rows)
+
+
+def _setting_order(name: str) -> tuple[bool, bool, str]:
+    metric = name.split(" (")[0]
+    return metric != "face", metric != "ncti", name
+
+
+def losses(targets: Targets, names: Sequence[str]) -> str:
+    """Return how many points of accuracy are lost by fine-tuning the first, or the best of the first three."""
+    rows = []
+    for name in names:
+        cells = []
+        for target in targets.values():
+            found = target.agreement(name) if name in target.scores else None
+            cells.append(NOTHING if found is None else f"{_points(found.top_regret)} / {_points(found.top3_regret)}")
+        rows.append([name, *cells])
+    return table(["metric", *heads(targets)], rows)
+
+
+def _points(value: float | None) -> str:
+    return NOTHING if value is None else f"{100 * value:.1f}"
+
+
+def accuracies(targets: Targets) -> str:
+    """Return how far the accuracies are apart, and how much of it is noise."""
+    rows = []
+    for name, target in targets.items():
+        means = sorted(100 * truth.mean for truth in target.truths["full"].values())
+        spreads = [np.std(truth.accuracies, ddof=1) for truth in target.truths["full"].values()]
+        spread = 100 * float(np.sqrt(np.mean(np.square(spreads))))
+        low, middle, high = (means[0], float(np.median(means)), means[-1])
+        rows.append(
+            [REGIMES[name].words, f"{len(means)}", f"{low:.1f}", f"{middle:.1f}", f"{high:.1f}", f"{spread:.1f}"]
+        )
+    return table(["target", "backbones", "worst", "middle", "best", "spread over seeds"], rows)
+
+
+def methods(target: Target, groups: Mapping[str, Chosen]) -> str:
+    """Return what the methods that train a part came to, beside full fine-tuning."""
+    rows = []
+    for words, chosen in groups.items():
+        for method, truths in target.truths.items():
+            models = [model for model in truths if chosen(model)]
+            if models:
+                rows.append([words, method, *_method_cells(target, method, models)])
+    head = ["backbones", "method", "accuracy", "against full", "at least as good as full", "share trained", "seconds"]
+    return table(head, rows)
+
+
+def _method_cells(target: Target, method: str, models: Sequence[str]) -> list[str]:
+    truths, full = target.truths[method], target.truths["full"]
+    means = np.array([truths[model].mean for model in models])
+    gains = 100 * (means - np.array([full[model].mean for model in models]))
+    shares = [100 * truths[model].trained / truths[model].total for model in models]
+    seconds = float(np.sum([truths[model].seconds for model in models]))
+    against = [NOTHING, NOTHING] if method == "full" else [_gain(gains), f"{int((gains >= 0).sum())} of {len(models)}"]
+    return [f"{100 * means.mean():.1f}", *against, f"{np.mean(shares):.0f} %", f"{seconds:.0f}"]
+
+
+def _gain(gains: np.ndarray) -> str:
+    """Return the mean difference with its interval over models."""
+    drawn = np.random.default_rng(0).choice(gains, size=(2000, len(gains))).mean(axis=1)
+    low, high = np.quantile(drawn, [0.1, 0.9])
+    return _minus(f"{gains.mean():+.1f} [{low:+.1f}, {high:+.1f}]")
