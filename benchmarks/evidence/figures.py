@@ -111,19 +111,23 @@ def by_chance(truth: Sequence[float]) -> Agreement:
 
 
 def targets_of(records: Iterable[Record]) -> dict[str, Target]:
-    """Return what the records say by dataset."""
+    """Return what the records say by dataset, of those where something was fine-tuned in full."""
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
         by_dataset.setdefault(record.dataset.id, []).append(record)
     source = _source_accuracies(by_dataset.pop(SOURCE_ACCURACY, []))
-    return {name: _target(several, source) for name, several in by_dataset.items()}
+    truths = {name: _truths(several) for name, several in by_dataset.items()}
+    measured = {name: found for name, found in truths.items() if found.get("full")}
+    return {name: _target(by_dataset[name], found, source) for name, found in measured.items()}
 
 
 def _source_accuracies(records: Iterable[Record]) -> dict[str, float]:
     return {one.model.id: one.terms[PROBE] for one in records if one.metric and one.metric.name == PROBE}
 
 
-def _target(records: Sequence[Record], source: Mapping[str, float]) -> Target:
+def _target(
+    records: Sequence[Record], truths: Mapping[str, Mapping[str, Truth]], source: Mapping[str, float]
+) -> Target:
     results: dict[str, dict[str, MetricResult]] = {}
     skipped: dict[str, str] = {}
     for record in records:
@@ -137,7 +141,6 @@ def _target(records: Sequence[Record], source: Mapping[str, float]) -> Target:
         else:
             skipped[name] = record.reason or ""
     scores = {name: rank_pool(all_metrics()[name.split(" ")[0]], found).scores for name, found in results.items()}
-    truths = _truths(records)
     models = set(truths["full"])
     scores = {name: found for name, found in scores.items() if models <= set(found)}
     if models <= set(source):

@@ -15,7 +15,7 @@ IMAGE_TEST_ROWS, TEXT_TEST_ROWS = 2000, 600
 
 IMAGE_RECIPE = replace(default_recipe("image"), learning_rates=(1e-3, 4e-3), epochs=20)
 """Micro networks take larger learning rates than those the default tries."""
-TEXT_RECIPE = replace(default_recipe("text"), learning_rates=(1e-4, 5e-4), epochs=10)
+TEXT_RECIPE = replace(default_recipe("text"), learning_rates=(3e-4,), epochs=10, precision="bfloat16")
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def _images(name: str, words: str, counts: tuple[int, ...], methods: tuple[Metho
     return Regime(f"cifar10-five-classes-{name}", words, True, counts, IMAGE_RECIPE, methods)
 
 
-def _texts(classes: int, rows: int, recipe: Recipe) -> Regime:
+def _texts(classes: int, rows: int) -> Regime:
     name, words = f"banking77-{classes}-classes", f"{classes} classes, {rows} texts a class"
-    return Regime(name, words, False, (rows,) * classes, recipe)
+    return Regime(name, words, False, (rows,) * classes, TEXT_RECIPE)
 
 
 LONG_TAIL = (200, 95, 45, 21, 10)
@@ -65,9 +65,9 @@ REGIMES: Mapping[str, Regime] = {
     "images-50": _images("50-a-class", "50 images a class", (50,) * 5, ("layer", "scl")),
     "images-10": _images("10-a-class", "10 images a class", (10,) * 5),
     "images-long-tailed": _images("long-tailed", "200, 95, 45, 21 and 10 images of the classes", LONG_TAIL),
-    "texts-10": _texts(10, 20, TEXT_RECIPE),
     "images-200": _images("200-a-class", "200 images a class", (200,) * 5),
-    "texts-77": _texts(77, 5, replace(TEXT_RECIPE, learning_rates=(5e-4,))),
+    "texts-10": _texts(10, 20),
+    "texts-77": _texts(77, 5),
 }
 """In the order in which they are measured."""
 

@@ -160,7 +160,7 @@ def test_metrics_are_ordered_and_baselines_have_another_shape():
     where = [float(re.findall(r"-?[\d.]+", group.find(f"{SVG}g").get("transform"))[0]) for group in groups]
     assert where[2] < float(zero.get("x1")) < where[1] < where[0]
     assert "Best metric: high, τ_w 0.80 (0.60 to 0.90). Best baseline: size, τ_w 0.30." in figure.caption
-    assert "1 of 2 metrics above every baseline: high." in figure.caption
+    assert "1 of 2 metrics above every baseline by its value: high." in figure.caption
     assert "1 metric without a comparison left out." in figure.caption
 
 

@@ -108,7 +108,7 @@ def _words(lines: Sequence[_Line]) -> str:
     if scores and baselines and any(one.interval is not None for one in lines):
         beaten = [in_sentence(one.name) for one in scores if one.value > baselines[0].value]
         words.append(
-            f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline"
+            f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline by its value"
             + (f": {listed(beaten, 5)}." if beaten else ".")
         )
     unsure = sum(one.interval is not None and one.interval[0] <= 0 <= one.interval[1] for one in lines)
