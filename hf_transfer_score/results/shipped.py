@@ -31,7 +31,7 @@ EVIDENCE = "evidence.parquet"
 """Scores and measured accuracies of backbones that were pre-trained under differing conditions."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class ShippedView:
     """The records of tables as files, one for each record.
 
