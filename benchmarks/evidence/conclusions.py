@@ -25,17 +25,15 @@ def _bar(every: Targets) -> list[str]:
     target = every[BAR]
     best, trivial = max(HEADLINE, key=lambda name: _tau(target, name)), best_trivial(target)
     ours, theirs, chance = (target.agreement(name) for name in (best, trivial, CHANCE))
-    paired = target.difference(best, trivial)
     told = (
         f"With {REGIMES[BAR].words}, the better of FaCe and NCTI is {_capital(best)}, with a τ_w of "
         f"{with_interval(ours)}; the best trivial baseline is {trivial}, with {with_interval(theirs)}."
     )
     if _low(ours) > max(_high(theirs), _high(chance)):
         return [f"{told} The 80% intervals do not overlap: it is **above every trivial baseline**."]
-    difference = f"the paired difference is {with_interval(paired, sign=True)}"
-    if paired.sure and (paired.value or 0) > 0:
-        return [f"{told} The 80% intervals overlap; {difference}, which leaves out 0."]
-    return [f"{told} **The 80% intervals overlap, and {difference}: it is not proved better than that baseline.**"]
+    paired = target.difference(best, trivial)
+    told += f" **The 80% intervals overlap**; compared on the same backbones the difference is {_signed(paired)}, which"
+    return [f"{told} {'leaves out' if paired.sure else '**does not leave out**'} 0."]
 
 
 def _everywhere(every: Targets) -> list[str]:
@@ -47,7 +45,33 @@ def _everywhere(every: Targets) -> list[str]:
             f"{_named(above)}, surely below it in {len(below)}{_named(below)}."
         )
     leading = defaults_of(every)[:3]
-    return [*found, f"The metrics that agree best on average over all targets are {', '.join(leading)}."]
+    return [
+        *found,
+        f"The metrics that agree best on average over all targets are {', '.join(leading)}.",
+        _source(every),
+    ]
+
+
+def _source(every: Targets) -> str:
+    """Return how the metrics stand to the accuracy on the source."""
+    known = {name: one for name, one in every.items() if SOURCE in one.scores}
+    if not known:
+        return ""
+    above: dict[str, int] = {}
+    below: dict[str, int] = {}
+    for name in defaults_of(every):
+        paired = {words: one.difference(name, SOURCE) for words, one in known.items() if name in one.scores}
+        above[name], below[name] = len(_sure(paired, 1)), len(_sure(paired, -1))
+    better = [f"{name} ({count} of {len(known)})" for name, count in above.items() if count]
+    level = [name for name, count in below.items() if not count and not above[name]]
+    return (
+        "How good a backbone was at its source is the baseline that is hard to beat: surely above it are "
+        f"{', '.join(better) or 'no metrics'}; never told apart from it are {', '.join(level) or 'none'}."
+    )
+
+
+def _signed(paired: Difference) -> str:
+    return with_interval(paired, sign=True)
 
 
 def _against_trivial(every: Targets, name: str) -> tuple[list[str], list[str]]:
@@ -91,13 +115,6 @@ def _without_untrained(trained: Targets) -> Iterable[str]:
         f"**Among trained backbones alone** the mean rank is surely above the best trivial baseline in {len(above)} of "
         f"{len(trained)} targets{_named(above)}, and surely below it in {len(below)}{_named(below)}."
     )
-    with_source = {name: one for name, one in trained.items() if SOURCE in one.scores}
-    if with_source:
-        best = [name for name, one in with_source.items() if best_trivial(one) == SOURCE]
-        yield (
-            f"**How good a backbone was on its own source** is the trivial baseline to beat: it is the best one in "
-            f"{len(best)} of {len(with_source)} image targets."
-        )
 
 
 def _proposals(every: Targets) -> Iterable[str]:

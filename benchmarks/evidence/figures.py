@@ -24,7 +24,10 @@ LEVEL = 0.8
 REPLICATES = 1000
 HEADLINE = ("ncti", "face")
 MEAN_RANK, SOURCE, CHANCE = "mean rank of ncti and face", "source accuracy", "random order"
-TRIVIAL = ("parameter_count", "feature_width", SOURCE, CHANCE)
+TRIVIAL = ("parameter_count", "feature_width", CHANCE)
+"""What orders models without looking at any data."""
+BASELINES = (*TRIVIAL, SOURCE)
+"""With what needs the data that models were pre-trained on, which a user of a checkpoint rarely has."""
 PROBE = "linear_probe"
 """The metric that tells the source accuracy, and its one term."""
 LEFT_OUT = ("random_order",)

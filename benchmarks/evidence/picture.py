@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, TRIVIAL
+from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, MEAN_RANK
 from benchmarks.evidence.tables import Targets, best_trivial, defaults_of
 from hf_transfer_score.atomic import write_text
 
@@ -19,7 +19,7 @@ def write_picture(targets: Targets, file: Path) -> None:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    names = [*defaults_of(targets), *TRIVIAL]
+    names = [*defaults_of(targets), *BASELINES]
     rows = -(-len(targets) // COLUMNS)
     with mpl.rc_context({"svg.hashsalt": "evidence", "svg.fonttype": "path"}):
         figure = Figure(figsize=(11, rows * (0.6 + 0.19 * len(names))), facecolor="white", layout="constrained")
@@ -43,12 +43,12 @@ def _panel(panel: Any, targets: Targets, which: str, names: list[str]) -> None:
     if best is not None:
         panel.axvspan(*best, color=PLAIN, alpha=0.12, linewidth=0)
     for place, name in enumerate(names):
-        if name not in target.scores and name != TRIVIAL[-1]:
+        if name not in target.scores and name != CHANCE:
             continue
         found = target.agreement(name)
         if found.weighted_tau is None or found.weighted_tau_interval is None:
             continue
-        colour = NEURAL_COLLAPSE if name in (*HEADLINE, MEAN_RANK) else PLAIN if name in TRIVIAL else OTHER
+        colour = NEURAL_COLLAPSE if name in (*HEADLINE, MEAN_RANK) else PLAIN if name in BASELINES else OTHER
         panel.plot(found.weighted_tau_interval, [place, place], color=colour, linewidth=2, solid_capstyle="round")
         panel.plot([found.weighted_tau], [place], "o", color=colour, markersize=5, markeredgecolor="white")
     panel.set_title(REGIMES[which].words, loc="left", fontsize=10, color=INK)

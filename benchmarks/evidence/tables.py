@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, TRIVIAL, Target
+from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, MEAN_RANK, TRIVIAL, Target
 from benchmarks.evidence.regimes import REGIMES
 from hf_transfer_score.agreement import Agreement, Difference
 
@@ -60,7 +60,7 @@ def best_trivial(target: Target) -> str:
 
 def defaults_of(targets: Targets) -> list[str]:
     """Return the metrics at their defaults, the best on average over the targets of images first."""
-    names = {name for target in targets.values() for name in target.scores if "(" not in name and name not in TRIVIAL}
+    names = {name for target in targets.values() for name in target.scores if "(" not in name and name not in BASELINES}
     return sorted(
         names, key=lambda name: -_mean([one.agreement(name) for one in targets.values() if name in one.scores])
     )
@@ -73,7 +73,7 @@ def _mean(found: Sequence[Agreement]) -> float:
 def agreements(targets: Targets) -> str:
     """Return τ_w of every metric at its defaults for every target, and what it is surely above or below."""
     rows = []
-    for name in [*defaults_of(targets), *TRIVIAL]:
+    for name in [*defaults_of(targets), *BASELINES]:
         cells = [_cell(target, name) for target in targets.values()]
         if any(cell != NOTHING for cell in cells):
             rows.append([f"**{name}**" if name in (*HEADLINE, MEAN_RANK) else name, *cells])
@@ -82,10 +82,10 @@ def agreements(targets: Targets) -> str:
 
 
 def _cell(target: Target, name: str) -> str:
-    if name not in target.scores and name != TRIVIAL[-1]:
+    if name not in target.scores and name != CHANCE:
         return NOTHING
     told = with_interval(target.agreement(name))
-    if name in TRIVIAL:
+    if name in BASELINES:
         return told
     found = target.difference(name, best_trivial(target))
     return f"{told} {mark(found)}".rstrip()

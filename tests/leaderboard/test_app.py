@@ -25,7 +25,7 @@ from hf_transfer_score.leaderboard.pages.view import (
     selection_of,
 )
 from tests.leaderboard.browser.records import NAMES, hostile, pool
-from tests.leaderboard.made import board, catalogue
+from tests.leaderboard.made import board, catalogue, metric, score
 
 STARTED = """
 import sys
@@ -65,6 +65,21 @@ def test_the_table_says_what_the_board_holds(pets):
     numbers = dict(zip(value["headers"], value["data"][0], strict=True))
     assert numbers["face"] == row.scores["face"] and numbers["logme rank"] == row.ranks["logme"]
     assert all(len(line) == len(columns) for line in value["data"] + value["metadata"]["display_value"])
+
+
+def test_other_settings_of_a_metric_are_shown_on_request_alone():
+    settings = ["logme", metric("logme", pca="none"), metric("gbc", pca=64)]
+    made = board([score(name, one, 0.5 + place) for name in "abc" for place, one in enumerate(settings)])
+    usual = [column.header for column in columns_of(made, ["scores", "ranks"])]
+    assert "logme" in usual and "gbc" in usual
+    assert not any("pca=none" in one for one in usual)
+    whole = [column.header for column in columns_of(made, ["scores", "ranks", "settings"])]
+    assert [one for one in whole if one not in usual] == ["logme (pca=none)", "logme (pca=none) rank"]
+
+
+def test_accuracies_stand_beside_the_order(pets):
+    headers = [column.header for column in columns_of(pets, ["scores"])]
+    assert headers.index("Accuracy") == headers.index("Tie") + 1 < headers.index("face")
 
 
 def test_a_column_without_values_has_dashes_and_no_numbers(pets):

@@ -134,6 +134,14 @@ def test_accuracies_are_means_over_seeds_of_the_most_frequent_method():
     assert made.failures == made.notes == ()
 
 
+def test_of_ways_to_measure_that_are_as_frequent_full_fine_tuning_counts():
+    scored = [score(name, "logme", 1.0 + place) for place, name in enumerate("ab")]
+    ways = [accuracy(name, value, **how) for name in "ab" for value, how in ((0.5, {"method": "attached"}), (0.9, {}))]
+    made = board([*scored, *ways])
+    assert made.truth.startswith("accuracy (method=full)")
+    assert {row.accuracy for row in made.rows} == {0.9}
+
+
 def test_accuracies_of_another_sample_count_where_there_are_no_others():
     elsewhere = replace(DATASET, fingerprint="e" * 32, split="test")
     other = replace(DATASET, id="owner/cars")

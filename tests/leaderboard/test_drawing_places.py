@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -248,6 +249,8 @@ def test_a_board_is_drawn():
     assert len(marks(accuracy.svg)) == 4
     assert accuracy.title == "Mean rank against accuracy (method=full): τ_w 1.00"
     assert "The order is by face and ncti." in accuracy.caption
+    told_at_length = replace(shown, truth="accuracy (epochs=20, learning_rates=[0.001, 0.004], method=full)")
+    assert board_accuracy_figure(told_at_length).title == "Mean rank against measured accuracy"
     assert "another sample" in accuracy.caption
     assert "no records of FaCe" in board_collapse_figure(shown, "ncti").description
 

@@ -64,7 +64,7 @@ def truth_of(rows: Rows, own: Codes, others: Codes, models: Collection[str], new
         rows: of the table.
         own: truth rows of the very sample.
         others: truth rows of other samples of the dataset; they count where there are no others.
-        models: ids on the board; the way of measuring that most of them have counts.
+        models: ids on the board; the way of measuring that most of them have counts, of equals full fine-tuning.
         newest: rank of each row by time; of two rows of one measurement the newer counts.
     """
     exact = bool(len(own))
@@ -74,13 +74,20 @@ def truth_of(rows: Rows, own: Codes, others: Codes, models: Collection[str], new
     if not upward:
         return Truth(notes=tuple(dict.fromkeys(notes)))
     ids = {setting: {one.model for one in found} for setting, found in upward.items()}
-    best = min(upward, key=lambda one: (-len(ids[one] & set(models)), -len(ids[one]), described(one)))
+    best = min(
+        upward, key=lambda one: (-len(ids[one] & set(models)), -len(ids[one]), not _is_full(one), described(one))
+    )
     by_model: dict[str, list[Measurement]] = defaultdict(list)
     for measurement in upward[best]:
         by_model[measurement.model].append(measurement)
     if not exact:
         notes.append(OTHER_SAMPLE)
     return Truth(_label(best, len(upward) - 1), exact, dict(by_model), tuple(dict.fromkeys(notes)))
+
+
+def _is_full(setting: Setting) -> bool:
+    """Return whether everything was fine-tuned, which is what a ranking is meant to predict."""
+    return bool(parsed(setting.parameters).get("method") == "full")
 
 
 def _label(best: Setting, left_out: int) -> str:

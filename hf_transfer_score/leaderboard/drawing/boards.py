@@ -16,6 +16,9 @@ from hf_transfer_score.results.record import RecordedOverlap
 
 FACE = "face"
 
+LONGEST_TRUTH = 40
+"""How accuracies were measured is said in a figure where it is as short as this; the head of the board always does."""
+
 
 def board_size_figure(board: Board, column: str | None = None) -> Figure:
     """Return the rank of a board against the number of parameters, or the score of one of its columns.
@@ -56,7 +59,7 @@ def board_accuracy_figure(board: Board, column: str | None = None, agreement: Ag
         column: label of a column; None for the mean rank over the metrics that decide.
         agreement: of the two orders, over the same models.
     """
-    truth = board.truth or "measured accuracy"
+    truth = board.truth if board.truth and len(board.truth) <= LONGEST_TRUTH else "measured accuracy"
     exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
     notes = () if exact else ("Accuracy was measured on the same dataset with another sample.",)
     if column is not None:

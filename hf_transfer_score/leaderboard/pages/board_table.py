@@ -13,6 +13,7 @@ GROUPS = {
     "ranks": "Ranks by metric",
     "terms": "Raw terms",
     "intervals": "Intervals of terms",
+    "settings": "Other settings of a metric",
     "facts": "Facts of the model",
     "run": "Run and date",
 }
@@ -83,10 +84,11 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     """
     chosen = set(groups)
     found = [_words("Model", MODEL_WIDTH, lambda row: row.label), *_order(board)]
-    for label, column in board.columns.items():
-        found += _of_metric(label, column, chosen)
     if board.truth is not None:
         found.append(_number("Accuracy", lambda row: row.accuracy, accuracy_text))
+    for label, column in board.columns.items():
+        if "settings" in chosen or not _is_other_setting(board, label):
+            found += _of_metric(label, column, chosen)
     if "facts" in chosen:
         found += FACTS
     return found + (RUN if "run" in chosen else [])
@@ -98,6 +100,12 @@ def _order(board: Board) -> list[TableColumn]:
     tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
     means = [_number("Mean rank", lambda row: row.mean_rank, number)] if len(board.headline) > 1 else []
     return [_number("Rank", lambda row: row.rank, _whole), _words("Range", NARROW, range_text), tie, *means]
+
+
+def _is_other_setting(board: Board, label: str) -> bool:
+    """Return whether a metric is on the board under its bare name too, and this is another setting of it."""
+    metric = board.columns[label].metric
+    return label != metric and metric in board.columns and label not in board.headline
 
 
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
