@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.evidence.figures import CHANCE, HEADLINE, MEAN_RANK, SOURCE, Target
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.tables import Targets, best_trivial, defaults_of, with_interval
+from benchmarks.evidence.tables import GROUPS, Targets, against_full, best_trivial, defaults_of, with_interval
 from hf_transfer_score.agreement import Agreement, Difference
 
 BAR = "images-50"
@@ -89,7 +89,13 @@ def _named(which: Sequence[str]) -> str:
 
 def conclusions(every: Targets, trained: Targets) -> str:
     """Return what a user should take from it."""
-    parts = [*_better_than_headline(every), *_without_untrained(trained), *_proposals(every), *_costs(every)]
+    parts = [
+        *_better_than_headline(every),
+        *_without_untrained(trained),
+        *_proposals(every),
+        *_costs(every),
+        *_parts(every),
+    ]
     return "\n".join(f"- {one}" for one in parts)
 
 
@@ -150,6 +156,23 @@ def _costs(every: Targets) -> Iterable[str]:
         "**What trusting the mean rank costs**, in points of accuracy, by its first choice / by the best of its first "
         f"three: {'; '.join(told)}."
     )
+
+
+def _parts(every: Targets) -> Iterable[str]:
+    """Say whether training a part is as good as training all."""
+    told = []
+    for words, chosen in GROUPS.items():
+        for method, name in (("layer", "Layer-FT"), ("scl", "SCL-FT")):
+            truths = every[BAR].truths.get(method, {}) if BAR in every else {}
+            models = [model for model in truths if chosen(model)]
+            if models:
+                found = against_full(every[BAR], method, models)
+                verdict = "surely better" if found.low > 0 else "surely worse" if found.high < 0 else "not told apart"
+                whom = "all backbones" if words == "all" else f"those {words}"
+                trained = f"{name} ({100 * found.share:.0f} % of the parameters trained)"
+                told.append(f"{trained} is {verdict} on {whom} ({found.words} points)")
+    if told:
+        yield f"**Training a part only**, with {REGIMES[BAR].words}, against full fine-tuning: {'; '.join(told)}."
 
 
 def _tau(target: Target, name: str) -> float:

@@ -23,11 +23,6 @@ TEMPLATE = Path(__file__).with_name("page.md")
 PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
 UNTRAINED = ("untrained",)
 LOSSES = (MEAN_RANK, *HEADLINE, "logme", "linear_probe", "knn", SOURCE, "parameter_count")
-GROUPS: dict[str, tables.Chosen] = {
-    "all": lambda _: True,
-    "pre-trained": lambda model: not model.endswith(UNTRAINED),
-    "pre-trained on all images": lambda model: model.endswith(("-well", "-smoothed")),
-}
 
 
 def targets_by_name(records: Sequence[Record]) -> dict[str, Target]:
@@ -59,7 +54,7 @@ def page(records: Sequence[Record]) -> str:
         "trained_table": tables.agreements(trained),
         "loss_table": tables.losses(every, LOSSES),
         "setting_table": tables.settings(every),
-        "method_table": tables.methods(every["images-50"], GROUPS),
+        "method_table": tables.methods(every["images-50"], tables.GROUPS),
         "conclusions": conclusions(every, trained),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, MEAN_RANK, TRIVIAL, Target
+from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, LEVEL, MEAN_RANK, REPLICATES, TRIVIAL, Target
 from benchmarks.evidence.regimes import REGIMES
 from hf_transfer_score.agreement import Agreement, Difference
 
 ABOVE, BELOW = "▲", "▼"
 NOTHING = "–"
+METHODS = ("full", "layer", "scl")
 
 Targets = Mapping[str, Target]
 """Targets by the names of `REGIMES`."""
@@ -151,8 +153,8 @@ def methods(target: Target, groups: Mapping[str, Chosen]) -> str:
     """Return what the methods that train a part came to, beside full fine-tuning."""
     rows = []
     for words, chosen in groups.items():
-        for method, truths in target.truths.items():
-            models = [model for model in truths if chosen(model)]
+        for method in METHODS:
+            models = [model for model in target.truths.get(method, {}) if chosen(model)]
             if models:
                 rows.append([words, method, *_method_cells(target, method, models)])
     head = ["backbones", "method", "accuracy", "against full", "at least as good as full", "share trained", "seconds"]
@@ -160,17 +162,50 @@ def methods(target: Target, groups: Mapping[str, Chosen]) -> str:
 
 
 def _method_cells(target: Target, method: str, models: Sequence[str]) -> list[str]:
-    truths, full = target.truths[method], target.truths["full"]
-    means = np.array([truths[model].mean for model in models])
-    gains = 100 * (means - np.array([full[model].mean for model in models]))
-    shares = [100 * truths[model].trained / truths[model].total for model in models]
+    truths = target.truths[method]
+    mean = 100 * float(np.mean([truths[model].mean for model in models]))
     seconds = float(np.sum([truths[model].seconds for model in models]))
-    against = [NOTHING, NOTHING] if method == "full" else [_gain(gains), f"{int((gains >= 0).sum())} of {len(models)}"]
-    return [f"{100 * means.mean():.1f}", *against, f"{np.mean(shares):.0f} %", f"{seconds:.0f}"]
+    found = against_full(target, method, models)
+    against = [NOTHING, NOTHING] if method == "full" else [found.words, f"{found.as_good} of {len(models)}"]
+    return [f"{mean:.1f}", *against, f"{100 * found.share:.0f} %", f"{seconds:.0f}"]
 
 
-def _gain(gains: np.ndarray) -> str:
-    """Return the mean difference with its interval over models."""
-    drawn = np.random.default_rng(0).choice(gains, size=(2000, len(gains))).mean(axis=1)
-    low, high = np.quantile(drawn, [0.1, 0.9])
-    return _minus(f"{gains.mean():+.1f} [{low:+.1f}, {high:+.1f}]")
+class AgainstFull(NamedTuple):
+    """How a method that trains a part does beside full fine-tuning.
+
+    Attributes:
+        gain: mean difference in points of accuracy.
+        low: end of its interval over models.
+        high: the other end.
+        as_good: how many models are at least as good.
+        share: of the parameters that are trained, the mean over models.
+    """
+
+    gain: float
+    low: float
+    high: float
+    as_good: int
+    share: float
+
+    @property
+    def words(self) -> str:
+        """Return the difference with its interval."""
+        return _minus(f"{self.gain:+.1f} [{self.low:+.1f}, {self.high:+.1f}]")
+
+
+def against_full(target: Target, method: str, models: Sequence[str]) -> AgainstFull:
+    """Return how a method does beside full fine-tuning, with the interval that the figures use."""
+    truths, full = target.truths[method], target.truths["full"]
+    gains = np.array([100 * (truths[model].mean - full[model].mean) for model in models])
+    drawn = np.random.default_rng(0).choice(gains, size=(REPLICATES, len(gains))).mean(axis=1)
+    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    share = float(np.mean([truths[model].trained / truths[model].total for model in models]))
+    return AgainstFull(float(gains.mean()), float(low), float(high), int((gains >= 0).sum()), share)
+
+
+GROUPS: dict[str, Chosen] = {
+    "all": lambda _: True,
+    "pre-trained": lambda model: not model.endswith("untrained"),
+    "pre-trained on all images": lambda model: model.endswith(("-well", "-smoothed")),
+}
+"""Image backbones by what they went through."""

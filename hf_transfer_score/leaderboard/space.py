@@ -89,6 +89,7 @@ The folder `{package}` is the package [hf-transfer-score]({homepage}), of the ve
 """
 
 HOMEPAGE = "https://pypi.org/project/hf-transfer-score/"
+OWN_RECORDS = "the package: published tables, and small models with their fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,9 @@ def demo_files(results: str | None = None, requests: str | None = None) -> dict[
     readme = README.format(
         gradio=GRADIO,
         datasets=f"datasets:\n  - {results}\n" if results else "",
-        results=_linked(results) if results else "the package: published tables and a small real run",
+        results=_linked(results)
+        if results
+        else "the package: published tables, and small models with their fine-tuning",
         requests=f"go to {_linked(requests)}" if requests else "are not taken here, unless `REQUESTS` says where to",
         package=PACKAGE,
         homepage=HOMEPAGE,
