@@ -7,12 +7,14 @@ from concurrent.futures import Future, wait
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
+from threading import enumerate as all_threads
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
 AWAKE_SECONDS = 0.5
+THREAD = "hf-transfer-score"
 
 
 class Background:
@@ -32,7 +34,7 @@ class Background:
 
     def __init__(self, at_once: int = 1) -> None:
         self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._threads = [Thread(target=self._work, daemon=True) for _ in range(at_once)]
+        self._threads = [Thread(target=self._work, name=THREAD, daemon=True) for _ in range(at_once)]
         for thread in self._threads:
             thread.start()
 
@@ -60,6 +62,11 @@ class Background:
                 future.set_result(action())
             except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
                 future.set_exception(error)
+
+
+def at_work() -> bool:
+    """Whether anything handed to some `Background` still goes on, or may."""
+    return any(thread.name == THREAD for thread in all_threads())
 
 
 def result_of(future: Future[Value]) -> Value:

@@ -44,12 +44,13 @@ def run(
     write_json: Callable[[Any], None],
 ) -> int:
     """Run `layers` and return its exit status."""
-    from hf_transfer_score.cli.rank_command import _show_plan
+    from hf_transfer_score.cli.rank_command import _show_plan, leaving_at_once
 
     if arguments.plot is not None:
         check_profile_path(arguments.plot)
     options = _options(arguments)
-    with watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet) as listener:
+    watched = watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet)
+    with leaving_at_once(), watched as listener:
         profile = layer_profile(arguments.model, arguments.dataset, options=options, listener=listener)
     if arguments.json:
         write_json(profile.as_dict())

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
+from threading import Timer, main_thread
+from typing import Any, NoReturn
 
 from hf_transfer_score import places
 from hf_transfer_score.checkpoints.candidate import read_candidates
@@ -27,6 +30,7 @@ from hf_transfer_score.selection.run import plan_rank, rank
 from hf_transfer_score.selection.words import short_bytes
 
 FAILED, INTERRUPTED = 1, 130
+AGAIN_SECONDS = 0.05
 
 
 def run_rank(
@@ -48,23 +52,23 @@ def run_rank(
     terminal = sys.stderr.isatty()
     call = plan_rank if arguments.dry_run else rank
     quiet = arguments.quiet or arguments.dry_run or not _is_main()
-    interrupted = False
-    try:
-        with watching(_show_plan, terminal=terminal, quiet=quiet) as listener:
-            result = call(
-                arguments.dataset,
-                models,
-                options=rank_options(arguments),
-                metrics=metrics,
-                headline=arguments.headline,
-                search=search_of(arguments),
-                listener=listener,
-            )
-    except Interrupted as error:
-        result, interrupted = error.report, True
-    status = _answer(result, arguments, page, write, write_json) if _is_main() else 0
-    if interrupted:
-        _leave_at_once()
+    with leaving_at_once():
+        try:
+            with watching(_show_plan, terminal=terminal, quiet=quiet) as listener:
+                result = call(
+                    arguments.dataset,
+                    models,
+                    options=rank_options(arguments),
+                    metrics=metrics,
+                    headline=arguments.headline,
+                    search=search_of(arguments),
+                    listener=listener,
+                )
+        except Interrupted as error:
+            if _is_main():
+                _answer(error.report, arguments, page, write, write_json)
+            raise
+        status = _answer(result, arguments, page, write, write_json) if _is_main() else 0
     Processes.current().leave()
     return status
 
@@ -135,10 +139,49 @@ def _is_main() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
-def _leave_at_once() -> None:
-    """End the process without waiting for a download; what it has is kept and resumed."""
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Leave at once on Ctrl-C.
+
+    Downloads go on in threads. They make and remove temporary folders, and so does Python when it takes itself apart:
+    of a folder that both remove, it would print a traceback.
+    """
+    try:
+        with _pressed_again():
+            yield
+    except KeyboardInterrupt:
+        leave_at_once("interrupted: run the same command again to go on")
+
+
+@contextmanager
+def _pressed_again() -> Iterator[None]:
+    """Repeat a Ctrl-C that came while some object was taken apart: Python would print it and go on."""
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if isinstance(lost.exc_value, KeyboardInterrupt):
+            Timer(AGAIN_SECONDS, _press).start()
+        else:
+            before(lost)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _press() -> None:
+    if hasattr(signal, "pthread_kill"):  # it wakes what the main thread waits for
+        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+    else:
+        signal.raise_signal(signal.SIGINT)
+
+
+def leave_at_once(words: str) -> NoReturn:
+    """End the process with some last words, not waiting for a download; what it has is kept and resumed."""
     if _is_main():
-        _say("interrupted: run the same command again to go on")
+        _say(words)
     sys.stdout.flush()
     os._exit(INTERRUPTED)
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from hf_transfer_score.checkpoints.background import at_work
 from hf_transfer_score.checkpoints.candidate import read_candidates
 from hf_transfer_score.cli.rank_arguments import rank_options, search_of
-from hf_transfer_score.cli.rank_command import INTERRUPTED, _metrics, _say, _show_plan
+from hf_transfer_score.cli.rank_command import INTERRUPTED, _metrics, _say, _show_plan, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.rank_tables import report_text
 from hf_transfer_score.cli.tables import UNLIMITED, Page
@@ -39,31 +40,33 @@ def run(
     if arguments.save is not None and arguments.save.exists() and not arguments.save.is_dir():
         raise OptionError(f"{arguments.save} is a file; name a folder for the records.")
     models = [*arguments.models, *(read_candidates(arguments.models_from) if arguments.models_from else [])]
-    try:
-        with _watching(quiet=arguments.quiet) as (listener, heard):
-            report = verify(
-                arguments.dataset,
-                models,
-                options=rank_options(arguments),
-                how=how,
-                metrics=metrics,
-                headline=arguments.headline,
-                search=search_of(arguments),
-                listener=listener,
-                heard=heard,
-                save=arguments.save,
-            )
-    except Interrupted as error:
-        write_json(error.report.as_dict()) if arguments.json else write(report_text(error.report, page(UNLIMITED)))
-        _say("interrupted while ranking: run the same command again to go on")
-        return INTERRUPTED
-    write_json(report.as_dict()) if arguments.json else write(verify_text(report, page(UNLIMITED)))
+    with leaving_at_once():
+        try:
+            with _watching(quiet=arguments.quiet) as (listener, heard):
+                report = verify(
+                    arguments.dataset,
+                    models,
+                    options=rank_options(arguments),
+                    how=how,
+                    metrics=metrics,
+                    headline=arguments.headline,
+                    search=search_of(arguments),
+                    listener=listener,
+                    heard=heard,
+                    save=arguments.save,
+                )
+        except Interrupted as error:
+            write_json(error.report.as_dict()) if arguments.json else write(report_text(error.report, page(UNLIMITED)))
+            leave_at_once("interrupted while ranking: run the same command again to go on")
+        write_json(report.as_dict()) if arguments.json else write(verify_text(report, page(UNLIMITED)))
     return _status(report, arguments)
 
 
 def _status(report: VerifyReport, arguments: argparse.Namespace) -> int:
     if report.interrupted:
         kept = "run the same command again to go on" if arguments.save else "with --save it would be kept"
+        if at_work():  # on the weights of the candidate that was next
+            leave_at_once(f"interrupted: {kept}")
         _say(f"interrupted: {kept}")
         return INTERRUPTED
     return 0 if any(one.measured for one in report.models.values()) else FAILED

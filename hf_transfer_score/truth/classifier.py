@@ -127,6 +127,7 @@ class Trained:
         own = set() if part is None else {id(one) for one in part.parameters()}
         self.classifier, self.part = classifier, part
         self.weights = [value for value in reached.values() if id(value) in own]
+        _leave_unmasked(classifier.backbone.module)
         for value in classifier.backbone.module.parameters():
             value.requires_grad_(False)
         for value in self.weights:
@@ -157,3 +158,15 @@ class Trained:
         if self.part is not None:
             rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
             self.part.load_state_dict(rest)
+
+
+def _leave_unmasked(module: torch.nn.Module) -> None:
+    """Turn off the masks that speech models lay over their input in training.
+
+    They are drawn from NumPy's global generator, so that a seed would not repeat a measurement, and sounds shorter than
+    a mask (0.2 seconds) are refused.
+    """
+    for one in module.modules():
+        config: Any = getattr(one, "config", None)
+        if getattr(config, "apply_spec_augment", False):
+            config.apply_spec_augment = False

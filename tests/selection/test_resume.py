@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -109,7 +111,29 @@ def test_ctrl_c_ends_what_comes_before_the_first_model(shared_hub, warm, pattern
     running.send(signal.SIGINT)
     done = running.wait()
     assert done.status == 130 and time.perf_counter() - start < PROMPT
-    assert "Traceback" not in done.err
+    assert done.err == "interrupted: run the same command again to go on\n", "and nothing of what threads left undone"
+
+
+LOST = """
+import signal, sys, time
+from hf_transfer_score.cli.rank_command import leaving_at_once
+
+class Pressed:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with leaving_at_once():
+    Pressed()
+    print("python goes on", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_ctrl_c_is_not_lost_while_an_object_is_taken_apart():
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout) == (130, "python goes on\n")
+    assert done.stderr == "interrupted: run the same command again to go on\n"
 
 
 def test_a_killed_run_leaves_nothing_that_hinders_the_next(shared_hub, warm):
