@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from benchmarks.evidence.figures import CHANCE, HEADLINE, MEAN_RANK, SOURCE, Target
 from benchmarks.evidence.regimes import REGIMES
-from benchmarks.evidence.tables import GROUPS, Targets, against_full, best_trivial, defaults_of, with_interval
+from benchmarks.evidence.tables import (
+    GROUPS,
+    Targets,
+    against_full,
+    best_trivial,
+    defaults_of,
+    mean_agreement,
+    with_interval,
+)
 from hf_transfer_score.agreement import Agreement, Difference
 
 BAR = "images-50"
@@ -44,12 +52,15 @@ def _everywhere(every: Targets) -> list[str]:
             f"{_capital(name)} is surely above the best trivial baseline in {len(above)} of {len(every)} targets"
             f"{_named(above)}, surely below it in {len(below)}{_named(below)}."
         )
-    leading = defaults_of(every)[:3]
-    return [
-        *found,
-        f"The metrics that agree best on average over all targets are {', '.join(leading)}.",
-        _source(every),
-    ]
+    return [*found, _on_average(every), _source(every)]
+
+
+def _on_average(every: Targets) -> str:
+    """Return the metrics in the order of their mean agreement, and those of neural collapse beside them."""
+    whole = [name for name in defaults_of(every) if all(name in target.scores for target in every.values())]
+    told = {name: f"{name} ({mean_agreement(every, name):.2f})".replace("-", "−") for name in whole}
+    ours = [told[name] for name in (*HEADLINE, MEAN_RANK)]
+    return f"On average over all targets {', '.join(told[name] for name in whole[:3])} agree best; {', '.join(ours)}."
 
 
 def _source(every: Targets) -> str:
@@ -110,7 +121,10 @@ def _better_than_headline(every: Targets) -> Iterable[str]:
         elif below > above:
             worse.append(f"{name} ({below} of {len(paired)}{f', surely better in {above}' if above else ''})")
     if better:
-        yield f"**Surely better than the mean rank of NCTI and FaCe** in more targets than worse: {', '.join(better)}."
+        yield (
+            f"**Surely better than the mean rank of NCTI and FaCe** in more targets than worse: {', '.join(better)}. "
+            f"`rank --metrics all --headline {better[0].split(' ')[0]}` orders by one of them."
+        )
     if worse:
         yield f"**Surely worse than it** in more targets than better: {', '.join(worse)}."
 

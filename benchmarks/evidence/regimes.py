@@ -64,7 +64,7 @@ LONG_TAIL = (200, 95, 45, 21, 10)
 REGIMES: Mapping[str, Regime] = {
     "images-50": _images("50-a-class", "50 images a class", (50,) * 5, ("layer", "scl")),
     "images-10": _images("10-a-class", "10 images a class", (10,) * 5),
-    "images-long-tailed": _images("long-tailed", "200, 95, 45, 21 and 10 images of the classes", LONG_TAIL),
+    "images-long-tailed": _images("long-tailed", "long-tailed, 200 to 10 images a class", LONG_TAIL),
     "images-200": _images("200-a-class", "200 images a class", (200,) * 5),
     "texts-10": _texts(10, 20),
     "texts-77": _texts(77, 5),

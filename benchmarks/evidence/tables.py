@@ -140,13 +140,17 @@ def accuracies(targets: Targets) -> str:
     rows = []
     for name, target in targets.items():
         means = sorted(100 * truth.mean for truth in target.truths["full"].values())
-        spreads = [np.std(truth.accuracies, ddof=1) for truth in target.truths["full"].values()]
-        spread = 100 * float(np.sqrt(np.mean(np.square(spreads))))
-        low, middle, high = (means[0], float(np.median(means)), means[-1])
-        rows.append(
-            [REGIMES[name].words, f"{len(means)}", f"{low:.1f}", f"{middle:.1f}", f"{high:.1f}", f"{spread:.1f}"]
-        )
+        told = [f"{value:.1f}" for value in (means[0], float(np.median(means)), means[-1])]
+        rows.append([REGIMES[name].words, f"{len(means)}", *told, _spread(target)])
     return table(["target", "backbones", "worst", "middle", "best", "spread over seeds"], rows)
+
+
+def _spread(target: Target) -> str:
+    """Return the standard deviation over seeds, pooled over the models."""
+    several = [truth.accuracies for truth in target.truths["full"].values() if len(truth.accuracies) > 1]
+    if not several:
+        return NOTHING
+    return f"{100 * float(np.sqrt(np.mean([np.var(one, ddof=1) for one in several]))):.1f}"
 
 
 def methods(target: Target, groups: Mapping[str, Chosen]) -> str:
