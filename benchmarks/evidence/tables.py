@@ -61,15 +61,15 @@ def best_trivial(target: Target) -> str:
 
 
 def defaults_of(targets: Targets) -> list[str]:
-    """Return the metrics at their defaults, the best on average over the targets of images first."""
+    """Return the metrics at their defaults, the best on average over the targets first."""
     names = {name for target in targets.values() for name in target.scores if "(" not in name and name not in BASELINES}
-    return sorted(
-        names, key=lambda name: -_mean([one.agreement(name) for one in targets.values() if name in one.scores])
-    )
+    return sorted(names, key=lambda name: -mean_agreement(targets, name))
 
 
-def _mean(found: Sequence[Agreement]) -> float:
-    return float(np.mean([one.weighted_tau if one.weighted_tau is not None else -1.0 for one in found]))
+def mean_agreement(targets: Targets, name: str) -> float:
+    """Return the mean τ_w over the targets where a setting has one."""
+    found = [target.agreement(name).weighted_tau for target in targets.values() if name in target.scores]
+    return float(np.mean([-1.0 if value is None else value for value in found]))
 
 
 def agreements(targets: Targets) -> str:
