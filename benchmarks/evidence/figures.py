@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -146,12 +146,25 @@ def _target(
     scores = {name: rank_pool(all_metrics()[name.split(" ")[0]], found).scores for name, found in results.items()}
     models = set(truths["full"])
     scores = {name: found for name, found in scores.items() if models <= set(found)}
+    for name in HEADLINE:
+        scores |= _by_term(all_metrics()[name], results[name])
     if models <= set(source):
         scores[SOURCE] = dict(source)
     order = sorted(models)
     deciding = {name: [scores[name][model] for model in order] for name in HEADLINE}
     scores[MEAN_RANK] = dict(zip(order, mean_rank_scores(deciding), strict=True))
     return Target(scores, truths, skipped)
+
+
+def _by_term(metric: Metric, results: Mapping[str, MetricResult]) -> dict[str, dict[str, float]]:
+    """Return the scores of a pool by each term alone, in its published direction, and without each."""
+    found = {}
+    for term in metric.terms:
+        rest = tuple(one for one in metric.terms if one != term)
+        found[f"{metric.name} [{term.name} alone]"] = rank_pool(replace(metric, terms=(term,)), results).scores
+        if len(rest) > 1:
+            found[f"{metric.name} [without {term.name}]"] = rank_pool(replace(metric, terms=rest), results).scores
+    return found
 
 
 def setting_of(metric: Metric, parameters: Mapping[str, object]) -> str:

@@ -53,6 +53,7 @@ def page(records: Sequence[Record]) -> str:
         "agreement_table": tables.agreements(every),
         "trained_table": tables.agreements(trained),
         "loss_table": tables.losses(every, LOSSES),
+        "term_table": tables.terms(every),
         "setting_table": tables.settings(every),
         "method_table": tables.methods(every["images-50"], tables.GROUPS),
         "conclusions": conclusions(every, trained),

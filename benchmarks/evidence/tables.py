@@ -62,7 +62,8 @@ def best_trivial(target: Target) -> str:
 
 def defaults_of(targets: Targets) -> list[str]:
     """Return the metrics at their defaults, the best on average over the targets first."""
-    names = {name for target in targets.values() for name in target.scores if "(" not in name and name not in BASELINES}
+    every = {name for target in targets.values() for name in target.scores}
+    names = {name for name in every if not name.endswith((")", "]")) and name not in BASELINES}
     return sorted(names, key=lambda name: -mean_agreement(targets, name))
 
 
@@ -102,16 +103,33 @@ def mark(found: Difference) -> str:
 
 def settings(targets: Targets) -> str:
     """Return how much better or worse than the default every other setting is."""
-    names = sorted(
-        {name for target in targets.values() for name in target.scores if name.endswith(")")}, key=_setting_order
-    )
+    every = {name for target in targets.values() for name in target.scores if name.endswith(")")}
+    return _against_usual(targets, sorted(every, key=_setting_order), "setting")
+
+
+def terms(targets: Targets) -> str:
+    """Return how well the terms of NCTI and FaCe agree alone, and what is left without one of them."""
+    every = {name for target in targets.values() for name in target.scores if name.endswith("]")}
+    rows = []
+    for metric in HEADLINE:
+        rows.append([f"**{metric}**", *(with_interval(target.agreement(metric)) for target in targets.values())])
+        parts = sorted(one for one in every if one.startswith(f"{metric} "))
+        rows += [[name, *(_beside(target, name, metric) for target in targets.values())] for name in parts]
+    return table(["terms", *heads(targets)], rows)
+
+
+def _beside(target: Target, name: str, usual: str) -> str:
+    return f"{with_interval(target.agreement(name))} {mark(target.difference(name, usual))}".rstrip()
+
+
+def _against_usual(targets: Targets, names: Sequence[str], head: str) -> str:
     rows = []
     for name in names:
-        usual = name.split(" (")[0]
+        usual = name.split(" ")[0]
         found = [target.difference(name, usual) if name in target.scores else None for target in targets.values()]
         cells = [NOTHING if one is None else f"{with_interval(one, sign=True)} {mark(one)}".rstrip() for one in found]
         rows.append([name, *cells])
-    return table(["setting", *heads(targets)], rows)
+    return table([head, *heads(targets)], rows)
 
 
 def _setting_order(name: str) -> tuple[bool, bool, str]:
