@@ -138,26 +138,27 @@ def _without_untrained(trained: Targets) -> Iterable[str]:
 
 
 def _proposals(every: Targets) -> Iterable[str]:
-    settings = {
-        name for target in every.values() for name in target.scores if name.startswith(HEADLINE) and "(" in name
-    }
-    found = []
-    for name in sorted(settings):
-        paired = {
-            words: one.difference(name, name.split(" (")[0]) for words, one in every.items() if name in one.scores
-        }
-        if len(_sure(paired, 1)) >= MOST * len(every) and not _sure(paired, -1):
-            found.append(f"`{name}` ({len(_sure(paired, 1))} of {len(every)} targets)")
-    if found:
-        yield (
-            f"**Settings to try**: surely better than the default of FaCe or NCTI in at least half of the targets and "
-            f"surely worse in none: {', '.join(found)}. The defaults stay the published definitions."
-        )
+    scored = {name for target in every.values() for name in target.scores}
+    ours = _clearly_better(every, [name for name in scored if name.startswith(HEADLINE) and name.endswith((")", "]"))])
+    others = _clearly_better(every, [name for name in scored if not name.startswith(HEADLINE) and name.endswith(")")])
+    clearly = "surely better than the same metric's default in at least half of the targets and surely worse in none"
+    if ours:
+        yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(ours)}. The published definitions stay the defaults."
     else:
-        yield (
-            "**No other setting of FaCe or NCTI** is surely better than its default in half of the targets and surely "
-            "worse in none; the defaults stay."
-        )
+        yield f"**Nothing else is proposed for FaCe and NCTI**: no setting and no term alone is {clearly}."
+    if others:
+        yield f"**Settings of the other metrics** that are {clearly}: {', '.join(others)}."
+
+
+def _clearly_better(every: Targets, names: Sequence[str]) -> list[str]:
+    """Return the settings that are clearly better than the default of their metric, those in most targets first."""
+    found = {}
+    for name in sorted(names):
+        usual = name.split(" ")[0]
+        paired = {words: one.difference(name, usual) for words, one in every.items() if name in one.scores}
+        if len(_sure(paired, 1)) >= MOST * len(every) and not _sure(paired, -1):
+            found[name] = len(_sure(paired, 1))
+    return [f"`{name}` ({found[name]} of {len(every)})" for name in sorted(found, key=lambda one: -found[one])]
 
 
 def _costs(every: Targets) -> Iterable[str]:
