@@ -143,7 +143,7 @@ def _proposals(every: Targets) -> Iterable[str]:
     others = _clearly_better(every, [name for name in scored if not name.startswith(HEADLINE) and name.endswith(")")])
     clearly = "surely better than the same metric's default in at least half of the targets and surely worse in none"
     if ours:
-        yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(ours)}. The published definitions stay the defaults."
+        yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(ours)}. The defaults stay the published ones."
     else:
         yield f"**Nothing else is proposed for FaCe and NCTI**: no setting and no term alone is {clearly}."
     if others:
