@@ -158,7 +158,20 @@ def _clearly_better(every: Targets, names: Sequence[str]) -> list[str]:
         paired = {words: one.difference(name, usual) for words, one in every.items() if name in one.scores}
         if len(_sure(paired, 1)) >= MOST * len(every) and not _sure(paired, -1):
             found[name] = len(_sure(paired, 1))
-    return [f"`{name}` ({found[name]} of {len(every)})" for name in sorted(found, key=lambda one: -found[one])]
+    return [f"`{_typed(name)}` ({found[name]} of {len(every)})" for name in sorted(found, key=lambda one: -found[one])]
+
+
+def _typed(setting: str) -> str:
+    """Return a setting as it is typed.
+
+    Example:
+        >>> _typed("gbc (convention=official, pca=64)")
+        '--option gbc.convention=official --option gbc.pca=64'
+    """
+    metric, _, options = setting.partition(" (")
+    if not options:
+        return setting
+    return " ".join(f"--option {metric}.{one}" for one in options.rstrip(")").split(", "))
 
 
 def _costs(every: Targets) -> Iterable[str]:
