@@ -74,10 +74,12 @@ def _source(every: Targets) -> str:
         paired = {words: one.difference(name, SOURCE) for words, one in known.items() if name in one.scores}
         above[name], below[name] = len(_sure(paired, 1)), len(_sure(paired, -1))
     better = [f"{name} ({count} of {len(known)})" for name, count in above.items() if count]
-    level = [name for name, count in below.items() if not count and not above[name]]
+    fewest = min(below.values())
+    nearest = [name for name, count in below.items() if count == fewest]
     return (
         "How good a backbone was at its source is the baseline that is hard to beat: surely above it are "
-        f"{', '.join(better) or 'no metrics'}; never told apart from it are {', '.join(level) or 'none'}."
+        f"{', '.join(better) or 'no metrics'}; nearest to it are {', '.join(nearest)}, surely below it in {fewest} of "
+        f"{len(known)} targets of images."
     )
 
 
