@@ -141,26 +141,37 @@ def _without_untrained(trained: Targets) -> Iterable[str]:
 
 def _proposals(every: Targets) -> Iterable[str]:
     scored = {name for target in every.values() for name in target.scores}
-    ours = _clearly_better(every, [name for name in scored if name.startswith(HEADLINE) and name.endswith((")", "]"))])
-    others = _clearly_better(every, [name for name in scored if not name.startswith(HEADLINE) and name.endswith(")")])
+    ours = [name for name in scored if name.startswith(HEADLINE) and name.endswith((")", "]"))]
+    others = [name for name in scored if not name.startswith(HEADLINE) and name.endswith(")")]
     clearly = "surely better than the same metric's default in at least half of the targets and surely worse in none"
-    if ours:
-        yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(ours)}. The defaults stay the published ones."
+    better, mixed = _clearly_better(every, ours)
+    if better:
+        yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(better)}. The defaults stay the published ones."
     else:
-        yield f"**Nothing else is proposed for FaCe and NCTI**: no setting and no term alone is {clearly}."
-    if others:
-        yield f"**Settings of the other metrics** that are {clearly}: {', '.join(others)}."
+        yield f"**Nothing is proposed as a better default of FaCe or NCTI**: no setting and no term alone is {clearly}."
+    if mixed:
+        yield f"**Worth a try, with care**: surely better in at least half of the targets are also {', '.join(mixed)}."
+    better, _ = _clearly_better(every, others)
+    if better:
+        yield f"**Settings of the other metrics** that are {clearly}: {', '.join(better)}."
 
 
-def _clearly_better(every: Targets, names: Sequence[str]) -> list[str]:
-    """Return the settings that are clearly better than the default of their metric, those in most targets first."""
-    found = {}
+def _clearly_better(every: Targets, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the settings that are surely better than the default in enough targets: worse in none, and in some."""
+    better, mixed = {}, {}
     for name in sorted(names):
         usual = name.split(" ")[0]
         paired = {words: one.difference(name, usual) for words, one in every.items() if name in one.scores}
-        if len(_sure(paired, 1)) >= MOST * len(every) and not _sure(paired, -1):
-            found[name] = len(_sure(paired, 1))
-    return [f"`{_typed(name)}` ({found[name]} of {len(every)})" for name in sorted(found, key=lambda one: -found[one])]
+        above, below = len(_sure(paired, 1)), _sure(paired, -1)
+        if above >= MOST * len(every) and not below:
+            better[f"`{_typed(name)}` ({above} of {len(every)})"] = above
+        elif above >= MOST * len(every):
+            mixed[f"`{_typed(name)}` ({above} of {len(every)}; surely worse with {_listed(below)})"] = above
+    return sorted(better, key=lambda one: -better[one]), sorted(mixed, key=lambda one: -mixed[one])
+
+
+def _listed(which: Sequence[str]) -> str:
+    return " and ".join(REGIMES[name].words for name in which)
 
 
 def _typed(setting: str) -> str:

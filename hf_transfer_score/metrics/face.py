@@ -6,8 +6,8 @@ of the two. The covariance kind, the temperature's value, the scaling of the ter
 could not be checked against the paper's equations. The defaults were chosen because the alternatives degenerate: with a
 class meeting itself, better separation lowers the entropy, which is the wrong sign; full covariances of all dimensions
 with fewer rows than these underflow to a constant; diagonal ones tell almost nothing at 20 to 120 rows a class. In the
-components that `pca` keeps full covariances do not underflow, and agreed better with the fine-tuning of small image
-backbones than the default (docs/evidence.md).
+components that `pca` keeps full covariances do not underflow while there are enough rows a class, and agreed better
+with the fine-tuning of small image backbones than the default (docs/evidence.md).
 """
 
 from __future__ import annotations
