@@ -20,6 +20,7 @@ from benchmarks.evidence.regimes import REGIMES, Regime
 from benchmarks.evidence.run import Evidence
 from benchmarks.evidence.settings import OPTIONS
 from benchmarks.evidence.zoo import IMAGES, TEXTS, ImageMember
+from hf_transfer_score.demonstration.run import one_thread
 from hf_transfer_score.truth.recipe import default_recipe
 
 MEMBERS = tuple(ImageMember("mambaout", one) for one in ("few-images", "few-steps", "untrained"))
@@ -108,7 +109,8 @@ def test_records_are_small_and_name_no_place(evidence, records):
 
 def test_the_same_backbone_comes_out_again(evidence, tmp_path):
     lesson = Lesson(MEMBERS[0], evidence.work / "source.npz", tmp_path, 3, "cpu")
-    pre_train(lesson)
+    with one_thread():
+        pre_train(lesson)
     again, first = (
         folder / MEMBERS[0].name / "model.safetensors" for folder in (tmp_path, evidence.work / "checkpoints")
     )
