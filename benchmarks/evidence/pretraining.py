@@ -11,16 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evidence.zoo import ARCHITECTURES, BATCH, LEARNING_RATE, SCHOOLINGS, ImageMember, Schooling
+from hf_transfer_score.demonstration.pictures import SIDE
+from hf_transfer_score.demonstration.pretraining import OWN_CONFIG, QUARTERS
 
-SIDE, MARGIN, QUARTERS = 32, 4, 4
-OWN_CONFIG = {
-    "input_size": (3, SIDE, SIDE),
-    "crop_pct": 1.0,
-    "interpolation": "bilinear",
-    "mean": (0.5, 0.5, 0.5),
-    "std": (0.5, 0.5, 0.5),
-}
-"""Preprocessing that the checkpoint asks for: nothing is scaled or cropped."""
+MARGIN = 4
 
 
 @dataclass(frozen=True)
