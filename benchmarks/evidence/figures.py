@@ -43,12 +43,14 @@ class Truth:
         trained: numbers that were trained.
         total: numbers that the answers depend on.
         seconds: of all seeds.
+        test_rows: how many rows the accuracies were measured on.
     """
 
     accuracies: tuple[float, ...]
     trained: int
     total: int
     seconds: float
+    test_rows: int = 0
 
     @property
     def mean(self) -> float:
@@ -191,6 +193,10 @@ def _truths(records: Iterable[Record]) -> dict[str, dict[str, Truth]]:
     }
 
 
+def _test_rows(record: Record) -> int:
+    return int(record.metric.parameters["test_rows"]) if record.metric is not None else 0
+
+
 def _truth(records: Sequence[Record]) -> Truth:
     first = records[0].used
     return Truth(
@@ -198,4 +204,5 @@ def _truth(records: Sequence[Record]) -> Truth:
         int(np.median([one.used["trainable_parameters"] for one in records])),
         first["total_parameters"],
         sum(one.used["seconds"] for one in records),
+        _test_rows(records[0]),
     )

@@ -12,7 +12,7 @@ from benchmarks.evidence import tables
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.picture import write_picture
-from benchmarks.evidence.regimes import REGIMES
+from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
 from hf_transfer_score.atomic import write_text
 from hf_transfer_score.results.record import Record
@@ -42,6 +42,8 @@ def page(records: Sequence[Record]) -> str:
         "accuracies": f"{len(truths):,}",
         "hours": f"{sum(one.used['seconds'] for one in truths) / 3600:.1f}",
         "architectures": f"{len(ARCHITECTURES)}",
+        "parameters": _parameters(records),
+        "source_rows": f"{max(one.dataset.examples for one in records if one.dataset.id == SOURCE_ACCURACY):,}",
         "architecture_names": ", ".join(ARCHITECTURES),
         "schoolings": f"{len(SCHOOLINGS)}",
         "schooling_table": tables.table(
@@ -59,6 +61,13 @@ def page(records: Sequence[Record]) -> str:
         "conclusions": conclusions(every, trained),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
+
+
+def _parameters(records: Sequence[Record]) -> str:
+    """Return the fewest and the most parameters of an image backbone, in millions."""
+    names = {regime.name for regime in REGIMES.values() if regime.images}
+    found = [one.model.parameters for one in records if one.dataset.id in names and one.model.parameters]
+    return f"{min(found) / 1e6:.1f} to {max(found) / 1e6:.1f}"
 
 
 def main() -> int:

@@ -57,7 +57,8 @@ def _minus(text: str) -> str:
 def best_trivial(target: Target) -> str:
     """Return the trivial baseline that agrees best."""
     there = [name for name in TRIVIAL if name in target.scores]
-    return max(there, key=lambda name: target.agreement(name).weighted_tau or -1.0)
+    values = {name: target.agreement(name).weighted_tau for name in there}
+    return max(there, key=lambda name: -1.0 if values[name] is None else values[name])
 
 
 def defaults_of(targets: Targets) -> list[str]:
@@ -159,8 +160,9 @@ def accuracies(targets: Targets) -> str:
     for name, target in targets.items():
         means = sorted(100 * truth.mean for truth in target.truths["full"].values())
         told = [f"{value:.1f}" for value in (means[0], float(np.median(means)), means[-1])]
-        rows.append([REGIMES[name].words, f"{len(means)}", *told, _spread(target)])
-    return table(["target", "backbones", "worst", "middle", "best", "spread over seeds"], rows)
+        tested = max(truth.test_rows for truth in target.truths["full"].values())
+        rows.append([REGIMES[name].words, f"{len(means)}", f"{tested:,}", *told, _spread(target)])
+    return table(["target", "backbones", "test rows", "worst", "middle", "best", "spread over seeds"], rows)
 
 
 def _spread(target: Target) -> str:

@@ -93,6 +93,15 @@ def test_a_figure_of_the_page_by_hand(records, text):
     assert numbers(row_of(text, "**ncti**"))[0] == pytest.approx(tau, abs=LAST_DIGIT)
 
 
+def test_the_page_tells_how_many_rows_were_tested_on(records, text):
+    tested = {}
+    for one in records:
+        if one.metric is not None and one.metric.kind == "truth":
+            tested.setdefault(one.dataset.id, set()).add(one.metric.parameters["test_rows"])
+    rows = [line.split(" | ") for line in text.splitlines() if line.split(" | ")[1:2] in (["56"], ["18"])]
+    assert sorted(int(row[2].replace(",", "")) for row in rows) == sorted(count for (count,) in tested.values())
+
+
 def test_the_records_are_small_and_name_no_place(records):
     assert (shipped_folder() / EVIDENCE).stat().st_size < 4_000_000
     assert not any(re.search(r"/(home|root|tmp|work|Users)/", one.to_json()) for one in records)
