@@ -29,6 +29,7 @@ ALLOWED = {
     "version": set(),
     "atomic": set(),
     "boxes": set(),
+    "text": set(),
     "places": {"errors"},
     "tasks": {"errors"},
     "metrics": {"errors", "metrics"},
@@ -39,7 +40,7 @@ ALLOWED = {
     "reproduction": {"errors", "agreement", "results"},
     "requests": {"errors", "results", "requests"},
     "cards": {"errors", "version", "metrics.registry", "ranking", "results", "cards"},
-    "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "leaderboard.boards"},
+    "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "text", "leaderboard.boards"},
     "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
         "boxes",
@@ -56,6 +57,7 @@ ALLOWED = {
         "cards",
         "features.files",
         "evaluate_modules.space",
+        "text",
         "leaderboard",
     },
     "sampling": {"errors", "tasks", "atomic", "sampling"},
@@ -146,6 +148,7 @@ ALLOWED = {
         "agreement",
         "demonstration",
         "reproduction",
+        "text",
         "cli",
     },
 }

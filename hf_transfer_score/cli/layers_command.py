@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.score_notes import Note
 from hf_transfer_score.cli.tables import UNLIMITED, Page, notes_table, number, render
-from hf_transfer_score.cli.tables_csv import csv_text
 from hf_transfer_score.selection.layers import (
     METRICS,
     LayerProfile,
@@ -20,6 +19,7 @@ from hf_transfer_score.selection.layers import (
     layer_profile,
     save_profile,
 )
+from hf_transfer_score.text import csv_text
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.cli.tables_csv import Cell, csv_text
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.text import Cell, csv_text
 
 HEADER = (
     "model", "status", "rank", "rank_low", "rank_high", "tie_group", "mean_rank", "commit", "library", "parameters",

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
-
 from hf_transfer_score.api import FeatureRanking, FeatureScores
 from hf_transfer_score.cli.score_files import PoolOrder
-
-Cell = str | float | None
+from hf_transfer_score.text import Cell, csv_text
 
 
 def pool_csv(ranking: FeatureRanking, order: PoolOrder, *, terms: bool = False) -> str:
@@ -45,12 +40,3 @@ def model_csv(scores: FeatureScores) -> str:
         if not result.terms:
             rows.append([metric, result.status, None, None, None, None, None, result.reason])
     return csv_text(["metric", "status", "headline", "term", "value", "seconds", "warnings", "reason"], rows)
-
-
-def csv_text(header: list[str], rows: Iterable[list[Cell]]) -> str:
-    """Return a header line and rows."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return file.getvalue()

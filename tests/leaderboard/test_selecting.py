@@ -13,6 +13,7 @@ from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.boards.comparing import compare
 from hf_transfer_score.leaderboard.boards.selecting import Selection, choices, select
 from hf_transfer_score.results.record import RecordedMetric
+from hf_transfer_score.text import shown
 from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, score
 
 
@@ -112,9 +113,9 @@ def test_spreadsheets_run_nothing(text):
     found = board([score(model(text, library=text), by, {"t": -1.0}, facts=facts(text))])
     header, line = list(csv.reader(io.StringIO(board_csv(found, found.rows), newline="")))
     cells = dict(zip(header, line, strict=True))
-    assert cells["model"] == cells["label"] == cells["library"] == cells["license"] == f"'{text}"
-    assert f"'{text}" in header
-    assert cells[f"'{text}.t"] == "-1.0"
+    assert cells["model"] == cells["label"] == cells["library"] == cells["license"] == f"'{shown(text)}"
+    assert f"'{shown(text)}" in header
+    assert cells[f"'{shown(text)}.t"] == "-1.0"
 
 
 def pair(spread=None, second=0.2):

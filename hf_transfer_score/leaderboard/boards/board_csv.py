@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
-
-RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""Text that starts with one of these is a formula to a spreadsheet."""
+from hf_transfer_score.text import csv_text
 
 BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
 AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
@@ -18,14 +14,9 @@ AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput"
 
 def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
     """Return some rows of a board as CSV: facts, the pool score of each column, raw terms and their intervals."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
     columns = list(board.columns.values())
     terms = [(column, term) for column in columns for term in column.directions]
-    writer.writerow(map(_cell, _header(columns, terms)))
-    for row in rows:
-        writer.writerow(map(_cell, _line(row, columns, terms)))
-    return buffer.getvalue()
+    return csv_text(_header(columns, terms), (_line(row, columns, terms) for row in rows))
 
 
 def _header(columns: Sequence[BoardColumn], terms: Sequence[tuple[BoardColumn, str]]) -> list[str]:
@@ -43,10 +34,3 @@ def _line(row: BoardRow, columns: Sequence[BoardColumn], terms: Sequence[tuple[B
         low, high = row.intervals.get(column.label, {}).get(term, (None, None))
         line += [row.terms.get(column.label, {}).get(term), low, high]
     return line
-
-
-def _cell(value: Any) -> Any:
-    """Return a cell as it is written; text that a spreadsheet would run gets an apostrophe before it."""
-    if isinstance(value, str) and value.startswith(RUN_BY_SPREADSHEETS):
-        return f"'{value}"
-    return repr(value) if isinstance(value, float) else value
