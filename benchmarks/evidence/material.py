@@ -76,7 +76,7 @@ def _read(source: Path, split: str) -> tuple[Any, NDArray[np.int64]]:
     files = sorted((source / "data").glob(f"{split}-*.parquet"))
     if not files:
         raise FileNotFoundError(f"There is no {split}-*.parquet in {source / 'data'}.")
-    table = pyarrow.concat_tables([parquet.read_table(file) for file in files])
+    table = pyarrow.concat_tables([parquet.read_table(file, page_checksum_verification=True) for file in files])
     return table, np.asarray(table.column("label").to_numpy())
 
 
@@ -94,4 +94,4 @@ def _write(table: Any, rows: NDArray[np.int64], classes: tuple[int, ...], column
     chosen = chosen.set_column(1, "label", codes)
     metadata = {b"huggingface": json.dumps({"info": {"features": own}}).encode()}
     with whole(file) as aside:
-        parquet.write_table(chosen.replace_schema_metadata(metadata), aside)
+        parquet.write_table(chosen.replace_schema_metadata(metadata), aside, write_page_checksum=True)

@@ -20,12 +20,15 @@ NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator[ParquetArrays]:
-    """Open one file; columns are read when asked for, memory-mapped where their encoding allows."""
+    """Open one file; columns are read when asked for, memory-mapped where their encoding allows.
+
+    Pages are compared with their checksums where the file has them (`write_page_checksum=True` writes them).
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        with parquet.ParquetFile(path, memory_map=True) as file:
+        with parquet.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
             yield ParquetArrays(path, file)
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
@@ -95,6 +98,11 @@ class ParquetArrays:
     def _column(self, key: str) -> Any:
         """Return a column without nulls as one array, without a copy where it has one chunk."""
         column = self.file.read(columns=[key], use_pandas_metadata=False).column(key)
+        if len(column) != self.file.metadata.num_rows:
+            raise FeatureFileError(
+                f"{self.path}: column {key!r} has {len(column)} rows where the file says "
+                f"{self.file.metadata.num_rows}; the file is damaged, copy or write it again."
+            )
         if column.null_count:
             raise FeatureFileError(
                 f"{self.path}: column {key!r} holds nulls in {column.null_count} of {len(column)} rows; "

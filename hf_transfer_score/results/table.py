@@ -159,14 +159,18 @@ class RecordTable:
         from pyarrow import parquet
 
         try:
-            schema = parquet.read_schema(file)
-            found = dict(schema.metadata or {})
+            about = parquet.read_metadata(file)
+            found = dict(about.metadata or {})
             if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
                 raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
             names = [name for name in NAMES if whole or name not in HEAVY]
             words = [name for name in names if pyarrow.types.is_dictionary(_schema().field(name).type)]
-            data = parquet.read_table(file, columns=names, read_dictionary=words, use_threads=False)
+            data = parquet.read_table(
+                file, columns=names, read_dictionary=words, use_threads=False, page_checksum_verification=True
+            )
             data = data.cast(pyarrow.schema([_schema().field(name) for name in names]))
+            if data.num_rows != about.num_rows:
+                raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
         except (OSError, ValueError, pyarrow.ArrowException, KeyError) as error:
             raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
         at = found.get(DETAIL_KEY, b"").decode() or None
@@ -178,7 +182,8 @@ class RecordTable:
 
         metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
         data, schema = self.whole().data, _schema(plain=True).with_metadata(metadata)
-        with whole(file) as aside, parquet.ParquetWriter(aside, schema, compression="zstd") as writer:
+        checked = {"compression": "zstd", "write_page_checksum": True}
+        with whole(file) as aside, parquet.ParquetWriter(aside, schema, **checked) as writer:
             for start in range(0, len(self), GROUP):
                 writer.write_table(data.slice(start, GROUP).cast(schema))
 
@@ -255,7 +260,9 @@ def _heavy_of(file: Path) -> pyarrow.Table:
     from pyarrow import parquet
 
     try:
-        return parquet.read_table(file, columns=["path", "stamp", *HEAVY], use_threads=False)
+        return parquet.read_table(
+            file, columns=["path", "stamp", *HEAVY], use_threads=False, page_checksum_verification=True
+        )
     except (OSError, ValueError) as error:
         raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
 

@@ -276,12 +276,13 @@ class _Opened:
         from datasets.packaged_modules.folder_based_builder.folder_based_builder import FolderBasedBuilder
 
         self.builder, self.split = builder, split
-        if local and hasattr(builder.config, "fragment_scan_options"):
+        if hasattr(builder.config, "fragment_scan_options"):
             import pyarrow.dataset as ds
 
             # a file at hand is read as it is decoded; over a network reading ahead is quicker
+            ahead = {"use_buffered_stream": True, "pre_buffer": False} if local else {}
             builder.config.fragment_scan_options = ds.ParquetFragmentScanOptions(
-                use_buffered_stream=True, pre_buffer=False
+                page_checksum_verification=True, **ahead
             )
         self.by_tables = isinstance(builder, datasets.ArrowBasedBuilder)
         self.lists_files = isinstance(builder, FolderBasedBuilder)
