@@ -6,6 +6,7 @@ TransferScoreError
 │   ├── LabelsError                 the labels, or regression targets
 │   ├── SourceProbabilitiesError    the source-class probabilities
 │   ├── OptionError                 an option of a metric or of a call
+│   ├── UnreadableError             what somebody else wrote cannot be decoded, or goes beyond what is read
 │   └── RecordError                 a stored record is not as records are
 ├── MetricError
 │   ├── UnknownMetricError (also KeyError)
@@ -70,6 +71,10 @@ class SourceProbabilitiesError(InputError):
 
 class OptionError(InputError):
     """An option has a value that makes no sense."""
+
+
+class UnreadableError(InputError):
+    """What somebody else wrote cannot be decoded, or goes beyond what is read; the message is a short reason."""
 
 
 class RecordError(InputError):

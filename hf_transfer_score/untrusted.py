@@ -1,0 +1,385 @@
+"""The one place where text from strangers becomes values: JSON and YAML, within limits of size, depth and number.
+
+Whatever is wrong with a text is one `UnreadableError` with a short reason. Who reads many things goes through
+`readable`, so that each that cannot be read is left out with its reason, whatever was raised, and the others stay.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn, TypeVar
+
+from hf_transfer_score.errors import TransferScoreError, UnreadableError
+
+LARGEST = 2**63
+"""Whole numbers reach from -LARGEST to LARGEST - 1, as in the columns of tables."""
+
+LONGEST_NUMBER = 64
+"""Letters of a whole number, or of any number in YAML; int() takes quadratic time."""
+
+LONGEST_REASON = 300
+ABSENT = object()
+
+Thing = TypeVar("Thing")
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one text may hold.
+
+    Attributes:
+        size: bytes of the text.
+        depth: lists and objects within each other.
+        values: values in all, lists and objects among them; what a YAML alias repeats counts each time.
+        letters: of one text within.
+    """
+
+    size: int = 2_000_000
+    depth: int = 40
+    values: int = 200_000
+    letters: int = 200_000
+
+
+USUAL = Limits()
+LARGE = Limits(size=50_000_000, values=2_000_000)
+"""For lists of the tensors or files of a large checkpoint."""
+
+
+def parse_json(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL, lenient: bool = False) -> Any:
+    """Return the values of a JSON text.
+
+    Args:
+        data: the text, as UTF-8 where it is bytes.
+        what: how messages name it.
+        limit: how much it may hold.
+        lenient: read what libraries write into configurations besides: NaN, Infinity, whole numbers beyond 64 bits,
+            and names that stand twice, of which the last counts for them too.
+
+    Raises:
+        UnreadableError: it is no JSON, or goes beyond a limit.
+
+    Example:
+        >>> parse_json('{"terms": {"knn": 0.5}}')
+        {'terms': {'knn': 0.5}}
+        >>> parse_json('{"terms": 1e999}', what="a record")
+        Traceback (most recent call last):
+        ...
+        hf_transfer_score.errors.UnreadableError: A record is not JSON: 1e999 is beyond any number that can be stored.
+    """
+    text = _decoded(data, what, limit)
+    try:
+        hooks: dict[str, Any] = {"parse_int": _wide if lenient else _whole}
+        if not lenient:
+            hooks |= {"parse_float": _float, "parse_constant": _constant, "object_pairs_hook": _once}
+        found = json.loads(text, **hooks)
+    except RecursionError:
+        raise _too_deep(what) from None
+    except UnreadableError as error:
+        raise _unreadable(what, f"is not JSON: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
+        raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
+    if _needs_looking_at(text, limit):
+        _look_at(found, what, limit)
+    return found
+
+
+def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL) -> Any:
+    r"""Return the values of a YAML text with one document: what JSON can hold, dates as they are written.
+
+    Tags and merge keys are refused. An alias counts as what it repeats.
+
+    Args:
+        data: the text, as UTF-8 where it is bytes.
+        what: how messages name it.
+        limit: how much it may hold.
+
+    Raises:
+        UnreadableError: it is no YAML, or goes beyond a limit.
+
+    Example:
+        >>> parse_yaml("license: mit\ntags: [a, 1]")
+        {'license': 'mit', 'tags': ['a', 1]}
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    text = _decoded(data, what, limit)
+    building = _Building(what, limit, yaml.SafeLoader(""))
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            building.take(event)
+    except UnreadableError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the text is no YAML
+        raise _unreadable(what, f"is not YAML: {reason_of(error)}") from None
+    return building.document if building.documents else None
+
+
+def readable(
+    things: Iterable[Thing], read: Callable[[Thing], Value], leave_out: Callable[[Thing, str], object]
+) -> Iterator[Value]:
+    """Yield what each thing holds; one that cannot be read is told to `leave_out` with the reason, whatever was raised.
+
+    Args:
+        things: what strangers sent; what is raised on the way to the next thing is not caught.
+        read: decodes one of them.
+        leave_out: told of what is left out, and why.
+
+    Example:
+        >>> list(readable(["1", "x", "2"], int, lambda thing, reason: print(thing, "is left out:", reason)))
+        x is left out: ValueError: invalid literal for int() with base 10: 'x'
+        [1, 2]
+    """
+    for thing in things:
+        try:
+            found = read(thing)
+        except Exception as error:  # noqa: BLE001 - what a stranger sent ends nothing but itself
+            leave_out(thing, reason_of(error))
+            continue
+        yield found
+
+
+def reason_of(error: BaseException) -> str:
+    """Return why something could not be read, as one short line without control codes.
+
+    Example:
+        >>> reason_of(OverflowError("int too large")), reason_of(UnreadableError("It is empty."))
+        ('OverflowError: int too large', 'It is empty.')
+    """
+    try:
+        words = " ".join("".join(one if one.isprintable() else " " for one in str(error)[: 4 * LONGEST_REASON]).split())
+    except Exception:  # noqa: BLE001 - a message that cannot be made either
+        words = ""
+    if not isinstance(error, TransferScoreError):
+        words = f"{type(error).__name__}: {words}" if words else type(error).__name__
+    return words if len(words) <= LONGEST_REASON else f"{words[: LONGEST_REASON - 3]}..."
+
+
+def _decoded(data: str | bytes, what: str, limit: Limits) -> str:
+    """Return a text that is not too long and that UTF-8 can hold."""
+    if len(data) > limit.size:
+        raise _unreadable(what, f"is too large: {len(data):,} bytes, and at most {limit.size:,} are read")
+    try:
+        text = bytes(data).decode("utf-8-sig") if not isinstance(data, str) else data
+        if isinstance(data, str) and not text.isascii() and len(text.encode()) > limit.size:
+            raise _unreadable(what, f"is too large: at most {limit.size:,} bytes are read")
+    except UnicodeError:
+        raise _unreadable(what, "is not UTF-8") from None
+    return text
+
+
+def _unreadable(what: str, problem: str) -> UnreadableError:
+    return UnreadableError(f"{what[:1].upper()}{what[1:]} {problem.rstrip('.')}.")
+
+
+def _too_deep(what: str) -> UnreadableError:
+    return _unreadable(what, "is nested too deeply")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}..."
+
+
+def _whole(text: str) -> int:
+    found = _wide(text)
+    if not -LARGEST <= found < LARGEST:
+        raise UnreadableError(f"the whole number {_short(text)} takes more than 64 bits")
+    return found
+
+
+def _wide(text: str) -> int:
+    if len(text) > LONGEST_NUMBER:
+        raise UnreadableError(f"a whole number has {len(text)} digits")
+    return int(text)
+
+
+def _float(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise UnreadableError(f"{_short(text)} is beyond any number that can be stored")
+    return found
+
+
+def _constant(text: str) -> NoReturn:
+    raise UnreadableError(f"{text} is no finite number")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of a JSON text; UnreadableError where it names something twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for name, _ in pairs:
+            if name not in found:
+                raise UnreadableError(f"it names {_short(name)!a} twice")
+            del found[name]
+    return found
+
+
+def _needs_looking_at(text: str, limit: Limits) -> bool:
+    """Whether values may go beyond a limit: what a text cannot hold by its length and signs need not be looked for."""
+    opened = text.count("[") + text.count("{")
+    many = opened > limit.depth or opened + text.count(",") >= limit.values
+    return many or len(text) > limit.letters or "\\u" in text
+
+
+def _look_at(found: Any, what: str, limit: Limits) -> None:
+    """Refuse values beyond a limit; goes through them without recursion."""
+    waiting, count = [(found, 1)], 1
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, str):
+            _check_text(value, what, limit)
+        elif isinstance(value, (list, dict)):
+            count += len(value)
+            if depth > limit.depth:
+                raise _too_deep(what)
+            if count > limit.values:
+                raise _too_many(what, limit)
+            if isinstance(value, dict):
+                for name in value:
+                    _check_text(name, what, limit)
+            waiting += [(one, depth + 1) for one in (value.values() if isinstance(value, dict) else value)]
+
+
+def _check_text(text: str, what: str, limit: Limits) -> None:
+    if len(text) > limit.letters:
+        raise _unreadable(what, f"holds a text of {len(text):,} letters, and at most {limit.letters:,} are read")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeError:
+            raise _unreadable(what, "holds text that UTF-8 cannot hold") from None
+
+
+def _too_many(what: str, limit: Limits) -> UnreadableError:
+    return _unreadable(what, f"holds more than {limit.values:,} values")
+
+
+@dataclass
+class _Open:
+    """A list or mapping of a YAML text whose end was not reached yet."""
+
+    value: Any
+    anchor: str | None
+    before: int
+    height: int = 1
+    key: Any = ABSENT
+
+
+class _Building:
+    """Makes values of the events of a YAML text, without recursion."""
+
+    def __init__(self, what: str, limit: Limits, loader: Any) -> None:
+        self.what, self.limit, self.loader = what, limit, loader
+        self.document: Any = None
+        self.documents = self.count = 0
+        self.open: list[_Open] = []
+        self.anchors: dict[str, tuple[Any, int, int]] = {}
+
+    def take(self, event: Any) -> None:
+        """Take the next event."""
+        handler = getattr(self, f"_on_{type(event).__name__}", None)
+        if handler is not None:
+            handler(event)
+
+    def _on_DocumentStartEvent(self, event: Any) -> None:  # noqa: N802 - named as PyYAML names the event
+        self.documents += 1
+        if self.documents > 1:
+            raise _unreadable(self.what, "holds more than one document")
+
+    def _on_AliasEvent(self, event: Any) -> None:  # noqa: N802
+        if event.anchor not in self.anchors:
+            raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
+        value, count, height = self.anchors[event.anchor]
+        self._add(value, count, height)
+
+    def _on_ScalarEvent(self, event: Any) -> None:  # noqa: N802
+        value = self._scalar(event)
+        self._remember(event.anchor, value, 1, 0)
+        self._add(value, 1, 0)
+
+    def _on_SequenceStartEvent(self, event: Any) -> None:  # noqa: N802
+        self._begin([], event)
+
+    def _on_MappingStartEvent(self, event: Any) -> None:  # noqa: N802
+        self._begin({}, event)
+
+    def _on_SequenceEndEvent(self, event: Any) -> None:  # noqa: N802
+        self._end()
+
+    def _on_MappingEndEvent(self, event: Any) -> None:  # noqa: N802
+        self._end()
+
+    def _begin(self, value: Any, event: Any) -> None:
+        self._refuse_tag(event)
+        self.open.append(_Open(value, event.anchor, self.count))
+        if len(self.open) > self.limit.depth:
+            raise _too_deep(self.what)
+
+    def _end(self) -> None:
+        ended = self.open.pop()
+        self._remember(ended.anchor, ended.value, self.count - ended.before + 1, ended.height)
+        self._add(ended.value, 1, ended.height)
+
+    def _remember(self, anchor: str | None, value: Any, count: int, height: int) -> None:
+        if anchor is not None:
+            self.anchors[anchor] = (value, count, height)
+
+    def _add(self, value: Any, count: int, height: int) -> None:
+        """Put a value where it belongs: into the list or mapping that is open, as a name or beside one."""
+        self.count += count
+        if self.count > self.limit.values:
+            raise _too_many(self.what, self.limit)
+        if len(self.open) + height > self.limit.depth:
+            raise _too_deep(self.what)
+        if not self.open:
+            self.document = value
+            return
+        inside = self.open[-1]
+        inside.height = max(inside.height, height + 1)
+        if isinstance(inside.value, list):
+            inside.value.append(value)
+        elif inside.key is ABSENT:
+            inside.key = self._name(value, inside.value)
+        else:
+            inside.value[inside.key], inside.key = value, ABSENT
+
+    def _name(self, value: Any, there: dict[Any, Any]) -> Any:
+        if isinstance(value, (list, dict)):
+            raise _unreadable(self.what, "has a list or mapping as a name")
+        if value in there:
+            raise _unreadable(self.what, f"names {_short(str(value))!a} twice")
+        return value
+
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag:
+            raise _unreadable(self.what, f"has the tag {_short(event.tag)!a}; tags are not read")
+
+    def _scalar(self, event: Any) -> Any:
+        """Return a text, number, truth value or None."""
+        import yaml
+
+        self._refuse_tag(event)
+        _check_text(event.value, self.what, self.limit)
+        kind = self.loader.resolve(yaml.ScalarNode, event.value, event.implicit).rpartition(":")[2]
+        if kind == "merge":
+            raise _unreadable(self.what, "has a merge key (<<); these are not read")
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return bool(self.loader.bool_values[event.value.lower()])
+        return self._number(event.value, kind) if kind in ("int", "float") else event.value
+
+    def _number(self, text: str, kind: str) -> int | float:
+        import yaml
+
+        if len(text) > LONGEST_NUMBER:
+            raise _unreadable(self.what, f"holds a number of {len(text)} letters")
+        node = yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", text)
+        found = self.loader.construct_yaml_int(node) if kind == "int" else self.loader.construct_yaml_float(node)
+        if not math.isfinite(found) or (kind == "int" and not -LARGEST <= found < LARGEST):
+            raise _unreadable(self.what, f"holds {_short(text)}, which is no number that can be stored")
+        return found  # type: ignore[no-any-return]

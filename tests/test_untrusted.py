@@ -1,0 +1,169 @@
+"""Text from strangers becomes values, or one kind of error with a short reason."""
+
+import json
+
+import pytest
+
+from hf_transfer_score.errors import UnreadableError
+from hf_transfer_score.untrusted import Limits, parse_json, parse_yaml, readable, reason_of
+
+SMALL = Limits(size=1000, depth=5, values=20, letters=50)
+
+
+@pytest.mark.parametrize("value", [None, True, 0, -(2**63), 2**63 - 1, 0.5, 1e308, "é", [], {}, {"a": [{"b": 1}]}])
+def test_json_reads_what_json_writes(value):
+    found = parse_json(json.dumps(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_bytes_are_utf_8_with_or_without_a_mark():
+    assert parse_json("\ufeff[1]".encode()) == parse_json(b"[1]") == [1]
+
+
+BAD_JSON = {
+    "": "is not JSON: JSONDecodeError",
+    "{": "is not JSON",
+    "[1] 2": "Extra data",
+    "NaN": "NaN is no finite number",
+    "[-Infinity]": "-Infinity is no finite number",
+    "1e999": "1e999 is beyond any number",
+    "1" + "0" * 400: "401 digits",
+    f"{2**63}": "takes more than 64 bits",
+    f"{-(2**63) - 1}": "takes more than 64 bits",
+    '{"a": 1, "b": 1, "a": 2}': "names 'a' twice",
+    '"\\ud800"': "UTF-8 cannot hold",
+    '{"\\udfff": 1}': "UTF-8 cannot hold",
+    "[" * 6 + "]" * 6: "nested too deeply",
+    "[" * 900: "is not JSON",
+    '{"a":' * 6 + "1" + "}" * 6: "nested too deeply",
+    str(list(range(30))): "more than 20 values",
+    '"' + "a" * 60 + '"': "a text of 60 letters",
+    '{"' + "a" * 60 + '":1}': "a text of 60 letters",
+    " " * 1001 + "1": "too large: 1,002 bytes",
+}
+
+
+@pytest.mark.parametrize("text", BAD_JSON)
+def test_json_that_cannot_be_read_is_one_kind_of_error(text):
+    with pytest.raises(UnreadableError) as caught:
+        parse_json(text, what="a record", limit=SMALL)
+    assert BAD_JSON[text] in str(caught.value)
+    assert str(caught.value).startswith("A record ")
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize("data", [b"\xff", b'"\xed\xa0\x80"', "\ud800", '"\ud800"', "[1]".encode("utf-16")])
+def test_bytes_that_are_no_utf_8(data):
+    with pytest.raises(UnreadableError, match="is not UTF-8"):
+        parse_json(data)
+    with pytest.raises(UnreadableError, match="is not UTF-8"):
+        parse_yaml(data)
+
+
+def test_a_text_counts_in_bytes():
+    with pytest.raises(UnreadableError, match="too large"):
+        parse_json('"' + "é" * 600 + '"', limit=SMALL)
+
+
+def test_lenient_reads_what_libraries_write():
+    found = parse_json('{"a": Infinity, "b": 1' + "0" * 30 + ', "c": 1, "c": 2}', lenient=True)
+    assert found == {"a": float("inf"), "b": 10**30, "c": 2}
+    with pytest.raises(UnreadableError, match="has 401 digits"):
+        parse_json("1" + "0" * 400, lenient=True)
+
+
+def test_yaml_reads_plain_values():
+    text = "a: [1, 0.5, true, null, ~]\nb: 2024-01-31\n1: 'x'\nc: |\n  long\nd: 0x1f\nno: {e: f}"
+    assert parse_yaml(text) == {
+        "a": [1, 0.5, True, None, None],
+        "b": "2024-01-31",
+        1: "x",
+        "c": "long\n",
+        "d": 31,
+        False: {"e": "f"},
+    }
+    assert parse_yaml("") is parse_yaml("# nothing") is None
+
+
+def test_an_alias_is_what_it_repeats_and_counts_as_much():
+    assert parse_yaml("a: &x [1, 2]\nb: *x") == {"a": [1, 2], "b": [1, 2]}
+    with pytest.raises(UnreadableError, match="more than 20 values"):
+        parse_yaml("a: &x [1, 2, 3, 4, 5, 6]\nb: [*x, *x, *x]", limit=SMALL)
+
+
+BAD_YAML = {
+    "a: [": "is not YAML",
+    "a: 1\na: 2": "names 'a' twice",
+    "a: 1\n---\nb: 2": "more than one document",
+    "a: !!python/object/apply:os.system [id]": "has the tag",
+    "a: !!str 1": "has the tag",
+    "a: &x {b: 1}\nc:\n  <<: *x": "has a merge key",
+    "a: &x [*x]": "repeats 'x', which is not known",
+    "a: *x": "repeats 'x'",
+    "? [a]\n: 1": "a list or mapping as a name",
+    "a: .inf": "no number that can be stored",
+    "a: .nan": "no number that can be stored",
+    "a: 1.0e+999": "no number that can be stored",
+    f"a: {2**63}": "no number that can be stored",
+    "a: " + "1" * 45: "no number that can be stored",
+    "[" * 6 + "]" * 6: "nested too deeply",
+    '"\\ud800"': "",
+    str(list(range(30))): "more than 20 values",
+    "a: " + "b" * 60: "a text of 60 letters",
+    "\x00": "is not YAML",
+}
+
+
+@pytest.mark.parametrize("text", BAD_YAML)
+def test_yaml_that_cannot_be_read_is_one_kind_of_error(text):
+    with pytest.raises(UnreadableError) as caught:
+        parse_yaml(text, what="a card", limit=SMALL)
+    assert BAD_YAML[text] in str(caught.value)
+    assert str(caught.value).startswith("A card ")
+
+
+def test_a_bomb_of_aliases_ends_at_once():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    with pytest.raises(UnreadableError, match="more than 200,000 values"):
+        parse_yaml("\n".join(lines))
+
+
+def test_a_chain_of_aliases_is_as_deep_as_it_says():
+    lines = ["a0: &a0 [x]"] + [f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 100)]
+    with pytest.raises(UnreadableError, match="nested too deeply"):
+        parse_yaml("\n".join(lines))
+
+
+@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
+def test_deep_yaml_ends_at_once(opening):
+    with pytest.raises(UnreadableError):
+        parse_yaml(opening * 100_000)
+
+
+@pytest.mark.parametrize("error", [OverflowError, RecursionError, MemoryError, ValueError, ZeroDivisionError, OSError])
+def test_whatever_is_raised_leaves_out_one_thing_only(error):
+    left_out = []
+
+    def read(thing):
+        if thing == 2:
+            raise error("be\x1b[31mcause")
+        return thing * 10
+
+    assert list(readable([1, 2, 3], read, lambda *both: left_out.append(both))) == [10, 30]
+    assert left_out == [(2, f"{error.__name__}: be [31mcause")]
+
+
+def test_an_interrupt_is_no_reason_to_leave_something_out():
+    def read(thing):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        list(readable([1], read, print))
+
+
+def test_reasons_are_short_lines():
+    assert len(reason_of(ValueError("x\n" * 10_000))) == 300
+    assert reason_of(UnreadableError("Too\n\tlong.")) == "Too long."
+    assert reason_of(KeyError()) == "KeyError"
