@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from hf_transfer_score.disk import room_for
 
 
 def temporary_name(name: str) -> str:
@@ -15,25 +17,34 @@ def temporary_name(name: str) -> str:
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Yield a path to write to, which takes the place of a file once the block is done, and is gone if it fails."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def whole(path: Path, needed: int = 0) -> Iterator[Path]:
+    """Yield a path to write to, which takes the place of a file once the block is done, and is gone if it fails.
+
+    Args:
+        path: the file.
+        needed: its bytes, for the message, where they are known.
+
+    Raises:
+        NoSpaceError: there is no room in its folder.
+    """
     aside = path.with_name(temporary_name(path.name))
-    try:
-        yield aside
-        aside.replace(path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
+    with room_for(path.name, path.parent, needed):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield aside
+            aside.replace(path)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file so that readers see the old or the new content, never a part."""
-    with whole(path) as aside:
+    with whole(path, len(content)) as aside:
         aside.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old or the new text, never a part."""
-    with whole(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode())

@@ -18,6 +18,7 @@ TransferScoreError
 ├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
 ├── StoreError                      a store of results cannot be read or written
 ├── HubError                        the Hub did not answer a question that the whole run depends on
+├── NoSpaceError (also OSError)    a disk has no room for what is to be written
 ├── DuplicateBackboneError          two kinds of backbone claim one name
 └── RegistrationError               the evaluate modules could not be put where evaluate looks
 """
@@ -42,6 +43,7 @@ FailureKind = Literal[
     "non_finite",
     "out_of_memory",
     "too_large",
+    "no_space",
     "error",
 ]
 """Why one checkpoint of a pool could not be scored."""
@@ -135,6 +137,10 @@ class StoreError(TransferScoreError):
 
 class HubError(TransferScoreError):
     """The Hub did not answer a question that the whole run depends on."""
+
+
+class NoSpaceError(TransferScoreError, OSError):
+    """A disk has no room for what is to be written; the message names the folder and what to do."""
 
 
 class DuplicateBackboneError(TransferScoreError):

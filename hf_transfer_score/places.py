@@ -22,8 +22,13 @@ def home() -> Path:
     """
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE]).expanduser()
+    return hub_home() / "transfer_score"
+
+
+def hub_home() -> Path:
+    """Return the folder in which the Hub's clients keep what they download: HF_HOME, or ~/.cache/huggingface."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser() / "transfer_score"
+    return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
 
 
 def cache_limit() -> int:

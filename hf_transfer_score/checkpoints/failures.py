@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
+from pathlib import Path
 
+from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import CheckpointError
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
@@ -23,7 +24,7 @@ def hub_failure(name: str, error: BaseException, revision: str | None = None) ->
         error: what a client raised.
         revision: what was asked for, None for the default branch.
     """
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
     if isinstance(error, CheckpointError):
         return error
@@ -39,8 +40,8 @@ def hub_failure(name: str, error: BaseException, revision: str | None = None) ->
         return CheckpointError("private", "is disabled on the Hub")
     if is_offline(error):
         return CheckpointError("no_network", _offline())
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return CheckpointError("download", "does not fit on the disk; --free-disk removes weights once they are scored")
+    if fullness(error) is not None:
+        return CheckpointError("no_space", str(no_space(error, f"the files of {name}", Path(constants.HF_HUB_CACHE))))
     return _status_failure(name, error)
 
 

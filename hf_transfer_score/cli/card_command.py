@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.cards.evidence import Evidence, gather
-from hf_transfer_score.errors import InputError, OptionError, StoreError
+from hf_transfer_score.errors import InputError, NoSpaceError, OptionError, StoreError
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.results.record import Record
@@ -185,6 +185,8 @@ def _save(out: Path, text: str) -> None:
     """Write a file, so that a card that is there is replaced as a whole or not at all."""
     try:
         write_bytes(out, text.encode())
+    except NoSpaceError:
+        raise
     except OSError as error:
         raise InputError(f"{out} cannot be written: {error.strerror or error}.") from None
 

@@ -23,7 +23,7 @@ from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_fa
 from hf_transfer_score.cli.score_notes import score_notes
 from hf_transfer_score.cli.tables import UNLIMITED, Page, model_text, pool_text
 from hf_transfer_score.cli.tables_csv import model_csv, pool_csv
-from hf_transfer_score.errors import OptionError, TransferScoreError, UnknownMetricError
+from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, UnknownMetricError
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TransferScoreError as error:
         if os.environ.get("RANK", "0") == "0":  # of several processes one speaks
             print(f"error: {error}", file=sys.stderr)
-        return USAGE if isinstance(error, (OptionError, UnknownMetricError)) else FAILED
+        return USAGE if isinstance(error, (OptionError, UnknownMetricError, NoSpaceError)) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

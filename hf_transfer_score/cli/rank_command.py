@@ -20,7 +20,7 @@ from hf_transfer_score.cli.rank_csv import report_csv
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text
 from hf_transfer_score.cli.tables import UNLIMITED, Page
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.processes import Processes
 from hf_transfer_score.metrics.registry import Metric
@@ -85,6 +85,9 @@ def _answer(
         write_json(plan_facts(result)) if arguments.json else write(plan_text(result, page(UNLIMITED)))
         return 0
     _finish(result, arguments, page, write, write_json)
+    full = next((str(one.reason) for one in result.outcomes.values() if one.kind == "no_space"), None)
+    if full is not None:
+        raise NoSpaceError(full)
     return 0 if result.ranks else FAILED
 
 

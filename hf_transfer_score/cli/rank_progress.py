@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,11 @@ class PlanListener(Listener):
     def planned(self, plan: Plan) -> None:
         """Show it."""
         self.write(plan)
+
+    def waiting(self, what: str) -> None:
+        """Say it in a line of its own."""
+        sys.stderr.write(f"{what}\n")
+        sys.stderr.flush()
 
 
 class BarListener(PlanListener):
@@ -67,6 +73,10 @@ class BarListener(PlanListener):
             self._restart(_short(model.name), self.examples_of_all)
         else:
             self.progress.update(self.model, description=f"{what} {_short(model.name)}")
+
+    def waiting(self, what: str) -> None:
+        """Say it above the bars, which stand still."""
+        self.progress.console.print(what, markup=False)
 
     def examples(self, model: PlannedModel, count: int) -> None:
         """Move both bars."""

@@ -1,8 +1,9 @@
 """Features on disk: found by what they were made from, mapped into memory, bounded, safe for several processes.
 
 An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file a layer, and
-`source_probs.npy` where the checkpoint has a head. It is written under another name and renamed, so that an entry is
-whole or absent. The time of `meta.json` says when it was last used.
+`source_probs.npy` where the checkpoint has a head. Where the features were not finite, `meta.json` alone says so. It is
+written under another name and renamed, so that an entry is whole or absent. The time of `meta.json` says when it was
+last used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.atomic import temporary_name
+from hf_transfer_score.disk import reserve, room_for
+from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError
+from hf_transfer_score.locks import Told, alone
 
 FORMAT = 1
 META = "meta.json"
+LOCKS = "locks"
 CHECKED_ROWS = 4_096
 UNFINISHED_SECONDS = 24 * 3600
 """Folders of writers that are older were left behind by a process that died."""
@@ -93,9 +98,32 @@ class FeatureCache:
         """Whether there is an entry, without reading it."""
         return (self.folder / key / META).is_file()
 
+    def alone(self, key: str, waiting: Told = lambda _: None) -> AbstractContextManager[None]:
+        """Return a block in which no other process makes this entry; `waiting` is told who does."""
+        return alone(self.folder / LOCKS / f"{key}.lock", waiting)
+
+    def failure(self, key: str) -> CheckpointError | None:
+        """Return why there is no entry, where that is known and would be the same again."""
+        try:
+            meta = json.loads((self.folder / key / META).read_text(encoding="utf-8"))
+            kind, reason = meta["failure"]["kind"], str(meta["failure"]["reason"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return CheckpointError(kind, reason) if kind in FAILURE_KINDS else None
+
+    def fail(self, key: str, failure: CheckpointError, meta: Mapping[str, Any]) -> None:
+        """Remember why there can be no entry; where the disk does not take that, it is found out again."""
+        about = {**meta, "failure": {"kind": failure.kind, "reason": str(failure)}, "created": time.time()}
+        place = self.folder / temporary_name(key)
+        with suppress(OSError):
+            place.mkdir(parents=True)
+            (place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+            self.adopt(key, place)
+
     def writer(self, key: str, rows: int) -> FeatureWriter:
         """Return what fills a new entry for so many rows."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with room_for("features", self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         return FeatureWriter(self, key, rows)
 
     def adopt(self, key: str, written: Path) -> None:
@@ -186,10 +214,14 @@ class FeatureWriter:
             self.source_probs[rows] = source_probs
 
     def _open(self, name: str, width: int) -> NDArray[np.float32]:
-        self.place.mkdir(exist_ok=True)
-        return np.lib.format.open_memmap(
-            self.place / name, mode="w+", dtype=np.float32, shape=(self.rows, width)
-        )  # the system writes it back when it needs the memory
+        """Return an array that is mapped from a file of its own, which has all its room."""
+        with room_for("features", self.cache.folder, 4 * self.rows * width):
+            self.place.mkdir(exist_ok=True)
+            with (self.place / name).open("wb") as file:
+                head = {"descr": "<f4", "fortran_order": False, "shape": (self.rows, width)}
+                np.lib.format.write_array_header_1_0(file, head)
+                reserve(file, file.tell() + 4 * self.rows * width)
+            return np.lib.format.open_memmap(self.place / name, mode="r+")  # the system writes it back in its time
 
     def non_finite(self) -> tuple[int, int]:
         """Return how many rows hold a number that is not finite, and the first of them; (0, -1) for none."""
@@ -202,13 +234,14 @@ class FeatureWriter:
     def finish(self, meta: Mapping[str, Any]) -> None:
         """Make the entry visible, with what is to be known about it."""
         files = {layer: f"features.{number}.npy" for number, layer in enumerate(self.arrays)}
-        for array in (*self.arrays.values(), self.source_probs):
-            if isinstance(array, np.memmap):
-                array.flush()
         about = {**meta, "files": files, "source_probs": self.source_probs is not None, "created": time.time()}
-        self.arrays, self.source_probs = {}, None
-        (self.place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
-        self.cache.adopt(self.key, self.place)
+        with room_for("features", self.cache.folder):
+            for array in (*self.arrays.values(), self.source_probs):
+                if isinstance(array, np.memmap):
+                    array.flush()
+            self.arrays, self.source_probs = {}, None
+            (self.place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+            self.cache.adopt(self.key, self.place)
 
     def discard(self) -> None:
         """Drop what was written."""

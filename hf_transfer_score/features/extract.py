@@ -82,17 +82,23 @@ def extract(
     run = _Run(backbone, sample, options or ExtractOptions(), processes)
     starts = np.concatenate([[0], np.cumsum(sample.counts)])
     begin = time.perf_counter()
+    unwritten: Exception | None = None
     for count, results in run.rounds():
-        done = processes.gather(results)
+        done = processes.gather(unwritten or results)
         failures = [part for part in done if isinstance(part, Exception)]
         if failures:
             raise failures[0]
-        for part in done:
-            for examples, output in part:  # type: ignore[union-attr]
-                if writer is not None:
-                    writer.write(_rows(starts, examples), output.features, output.source_probs)
+        if writer is not None:
+            _, unwritten = attempt(partial(_write, writer, starts, done))  # type: ignore[arg-type]
         report(count)
+    processes.agree(unwritten)
     return run.summary(time.perf_counter() - begin)
+
+
+def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results]) -> None:
+    for part in done:
+        for examples, output in part:
+            writer.write(_rows(starts, examples), output.features, output.source_probs)
 
 
 @dataclass

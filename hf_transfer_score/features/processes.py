@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_transfer_score.errors import CheckpointError, TransferScoreError
+from hf_transfer_score.disk import fullness, no_space
+from hf_transfer_score.errors import CheckpointError, NoSpaceError, TransferScoreError
 
 if TYPE_CHECKING:
     import torch
@@ -110,11 +113,15 @@ def attempt(action: Callable[[], Value]) -> tuple[Value | None, Exception | None
     except TransferScoreError as error:
         return None, error
     except Exception as error:  # noqa: BLE001  # whatever a library raises is a failure of this checkpoint
+        if fullness(error) is not None:
+            return None, no_space(error, "what a library writes", Path(tempfile.gettempdir()))
         return None, as_checkpoint_error(error)
 
 
 def as_checkpoint_error(error: Exception) -> CheckpointError:
     """Return the failure that an exception of a library stands for."""
+    if isinstance(error, NoSpaceError):
+        return CheckpointError("no_space", str(error))
     if is_out_of_memory(error):
         return CheckpointError("out_of_memory", f"does not fit into memory: {first_line(error)}")
     return CheckpointError("error", f"{type(error).__name__}: {first_line(error)}")

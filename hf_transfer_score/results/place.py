@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hf_transfer_score.atomic import write_bytes
-from hf_transfer_score.errors import StoreError
+from hf_transfer_score.errors import NoSpaceError, StoreError
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
@@ -209,6 +209,8 @@ class FolderPlace:
                     _write(self.folder / path, content)
         except Timeout:
             raise StoreError(f"{self.folder} has been locked by another process for {LOCK_SECONDS:.0f} s.") from None
+        except NoSpaceError:
+            raise
         except OSError as error:
             raise StoreError(f"{self.folder} cannot be written: {error}.") from error
         return self.version() or ""

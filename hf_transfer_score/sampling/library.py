@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import DatasetError, TransferScoreError
+from hf_transfer_score.places import hub_home
 
 Item = TypeVar("Item")
 
@@ -39,6 +41,8 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
     except (TransferScoreError, MemoryError):
         raise
     except Exception as error:
+        if fullness(error) is not None:
+            raise no_space(error, f"what is downloaded of {dataset}", hub_home()) from error
         raise DatasetError(explain(error, dataset, revision)) from error
 
 

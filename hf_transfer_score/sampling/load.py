@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
+from hf_transfer_score.locks import Told
 from hf_transfer_score.sampling.assemble import Drawing, Pass, assemble, draw_truths, in_split
 from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import find_columns
@@ -20,7 +22,7 @@ from hf_transfer_score.sampling.library import explained, explained_items
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.rows import Rows, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.sampling.sources import Source, open_source
+from hf_transfer_score.sampling.sources import Source, name_of, open_source
 from hf_transfer_score.sampling.spool import Spool
 from hf_transfer_score.sampling.store import SampleStore, request_of
 
@@ -33,6 +35,9 @@ DEVIATIONS = 4
 SHARD_BITS = 40
 """Rows are told by their shard above so many bits and by their place in it below."""
 
+COPIES = 3
+"""How often the rows of a sample lie in its folder at once: as they were drawn, as a table, and as it is kept."""
+
 Progress = Callable[[int], None]
 
 
@@ -43,6 +48,7 @@ def load_sample(
     folder: Path | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
+    waiting: Told = lambda _: None,
 ) -> LabelledSample:
     """Return a stratified labelled sample of a dataset, read once and kept for the next time.
 
@@ -53,6 +59,7 @@ def load_sample(
             keep it in memory only.
         refresh: draw it anew, also where it is kept.
         progress: called with the number of rows read so far.
+        waiting: is told which other process draws the same sample, while this one waits for it.
 
     Example:
         >>> import datasets
@@ -64,14 +71,30 @@ def load_sample(
     options = options or SampleOptions()
     store = None if folder is None else SampleStore(folder)
     request = None if store is None else request_of(dataset, options)
-    if store is not None and request is not None and not refresh:
-        kept = store.find(request)
-        if kept is not None:
-            return kept
-    parent = None if store is None else store.folder
-    with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
-        sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
-        sample = sample if store is None else store.keep(request, sample)
+    if store is None or request is None:
+        return _drawn(dataset, options, store, request, progress)
+    kept = None if refresh else store.find(request)
+    if kept is not None:
+        return kept
+    with store.alone(request, waiting):  # another process may have drawn it meanwhile
+        kept = None if refresh else store.find(request)
+        return kept or _drawn(dataset, options, store, request, progress)
+
+
+def _drawn(
+    dataset: Any,
+    options: SampleOptions,
+    store: SampleStore | None,
+    request: dict[str, Any] | None,
+    progress: Progress | None,
+) -> LabelledSample:
+    """Return a sample that is drawn now, and kept where there is a place for it."""
+    parent = Path(tempfile.gettempdir()) if store is None else store.folder
+    with room_for(f"the sample of {name_of(dataset)}", parent):
+        parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
+            sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
+            sample = sample if store is None else store.keep(request, sample)
     _give_memory_back()
     return sample
 
@@ -90,7 +113,8 @@ def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progr
     rows = rows_for(columns, options, source.dataset)
     if options.per_class is not None and not rows.stratified:
         raise OptionError(f"per_class={options.per_class}: examples of {columns.task.name} have no class each.")
-    with Spool(scratch) as spool:
+    spool = Spool(scratch)
+    with room_for(f"the sample of {source.dataset}", scratch.parent, lambda: COPIES * spool.size), spool:
         draw = Draw(spool, options.max_samples, options.per_class)
         passed = _read(source, options, rows, draw, progress)
         _refuse_unlabelled(source, rows, passed)

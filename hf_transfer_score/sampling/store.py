@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.atomic import whole, write_text
+from hf_transfer_score.locks import Told, alone
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -60,7 +61,6 @@ class SampleStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     def find(self, request: Mapping[str, Any]) -> LabelledSample | None:
         """Return the sample that was drawn for a request, None if there is none that can be read."""
@@ -72,24 +72,21 @@ class SampleStore:
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
+    def alone(self, request: Mapping[str, Any], waiting: Told = lambda _: None) -> AbstractContextManager[None]:
+        """Return a block in which no other process draws the sample of a request; `waiting` is told who does."""
+        return alone(self._index(request).with_suffix(".lock"), waiting)
+
     def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:
         """Write a sample and what was asked for, and return the sample as it is mapped from its file."""
         path = self.folder / f"{sample.fingerprint}.arrow"
-        self._replace(path, sample.save)
+        with whole(path, sample.table.nbytes) as aside:
+            sample.save(aside)
         if request is not None:
             about = {"sample": path.name, "request": request, "source": asdict(sample.source)}
             text = json.dumps(about, indent=1, default=str)
-            self._replace(self._index(request), lambda half: half.write_text(text, encoding="utf-8") and None)
+            write_text(self._index(request), text)
         return LabelledSample.load(path)
 
     def _index(self, request: Mapping[str, Any]) -> Path:
         text = json.dumps(request, sort_keys=True)
         return self.folder / f"request-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
-
-    def _replace(self, path: Path, write: Any) -> None:
-        half = path.with_name(f".{path.name}.{os.getpid()}-{uuid.uuid4().hex[:8]}")
-        try:
-            write(half)
-            half.replace(path)
-        finally:
-            half.unlink(missing_ok=True)

@@ -25,6 +25,9 @@ class Listener:
     def stage(self, model: PlannedModel, what: str) -> None:
         """A candidate is at a stage: "downloading", "loading", "running" or "scoring"."""
 
+    def waiting(self, what: str) -> None:
+        """Another process does the same work, and this one waits for it."""
+
     def examples(self, model: PlannedModel, count: int) -> None:
         """So many more examples went through the model."""
 

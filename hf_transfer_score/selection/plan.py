@@ -135,7 +135,7 @@ def _remembered(
     if kind is None:
         return None
     model = _found(candidate, checkpoint, str(kind["name"]), sample, options)
-    return model if _is_kept(model, cache) else None
+    return model if _is_kept(model, cache) else _known_failure(model, cache)
 
 
 def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
@@ -157,6 +157,12 @@ def _is_kept(model: PlannedModel, cache: FeatureCache) -> bool:
     return cache.get(model.key or "") is not None
 
 
+def _known_failure(model: PlannedModel, cache: FeatureCache) -> PlannedModel | None:
+    """Return a candidate that is known to fail on this sample, else None."""
+    failure = cache.failure(model.key or "")
+    return None if failure is None else replace(model, state="failed", failure=failure)
+
+
 def _of_checkpoint(
     candidate: Candidate,
     checkpoint: Checkpoint,
@@ -170,6 +176,9 @@ def _of_checkpoint(
     model = _found(candidate, checkpoint, kind.name, sample, options)
     if _is_kept(model, cache):
         return model
+    failed = _known_failure(model, cache)
+    if failed is not None:
+        return failed
     own = model.options
     files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))
     _check_size(checkpoint, files, options)

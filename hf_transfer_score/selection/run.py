@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.search import Search, search_models
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
@@ -156,6 +156,7 @@ class _Run:
                 folder=self.folder / "samples",
                 refresh=self.options.refresh,
                 progress=self.listener.sampling,
+                waiting=partial(self._waiting, "the sample"),
             )
 
     def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
@@ -217,12 +218,14 @@ class _Run:
                 raise model.failure
             if not self._is_cached(model):
                 was_there = False
-                self._extract(model, prepared.sample, downloads)
+                self._extract_once(model, prepared.sample, downloads)
             if not self.processes.is_main:
                 return []
             return self._score(model, prepared, scored, from_cache=was_there)
         except CheckpointError as error:
             failure = error
+        except NoSpaceError as error:
+            failure = as_checkpoint_error(error)
         except Exception as error:  # what a library raises for one model is no reason to end the run
             if self.processes.count > 1:  # the others would wait for ever
                 raise
@@ -255,6 +258,20 @@ class _Run:
         """Whether the features are there; the main process decides, since another run may have added them."""
         there = self.cache.get(model.key or "") is not None if self.processes.is_main else False
         return self.processes.from_main(there)
+
+    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
+        """Make the features, unless another run is at it: then wait for those, or for the end of that run."""
+        waiting = partial(self._waiting, f"the features of {model.name}")
+        key = model.key or ""
+        with self.cache.alone(key, waiting) if self.processes.is_main else nullcontext():
+            known = self.processes.from_main(self.cache.failure(key) if self.processes.is_main else None)
+            if known is not None:
+                raise known
+            if not self._is_cached(model):
+                self._extract(model, sample, downloads)
+
+    def _waiting(self, what: str, holder: str) -> None:
+        self.listener.waiting(f"{what}: waiting for {holder}, which makes the same")
 
     def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
         if not model.files:  # it was cached when the plan was made
@@ -306,26 +323,26 @@ def _finish(
     if writer is None:
         return
     bad, first = writer.non_finite()
+    about = {
+        "model": model.name,
+        "commit": model.checkpoint.commit if model.checkpoint else None,
+        "kind": model.kind,
+        "rows": writer.rows,
+        "dataset": sample.source.dataset,
+        "task": sample.task.name,
+        "version": VERSION,
+    }
     if bad:
         advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try --dtype float32"
-        raise CheckpointError(
+        failure = CheckpointError(
             "non_finite",
             f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",
         )
-    assert model.checkpoint is not None
-    writer.finish(
-        {
-            "model": model.name,
-            "commit": model.checkpoint.commit,
-            "kind": model.kind,
-            "parameters": sum(one.numel() for one in backbone.module.parameters()),
-            "rows": writer.rows,
-            "dataset": sample.source.dataset,
-            "task": sample.task.name,
-            "extraction": {**summary, "details": dict(backbone.details)},
-            "version": VERSION,
-        }
-    )
+        writer.cache.fail(writer.key, failure, about)
+        raise failure
+    parameters = sum(one.numel() for one in backbone.module.parameters())
+    extraction = {**summary, "details": dict(backbone.details)}
+    writer.finish({**about, "parameters": parameters, "extraction": extraction})
 
 
 class _Downloads:

@@ -24,7 +24,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import records_of, without_places
 from hf_transfer_score.selection.run import rank
 
-PASSING = ("no_network", "download")
+PASSING = ("no_network", "download", "no_space")
 """Kinds of failure that another attempt may not meet."""
 
 

@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+FILE_BYTES = "TEST_FILE_BYTES"
+"""In the environment of a child: no file may become larger."""
 
 SECONDS = 120
 """After which a child is killed."""
@@ -163,6 +167,9 @@ def _become(question: dict[str, Any]) -> None:
     for name, number, flags in (("/dev/null", 0, os.O_RDONLY), (question["out"], 1, 0), (question["err"], 2, 0)):
         os.dup2(os.open(name, flags or os.O_WRONLY | os.O_CREAT), number)
     os.environ.update(question["environment"])
+    if FILE_BYTES in os.environ:
+        most = int(os.environ[FILE_BYTES])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0)  # noqa: SIM115
     from hf_transfer_score.cli import main
