@@ -105,7 +105,7 @@ def _with_content(source: Source, rows: Rows, draw: Draw) -> Iterator[tuple[Draw
 def _content(source: Source, rows: Rows, kept: list[Any]) -> list[Any]:
     if rows.columns.task.modality == "text":
         return kept
-    media = [read_media(value, source.dataset, source.folder, on_hub=source.on_hub) for value in kept[: rows.media]]
+    media = [read_media(value, source.dataset, source.reach) for value in kept[: rows.media]]
     return [*media, *kept[rows.media :]]
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.integrity import is_named
 from hf_transfer_score.sampling.library import explained
+from hf_transfer_score.sampling.reach import Reach, in_zip, read_bounded, read_file
 from hf_transfer_score.sampling.sample import encode_input, encode_sound
 from hf_transfer_score.tasks import Waveform
 
 PATH = "path"
+
+ATTEMPTS = 2
+"""How often a file is fetched whose content is not what the Hub says."""
 
 
 def as_media(value: Any) -> bytes | list[str] | None:
@@ -24,7 +31,7 @@ def as_media(value: Any) -> bytes | list[str] | None:
     if isinstance(value, dict):
         if value.get("array") is not None:
             return encode_sound(Waveform(_one_channel(value["array"]), int(value["sampling_rate"])))
-        return value.get("bytes") or ([PATH, value["path"]] if value.get("path") else None)
+        return value.get("bytes") or ([PATH, str(value["path"])] if value.get("path") else None)
     encoded = encode_input(value)
     if not isinstance(encoded, bytes):
         raise DatasetError(f"Expected an image or sound as bytes, as a path or decoded; got {type(value).__name__}.")
@@ -36,36 +43,78 @@ def _one_channel(samples: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
     return array if array.ndim == 1 else array.mean(axis=0 if array.shape[0] < array.shape[-1] else -1)
 
 
-def read_media(value: Any, dataset: str, folder: Path | None, *, on_hub: bool) -> bytes:
+def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
     """Return bytes, read from their file if that is what is known of them.
 
     Args:
         value: what `as_media` returned.
         dataset: the dataset, for messages.
-        folder: where relative paths start, None for the working folder.
-        on_hub: the path was written by a stranger: it may lead to files of the Hub only.
+        reach: which files the rows may name.
     """
     if isinstance(value, bytes):
         return value
     if value is None:
         raise DatasetError(f"A row of {dataset} has an image or sound without content.")
     path = str(value[1])
-    if "://" in path:
-        return _read_remote(path, dataset, on_hub=on_hub)
-    for candidate in (Path(path), (folder or Path()) / path):
-        if candidate.is_file() and not on_hub:
-            return candidate.read_bytes()
+    try:
+        found = _read(path, dataset, reach)
+    except (DatasetError, OSError) as error:
+        raise DatasetError(f"A row of {dataset} cannot be used: {error}") from error
+    if found is None:
+        raise DatasetError(
+            f"A row of {dataset} has the path {path!r} in place of the content of a file, and the dataset has no such "
+            "file of its own. Store the content with the rows (`datasets` does so in push_to_hub and to_parquet), or "
+            "keep the files beside them."
+        )
+    return found
+
+
+def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
+    """Return the content of a file that is allowed, None where there is none by that path."""
+    packed = in_zip(path)
+    if packed is None:
+        return read_file(real, path) if (real := reach.file(path)) else _read_url(path, dataset, reach)
+    member, archive = packed
+    try:
+        if (real := reach.file(archive)) is not None:
+            with real.open("rb") as file:
+                return _member(file, member)
+        if reach.allows_url(archive):
+            with explained(dataset), _opened(archive) as file:
+                return _member(file, member)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{member!r} cannot be read from {archive!r} ({error}).") from error
+    return None
+
+
+def _read_url(path: str, dataset: str, reach: Reach) -> bytes | None:
+    if not reach.allows_url(path):
+        return None
+    for _ in range(ATTEMPTS):
+        with explained(dataset), _opened(path) as file:
+            content, name = read_bounded(file, path, file.size), _hub_name(file.details)
+        if name is None or is_named(content, name):
+            return content
     raise DatasetError(
-        f"A row of {dataset} has the path {path!r} in place of the content of a file, and there is no such file. "
-        "Store the content with the rows (`datasets` does so in push_to_hub and to_parquet), or keep the files there."
+        f"the file {path!r} came {ATTEMPTS} times with other content than the Hub says it has: something between here "
+        "and there damages it."
     )
 
 
-def _read_remote(path: str, dataset: str, *, on_hub: bool) -> bytes:
+def _hub_name(details: Mapping[str, Any]) -> str | None:
+    """Return the hash that the Hub names a file by, None where it says none."""
+    large = details.get("lfs")
+    if large is not None:
+        return str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
+    return details.get("blob_id")
+
+
+def _opened(path: str) -> Any:
     from datasets.utils.file_utils import xopen
 
-    if on_hub and not path.split("::")[-1].startswith("hf://"):
-        raise DatasetError(f"A row of {dataset} leads to {path!r}, outside the Hub, which is not followed.")
-    with explained(dataset), xopen(path, "rb") as file:
-        content: bytes = file.read()
-    return content
+    return xopen(path, "rb")
+
+
+def _member(file: IO[bytes], name: str) -> bytes:
+    with zipfile.ZipFile(file) as archive, archive.open(name) as member:
+        return read_bounded(member, name, archive.getinfo(name).file_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.library import explained, knock
+from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
+from hf_transfer_score.sampling.library import commit_of, explained
 from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.reach import Reach, reach_of
 
 READERS = {
     ".parquet": "parquet",
@@ -45,8 +47,7 @@ class Source:
         peek: returns some values of a column of another split.
         config: the configuration, None where there is one only.
         revision: the full commit on the Hub, None elsewhere.
-        folder: where relative names of files start, None on the Hub and in memory.
-        on_hub: whether the rows come from the Hub, so that they have no say over local files.
+        reach: which files the rows may name.
         cheap: whether rows that are not drawn cost next to nothing.
     """
 
@@ -56,10 +57,9 @@ class Source:
     features: Mapping[str, Any]
     shards: Callable[[Sequence[str]], list[Shard]]
     peek: Callable[[str, str], list[Any]]
+    reach: Reach
     config: str | None = None
     revision: str | None = None
-    folder: Path | None = None
-    on_hub: bool = False
     cheap: bool = False
 
 
@@ -77,16 +77,16 @@ def open_source(dataset: Any, options: SampleOptions) -> Source:
         if path.exists():
             return _open_path(path, str(dataset), options)
         _refuse_missing_path(str(dataset))
-        return _open_builder(str(dataset), options, on_hub=True, path=str(dataset), revision=options.revision)
+        return _open_hub(str(dataset), options)
     import datasets
 
     name = name_of(dataset)
     if isinstance(dataset, Mapping):
         return _open_splits(dataset, name, options)
     if isinstance(dataset, datasets.Dataset):
-        return _of_dataset(dataset, name, str(dataset.split) if dataset.split is not None else None)
+        return _of_dataset(dataset, name, str(dataset.split) if dataset.split is not None else None, reach_of(dataset))
     if isinstance(dataset, datasets.IterableDataset):
-        return _of_stream(dataset, name, str(dataset.split) if dataset.split is not None else None)
+        return _of_stream(dataset, name, str(dataset.split) if dataset.split is not None else None, reach_of(dataset))
     raise DatasetError(
         f"Expected a dataset as an id on the Hub, a folder, a file, or a Dataset or IterableDataset of `datasets`; got "
         f"{type(dataset).__name__}. `datasets.Dataset.from_dict({{'text': [...], 'label': [...]}})` makes one."
@@ -110,11 +110,14 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> Source:
         return _open_file(path, name, options)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         with explained(name):
+            check_saved(path, name)
             stored = datasets.load_from_disk(str(path))
         return _open_splits(stored if isinstance(stored, Mapping) else {"": stored}, name, options, path)
     if not any(one.is_file() for one in path.rglob("*")):
         raise DatasetError(f"The folder {name} is empty: there are no files in it.")
-    return _open_builder(name, options, folder=path, path=str(path))
+    with explained(name):
+        check_folder_card(path, name)
+    return _open_builder(name, options, reach=Reach.of_folder(path), path=str(path))
 
 
 def _open_file(path: Path, name: str, options: SampleOptions) -> Source:
@@ -125,7 +128,9 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> Source:
         raise DatasetError(f"The file {name} is empty.")
     more = {"sep": "\t"} if _suffix(path) == ".tsv" else {}
     files = {"data_files": glob.escape(str(path.resolve())), **more}
-    return _open_builder(name, options, folder=path.parent, path=reader, builder_options=files)
+    folders = dict.fromkeys((path.parent, path.resolve().parent))  # the file that was named may be a link
+    reach = replace(Reach.of_folder(path.parent), folders=sum((Reach.of_folder(one).folders for one in folders), ()))
+    return _open_builder(name, options, reach=reach, path=reader, builder_options=files)
 
 
 def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> Source:
@@ -144,7 +149,8 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
     parts = [splits[part] for part in split.split("+")]
     chosen = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
     opened = _of_dataset if isinstance(chosen, datasets.Dataset) else _of_stream
-    return opened(chosen, name, split or None, tuple(filter(None, splits)), peek, folder)
+    reach = reach_of(chosen) if folder is None else Reach.of_folder(folder)
+    return opened(chosen, name, split or None, reach, tuple(filter(None, splits)), peek)
 
 
 def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
@@ -169,9 +175,9 @@ def _of_dataset(
     dataset: Any,
     name: str,
     split: str | None,
+    reach: Reach,
     splits: tuple[str, ...] = (),
     peek: Callable[[str, str], list[Any]] = _no_peek,
-    folder: Path | None = None,
 ) -> Source:
     """Wrap a Dataset: one shard, mapped from a disk, of which only labels are read of rows that are not drawn."""
 
@@ -180,7 +186,7 @@ def _of_dataset(
         return (ArrowChunk(table) for table in chosen.iter(batch_size=ROWS))
 
     return Source(
-        name, split, splits, dataset.features, lambda columns: [partial(read, columns)], peek, folder=folder, cheap=True
+        name, split, splits, dataset.features, lambda columns: [partial(read, columns)], peek, reach, cheap=True
     )
 
 
@@ -188,9 +194,9 @@ def _of_stream(
     stream: Any,
     name: str,
     split: str | None,
+    reach: Reach,
     splits: tuple[str, ...] = (),
     peek: Callable[[str, str], list[Any]] = _no_peek,
-    folder: Path | None = None,
 ) -> Source:
     """Wrap an IterableDataset of the user's: one shard, since to split it could change what skip and take mean."""
     with explained(name):
@@ -199,11 +205,13 @@ def _of_stream(
     def shards(columns: Sequence[str]) -> list[Shard]:
         return [partial(_python_rows, stream)]
 
-    return Source(name, split, splits, features, shards, peek, folder=folder)
+    return Source(name, split, splits, features, shards, peek, reach)
 
 
 def _python_rows(stream: Any) -> Iterator[Chunk]:
     """Yield rows as they are stored: without types nothing is decoded."""
+    if stream.features and hasattr(stream, "decode"):
+        stream = stream.decode(False)  # newer versions decode ahead, whatever the types are in the end
     return python_chunks(stream.cast(None))
 
 
@@ -216,26 +224,36 @@ def features_of(stream: Any) -> Mapping[str, Any]:
     return features
 
 
+def _open_hub(name: str, options: SampleOptions) -> Source:
+    """Open a dataset on the Hub at one commit, once its card is known to ask for nothing else."""
+    with explained(name, options.revision):
+        commit = commit_of(name, options.revision)
+        if commit is not None:
+            check_hub_card(name, commit)
+        reach = Reach.of_repository(name, commit or "")
+    source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
+    return replace(source, reach=Reach.of_repository(name, source.revision or ""))
+
+
 def _open_builder(
     name: str,
     options: SampleOptions,
     *,
     path: str,
-    on_hub: bool = False,
-    folder: Path | None = None,
+    reach: Reach,
     revision: str | None = None,
     builder_options: Mapping[str, Any] | None = None,
 ) -> Source:
     import datasets
 
+    on_hub = reach.repository is not None
     with explained(name, options.revision):
-        if on_hub:
-            knock(path)
         try:
             builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
         except ValueError as error:
             _refuse_config(error, name)
             raise
+        check_builder(builder, reach, name, offline=on_hub and revision is None)
         if hasattr(builder.config, "decode_num_threads"):
             builder.config.decode_num_threads = 0  # else images are fetched and decoded ahead, drawn or not
         streams = builder.as_streaming_dataset()
@@ -250,10 +268,9 @@ def _open_builder(
         features,
         opened.shards,
         opened.peek,
+        reach,
         config=builder.config.name if len(builder.builder_configs) > 1 else None,
         revision=builder.hash if on_hub else None,
-        folder=folder,
-        on_hub=on_hub,
         cheap=opened.lists_files,
     )
 

@@ -64,6 +64,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.headers.get("User-Agent", ""),
         )
         self.cut_after: int | None = None
+        self.flip_at: int | None = None
         self.hub.requests.append(self.request_log)
         if not self._suffer():
             try:
@@ -100,6 +101,8 @@ class Exchange(BaseHTTPRequestHandler):
             time.sleep(fault.seconds)
         elif fault.kind == "cut":
             self.cut_after = fault.after
+        elif fault.kind == "flip":
+            self.flip_at = fault.after
         elif fault.kind == "reset":
             self._reset()
             return True
@@ -257,6 +260,9 @@ class Exchange(BaseHTTPRequestHandler):
         left = None if self.cut_after is None else max(0, self.cut_after - self.request_log.sent)
         cut = left is not None and left < len(content)
         part = content[:left] if cut else content
+        place = -1 if self.flip_at is None else self.flip_at - self.request_log.sent
+        if 0 <= place < len(part):
+            part = part[:place] + bytes([part[place] ^ 1]) + part[place + 1 :]
         self.request_log.sent += len(part)
         self.wfile.write(part)
         if cut:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-FaultKind = Literal["latency", "cut", "reset"] | int
+FaultKind = Literal["latency", "cut", "reset", "flip"] | int
 
 
 @dataclass
@@ -45,12 +45,13 @@ class Fault:
     Attributes:
         pattern: a regular expression, searched in the decoded path.
         kind: "latency" answers late; "cut" promises the whole body and closes after `after` bytes of it; "reset" resets
-            the connection instead of an answer; a number is the status of the answer.
+            the connection instead of an answer; "flip" sends the body with one bit flipped, in the byte after `after`;
+            a number is the status of the answer.
         times: how often, None for always.
         skip: how many matching requests go well before.
-        method: only requests of this method; a cut is for GET.
+        method: only requests of this method; a cut or flip is for GET.
         seconds: of latency.
-        after: bytes before a cut.
+        after: bytes before a cut or a flipped bit.
         retry_after: seconds for the header of that name.
         hits: how often it happened.
     """
@@ -69,7 +70,7 @@ class Fault:
         """Whether it happens to this request, which is counted."""
         if self.times is not None and self.hits >= self.times:
             return False
-        wanted = self.method or ("GET" if self.kind == "cut" else None)
+        wanted = self.method or ("GET" if self.kind in ("cut", "flip") else None)
         if (wanted is not None and wanted != method) or not re.search(self.pattern, path):
             return False
         if self.skip > 0:

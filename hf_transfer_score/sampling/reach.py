@@ -1,0 +1,199 @@
+"""What the rows of a dataset may reach: files inside its own folder, or inside its own repository at one commit.
+
+A row may hold the path of a file in place of its content, and whoever wrote the row chose that path. What is followed
+is listed here; whatever is not of these forms is refused, by whatever scheme, chain or link it leads elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from hf_transfer_score.errors import DatasetError
+
+FOLDERS_VARIABLE = "HF_TRANSFER_SCORE_FOLDERS"
+"""Names more folders in which files of datasets on this computer may lie, separated as in PATH."""
+
+MOST_MEDIA_BYTES = 64 * 1024 * 1024
+"""Bytes of one image or sound: 16 of them are read at a time, and all of that has to fit into 2 GB."""
+
+CHAIN, SCHEME = "::", "://"
+ZIP = "zip://"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which files the rows of a dataset may name.
+
+    Attributes:
+        repository: where paths on the Hub have to start, such as "hf://datasets/owner/name@COMMIT/"; None for none.
+        folders: the folders on this computer that hold all they may name, by their real paths.
+        base: where relative paths start, None for the working folder.
+        anywhere: whether they may name any file on this computer, since they were made by the user's own program.
+        origins: names of repositories on the Hub, whose files they may name at any one commit.
+    """
+
+    repository: str | None = None
+    folders: tuple[Path, ...] = ()
+    base: Path | None = None
+    anywhere: bool = False
+    origins: tuple[str, ...] = ()
+
+    @classmethod
+    def of_repository(cls, name: str, commit: str) -> Reach:
+        """Return the reach of a dataset on the Hub: its repository as it is at one commit."""
+        return cls(repository=f"hf://datasets/{name}@{commit}/")
+
+    @classmethod
+    def of_folder(cls, folder: Path) -> Reach:
+        """Return the reach of a folder or file on this computer: what lies within, and the folders the user names."""
+        named = [Path(one) for one in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if one]
+        return cls(folders=tuple(one.resolve() for one in (folder, *named)) + _blobs(folder.resolve()), base=folder)
+
+    def allows_url(self, path: str) -> bool:
+        """Whether a path leads to a file of the repository, and to nothing else."""
+        starts = [] if self.repository is None else [re.escape(self.repository)]
+        starts += [f"hf://datasets/{re.escape(name)}@[0-9a-f]{{40}}/" for name in self.origins]
+        found = next((match for start in starts if (match := re.match(start, path))), None)
+        return found is not None and is_plain(path[found.end() :])
+
+    def file(self, path: str) -> Path | None:
+        """Return the real path of a regular file that may be read, None where there is none by that name.
+
+        Raises:
+            DatasetError: there is one that may not be read.
+        """
+        if not (self.anywhere or self.folders) or SCHEME in path or "\0" in path:
+            return None
+        for candidate in dict.fromkeys((self.base or Path()) / path if n else Path(path) for n in (1, 0)):
+            real = _real(candidate)
+            if real is None or not real.exists():
+                continue
+            if not self.anywhere and not any(real.is_relative_to(folder) for folder in self.folders):
+                raise DatasetError(
+                    f"the path {path!r} leads out of the dataset's folder ({self.base}), which is not followed. If "
+                    f"these rows are your own, name the folder of their files in {FOLDERS_VARIABLE}."
+                )
+            if not stat.S_ISREG(real.stat().st_mode):
+                raise DatasetError(f"the path {path!r} is no regular file.")
+            return real
+        return None
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path or pattern is relative and stays where it starts: no scheme, no chain, no way up.
+
+    Example:
+        >>> [is_plain(path) for path in ("a/b.png", "../b.png", "/b.png", "http://b.png", "zip://a::b.zip")]
+        [True, False, False, False, False]
+    """
+    from datasets.utils.file_utils import is_relative_path
+
+    try:
+        relative = is_relative_path(path)
+    except ValueError:  # how the standard library refuses some addresses
+        return False
+    parts = PurePosixPath(path).parts
+    inside = relative and path != "" and not path.startswith(("/", "~")) and ".." not in parts
+    return inside and CHAIN not in path and SCHEME not in path and "\\" not in path and "\0" not in path
+
+
+def read_file(path: Path, what: str) -> bytes:
+    """Return the content of a regular file, as long as it is no longer than an image or sound may be."""
+    place = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(place, "rb") as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise DatasetError(f"the path {what!r} is no regular file.")
+        return read_bounded(file, what, about.st_size)
+
+
+def read_bounded(file: Any, what: str, size: int | None = None) -> bytes:
+    """Return what an open file holds, or raise DatasetError where that is too much; no more is read than allowed."""
+    content: bytes = b"" if (size or 0) > MOST_MEDIA_BYTES else file.read(MOST_MEDIA_BYTES + 1)
+    if (size or 0) > MOST_MEDIA_BYTES or len(content) > MOST_MEDIA_BYTES:
+        raise DatasetError(
+            f"the file {what!r} is larger than {MOST_MEDIA_BYTES // 2**20} MiB, the most that is read of one image "
+            "or sound; make it smaller, or leave its row out."
+        )
+    return content
+
+
+def in_zip(path: str) -> tuple[str, str] | None:
+    """Return the member and the archive of a path into a zip file, None for other paths."""
+    member, chained, archive = path.partition(CHAIN)
+    if not chained or not member.startswith(ZIP) or CHAIN in archive:
+        return None
+    member = member.removeprefix(ZIP)
+    return (member, archive) if archive.lower().endswith(".zip") and SCHEME not in member else None
+
+
+def check_files(paths: Iterable[str], reach: Reach, dataset: str) -> None:
+    """Raise DatasetError where a data file of a dataset lies outside it."""
+    for path in paths:
+        if reach.allows_url(path):
+            continue
+        try:
+            if reach.file(path) is not None:
+                continue
+            reason = f"the path {path!r} leads out of the dataset"
+        except DatasetError as error:
+            reason = str(error).rstrip(".")
+        raise DatasetError(f"The dataset {dataset} names a data file that is not its own: {reason}.")
+
+
+def _real(path: Path) -> Path | None:
+    try:
+        return path.expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):  # links in a circle, names that no system takes
+        return None
+
+
+def _blobs(folder: Path) -> tuple[Path, ...]:
+    """Return where the files of a snapshot in the cache of the Hub lie: its files are links to them."""
+    for place in (folder, *folder.parents):
+        if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
+            return ((place.parent.parent / "blobs").resolve(),)
+    return ()
+
+
+def reach_of(dataset: Any) -> Reach:
+    """Return the reach of a dataset in memory.
+
+    What the user's own program made may name any file on this computer; what `datasets` loaded from the Hub may name
+    files of that repository only, in the cache of the Hub or, for a stream, on the Hub.
+    """
+    streamed = tuple(getattr(dataset, "_token_per_repo_id", None) or ())
+    prepared = _prepared_from(dataset)
+    if not streamed and not prepared:
+        return Reach(anywhere=True)
+    return Reach(folders=tuple(place for name in prepared for place in _cached(name)), origins=streamed)
+
+
+def _prepared_from(dataset: Any) -> set[str]:
+    """Return the repositories whose rows `datasets` has prepared in its cache, as it names their folders there."""
+    from datasets import config
+
+    files = [Path(one["filename"]) for one in getattr(dataset, "cache_files", None) or ()]
+    cache = Path(config.HF_DATASETS_CACHE)
+    places = [file.relative_to(cache).parts[0] for file in files if file.is_relative_to(cache)]
+    return {place for place in places if "___" in place}
+
+
+def _cached(prepared: str) -> list[Path]:
+    """Return where the files of a repository lie that `datasets` names so: OWNER___NAME."""
+    from datasets import config
+    from datasets.naming import camelcase_to_snakecase
+    from huggingface_hub import constants
+
+    found = [Path(config.DOWNLOADED_DATASETS_PATH).resolve()]
+    for place in Path(constants.HF_HUB_CACHE).glob("datasets--*--*"):
+        owner, _, name = place.name.removeprefix("datasets--").partition("--")
+        if f"{owner}___{camelcase_to_snakecase(name)}" == prepared:
+            found.append(place.resolve())
+    return found
