@@ -28,8 +28,9 @@ ENDING = """\
 exit status:
   0    something was scored
   1    nothing could be scored
-  2    wrong usage
-  130  interrupted
+  2    wrong usage, or something went wrong that no row can tell, in one sentence
+  129  ended by SIGHUP, 130 by Ctrl-C, 143 by SIGTERM: what is done is kept
+  141  what read the output stopped reading
 """
 
 SCORE_USAGE = f"{PROGRAM} score FILE... [options]"
@@ -81,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _parser(argparse.ArgumentParser, prog=PROGRAM, usage=f"{PROGRAM} COMMAND ...", description=DESCRIPTION)
     parser.epilog = ENDING
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {VERSION}")
+    parser.add_argument("--traceback", action="store_true", help="show where something went wrong; anywhere in a line")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", prog=PROGRAM)
     _add_rank(commands)
     _add_score(commands)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hf_transfer_score.cli.demo_text import demo_text
+from hf_transfer_score.cli.printing import moving, say
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.demonstration.options import DemoOptions, Watch
 from hf_transfer_score.demonstration.run import PHASES, demonstrate
@@ -41,11 +42,10 @@ def _watching() -> Iterator[Watch]:
     if not sys.stderr.isatty():
         yield _say
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with moving(*columns) as progress:
         bars = {phase: progress.add_task(phase, total=None, start=False) for phase in PHASES}
 
         def watch(phase: str, done: int, total: int) -> None:
@@ -58,5 +58,4 @@ def _watching() -> Iterator[Watch]:
 
 def _say(phase: str, done: int, total: int) -> None:
     if not done:
-        sys.stderr.write(f"{phase} ...\n")
-        sys.stderr.flush()
+        say(f"{phase} ...")

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.cli.printing import say, words
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.score_notes import Note
 from hf_transfer_score.cli.tables import UNLIMITED, Page, notes_table, number, render
@@ -44,7 +45,8 @@ def run(
     write_json: Callable[[Any], None],
 ) -> int:
     """Run `layers` and return its exit status."""
-    from hf_transfer_score.cli.rank_command import _show_plan, leaving_at_once
+    from hf_transfer_score.cli.ending import leaving_at_once
+    from hf_transfer_score.cli.rank_command import _show_plan
 
     if arguments.plot is not None:
         check_profile_path(arguments.plot)
@@ -60,7 +62,7 @@ def run(
         write(profile_text(profile, page(UNLIMITED)))
     if arguments.plot is not None:
         save_profile(profile, arguments.plot)
-        sys.stderr.write(f"Drew {arguments.plot}\n")
+        say(f"Drew {arguments.plot}")
     return 0
 
 
@@ -101,7 +103,6 @@ def profile_text(profile: LayerProfile, page: Page) -> str:
 
 def _table(profile: LayerProfile) -> Table:
     from rich.table import Table
-    from rich.text import Text
 
     terms = [(metric, term) for metric, term in _terms(profile.rows) if term not in TOLD_ALREADY]
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
@@ -114,7 +115,7 @@ def _table(profile: LayerProfile) -> Table:
         cells = [row.layer, number(row.width), number(row.nc1), bar]
         cells += [number(row.terms.get(metric, {}).get(term)) for metric, term in terms]
         style = "bold green" if row == profile.best else ""
-        table.add_row(*(Text(cell, style=style) for cell in cells))
+        table.add_row(*(words(cell, style) for cell in cells))
     return table
 
 

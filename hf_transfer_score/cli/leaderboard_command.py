@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -42,10 +41,8 @@ def _serve(arguments: argparse.Namespace, write: Write) -> int:
     shown = arguments.results or "the records of the package"
     write(f"Leaderboard of {shown}: {address}\nCtrl-C stops it.\n")
     sys.stdout.flush()
-    ended = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    with suppress(KeyboardInterrupt):
-        ended.wait()
+    with suppress(KeyboardInterrupt):  # or SIGTERM: it is how a service is ended, and no failure
+        threading.Event().wait()
     app.close(verbose=False)
     return 0
 

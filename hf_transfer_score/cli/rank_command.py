@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
-from threading import Timer, main_thread
-from typing import Any, NoReturn
+from typing import Any
 
 from hf_transfer_score import places
 from hf_transfer_score.checkpoints.candidate import read_candidates
+from hf_transfer_score.cli.ending import is_main, leaving_at_once
 from hf_transfer_score.cli.metric_guide import configured_metrics
+from hf_transfer_score.cli.printing import say
 from hf_transfer_score.cli.rank_arguments import rank_options, search_of
 from hf_transfer_score.cli.rank_csv import report_csv
 from hf_transfer_score.cli.rank_progress import watching
@@ -29,8 +28,7 @@ from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.run import plan_rank, rank
 from hf_transfer_score.selection.words import short_bytes
 
-FAILED, INTERRUPTED = 1, 130
-AGAIN_SECONDS = 0.05
+FAILED = 1
 
 
 def run_rank(
@@ -51,7 +49,7 @@ def run_rank(
     models = [*arguments.models, *(read_candidates(arguments.models_from) if arguments.models_from else [])]
     terminal = sys.stderr.isatty()
     call = plan_rank if arguments.dry_run else rank
-    quiet = arguments.quiet or arguments.dry_run or not _is_main()
+    quiet = arguments.quiet or arguments.dry_run or not is_main()
     with leaving_at_once():
         try:
             with watching(_show_plan, terminal=terminal, quiet=quiet) as listener:
@@ -65,10 +63,10 @@ def run_rank(
                     listener=listener,
                 )
         except Interrupted as error:
-            if _is_main():
+            if is_main():
                 _answer(error.report, arguments, page, write, write_json)
             raise
-        status = _answer(result, arguments, page, write, write_json) if _is_main() else 0
+        status = _answer(result, arguments, page, write, write_json) if is_main() else 0
     Processes.current().leave()
     return status
 
@@ -112,81 +110,25 @@ def _finish(
     elif arguments.csv:
         write(report_csv(report, terms=arguments.terms))
         for note in report_notes(report):
-            _say(f"{note.kind}: {note.text}")
+            say(f"{note.kind}: {note.text}")
     else:
         write(report_text(report, page(UNLIMITED), terms=arguments.terms))
     if arguments.save is not None:
         from hf_transfer_score.selection.records import save_report
 
         count = save_report(report, arguments.save)
-        _say(f"Saved {count} records to {arguments.save}")
+        say(f"Saved {count} records to {arguments.save}")
     if arguments.plot is not None:
         from hf_transfer_score.selection.plot import save_plot
 
         save_plot(report, arguments.plot)
-        _say(f"Drew {arguments.plot}")
+        say(f"Drew {arguments.plot}")
 
 
 def _show_plan(plan: Plan) -> None:
     terminal = sys.stderr.isatty()
     width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
-    _say(plan_text(plan, Page(width or 100, colour=terminal)))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _is_main() -> bool:
-    """Whether this is the process that speaks, of those a launcher started."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-@contextmanager
-def leaving_at_once() -> Iterator[None]:
-    """Leave at once on Ctrl-C.
-
-    Downloads go on in threads. They make and remove temporary folders, and so does Python when it takes itself apart:
-    of a folder that both remove, it would print a traceback.
-    """
-    try:
-        with _pressed_again():
-            yield
-    except KeyboardInterrupt:
-        leave_at_once("interrupted: run the same command again to go on")
-
-
-@contextmanager
-def _pressed_again() -> Iterator[None]:
-    """Repeat a Ctrl-C that came while some object was taken apart: Python would print it and go on."""
-    before = sys.unraisablehook
-
-    def hook(lost: Any) -> None:
-        if isinstance(lost.exc_value, KeyboardInterrupt):
-            Timer(AGAIN_SECONDS, _press).start()
-        else:
-            before(lost)
-
-    sys.unraisablehook = hook
-    try:
-        yield
-    finally:
-        sys.unraisablehook = before
-
-
-def _press() -> None:
-    if hasattr(signal, "pthread_kill"):  # it wakes what the main thread waits for
-        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
-    else:
-        signal.raise_signal(signal.SIGINT)
-
-
-def leave_at_once(words: str) -> NoReturn:
-    """End the process with some last words, not waiting for a download; what it has is kept and resumed."""
-    if _is_main():
-        _say(words)
-    sys.stdout.flush()
-    os._exit(INTERRUPTED)
+    say(plan_text(plan, Page(width or 100, colour=terminal)))
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from hf_transfer_score.cli.printing import moving, words
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.report import ModelOutcome
+from hf_transfer_score.text import LONGEST, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -87,7 +89,8 @@ class BarListener(PlanListener):
         """Say at once what failed."""
         for outcome in outcomes:
             if outcome.status == "failed":
-                self.progress.console.print(f"failed: {outcome.name}: {outcome.reason}", markup=False, style="red")
+                text = shown(f"failed: {outcome.name}: {outcome.reason}", LONGEST)
+                self.progress.console.print(words(text, "red"))
 
     def ranking(self) -> None:
         """Say that only the order is missing."""
@@ -116,14 +119,12 @@ def watching(write: Any, *, terminal: bool, quiet: bool) -> Iterator[Listener]:
     if not terminal:
         yield PlanListener(write)
         return
-    from rich.console import Console
-
-    with _bars(Console(stderr=True, markup=False)) as progress:
+    with _bars() as progress:
         yield BarListener(write, progress)
 
 
-def _bars(console: Any) -> Progress:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _bars() -> AbstractContextManager[Progress]:
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Task as Bar
     from rich.text import Text
 
@@ -136,16 +137,15 @@ def _bars(console: Any) -> Progress:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
 
-    return Progress(
+    return moving(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         Done(""),
         Speed(""),
         TimeRemainingColumn(compact=True),
-        console=console,
-        transient=True,
     )
 
 
 def _short(name: str) -> str:
+    name = shown(name)
     return name if len(name) <= NAME_CHARACTERS else f"...{name[3 - NAME_CHARACTERS :]}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.cli.printing import words
 from hf_transfer_score.cli.score_notes import Note, score_notes
 from hf_transfer_score.cli.tables import (
     MISSING,
@@ -178,7 +179,6 @@ def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
     if not entries:
         return "The cache holds no features.\n"
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
     for header in ("model", "dataset", "commit", "rows", "size", "last used"):
@@ -187,7 +187,7 @@ def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
         meta = {key: str(entry.meta.get(key, MISSING)) for key in ("model", "dataset", "commit", "rows")}
         used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
         cells = (meta["model"], meta["dataset"], meta["commit"][:10], meta["rows"], short_bytes(entry.size), used)
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(words(cell) for cell in cells))
     total = sum(entry.size for entry in entries)
     kept = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
     return render(

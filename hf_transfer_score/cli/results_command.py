@@ -15,6 +15,7 @@ from hf_transfer_score.results.place import FolderPlace, Place
 from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.results.quiet import quiet_client
 from hf_transfer_score.results.store import Problem
+from hf_transfer_score.text import shown
 
 FAILED = 1
 LONGEST_REASON = 300
@@ -124,14 +125,8 @@ def _problem(problem: Problem) -> dict[str, str]:
 
 
 def _problems_text(problems: Sequence[Problem], word: str = "bad") -> str:
-    """Return a line for each file that is not as it should be; what it says is shown without control characters."""
-    lines = [f"{one.path}: {one.reason}" for one in problems]
-    shown = (line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]}..." for line in lines)
-    return "".join(f"{word}: {_printable(line)}\n" for line in shown)
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    """Return a line for each file that is not as it should be."""
+    return "".join(f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems)
 
 
 def _count(number: int, thing: str) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.cli.printing import Rendered, rendered, words
 from hf_transfer_score.cli.score_files import PoolOrder
 from hf_transfer_score.cli.score_notes import Note, score_notes
+from hf_transfer_score.text import shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -139,7 +140,7 @@ def pool_text(
     return tables + render([_caption(order), *notes_table(score_notes(ranking))], page)
 
 
-def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> str:
+def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
     """Return a row a model and its groups of columns, in as many blocks as the page is too narrow for.
 
     Args:
@@ -150,7 +151,7 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     """
     marked = {model: groups[0].dashes(word) for model, word in failed.items()}
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
-    longest = max(len(name) for name in ("model", *names))
+    longest = max(len(shown(name)) for name in ("model", *names))
     name_width = min(longest, max(page.width // NAME_SHARE, 12))
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
@@ -211,22 +212,20 @@ def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
 
 
 def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
-    from rich.text import Text
-
     table = _plain_table()
     table.add_column("\nmodel", width=name_width, overflow="fold")
     for group in groups:
-        table.add_column(Text(group.head), min_width=group.width)
+        table.add_column(words(group.head), min_width=group.width)
     for name in names:
-        cells = [Text(group.row(name), style="bold green" if name in group.best else "") for group in groups]
-        table.add_row(Text(name, style="red" if name in failed else ""), *cells)
+        cells = [words(group.row(name), "bold green" if name in group.best else "") for group in groups]
+        table.add_row(words(shown(name), "red" if name in failed else ""), *cells)
     return table
 
 
 def model_text(name: str, scores: FeatureScores, page: Page) -> str:
     """Return one model's metrics as text: a row a term, and notes below."""
     notes = render(notes_table(score_notes(FeatureRanking({name: scores}, {}))), page)
-    about = render([_about(name, scores)], page)
+    about = render([words(_about(shown(name), scores))], page)
     if not any(result.terms for result in scores.results.values()):
         return about + notes
     shared = seconds(sum(scores.shared_seconds.values()))
@@ -241,16 +240,14 @@ def _about(name: str, scores: FeatureScores) -> str:
 
 
 def _terms_table(scores: FeatureScores) -> Table:
-    from rich.text import Text
-
     table = _plain_table()
     for header in ("metric", "headline", "term", "value", "seconds"):
         table.add_column(header, justify="left" if header in ("metric", "term") else "right")
     for metric, result in scores.results.items():
-        first = (Text(metric, style="bold"), number(result.headline), seconds(result.seconds))
+        first = (words(metric, "bold"), number(result.headline), seconds(result.seconds))
         for term, value in result.terms.items():
             table.add_row(first[0], first[1], term, number(value), first[2])
-            first = (Text(), "", "")
+            first = (words(""), "", "")
     return table
 
 
@@ -269,30 +266,15 @@ def notes_table(notes: Sequence[Note]) -> list[RenderableType]:
 def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = None, *, indent: int = 0) -> Table:
     """Return pairs as two columns, the first as narrow as it can be."""
     from rich.table import Table
-    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for left, right in rows:
-        grid.add_row(Text(" " * indent + left, style=(styles or {}).get(left, "dim")), Text(right))
+        grid.add_row(words(" " * indent + left, (styles or {}).get(left, "dim")), words(right))
     return grid
 
 
-def render(parts: Iterable[RenderableType], page: Page) -> str:
+def render(parts: Iterable[RenderableType], page: Page) -> Rendered:
     """Return parts one below the other as text, without blanks at the ends of lines."""
-    from rich.console import Console
-
-    console = Console(
-        file=io.StringIO(),
-        width=page.width,
-        force_terminal=page.colour,
-        color_system="auto" if page.colour else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
-    for part in parts:
-        console.print(part)
-    written: str = console.file.getvalue()  # type: ignore[attr-defined]
-    return "".join(f"{line.rstrip()}\n" for line in written.split("\n")[:-1])
+    return rendered(parts, width=page.width, colour=page.colour)

@@ -10,8 +10,10 @@ from typing import Any
 
 from hf_transfer_score.checkpoints.background import at_work
 from hf_transfer_score.checkpoints.candidate import read_candidates
+from hf_transfer_score.cli.ending import interrupted_status, leave_at_once, leaving_at_once
+from hf_transfer_score.cli.printing import Status, say, status
 from hf_transfer_score.cli.rank_arguments import rank_options, search_of
-from hf_transfer_score.cli.rank_command import INTERRUPTED, _metrics, _say, _show_plan, leave_at_once, leaving_at_once
+from hf_transfer_score.cli.rank_command import _metrics, _show_plan
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.rank_tables import report_text
 from hf_transfer_score.cli.tables import UNLIMITED, Page
@@ -67,8 +69,8 @@ def _status(report: VerifyReport, arguments: argparse.Namespace) -> int:
         kept = "run the same command again to go on" if arguments.save else "with --save it would be kept"
         if at_work():  # on the weights of the candidate that was next
             leave_at_once(f"interrupted: {kept}")
-        _say(f"interrupted: {kept}")
-        return INTERRUPTED
+        say(f"interrupted: {kept}")
+        return interrupted_status()
     return 0 if any(one.measured for one in report.models.values()) else FAILED
 
 
@@ -81,11 +83,9 @@ def _watching(*, quiet: bool) -> Iterator[tuple[Listener, VerifyListener]]:
         elif not terminal:
             yield listener, _Lines()
         else:
-            from rich.console import Console
-
-            with Console(stderr=True, markup=False).status("ranking") as status:
-                status.stop()
-                yield listener, _Status(listener, status)
+            with status("ranking") as line:
+                line.stop()
+                yield listener, _Status(listener, line)
 
 
 class _Lines(VerifyListener):
@@ -93,21 +93,21 @@ class _Lines(VerifyListener):
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
         """Say what will be done."""
-        _say(f"{len(names)} of {len(report.outcomes)} models to fine-tune, {len(test)} rows to test on")
+        say(f"{len(names)} of {len(report.outcomes)} models to fine-tune, {len(test)} rows to test on")
 
     def measured(self, name: str, seed: int, measured: Measured, *, before: bool) -> None:
         """Say what was found."""
-        _say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
+        say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
 
     def failed(self, verified: Verified) -> None:
         """Say why."""
-        _say(f"failed: {verified.name}: {verified.reason}")
+        say(f"failed: {verified.name}: {verified.reason}")
 
 
 class _Status(_Lines):
     """Shows besides what is being done now."""
 
-    def __init__(self, listener: Listener, status: Any) -> None:
+    def __init__(self, listener: Listener, status: Status) -> None:
         self._listener, self._status = listener, status
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:

@@ -14,6 +14,14 @@ from hf_transfer_score.cli.metric_guide import configured_metrics
 from hf_transfer_score.errors import OptionError, UnknownMetricError
 from tests.cli.pool import FILES, LABELS, POOL
 
+
+def failing(error):
+    def fail():
+        raise error
+
+    return fail
+
+
 SCRIPT = Path(sys.executable).with_name("hf-transfer-score")
 
 
@@ -50,25 +58,41 @@ class TestUsage:
         assert wording in err
         assert "Traceback" not in err
 
-    def test_interrupted_it_is_quiet(self, run, monkeypatch):
+    def test_interrupted_it_says_so_in_one_sentence(self, run, monkeypatch):
         monkeypatch.setattr(
             "hf_transfer_score.cli.commands.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
         )
-        assert run("score", "a.npz") == (130, "", "")
+        assert run("score", "a.npz") == (130, "", "interrupted: run the same command again to go on\n")
+
+    @pytest.mark.parametrize(("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2)])
+    def test_our_errors_are_one_line(self, run, monkeypatch, error, status):
+        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", failing(error("what happened")))
+        assert run("metrics") == (status, "", "error: what happened\n")
 
     @pytest.mark.parametrize(
-        ("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2), (OSError, None)]
+        ("error", "wording"),
+        [
+            (PermissionError(13, "Permission denied", "a/b"), "a/b: Permission denied."),
+            (OSError(28, "No space left on device", "a/b"), "the disk is full for a/b (No space left on device)"),
+            (OSError("odd"), "odd; --traceback shows where."),
+            (MemoryError(), "there is not enough memory: take fewer samples"),
+            (RecursionError("too deep"), "something that was read is nested too deeply"),
+            (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), "some text cannot be read or written in its encoding"),
+            (ZeroDivisionError("by\x1b[2J\nzero"), "this was not foreseen: ZeroDivisionError: by\\x1b[2J zero"),
+        ],
     )
-    def test_our_errors_are_one_line_and_others_are_not_hidden(self, run, monkeypatch, error, status):
-        def fail():
-            raise error("what happened")
-
-        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", fail)
-        if status is None:
-            with pytest.raises(error):
-                run("metrics")
-        else:
-            assert run("metrics") == (status, "", "error: what happened\n")
+    def test_whatever_else_goes_wrong_is_one_line_too_and_the_place_is_shown_on_request(
+        self, run, monkeypatch, error, wording
+    ):
+        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", failing(error))
+        status, out, err = run("metrics")
+        assert (status, out) == (2, "")
+        assert err.startswith(f"error: {wording}") and err.count("\n") == 1
+        for arguments in (["metrics", "--traceback"], ["--traceback", "metrics"]):
+            status, out, err = run(*arguments)
+            assert (status, out) == (2, "")
+            assert err.startswith("Traceback (most recent call last)") and f"\nerror: {wording}" in err
+            assert "\x1b" not in err
 
 
 class TestOptions:

@@ -1,0 +1,109 @@
+"""A command that is ended by a signal says so in one sentence, exits with the signal's status and leaves no child."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+ENDINGS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+WAITING = """
+import signal, subprocess, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from hf_transfer_score.cli import commands
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+command, module, name = sys.argv[1:4]
+
+def wait(*_, **__):
+    threads = ThreadPoolExecutor(1)
+    threads.submit(time.sleep, 60)  # as a client does that uploads or downloads
+    subprocess.Popen([sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '60'])"])
+    sys.stderr.write("waiting\\n")
+    threading.Event().wait()
+
+setattr(import_module(f"hf_transfer_score.{module}"), name, wait)
+sys.argv[1:] = [command, *sys.argv[4:]]
+sys.exit(commands.main())
+"""
+"""The program, whose work is replaced by a wait with a thread and a child and its child."""
+
+COMMANDS = {
+    "rank": ("cli.rank_command", "rank", "data", "--models", "a/b"),
+    "verify": ("cli.verify_command", "verify", "data", "--models", "a/b"),
+    "layers": ("cli.layers_command", "layer_profile", "a/b", "data"),
+    "publish": ("cli.results_command", "open_place", "records", "--to", "other"),
+    "pull": ("cli.results_command", "pull", "source", "--into", "target"),
+    "score": ("cli.commands", "score_files", "a.npz", "b.npz"),
+    "leaderboard": ("leaderboard.starting", "build", "--results", "records"),
+}
+
+
+@pytest.mark.parametrize("number", ENDINGS, ids=lambda number: number.name)
+def test_the_same_for_each_signal(tmp_path, number):
+    ended(tmp_path, "rank", number)
+
+
+@pytest.mark.parametrize("command", [one for one in COMMANDS if one != "rank"])
+def test_the_same_for_each_command(tmp_path, command):
+    ended(tmp_path, command, signal.SIGTERM)
+
+
+def ended(folder, command, number):
+    module, name, *arguments = COMMANDS[command]
+    for place in ("records/records", "source/records"):
+        (folder / place).mkdir(parents=True)
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, command, module, name, *arguments],
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "HF_HOME": str(folder / "home")},
+    ) as program:  # fmt: skip
+        try:
+            said = program.stderr.readline()
+            assert said == "waiting\n", said + program.stderr.read()
+            family = offspring(program.pid, 2)
+            program.send_signal(number)
+            out, err = program.communicate(timeout=20)
+        finally:
+            program.kill()
+    assert (program.returncode, out) == (ENDINGS[number], "")
+    assert err == "interrupted: run the same command again to go on\n"
+    assert psutil.wait_procs(family, timeout=10)[1] == [] or not any(map(alive, family))
+
+
+def offspring(pid, count):
+    """Return the children of a process and theirs, once there are so many."""
+    for _ in range(200):
+        found = psutil.Process(pid).children(recursive=True)
+        if len(found) >= count:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"only {found}")
+
+
+def alive(process):
+    """Whether a process is there and no zombie that nobody has collected."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_who_wants_hangups_ignored_has_them_ignored(tmp_path):
+    script = """
+import signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+from hf_transfer_score.cli import commands
+def run(_):
+    signal.raise_signal(signal.SIGHUP)
+    return 0
+commands._metrics = run
+sys.exit(commands.main(["metrics"]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
