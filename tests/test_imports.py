@@ -69,6 +69,7 @@ ALLOWED = {
     "backbones": {"errors", "untrusted", "tasks", "backbones"},
     "checkpoints": {
         "errors",
+        "text",
         "places",
         "disk",
         "untrusted",

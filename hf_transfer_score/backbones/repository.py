@@ -22,6 +22,7 @@ DESCRIPTIVE_FILES = (
 """Small files that are read before the plan is shown; kinds of backbone decide by them."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".tflite")
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -63,6 +64,11 @@ class Repository:
         """The contents of config.json, empty where there is none."""
         config = self.descriptions.get("config.json")
         return config if isinstance(config, dict) else {}
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether anything in it is of a checkpoint: a description, or weights of any framework."""
+        return any(name in self.sizes for name in DESCRIPTIVE_FILES) or self._has("", WEIGHT_ENDINGS)
 
     def bytes_of(self, names: Iterable[str]) -> int:
         """Return the bytes of some files, as far as they are known."""
@@ -107,8 +113,12 @@ class Repository:
         if not self.sizes:
             return "is empty: there are no files in it"
         if "adapter_config.json" in self:
-            base = (self.descriptions.get("adapter_config.json") or {}).get("base_model_name_or_path")
-            return f"holds an adapter, not a whole model; rank its base model instead ({base})"
+            found = self.descriptions.get("adapter_config.json")
+            base = found.get("base_model_name_or_path") if isinstance(found, dict) else None
+            return (
+                "holds an adapter, and adapters are not supported as candidates yet; merge it into its base model and "
+                f"save that (merge_and_unload, then save_pretrained), or rank the base model instead ({base})"
+            )
         if "model_index.json" in self:
             return "is a diffusion pipeline, which has no single backbone to read features from"
         if "config.json" not in self:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.text import shown
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
@@ -35,6 +36,9 @@ class Candidate:
 def parse_candidate(text: str) -> Candidate:
     """Return what is meant by "owner/name", "owner/name@revision", "hf-hub:owner/name", or a folder.
 
+    What is there on this computer is meant, whatever it holds: the Hub is asked only for what is not, or for what
+    begins with one of its prefixes.
+
     Example:
         >>> parse_candidate("hf-hub:timm/resnet18.a1_in1k@main")
         Candidate(name='timm/resnet18.a1_in1k', revision='main', folder=None)
@@ -48,13 +52,27 @@ def parse_candidate(text: str) -> Candidate:
         if text.startswith(prefix):
             return _hub(text.removeprefix(prefix))
     looks_local = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
-    if looks_local or Path(text, "config.json").is_file():
-        return _folder(text)
-    return _hub(text)
+    return _folder(text) if looks_local or is_here(text) else _hub(text)
+
+
+def is_here(text: str) -> bool:
+    """Whether there is a file or folder of this name; no name is too long or too odd to ask.
+
+    Example:
+        >>> is_here("."), is_here("no/such"), is_here("x" * 5000), is_here("a" + chr(0))
+        (True, False, False, False)
+    """
+    try:
+        return Path(text).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _folder(text: str) -> Candidate:
-    return Candidate(text, folder=Path(text).expanduser().resolve())
+    try:
+        return Candidate(text, folder=Path(text).expanduser().resolve())
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a home that nobody has, a name too long
+        raise OptionError(f"{shown(text)} names no folder: {shown(error)}.") from None
 
 
 def _hub(text: str) -> Candidate:

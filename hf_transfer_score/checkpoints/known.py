@@ -39,4 +39,5 @@ class Known:
             return
 
     def _place(self, question: str) -> Path:
-        return self.folder / f"{hashlib.blake2b(question.encode(), digest_size=16).hexdigest()}.json"
+        known_by = hashlib.blake2b(question.encode(errors="surrogateescape"), digest_size=16)
+        return self.folder / f"{known_by.hexdigest()}.json"

@@ -159,14 +159,23 @@ def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
 
 def _from_folder(candidate: Candidate, known: Known) -> Checkpoint:
     assert candidate.folder is not None
-    if not candidate.folder.is_dir():
-        raise CheckpointError("missing", f"{candidate.name} is no folder; a model on the Hub is written owner/name")
     try:
+        _check_is_folder(candidate.folder, candidate.name)
         repository = Repository.from_folder(candidate.folder)
+        if not repository.is_checkpoint:  # a folder of anything may be large: nothing is hashed
+            raise CheckpointError("unsupported", repository.why_unknown())
         commit = folder_commit(candidate.folder, known)
     except (OSError, UnicodeDecodeError) as error:
         raise CheckpointError("corrupt", f"cannot be read: {error}") from None
     return Checkpoint(candidate.folder.name, commit, repository, folder=candidate.folder)
+
+
+def _check_is_folder(folder: Path, name: str) -> None:
+    if folder.is_dir():
+        return
+    if folder.exists():
+        raise CheckpointError("missing", f"{name} is no folder; name the folder with its config.json and its weights")
+    raise CheckpointError("missing", f"{name} is no folder; a model on the Hub is written owner/name")
 
 
 def folder_commit(folder: Path, known: Known) -> str:
@@ -175,7 +184,7 @@ def folder_commit(folder: Path, known: Known) -> str:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
         if path.is_file() and not any(part.startswith(".") for part in name.parts):
-            digest.update(f"{name.as_posix()}\n{_content(path, known)}\n".encode())
+            digest.update(f"{name.as_posix()}\n{_content(path, known)}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 

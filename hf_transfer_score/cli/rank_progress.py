@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cli.printing import moving, words
+from hf_transfer_score.cli.printing import moving, say, words
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.plan import Plan, PlannedModel
@@ -32,8 +31,7 @@ class PlanListener(Listener):
 
     def waiting(self, what: str) -> None:
         """Say it in a line of its own."""
-        sys.stderr.write(f"{what}\n")
-        sys.stderr.flush()
+        say(what)
 
 
 class BarListener(PlanListener):

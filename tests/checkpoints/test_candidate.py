@@ -28,14 +28,19 @@ def test_ids_of_the_hub(text, name, revision):
     assert parse_candidate(text) == Candidate(name, revision)
 
 
-def test_folders_are_told_by_their_look_or_their_config(tmp_path, monkeypatch):
+def test_what_is_here_is_meant_and_what_looks_like_a_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine" / "deep").mkdir(parents=True)
     assert parse_candidate("./mine").folder == tmp_path / "mine"
     assert parse_candidate("local-dir:mine").folder == tmp_path / "mine"
-    assert parse_candidate("mine/deep").folder is None
-    (tmp_path / "mine" / "deep" / "config.json").write_text("{}")
-    assert parse_candidate("mine/deep").folder == tmp_path / "mine" / "deep"
+    assert parse_candidate("mine/deep").folder == tmp_path / "mine" / "deep", "whatever is in it"
+    assert parse_candidate("mine/deeper").folder is None
+    (tmp_path / "mine" / "deep@v1").mkdir()
+    assert parse_candidate("mine/deep@v1").folder == tmp_path / "mine" / "deep@v1"
+    assert parse_candidate("mine/deep@v2") == Candidate("mine/deep", "v2"), "a revision is of the Hub"
+    assert parse_candidate("hf-hub:mine/deep").folder is None
+    (tmp_path / "model.safetensors").touch()
+    assert parse_candidate("model.safetensors").folder == tmp_path / "model.safetensors"
     assert parse_candidate("/no/such").folder is not None, "the run says that it is missing; the others go on"
 
 

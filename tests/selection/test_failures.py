@@ -44,7 +44,10 @@ EXPECTED = {
         "60 of 60 rows hold features that are not finite, the first is row 0; its weights may be",
     ),
     "bad/lacking": ("corrupt", "lacks 16 of 40 weights: .*; features of random weights would mean nothing"),
-    "bad/adapter": ("unsupported", r"holds an adapter, not a whole model; rank its base model instead \(good/vit\)"),
+    "bad/adapter": (
+        "unsupported",
+        r"adapters are not supported .* yet; merge it .* or rank the base model instead \(good/vit\)",
+    ),
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
     "bad/pickled": ("pickle_only", r"a pickle can run any code when it is loaded; .*\(--allow-pickle bad/pickled\)"),
