@@ -174,7 +174,7 @@ def _check_is_folder(folder: Path, name: str) -> None:
     if folder.is_dir():
         return
     if folder.exists():
-        raise CheckpointError("missing", f"{name} is no folder; name the folder with its config.json and its weights")
+        raise CheckpointError("missing", f"{name} is no folder; name the folder that holds its config.json")
     raise CheckpointError("missing", f"{name} is no folder; a model on the Hub is written owner/name")
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from hf_transfer_score.backbones.base import kind_of
 from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.resolve import folder_commit, recall, resolve
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import get_task
 
 CONFIG = {"model_type": "bert", "architectures": ["BertModel"]}
 
@@ -131,15 +134,43 @@ def test_large_files_are_read_once(folder, tmp_path):
     assert folder_commit(folder, known) != before
 
 
-@pytest.mark.parametrize("make", [None, "file"])
-def test_what_is_no_folder_is_missing(tmp_path, make):
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (None, "a model on the Hub is written owner/name"),
+        (Path.touch, "name the folder that holds its config.json"),
+        (os.mkfifo, "name the folder that holds its config.json"),
+    ],
+)
+def test_what_is_no_folder_is_missing(tmp_path, make, words):
     if make:
-        (tmp_path / "absent").write_text("")
-    with pytest.raises(
-        CheckpointError, match="absent is no folder; a model on the Hub is written owner/name"
-    ) as caught:
+        make(tmp_path / "absent")
+    with pytest.raises(CheckpointError, match=f"absent is no folder; {words}") as caught:
         resolve(parse_candidate(str(tmp_path / "absent")), Known(tmp_path / "known"))
     assert caught.value.kind == "missing"
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["README.md"], "has no config.json, so that its architecture is unknown"),
+        ([], "is empty: there are no files in it"),
+        (
+            ["adapter_config.json", "adapter_model.safetensors"],
+            "adapters are not supported as candidates yet; merge it",
+        ),
+    ],
+)
+def test_a_folder_without_a_model_is_a_folder_and_the_hub_is_not_asked(tmp_path, monkeypatch, names, words):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "zoo" / "p-lora"
+    folder.mkdir(parents=True)
+    for name in names:
+        (folder / name).write_text('{"base_model_name_or_path": "a/b"}')
+    with pytest.raises(CheckpointError, match=words) as caught:
+        found = resolve(parse_candidate("zoo/p-lora"), Known(tmp_path / "known"))
+        kind_of(found.repository, get_task("text-classification"))
+    assert caught.value.kind == "unsupported"
 
 
 def test_a_memory_that_cannot_be_read_counts_as_none(folder, tmp_path):
