@@ -1,10 +1,14 @@
-"""Whether content is what the Hub says it is: sha256 for large files, git's own hash for small ones."""
+"""Whether files are what and where they should be: by the hashes that the Hub names, in folders of their own."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+FOLDERS_VARIABLE = "HF_TRANSFER_SCORE_FOLDERS"
+"""Names more folders in which files of datasets and checkpoints on this computer may lie, separated as in PATH."""
 
 READ_AT_ONCE = 1 << 20
 SHA256_LETTERS = 64
@@ -35,3 +39,19 @@ def _parts(content: bytes | Path) -> Iterator[bytes]:
     with content.open("rb") as file:
         while part := file.read(READ_AT_ONCE):
             yield part
+
+
+def homes_of(folder: Path) -> tuple[Path, ...]:
+    """Return where the files of a folder may lie, links followed: within it, or where the user says.
+
+    The files of a snapshot in the cache of the Hub are links to its blobs, which count as within.
+    """
+    named = [Path(one) for one in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if one]
+    return tuple(one.resolve() for one in (folder, *named)) + _blobs(folder.resolve())
+
+
+def _blobs(folder: Path) -> tuple[Path, ...]:
+    for place in (folder, *folder.parents):
+        if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
+            return ((place.parent.parent / "blobs").resolve(),)
+    return ()

@@ -66,7 +66,7 @@ ALLOWED = {
         "leaderboard",
     },
     "sampling": {"errors", "places", "disk", "locks", "untrusted", "hub", "tasks", "atomic", "integrity", "sampling"},
-    "backbones": {"errors", "untrusted", "tasks", "backbones"},
+    "backbones": {"errors", "untrusted", "integrity", "tasks", "backbones"},
     "checkpoints": {
         "errors",
         "text",

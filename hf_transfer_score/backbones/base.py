@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from hf_transfer_score.backbones.own_files import check_own_files
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
 from hf_transfer_score.tasks import Example, Modality, Task
@@ -111,7 +112,8 @@ class BackboneKind:
         claims: whether a repository's own files say that it is of this kind; small files only, nothing is loaded.
         files: the files of a repository that are to be downloaded, weights first; raises CheckpointError with
             the kind "pickle_only", "remote_code", "no_preprocessor" or "unsupported" where that shows beforehand.
-        load: returns a backbone from a local folder that holds these files; raises CheckpointError.
+        load: returns a backbone from a local folder that holds these files; raises CheckpointError. It is called for
+            folders only whose files do not lead out of them.
         priority: of several kinds that claim a repository, the highest is taken.
         library: what users call the library that reads it; the name where that is empty.
     """
@@ -123,6 +125,19 @@ class BackboneKind:
     load: Callable[[Path, Task, BackboneOptions], Backbone]
     priority: int = 0
     library: str = ""
+
+    def __post_init__(self) -> None:
+        """Let `load` look at the files of a folder first, whoever calls it."""
+        object.__setattr__(self, "load", _looking_first(self.load))
+
+
+def _looking_first(load: Callable[[Path, Task, BackboneOptions], Backbone]) -> Any:
+    @wraps(load)
+    def checked(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
+        check_own_files(Path(folder), allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
+        return load(folder, task, options)
+
+    return checked
 
 
 _registered: dict[str, BackboneKind] = {}

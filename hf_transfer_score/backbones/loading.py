@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.backbones.own_files import shards_of
 from hf_transfer_score.errors import CheckpointError, FailureKind
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
@@ -133,14 +134,13 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     short or is no safetensors, and for shards that the index names and the folder lacks.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    for path in sorted(folder.glob("model*.safetensors")):
+    named = [name for name in shards_of(folder) if name.endswith(".safetensors")]
+    lacking = [name for name in named if not (folder / name).exists()]
+    if lacking:
+        raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
+    for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in named)}):
         header = _header(path)
         shapes |= {name: tuple(about["shape"]) for name, about in header.items() if name != "__metadata__"}
-    if (folder / "model.safetensors.index.json").exists() and not (folder / "model.safetensors").exists():
-        named = set(read_json(folder, "model.safetensors.index.json").get("weight_map", {}).values())
-        lacking = sorted(name for name in named if not (folder / name).exists())
-        if lacking:
-            raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
     return shapes
 
 
@@ -207,9 +207,13 @@ def load_config(folder: Path, options: BackboneOptions) -> Any:
     from transformers import AutoConfig
 
     with quiet(), loading_errors("transformers"):
-        return AutoConfig.from_pretrained(
+        config: Any = AutoConfig.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
         )
+    for part in filter(None, (config, getattr(config, "backbone_config", None))):
+        if getattr(part, "use_pretrained_backbone", False):
+            part.use_pretrained_backbone = False  # its weights are here; older versions fetch others first
+    return config
 
 
 def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:

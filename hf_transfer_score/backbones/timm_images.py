@@ -32,7 +32,9 @@ def claims(repository: Repository) -> bool:
 
 def files(repository: Repository, options: BackboneOptions) -> list[str]:
     """Return the weights and the configuration."""
-    return [*repository.weights(allow_pickle=options.allow_pickle), "config.json"]
+    weights = repository.weights(allow_pickle=options.allow_pickle)
+    _check_weights(weights)
+    return [*weights, "config.json"]
 
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
@@ -40,9 +42,15 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     from hf_transfer_score.backbones.images import ImageBackbone
 
     config = read_json(folder)
-    Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
+    _check_weights(Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle))
     model = _model(folder)
     return ImageBackbone(TimmReader(model, config), _preparation(model, task), task, options)
+
+
+def _check_weights(files: list[str]) -> None:
+    """Refuse weights in parts: timm reads one file, and where the usual one is lacking it looks for others."""
+    if files[0] not in ("model.safetensors", "pytorch_model.bin"):
+        raise CheckpointError("unsupported", f"has its weights in parts ({files[0]}), which timm does not put together")
 
 
 def _model(folder: Path) -> torch.nn.Module:

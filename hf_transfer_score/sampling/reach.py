@@ -15,9 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
-
-FOLDERS_VARIABLE = "HF_TRANSFER_SCORE_FOLDERS"
-"""Names more folders in which files of datasets on this computer may lie, separated as in PATH."""
+from hf_transfer_score.integrity import FOLDERS_VARIABLE, homes_of
 
 MOST_MEDIA_BYTES = 64 * 1024 * 1024
 """Bytes of one image or sound: 16 of them are read at a time, and all of that has to fit into 2 GB."""
@@ -52,8 +50,7 @@ class Reach:
     @classmethod
     def of_folder(cls, folder: Path) -> Reach:
         """Return the reach of a folder or file on this computer: what lies within, and the folders the user names."""
-        named = [Path(one) for one in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if one]
-        return cls(folders=tuple(one.resolve() for one in (folder, *named)) + _blobs(folder.resolve()), base=folder)
+        return cls(folders=homes_of(folder), base=folder)
 
     def allows_url(self, path: str) -> bool:
         """Whether a path leads to a file of the repository, and to nothing else."""
@@ -152,14 +149,6 @@ def _real(path: Path) -> Path | None:
         return path.expanduser().resolve()
     except (OSError, RuntimeError, ValueError):  # links in a circle, names that no system takes
         return None
-
-
-def _blobs(folder: Path) -> tuple[Path, ...]:
-    """Return where the files of a snapshot in the cache of the Hub lie: its files are links to them."""
-    for place in (folder, *folder.parents):
-        if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
-            return ((place.parent.parent / "blobs").resolve(),)
-    return ()
 
 
 def reach_of(dataset: Any) -> Reach:
