@@ -67,7 +67,7 @@ def run_limited(
         )
         most, over = 0.0, ""
         while process.poll() is None and not over:
-            most = max(most, _resident(process.pid) / MEGABYTE)
+            most = max(most, resident_bytes(process.pid) / MEGABYTE)
             if most > megabytes:
                 over = "memory"
             elif time.monotonic() - start > seconds:
@@ -87,7 +87,7 @@ def run_python(code: str, *arguments: str | Path, **limits: object) -> Finished:
     return run_limited([sys.executable, "-c", code, *arguments], **limits)  # type: ignore[arg-type]
 
 
-def _resident(pid: int) -> int:
+def resident_bytes(pid: int) -> int:
     """Return the resident bytes of a process and of all its children."""
     try:
         process = psutil.Process(pid)

@@ -29,6 +29,7 @@ EXPANDABLE = {
     "datasets": (*EVERYWHERE, *COUNTED, "citation", "description", "mainSize", "paperswithcode_id"),
     "spaces": (*EVERYWHERE, "datasets", "models", "region", "runtime", "sdk", "subdomain"),
 }
+LARGEST_CARD = 1 << 20
 SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
 
 
@@ -109,12 +110,18 @@ def sibling_of(file: StoredFile, *, sizes: bool) -> dict[str, Any]:
 
 
 def card_of(commit: Commit) -> dict[str, Any]:
-    """Return the metadata at the top of README.md."""
+    """Return the metadata at the top of README.md; of what is hostile to a reader, the Hub tells nothing."""
     import yaml
 
     text = text_of(commit, "README.md")
     match = re.match(r"\s*---\r?\n(.*?)\r?\n---\s*(\n|$)", text, re.DOTALL)
-    card = yaml.safe_load(match[1]) if match else None
+    if not match or len(match[1]) > LARGEST_CARD or re.search(r"[&*][a-z]\b", match[1]):
+        return {}
+    try:
+        card = yaml.safe_load(match[1])
+        json.dumps(card, allow_nan=False)
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError):
+        return {}
     return card if isinstance(card, dict) else {}
 
 
@@ -187,7 +194,7 @@ def json_of(commit: Commit, path: str) -> dict[str, Any]:
     """Return the JSON object in a file, empty if there is none."""
     try:
         found = json.loads(text_of(commit, path) or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

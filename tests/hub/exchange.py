@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tests.hub.faults import Request
+from tests.hub.faults import Fault, Request
 from tests.hub.repositories import Commit, Repository
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 16
 TRUE = ("1", "true", "True")
+PAGE = b"<!DOCTYPE html><html><body><h1>Sign in to the network of this hotel</h1></body></html>"
+TELLING = ("ETag", "X-Linked-ETag", "X-Linked-Size", "X-Repo-Commit")
+"""Headers by which clients tell files apart."""
 
 Answer = Callable[..., None]
 Route = tuple[str, str, Answer]
@@ -64,6 +67,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.headers.get("User-Agent", ""),
         )
         self.cut_after: int | None = None
+        self.stalled, self.plain = 0.0, False
         self.flip_at: int | None = None
         self.hub.requests.append(self.request_log)
         if not self._suffer():
@@ -99,18 +103,32 @@ class Exchange(BaseHTTPRequestHandler):
             return False
         if fault.kind == "latency":
             time.sleep(fault.seconds)
-        elif fault.kind == "cut":
+        elif fault.kind in ("cut", "stall"):
             self.cut_after = fault.after
+            self.stalled = fault.seconds if fault.kind == "stall" else 0
         elif fault.kind == "flip":
             self.flip_at = fault.after
-        elif fault.kind == "reset":
-            self._reset()
+        elif fault.kind == "plain":
+            self.plain = True
+        else:
+            self._answer_wrongly(fault)
             return True
+        return False
+
+    def _answer_wrongly(self, fault: Fault) -> None:
+        if fault.kind == "reset":
+            self._reset()
+        elif fault.kind == "loop":
+            self.send_elsewhere(self.hub.endpoint + self.path, {})
+        elif fault.kind == "wrong":
+            self.send_data([["neither", "this"], 17])
+        elif fault.kind in ("page", "nothing"):
+            content = PAGE if fault.kind == "page" else b""
+            self._head(200, {"Content-Type": "text/html; charset=utf-8"}, len(content))
+            self._write(content)
         else:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             self.refuse(Refusal(int(fault.kind), None, f"This local Hub was told to answer {fault.kind}.", headers))
-            return True
-        return False
 
     def _reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -249,7 +267,8 @@ class Exchange(BaseHTTPRequestHandler):
         self.request_log.status = status
         self.send_response(status)
         for name, value in headers.items():
-            self.send_header(name, value)
+            if not (self.plain and name in TELLING):
+                self.send_header(name, value)
         self.send_header("Content-Length", str(length))
         self.end_headers()
 
@@ -266,6 +285,7 @@ class Exchange(BaseHTTPRequestHandler):
         self.request_log.sent += len(part)
         self.wfile.write(part)
         if cut:
+            time.sleep(self.stalled)
             self.close_connection = True
         return not cut
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-FaultKind = Literal["latency", "cut", "reset", "flip"] | int
+FaultKind = Literal["latency", "cut", "reset", "flip", "stall", "plain", "page", "wrong", "nothing", "loop"] | int
 
 
 @dataclass
@@ -46,12 +46,14 @@ class Fault:
         pattern: a regular expression, searched in the decoded path.
         kind: "latency" answers late; "cut" promises the whole body and closes after `after` bytes of it; "reset" resets
             the connection instead of an answer; "flip" sends the body with one bit flipped, in the byte after `after`;
-            a number is the status of the answer.
+            "stall" sends `after` bytes, waits, and closes; "plain" leaves out what is known of a file (ETag, size,
+            commit); "page" answers with a page for people; "wrong" with JSON of another shape; "nothing" with an empty
+            body; "loop" with a redirection to itself; a number is the status of the answer.
         times: how often, None for always.
         skip: how many matching requests go well before.
-        method: only requests of this method; a cut or flip is for GET.
-        seconds: of latency.
-        after: bytes before a cut or a flipped bit.
+        method: only requests of this method; a cut, flip or stall is for GET.
+        seconds: of latency, or of a stall.
+        after: bytes before a cut, a stall or a flipped bit.
         retry_after: seconds for the header of that name.
         hits: how often it happened.
     """
@@ -70,7 +72,7 @@ class Fault:
         """Whether it happens to this request, which is counted."""
         if self.times is not None and self.hits >= self.times:
             return False
-        wanted = self.method or ("GET" if self.kind in ("cut", "flip") else None)
+        wanted = self.method or ("GET" if self.kind in ("cut", "flip", "stall") else None)
         if (wanted is not None and wanted != method) or not re.search(self.pattern, path):
             return False
         if self.skip > 0:

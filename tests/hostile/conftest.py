@@ -1,0 +1,17 @@
+"""What the tests of hostile inputs share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.hostile.traps import Traps
+from tests.hub.server import LocalHub
+
+
+@pytest.fixture(scope="session")
+def traps(shared_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traps]:
+    """What must stay untouched, on the Hub that the tests share and beside it."""
+    with Traps(tmp_path_factory.mktemp("traps"), shared_hub) as traps:
+        yield traps

@@ -1,0 +1,106 @@
+"""What must stay untouched: a file, an address and a private repository that nobody was asked to read, and a mark."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from tests.hub.server import LocalHub
+
+SECRET = b"this must never be read by anyone"
+PRIVATE = "owner/private-data"
+
+
+@dataclass
+class Traps:
+    """Traps in a folder, for as long as the `with` block lasts.
+
+    Attributes:
+        folder: where they are.
+        hub: a Hub with a private repository.
+        asked: what was asked of the address outside.
+    """
+
+    folder: Path
+    hub: LocalHub
+    asked: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> Traps:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.secret.write_bytes(secret_picture())
+        rows = b"text,label\n" + b"".join(b"%s,%d\n" % (SECRET, row % 2) for row in range(20))
+        self.secret.with_suffix(".csv").write_bytes(rows)
+        self.hub.add(PRIVATE, {"x.png": secret_picture(), "x.csv": rows}, kind="dataset")
+        self.hub.add("owner/private-model", {"model.safetensors": SECRET, "x.bin": SECRET})
+        traps = self
+
+        class Outside(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                traps.asked.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(rows if self.path.endswith("csv") else secret_picture())
+
+            do_HEAD = do_POST = do_GET  # noqa: N815
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Outside)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def secret(self) -> Path:
+        """A local file, a picture; beside it lies a table of the same name."""
+        return self.folder / "secret.png"
+
+    @property
+    def marker(self) -> Path:
+        """What code makes that must not run."""
+        return self.folder / "marker"
+
+    @property
+    def address(self) -> str:
+        """An address that is not the Hub's."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def sprung(self, *places: Path, said: str = "") -> str:
+        """Return which trap was touched since the last look, "" for none; the secret is looked for in some folders."""
+        found = ""
+        if self.asked:
+            found = f"asked {self.asked[0]} outside the Hub"
+        elif self.marker.exists():
+            found = "ran code"
+        elif asked := self.hub.asked("private-(data|model)"):
+            found = f"asked for another's {asked[0].path}"
+        elif SECRET.decode() in said or any(map(_holds_secret, places)):
+            found = "read a file that is not of the repository"
+        self.asked.clear()
+        self.hub.requests.clear()
+        if self.marker.exists():
+            shutil.rmtree(self.marker) if self.marker.is_dir() else self.marker.unlink()
+        return found
+
+
+def secret_picture() -> bytes:
+    """Return a picture with the secret among what it says of itself."""
+    buffer, about = io.BytesIO(), PngImagePlugin.PngInfo()
+    about.add_text("secret", SECRET.decode())
+    Image.fromarray(np.full((8, 8, 3), 77, np.uint8)).save(buffer, "PNG", pnginfo=about)
+    return buffer.getvalue()
+
+
+def _holds_secret(place: Path) -> bool:
+    return any(SECRET in path.read_bytes() for path in place.rglob("*") if path.is_file() and not path.is_symlink())
