@@ -27,6 +27,7 @@ HEAVY = (
 ALLOWED = {
     "errors": set(),
     "version": set(),
+    "limits": set(),
     "disk": {"errors", "places"},
     "locks": set(),
     "atomic": {"disk"},
@@ -65,7 +66,19 @@ ALLOWED = {
         "text",
         "leaderboard",
     },
-    "sampling": {"errors", "places", "disk", "locks", "untrusted", "hub", "tasks", "atomic", "integrity", "sampling"},
+    "sampling": {
+        "errors",
+        "limits",
+        "places",
+        "disk",
+        "locks",
+        "untrusted",
+        "hub",
+        "tasks",
+        "atomic",
+        "integrity",
+        "sampling",
+    },
     "backbones": {"errors", "untrusted", "integrity", "tasks", "backbones"},
     "checkpoints": {
         "errors",
@@ -82,6 +95,7 @@ ALLOWED = {
     },
     "features": {
         "errors",
+        "limits",
         "disk",
         "locks",
         "untrusted",

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
+from hf_transfer_score.limits import HEADER_BYTES, HEADER_ENTRIES, too_large
 
 FEATURE_KEYS = ("features", "X")
 LABEL_KEYS = ("labels", "label", "y")
@@ -241,6 +243,8 @@ def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Arrays]]:
         raise FeatureFileError(f"{path}: unknown ending {ending or '(none)'!r}. Known: {', '.join(OPENERS)}.")
     if not path.exists():
         raise FeatureFileError(f"{path}: no such file.")
+    if not path.is_file():
+        raise FeatureFileError(f"{path}: is no regular file but a pipe or a device, which are not read.")
     return OPENERS[ending]
 
 
@@ -287,18 +291,41 @@ def _open_npy(path: Path) -> Iterator[Arrays]:
 def _open_npz(path: Path) -> Iterator[Arrays]:
     _check_start(path, b"PK\x03\x04")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        yield _Named(path, list(archive.files), archive.__getitem__)
+        yield _Named(path, list(archive.files), partial(_member, path, archive))
+
+
+def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
+    """Return one array of an .npz file, once it is known that it is one and how large it becomes."""
+    name = key if key in archive.zip.namelist() else f"{key}.npy"
+    if reason := too_large(archive.zip.getinfo(name).file_size, path.stat().st_size):
+        raise FeatureFileError(f"{path}: {key!r} is too large: {reason}.")
+    array = archive[key]
+    if not isinstance(array, np.ndarray):
+        raise FeatureFileError(f"{path}: {key!r} is no array, but a file of another kind within the .npz file.")
+    return array
 
 
 @contextmanager
 def _open_safetensors(path: Path) -> Iterator[Arrays]:
     from safetensors import SafetensorError, safe_open
 
+    _check_header(path)
     try:
         with safe_open(path, framework="np") as file:
             yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, key))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
+
+
+def _check_header(path: Path) -> None:
+    """Refuse a header that is larger than any real one, before it is read as JSON."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > HEADER_BYTES:
+            raise ValueError(f"its header would have {length:,} bytes, more than the {HEADER_BYTES:,} of any real one")
+        entries = file.read(length).count(b'"data_offsets"')
+    if entries > HEADER_ENTRIES:
+        raise ValueError(f"it has {entries:,} arrays, more than the {HEADER_ENTRIES:,} that are read")
 
 
 def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
 from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
+from hf_transfer_score.limits import too_large
+
+WIDTHS, OTHER_WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}, 16
+"""Bytes of a value in memory, by how it lies in the file; texts have their letters besides."""
 
 NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 
@@ -67,6 +71,7 @@ class ParquetArrays:
         names = self._numeric_names(key, labels_key)
         if not names:
             pick_features_key(self.path, self.keys, key, " as lists, or numeric columns")
+        self._check_size(names)
         return self._stack(names)
 
     def _numeric_names(self, pattern: str | None, labels_key: str | None) -> list[str]:
@@ -97,6 +102,7 @@ class ParquetArrays:
 
     def _column(self, key: str) -> Any:
         """Return a column without nulls as one array, without a copy where it has one chunk."""
+        self._check_size([key])
         column = self.file.read(columns=[key], use_pandas_metadata=False).column(key)
         if len(column) != self.file.metadata.num_rows:
             raise FeatureFileError(
@@ -109,6 +115,18 @@ class ParquetArrays:
                 "drop or fill them."
             )
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+
+    def _check_size(self, names: Sequence[str]) -> None:
+        """Refuse columns that would become much larger than the file: values that repeat are written once."""
+        expanded, metadata = 0, self.file.metadata
+        for group in range(metadata.num_row_groups):
+            for place in range(metadata.num_columns):
+                column = metadata.row_group(group).column(place)
+                if column.path_in_schema.split(".")[0] in names:
+                    width = WIDTHS.get(column.physical_type, OTHER_WIDTH)
+                    expanded += max(column.num_values * width, column.total_uncompressed_size)
+        if reason := too_large(expanded, self.path.stat().st_size):
+            raise FeatureFileError(f"{self.path}: column {names[0]!r} is too large: {reason}.")
 
     def _lists(self, key: str, column: Any) -> NDArray[Any]:
         import pyarrow.compute as pc

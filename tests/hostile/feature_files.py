@@ -178,15 +178,15 @@ def zipped(members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -
 
 
 def _bomb(path: Path, _: Path) -> None:
-    """Write 6 GB of zeros in a few megabytes: features of a shape that fits them."""
-    header = npy(_described((1_500_000, 1000)), b"")
+    """Write 1.2 GB of zeros in some megabytes: features of a shape that fits them."""
+    header = npy(_described((300_000, 1000)), b"")
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         with archive.open("features.npy", "w", force_zip64=True) as file:
             file.write(header)
             block = bytes(10_000_000)
-            for _ in range(600):
+            for _ in range(120):
                 file.write(block)
-        archive.writestr("labels.npy", npy(_described((1_500_000,), "<i8"), bytes(12_000_000)))
+        archive.writestr("labels.npy", npy(_described((300_000,), "<i8"), bytes(2_400_000)))
 
 
 def _lying_sizes(content: bytes) -> bytes:
@@ -327,18 +327,18 @@ def _named(labels: np.ndarray) -> list[str]:
 
 
 def _repeated(path: Path, _: Path) -> None:
-    """Write a file of some kilobytes with 400 million equal values."""
+    """Write a file of some kilobytes with 150 million equal values."""
     column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int8)), pa.array([1.5]))
-    table = pa.table({"features": pa.chunked_array([column] * 400), "label": pa.chunked_array([column] * 400)})
+    table = pa.table({"features": pa.chunked_array([column] * 150), "label": pa.chunked_array([column] * 150)})
     parquet.write_table(table, path, row_group_size=1 << 26)
 
 
 def _repeated_lists(path: Path, _: Path) -> None:
-    """Write a file of some kilobytes with 500 million equal values in lists."""
+    """Write a file of some kilobytes with 150 million equal values in lists."""
     rows, width = 500, 10_000
     lists = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * width)), width)
-    labels = pa.array(np.zeros(rows * 100, np.int64))
-    parquet.write_table(pa.table({"features": pa.chunked_array([lists] * 100), "label": labels}), path)
+    labels = pa.array(np.zeros(rows * 30, np.int64))
+    parquet.write_table(pa.table({"features": pa.chunked_array([lists] * 30), "label": labels}), path)
 
 
 def _forged_rows(path: Path, _: Path) -> None:

@@ -1,0 +1,35 @@
+"""How much a stranger's input may ask for, each with its reason; what asks for more is refused before the work begins.
+
+What is written plainly takes as much room as its file, and a file that large was put there knowingly. What is written
+so that it grows when it is read is a bomb where it grows beyond all that real data do.
+"""
+
+from __future__ import annotations
+
+EXPANDED_BYTES = 2**30
+"""Of what a small file may become: with what the metrics take beside it, features of that size stay within 2 GB."""
+
+USUAL_GROWTH = 4
+"""Times that larger files may grow: features, pixels and texts of real data are compressed by less."""
+
+HEADER_BYTES, HEADER_ENTRIES = 32_000_000, 100_000
+"""Of a .safetensors file: the largest checkpoints have some ten thousand tensors, described by some megabytes."""
+
+NESTING = 200
+"""Lists and objects within each other in a line of JSON: real rows have fewer than ten, and Arrow's reader, which calls
+itself for each, ends the whole process at some ten thousand."""
+
+
+def too_large(expanded: int, size: int) -> str:
+    """Return why a file of `size` bytes may not become `expanded` bytes, "" where it may.
+
+    Example:
+        >>> too_large(3_000_000_000, 2_000_000_000)
+        ''
+        >>> too_large(3_000_000_000, 20_000)
+        'its 20,000 bytes would become 3,000,000,000, more than the 1,073,741,824 that are read of such a file'
+    """
+    most = max(EXPANDED_BYTES, USUAL_GROWTH * size)
+    if expanded <= most:
+        return ""
+    return f"its {size:,} bytes would become {expanded:,}, more than the {most:,} that are read of such a file"
