@@ -147,6 +147,8 @@ ALLOWED = {
     },
     "worker": {
         "untrusted",
+        "atomic",
+        "places",
         "errors",
         "checkpoints.failures",
         "features.extract",

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hf_transfer_score.cli.rank_arguments import count, whole
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.places import parse_bytes
+from hf_transfer_score.worker.box import BoxLimits
 
 WORKER_USAGE = "hf-transfer-score worker --requests PLACE --results PLACE [options]"
 
@@ -18,9 +21,13 @@ repository on the Hub as OWNER/NAME, which needs a token that may write there.
 
 A claim is renewed while its request runs. Ctrl-C and SIGTERM give it back at
 once; that of a worker that died ends after --lease seconds, and another worker
-takes it. After three such ends a request fails. What waits for the Hub is tried
-again; what cannot be scored is a failed request with the reason. No remote code
-runs, and no pickled weights are loaded.
+takes it. After three starts that did not finish, however they ended, a request
+fails. What waits for the Hub is tried again; what cannot be scored is a failed
+request with the reason. No remote code runs, no pickled weights are loaded.
+
+Each request runs in a process of its own: without your token and the rest of
+your environment, in a folder that is removed afterwards, killed with all that
+it started when it takes more memory, time or disk than it may.
 """
 
 WORKER_EXAMPLES = """\
@@ -54,11 +61,32 @@ def add_worker(commands: Any, parser: Callable[..., Any]) -> None:
     working.add_argument(
         "--name", default="worker", metavar="NAME", help="how others see this worker; a random part is added"
     )
+    box = worker.add_argument_group("what one job may take")
+    box.add_argument("--memory", type=size, metavar="BYTES", help="such as 8G; default 12G, or most of this machine's")
+    box.add_argument(
+        "--time", type=seconds, default=BoxLimits.seconds, metavar="SECONDS", help="from start to end; default 3600"
+    )
+    box.add_argument(
+        "--disk", type=size, default=BoxLimits.disk, metavar="BYTES", help="downloads included; default 20G"
+    )
     running = worker.add_argument_group("running")
     running.add_argument(
         "--device", metavar="NAME", help="cpu, cuda, cuda:1, mps; default: an accelerator if there is one"
     )
     running.add_argument("--max-params", type=count, metavar="N", help="models with more fail, such as 100M or 1.5B")
+
+
+def size(text: str) -> int:
+    """Return a number of bytes.
+
+    Example:
+        >>> size("1.5G")
+        1500000000
+    """
+    try:
+        return parse_bytes(text)
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def seconds(text: str) -> float:

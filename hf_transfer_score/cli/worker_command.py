@@ -20,6 +20,7 @@ from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.hub_errors import has_token, no_token
 from hf_transfer_score.results.opening import open_place
 from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.worker.box import BoxLimits
 from hf_transfer_score.worker.job import JobOptions
 from hf_transfer_score.worker.loop import Worker, WorkerOptions
 
@@ -44,10 +45,16 @@ def run(
         poll=arguments.poll,
         once=arguments.once,
         limit=arguments.limit,
-        job=JobOptions(arguments.device, arguments.max_params, folder=places.home().absolute()),
+        job=JobOptions(
+            arguments.device,
+            arguments.max_params,
+            box=BoxLimits(arguments.memory or _usual_memory(), arguments.time, arguments.disk),
+            folder=places.home().absolute(),
+        ),
     )
     worker = Worker(RequestQueue(requests), results, options, _say)
     _say(f"{worker.id} takes requests from {requests.name} and publishes to {results.name}")
+    _say(f"one job may take {options.job.box}; change it with --memory, --time and --disk")
     try:
         with _terminable(), _nowhere():
             counts = worker.run()
@@ -67,6 +74,13 @@ def _place(text: str) -> Place:
     if not has_token(None):
         raise no_token(place.name)
     return place
+
+
+def _usual_memory() -> int:
+    """Return how much memory a job may take where nobody says: most of what this machine has, up to the default."""
+    import psutil
+
+    return max(min(BoxLimits.memory, int(0.8 * psutil.virtual_memory().total)), 10**9)
 
 
 @contextmanager

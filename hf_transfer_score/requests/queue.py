@@ -190,13 +190,17 @@ class RequestQueue:
         return self._change(request, worker, lambda held: _released(held, tried=tried), title)
 
     def release_all(self, worker: str) -> int:
-        """Give back whatever a worker still holds, and return how many requests that were."""
+        """Give back whatever a worker still holds, and return how many requests that were.
+
+        A start that did not finish counts as an attempt, however it ended: what brings workers down would be tried
+        for ever. After the last one the request has failed.
+        """
         counts: list[int] = []
 
         def change(view: View) -> Mapping[str, bytes | None]:
             held = [one for one in self._read(view).values() if one.claimed_by == worker]
             counts.append(len(held))
-            return {str(request_path(one)): _content(_released(one)) for one in held}
+            return {str(request_path(one)): _content(self._unfinished(one)) for one in held}
 
         if not any(one.claimed_by == worker for one in self._read(self.place.view()).values()):
             return 0
@@ -246,6 +250,11 @@ class RequestQueue:
     def _running(self, request: Request, worker: str, lease_seconds: float) -> Request:
         until = time_text(self.clock() + timedelta(seconds=lease_seconds))
         return replace(request, state="running", claimed_by=worker, claimed_until=until)
+
+    def _unfinished(self, request: Request) -> Request:
+        """Return a request whose run ended before it was done."""
+        last = request.attempts >= self.limits.attempts
+        return self._given_up(request) if last else _released(request, tried=True)
 
     def _given_up(self, request: Request) -> Request:
         last = "" if request.claimed_by is None else f", {request.claimed_by} last"

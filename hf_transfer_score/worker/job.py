@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import signal
+import sys
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from hf_transfer_score import places
+from hf_transfer_score.atomic import write_text
 from hf_transfer_score.checkpoints.failures import chain, is_offline, is_transient
 from hf_transfer_score.errors import (
     CheckpointError,
@@ -23,9 +28,18 @@ from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import records_of, without_places
 from hf_transfer_score.selection.run import rank
+from hf_transfer_score.untrusted import Limits, parse_json
+from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, run_in_box
 
 PASSING = ("no_network", "download", "no_space")
 """Kinds of failure that another attempt may not meet."""
+
+
+QUESTION, ANSWER = "question.json", "answer.json"
+"""The files by which a worker and the box of a job speak."""
+
+ANSWERS = Limits(size=50_000_000, values=50_000, letters=5_000_000)
+"""How much an answer may hold; a record is a text in it."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +50,14 @@ class JobOptions:
         device: where models run; None for an accelerator if there is one.
         max_parameters: models with more fail.
         limits: what may be asked for.
-        folder: where samples and features are kept; None for the usual place.
+        box: what one job may take.
+        folder: where the folders of jobs are made; None for the usual place.
     """
 
     device: str | None = None
     max_parameters: int | None = None
     limits: CheckLimits = field(default_factory=CheckLimits)
+    box: BoxLimits = field(default_factory=BoxLimits)
     folder: Path | None = None
 
 
@@ -71,26 +87,102 @@ def carry_out(request: Request, options: JobOptions) -> Outcome:
     except Exception as error:  # noqa: BLE001  # one request never ends the worker
         return _failure(error)
     try:
-        return _scored(request, commit, options)
+        return _boxed(request, commit, options)
     except Exception as error:  # noqa: BLE001
         return _failure(error)
 
 
-def _scored(request: Request, commit: str, options: JobOptions) -> Outcome:
+def _boxed(request: Request, commit: str, options: JobOptions) -> Outcome:
+    """Return what a request comes to in a process of its own, without secrets and within limits."""
+    asked = {
+        "request": asdict(request),
+        "commit": commit,
+        "device": options.device,
+        "max_parameters": options.max_parameters,
+        "limits": asdict(options.box),
+    }
+    with folder_of_job((options.folder or places.home()) / "jobs") as folder:
+        write_text(folder / QUESTION, json.dumps(asked))
+        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.child", str(folder)], folder, options.box)
+        if ended.over is not None:
+            return _over(ended, options.box)
+        answer = folder / ANSWER
+        if ended.code == 0 and answer.is_file():
+            return _answered(answer, request, commit)
+        return _broken(ended, folder / "log")
+
+
+def _over(ended: Ended, limits: BoxLimits) -> Outcome:
+    """Return the outcome of a job that went over a limit: another attempt would, too."""
+    kind, reason = {
+        "memory": ("out_of_memory", f"It took more than the {limits.memory / 1e9:.3g} GB of memory"),
+        "time": ("out_of_time", f"It took longer than the {limits.seconds:g} s"),
+        "disk": ("out_of_disk", f"It took more than the {limits.disk / 1e9:.3g} GB of disk"),
+    }[str(ended.over)]
+    return Outcome("failed", kind=kind, reason=f"{reason} that this worker gives one job (--{ended.over}).")
+
+
+def _broken(ended: Ended, log: Path) -> Outcome:
+    """Return the outcome of a job that ended without an answer; another worker may have more."""
+    if ended.code < 0:
+        how = f"was ended by {_signal(-ended.code)}; it took {ended.megabytes:,.0f} MB of memory at most"
+        return Outcome("again", kind="error", reason=f"Its process {how}.")
+    return Outcome("again", kind="error", reason=f"Its process ended with exit code {ended.code}: {_last_line(log)}")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _last_line(log: Path) -> str:
+    """Return the last line that a job printed, without files and tokens."""
+    with log.open("rb") as file:
+        file.seek(max(log.stat().st_size - 2000, 0))
+        lines = file.read().decode(errors="replace").split("\n")
+    found = [line.strip() for line in lines if line.strip()]
+    return without_places(found[-1] if found else "it printed nothing")
+
+
+def _answered(answer: Path, request: Request, commit: str) -> Outcome:
+    """Return the outcome that a job wrote; it is read as what a stranger may have written."""
+    if answer.stat().st_size > ANSWERS.size:
+        return Outcome("failed", kind="error", reason="Its records take more than is read of one job.")
+    plain = parse_json(answer.read_bytes(), what="the answer", limit=ANSWERS)
+    records = tuple(map(Record.from_json, plain["records"]))
+    for one in records:
+        of_it = one.model.id == request.model and one.model.commit in (None, commit)
+        if not of_it or one.dataset.id != request.dataset:
+            return Outcome("failed", kind="error", reason="Its records are of another model or dataset.")
+    state: Literal["done", "failed", "again"] = plain["state"]
+    if state not in ("done", "failed", "again"):
+        return Outcome("failed", kind="error", reason="It ended in no known state.")
+    return Outcome(state, records, str(plain["kind"]), str(plain["reason"]))
+
+
+def scored(request: Request, commit: str, *, device: str | None, max_parameters: int | None, folder: Path) -> Outcome:
+    """Return what a request comes to in this very process; whatever goes wrong with it is an outcome too."""
+    try:
+        return _scored(request, commit, device, max_parameters, folder)
+    except Exception as error:  # noqa: BLE001
+        return _failure(error)
+
+
+def _scored(request: Request, commit: str, device: str | None, max_parameters: int | None, folder: Path) -> Outcome:
     """Return the records of a ranking with one candidate: they hold raw terms, which need no others beside them."""
-    if Path(request.dataset).exists():
-        raise OptionError(f"Where this worker runs lies {request.dataset}, which is not the dataset on the Hub.")
     report = rank(
         request.dataset,
         [f"hf-hub:{request.model}@{commit}"],
         options=RankOptions(
             sample=SampleOptions(config=request.config, split=request.split, label_column=request.label_column),
-            extract=ExtractOptions(device=options.device),
-            max_parameters=options.max_parameters,
+            extract=ExtractOptions(device=device),
+            max_parameters=max_parameters,
             free_disk=True,
         ),
         metrics=list(request.metrics) or None,
-        folder=options.folder,
+        folder=folder,
     )
     records = tuple(records_of(report))
     for one in records:

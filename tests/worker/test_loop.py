@@ -132,7 +132,7 @@ def test_however_it_ends_what_is_claimed_is_given_back(queue, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         worker.run()
     assert said == ["gave back 1 request"]
-    assert (queue.get(ONE).state, queue.get(ONE).attempts, queue.get(ONE).claimed_by) == ("pending", 0, None)
+    assert (queue.get(ONE).state, queue.get(ONE).attempts, queue.get(ONE).claimed_by) == ("pending", 1, None)
 
 
 def test_workers_of_one_name_differ(queue):

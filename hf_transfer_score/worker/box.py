@@ -1,0 +1,300 @@
+"""A process of its own for what a stranger asked for: little memory, time and disk, no secrets, and gone at the end."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hf_transfer_score.errors import OptionError
+
+LOOK = 0.1
+"""Seconds between two looks at what a box takes."""
+
+LOOKS_A_WALK = 10
+"""Looks between two sums of its files."""
+
+LAST_SECONDS = 10.0
+"""How long it is waited for killed processes to be gone."""
+
+OVERHEAD = 2 * 10**9
+"""Bytes that libraries reserve beside what they use; the limit of resident memory is watched from outside."""
+
+PASSED_ON = frozenset(
+    {
+        "PATH",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "LD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "SYSTEMROOT",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "NO_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "no_proxy",
+        "all_proxy",
+        "HF_ENDPOINT",
+        "HF_HUB_DISABLE_XET",
+        "HF_HUB_DISABLE_TELEMETRY",
+        "HF_HUB_DOWNLOAD_TIMEOUT",
+        "HF_HUB_ETAG_TIMEOUT",
+        "HF_TRANSFER_SCORE_DEADLINE",
+        "OMP_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_L2_SIZE",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "CUDA_HOME",
+        "NVIDIA_VISIBLE_DEVICES",
+        "ROCR_VISIBLE_DEVICES",
+    }
+)
+"""What of the environment a box gets: a list of what is let in, so that no secret is forgotten."""
+
+SUBREAPER, DEATH_SIGNAL = 36, 1
+"""Numbers of prctl(2)."""
+
+
+@dataclass(frozen=True)
+class BoxLimits:
+    """What one job may take.
+
+    Attributes:
+        memory: bytes of resident memory, of its processes together.
+        seconds: from start to end.
+        disk: bytes of the files it has at one time, downloads among them.
+    """
+
+    memory: int = 12 * 10**9
+    seconds: float = 3600.0
+    disk: int = 20 * 10**9
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name, least in (("memory", 5 * 10**8), ("seconds", 1), ("disk", 10**6)):
+            if getattr(self, name) < least:
+                raise OptionError(f"{name}={getattr(self, name):g}: expected at least {least:g} for one job.")
+
+    def __str__(self) -> str:
+        """Say what they are."""
+        return f"{_gigabytes(self.memory)} of memory, {self.seconds:g} s and {_gigabytes(self.disk)} of disk"
+
+
+Over = Literal["memory", "time", "disk"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a box ended.
+
+    Attributes:
+        code: its exit code, minus the signal that ended it.
+        over: the limit that it went over, None for none.
+        megabytes: the most resident memory that was seen.
+    """
+
+    code: int
+    over: Over | None
+    megabytes: float
+
+
+def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:
+    """Run a command in a folder of its own until it ends or goes over a limit; then nothing of it runs any more.
+
+    Args:
+        command: a program and its arguments.
+        folder: takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
+        limits: what it may take.
+    """
+    _adopt_orphans()
+    empty = folder / "nowhere"
+    empty.mkdir(parents=True, exist_ok=True)
+    before = _children()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger asked for is in a file
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=empty,
+            env=environment_of(folder),
+            start_new_session=True,
+        )
+    try:
+        over, most = _watched(process, folder, limits, before)
+    finally:
+        _kill_family(process, before)
+    return Ended(process.wait(), over, most / 10**6)
+
+
+def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a box: what is let in, and places below its folder.
+
+    Example:
+        >>> found = environment_of(Path("box"), {"HF_TOKEN": "secret", "AWS_SECRET": "x", "LANG": "C"})
+        >>> found["LANG"], "HF_TOKEN" in found, "AWS_SECRET" in found, Path(found["HF_HOME"]).name
+        ('C', False, False, 'huggingface')
+    """
+    own = os.environ if own is None else own
+    places = {
+        "HOME": folder / "home",
+        "TMPDIR": folder / "temporary",
+        "XDG_CACHE_HOME": folder / "home" / ".cache",
+        "HF_HOME": folder / "huggingface",
+        "HF_TRANSFER_SCORE_HOME": folder / "kept",
+        "MPLCONFIGDIR": folder / "home" / "matplotlib",
+    }
+    for place in places.values():
+        place.mkdir(parents=True, exist_ok=True)
+    passed = {name: value for name, value in own.items() if name in PASSED_ON}
+    return passed | {name: str(place) for name, place in places.items()} | {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+
+
+def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
+    """Let the system hold this process to its limits, and end it when whoever started it ends.
+
+    Args:
+        limits: what it may take.
+        device: where models run; drivers of accelerators reserve memory that they do not use, so that there only
+            resident memory is watched.
+    """
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _prctl(DEATH_SIGNAL, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
+    if device in (None, "cpu") and not _has_accelerator():
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.memory + OVERHEAD, limits.memory + OVERHEAD))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error with a message then
+
+
+@contextmanager
+def folder_of_job(parent: Path) -> Iterator[Path]:
+    """Yield a new folder for one job, which is gone afterwards; what dead workers left is swept first."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for other in parent.iterdir():
+        owner = other.name.partition("-")[0]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(other, ignore_errors=True)
+    folder = parent / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes on disk of the files in a folder; links are not followed, files with two names count once."""
+    total, seen, waiting = 0, set[tuple[int, int]](), [folder]
+    while waiting:
+        try:
+            entries = list(os.scandir(waiting.pop()))
+        except OSError:  # it was removed meanwhile
+            continue
+        for entry in entries:
+            with suppress(OSError):
+                found = entry.stat(follow_symlinks=False)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+                elif (found.st_dev, found.st_ino) not in seen:
+                    seen.add((found.st_dev, found.st_ino))
+                    total += getattr(found, "st_blocks", 0) * 512
+    return total
+
+
+def _watched(
+    process: subprocess.Popen[bytes], folder: Path, limits: BoxLimits, before: set[int]
+) -> tuple[Over | None, int]:
+    """Return the limit that a process and its children went over, None where they ended, and the most memory seen."""
+    start, most, looks = time.monotonic(), 0, 0
+    while process.poll() is None:
+        most = max(most, sum(_resident(pid) for pid in _children() - before))
+        if most > limits.memory:
+            return "memory", most
+        if time.monotonic() - start > limits.seconds:
+            return "time", most
+        if looks % LOOKS_A_WALK == 0 and size_of(folder) > limits.disk:
+            return "disk", most
+        looks += 1
+        time.sleep(LOOK)
+    return None, most
+
+
+def _kill_family(process: subprocess.Popen[bytes], before: set[int]) -> None:
+    """Kill a process and all that it started, also what left its session: orphans come to this process."""
+    end = time.monotonic() + LAST_SECONDS
+    with suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    while (left := _children() - before) and time.monotonic() < end:
+        for pid in left:
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+            with suppress(OSError):
+                os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.01)
+
+
+def _children() -> set[int]:
+    """Return the processes that this one started, and theirs."""
+    import psutil
+
+    return {one.pid for one in psutil.Process().children(recursive=True)}
+
+
+def _resident(pid: int) -> int:
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
+
+
+def _is_alive(pid: int) -> bool:
+    import psutil
+
+    return bool(psutil.pid_exists(pid))
+
+
+def _adopt_orphans() -> None:
+    """Let processes whose parent ended become children of this one, so that none gets away."""
+    if sys.platform == "linux":
+        _prctl(SUBREAPER, 1)
+
+
+def _prctl(option: int, value: int) -> None:
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def _has_accelerator() -> bool:
+    return any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/kfd", "/dev/dri/renderD128"))
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 10**9:.3g} GB"

@@ -1,0 +1,101 @@
+"""The box of a job: its limits, its environment, and that nothing of it stays."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import psutil
+import pytest
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
+from hf_transfer_score.requests.request import Request
+from hf_transfer_score.results.place import MemoryPlace
+from hf_transfer_score.worker.box import BoxLimits, folder_of_job, run_in_box, size_of
+
+LIMITS = BoxLimits(memory=5 * 10**8, seconds=20, disk=20_000_000)
+
+
+def run(tmp_path, code, limits=LIMITS):
+    return run_in_box([sys.executable, "-c", code], tmp_path / "box", limits)
+
+
+@pytest.mark.parametrize(
+    ("code", "limits", "over"),
+    [
+        ("a = bytearray(700 << 20); import time; time.sleep(60)", LIMITS, "memory"),
+        ("import time; time.sleep(60)", BoxLimits(memory=5 * 10**8, seconds=1), "time"),
+        ("import time; open('x', 'wb').write(bytes(30 << 20)); time.sleep(60)", LIMITS, "disk"),
+    ],
+)
+def test_what_goes_over_a_limit_is_ended(tmp_path, code, limits, over):
+    ended = run(tmp_path, code, limits)
+    assert ended.over == over
+    assert ended.code < 0
+
+
+def test_the_memory_of_all_its_processes_counts(tmp_path):
+    child = "a = bytearray(300 << 20); import time; time.sleep(60)"
+    code = f"import subprocess, sys; [subprocess.Popen([sys.executable, '-c', {child!r}]) for _ in 'ab'][0].wait()"
+    assert run(tmp_path, code).over == "memory"
+
+
+def test_no_process_gets_away(tmp_path):
+    code = (
+        "import os, subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(61.5)'], start_new_session=True)\n"
+        "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(62)\n"
+        "print('done', flush=True)\nos._exit(0)"
+    )
+    before = {one.pid for one in psutil.Process().children(recursive=True)}
+    ended = run(tmp_path, code)
+    assert (ended.code, ended.over) == (0, None)
+    assert {one.pid for one in psutil.Process().children(recursive=True)} <= before
+
+
+def test_no_secret_is_in_its_environment(tmp_path, monkeypatch):
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"):
+        monkeypatch.setenv(name, "secret")
+    code = "import os; print('\\n'.join(f'{n}={v}' for n, v in os.environ.items())); print(os.getcwd(), os.listdir())"
+    assert run(tmp_path, code).code == 0
+    said = (tmp_path / "box" / "log").read_text()
+    assert "secret" not in said and "HF_HUB_DISABLE_IMPLICIT_TOKEN=1" in said
+    assert f"HOME={tmp_path / 'box' / 'home'}\n" in said
+    assert said.splitlines()[-1].endswith("nowhere []")
+
+
+def test_the_folder_of_a_job_is_gone_afterwards_and_so_is_that_of_a_dead_worker(tmp_path):
+    gone = 2**22 + 1  # beyond the largest process id
+    (tmp_path / f"{gone}-0" / "kept").mkdir(parents=True)
+    (tmp_path / f"{os.getpid()}-0").mkdir()
+    with folder_of_job(tmp_path) as folder:
+        (folder / "file").write_bytes(bytes(5000))
+        assert 5000 <= size_of(folder) <= 50_000
+        assert {one.name for one in tmp_path.iterdir()} == {f"{os.getpid()}-0", folder.name}
+    assert not folder.exists()
+
+
+def test_limits_that_make_no_sense_are_refused():
+    with pytest.raises(OptionError, match="memory=10: expected at least"):
+        BoxLimits(memory=10)
+    assert str(BoxLimits()) == "12 GB of memory, 3600 s and 20 GB of disk"
+
+
+def test_a_request_that_brings_three_workers_down_fails():
+    queue = RequestQueue(MemoryPlace(), QueueLimits(attempts=3))
+    queue.submit(Request("a/one", "d/pets"))
+    for number in range(3):
+        assert queue.claim(f"w{number}", 60).attempts == number + 1
+        assert queue.release_all(f"w{number}") == 1
+    (left,) = queue.requests()
+    assert (left.state, left.attempts) == ("failed", 3)
+    assert "3 workers claimed it, and none of them finished, w2 last" in left.reason
+    assert queue.claim("w3", 60) is None
+
+
+def test_a_box_is_waited_for_no_longer_than_it_runs(tmp_path):
+    start = time.monotonic()
+    assert run(tmp_path, "").code == 0
+    assert time.monotonic() - start < 10
