@@ -167,7 +167,7 @@ def test_an_answer_that_was_lost_changes_nothing(clock):
     second = queue.claim("v", 60)
     assert (second.model, second.attempts) == ("a/m2", 1) and queue.release(second, "v").attempts == 0
     queue.claim("v", 60)
-    assert queue.release_all("v") == 1 and queue.get(second).attempts == 2
+    assert queue.release_all("v") == 1 and queue.get(second).attempts == 1
 
 
 def test_a_claim_far_in_the_future_does_not_hold(queue, clock):

@@ -57,11 +57,11 @@ def test_no_process_gets_away(tmp_path):
 
 def test_no_secret_is_in_its_environment(tmp_path, monkeypatch):
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "AWS_SECRET_ACCESS_KEY", "MY_PASSWORD"):
-        monkeypatch.setenv(name, "secret")
+        monkeypatch.setenv(name, "hidden-value")
     code = "import os; print('\\n'.join(f'{n}={v}' for n, v in os.environ.items())); print(os.getcwd(), os.listdir())"
     assert run(tmp_path, code).code == 0
     said = (tmp_path / "box" / "log").read_text()
-    assert "secret" not in said and "HF_HUB_DISABLE_IMPLICIT_TOKEN=1" in said
+    assert "hidden-value" not in said and "HF_HUB_DISABLE_IMPLICIT_TOKEN=1" in said
     assert f"HOME={tmp_path / 'box' / 'home'}\n" in said
     assert said.splitlines()[-1].endswith("nowhere []")
 
