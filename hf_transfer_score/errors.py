@@ -18,6 +18,7 @@ TransferScoreError
 ├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
 ├── StoreError                      a store of results cannot be read or written
 ├── HubError                        the Hub did not answer a question that the whole run depends on
+│   └── NoAnswerError               one address of the Hub gave no answer in time, or none that can be its own
 ├── NoSpaceError (also OSError)    a disk has no room for what is to be written
 ├── DuplicateBackboneError          two kinds of backbone claim one name
 └── RegistrationError               the evaluate modules could not be put where evaluate looks
@@ -25,7 +26,9 @@ TransferScoreError
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
 
 FailureKind = Literal[
     "missing",
@@ -141,6 +144,38 @@ class HubError(TransferScoreError):
 
 class NoSpaceError(TransferScoreError, OSError):
     """A disk has no room for what is to be written; the message names the folder and what to do."""
+
+
+class NoAnswerError(HubError):
+    """An address of the Hub gave no answer in time, or one that cannot be the Hub's.
+
+    Attributes:
+        reason: what happened, as a clause.
+        url: what was asked for.
+        status: the HTTP status, None where there was none.
+        wait: seconds that the Hub asks to wait, None where it does not say.
+        offline: whether nobody was reached at all.
+        final: whether it makes no sense to ask again.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        url: str = "",
+        *,
+        status: int | None = None,
+        wait: float | None = None,
+        offline: bool = False,
+        final: bool = False,
+    ) -> None:
+        super().__init__(f"{reason[:1].upper()}{reason[1:]}.")
+        self.reason, self.url, self.status, self.wait = reason, url, status, wait
+        self.offline, self.final = offline, final
+
+    def __reduce__(self) -> tuple[Callable[..., NoAnswerError], tuple[str, str]]:
+        """Pickle with all that is known: failures travel between processes."""
+        more: dict[str, Any] = {"status": self.status, "wait": self.wait, "offline": self.offline, "final": self.final}
+        return partial(type(self), **more), (self.reason, self.url)
 
 
 class DuplicateBackboneError(TransferScoreError):

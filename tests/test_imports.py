@@ -40,7 +40,8 @@ ALLOWED = {
     "metrics": {"errors", "metrics"},
     "ranking": {"errors", "metrics.registry"},
     "confidence": {"errors", "metrics.registry", "ranking"},
-    "results": {"errors", "untrusted", "atomic", "results"},
+    "hub": {"errors", "places", "disk", "hub"},
+    "results": {"errors", "hub", "untrusted", "atomic", "results"},
     "agreement": {"errors", "ranking", "agreement"},
     "reproduction": {"errors", "agreement", "results"},
     "requests": {"errors", "untrusted", "results", "requests"},
@@ -48,6 +49,7 @@ ALLOWED = {
     "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "text", "leaderboard.boards"},
     "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
+        "hub",
         "untrusted",
         "boxes",
         "errors",
@@ -125,6 +127,7 @@ ALLOWED = {
         "truth",
     },
     "selection": {
+        "hub",
         "untrusted",
         "agreement",
         "boxes",
@@ -150,7 +153,7 @@ ALLOWED = {
         "atomic",
         "places",
         "errors",
-        "checkpoints.failures",
+        "hub",
         "features.extract",
         "sampling.options",
         "selection",
@@ -174,6 +177,7 @@ ALLOWED = {
         "demonstration",
     },
     "cli": {
+        "hub",
         "untrusted",
         "errors",
         "atomic",

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_transfer_score.checkpoints.background import map_at_once
-from hf_transfer_score.checkpoints.failures import hub_failure, is_worth_repeating
-from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.hub.parts import sweep_parts
+from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.words import checkpoint_failure
 
 AT_ONCE = 4
 
@@ -64,6 +65,8 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     if checkpoint.folder is not None:
         return Fetched(checkpoint.folder)
     absent = [name for name in files if on_disk(checkpoint, name) is None]
+    if absent:
+        sweep_parts(checkpoint.repository.name)
     paths = map_at_once(lambda name: _one(checkpoint, name), absent, AT_ONCE)
     first = on_disk(checkpoint, files[0])
     assert first is not None
@@ -79,11 +82,9 @@ def _one(checkpoint: Checkpoint, name: str) -> Path:
 
     repository = checkpoint.repository
     try:
-        path = Path(
-            patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit), is_worth_repeating)
-        )
+        path = Path(patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit)))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
-        raise hub_failure(repository.name, error, checkpoint.commit) from None
+        raise checkpoint_failure(repository.name, error, checkpoint.commit) from None
     expected = repository.sizes.get(name)
     if expected is not None and path.stat().st_size != expected:
         size = path.stat().st_size

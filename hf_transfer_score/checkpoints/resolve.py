@@ -11,10 +11,11 @@ from typing import Any
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
 from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.candidate import Candidate
-from hf_transfer_score.checkpoints.failures import hub_failure, is_offline, is_worth_repeating
 from hf_transfer_score.checkpoints.known import Known
-from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.hub.failures import is_offline
+from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.words import checkpoint_failure
 
 BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
@@ -107,16 +108,16 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
         return HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
 
     try:
-        info = patiently(ask, is_worth_repeating)
+        info = patiently(ask)
         names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
         read = partial(read_descriptions, candidate.name, str(info.sha), names)
-        return _describe(candidate, info, patiently(read, is_worth_repeating))
+        return _describe(candidate, info, patiently(read))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
             stored = recall(candidate, known) or _from_hub_cache(candidate)
             if stored is not None:
                 return stored
-        raise hub_failure(candidate.name, error, candidate.revision) from None
+        raise checkpoint_failure(candidate.name, error, candidate.revision) from None
 
 
 def read_descriptions(name: str, commit: str, files: list[str]) -> dict[str, Any]:

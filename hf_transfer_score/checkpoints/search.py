@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hf_transfer_score.checkpoints.failures import CLIENT_SECONDS, is_transient, status_of
-from hf_transfer_score.checkpoints.patience import patiently
 from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.hub.failures import no_answer, status_of
+from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.tasks import TASKS, Modality
 
 Sort = Literal["downloads", "likes", "trending"]
@@ -83,7 +83,7 @@ def search_models(search: Search, modality: Modality) -> Found:
     names: list[str] = []
     left_out: dict[str, int] = {}
     try:
-        for info in patiently(lambda: _listed(search), _is_worth_repeating):
+        for info in patiently(lambda: _listed(search)):
             reason = _unfit(info, search, modality)
             if reason is None:
                 names.append(info.id)
@@ -92,17 +92,15 @@ def search_models(search: Search, modality: Modality) -> Found:
             if len(names) == search.limit:
                 break
     except Exception as error:  # noqa: BLE001  # nothing can go on without the list
-        status = status_of(error)
-        what = f"answered {status}" if status else "cannot be reached"
-        raise HubError(f"The Hub {what}, so that models cannot be searched ({search.words()}). Name models.") from None
+        status, unanswered = status_of(error), no_answer(error)
+        what = f"The Hub answered {status}" if status else "The Hub cannot be reached"
+        if unanswered is not None and not unanswered.offline:
+            what = f"{unanswered.reason[:1].upper()}{unanswered.reason[1:]}"
+        raise HubError(f"{what}, so that models cannot be searched ({search.words()}). Name models.") from None
     if not names:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise HubError(f"The search found no model that fits ({search.words()}).{f' Left out: {why}.' if why else ''}")
     return Found(names, left_out)
-
-
-def _is_worth_repeating(error: BaseException, seconds: float) -> bool:
-    return is_transient(error) and seconds < CLIENT_SECONDS
 
 
 def _listed(search: Search) -> list[Any]:

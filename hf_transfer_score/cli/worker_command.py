@@ -16,8 +16,8 @@ from typing import Any
 from hf_transfer_score import places
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.hub.words import has_token, no_token
 from hf_transfer_score.requests.queue import RequestQueue
-from hf_transfer_score.results.hub_errors import has_token, no_token
 from hf_transfer_score.results.opening import open_place
 from hf_transfer_score.results.place import FolderPlace, Place
 from hf_transfer_score.worker.box import BoxLimits

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import hf_transfer_score
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.hub.words import has_token, hub_error, no_token
 from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.hub_errors import has_token, hub_error, no_token
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
 from hf_transfer_score.version import VERSION
 

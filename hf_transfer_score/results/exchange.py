@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.hub.words import missing
 from hf_transfer_score.results.hub import HubPlace, blob_id
-from hf_transfer_score.results.hub_errors import missing
 from hf_transfer_score.results.place import Place, View
 from hf_transfer_score.results.publishing import Published, publish, renew
 from hf_transfer_score.results.record import Record, checked, record_path

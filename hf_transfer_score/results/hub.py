@@ -15,19 +15,9 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.errors import HubError, StoreError
-from hf_transfer_score.results.hub_errors import (
-    endpoint_of,
-    has_token,
-    hub_error,
-    is_conflict,
-    is_transient,
-    missing,
-    no_token,
-    patiently,
-    seconds_to_wait,
-    underlying,
-    was_refused,
-)
+from hf_transfer_score.hub.failures import is_conflict, is_transient, seconds_to_wait, underlying, was_refused
+from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.words import endpoint_of, has_token, hub_error, missing, no_token
 from hf_transfer_score.results.hub_tree import Trees
 from hf_transfer_score.results.place import Change
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.results.hub_errors import patiently
+from hf_transfer_score.hub.retry import patiently
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from hf_transfer_score.disk import fullness, no_space
-from hf_transfer_score.errors import DatasetError, TransferScoreError
+from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError
+from hf_transfer_score.hub.client import Talk, bounded
+from hf_transfer_score.hub.failures import no_answer
 from hf_transfer_score.places import hub_home
 
 Item = TypeVar("Item")
@@ -35,15 +37,42 @@ EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 @contextmanager
 def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
-    """Turn errors of the libraries into a DatasetError that names the dataset and what to do."""
-    try:
-        yield
-    except (TransferScoreError, MemoryError):
-        raise
-    except Exception as error:
-        if fullness(error) is not None:
-            raise no_space(error, f"what is downloaded of {dataset}", hub_home()) from error
-        raise DatasetError(explain(error, dataset, revision)) from error
+    """Turn errors of the libraries into a DatasetError that names the dataset and what to do.
+
+    A library may take a question without an answer for a file that is not there, and go on or say something else: that
+    question is what is told.
+    """
+    with bounded() as talk:
+        before = len(talk.failures)
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            lost = no_answer(error) or _unanswered(talk, before)
+            if lost is not None:
+                raise DatasetError(_unread(lost, dataset)) from error
+            if isinstance(error, TransferScoreError):
+                raise
+            if fullness(error) is not None:
+                raise no_space(error, f"what is downloaded of {dataset}", hub_home()) from error
+            raise DatasetError(explain(error, dataset, revision)) from error
+        lost = _unanswered(talk, before)
+        if lost is not None and not lost.offline:
+            raise DatasetError(_unread(lost, dataset)) from lost
+
+
+def _unanswered(talk: Talk, before: int) -> NoAnswerError | None:
+    """Return the first question about a dataset that got no answer since there were so many failures."""
+    return next((one for one in talk.failures[before:] if "/datasets/" in one.url), None)
+
+
+def _unread(lost: NoAnswerError, dataset: str) -> str:
+    from huggingface_hub import constants
+
+    if lost.offline:
+        return f"The Hub at {constants.ENDPOINT} cannot be reached for the dataset {dataset}: {lost.reason}."
+    return f"The dataset {dataset} cannot be read from the Hub: {lost.reason}. Run it again later."
 
 
 def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:

@@ -25,8 +25,8 @@ from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.results.quiet import quiet_client
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
@@ -212,13 +212,12 @@ class _Run:
         self, model: PlannedModel, prepared: Prepared, downloads: _Downloads, scored: Scored
     ) -> list[ModelOutcome]:
         """Return the outcomes of one candidate; its failure is one of them."""
-        was_there = model.state == "cached"
+        was_there = True
         try:
             if model.failure:
                 raise model.failure
             if not self._is_cached(model):
-                was_there = False
-                self._extract_once(model, prepared.sample, downloads)
+                was_there = not self._extract_once(model, prepared.sample, downloads)
             if not self.processes.is_main:
                 return []
             return self._score(model, prepared, scored, from_cache=was_there)
@@ -259,16 +258,18 @@ class _Run:
         there = self.cache.get(model.key or "") is not None if self.processes.is_main else False
         return self.processes.from_main(there)
 
-    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
-        """Make the features, unless another run is at it: then wait for those, or for the end of that run."""
+    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> bool:
+        """Make the features, unless another run is at it: then wait for them, or for its end; return who made them."""
         waiting = partial(self._waiting, f"the features of {model.name}")
         key = model.key or ""
         with self.cache.alone(key, waiting) if self.processes.is_main else nullcontext():
             known = self.processes.from_main(self.cache.failure(key) if self.processes.is_main else None)
             if known is not None:
                 raise known
-            if not self._is_cached(model):
-                self._extract(model, sample, downloads)
+            if self._is_cached(model):
+                return False
+            self._extract(model, sample, downloads)
+            return True
 
     def _waiting(self, what: str, holder: str) -> None:
         self.listener.waiting(f"{what}: waiting for {holder}, which makes the same")

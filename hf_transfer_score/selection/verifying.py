@@ -15,7 +15,7 @@ from hf_transfer_score.checkpoints.download import fetch
 from hf_transfer_score.checkpoints.search import Search
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
-from hf_transfer_score.results.quiet import quiet_client
+from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener

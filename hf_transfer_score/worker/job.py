@@ -11,7 +11,6 @@ from typing import Literal
 
 from hf_transfer_score import places
 from hf_transfer_score.atomic import write_text
-from hf_transfer_score.checkpoints.failures import chain, is_offline, is_transient
 from hf_transfer_score.errors import (
     CheckpointError,
     DatasetError,
@@ -21,6 +20,7 @@ from hf_transfer_score.errors import (
     UnknownMetricError,
 )
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.hub.failures import chain, is_offline, is_transient
 from hf_transfer_score.requests.checking import CheckLimits, check_request
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.record import Record

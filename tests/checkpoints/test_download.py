@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 
 from hf_transfer_score.checkpoints.background import Background, map_at_once
-from hf_transfer_score.checkpoints.failures import is_worth_repeating
-from hf_transfer_score.checkpoints.patience import patiently
+from hf_transfer_score.hub.retry import patiently
 
 CODE = """
 import sys, time
@@ -83,11 +81,11 @@ def test_patience_ends():
         raise ConnectionError(f"attempt {len(tried)}")
 
     with pytest.raises(ConnectionError, match="attempt 3"):
-        patiently(fails, lambda error, seconds: isinstance(error, ConnectionError) and seconds < 1, waits=(0.02, 0.04))
+        patiently(fails, waits=(0.02, 0.04))
     assert tried[2] - tried[0] > 0.05
-    with pytest.raises(ConnectionError, match="attempt 4"):
-        patiently(fails, lambda *_: False, waits=(60.0,))
-    assert patiently(lambda: 5, lambda *_: False) == 5
+    with pytest.raises(ZeroDivisionError):
+        patiently(lambda: 1 // 0, waits=(60.0,))
+    assert patiently(lambda: 5) == 5
 
 
 def test_things_are_done_in_turn_and_dropped_when_closed():
@@ -106,27 +104,3 @@ def test_values_come_in_order_and_failures_are_raised():
     assert map_at_once(len, [], 4) == []
     with pytest.raises(ZeroDivisionError):
         map_at_once(lambda number: 1 / number, [1, 0, 2], 2)
-
-
-class RefusedError(Exception):
-    """What the client raises for an answer, as far as its status goes."""
-
-    def __init__(self, status):
-        super().__init__(f"the Hub answered {status}")
-        self.response = SimpleNamespace(status_code=status)
-
-
-@pytest.mark.parametrize(
-    ("error", "seconds", "again"),
-    [
-        (RefusedError(429), 0.1, True),
-        (RefusedError(429), 25.0, False),
-        (RefusedError(500), 25.0, True),
-        (RefusedError(404), 0.1, False),
-        (ConnectionResetError("on the way"), 100.0, True),
-        (ConnectionRefusedError("nobody there"), 0.1, False),
-        (ValueError("something else"), 0.1, False),
-    ],
-)
-def test_what_may_pass_and_was_not_waited_out_is_repeated(error, seconds, again):
-    assert is_worth_repeating(error, seconds) == again

@@ -68,6 +68,7 @@ class Exchange(BaseHTTPRequestHandler):
         )
         self.cut_after: int | None = None
         self.stalled, self.plain = 0.0, False
+        self.spoiled: Fault | None = None
         self.flip_at: int | None = None
         self.hub.requests.append(self.request_log)
         if not self._suffer():
@@ -110,6 +111,8 @@ class Exchange(BaseHTTPRequestHandler):
             self.flip_at = fault.after
         elif fault.kind == "plain":
             self.plain = True
+        elif fault.kind in ("drip", "halved", "longer", "shorter"):
+            self.spoiled = fault
         else:
             self._answer_wrongly(fault)
             return True
@@ -264,18 +267,25 @@ class Exchange(BaseHTTPRequestHandler):
         self._head(302, headers | {"Location": address}, 0)
 
     def _head(self, status: int, headers: dict[str, str], length: int) -> None:
+        kind = None if self.spoiled is None or self.command == "HEAD" else self.spoiled.kind
+        if kind == "halved":
+            length = self.cut_after = length // 2
+        promised = {"longer": length + 1000, "shorter": length // 2}
+        self.close_connection = self.close_connection or kind in promised
         self.request_log.status = status
         self.send_response(status)
         for name, value in headers.items():
             if not (self.plain and name in TELLING):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        self.send_header("Content-Length", str(promised.get(str(kind), length)))
         self.end_headers()
 
     def _write(self, content: bytes) -> bool:
         """Send a part of the body; return whether more can follow."""
         if self.command == "HEAD" or not content:
             return False
+        if self.spoiled is not None and self.spoiled.kind == "drip":
+            return self._drip(content, self.spoiled.seconds)
         left = None if self.cut_after is None else max(0, self.cut_after - self.request_log.sent)
         cut = left is not None and left < len(content)
         part = content[:left] if cut else content
@@ -288,6 +298,14 @@ class Exchange(BaseHTTPRequestHandler):
             time.sleep(self.stalled)
             self.close_connection = True
         return not cut
+
+    def _drip(self, content: bytes, seconds: float) -> bool:
+        """Send a part of the body byte by byte; whoever asked may leave meanwhile."""
+        for place in range(len(content)):
+            self.request_log.sent += 1
+            self.wfile.write(content[place : place + 1])
+            time.sleep(seconds)
+        return True
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:

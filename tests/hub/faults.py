@@ -7,7 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-FaultKind = Literal["latency", "cut", "reset", "flip", "stall", "plain", "page", "wrong", "nothing", "loop"] | int
+FaultKind = (
+    Literal["latency", "cut", "reset", "flip", "stall", "plain", "page", "wrong", "nothing", "loop"]
+    | Literal["drip", "halved", "longer", "shorter"]
+    | int
+)
 
 
 @dataclass
@@ -48,7 +52,9 @@ class Fault:
             the connection instead of an answer; "flip" sends the body with one bit flipped, in the byte after `after`;
             "stall" sends `after` bytes, waits, and closes; "plain" leaves out what is known of a file (ETag, size,
             commit); "page" answers with a page for people; "wrong" with JSON of another shape; "nothing" with an empty
-            body; "loop" with a redirection to itself; a number is the status of the answer.
+            body; "loop" with a redirection to itself; "drip" sends the body byte by byte with `seconds` between
+            them; "halved" sends half a body whose length is true; "longer" and "shorter" promise another length than
+            the body has; a number is the status of the answer.
         times: how often, None for always.
         skip: how many matching requests go well before.
         method: only requests of this method; a cut, flip or stall is for GET.

@@ -10,8 +10,8 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.hub.failures import is_conflict
 from hf_transfer_score.results.hub import HubPlace, HubView, Patience, blob_id, stamps_of
-from hf_transfer_score.results.hub_errors import is_conflict
 from hf_transfer_score.results.opening import open_place
 from hf_transfer_score.results.place import FolderPlace
 from tests.hub.server import LocalHub

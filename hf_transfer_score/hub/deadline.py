@@ -1,0 +1,85 @@
+"""How long the Hub is waited for, and how often it is asked: the same for all its clients."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+
+from hf_transfer_score.errors import OptionError
+
+VARIABLE = "HF_TRANSFER_SCORE_HUB_SECONDS"
+DEFAULT_SECONDS = 30.0
+ATTEMPTS = 3
+SHARES = (1 / 30, 4 / 30)
+"""Of that time, before the second and the third attempt: 1 and 4 seconds by default."""
+
+DOWNLOADS = 2.0
+"""A download may stand still for so many times as long."""
+
+LEAST_BYTES = 1 << 16
+"""What has to arrive within that time; a Hub that sends less has not answered."""
+
+CONNECT_SECONDS = 10.0
+
+
+def question_seconds() -> float:
+    """Return how long a question may go without an answer; HF_TRANSFER_SCORE_HUB_SECONDS says otherwise."""
+    text = os.environ.get(VARIABLE)
+    if not text:
+        return DEFAULT_SECONDS
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < 86_400:
+        raise OptionError(f"{VARIABLE}={text!r}: expected a number of seconds above 0, such as 30.")
+    return seconds
+
+
+def pauses() -> tuple[float, ...]:
+    """Return the seconds before each further attempt."""
+    return tuple(share * question_seconds() for share in SHARES)
+
+
+@dataclass
+class Patience:
+    """What is left for one address: time that was spent in waiting, and attempts, both anew whenever data arrives.
+
+    Attributes:
+        seconds: how long it may go on without an answer, or without `LEAST_BYTES` more of it.
+        waited: how long it did.
+        attempts: how often it was asked since then.
+        reached: the farthest byte that arrived.
+    """
+
+    seconds: float = field(default_factory=question_seconds)
+    waited: float = 0.0
+    attempts: int = 0
+    reached: int = 0
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left."""
+        return max(0.0, self.seconds - self.waited)
+
+    @property
+    def over(self) -> bool:
+        """Whether it is not asked again."""
+        return self.left <= 0 or self.attempts >= ATTEMPTS
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count what is waited in a block."""
+        start = monotonic()
+        try:
+            yield
+        finally:
+            self.waited += monotonic() - start
+
+    def arrived(self, end: int) -> None:
+        """Count what has arrived up to a byte."""
+        if end >= self.reached + LEAST_BYTES:
+            self.reached, self.waited, self.attempts = end, 0.0, 1

@@ -1,0 +1,200 @@
+"""What the Hub's clients raise: what may pass, what means that nobody is there, and what happened, as a clause."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+
+from hf_transfer_score.errors import NoAnswerError
+from hf_transfer_score.hub.deadline import Patience
+
+TRANSIENT = (408, 429, 500, 502, 503, 504)
+LOST = {
+    "TransportError",
+    "ConnectionError",
+    "ChunkedEncodingError",
+    "IncompleteRead",
+    "Timeout",
+    "ProtocolError",
+}
+NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
+INCONSISTENT = "Consistency check failed"
+"""What the client says of a file of another size than it was told."""
+
+
+def endpoint() -> str:
+    """Return where the Hub is."""
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def chain(error: BaseException) -> list[BaseException]:
+    """Return an exception and those it came from."""
+    found: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in found:
+        found.append(current)
+        current = current.__cause__ or current.__context__
+    return found
+
+
+def kinds(error: BaseException) -> set[str]:
+    """Return the names of the classes of an exception: the same whichever library the client stands on."""
+    return {kind.__name__ for kind in type(error).__mro__}
+
+
+def status_of(error: BaseException) -> int | None:
+    """Return the HTTP status that an exception carries."""
+    if isinstance(error, NoAnswerError):
+        return error.status
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return int(status) if status is not None else None
+
+
+def no_answer(error: BaseException) -> NoAnswerError | None:
+    """Return the question without an answer that an exception came from, if it came from one."""
+    return next((one for one in chain(error) if isinstance(one, NoAnswerError)), None)
+
+
+def is_offline(error: BaseException) -> bool:
+    """Whether an exception, or what it came from, says that there is no way to the Hub.
+
+    A Hub that answers, if only with an error, is reached: the client reports both alike.
+    """
+    from huggingface_hub import errors
+
+    unanswered = no_answer(error)
+    if unanswered is not None:
+        return unanswered.offline
+    meant = (errors.OfflineModeIsEnabled, errors.LocalEntryNotFoundError, ConnectionRefusedError)
+    found = chain(error)
+    if any(status_of(one) is not None for one in found):
+        return False
+    return any(isinstance(one, meant) or kinds(one) & NEVER_SENT for one in found)
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether an exception says that nobody may ask the Hub."""
+    from huggingface_hub import errors
+
+    return isinstance(error, errors.OfflineModeIsEnabled)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether trying again later may help: the Hub was busy, or the connection was lost half-way."""
+    status = status_of(error)
+    if status is not None:
+        return status in TRANSIENT
+    if isinstance(error, NoAnswerError):
+        return not error.offline and not error.final
+    if is_offline(error):
+        return False
+    return bool(kinds(error) & LOST) or INCONSISTENT in str(error)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a commit was refused because the repository is no longer as it was looked at."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.RevisionNotFoundError):
+        return False
+    gone = isinstance(error, errors.EntryNotFoundError)  # a file to remove that somebody else has removed
+    return status_of(error) in (409, 412) or gone or "commit has happened since" in str(error)
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether it is certain that a commit did not happen, although trying again may help."""
+    return status_of(error) in (408, 429)
+
+
+def underlying(error: Exception) -> Exception:
+    """Return what went wrong with the upload of a large file, which the client wraps into an error of its own."""
+    cause = error.__cause__
+    return cause if isinstance(error, RuntimeError) and isinstance(cause, Exception) else error
+
+
+def seconds_to_wait(error: BaseException) -> float:
+    """Return how long the Hub asks to wait, 0 where it does not say."""
+    if isinstance(error, NoAnswerError):
+        return error.wait or 0.0
+    return asked_to_wait(getattr(error, "response", None)) or 0.0
+
+
+def asked_to_wait(response: Any) -> float | None:
+    """Return the seconds of a Retry-After header; None where there is none, or a date."""
+    text = str((getattr(response, "headers", None) or {}).get("Retry-After", "")).strip()
+    return float(text) if text.isdigit() else None
+
+
+def status_failure(response: Any) -> NoAnswerError:
+    """Return the failure that an answer with the status of an error stands for."""
+    status, wait = response.status_code, asked_to_wait(response)
+    busy = " (too many requests)" if status == 429 else ""
+    return NoAnswerError(f"the Hub answered {status}{busy}", str(response.url), status=status, wait=wait)
+
+
+def transport_failure(error: BaseException, request: Any, patience: Patience) -> NoAnswerError | None:
+    """Return the failure that an exception of the client's library stands for; None where no network is behind it."""
+    names, url = kinds(error), "" if request is None else str(request.url)
+    if "OfflineModeIsEnabled" in names:
+        return None
+    if "TooManyRedirects" in names:
+        return _from(error, "the Hub leads from one address to another and never to an answer", url, final=True)
+    if names & NEVER_SENT:
+        return _from(error, not_reached(error), url, offline=True, final=True)
+    if "TimeoutException" in names:
+        return _from(error, f"the Hub sent nothing for {patience.waited:.3g} s", url)
+    if "DecodingError" in names:
+        return _from(error, "the Hub sent what cannot be decompressed", url)
+    if names & LOST or isinstance(error, ConnectionError):
+        return _from(error, "the connection to the Hub was cut off", url)
+    return None
+
+
+def _from(error: BaseException, reason: str, url: str, **more: Any) -> NoAnswerError:
+    failure = NoAnswerError(reason, url, **more)
+    failure.__cause__ = error
+    return failure
+
+
+def not_reached(error: BaseException) -> str:
+    """Return why nobody was reached, as a clause."""
+    request = getattr(error, "_request", None)
+    place = endpoint() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
+    causes = chain(error)
+    if any(isinstance(one, socket.gaierror) for one in causes) or "Name or service not known" in str(error):
+        return f"the name in {place} has no address: check the network and HF_ENDPOINT"
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes) or "CERTIFICATE_VERIFY" in str(error):
+        return f"the certificate of {place} is not one that is trusted here: check the network, or SSL_CERT_FILE"
+    if any(isinstance(one, ssl.SSLError) for one in causes) or "SSL" in str(error):
+        return f"{place} does not speak TLS: check the network, and whether HF_ENDPOINT begins with http:// or https://"
+    return f"nobody answers at {place}: check the network and HF_ENDPOINT"
+
+
+def gave_up(failure: NoAnswerError, patience: Patience) -> NoAnswerError:
+    """Return the failure after the last attempt, with how long was waited."""
+    reason = failure.reason
+    if failure.wait is not None and failure.wait >= patience.left:
+        reason += f" and asks to wait {failure.wait:,.0f} s, longer than is waited here"
+    elif not failure.final and failure.status is None and patience.attempts > 1:
+        reason += f", {patience.attempts} times"
+    more = {"status": failure.status, "wait": failure.wait, "offline": failure.offline, "final": failure.final}
+    found = NoAnswerError(reason, failure.url, **more)  # type: ignore[arg-type]
+    found.__cause__ = failure.__cause__
+    return found
+
+
+def too_slow(patience: Patience, arrived: int, url: str) -> NoAnswerError:
+    """Return the failure of an answer that does not come to its end."""
+    return NoAnswerError(f"the Hub sent {arrived:,} bytes in {patience.seconds:.3g} s", url)
+
+
+def cut_short(request: Any, response: Any) -> NoAnswerError | None:
+    """Return the failure of a part of a file that is not as long as it says, else None."""
+    first, _, last = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")[0].partition("-")
+    if not (first.isdigit() and last.isdigit()) or len(response.content) == int(last) - int(first) + 1:
+        return None
+    expected = int(last) - int(first) + 1
+    return NoAnswerError(f"the Hub sent {len(response.content):,} bytes of {expected:,}", str(request.url))

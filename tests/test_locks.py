@@ -1,0 +1,59 @@
+"""One process at a time, for as long as the first one lives."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+from hf_transfer_score.locks import alone
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from hf_transfer_score.locks import alone
+with alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+COUNT = """
+import sys
+from pathlib import Path
+from hf_transfer_score.locks import alone
+for _ in range(30):
+    with alone(Path(sys.argv[1])):
+        place = Path(sys.argv[2])
+        place.write_text(str(int(place.read_text()) + 1))
+"""
+
+
+def test_a_lock_ends_with_its_holder(tmp_path):
+    path, told = tmp_path / "folder" / "a.lock", []
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+
+    def waiting(who):
+        told.append(who)
+        holder.send_signal(signal.SIGKILL)
+
+    start = time.monotonic()
+    with alone(path, waiting):
+        assert told == [f"process {holder.pid}"]
+    assert time.monotonic() - start < 10
+    assert not path.exists()
+    holder.communicate()
+
+
+def test_none_is_in_a_block_with_another(tmp_path):
+    counter = tmp_path / "count"
+    counter.write_text("0")
+    command = [sys.executable, "-c", COUNT, str(tmp_path / "a.lock"), str(counter)]
+    assert [one.wait() for one in [subprocess.Popen(command) for _ in range(3)]] == [0, 0, 0]
+    assert counter.read_text() == "90"
+
+
+def test_where_there_can_be_no_lock_nobody_waits(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with alone(tmp_path / "file" / "a.lock"):
+        pass
