@@ -36,6 +36,7 @@ class Repository:
         descriptions: contents of those of DESCRIPTIVE_FILES that are there and are JSON objects or lists.
         library: what the Hub says the library is, a hint at most.
         tags: the tags the Hub shows.
+        hashes: by file name, as the Hub says: sha256 of large files, git's hash of the others.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Repository:
     descriptions: Mapping[str, Any] = field(default_factory=dict)
     library: str | None = None
     tags: tuple[str, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Repository:

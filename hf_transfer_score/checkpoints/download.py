@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_transfer_score.checkpoints.background import map_at_once
+from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.checkpoints.resolve import Checkpoint
-from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.parts import sweep_parts
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import checkpoint_failure
@@ -60,6 +60,7 @@ def missing_bytes(checkpoint: Checkpoint, files: Sequence[str]) -> int:
 def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     """Return a folder with some files of a checkpoint, downloading those that are not here; raises CheckpointError.
 
+    Each has the content that the Hub says it has, whoever downloaded it.
     What a lost connection left is resumed: the client keeps the part it has.
     """
     if checkpoint.folder is not None:
@@ -67,10 +68,9 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     absent = [name for name in files if on_disk(checkpoint, name) is None]
     if absent:
         sweep_parts(checkpoint.repository.name)
-    paths = map_at_once(lambda name: _one(checkpoint, name), absent, AT_ONCE)
-    first = on_disk(checkpoint, files[0])
-    assert first is not None
-    return Fetched(_root(first, files[0]), paths)
+    there = map_at_once(lambda name: _one(checkpoint, name), files, AT_ONCE)
+    downloaded = [path for path, name in zip(there, files, strict=True) if name in absent]
+    return Fetched(_root(there[0], files[0]), downloaded)
 
 
 def _root(path: Path, name: str) -> Path:
@@ -78,17 +78,9 @@ def _root(path: Path, name: str) -> Path:
 
 
 def _one(checkpoint: Checkpoint, name: str) -> Path:
-    from huggingface_hub import hf_hub_download
-
     repository = checkpoint.repository
+    size = repository.sizes.get(name)
     try:
-        path = Path(patiently(lambda: hf_hub_download(repository.name, name, revision=checkpoint.commit)))
+        return patiently(lambda: sound_file(repository.name, name, checkpoint.commit, repository.hashes, size))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         raise checkpoint_failure(repository.name, error, checkpoint.commit) from None
-    expected = repository.sizes.get(name)
-    if expected is not None and path.stat().st_size != expected:
-        size = path.stat().st_size
-        for place in {path, path.resolve()}:
-            place.unlink(missing_ok=True)
-        raise CheckpointError("download", f"{name} came with {size:,} bytes of {expected:,}; try again")
-    return path

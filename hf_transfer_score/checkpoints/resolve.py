@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
 from hf_transfer_score.checkpoints.background import map_at_once
+from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.checkpoints.candidate import Candidate
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.errors import CheckpointError
@@ -109,8 +111,9 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
 
     try:
         info = patiently(ask)
+        hashes = _hashes(info)
         names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
-        read = partial(read_descriptions, candidate.name, str(info.sha), names)
+        read = partial(read_descriptions, candidate.name, str(info.sha), names, hashes)
         return _describe(candidate, info, patiently(read))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
@@ -120,11 +123,15 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
         raise checkpoint_failure(candidate.name, error, candidate.revision) from None
 
 
-def read_descriptions(name: str, commit: str, files: list[str]) -> dict[str, Any]:
-    """Return the parsed contents of some small files of a repository."""
-    from huggingface_hub import hf_hub_download
+def _hashes(info: Any) -> dict[str, str]:
+    """Return what the Hub says the hashes of the files are: sha256 of large ones, git's of the others."""
+    found = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
+    return {name: str(named) for name, named in found.items() if named}
 
-    paths = map_at_once(lambda file: hf_hub_download(name, file, revision=commit), files, READ_AT_ONCE)
+
+def read_descriptions(name: str, commit: str, files: list[str], hashes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parsed contents of some small files of a repository, whose hashes the Hub says."""
+    paths = map_at_once(lambda file: sound_file(name, file, commit, hashes), files, READ_AT_ONCE)
     texts = [Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
     return parse_descriptions(dict(zip(files, texts, strict=True)))
 
@@ -136,7 +143,7 @@ def _describe(candidate: Candidate, info: Any, descriptions: dict[str, Any]) -> 
     return Checkpoint(
         str(candidate),
         str(info.sha),
-        Repository(candidate.name, sizes, descriptions, info.library_name, tags),
+        Repository(candidate.name, sizes, descriptions, info.library_name, tags, _hashes(info)),
         parameters=info.safetensors.total if info.safetensors else None,
         downloads=info.downloads,
         likes=info.likes,

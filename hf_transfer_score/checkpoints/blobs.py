@@ -1,0 +1,72 @@
+"""Files of checkpoints as the Hub has them: what comes with other content is fetched once more, then refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.integrity import is_named
+from hf_transfer_score.places import home
+
+HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str], size: int | None = None) -> Path:
+    """Return a file of a repository on this computer, downloaded where it is not here, with the content it should have.
+
+    Its hash is taken once: a file of the same size and time of change is not read again.
+
+    Args:
+        repository: the id on the Hub.
+        name: the file.
+        commit: the full commit.
+        hashes: what the Hub says the hashes of the files are; what it does not say is taken from the cache, which
+            names files by them.
+        size: the bytes that the Hub says it has.
+
+    Raises:
+        CheckpointError: "download" or "corrupt", where it came twice with other content.
+        Exception: what the client raises for a file that cannot be downloaded.
+    """
+    from huggingface_hub import hf_hub_download
+
+    path = Path(hf_hub_download(repository, name, revision=commit))
+    if not _is_sound(path, hashes.get(name), size):
+        path = Path(hf_hub_download(repository, name, revision=commit, force_download=True))
+        if not _is_sound(path, hashes.get(name), size):
+            raise _refused(path, name, size)
+    return path
+
+
+def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
+    real = path.resolve()
+    about = real.stat()
+    if size is not None and about.st_size != size:
+        return False
+    named = named or (real.name if real.parent.name == "blobs" and HASH.fullmatch(real.name) else None)
+    if named is None:
+        return True
+    known, question = Known(home() / "checkpoints"), f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}"
+    if known.recall(question) is not None:
+        return True
+    if not is_named(real, named):
+        return False
+    known.remember(question, {"sound": True})
+    return True
+
+
+def _refused(path: Path, name: str, size: int | None) -> CheckpointError:
+    """Remove a file that is not what it should be, and return what to say."""
+    came = path.stat().st_size
+    for place in {path, path.resolve()}:
+        place.unlink(missing_ok=True)
+    if size is not None and came != size:
+        return CheckpointError("download", f"{name} came with {came:,} bytes of {size:,}; try again")
+    return CheckpointError(
+        "corrupt",
+        f"{name} came twice with other content than the Hub says it has (its hash differs): something between here and "
+        "there damages it; try another network, or the Hub itself in place of a mirror",
+    )

@@ -1,0 +1,72 @@
+"""Weights and descriptions with one flipped bit are fetched once more, then refused, and never scored."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hf_transfer_score.checkpoints.blobs import sound_file
+from hf_transfer_score.integrity import is_named
+
+WEIGHTS = os.urandom(3000)
+CLIENT = """
+import sys
+from pathlib import Path
+from hf_transfer_score.checkpoints.candidate import parse_candidate
+from hf_transfer_score.checkpoints.download import fetch
+from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.checkpoints.resolve import resolve
+from hf_transfer_score.errors import CheckpointError
+known, answer = Known(Path(sys.argv[1])), {}
+
+def ask(name):
+    try:
+        checkpoint = resolve(parse_candidate(f"own/{name}"), known)
+        folder = fetch(checkpoint, ["model.safetensors", "vocab.txt", "config.json"]).folder
+    except CheckpointError as error:
+        return [error.kind, str(error)]
+    return ["whole", (folder / "model.safetensors").read_bytes().hex()]
+
+for name in ("flipped", "always", "small", "config", "honest"):
+    answer[name] = ask(name)
+blobs = Path(sys.argv[2]) / "hub" / "models--own--always" / "blobs"
+answer["left"] = [path.stat().st_size for path in blobs.iterdir()]
+blob = next(path for path in (blobs.parent.parent / "models--own--honest" / "blobs").iterdir()
+            if path.stat().st_size == 3000)
+content = bytearray(blob.read_bytes())
+content[1234] ^= 8
+blob.write_bytes(content)
+answer["damaged on the disk"] = ask("honest")
+"""
+
+
+def test_flipped_bits(hub, run_client, hub_environment, tmp_path):
+    files = {"config.json": '{"model_type": "bert"}', "model.safetensors": WEIGHTS, "vocab.txt": "a\nb\nc"}
+    for name in ("flipped", "always", "small", "config", "honest"):
+        hub.add(f"own/{name}", files)
+    hub.fault("own/flipped/.*safetensors$", "flip", after=1234)
+    hub.fault("own/always/.*safetensors$", "flip", after=1234, times=None)
+    hub.fault("own/small/.*vocab.txt$", "flip", after=2, times=None)
+    hub.fault("own/config/.*config.json$", "flip", after=3, times=None)
+    got = run_client(CLIENT, hub_environment, str(tmp_path / "known"), hub_environment["HF_HOME"])
+    whole = ["whole", WEIGHTS.hex()]
+    assert got["flipped"] == got["honest"] == got["damaged on the disk"] == whole
+    for name, file in {"always": "model.safetensors", "small": "vocab.txt", "config": "config.json"}.items():
+        assert got[name][0] == "corrupt" and f"{file} came twice with other content" in got[name][1]
+    assert 3000 not in got["left"], "what is damaged does not stay"
+    assert len(hub.asked("own/flipped/.*safetensors$", "GET")) == 2, "once more, and no more"
+    assert len(hub.asked("own/always/.*safetensors$", "GET")) == 2
+
+
+def test_a_hash_is_taken_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+    path = tmp_path / "blobs" / "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    path.parent.mkdir()
+    path.touch()
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(path))
+    read = []
+    monkeypatch.setattr(
+        "hf_transfer_score.checkpoints.blobs.is_named", lambda *given: read.append(given) or is_named(*given)
+    )
+    assert [sound_file("a/b", "x", "c", {}) for _ in range(3)] == [Path(path)] * 3
+    assert len(read) == 1
