@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.text import shown
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
@@ -71,8 +70,12 @@ def is_here(text: str) -> bool:
 def _folder(text: str) -> Candidate:
     try:
         return Candidate(text, folder=Path(text).expanduser().resolve())
-    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a home that nobody has, a name too long
-        raise OptionError(f"{shown(text)} names no folder: {shown(error)}.") from None
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ):  # links in a circle, a home that nobody has: a row, and the others go on
+        return Candidate(text, folder=Path(text).absolute())
 
 
 def _hub(text: str) -> Candidate:

@@ -12,7 +12,7 @@ from typing import Any
 from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
 from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.blobs import sound_file
-from hf_transfer_score.checkpoints.candidate import Candidate
+from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.failures import is_offline
@@ -181,7 +181,7 @@ def _from_folder(candidate: Candidate, known: Known) -> Checkpoint:
 def _check_is_folder(folder: Path, name: str) -> None:
     if folder.is_dir():
         return
-    if folder.exists():
+    if is_here(str(folder)):
         raise CheckpointError("missing", f"{name} is no folder; name the folder that holds its config.json")
     raise CheckpointError("missing", f"{name} is no folder; a model on the Hub is written owner/name")
 

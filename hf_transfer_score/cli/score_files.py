@@ -175,7 +175,7 @@ def name_models(paths: Iterable[Path]) -> dict[str, Path]:
     Files that hold the labels of others, by their name, are left out where there are others.
     """
     paths = list(paths)
-    twice = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    twice = [path for path, count in Counter(map(_resolved, paths)).items() if count > 1]
     if twice:
         raise OptionError(f"{twice[0]} is named twice.")
     paths = [path for path in paths if not is_labels_file(path)] or paths
@@ -186,6 +186,13 @@ def name_models(paths: Iterable[Path]) -> dict[str, Path]:
         counts = Counter(names.values())
         names |= {path: "/".join(shorts[path].parts[-depth:]) for path, name in names.items() if counts[name] > 1}
     return {name: path for path, name in names.items()}
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):  # links in a circle: its row will say so
+        return path.absolute()
 
 
 def parse_facts(entries: Sequence[str], models: Iterable[str]) -> dict[str, ModelFacts]:

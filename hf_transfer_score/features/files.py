@@ -217,7 +217,10 @@ def _quoted(names: Sequence[str], most: int = 12) -> str:
 @contextmanager
 def _open(path: Path) -> Iterator[Arrays]:
     """Open a file by its ending; every way in which it can be broken becomes a FeatureFileError."""
-    opener = _opener(path)
+    try:
+        opener = _opener(path)
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        raise FeatureFileError(f"{path}: cannot be found ({error.strerror or error}).") from None
     try:
         with opener(path) as arrays:
             yield arrays

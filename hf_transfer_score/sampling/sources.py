@@ -73,8 +73,8 @@ def name_of(dataset: Any) -> str:
 def open_source(dataset: Any, options: SampleOptions) -> Source:
     """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
     if isinstance(dataset, (str, Path)):
-        path = Path(dataset).expanduser()
-        if path.exists():
+        path = _local(str(dataset))
+        if path is not None:
             return _open_path(path, str(dataset), options)
         _refuse_missing_path(str(dataset))
         return _open_hub(str(dataset), options)
@@ -93,6 +93,15 @@ def open_source(dataset: Any, options: SampleOptions) -> Source:
     )
 
 
+def _local(name: str) -> Path | None:
+    """Return what is there under a name, None where nothing is; no name is too long or too odd to ask."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a home that nobody has, a zero byte
+        return None
+
+
 def _refuse_missing_path(name: str) -> None:
     looks_local = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1
     if looks_local or _suffix(Path(name)) in READERS:
@@ -108,6 +117,8 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> Source:
 
     if path.is_file():
         return _open_file(path, name, options)
+    if not path.is_dir():
+        raise DatasetError(f"{name} is no folder and no regular file but a pipe or a device, which are not read.")
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         with explained(name):
             check_saved(path, name)

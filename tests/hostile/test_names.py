@@ -1,0 +1,122 @@
+"""Names that are too long, no UTF-8 or not of files: each is a row or a sentence, and nothing waits for a pipe."""
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import clean_environment
+from tests.hostile.limited import run_limited, run_python
+
+LONG = f"{'n' * 256}.npz"
+
+SPECIAL = ["pipe.npz", "pipe.npy", "pipe.parquet", "pipe.safetensors", "socket.npz", "zero.npz", "zero.npy",
+           "zero.parquet", "zero.safetensors", "folder.npz", "circle.npz", "no\udcff.npz", LONG]  # fmt: skip
+
+MANY = """
+import contextlib, io, json, sys
+from hf_transfer_score.cli import main
+
+found = []
+for arguments in json.loads(sys.argv[1]):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main(arguments)
+    found.append([status, out.getvalue(), err.getvalue()])
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    place = tmp_path_factory.mktemp("names")
+    rows = np.random.default_rng(0).normal(size=(60, 8))
+    for name in ("good.npz", "other.npz"):
+        np.savez(place / name, features=rows, labels=np.arange(60) % 3)
+    devices = {"npz": "zero", "npy": "urandom", "parquet": "full", "safetensors": "random"}
+    for ending, device in devices.items():
+        os.mkfifo(place / f"pipe.{ending}")
+        (place / f"zero.{ending}").symlink_to(f"/dev/{device}")
+    with socket.socket(socket.AF_UNIX) as one:
+        here = Path.cwd()
+        os.chdir(place)  # the path of a socket may be short only
+        one.bind("socket.npz")
+        os.chdir(here)
+    (place / "folder.npz").mkdir()
+    (place / "circle.npz").symlink_to("circle.npz")
+    (place / "zoo" / "p-lora").mkdir(parents=True)
+    (place / "zoo" / "p-lora" / "adapter_config.json").write_text('{"base_model_name_or_path": "a/b"}')
+    (place / "zoo" / "@v1").mkdir()
+    (place / "rows.csv").write_text("text,label\n" + "hello a,x\nbye b,y\n" * 8)
+    os.mkfifo(place / "pipe.csv")
+    return place
+
+
+def run_many(folder, commands, **limits):
+    done = run_python(
+        MANY, json.dumps(commands), folder=folder, environment=clean_environment(folder / "home"), **limits
+    )
+    assert done.clean and done.code == 0, done
+    return json.loads(done.out.splitlines()[-1])
+
+
+def test_each_file_that_is_none_is_one_sentence(folder):
+    commands = [["score", name] for name in SPECIAL]
+    commands += [["score", "good.npz", "--labels", name] for name in ("pipe.npy", "zero.npy", LONG)]
+    commands += [
+        ["validate", LONG],
+        ["validate", "pipe.npz"],
+        ["pull", LONG, "--into", "x"],
+    ]
+    for arguments, (status, out, err) in zip(commands, run_many(folder, commands, seconds=60), strict=True):
+        assert (status, out) in [(1, ""), (2, "")], arguments
+        assert err.startswith("error: ") and err.count("\n") == 1 and "not foreseen" not in err, err
+
+
+def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(folder):
+    command = ["score", "good.npz", "other.npz", *SPECIAL, "--metrics", "ncti", "--json"]
+    ((status, out, err),) = run_many(folder, [command])
+    models = json.loads(out)["models"]
+    assert (status, err) == (0, "")
+    assert sorted(name for name, one in models.items() if one["status"] == "ok") == ["good", "other"]
+    assert len(models) == 2 + len(SPECIAL)
+
+
+def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(folder):
+    models = ["zoo/p-lora", "zoo/@v1", "good.npz", "./pipe.npz", "./circle.npz", "~nobody-there/x", LONG, "no/\udcff"]
+    done = run_limited(
+        [sys.executable, "-m", "hf_transfer_score", "rank", "rows.csv", "--models", *models, "--json"],
+        folder=folder, seconds=90, environment={**clean_environment(folder / "home"), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.clean and done.code == 1, done
+    found = {name: (one["kind"], one["reason"]) for name, one in json.loads(done.out)["models"].items()}
+    assert len(found) == len(models)
+    assert found["p-lora"][0] == "unsupported" and "adapters are not supported" in found["p-lora"][1]
+    assert found["@v1"] == ("unsupported", "is empty: there are no files in it")
+    assert all("no folder" in found[name][1] for name in ("good.npz", "pipe.npz")), found
+
+
+def test_datasets_that_are_no_files(folder):
+    commands = [
+        ["rank", name, "--models", "./zoo/p-lora"] for name in ("pipe.csv", LONG, "~nobody-there/x", "folder.npz")
+    ]
+    for arguments, (status, out, err) in zip(commands, run_many(folder, commands, seconds=60), strict=True):
+        assert (status, out) == (1, ""), arguments
+        last = err.splitlines()[-1]
+        assert last.startswith("error: ") and "not foreseen" not in last, err
+        assert "pipe" not in arguments[1] or "a pipe or a device" in last
+
+
+def test_a_working_folder_that_is_gone_and_a_home_that_is_none(tmp_path):
+    gone = tmp_path / "gone"
+    script = "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+    script += "from hf_transfer_score.cli import main; sys.exit(main(sys.argv[2:]))"
+    done = run_python(script, gone, "rank", "x.csv", "--models", "./x", environment=clean_environment(tmp_path))
+    assert done.clean and done.code in (1, 2) and done.err.count("\n") == 1 and done.err.startswith("error: "), done
+    nowhere = {**clean_environment("/dev/null/home"), "HOME": "/dev/null"}
+    done = run_limited([sys.executable, "-m", "hf_transfer_score", "cache", "list"], environment=nowhere)
+    assert done.clean and done.code in (0, 2), done
