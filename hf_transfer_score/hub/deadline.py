@@ -16,7 +16,7 @@ ATTEMPTS = 3
 SHARES = (1 / 30, 4 / 30)
 """Of that time, before the second and the third attempt: 1 and 4 seconds by default."""
 
-DOWNLOADS = 2.0
+DOWNLOADS = 1.5
 """A download may stand still for so many times as long."""
 
 LEAST_BYTES = 1 << 16
