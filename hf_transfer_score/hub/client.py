@@ -20,7 +20,7 @@ from time import monotonic
 from typing import Any
 
 from hf_transfer_score.errors import NoAnswerError
-from hf_transfer_score.hub.deadline import ATTEMPTS, CONNECT_SECONDS, DOWNLOADS, Patience, pauses, question_seconds
+from hf_transfer_score.hub.deadline import CONNECT_SECONDS, DOWNLOADS, ONE_WAIT, Patience, pauses, question_seconds
 from hf_transfer_score.hub.failures import (
     TRANSIENT,
     cut_short,
@@ -179,7 +179,7 @@ class _Question:
     def _attempt(self) -> Any:
         """Return a response, or the failure after which the request may be sent again."""
         self.patience.attempts += 1
-        _limit(self.request, min(self.patience.left, self.patience.seconds / ATTEMPTS))
+        _limit(self.request, min(self.patience.left, self.patience.seconds * ONE_WAIT))
         try:
             return self._response()
         except NoAnswerError:

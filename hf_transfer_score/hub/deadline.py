@@ -12,9 +12,12 @@ from hf_transfer_score.errors import OptionError
 
 VARIABLE = "HF_TRANSFER_SCORE_HUB_SECONDS"
 DEFAULT_SECONDS = 30.0
-ATTEMPTS = 3
-SHARES = (1 / 30, 4 / 30)
-"""Of that time, before the second and the third attempt: 1 and 4 seconds by default."""
+ATTEMPTS = 4
+SHARES = (1 / 30, 3 / 30, 6 / 30)
+"""Of that time, before each further attempt: 1, 3 and 6 seconds by default."""
+
+ONE_WAIT = 1 / 3
+"""Of that time, the longest that one attempt waits for data."""
 
 DOWNLOADS = 1.5
 """A download may stand still for so many times as long."""
