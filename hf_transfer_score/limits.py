@@ -19,6 +19,21 @@ NESTING = 200
 """Lists and objects within each other in a line of JSON: real rows have fewer than ten, and Arrow's reader, which calls
 itself for each, ends the whole process at some ten thousand."""
 
+LINE_BYTES = 128 * 2**20
+"""Of a line of .csv or .json, which is parsed whole and takes several times as much in memory then."""
+
+PIXELS = 64_000_000
+"""Of an image: in floating numbers, as many preprocessors hold it, it has 768 MB. Nearly all cameras have fewer."""
+
+SIDE = 65_535
+"""Pixels along a side of an image, as of the largest JPEG; to resize a longer one takes minutes."""
+
+PIXELS_AT_ONCE = 48_000_000
+"""Of the images that threads decode at the same time, so that they stay below 2 GB together; a larger one is alone."""
+
+PIXELS_TOGETHER = 16_000_000
+"""Of the images of a batch that one thread holds decoded; those of a usual data set are all of the batch."""
+
 
 def too_large(expanded: int, size: int) -> str:
     """Return why a file of `size` bytes may not become `expanded` bytes, "" where it may.

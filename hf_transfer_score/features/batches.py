@@ -6,15 +6,18 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from threading import Condition
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.limits import PIXELS_AT_ONCE, PIXELS_TOGETHER
 from hf_transfer_score.sampling.sample import LabelledSample
 
 SORTED_TOGETHER = 16_384
@@ -36,6 +39,47 @@ class Prepared:
     examples: NDArray[np.int64]
     items: Sequence[Any]
     inputs: dict[str, Any]
+
+
+class Room:
+    """What threads share: each waits until what it needs is free, or until it is alone."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.used = most, 0
+        self.changed = Condition()
+
+    @contextmanager
+    def room(self, amount: int) -> Iterator[None]:
+        """Hold some of it for a while."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.used or self.used + amount <= self.most)
+            self.used += amount
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.used -= amount
+                self.changed.notify_all()
+
+
+DECODED = Room(PIXELS_AT_ONCE)
+"""Pixels of images that the threads of this process hold decoded."""
+
+
+def parts(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
+    """Return where consecutive parts start and end that are at most so large together; a larger one is a part alone.
+
+    Example:
+        >>> parts([3, 3, 9, 1, 1], 6)
+        [(0, 2), (2, 3), (3, 5)]
+    """
+    found, start, total = [], 0, 0
+    for place, size in enumerate(sizes):
+        if place > start and total + size > most:
+            found.append((start, place))
+            start, total = place, 0
+        total += size
+    return [*found, (start, len(sizes))]
 
 
 class Loader:
@@ -81,8 +125,18 @@ class Loader:
         if self._items:
             items: Sequence[Any] = [self._items[number] for number in examples.tolist()]
         else:
-            items = self.backbone.encode(self.sample.examples(examples))
+            items = self._encoded(examples)
         return Prepared(examples, items, self.backbone.collate(items))
+
+    def _encoded(self, examples: NDArray[np.int64]) -> list[Any]:
+        """Encode some examples; of large images no more are decoded at the same time than there is room for."""
+        if self.sample.task.modality != "image":
+            return self.backbone.encode(self.sample.examples(examples))
+        items, pixels = [], self.sample.pixels(examples)
+        for start, end in parts(pixels, PIXELS_TOGETHER):
+            with DECODED.room(sum(pixels[start:end])):
+                items += self.backbone.encode(self.sample.examples(examples[start:end]))
+        return items
 
     def prepared(
         self, batches: Sequence[NDArray[np.int64]], finish: Callable[[Prepared], Prepared], *, ahead: bool = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.draw import even_quotas
+from hf_transfer_score.sampling.pictures import open_image
 
 
 def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -72,12 +72,10 @@ def _shares(counts: list[int], most: int, rng: np.random.Generator) -> list[int]
 
 def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
     """Return the class numbers of a mask (height, width): grey values, or the indices of a palette."""
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        image = Image.open(io.BytesIO(content))
+        image = open_image(content)
         values = np.asarray(image)
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"A mask of {dataset} cannot be decoded: {error}.") from error
     if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
         values = values[..., 0]
@@ -90,13 +88,16 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
 
 
 def shape_of_image(content: bytes) -> tuple[int, int] | None:
-    """Return height and width of an image as its camera was held, by its first bytes; None if it is no image."""
-    from PIL import ExifTags, Image, UnidentifiedImageError
+    """Return height and width of an image as its camera was held, by its first bytes.
+
+    None if it is no image, or one with more pixels than are read.
+    """
+    from PIL import ExifTags
 
     try:
-        image = Image.open(io.BytesIO(content))
+        image = open_image(content)
         turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError):
         return None
     return (image.width, image.height) if turned else (image.height, image.width)
 

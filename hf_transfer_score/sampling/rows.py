@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.limits import PIXELS
 from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import Columns
 from hf_transfer_score.sampling.labels import IGNORED_TAG, MISSING, Classes
@@ -36,7 +37,7 @@ class Rows:
 
     stratified = True
     media = 1
-    why_lost = "what they hold is no image"
+    why_lost = f"what they hold is no image of at most {PIXELS // 10**6} megapixels"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset

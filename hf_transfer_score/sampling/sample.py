@@ -122,6 +122,13 @@ class LabelledSample:
             return self._decoded(decode_sound, inputs, indices)
         return inputs if more is None else list(zip(inputs, more, strict=True))
 
+    def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> list[int]:
+        """Return how many pixels the images of some examples have, by their first bytes."""
+        from hf_transfer_score.sampling.places import shape_of_image
+
+        shapes = [shape_of_image(content) or (0, 0) for content in self._cells("input", indices)]
+        return [height * width for height, width in shapes]
+
     def _decoded(self, decode: Callable[[bytes], Any], contents: Sequence[bytes], indices: Any) -> list[Any]:
         found = []
         for content, index in zip(contents, indices, strict=True):
@@ -246,17 +253,19 @@ def encode_input(value: Any) -> Any:
 
 def decode_image(content: bytes) -> Any:
     """Return an image in RGB, turned as its camera was held, transparency on white."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
+
+    from hf_transfer_score.sampling.pictures import open_image
 
     try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+        image = ImageOps.exif_transpose(open_image(content))
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         if image.mode.startswith("I"):  # 16 bits of grey, of which conversion would keep the lowest 8
             image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
         return image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
 
 

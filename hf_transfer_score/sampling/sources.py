@@ -14,6 +14,7 @@ from typing import Any
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
 from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
+from hf_transfer_score.sampling.guarded import guard
 from hf_transfer_score.sampling.library import commit_of, explained
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.reach import Reach, reach_of
@@ -267,6 +268,7 @@ def _open_builder(
         check_builder(builder, reach, name, offline=on_hub and revision is None)
         if hasattr(builder.config, "decode_num_threads"):
             builder.config.decode_num_threads = 0  # else images are fetched and decoded ahead, drawn or not
+        guard(builder)
         streams = builder.as_streaming_dataset()
     split = choose_split(list(streams), options.split, name)
     with explained(name):
