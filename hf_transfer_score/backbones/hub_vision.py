@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import (
     check_model_type,
     load_config,
@@ -144,7 +145,7 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
 
     for name in PREPROCESSORS:
         if (folder / name).exists():
-            read_json(folder, name)
+            check_asked(name, read_json(folder, name))
     with quiet(), loading_errors("transformers"):
         processor = AutoImageProcessor.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.own_files import shards_of
 from hf_transfer_score.errors import CheckpointError, FailureKind
 
@@ -204,6 +205,7 @@ def load_config(folder: Path, options: BackboneOptions) -> Any:
     """Return the configuration object of transformers for a folder, or raise CheckpointError."""
     content = read_json(folder)
     check_model_type(content, options)
+    check_asked("config.json", content, len(weight_shapes(folder)))
     from transformers import AutoConfig
 
     with quiet(), loading_errors("transformers"):

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.hub_audio import EXTRACTORS, NO_EXTRACTOR, SPECTROGRAM, WAVES, WHISPER
-from hf_transfer_score.backbones.loading import loading_errors, quiet
+from hf_transfer_score.backbones.loading import loading_errors, quiet, read_json
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform
 
@@ -53,6 +54,9 @@ def load_extractor(folder: Path, options: BackboneOptions) -> Any:
         raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
     from transformers import AutoFeatureExtractor
 
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        if (folder / name).exists():
+            check_asked(name, read_json(folder, name))
     try:
         with quiet(), loading_errors("transformers"):
             return AutoFeatureExtractor.from_pretrained(

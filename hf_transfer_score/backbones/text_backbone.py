@@ -209,6 +209,13 @@ def make_reader(
             f"has a tokenizer of {tokenizer.vocab_size:,} tokens and a model of {model.vocabulary:,}; they do not "
             "belong together",
         )
+    beyond = sum(number >= model.vocabulary for number in tokenizer.get_vocab().values())
+    if 2 * beyond > tokenizer.vocab_size:
+        raise CheckpointError(
+            "corrupt",
+            f"has a tokenizer whose numbers do not fit its model: {beyond:,} of {tokenizer.vocab_size:,} tokens lie "
+            f"beyond the {model.vocabulary:,} that the model knows",
+        )
     asked = options.max_length or min(longest, LONGEST)
     bounds = [one for one in (asked, tokenizer.model_max_length, model.longest) if one]
     types = model.token_types if "token_type_ids" in tokenizer.model_input_names else 0

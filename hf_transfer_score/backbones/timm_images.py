@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
+from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quiet, read_json, weight_shapes
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
@@ -43,6 +44,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
 
     config = read_json(folder)
     _check_weights(Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle))
+    check_asked("config.json", config, len(weight_shapes(folder)))
     model = _model(folder)
     return ImageBackbone(TimmReader(model, config), _preparation(model, task), task, options)
 

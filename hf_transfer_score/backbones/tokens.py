@@ -20,6 +20,9 @@ NO_TOKENIZER = (
     "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
 )
 PROBE_WORDS = ("one", "film", "is", "good")
+LETTERS_A_TOKEN = 64
+"""Letters of a text that are looked at for each token that is kept; real texts have four or five."""
+
 OVERLAP = 4  # windows of words overlap by one part of so many
 
 Numbers = NDArray[np.int32]
@@ -151,7 +154,15 @@ class TokenReader:
         return f"{first}\n{second}" if self._join_pairs else (first, second)
 
     def _styled(self, text: str) -> str:
+        text = self._cut(text)
         return text.lower() if self._style.lower else text
+
+    def _cut(self, text: str) -> str:
+        """Return the part of a text that can reach the model: tokens that are cut off cost as much as the others."""
+        most = LETTERS_A_TOKEN * self.max_length
+        if len(text) <= most:
+            return text
+        return text[-most:] if self._tokenizer.truncation_side == "left" else text[:most]
 
     def _tokens(self, numbers: Sequence[int], types: Sequence[int] | None) -> Tokens:
         if not numbers:

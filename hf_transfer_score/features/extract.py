@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 DTYPES = ("float32", "bfloat16", "float16")
 CPU_BATCH, PROBE_BATCH, LARGEST_BATCH = 32, 16, 512
+CPU_INPUTS = 2**28
+"""Bytes of the inputs of one batch on a CPU: 32 images of 836 by 836 pixels."""
+
+TIMES_THE_INPUT = 40
+"""What a network needs of memory at one time, in sizes of its input; wide networks on small images need less."""
+
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
 SOURCE_BYTES = 2**28
@@ -162,7 +168,7 @@ class _Run:
     def _find_size(self, order: NDArray[np.int64]) -> int:
         """Return a batch size: on an accelerator what its free memory holds of the longest examples."""
         if self.device.type != "cuda":
-            return CPU_BATCH
+            return self._cpu_size(order[:1])
         import torch
 
         torch.cuda.empty_cache()
@@ -175,6 +181,16 @@ class _Run:
         free += torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
         fitting = int(SHARE_OF_MEMORY * free / max(needed, 1.0))
         return max(PROBE_BATCH, min(LARGEST_BATCH, 1 << max(0, fitting.bit_length() - 1)))
+
+    def _cpu_size(self, longest: NDArray[np.int64]) -> int:
+        """Return the usual batch size, or how many examples of the longest kind leave most of the memory free."""
+        import psutil
+        import torch
+
+        inputs = self.loader.prepare(longest).inputs.values()
+        size = sum(value.numel() * value.element_size() for value in inputs if isinstance(value, torch.Tensor))
+        free = SHARE_OF_MEMORY * psutil.virtual_memory().available / TIMES_THE_INPUT
+        return max(1, min(CPU_BATCH, int(min(CPU_INPUTS, free) // max(size, 1))))
 
     def _forward(self, batch: Prepared) -> _Results:
         """Run a batch; divide it where memory runs out, and all later ones with it."""

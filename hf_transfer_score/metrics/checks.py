@@ -13,6 +13,9 @@ from hf_transfer_score.errors import FeaturesError, LabelsError, SourceProbabili
 CHUNK_BYTES = 8 * 1024 * 1024
 """Size of one float64 chunk of rows; every pass over the features works in chunks of this size."""
 
+MOST_POSTERIORS = 2**28
+"""Numbers that a metric holds at once, a row and class each: 2 GB in double precision."""
+
 SMALLEST_SCALE, LARGEST_SCALE = 1e-60, 1e60
 """Between these, fourth powers of features summed over any sample neither overflow nor vanish."""
 
@@ -124,6 +127,11 @@ def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.
     classes, codes = np.unique(array.astype(np.int64), return_inverse=True)
     if len(classes) < 2:
         raise LabelsError(f"At least 2 classes are needed, got {len(classes)} (every label is {classes[0]}).")
+    if rows * len(classes) > MOST_POSTERIORS:
+        raise LabelsError(
+            f"{rows:,} rows of {len(classes):,} classes: metrics hold a number for each row and class, and at most "
+            f"{MOST_POSTERIORS:,} are made. Score fewer rows or classes."
+        )
     return classes, codes.astype(np.int64)
 
 
