@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import statistics
 import sys
 import time
@@ -26,7 +25,6 @@ from hf_transfer_score.api import score_features
 from hf_transfer_score.cli import example
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
-from hf_transfer_score.results.checks import once
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
@@ -41,6 +39,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import records_of
 from hf_transfer_score.selection.report import ModelOutcome
 from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
+from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
 
 TABLE = Path(__file__).parents[1] / "tests" / "golden" / "published_ncti_cifar10.json"
@@ -93,7 +92,7 @@ PARAMETERS = {
 
 def published_records(table: Path = TABLE) -> list[Record]:
     """Return the scores, accuracies and baselines of the published table of eleven torchvision models."""
-    found = json.loads(table.read_text(encoding="utf-8"), object_pairs_hook=once)
+    found = parse_json(table.read_text(encoding="utf-8"))
     scores_from, accuracies_from = (part.strip() for part in found["source"].split(";"))
     what = "the published table of NCTI scores and accuracies after fine-tuning on CIFAR-10, eleven supervised models"
     dataset = RecordedDataset(

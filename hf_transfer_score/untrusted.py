@@ -49,7 +49,9 @@ LARGE = Limits(size=50_000_000, values=2_000_000)
 """For lists of the tensors or files of a large checkpoint."""
 
 
-def parse_json(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL, lenient: bool = False) -> Any:
+def parse_json(
+    data: str | bytes, *, what: str = "the text", limit: Limits = USUAL, lenient: bool = False, by_field: bool = False
+) -> Any:
     """Return the values of a JSON text.
 
     Args:
@@ -58,6 +60,7 @@ def parse_json(data: str | bytes, *, what: str = "the text", limit: Limits = USU
         limit: how much it may hold.
         lenient: read what libraries write into configurations besides: NaN, Infinity, whole numbers beyond 64 bits,
             and names that stand twice, of which the last counts for them too.
+        by_field: leave numbers and text that cannot be stored to the caller, who names the field that they stand in.
 
     Raises:
         UnreadableError: it is no JSON, or goes beyond a limit.
@@ -72,9 +75,11 @@ def parse_json(data: str | bytes, *, what: str = "the text", limit: Limits = USU
     """
     text = _decoded(data, what, limit)
     try:
-        hooks: dict[str, Any] = {"parse_int": _wide if lenient else _whole}
+        hooks: dict[str, Any] = {"parse_int": _wide if lenient or by_field else _whole}
         if not lenient:
-            hooks |= {"parse_float": _float, "parse_constant": _constant, "object_pairs_hook": _once}
+            hooks["object_pairs_hook"] = _once
+        if not lenient and not by_field:
+            hooks |= {"parse_float": _float, "parse_constant": _constant}
         found = json.loads(text, **hooks)
     except RecursionError:
         raise _too_deep(what) from None
@@ -83,7 +88,7 @@ def parse_json(data: str | bytes, *, what: str = "the text", limit: Limits = USU
     except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
         raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
     if _needs_looking_at(text, limit):
-        _look_at(found, what, limit)
+        _look_at(found, what, limit, by_field=by_field)
     return found
 
 
@@ -225,13 +230,13 @@ def _needs_looking_at(text: str, limit: Limits) -> bool:
     return many or len(text) > limit.letters or "\\u" in text
 
 
-def _look_at(found: Any, what: str, limit: Limits) -> None:
+def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
     """Refuse values beyond a limit; goes through them without recursion."""
     waiting, count = [(found, 1)], 1
     while waiting:
         value, depth = waiting.pop()
         if isinstance(value, str):
-            _check_text(value, what, limit)
+            _check_text(value, what, limit, encodable=not by_field)
         elif isinstance(value, (list, dict)):
             count += len(value)
             if depth > limit.depth:
@@ -240,14 +245,14 @@ def _look_at(found: Any, what: str, limit: Limits) -> None:
                 raise _too_many(what, limit)
             if isinstance(value, dict):
                 for name in value:
-                    _check_text(name, what, limit)
+                    _check_text(name, what, limit, encodable=not by_field)
             waiting += [(one, depth + 1) for one in (value.values() if isinstance(value, dict) else value)]
 
 
-def _check_text(text: str, what: str, limit: Limits) -> None:
+def _check_text(text: str, what: str, limit: Limits, *, encodable: bool = True) -> None:
     if len(text) > limit.letters:
         raise _unreadable(what, f"holds a text of {len(text):,} letters, and at most {limit.letters:,} are read")
-    if not text.isascii():
+    if encodable and not text.isascii():
         try:
             text.encode()
         except UnicodeError:

@@ -41,7 +41,7 @@ ALLOWED = {
     "ranking": {"errors", "metrics.registry"},
     "confidence": {"errors", "metrics.registry", "ranking"},
     "hub": {"errors", "places", "disk", "hub"},
-    "results": {"errors", "hub", "untrusted", "atomic", "results"},
+    "results": {"errors", "hub", "untrusted", "atomic", "metrics.registry", "results"},
     "agreement": {"errors", "ranking", "agreement"},
     "reproduction": {"errors", "agreement", "results"},
     "requests": {"errors", "untrusted", "results", "requests"},

@@ -32,5 +32,5 @@ METRIC = Metric(
     citation="Galanti, György and Hutter, On the role of neural collapse in transfer learning, ICLR 2022, "
     "arXiv:2112.15121",
     compute=cdnv,
-    terms=(Term("cdnv", "mean over class pairs of variance over squared distance", direction=-1),),
+    terms=(Term("cdnv", "mean over class pairs of variance over squared distance", direction=-1, least=0),),
 )

@@ -17,7 +17,7 @@ METRIC = Metric(
     title="Baseline: downloads",
     citation="trivial baseline",
     compute=downloads,
-    terms=(Term("downloads", "downloads counted by the Hub"),),
+    terms=(Term("downloads", "downloads counted by the Hub", least=0, most=1e15),),
     needs=("downloads",),
     baseline=True,
 )

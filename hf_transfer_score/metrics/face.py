@@ -150,7 +150,7 @@ METRIC = Metric(
     "arXiv:2310.05754",
     compute=face,
     terms=(
-        Term("variance_collapse", "-trace(Σ_W Σ_B†) / K, classes weighted equally; 0 at full collapse"),
+        Term("variance_collapse", "-trace(Σ_W Σ_B†) / K, classes weighted equally; 0 at full collapse", most=0),
         Term("class_fairness", "how evenly each class overlaps the others; 1 when perfectly evenly", bounded=True),
     ),
     pool_rule="minmax_sum",

@@ -17,7 +17,7 @@ METRIC = Metric(
     title="Baseline: number of features",
     citation="trivial baseline",
     compute=feature_width,
-    terms=(Term("feature_width", "number of features"),),
+    terms=(Term("feature_width", "number of features", least=0, most=1e9),),
     needs=(),
     baseline=True,
 )

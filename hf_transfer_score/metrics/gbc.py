@@ -67,6 +67,6 @@ METRIC = Metric(
     citation="Pándy et al., Transferability estimation using Bhattacharyya class separability, CVPR 2022, "
     "arXiv:2111.12780",
     compute=gbc,
-    terms=(Term("gbc", "minus the summed overlap of the class Gaussians; 0 when none overlap"),),
+    terms=(Term("gbc", "minus the summed overlap of the class Gaussians; 0 when none overlap", most=0),),
     options=GBCOptions(),
 )

@@ -58,6 +58,6 @@ METRIC = Metric(
     citation="Bao et al., An information-theoretic approach to transferability in task transfer learning, ICIP 2019, "
     "arXiv:2212.10082",
     compute=hscore,
-    terms=(Term("hscore", "trace(Σ_T† Σ_B), at most K-1"),),
+    terms=(Term("hscore", "trace(Σ_T† Σ_B), at most K-1", least=0),),
     options=HScoreOptions(),
 )

@@ -71,7 +71,9 @@ METRIC = Metric(
     citation="Nguyen et al., LEEP: a new measure to evaluate transferability of learned representations, ICML 2020, "
     "arXiv:2002.12462",
     compute=leep,
-    terms=(Term("leep", "mean log expected prediction of the true class; at most 0"),),
+    terms=(
+        Term("leep", "mean log expected prediction of the true class; at most 0 (without the logarithm 1)", most=1),
+    ),
     needs=("labels", "source_probs"),
     options=LEEPOptions(),
 )

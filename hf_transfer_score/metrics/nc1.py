@@ -102,6 +102,6 @@ METRIC = Metric(
     citation="Papyan, Han and Donoho, Prevalence of neural collapse during the terminal phase of deep learning "
     "training, PNAS 2020, arXiv:2008.08186",
     compute=nc1,
-    terms=(Term("nc1", "trace(Σ_W Σ_B†) / K; 0 when every row sits on its class mean", direction=-1),),
+    terms=(Term("nc1", "trace(Σ_W Σ_B†) / K; 0 when every row sits on its class mean", direction=-1, least=0),),
     options=NC1Options(),
 )

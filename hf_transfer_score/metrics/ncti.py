@@ -149,7 +149,7 @@ METRIC = Metric(
     "transferability, ICCV 2023",
     compute=ncti,
     terms=(
-        Term("seli", "nuclear norm of the centred discriminant features; grows with separation"),
+        Term("seli", "nuclear norm of the centred discriminant features; grows with separation", least=0),
         Term("ncc", "mean posterior of the true class", bounded=True),
         Term("vc", "log of the summed nuclear norms of the classes' posteriors; falls with collapse", direction=-1),
     ),

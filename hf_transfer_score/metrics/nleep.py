@@ -137,7 +137,9 @@ METRIC = Metric(
     title="NLEEP, LEEP with a Gaussian mixture",
     citation="Li et al., Ranking neural checkpoints, CVPR 2021, arXiv:2011.11200",
     compute=nleep,
-    terms=(Term("nleep", "mean log expected prediction of the true class; at most 0"),),
+    terms=(
+        Term("nleep", "mean log expected prediction of the true class; at most 0 (without the logarithm 1)", most=1),
+    ),
     options=NLEEPOptions(),
     slow=True,
 )

@@ -17,7 +17,7 @@ METRIC = Metric(
     title="Baseline: number of parameters",
     citation="trivial baseline",
     compute=parameter_count,
-    terms=(Term("parameter_count", "number of parameters"),),
+    terms=(Term("parameter_count", "number of parameters", least=0, most=1e15),),
     needs=("parameters",),
     baseline=True,
 )

@@ -138,7 +138,7 @@ METRIC = Metric(
     citation="Bolya, Mittapalli and Hoffman, Scalable diverse model selection for accessible transfer learning, "
     "NeurIPS 2021, arXiv:2111.06977",
     compute=parc,
-    terms=(Term("parc", "100 times the rank correlation of feature and label distances"),),
+    terms=(Term("parc", "100 times the rank correlation of feature and label distances", least=-100, most=100),),
     options=PARCOptions(),
     slow=True,
 )

@@ -67,6 +67,6 @@ METRIC = Metric(
     citation="Ibrahim, Ponomareva and Mazumder, Newer is not always better: rethinking transferability metrics, their "
     "peculiarities, stability and performance, ECML-PKDD 2022, arXiv:2110.06893",
     compute=reg_hscore,
-    terms=(Term("reg_hscore", "H-score with a shrunk covariance"),),
+    terms=(Term("reg_hscore", "H-score with a shrunk covariance", least=0),),
     options=RegHScoreOptions(),
 )

@@ -42,12 +42,21 @@ class Term:
         description: what it measures.
         direction: +1 where higher is better, -1 where lower is better.
         bounded: whether it lies in [0, 1], which decides how a pool's range is judged.
+        least: no value is lower; a record that says otherwise is refused, whatever version of the metric it names.
+        most: no value is higher.
     """
 
     name: str
     description: str
     direction: Literal[1, -1] = 1
     bounded: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest value that there can be."""
+        return (max(0.0, self.least), min(1.0, self.most)) if self.bounded else (self.least, self.most)
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,51 @@ SHOWN = 80
 LARGEST = 2**63 - 1
 """The largest whole number; larger ones have no place in a table of columns."""
 
+GREATEST = 1e100
+"""The greatest number of any kind, so that differences and squares of numbers are finite too."""
+
+LONGEST = 20_000
+"""Letters of a text."""
+
+COUNT, SECONDS = (0, 10**15), (0.0, 1e9)
+RANGES: dict[tuple[str, str], tuple[float, float]] = {
+    ("RecordedModel", "parameters"): COUNT,
+    ("RecordedModel", "width"): (0, 10**9),
+    ("RecordedDataset", "examples"): COUNT,
+    ("RecordedDataset", "rows"): COUNT,
+    ("RecordedDataset", "classes"): (0, 10**9),
+    ("RecordedMetric", "version"): (0, 10**6),
+    ("RecordedFacts", "downloads"): COUNT,
+    ("RecordedRun", "forward_seconds"): SECONDS,
+    ("RecordedRun", "metric_seconds"): SECONDS,
+}
+"""What numbers a field may hold, by the name of its class and its own."""
+
+NAMING = {
+    *(("RecordedModel", name) for name in ("id", "revision", "commit", "library", "layer", "pooling", "dtype")),
+    *(("RecordedDataset", name) for name in ("id", "task", "fingerprint", "config", "split", "revision")),
+    *(("RecordedRun", name) for name in ("version", "time", "device")),
+    *(("RecordedMetric", "name"), ("RecordedFacts", "license"), ("Record", "kind")),
+}
+LONGEST_NAME = 1000
+"""Letters of fields that name something."""
+
 
 def wrong(where: str, expected: str, value: Any) -> RecordError:
     """Return the error for a field that does not hold what is expected there."""
-    shown = repr(value)
+    shown = _shown(value)
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
     return RecordError(f"A record's field {where or 'itself'!r}: expected {expected}, got {shown}.")
+
+
+def _shown(value: Any) -> str:
+    """Return a value as a message repeats it; the whole of a long one is never written out."""
+    if isinstance(value, (str, bytes)):
+        return repr(value[: SHOWN + 1])
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits
+        return f"a value of the kind {type(value).__name__}"
 
 
 def block(kind: type, value: Any, where: str) -> Any:
@@ -47,7 +86,25 @@ Reader = Callable[[Any, str], Any]
 def _hints(kind: type) -> dict[str, Reader]:
     """Return what reads each field, by name, in order."""
     hints = get_type_hints(kind)
-    return {one.name: _reader(hints[one.name]) for one in fields(kind)}
+    return {one.name: _limited(kind.__name__, one.name, _reader(hints[one.name])) for one in fields(kind)}
+
+
+def _limited(kind: str, name: str, read: Reader) -> Reader:
+    """Return what reads a field within its range or length."""
+    if (kind, name) in RANGES:
+        low, high = RANGES[kind, name]
+        expected = f"a number from {low:,} to {high:,}"
+        return lambda value, where: _checked(read(value, where), where, expected, lambda one: low <= one <= high)
+    if (kind, name) in NAMING:
+        expected = f"at most {LONGEST_NAME:,} letters"
+        return lambda value, where: _checked(read(value, where), where, expected, lambda one: len(one) <= LONGEST_NAME)
+    return read
+
+
+def _checked(value: Any, where: str, expected: str, test: Callable[[Any], bool]) -> Any:
+    if value is not None and not test(value):
+        raise wrong(where, expected, value)
+    return value
 
 
 def _reader(hint: Any) -> Reader:
@@ -99,12 +156,16 @@ def _simple(value: Any, where: str) -> Any:
     """Return a text, a whole number or a truth value; refuse those that files and tables cannot hold."""
     if type(value) is int and abs(value) > LARGEST:
         raise wrong(where, f"a whole number up to {LARGEST}", value)
-    if type(value) is str and not value.isascii() and not _encodable(value):
-        raise wrong(where, "text that UTF-8 can hold", ascii(value))
+    if type(value) is str:
+        if not value.isascii() and not encodable(value):
+            raise wrong(where, "text that UTF-8 can hold", ascii(value[:SHOWN]))
+        if len(value) > LONGEST:
+            raise wrong(where, f"at most {LONGEST:,} letters", value)
     return value
 
 
-def _encodable(text: str) -> bool:
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can hold a text: names of files may have bytes that it cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -113,8 +174,12 @@ def _encodable(text: str) -> bool:
 
 
 def _finite(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise wrong(where, "a finite number", value)
+    if not math.isfinite(_simple(value, where)):
+        raise wrong(where, "a finite number", value)
+    if abs(value) > GREATEST:
+        raise wrong(where, f"a number up to {GREATEST:g}", value)
     return float(value)
 
 
@@ -135,12 +200,3 @@ def _check_keys(value: Any, where: str) -> None:
         raise wrong(where, "values that JSON can hold, by name", value)
     for name in value:
         _simple(name, where)
-
-
-def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of a JSON text; ValueError where it names something twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it names {next(name for name in names if names.count(name) > 1)!r} twice")
-    return found

@@ -12,6 +12,7 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.results.dataset_card import CARD, dataset_card
 from hf_transfer_score.results.hub import HubPlace, blob_id
 from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.results.possible import time_of
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import renewed
 from hf_transfer_score.results.store import SNAPSHOT
@@ -148,11 +149,7 @@ def moment(text: str) -> datetime:
         >>> moment("2025-01-01T00:00:00+00:00") < moment("2025-01-01T00:00:00-01:00"), moment("soon").year
         (True, 1)
     """
-    try:
-        found = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).astimezone(timezone.utc)
-    except (ValueError, OverflowError):
-        return datetime.min.replace(tzinfo=timezone.utc)
+    return time_of(text) or datetime.min.replace(tzinfo=timezone.utc)
 
 
 def _latest(records: Iterable[Record]) -> dict[str, Record]:

@@ -9,14 +9,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, Literal
 
-from hf_transfer_score.errors import RecordError
-from hf_transfer_score.results.checks import block, once, wrong
+from hf_transfer_score.errors import RecordError, UnreadableError
+from hf_transfer_score.results.checks import LONGEST, block, wrong
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
+from hf_transfer_score.results.possible import check_metric, check_time
+from hf_transfer_score.untrusted import Limits, parse_json, reason_of
 
 LONGEST_PART = 80
 LOCAL = "_local"
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 """How what identifies a record is written: the same text on every machine."""
+
+LIMIT = Limits(size=1_000_000, depth=30, values=50_000, letters=LONGEST)
+"""How much a record may hold; those of this package take a few thousand bytes."""
 
 Kind = Literal["score", "baseline", "truth"]
 """What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
@@ -192,24 +197,32 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
-        plain = asdict(self)
-        checked(plain)
-        return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            plain = asdict(self)
+            checked(plain)
+            text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        except RecursionError:
+            raise RecordError("A record is nested too deeply.") from None
+        plain_record(text)
+        return text
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Record:
-        """Return the record that a text holds; RecordError names the first field that is not as it should be."""
-        return checked(migrated(plain_record(text)))
+        """Return the record that a text holds; RecordError says what is not as it should be, whatever that is."""
+        try:
+            return checked(migrated(plain_record(text)))
+        except RecordError:
+            raise
+        except Exception as error:
+            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
 
 
 def plain_record(text: str | bytes) -> Any:
     """Return the values of a record's text, as they are."""
     try:
-        return json.loads(text, object_pairs_hook=once)
-    except RecursionError:
-        raise RecordError("A record is nested too deeply.") from None
-    except ValueError as error:
-        raise RecordError(f"A record is not JSON: {error}.") from None
+        return parse_json(text, what="a record", limit=LIMIT, by_field=True)
+    except UnreadableError as error:
+        raise RecordError(str(error)) from None
 
 
 def identity(record: Record) -> str:
@@ -255,6 +268,9 @@ def checked(plain: Any) -> Record:
     if record.schema_version != SCHEMA_VERSION:
         raise wrong("schema_version", f"{SCHEMA_VERSION}", record.schema_version)
     _check_outcome(record)
+    check_time("run.time", record.run.time)
+    if record.metric is not None:
+        check_metric(record.metric, record.terms, record.interval)
     return record
 
 

@@ -1,8 +1,8 @@
 """The JSON Schema of records, read off the dataclasses, for tools that are not written in Python.
 
 It says everything about single fields that reading a record checks. What ties fields together it says where the
-language can: which fields go with a status. Equal keys (a direction and an interval for terms that are there) and the
-number of pairs of classes remain for `Record.from_json`.
+language can: which fields go with a status. Equal keys (a direction and an interval for terms that are there), the
+number of pairs of classes, what the metric can give, and times remain for `Record.from_json`.
 """
 
 from __future__ import annotations
@@ -13,22 +13,26 @@ from dataclasses import fields, is_dataclass
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from hf_transfer_score.results.checks import LARGEST
+from hf_transfer_score.results.checks import GREATEST, LARGEST, LONGEST, LONGEST_NAME, NAMING, RANGES
 from hf_transfer_score.results.migrations import SCHEMA_VERSION
+from hf_transfer_score.results.possible import LONGEST_TIME, TIME
 from hf_transfer_score.results.record import Record, RecordedMetric
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SIMPLE: dict[Any, dict[str, Any]] = {
-    str: {"type": "string"},
+    str: {"type": "string", "maxLength": LONGEST},
     bool: {"type": "boolean"},
     int: {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
-    float: {"type": "number"},
+    float: {"type": "number", "minimum": -GREATEST, "maximum": GREATEST},
 }
 NARROWER: dict[tuple[str, str], dict[str, Any]] = {
     ("Record", "schema_version"): {"const": SCHEMA_VERSION},
     ("Record", "interval_level"): {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ("RecordedRun", "time"): {"maxLength": LONGEST_TIME, "pattern": f"^{TIME.pattern}$"},
     ("RecordedOverlap", "values"): {"items": {"type": "number", "minimum": 0, "maximum": 1}},
 }
+NARROWER |= {place: {"minimum": low, "maximum": high} for place, (low, high) in RANGES.items()}
+NARROWER |= {place: {"maxLength": LONGEST_NAME, **NARROWER.get(place, {})} for place in NAMING}
 """What else is checked of a field, by the name of its class and its own."""
 
 NULL, TEXT = {"type": "null"}, {"type": "string"}

@@ -274,9 +274,11 @@ def test_names_that_look_alike_on_disk_stay_apart():
     assert len(paths) == 3
 
 
-def test_results_import_errors_only():
+def test_results_know_no_more_than_errors_and_what_metrics_give():
     found = {name for path in Path(PACKAGE, "results").rglob("*.py") for name in imports(path)}
-    assert {name.partition(".")[0] for name in found} <= {"errors", "atomic", "results"}
+    rooms = {name.partition(".")[0] for name in found}
+    assert rooms <= {"errors", "untrusted", "atomic", "hub", "metrics", "results"}
+    assert {name for name in found if name.startswith("metrics")} == {"metrics.registry"}
 
 
 def test_plain_values_make_the_same_record():

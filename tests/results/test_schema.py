@@ -24,8 +24,8 @@ OTHERS = (None, True, 0, 7, -1.5, 0.25, 2**70, "", "x", "score", [], ["x"], [1.5
 FREE = {("dataset", "options"), ("metric", "parameters"), ("model", "details"), ("used",)}
 """Blocks that hold whatever a metric, a model or a sample has."""
 
-BETWEEN_FIELDS = ("directions", "interval.", "overlap.values")
-"""Fields whose agreement with others no schema can ask for."""
+BETWEEN_FIELDS = ("directions", "interval.", "overlap.values", "metric.kind", "terms.")
+"""Fields whose agreement with others, or with what a metric can give, no schema can ask for."""
 
 
 @pytest.fixture(scope="module")

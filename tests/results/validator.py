@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 TYPES = {
@@ -76,6 +77,12 @@ class Validator:
 
     def _maximum(self, value, rule, schema):
         return not TYPES["number"](value) or value <= rule
+
+    def _pattern(self, value, rule, schema):
+        return not isinstance(value, str) or re.search(rule, value) is not None
+
+    def _maxLength(self, value, rule, schema):  # noqa: N802
+        return not isinstance(value, str) or len(value) <= rule
 
     def _exclusiveMinimum(self, value, rule, schema):  # noqa: N802
         return not TYPES["number"](value) or value > rule
