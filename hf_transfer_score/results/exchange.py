@@ -8,12 +8,12 @@ from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.hub.words import missing
-from hf_transfer_score.results.hub import HubPlace, blob_id
-from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.place import FOLDER, Place, View, blob_id, is_record_path
 from hf_transfer_score.results.publishing import Published, publish, renew
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import Snapshot, contents
-from hf_transfer_score.results.store import CHUNK, FOLDER, SNAPSHOT, Problem, is_record_path
+from hf_transfer_score.results.store import CHUNK, SNAPSHOT, UNREAD, Problem
 from hf_transfer_score.results.table import Stored
 
 FEW = CHUNK // 10
@@ -81,11 +81,14 @@ class Gathering:
         wanted = [path for path in files if path not in known]
         self.same += len(known)
         snapshot = Snapshot.of(view) if place.shared and len(wanted) > FEW else None
+        unread = dict.fromkeys(wanted)
         for path, content in contents(view, wanted, snapshot):
+            del unread[path]
             try:
                 yield checked(Stored.read(path, files[path], content).plain)
             except RecordError as error:
                 self.problems.append(Problem(path, str(error), files[path]))
+        self.problems += [Problem(path, UNREAD, files[path]) for path in unread]
 
 
 def existing(place: Place) -> View:
@@ -163,7 +166,9 @@ def _checked(
     view: View, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
 ) -> Iterator[tuple[str, Record]]:
     """Yield the records of files that are as they should be, and note the others."""
+    unread = dict.fromkeys(paths)
     for path, content in contents(view, paths, snapshot):
+        del unread[path]
         try:
             record = checked(Stored.read(path, view.files[path], content).plain)
         except RecordError as error:
@@ -173,6 +178,7 @@ def _checked(
         if PurePosixPath(path).parent != folder:
             problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
         yield path, record
+    problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
 
 
 def _beside(view: View, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:

@@ -9,23 +9,37 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.errors import HubError, StoreError
-from hf_transfer_score.hub.failures import is_conflict, is_transient, seconds_to_wait, underlying, was_refused
+from hf_transfer_score.hub.failures import (
+    is_conflict,
+    is_transient,
+    seconds_to_wait,
+    status_of,
+    underlying,
+    was_refused,
+)
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import endpoint_of, has_token, hub_error, missing, no_token
 from hf_transfer_score.results.hub_tree import Trees
-from hf_transfer_score.results.place import Change
+from hf_transfer_score.results.place import Change, blob_id, most_bytes
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 READERS = 16
 """Files that are fetched at a time."""
+
+PART = 2**16
+"""Bytes of a file that are taken at a time."""
+
+OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
+"""What the Hub answers where it does not have one file, or cannot find it under its name; others are still there."""
 
 READ_SECONDS = 60.0
 """Without an answer for so long, a file is asked for again."""
@@ -51,16 +65,6 @@ class Patience:
         """Return how long to wait after so many attempts."""
         grown: float = min(self.longest_wait, self.first_wait * 1.5 ** (attempt - 1))
         return grown * random.uniform(0.25, 1.75)  # noqa: S311
-
-
-def blob_id(content: bytes) -> str:
-    """Return the name that git gives a content, which is the stamp of a file on the Hub.
-
-    Example:
-        >>> blob_id(b"hello")
-        'b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0'
-    """
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def stamps_of(content: bytes) -> tuple[str, str]:
@@ -193,15 +197,17 @@ class HubPlace:
         url, headers = hf_hub_url(self.repository, path, **where), tools.build_hf_headers(token=self.token)
 
         def ask() -> bytes:
-            answer = get_session().get(url, headers=headers, timeout=READ_SECONDS)
-            tools.hf_raise_for_status(answer)
-            return bytes(answer.content)
+            with _answer(get_session(), url, headers) as (answer, parts):
+                tools.hf_raise_for_status(answer)
+                return _beginning(parts, most_bytes(path) + 1)
 
         try:
             return patiently(ask)
         except errors.EntryNotFoundError:
             return None
         except Exception as error:
+            if status_of(error) in OF_ONE_FILE:
+                return None
             raise self._error(error) from error
 
     def update(self, change: Change, *, title: str) -> str:
@@ -277,6 +283,29 @@ class HubPlace:
             return error
         doing: Literal["read", "write"] = "write" if writing else "read"
         return hub_error(self.repository, error, doing=doing, token=self.token, endpoint=self.endpoint)
+
+
+@contextmanager
+def _answer(session: Any, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """Ask for a file, and yield the answer with its body as it arrives; clients of the Hub are of two libraries."""
+    if hasattr(session, "stream"):  # httpx
+        with session.stream("GET", url, headers=headers, timeout=READ_SECONDS) as answer:
+            if answer.is_error:
+                answer.read()
+            yield answer, answer.iter_bytes(PART)
+    else:
+        with session.get(url, headers=headers, timeout=READ_SECONDS, stream=True) as answer:
+            yield answer, answer.iter_content(PART)
+
+
+def _beginning(parts: Iterator[bytes], most: int) -> bytes:
+    """Return the first bytes of a body; the rest is not fetched."""
+    found = bytearray()
+    for part in parts:
+        found += part
+        if len(found) >= most:
+            break
+    return bytes(found[:most])
 
 
 def _operations(view: HubView, changes: Mapping[str, bytes | None]) -> list[Any]:

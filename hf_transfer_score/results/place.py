@@ -22,6 +22,10 @@ from hf_transfer_score.errors import NoSpaceError, StoreError
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
 LOCK = ".lock"
+FOLDER = "records/"
+LARGEST_FILE = 1_000_000
+LARGEST_TABLE = 300_000_000
+"""Bytes that are read of a file, and of a table of a million records."""
 LOCK_SECONDS = 60.0
 
 
@@ -46,7 +50,10 @@ class View(Protocol):
         ...
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of files by path; one that is gone is absent."""
+        """Return the contents of files by path; one that is gone or cannot be read is absent.
+
+        Of one that has more than `most_bytes` no more is read, so that what it holds is refused as too large.
+        """
         ...
 
 
@@ -95,8 +102,8 @@ class MemoryView:
 
     @property
     def files(self) -> dict[str, str]:
-        """A digest of each content."""
-        return {path: hashlib.blake2b(content).hexdigest() for path, content in self.contents.items()}
+        """What git calls each content."""
+        return {path: blob_id(content) for path, content in self.contents.items()}
 
     def entries(self) -> Iterable[tuple[str, str]]:
         """Return path and digest of each file."""
@@ -166,15 +173,14 @@ class FolderView:
         return _stamps(self.folder) if self._files is None else self._files.items()
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of files by path; one that is gone is absent."""
+        """Return the contents of files by path; one that is gone or cannot be read is absent."""
         found = {}
         for path in paths:
             try:
-                found[path] = (self.folder / path).read_bytes()
-            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                with (self.folder / path).open("rb") as file:
+                    found[path] = file.read(most_bytes(path) + 1)
+            except (OSError, ValueError):
                 continue
-            except OSError as error:
-                raise StoreError(f"{self.folder / path} cannot be read: {error}.") from error
         return found
 
 
@@ -254,6 +260,31 @@ def _digest(root: Path) -> str:
         one = hashlib.blake2b(f"{path}\0{stamp}".encode("utf-8", "replace"), digest_size=16)
         total += int.from_bytes(one.digest(), "big")
     return f"{total % 2**128:032x}"
+
+
+def most_bytes(path: str) -> int:
+    """Return how many bytes of a file are read, whatever its size: records and requests are small, tables are not."""
+    return LARGEST_TABLE if path.endswith(".parquet") else LARGEST_FILE
+
+
+def blob_id(content: bytes) -> str:
+    """Return the name that git gives a content, which is the stamp of a file on the Hub.
+
+    Example:
+        >>> blob_id(b"hello")
+        'b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0'
+    """
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def is_record_path(path: str) -> bool:
+    """Return whether a path is one of a record: records/<owner>/<name>/<identity>.json.
+
+    Example:
+        >>> is_record_path("records/timm/resnet18/0123.json"), is_record_path("records/notes.txt")
+        (True, False)
+    """
+    return path.startswith(FOLDER) and path.endswith(".json") and path.count("/") == 3
 
 
 def is_hub_name(text: str) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
 from hf_transfer_score.metrics.registry import Term, all_metrics
-from hf_transfer_score.results.checks import wrong
+from hf_transfer_score.results.checks import RANGES, wrong
+
+VERSION = 1
+"""Another one where reading refuses what it took before."""
 
 ROUNDING = 1e-6
 """How far a value may lie beyond what its metric can give, in parts of that or of 1."""
@@ -66,6 +70,12 @@ def check_metric(
     for name, ends in (interval or {}).items():
         if name in known and known[name].bounded and not all(_is_possible(end, known[name]) for end in ends):
             raise wrong(f"interval.{name}", f"numbers {_range(known[name])}", list(ends))
+
+
+def rules() -> str:
+    """Return what changes with what records may say here, so that what was read by other rules is read again."""
+    terms = [(name, repr(metric.terms)) for name, metric in sorted(all_metrics().items())]
+    return hashlib.blake2b(repr((VERSION, RANGES, terms)).encode(), digest_size=16).hexdigest()
 
 
 def _is_possible(value: float, term: Term) -> bool:

@@ -13,14 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import RecordError
-from hf_transfer_score.results.hub import blob_id
-from hf_transfer_score.results.place import View
+from hf_transfer_score.results.place import View, blob_id, is_record_path
 from hf_transfer_score.results.record import Record
-from hf_transfer_score.results.store import CHUNK, is_record_path, snapshot_of
+from hf_transfer_score.results.store import CHUNK, snapshot_of
 from hf_transfer_score.results.table import RecordTable, Stored
-
-DAMAGE = (ValueError, TypeError, KeyError, RecursionError)
-"""What a row may raise that somebody made up; RecordError is a ValueError."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +51,14 @@ class Snapshot:
             return {}
         try:
             return dict(zip(known, self.table.records([self.rows[path] for path in known]), strict=True))
-        except DAMAGE:
+        except RecordError:
             return dict(self._one_by_one(known))
 
     def _one_by_one(self, paths: Iterable[str]) -> Iterator[tuple[str, Record]]:
         for path in paths:
             try:
                 yield path, self.table.records([self.rows[path]])[0]
-            except DAMAGE:
+            except RecordError:
                 continue
 
     def contents(self, files: Mapping[str, str]) -> dict[str, bytes]:

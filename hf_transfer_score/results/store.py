@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from hf_transfer_score.errors import RecordError, StoreError
-from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.errors import StoreError
+from hf_transfer_score.results.place import Place, View, is_record_path
+from hf_transfer_score.results.possible import rules
 from hf_transfer_score.results.table import RecordTable, Stored
+from hf_transfer_score.untrusted import readable
 
-FOLDER = "records/"
 SNAPSHOT = "data/records.parquet"
 CHUNK = 2000
 """Files that are read at a time."""
+
+UNREAD = "is gone, or cannot be read"
 
 Watch = Callable[[int, int], None]
 """Told how many files were read, of how many."""
@@ -115,16 +118,6 @@ def _problems(previous: Loaded | None) -> tuple[Problem, ...]:
     return () if previous is None else previous.problems
 
 
-def is_record_path(path: str) -> bool:
-    """Return whether a path is one of a record: records/<owner>/<name>/<identity>.json.
-
-    Example:
-        >>> is_record_path("records/timm/resnet18/0123.json"), is_record_path("records/notes.txt")
-        (True, False)
-    """
-    return path.startswith(FOLDER) and path.endswith(".json") and path.count("/") == 3
-
-
 def _difference(known: RecordTable | None, view: View) -> tuple[dict[str, str], list[int]]:
     """Return the files to read with their stamps, and the rows that no longer hold what a file holds.
 
@@ -149,8 +142,17 @@ def _nearest(known: RecordTable | None, view: View) -> RecordTable | None:
     missing = len(_difference(known, view)[0])
     if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
         return known
-    found = snapshot_of(view)
+    found = _believed(snapshot_of(view), view)
     return known if found is None or len(_difference(found, view)[0]) >= missing else found
+
+
+def _believed(table: RecordTable | None, view: View) -> RecordTable | None:
+    """Return the rows of a table that is somebody else's that are proved to hold what the files of a view hold."""
+    if table is None:
+        return None
+    files = view.files
+    rows = {path: row for row, (path, stamp) in enumerate(table.stamps()) if files.get(path) == stamp}
+    return table.only(table.proved(list(rows.values())))
 
 
 def snapshot_of(view: View) -> RecordTable | None:
@@ -176,7 +178,9 @@ def _read(view: View, files: Mapping[str, str], watch: Watch | None) -> tuple[Re
     tables, paths = [RecordTable.of([])], list(files)
     problems: list[Problem] = []
     for start in range(0, len(paths), CHUNK):
-        contents = view.read(paths[start : start + CHUNK])
+        chunk = paths[start : start + CHUNK]
+        contents = view.read(chunk)
+        problems += [Problem(path, UNREAD) for path in chunk if path not in contents]
         tables.append(RecordTable.of(_records(contents, files, problems)))
         if watch is not None:
             watch(min(start + CHUNK, len(paths)), len(paths))
@@ -185,18 +189,18 @@ def _read(view: View, files: Mapping[str, str], watch: Watch | None) -> tuple[Re
 
 
 def _records(contents: Mapping[str, bytes], files: Mapping[str, str], problems: list[Problem]) -> Iterator[Stored]:
-    for path, content in contents.items():
-        try:
-            yield Stored.read(path, files[path], content)
-        except RecordError as error:
-            problems.append(Problem(path, str(error), files[path]))
+    return readable(
+        contents,
+        lambda path: Stored.read(path, files[path], contents[path]),
+        lambda path, reason: problems.append(Problem(path, reason, files[path])),
+    )
 
 
 def _kept(cache: Path | None) -> RecordTable | None:
     if cache is None or not cache.is_file():
         return None
     try:
-        return RecordTable.read(cache)
+        return RecordTable.read(cache, rules=rules())
     except StoreError:
         return None
 
@@ -204,7 +208,7 @@ def _kept(cache: Path | None) -> RecordTable | None:
 def _keep(table: RecordTable, cache: Path) -> RecordTable:
     """Write a table for the next time and return it without what can be read from there; a full disk is no failure."""
     try:
-        table.write(cache)
+        table.write(cache, rules=rules())
     except OSError:
         return table
     return RecordTable(table.light().data, table.at, cache)

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.results.checks import encodable
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
+from hf_transfer_score.results.place import blob_id, is_record_path
 from hf_transfer_score.results.record import Record, checked, plain_identity, plain_record
+from hf_transfer_score.untrusted import readable, reason_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -78,6 +81,7 @@ MANY_CHUNKS = 16
 
 COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 VERSION_KEY = b"hf_transfer_score.schema_version"
+RULES_KEY = b"hf_transfer_score.rules"
 DETAIL_KEY = b"hf_transfer_score.at"
 
 
@@ -104,7 +108,21 @@ class Stored(NamedTuple):
 
     @classmethod
     def read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
-        """Return what a file holds; RecordError where that is not a record, or not the one its name says."""
+        """Return what a file holds; RecordError where that is no record, or not the one its name says, for any reason.
+
+        Whatever a stranger may have put there, nothing else is raised.
+        """
+        try:
+            return cls._read(path, stamp, text)
+        except RecordError:
+            raise
+        except Exception as error:
+            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
+
+    @classmethod
+    def _read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
+        if not (encodable(path) and encodable(stamp)):
+            raise RecordError("A record lies below a name that UTF-8 cannot hold.")
         plain = plain_record(text)
         migrated_plain = migrated(plain)
         checked(migrated_plain)
@@ -148,12 +166,13 @@ class RecordTable:
         return cls(pyarrow.Table.from_arrays(arrays, schema=schema), at)
 
     @classmethod
-    def read(cls, file: Path, *, whole: bool = False) -> RecordTable:
+    def read(cls, file: Path, *, whole: bool = False, rules: str | None = None) -> RecordTable:
         """Return the table of a parquet file, whose columns and kinds have to be as `write` leaves them.
 
         Args:
             file: the file.
             whole: read the heavy columns too.
+            rules: by which the records have to have been read; None for any.
         """
         import pyarrow
         from pyarrow import parquet
@@ -163,6 +182,8 @@ class RecordTable:
             found = dict(about.metadata or {})
             if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
                 raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
+            if rules is not None and found.get(RULES_KEY, b"").decode() != rules:
+                raise StoreError(f"{file} is a table of records that were read by other rules.")
             names = [name for name in NAMES if whole or name not in HEAVY]
             words = [name for name in names if pyarrow.types.is_dictionary(_schema().field(name).type)]
             data = parquet.read_table(
@@ -171,16 +192,25 @@ class RecordTable:
             data = data.cast(pyarrow.schema([_schema().field(name) for name in names]))
             if data.num_rows != about.num_rows:
                 raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
-        except (OSError, ValueError, pyarrow.ArrowException, KeyError) as error:
-            raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
+            data.validate(full=True)
+        except StoreError:
+            raise
+        except Exception as error:  # whatever a stranger's file makes the library raise
+            raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
         at = found.get(DETAIL_KEY, b"").decode() or None
         return cls(data, at, file)
 
-    def write(self, file: Path) -> None:
-        """Write a parquet file that `read` returns; readers see the old or the new one, never a part."""
+    def write(self, file: Path, *, rules: str | None = None) -> None:
+        """Write a parquet file that `read` returns; readers see the old or the new one, never a part.
+
+        Args:
+            file: the file.
+            rules: by which the records were read; None says nothing of that.
+        """
         from pyarrow import parquet
 
         metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
+        metadata |= {} if rules is None else {RULES_KEY: rules}
         data, schema = self.whole().data, _schema(plain=True).with_metadata(metadata)
         checked = {"compression": "zstd", "write_page_checksum": True}
         with whole(file) as aside, parquet.ParquetWriter(aside, schema, **checked) as writer:
@@ -198,9 +228,7 @@ class RecordTable:
 
     def records(self, rows: Sequence[int] | None = None) -> list[Record]:
         """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
-        import pyarrow
-
-        chosen = self.data if rows is None else self.data.take(pyarrow.array(rows, pyarrow.int64()))
+        chosen = self.data if rows is None else self._taken(rows)
         return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
 
     def merged(self, others: RecordTable, gone: Sequence[int] = (), at: str | None = None) -> RecordTable:
@@ -226,6 +254,28 @@ class RecordTable:
         column = self.data.column("dataset_id")
         chosen = column if rows is None else column.take(pyarrow.array(rows, pyarrow.int64()))
         return frozenset(chosen.cast(pyarrow.string()).unique().to_pylist())
+
+    def proved(self, rows: Sequence[int]) -> list[int]:
+        """Return those of some rows that are proved to hold what their files hold, whoever made the table.
+
+        The stamps of the files have to be git's names: a row whose record, written as a file, has the name of its file
+        and is a record, holds what the file holds.
+        """
+        found: list[int] = []
+        for start in range(0, len(rows), GROUP):
+            some = rows[start : start + GROUP]
+            values = self._with_heavy(self._taken(some)).to_pylist()
+            found += readable(zip(some, values, strict=True), _proved, lambda *_: None)
+        return found
+
+    def only(self, rows: Sequence[int]) -> RecordTable:
+        """Return the table of some rows."""
+        return RecordTable(self._taken(rows), self.at, self.file, self.extra)
+
+    def _taken(self, rows: Sequence[int]) -> pyarrow.Table:
+        import pyarrow
+
+        return self.data.take(pyarrow.array(rows, pyarrow.int64()))
 
     def stamps(self) -> Iterator[tuple[str, str]]:
         """Yield the path and the stamp of each record's file."""
@@ -263,8 +313,8 @@ def _heavy_of(file: Path) -> pyarrow.Table:
         return parquet.read_table(
             file, columns=["path", "stamp", *HEAVY], use_threads=False, page_checksum_verification=True
         )
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{file} cannot be read as a table of records: {error}") from error
+    except Exception as error:
+        raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
 
 
 def _joined(data: Any) -> Any:
@@ -311,7 +361,20 @@ def _text(value: Any) -> str | None:
 
 
 def _record(row: dict[str, Any]) -> Record:
-    """Return the record of a row, checked in full."""
+    """Return the record of a row, checked in full; RecordError where it holds none, for any reason."""
+    try:
+        plain = _plain(row)
+        if plain_identity(plain) != row["identity"]:
+            raise RecordError(f"The row of {row['path']} holds another record than its identity says.")
+        return checked(plain)
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(f"A row of a table holds no record: {reason_of(error)}") from error
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a row's record."""
     plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
     for column in COLUMNS:
         value = row[column.name]
@@ -324,6 +387,15 @@ def _record(row: dict[str, Any]) -> Record:
             plain[block] = value
     if row["metric_name"] is None:
         plain["metric"] = None
-    if plain_identity(plain) != row["identity"]:
-        raise RecordError(f"The row of {row['path']} holds another record than its identity says.")
-    return checked(plain)
+    return plain
+
+
+def _proved(numbered: tuple[int, dict[str, Any]]) -> int:
+    """Return the number of a row; RecordError where it is not proved to hold what its file holds."""
+    number, row = numbered
+    record = _record(row)
+    if not is_record_path(row["path"]) or PurePosixPath(row["path"]).stem != row["identity"]:
+        raise RecordError("The row holds the record of another file.")
+    if blob_id(record.to_json().encode()) != row["stamp"]:
+        raise RecordError("The row holds something else than its file.")
+    return number

@@ -11,9 +11,9 @@ from huggingface_hub.errors import EntryNotFoundError
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import is_conflict
-from hf_transfer_score.results.hub import HubPlace, HubView, Patience, blob_id, stamps_of
+from hf_transfer_score.results.hub import HubPlace, HubView, Patience, stamps_of
 from hf_transfer_score.results.opening import open_place
-from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.place import FolderPlace, blob_id
 from tests.hub.server import LocalHub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
