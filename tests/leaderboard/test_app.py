@@ -24,33 +24,34 @@ from hf_transfer_score.leaderboard.pages.view import (
     remarks_on,
     selection_of,
 )
-from tests.leaderboard.browser.records import NAMES, hostile, pool
-from tests.leaderboard.made import board, catalogue, metric, score
+from tests.leaderboard.browser.records import NAMES, hostile
+from tests.leaderboard.made import board, metric, score
 
 STARTED = """
-import sys
+import json, sys
 from hf_transfer_score.leaderboard.starting import library_of
 from hf_transfer_score.leaderboard.pages.app import build_app
 library = library_of(None)
 library.refresh()
-app = build_app(library)
-print(json.dumps([library.status.records, [name for name in sys.argv[1:] if name in sys.modules]]))
+app = build_app(library, requests=library.place)
+own = [
+    f"{app.blocks[block].elem_id} {event}"
+    for fn in app.fns.values()
+    for block, event in fn.targets
+    if event != "tick" and block in {output._id for output in fn.outputs}
+]
+loaded = [name for name in sys.argv[1:] if name in sys.modules]
+print(json.dumps([library.status.records, len(app.fns), loaded, own]))
 """
 
 
-def test_it_loads_neither_models_nor_pictures():
+def test_it_loads_neither_models_nor_pictures_and_answers_no_control_with_itself():
     heavy = ["torch", "transformers", "timm", "datasets", "evaluate", "matplotlib", "accelerate"]
-    done = subprocess.run(
-        [sys.executable, "-c", f"import json{STARTED}", *heavy], capture_output=True, text=True, check=True
-    )
-    records, loaded = json.loads(done.stdout.splitlines()[-1])
-    assert records > 100 and loaded == []
-
-
-@pytest.fixture(scope="module")
-def pets():
-    made = catalogue(pool())
-    return made.board(made.boards()[0].key)
+    done = subprocess.run([sys.executable, "-c", STARTED, *heavy], capture_output=True, text=True, check=True)
+    records, events, loaded, own = json.loads(done.stdout.splitlines()[-1])
+    assert records > 1000 and events > 20
+    assert loaded == []
+    assert own == []
 
 
 def test_the_table_says_what_the_board_holds(pets):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -10,7 +10,7 @@ import gradio as gr
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.boards.selecting import Choices, choices, select
+from hf_transfer_score.leaderboard.boards.selecting import choices, select
 from hf_transfer_score.leaderboard.pages.board_table import (
     GROUPS,
     SHOWN,
@@ -26,10 +26,11 @@ from hf_transfer_score.leaderboard.pages.board_words import (
     card_html,
     count_html,
     head_html,
+    missing_html,
     notes_html,
 )
 from hf_transfer_score.leaderboard.pages.downloads import download_file
-from hf_transfer_score.leaderboard.pages.page import MODEL, Page
+from hf_transfer_score.leaderboard.pages.page import MODEL, Page, offered
 from hf_transfer_score.leaderboard.pages.texts import plain
 from hf_transfer_score.leaderboard.pages.view import (
     BY_RANK,
@@ -113,6 +114,7 @@ class BoardTab:
                 )
 
     def _build_table(self) -> None:
+        self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
         self.head = gr.HTML(READING, elem_id="lb-head")
         with gr.Row(elem_classes="lb-inline"):
             self.count = gr.HTML("", elem_id="lb-count")
@@ -155,31 +157,36 @@ class BoardTab:
             self.order,
         ]
 
+    @property
+    def of_board(self) -> list[Any]:
+        """Controls whose choices are those of the board."""
+        return [self.libraries, self.licenses, self.sort]
+
     def _listen(self) -> None:
+        """Connect the events; none puts a value into a control of its own, which would undo what was typed since."""
         page = self.page
-        shown = [self.table, self.count, self.notes]
         events = [self.search.change, self.groups.input, self.libraries.input, self.licenses.input, self.sort.input]
         events += [self.order.input, self.smallest.change, self.largest.change, self.since.change]
         gr.on(
-            events,
+            [*events, self.board.input, page.version.change],  # one event for the table, so that the last answer stays
             self._view_changed,
             inputs=[self.board, *self.controls],
-            outputs=shown,
+            outputs=[self.table, self.count, self.notes],
             trigger_mode="always_last",
             show_progress="hidden",
             api_name="view",
         )
         self.board.input(
-            self._board_changed,
-            inputs=[self.board, *self.controls],
-            outputs=[*self.controls, self.head, *shown, page.board, page.model],
+            self._board_chosen,
+            inputs=[self.board, *self.of_board],
+            outputs=[*self.of_board, self.head, page.board, page.model, self.missing],
             trigger_mode="always_last",
             **QUIET,
         )
         page.version.change(
-            self._board_changed_keeping_model,
-            inputs=[self.board, *self.controls],
-            outputs=[*self.controls, self.head, *shown, page.board],
+            self._board_changed,
+            inputs=[self.board, *self.of_board],
+            outputs=[*self.of_board, self.head, page.board],
             trigger_mode="always_last",
             **QUIET,
         )
@@ -209,44 +216,77 @@ class BoardTab:
         keep("sort", self.sort, lambda sort: "" if sort in (None, BY_RANK) else sort)
         keep("order", self.order, lambda order: REVERSED if order == REVERSED else "")
 
-    def restored(self, query: Mapping[str, str], catalogue: Catalogue) -> list[Any]:
-        """Return updates for the board and the controls, as an address asks for them.
+    @property
+    def restored_components(self) -> list[Any]:
+        """What `restored` is about."""
+        return [self.board, *self.controls, self.missing]
+
+    def restored(self, query: Mapping[str, str], catalogue: Catalogue, *, arriving: bool) -> list[Any]:
+        """Return updates for the board and the controls, as an address asks for them, and a note where it cannot be.
 
         Args:
             query: of the address.
-            catalogue: the boards.
+            catalogue: the boards; there are none yet while they are read for the first time.
+            arriving: whether nothing can have been typed so far; later the fields are left alone.
         """
         slug = query.get("board", "")
-        board = _board(catalogue, slug) or _board(catalogue, _first(catalogue))
-        if board is None:
-            return [gr.update(choices=[], value=None), *_updates(View(), None)]
-        known = choices(board)
-        view = read_view(query, known.libraries, known.licenses, [name for _, name in sorts_of(board)])
-        return [gr.update(choices=_titles(catalogue), value=board.key.slug), *_updates(view, board)]
+        asked = _board(catalogue, slug)
+        board = asked or _board(catalogue, _first(catalogue))
+        known = None if board is None else choices(board)
+        libraries, licenses = ((), ()) if known is None else (known.libraries, known.licenses)
+        view = read_view(query, libraries, licenses, [name for _, name in sorts_of(board)])
+        typed = [
+            *(view.search, list(view.groups), gr.update(choices=_named(libraries), value=list(view.libraries))),
+            *(gr.update(choices=_named(licenses), value=list(view.licenses)), view.smallest, view.largest, view.since),
+            *(gr.update(choices=sorts_of(board), value=view.sort), REVERSED if view.turned else USUAL),
+        ]
+        chosen = [
+            update if arriving or control in self.of_board else gr.skip()
+            for control, update in zip(self.controls, typed, strict=True)
+        ]
+        missing = missing_html(slug) if slug and asked is None and board is not None else ""
+        slug_shown = None if board is None else board.key.slug
+        return [
+            gr.update(choices=_titles(catalogue), value=slug_shown),
+            *chosen,
+            gr.update(value=missing, visible=bool(missing)),
+        ]
 
     def brought_up_to_date(self, slug: str | None, catalogue: Catalogue) -> Any:
         """Return an update for the choice of the board after the records changed; the chosen one stays."""
-        chosen = slug if catalogue.find(slug or "") is not None else _first(catalogue)
-        return gr.update(choices=_titles(catalogue), value=chosen)
+        known = _titles(catalogue)
+        if catalogue.find(slug or "") is not None:
+            return gr.update(choices=known)
+        return gr.update(choices=known, value=_first(catalogue))
 
     def _view_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
         """Return the table of a view; without a board what is shown stays: a page that is being filled asks early."""
-        board = _board(self.page.library.catalogue, slug)
-        return tuple(gr.skip() for _ in _no_table()) if board is None else _table(board, view_of(*controls))
+        catalogue = self.page.library.catalogue
+        board = _board(catalogue, slug)
+        if board is None:
+            return tuple(gr.skip() for _ in _no_table()) if catalogue.boards() else _no_table()
+        known = choices(board)
+        return _table(board, fitting(view_of(*controls), board, known.libraries, known.licenses))
 
-    def _board_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
-        return (*self._board_changed_keeping_model(slug, *controls), None)
+    def _board_chosen(self, slug: str | None, *of_board: Any) -> tuple[Any, ...]:
+        return (*self._board_changed(slug, *of_board), None, gr.update(visible=False))
 
-    def _board_changed_keeping_model(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
-        """Return everything that depends on the board; what it does not have is no longer chosen."""
+    def _board_changed(
+        self, slug: str | None, libraries: list[str] | None, licenses: list[str] | None, sort: str | None
+    ) -> tuple[Any, ...]:
+        """Return what a board offers to choose from, its head and its slug; what it does not have is chosen no more."""
         library = self.page.library
         board = _board(library.catalogue, slug)
         if board is None:
-            head = READING if library.status.loading else NO_BOARDS
-            return (*_updates(view_of(*controls), None), head, *_no_table(), None)
-        known = choices(board)
-        view = fitting(view_of(*controls), board, known.libraries, known.licenses)
-        return (*_updates(view, board), head_html(board), *_table(board, view), board.key.slug)
+            return *(gr.skip() for _ in self.of_board), READING if library.status.loading else NO_BOARDS, None
+        known, sorts = choices(board), sorts_of(board)
+        return (
+            _several_offered(known.libraries, libraries or []),
+            _several_offered(known.licenses, licenses or []),
+            offered(sorts, sort if sort in [name for _, name in sorts] else BY_RANK, sort),
+            head_html(board),
+            board.key.slug,
+        )
 
     def _row_chosen(self, slug: str | None, event: gr.SelectData) -> Any:
         board = _board(self.page.library.catalogue, slug)
@@ -322,20 +362,10 @@ def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
     return [(f"{plain(one.title, 160)} ({one.models:,} models)", one.key.slug) for one in catalogue.boards()]
 
 
-def _updates(view: View, board: Board | None) -> list[Any]:
-    """Return updates of the controls, in their order."""
-    known = Choices((), (), None) if board is None else choices(board)
-    return [
-        view.search,
-        list(view.groups),
-        gr.update(choices=_named(known.libraries), value=list(view.libraries)),
-        gr.update(choices=_named(known.licenses), value=list(view.licenses)),
-        view.smallest,
-        view.largest,
-        view.since,
-        gr.update(choices=sorts_of(board), value=view.sort),
-        REVERSED if view.turned else USUAL,
-    ]
+def _several_offered(known: Sequence[str], chosen: list[str]) -> Any:
+    """Return an update of names that may be chosen, without the chosen ones that are offered no more."""
+    kept = [name for name in chosen if name in known]
+    return offered(_named(known), kept, chosen)
 
 
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:

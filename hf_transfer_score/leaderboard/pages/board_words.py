@@ -55,6 +55,18 @@ def status_html(status: Status, unusable: int = 0) -> str:
     return f"<p>{' · '.join(part for part in parts if part)}</p>"
 
 
+def missing_html(slug: str) -> str:
+    """Return the note for a link whose board is not here.
+
+    Args:
+        slug: of the board that the link names.
+    """
+    return (
+        f'<div class="lb-note" role="status">There is no board “{escape(slug, 80)}” here. Its records may have been '
+        "removed, or the link is cut or of another leaderboard. The first board is shown instead.</div>"
+    )
+
+
 def _progress(status: Status) -> str:
     return f"{status.done:,} of {status.total:,} records read" if status.total else ""
 

@@ -15,7 +15,8 @@ from hf_transfer_score.leaderboard.pages.compare_page import (
     row_choices,
     row_of,
 )
-from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, Page
+from hf_transfer_score.leaderboard.pages.finding import add_finder
+from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, Page, offered
 
 NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
 
@@ -28,34 +29,42 @@ def build_compare_tab(page: Page) -> None:
         second = _choice("Second model", "lb-second")
     with gr.Row():
         swap = gr.Button("Swap", size="sm", scale=0, min_width=120, elem_id="lb-swap")
-    content = gr.HTML("", elem_id="lb-compare")
 
     def board_of(slug: str | None) -> tuple[Catalogue, Board | None]:
         catalogue = page.library.catalogue
         summary = catalogue.find(slug or "")
         return catalogue, None if summary is None else catalogue.board(summary.key)
 
-    def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, str]:
+    def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, Any, str]:
         """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
         catalogue, board = board_of(slug)
         if board is None:
-            return gr.skip(), gr.skip(), NO_BOARD  # an address may have chosen models of a board that is yet to come
+            return (
+                gr.skip(),
+                gr.skip(),
+                gr.skip(),
+                NO_BOARD,
+            )  # an address may have chosen models of a board that is yet to come
         chosen = _defaults(board, left, right, model)
         labels = row_choices(board)
-        updates = [gr.update(choices=_with(labels, value), value=value) for value in chosen]
-        return updates[0], updates[1], _content(catalogue, board, *chosen)
+        shown = (left, right)
+        updates = [offered(_with(labels, value), value, old) for value, old in zip(chosen, shown, strict=True)]
+        many = gr.update(visible=len(board.rows) > MOST_CHOICES)
+        return updates[0], updates[1], many, _content(catalogue, board, *chosen)
 
     def show(slug: str | None, left: str | None, right: str | None) -> str:
         catalogue, board = board_of(slug)
         return NO_BOARD if board is None else _content(catalogue, board, left, right)
 
-    def filtered(slug: str | None, event: gr.KeyUpData) -> Any:
+    def narrowed(typed: str, slug: str | None) -> list[str]:
         board = board_of(slug)[1]
-        if board is None or len(board.rows) <= MOST_CHOICES:
-            return gr.skip()
-        return gr.update(choices=row_choices(board, event.input_value[:LONGEST_VALUE]))
+        return [] if board is None else row_choices(board, typed)
 
-    page.when_shown(COMPARE, offer, inputs=[page.board, first, second, page.model], outputs=[first, second, content])
+    find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
+    content = gr.HTML("", elem_id="lb-compare")
+    page.when_shown(
+        COMPARE, offer, inputs=[page.board, first, second, page.model], outputs=[first, second, find, content]
+    )
     gr.on(
         [first.input, second.input],
         show,
@@ -72,15 +81,6 @@ def build_compare_tab(page: Page) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    for choice in (first, second):
-        choice.key_up(
-            filtered,
-            inputs=page.board,
-            outputs=choice,
-            show_progress="hidden",
-            trigger_mode="always_last",
-            api_visibility="private",
-        )
     page.keep("first", first, read=_label)
     page.keep("second", second, read=_label)
 

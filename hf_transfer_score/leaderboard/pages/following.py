@@ -38,44 +38,49 @@ class Follower:
     def arrive(self, request: gr.Request) -> list[Any]:
         """Return everything for a page that was just opened."""
         query = plain_query(dict(request.query_params))
-        return [query, *self.look(None, query, None)]
+        return [query, *self.look(None, query, None, arriving=True)]
 
-    def look(self, version: str | None, query: Mapping[str, str], slug: str | None) -> list[Any]:
+    def look(
+        self, version: str | None, query: Mapping[str, str], slug: str | None, *, arriving: bool = False
+    ) -> list[Any]:
         """Return the status, and what has to change for records of another version than the one that is shown.
 
         Args:
             version: that is shown, None where nothing was yet.
             query: of the address the page was opened by.
             slug: of the chosen board.
+            arriving: whether the page was just opened, and nothing can have been typed.
         """
         library = self.page.library
         catalogue, status = library.catalogue, library.status
         seconds = LOADING_SECONDS if status.loading and version is None else self.tick_seconds
         first = [status_html(status, catalogue.problems), gr.Timer(seconds)]
         present = shown_version(status)
+        if version is None and (arriving or present is not None):
+            return [*first, *self._restored(query, catalogue, arriving), present]
         if present is None or present == version:
             return [*first, *self._unchanged()]
-        if version is None:
-            return [*first, *self._restored(query, catalogue), present]
         board = self.board_tab.brought_up_to_date(slug, catalogue)
         return [*first, *self._unchanged()[:3], board, *self._unchanged()[4:-1], present]
 
     def _unchanged(self) -> list[Any]:
-        return [gr.skip() for _ in range(5 + len(self.board_tab.controls) + len(self.readable))]
+        return [gr.skip() for _ in self.outputs]
 
-    def _restored(self, query: Mapping[str, str], catalogue: Catalogue) -> list[Any]:
+    def _restored(self, query: Mapping[str, str], catalogue: Catalogue, arriving: bool) -> list[Any]:
         tab = query.get("tab") if query.get("tab") in TAB_IDS else ids.BOARD
         model = one_line(query.get("model"), LONGEST_MODEL)
         found = [_read(kept, query, catalogue) for kept in self.readable]
         known = model if model and catalogue.model_boards(model) else None
-        return [gr.Tabs(selected=tab), tab, known, *self.board_tab.restored(query, catalogue), *found]
+        board_tab = self.board_tab.restored(query, catalogue, arriving=arriving)
+        place = [gr.Tabs(selected=tab), tab] if arriving else [gr.skip(), gr.skip()]
+        return [*place, known, *board_tab, *found]
 
     @property
     def outputs(self) -> list[Any]:
         """What `look` is about, without the status and the timer."""
         page, tab = self.page, self.board_tab
         others = [kept.component for kept in self.readable]
-        return [page.tabs, page.tab, page.model, tab.board, *tab.controls, *others, page.version]
+        return [page.tabs, page.tab, page.model, *tab.restored_components, *others, page.version]
 
 
 def _read(kept: Kept, query: Mapping[str, str], catalogue: Catalogue) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.finding import add_finder
 from hf_transfer_score.leaderboard.pages.model_card import card_of
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
@@ -17,7 +18,7 @@ from hf_transfer_score.leaderboard.pages.model_page import (
     model_page,
     records_json,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, Page
+from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, Page, offered
 
 CHOOSE = '<div class="lb-note">Choose a model, here or by a click on a row of the board.</div>'
 EMPTY = '<div class="lb-note">There are no records yet.</div>'
@@ -48,6 +49,7 @@ def build_model_tab(page: Page) -> None:
         filterable=True,
         elem_id="lb-model",
     )
+    find = add_finder([choice], lambda typed: model_choices(page.library.catalogue, typed), name="lb-find-model")
     content = gr.HTML("", elem_id="lb-model-page")
     command = gr.Code(label="Measure it again", language="shell", interactive=False, visible=False, elem_id="lb-again")
     with gr.Row(visible=False) as downloads:
@@ -57,32 +59,27 @@ def build_model_tab(page: Page) -> None:
         )
     text, name = gr.Textbox(visible="hidden", label="File"), gr.Textbox(visible="hidden", label="Name")
 
-    def show(model: str | None) -> tuple[Any, ...]:
+    def show(model: str | None, shown: str | None) -> tuple[Any, ...]:
         catalogue = page.library.catalogue
         known = model_choices(catalogue)
+        many = gr.update(visible=len(catalogue.models()) > MOST_CHOICES)
         if not model:
-            update = gr.update(choices=known, value=None)
-            return update, CHOOSE if known else EMPTY, gr.update(visible=False), gr.update(visible=False)
+            update = offered(known, None, shown or None)
+            return update, many, CHOOSE if known else EMPTY, gr.update(visible=False), gr.update(visible=False)
         labels = known if model in known else [model, *known[: MOST_CHOICES - 1]]
         again = model_command(catalogue, model)
         return (
-            gr.update(choices=labels, value=model),
+            offered(labels, model, shown),
+            many,
             model_page(catalogue, model),
             gr.update(value=again, visible=bool(again)),
             gr.update(visible=bool(catalogue.model_boards(model))),
         )
 
-    def filtered(event: gr.KeyUpData) -> Any:
-        catalogue = page.library.catalogue
-        if len(catalogue.models()) <= MOST_CHOICES:
-            return gr.skip()
-        return gr.update(choices=model_choices(catalogue, event.input_value[:LONGEST_VALUE]))
-
-    page.when_shown(MODEL, show, inputs=[page.model], outputs=[choice, content, command, downloads])
+    page.when_shown(MODEL, show, inputs=[page.model, choice], outputs=[choice, find, content, command, downloads])
     choice.input(
         lambda typed: (typed or "").strip()[:LONGEST_VALUE] or None, inputs=choice, outputs=page.model, **QUIET
     )
-    choice.key_up(filtered, outputs=choice, trigger_mode="always_last", **QUIET)
     for button, ending, content_of in ((as_json, ".json", records_json), (as_card, ".md", card_of)):
         button.click(partial(_file, page, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET).then(
             None, inputs=[text, name], js=DOWNLOAD, **QUIET

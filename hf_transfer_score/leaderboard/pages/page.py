@@ -137,3 +137,16 @@ class Page:
             trigger_mode="always_last",
             api_visibility="private",
         )
+
+
+def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:
+    """Return an update of what a control offers, with a value only where another one is shown.
+
+    A value that comes back from the server undoes what was chosen or typed while it was on its way.
+
+    Args:
+        choices: of the control.
+        value: that it should have.
+        shown: that it had when the event was sent.
+    """
+    return gr.update(choices=choices) if value == shown else gr.update(choices=choices, value=value)

@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.leaderboard.boards.board import Board
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.boards.trust import trust
 from hf_transfer_score.leaderboard.drawing import (
@@ -16,7 +16,7 @@ from hf_transfer_score.leaderboard.drawing import (
     board_size_figure,
     record_overlap_figure,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, Page
+from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, Page, offered
 from hf_transfer_score.leaderboard.pages.permalink import one_line
 from hf_transfer_score.leaderboard.pages.texts import plain
 
@@ -42,16 +42,15 @@ def build_plots_tab(page: Page) -> None:
         )
     figures = [gr.HTML(f"<p>{title}</p>", elem_id=f"lb-plot-{place}") for place, title in enumerate(TITLES, 1)]
 
-    def draw(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, ...]:
+    def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
+        return _offers(page.library.catalogue, slug, wanted or ORDER, named or chosen, shown=(wanted, named))
+
+    def draw(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[str, ...]:
         return _draw(page.library.catalogue, slug, wanted or ORDER, named or chosen)
 
-    page.when_shown(
-        PLOTS,
-        draw,
-        inputs=[page.board, score, model, page.model],
-        outputs=[score, model, *figures],
-        also=[score.input, model.input],
-    )
+    inputs = [page.board, score, model, page.model]
+    page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
+    page.when_shown(PLOTS, draw, inputs=inputs, outputs=figures, also=[score.input, model.input])
     page.keep("score", score, read=_read_score)
 
 
@@ -60,25 +59,44 @@ def _read_score(text: str, _: Catalogue) -> Any:
     return gr.update(choices=[*_scores(None), (plain(label, 80), label)], value=label) if label else None
 
 
-def _draw(catalogue: Catalogue, slug: str | None, wanted: str, named: str | None) -> tuple[Any, ...]:
+def _offers(
+    catalogue: Catalogue, slug: str | None, wanted: str, named: str | None, *, shown: tuple[str | None, str | None]
+) -> tuple[Any, Any]:
+    """Return what may be chosen on a board; a choice that is shown already is left alone."""
     found = catalogue.find(slug or "")
     if found is None:
-        return (gr.skip(), gr.skip(), "<p>There is no board yet.</p>", "", "", "")
+        return gr.skip(), gr.skip()
+    board = catalogue.board(found.key)
+    row = _row(board, named)
+    labels = [(plain(one.label, 120), one.label) for one in board.rows]
+    return (
+        offered(_scores(board), wanted if wanted in board.columns else ORDER, shown[0]),
+        offered(labels, None if row is None else row.label, shown[1]),
+    )
+
+
+def _draw(catalogue: Catalogue, slug: str | None, wanted: str, named: str | None) -> tuple[str, ...]:
+    found = catalogue.find(slug or "")
+    if found is None:
+        return ("<p>There is no board yet.</p>", "", "", "")
     board = catalogue.board(found.key)
     column = wanted if wanted in board.columns else None
     face = column if column is not None and board.columns[column].metric == "face" else None
-    rows = {row.label: row for row in board.rows}
-    row = rows.get(named or "") or next((one for one in board.rows if one.model == named), None)
-    row = row or next(iter(board.rows), None)
+    row = _row(board, named)
     overlap = None if row is None else catalogue.overlap(board, row)
     return (
-        gr.update(choices=_scores(board), value=column or ORDER),
-        gr.update(choices=[(plain(label, 120), label) for label in rows], value=None if row is None else row.label),
         board_size_figure(board, column).html(),
         board_collapse_figure(board, face).html(),
         board_accuracy_figure(board, column, _agreement(board, column)).html(),
         "" if row is None else record_overlap_figure(row.label, overlap).html(),
     )
+
+
+def _row(board: Board, named: str | None) -> BoardRow | None:
+    """Return the row of a label or of a model; the first one where there is none."""
+    found = next((row for row in board.rows if row.label == named), None)
+    found = found or next((row for row in board.rows if row.model == named), None)
+    return found or next(iter(board.rows), None)
 
 
 def _scores(board: Board | None) -> list[tuple[str, str]]:

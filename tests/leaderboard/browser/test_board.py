@@ -96,6 +96,10 @@ def test_nonsense_in_an_address_is_left_out(opened, address):
     page = opened(f"{address}?{wrong}&model=%3Cscript%3E&search=%00&__theme=light")
     wait_for_models(page, *NAMES)
     wait_for_query(page, tab=None, sort=None, libraries=None, smallest=None, since=None, model=None, __theme="light")
+    wait_for_text(page, "#lb-missing", "There is no board “zzz” here.")
+    wait_for_text(page, "#lb-missing", "The first board is shown instead.")
+    choose(page, "lb-board", "birds")
+    page.wait_for_selector("#lb-missing", state="hidden")
 
 
 def test_another_board_is_picked_by_typing(opened, address):
@@ -149,6 +153,9 @@ def test_new_records_appear_without_a_reload(browser, opened, tmp_path):
         better = model("org/new", library="hub_vision", parameters=10**6, width=64)
         write_records(tmp_path, [score(better, "face", face(-0.1, 0.99), spread=0.01)])
         page.click("#lb-refresh")
+        page.click("#lb-search input, #lb-search textarea")
+        page.keyboard.type("x", delay=50)
+        page.keyboard.press("Backspace")
         wait_for_models(page, "org/new", *NAMES[2:])
         wait_for_text(page, "#lb-status", "16 records")
         assert page.evaluate("window.same") is True

@@ -1,0 +1,63 @@
+"""Over a slow network what a visitor types stays as it was typed, whatever answers arrive meanwhile."""
+
+from tests.leaderboard.browser.conftest import served, write_records
+from tests.leaderboard.browser.looking import choose, open_controls, open_tab, wait_for_models, wait_for_table
+from tests.leaderboard.browser.records import BIRDS, pool
+from tests.leaderboard.made import face, model, score
+
+LATENCY = 250
+"""Milliseconds that each answer takes longer: about three letters of a quick typist."""
+
+SEARCH = "#lb-search input, #lb-search textarea"
+SMALLEST = "#lb-smallest input"
+FIND = "#lb-find-model input, #lb-find-model textarea"
+
+
+def slow(page) -> None:
+    """Let each answer take longer from now on."""
+    session = page.context.new_cdp_session(page)
+    session.send("Network.enable")
+    limits = {"offline": False, "latency": LATENCY, "downloadThroughput": -1, "uploadThroughput": -1}
+    session.send("Network.emulateNetworkConditions", limits)
+
+
+def type_letters(page, selector: str, text: str) -> None:
+    """Type letter by letter, over several answers, and wait until the last of them must have arrived."""
+    page.click(selector)
+    page.keyboard.type(text, delay=90)
+    page.wait_for_timeout(4 * LATENCY)
+
+
+def test_fields_keep_their_letters_after_a_board_was_chosen(opened, address):
+    page = opened(address)
+    wait_for_table(page)
+    open_controls(page)
+    slow(page)
+    choose(page, "lb-board", "birds")
+    type_letters(page, SEARCH, "timm/alpha")
+    assert page.input_value(SEARCH) == "timm/alpha"
+    wait_for_models(page, "timm/alpha")
+    choose(page, "lb-board", "pets")
+    type_letters(page, SMALLEST, "123")
+    assert page.input_value(SMALLEST) == "123"
+    assert page.input_value(SEARCH) == "timm/alpha"
+
+
+def test_letters_narrow_a_choice_of_very_many_models(opened, tmp_path):
+    names = [f"owner/model-{number:04}" for number in range(1001)]
+    birds = [score(model(name), "face", face(-1.0 - place, 0.5), dataset=BIRDS) for place, name in enumerate(names)]
+    write_records(tmp_path, [*birds, *pool()])
+    with served(tmp_path) as address:
+        page = opened(f"{address}?tab=model")
+        page.wait_for_selector(FIND)
+        slow(page)
+        type_letters(page, FIND, "model-0999")
+        assert page.input_value(FIND) == "model-0999"
+        page.click("#lb-model input")
+        page.wait_for_function("() => document.querySelectorAll('#lb-model [role=option]').length === 1")
+        page.locator("#lb-model [role=option]", has_text="owner/model-0999").click()
+        page.wait_for_function("() => document.querySelector('#lb-model-page').innerText.includes('owner/model-0999')")
+        assert page.input_value("#lb-model input") == "owner/model-0999"
+        open_tab(page, "Compare")
+        page.wait_for_selector("#lb-find-pair")
+        page.context.close()
