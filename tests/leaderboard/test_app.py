@@ -24,8 +24,8 @@ from hf_transfer_score.leaderboard.pages.view import (
     remarks_on,
     selection_of,
 )
-from tests.leaderboard.browser.records import NAMES, hostile
-from tests.leaderboard.made import board, metric, score
+from tests.leaderboard.browser.records import NAMES, hostile, pool
+from tests.leaderboard.made import board, catalogue, metric, score
 
 STARTED = """
 import json, sys
@@ -52,6 +52,12 @@ def test_it_loads_neither_models_nor_pictures_and_answers_no_control_with_itself
     assert records > 1000 and events > 20
     assert loaded == []
     assert own == []
+
+
+@pytest.fixture(scope="module")
+def pets():
+    made = catalogue(pool())
+    return made.board(made.boards()[0].key)
 
 
 def test_the_table_says_what_the_board_holds(pets):
