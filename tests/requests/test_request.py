@@ -141,7 +141,7 @@ def test_what_is_no_request_is_refused_by_its_first_wrong_field(change, message)
     ("text", "message"),
     [
         ("", "A request is not JSON"),
-        (b"\xff\xfe", "A request is not JSON"),
+        (b"\xff\xfe", "A request is not UTF-8"),
         ("[1]", "A request's field 'itself': expected an object"),
         ('{"model": "a/b", "model": "c/d"}', "it names 'model' twice"),
         ("[" * 100_000, "A request is nested too deeply"),
