@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 FOLDERS_VARIABLE = "HF_TRANSFER_SCORE_FOLDERS"
 """Names more folders in which files of datasets and checkpoints on this computer may lie, separated as in PATH."""
 
 READ_AT_ONCE = 1 << 20
 SHA256_LETTERS = 64
+SEAL = "checksum"
 
 
 def is_named(content: bytes | Path, name: str) -> bool:
@@ -55,3 +59,40 @@ def _blobs(folder: Path) -> tuple[Path, ...]:
         if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
             return ((place.parent.parent / "blobs").resolve(),)
     return ()
+
+
+def checksum(path: Path) -> str:
+    """Return the checksum of a file that we wrote: one flipped bit changes it."""
+    return _checksum(_parts(path))
+
+
+def _checksum(parts: Iterable[bytes]) -> str:
+    found = 0
+    for part in parts:
+        found = zlib.crc32(part, found)
+    return f"{found:08x}"
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return plain values with a checksum of them, for a JSON file of ours.
+
+    Example:
+        >>> unsealed(sealed({"terms": [0.5]}))
+        {'terms': [0.5]}
+        >>> unsealed(sealed({"terms": [0.5]}) | {"terms": [0.6]}) is None
+        True
+    """
+    plain = json.loads(json.dumps(values))
+    return {**plain, SEAL: _checksum([_canonical(plain)])}
+
+
+def unsealed(found: Any) -> dict[str, Any] | None:
+    """Return the values of a JSON file of ours, None where they changed since; those of older versions have no seal."""
+    if not isinstance(found, dict):
+        return None
+    values = {name: value for name, value in found.items() if name != SEAL}
+    return values if found.get(SEAL) in (None, _checksum([_canonical(values)])) else None
+
+
+def _canonical(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, sort_keys=True).encode()

@@ -136,6 +136,7 @@ ALLOWED = {
         "tasks",
         "places",
         "atomic",
+        "integrity",
         "version",
         "metrics",
         "ranking",

@@ -126,12 +126,14 @@ def targets_of(records: Iterable[Record]) -> dict[str, Target]:
     return {name: _target(by_dataset[name], found, source) for name, found in measured.items()}
 
 
-def _source_accuracies(records: Iterable[Record]) -> dict[str, float]:
-    return {one.model.id: one.terms[PROBE] for one in records if one.metric and one.metric.name == PROBE}
+def _source_accuracies(records: Iterable[Record]) -> dict[tuple[str, str | None], float]:
+    """Return them by model and commit: targets can be of different pre-trainings of backbones of one name."""
+    found = (one for one in records if one.metric and one.metric.name == PROBE)
+    return {(one.model.id, one.model.commit): one.terms[PROBE] for one in found}
 
 
 def _target(
-    records: Sequence[Record], truths: Mapping[str, Mapping[str, Truth]], source: Mapping[str, float]
+    records: Sequence[Record], truths: Mapping[str, Mapping[str, Truth]], source: Mapping[tuple[str, str | None], float]
 ) -> Target:
     results: dict[str, dict[str, MetricResult]] = {}
     skipped: dict[str, str] = {}
@@ -150,8 +152,9 @@ def _target(
     scores = {name: found for name, found in scores.items() if models <= set(found)}
     for name in HEADLINE:
         scores |= _by_term(all_metrics()[name], results[name])
-    if models <= set(source):
-        scores[SOURCE] = dict(source)
+    commits = {record.model.id: record.model.commit for record in records}
+    if all((model, commits[model]) in source for model in models):
+        scores[SOURCE] = {model: source[model, commits[model]] for model in models}
     order = sorted(models)
     deciding = {name: [scores[name][model] for model in order] for name in HEADLINE}
     scores[MEAN_RANK] = dict(zip(order, mean_rank_scores(deciding), strict=True))

@@ -13,7 +13,7 @@ import torch
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.hub_audio import FILTERBANK, SPECTROGRAM, WHISPER
-from hf_transfer_score.backbones.loading import load_config, load_transformers, loading_errors
+from hf_transfer_score.backbones.loading import beside, load_config, load_transformers, loading_errors
 from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
 from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool
 from hf_transfer_score.backbones.sounds import MOST_SECONDS, Sound, SoundReader, load_extractor
@@ -65,11 +65,14 @@ class AudioBackbone:
 
     Attributes:
         equal_lengths: whether only sounds of one length are run together, since padding would change features.
+        body: the part of the module whose last states are what its last block gives, behind the final norm.
     """
 
     def __init__(self, model: AudioModel, reader: SoundReader, options: BackboneOptions, *, pooling: str) -> None:
         self.module: torch.nn.Module = model.module
+        self.body: torch.nn.Module = model.body
         self.source_classes = model.classes
+        self.source_heads = beside(model.module, model.body)
         self._type = str(model.config.model_type)
         self.equal_lengths = _never_masks(model.config)
         self._model, self._reader, self._layer, self._pooling = model, reader, options.layer, pooling
@@ -127,6 +130,10 @@ class AudioBackbone:
             layers, logits = self._model.run(inputs, self._layer)
         features = {name: self._pool(states, real) for name, states in layers.items()}
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
+
+    def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """Return one row a sound (B, C) of the frames (B, T, C) that a block gives, pooled as single layers are."""
+        return self._pool(states, batch["real"])
 
     def _pool(self, states: Tensor, real: Tensor) -> Tensor:
         if self._type == SPECTROGRAM:

@@ -77,6 +77,9 @@ class Backbone(Protocol):
     """A loaded checkpoint.
 
     `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
+    Two more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
+    checkpoint's own head and no part of a backbone; and `pool_tokens(states, batch)`, which makes a row an example
+    (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them.
 
     Attributes:
         module: what is moved to a device; `forward` runs where it is.
@@ -100,6 +103,15 @@ class Backbone(Protocol):
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run a batch whose tensors are on the module's device. Called without gradients, maybe under autocast."""
+
+
+def own_parameters(backbone: Backbone) -> int | None:
+    """Return how many parameters a loaded checkpoint has, its own head for its own classes not counted.
+
+    None where it shows none: a kind that keeps its weights elsewhere is no small one.
+    """
+    heads = {id(one) for head in getattr(backbone, "source_heads", ()) for one in head.parameters()}
+    return sum(one.numel() for one in backbone.module.parameters() if id(one) not in heads) or None
 
 
 @dataclass(frozen=True)

@@ -47,13 +47,18 @@ class Reader(Protocol):
         layer_pooling: "cls" or "mean": how single layers are pooled by default.
         default_pooling: how the default features came about, in words.
         classes: how many classes the head has that are exclusive, 0 without one.
+        heads: the modules that are the head.
     """
 
     module: torch.nn.Module
+    heads: Sequence[torch.nn.Module]
     name: str
     layer_pooling: str
     default_pooling: str
     classes: int
+
+    def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
+        """Return how many of the tokens (B, T, C) that a block gives for images are places of none."""
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
         """Run the model for its default features."""
@@ -99,6 +104,7 @@ class ImageBackbone:
             raise CheckpointError("unsupported", 'takes images, and pooling="last" is for texts; use auto, cls or mean')
         self.reader, self.preparation, self.options = reader, preparation, options
         self.module = reader.module
+        self.source_heads = reader.heads
         self.by_place = task.unit == "pixel"
         self.source_classes = 0 if self.by_place else reader.classes
         self.details: Mapping[str, Any] = {
@@ -145,6 +151,14 @@ class ImageBackbone:
             return self._last(batch, inputs)
         seen = self.reader.layers(inputs)
         return BatchOutput(self._chosen(seen, batch), self._probabilities(seen))
+
+    def pool_tokens(self, states: torch.Tensor, batch: Mapping[str, Any]) -> torch.Tensor:
+        """Return one row an image (B, C) of the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        special = self.reader.special_tokens(states, batch["pixel_values"])
+        places = states[:, special:].transpose(1, 2)[..., None]
+        layer = Layer(states[:, :special] if special else None, places)
+        how = self.reader.layer_pooling if self.options.pooling == "auto" else self.options.pooling
+        return pool(layer, "mean" if how == "cls" and not special else how, self.reader.name)
 
     def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         if self.preparation.mean is None or pixels.dtype != torch.uint8:

@@ -255,6 +255,18 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
     return Loaded(model.float().eval(), frozenset(info["missing_keys"]))
 
 
+def beside(whole: Any, body: Any) -> list[Any]:
+    """Return the parts of a model that hold nothing of its body: its head."""
+    inside = set(body.modules())
+    if whole is body:
+        return []
+    return [
+        module
+        for module in whole.modules()
+        if module not in inside and not inside & set(module.modules()) and any(True for _ in module.parameters())
+    ]
+
+
 def _only_for_auto(model_class: Any, options: BackboneOptions) -> dict[str, Any]:
     return {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
 

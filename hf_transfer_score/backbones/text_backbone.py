@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.loading import beside
 from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
 from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool, pool_words
 from hf_transfer_score.backbones.text_models import CLASS_TOKEN_LAST, TextModel, load_text_model
@@ -33,6 +34,7 @@ class TextBackbone:
     Attributes:
         words: whether rows belong to words rather than to texts.
         equal_lengths: whether only sequences of one length are run together, since padding would change features.
+        body: the part of the module whose last states are what its last block gives, behind the final norm.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class TextBackbone:
         if after is not None:
             self.module = torch.nn.ModuleList([model.module, after])
         self.source_classes = model.classes
+        self.source_heads = beside(model.module, model.body)
         self.equal_lengths = False
         self.words = words
+        self.body: torch.nn.Module = model.body
         self._model, self._reader, self._layer = model, reader, options.layer
         self._pooler: Pooler = pooler or (lambda states, lengths: pool(states, lengths, pooling))
         self._after = after
@@ -99,6 +103,13 @@ class TextBackbone:
             return self._word_rows(batch, layers, logits)
         features = {name: self._finish(self._pooler(states, batch["lengths"])) for name, states in layers.items()}
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
+
+    def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
+        """Return one row a text (B, C) of the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        lengths: Tensor = batch["lengths"]
+        if int(lengths.max()) > states.shape[1]:  # what a block gives is shorter than what the network was given
+            return states.mean(1)
+        return self._pooler(states, lengths)
 
     def _word_rows(self, batch: Mapping[str, Any], layers: dict[str, Tensor], logits: Tensor | None) -> BatchOutput:
         places, count = batch["places"], batch["rows"]

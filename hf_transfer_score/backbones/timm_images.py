@@ -7,7 +7,7 @@ classifier. Layers are the ones of `forward_intermediates`, numbered from 1.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,6 +123,12 @@ class TimmReader:
         self.layer_pooling = "cls" if getattr(model, "global_pool", None) == "token" else "mean"
         self.default_pooling = "pre-logits"
         self.classes = own_classes(model, config)
+        self.heads: Sequence[torch.nn.Module] = _heads(model)
+
+    def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
+        """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
+        special = int(getattr(self.module, "num_prefix_tokens", 0) or 0)
+        return special if states.shape[1] > special else 0
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
         """Run the model for its pre-logits."""
@@ -174,6 +180,13 @@ class TimmReader:
                 "unsupported", f"is a {self.name}, whose layers timm does not show: {error}"
             ) from error
         return final, [Layer(one[1], one[0]) if isinstance(one, tuple) else Layer(None, one) for one in found]
+
+
+def _heads(model: Any) -> list[torch.nn.Module]:
+    """Return the classifier, or the two of a network with a teacher."""
+    found = model.get_classifier() if hasattr(model, "get_classifier") else None
+    several = found if isinstance(found, (tuple, list)) else [found]
+    return [one for one in several if hasattr(one, "parameters")]
 
 
 def own_classes(model: Any, config: Mapping[str, Any]) -> int:

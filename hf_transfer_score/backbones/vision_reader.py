@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -25,8 +25,8 @@ class VisionReader:
         self.module: Any = loaded.model
         self.name = type(loaded.model).__name__
         self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
-        self.layer_pooling = "cls" if self.has_class_token else "mean"
-        self.heads = _heads(self.module) if with_head else []
+        self.layer_pooling = "cls" if self.has_class_token and not _leaves_class_token(self.module.config) else "mean"
+        self.heads: Sequence[torch.nn.Module] = _heads(self.module) if with_head else []
         self.trusts_pooler = _trusts_pooler(loaded)
         self.default_pooling = self._described()
         self.classes = _exclusive_classes(self.module.config) if with_head else 0
@@ -49,6 +49,14 @@ class VisionReader:
 
     def _remember_body(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
         self._body = output
+
+    def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
+        """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
+        try:
+            down, across = self._grid(states.shape[1], *pixels.shape[-2:])
+        except CheckpointError:
+            return int(self.has_class_token)
+        return int(states.shape[1] - down * across)
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
         """Run the model for its default features."""
@@ -132,6 +140,11 @@ class VisionReader:
         )
 
 
+def _leaves_class_token(config: Any) -> bool:
+    """Whether a network has a class token and reads the mean over places all the same, as BEiT and data2vec can."""
+    return bool(getattr(config, "use_mean_pooling", False))
+
+
 def _trusts_pooler(loaded: Loaded) -> bool:
     pooler = getattr(loaded.model, "pooler", None)
     if any("pooler." in name for name in loaded.missing):
@@ -152,7 +165,7 @@ def _heads(model: Any) -> list[torch.nn.Module]:
     return found
 
 
-def body(model: Any, heads: list[torch.nn.Module]) -> torch.nn.Module:
+def body(model: Any, heads: Sequence[torch.nn.Module]) -> torch.nn.Module:
     """Return the part of a classifier before its heads."""
     named = getattr(model, model.base_model_prefix, None)
     if isinstance(named, torch.nn.Module):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.atomic import write_text
+from hf_transfer_score.integrity import sealed, unsealed
 
 
 class Known:
@@ -26,15 +27,15 @@ class Known:
         if self.fresh and not question.startswith("content of "):
             return None
         try:
-            found = json.loads(self._place(question).read_text(encoding="utf-8"))
+            found = unsealed(json.loads(self._place(question).read_text(encoding="utf-8")))
         except (OSError, ValueError):
             return None
-        return found["answer"] if isinstance(found, dict) and found.get("question") == question else None
+        return found["answer"] if found is not None and found.get("question") == question else None
 
     def remember(self, question: str, answer: dict[str, Any]) -> None:
         """Keep an answer; where the disk does not take it, the next run asks again."""
         try:
-            write_text(self._place(question), json.dumps({"question": question, "answer": answer}))
+            write_text(self._place(question), json.dumps(sealed({"question": question, "answer": answer})))
         except OSError:
             return
 

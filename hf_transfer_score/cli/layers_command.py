@@ -142,8 +142,8 @@ def _meaning(profile: LayerProfile) -> list[str]:
     )
     second = (
         f"Layer-FT would train what ends in layer {best.layer} and a new classifier, and leave the rest as it is; "
-        f"SCL-FT also adds the pooled output of layer {best.layer} to the last features. `verify --method layer` "
-        "chooses by the same measure on its training rows, among single blocks."
+        f"SCL-FT takes a layer before the last and also adds its pooled output to the last features. "
+        "`verify --method layer` chooses by the same measure on the same sample, among single blocks."
     )
     return [first, second]
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 FAILED = 1
 MAX_SAMPLES = 5000
 
+PREPARED = (
+    "images are prepared as timm's configuration of each checkpoint says (size, crop, interpolation, normalisation), "
+    "not by the loader of the authors of the table, so raw terms differ from theirs even with the same weights"
+)
+
 
 @dataclass(frozen=True)
 class Rescored:
@@ -178,7 +183,8 @@ def _notes(table: PublishedTable, rescored: Rescored | None) -> list[Note]:
         return [*notes, Note("note", "add --run to score the nearest checkpoints of the Hub beside them")]
     sample = rescored.report.sample
     about = f"scored on {len(sample):,} examples of {sample.source.dataset}, split {table.source.split}"
-    notes.append(Note("now", f"{about}, with features of one forward pass and each checkpoint's own preprocessing"))
+    notes.append(Note("now", f"{about}, with features of one forward pass"))
+    notes.append(Note("note", PREPARED))
     notes += [Note("note", f"{one.name}{_near(one)}: {one.checkpoint.note}") for one in table.models if _differs(one)]
     failed = {name: one for name, one in rescored.outcomes.items() if one.status != "ok"}
     notes += [Note("failed", f"{one.model} ({name}): {one.kind}: {one.reason}") for name, one in failed.items()]
@@ -210,6 +216,7 @@ def _facts(table: PublishedTable, rescored: Rescored | None) -> dict[str, Any]:
             "agreement": {one: asdict(table.agreement_of(rescored.scores(one))) for one in rescored.metrics},
             "scores": {one: rescored.scores(one) for one in rescored.metrics},
             "ranks": {one: rescored.ranks(one) for one in rescored.metrics},
+            "preparation": PREPARED,
             "report": rescored.report.as_dict(),
         }
     return found

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score import places
+from hf_transfer_score.cli.ending import end_children, interrupted_status
+from hf_transfer_score.cli.printing import say
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.words import has_token, no_token
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.opening import open_place
 from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.text import shown
 from hf_transfer_score.worker.box import BoxLimits
 from hf_transfer_score.worker.job import JobOptions
 from hf_transfer_score.worker.loop import Worker, WorkerOptions
 
-INTERRUPTED = 130
 STATES = ("done", "failed", "refused", "again", "lost")
 
 
@@ -56,12 +56,12 @@ def run(
     _say(f"{worker.id} takes requests from {requests.name} and publishes to {results.name}")
     _say(f"one job may take {options.job.box}; change it with --memory, --time and --disk")
     try:
-        with _terminable(), _nowhere():
+        with _nowhere():
             counts = worker.run()
     except KeyboardInterrupt:
         _say(f"stopped: {_summary(worker.counts)}")
-        sys.stdout.flush()
-        os._exit(INTERRUPTED)  # a download may be under way, and nobody waits for it
+        end_children()
+        os._exit(interrupted_status())  # a download may be under way, and nobody waits for it
     _say(_summary(counts))
     return 0
 
@@ -84,16 +84,6 @@ def _usual_memory() -> int:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let the signal that ends a service do what Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
 def _nowhere() -> Iterator[None]:
     """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
     before, folder = Path.cwd(), places.home() / "nowhere"
@@ -111,5 +101,4 @@ def _summary(counts: Counter[str]) -> str:
 
 
 def _say(text: str) -> None:
-    line = "".join(letter if letter.isprintable() else " " for letter in text)  # it may hold what a stranger wrote
-    print(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {line}", file=sys.stderr, flush=True)  # noqa: T201
+    say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {shown(text)}")

@@ -142,9 +142,10 @@ def _parquet_bytes(path: Path) -> int:
     """Return the bytes of all numbers in a parquet file, at eight a number, and of its text."""
     from pyarrow import parquet
 
-    metadata = parquet.read_metadata(path)
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    columns = [group.column(index) for group in groups for index in range(group.num_columns)]
+    from hf_transfer_score.features.parquet import column_parts
+
+    with parquet.ParquetFile(path) as file:
+        columns = list(column_parts(file))
     stored = sum(int(column.total_uncompressed_size) for column in columns)
     numbers = 8 * sum(int(column.num_values) for column in columns)
     return max(stored, numbers if stored > UNPACKED_LIMIT else numbers + _text_bytes(path))

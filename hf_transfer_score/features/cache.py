@@ -2,8 +2,8 @@
 
 An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file a layer, and
 `source_probs.npy` where the checkpoint has a head. Where the features were not finite, `meta.json` alone says so. It is
-written under another name and renamed, so that an entry is whole or absent. The time of `meta.json` says when it was
-last used.
+written under another name and renamed, so that an entry is whole or absent. `meta.json` holds checksums, of itself too:
+an entry whose bytes changed counts as absent. The time of `meta.json` says when it was last used.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.atomic import temporary_name
 from hf_transfer_score.disk import reserve, room_for
 from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError
+from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Told, alone
 
 FORMAT = 1
@@ -80,12 +81,15 @@ class FeatureCache:
         self.folder = folder
         self.limit = limit
         self._kept: set[str] = set()
+        self._sound: set[tuple[Path, int, int]] = set()
 
     def get(self, key: str) -> CachedFeatures | None:
         """Return an entry and mark it as used, or None. An entry that cannot be read counts as absent."""
         place = self.folder / key
         try:
-            meta = json.loads((place / META).read_text(encoding="utf-8"))
+            meta = _meta(place)
+            for name, known in meta.get("checksums", {}).items():
+                self._check(place / name, known)
             features = {layer: _map(place / name) for layer, name in meta["files"].items()}
             probs = _map(place / "source_probs.npy") if meta["source_probs"] else None
             os.utime(place / META)
@@ -93,6 +97,15 @@ class FeatureCache:
             return None
         self._kept.add(key)
         return CachedFeatures(features, probs, meta, place)
+
+    def _check(self, path: Path, known: str) -> None:
+        """Raise ValueError where a file changed since it was written; it is read once by each process."""
+        about = path.stat()
+        state = (path, about.st_size, about.st_mtime_ns)
+        if state not in self._sound:
+            if checksum(path) != known:
+                raise ValueError(f"{path} changed since it was written")
+            self._sound.add(state)
 
     def __contains__(self, key: str) -> bool:
         """Whether there is an entry, without reading it."""
@@ -105,7 +118,7 @@ class FeatureCache:
     def failure(self, key: str) -> CheckpointError | None:
         """Return why there is no entry, where that is known and would be the same again."""
         try:
-            meta = json.loads((self.folder / key / META).read_text(encoding="utf-8"))
+            meta = _meta(self.folder / key)
             kind, reason = meta["failure"]["kind"], str(meta["failure"]["reason"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -117,7 +130,7 @@ class FeatureCache:
         place = self.folder / temporary_name(key)
         with suppress(OSError):
             place.mkdir(parents=True)
-            (place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+            _write_meta(place, about)
             self.adopt(key, place)
 
     def writer(self, key: str, rows: int) -> FeatureWriter:
@@ -240,7 +253,8 @@ class FeatureWriter:
                 if isinstance(array, np.memmap):
                     array.flush()
             self.arrays, self.source_probs = {}, None
-            (self.place / META).write_text(json.dumps(about, allow_nan=False), encoding="utf-8")
+            about["checksums"] = {path.name: checksum(path) for path in sorted(self.place.glob("*.npy"))}
+            _write_meta(self.place, about)
             self.cache.adopt(self.key, self.place)
 
     def discard(self) -> None:
@@ -254,9 +268,21 @@ def _map(path: Path) -> NDArray[np.float32]:
     return array
 
 
+def _meta(place: Path) -> dict[str, Any]:
+    """Return what is known about an entry; ValueError where that changed since it was written."""
+    found = unsealed(json.loads((place / META).read_text(encoding="utf-8")))
+    if found is None:
+        raise ValueError(f"{place / META} changed since it was written")
+    return found
+
+
+def _write_meta(place: Path, about: Mapping[str, Any]) -> None:
+    (place / META).write_text(json.dumps(sealed(about), allow_nan=False), encoding="utf-8")
+
+
 def _entry(place: Path) -> Entry | None:
     try:
-        meta = json.loads((place / META).read_text(encoding="utf-8"))
+        meta = _meta(place)
         size = sum(path.stat().st_size for path in place.iterdir())
         return Entry(place.name, size, (place / META).stat().st_mtime, meta)
     except (OSError, ValueError):

@@ -38,6 +38,23 @@ def open_parquet(path: Path) -> Iterator[ParquetArrays]:
         raise ValueError(str(error)) from error
 
 
+def column_parts(file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
+    """Yield what the footer of an open file says of each part of some columns, of all where none are named.
+
+    Where a footer contradicts itself, asking pyarrow for a part ends the whole process. So a row is read of each part
+    first, which raises an error instead.
+    """
+    paths = [file.schema.column(place).path for place in range(len(file.schema))]
+    chosen = [place for place, path in enumerate(paths) if names is None or path.split(".")[0] in names]
+    if not chosen:
+        return
+    for group in range(file.metadata.num_row_groups):
+        columns = sorted({paths[place] for place in chosen})
+        next(file.iter_batches(1, row_groups=[group], columns=columns, use_threads=False), None)
+        about = file.metadata.row_group(group)
+        yield from (about.column(place) for place in chosen)
+
+
 @dataclass(frozen=True)
 class ParquetArrays:
     """The columns of an open file."""
@@ -57,6 +74,7 @@ class ParquetArrays:
 
     def read(self, key: str) -> NDArray[Any]:
         """Return one column: lists as (N, D), numbers and text as (N,)."""
+        self._check_size([key])
         column = self._column(key)
         return self._lists(key, column) if _is_list(column.type) else self._scalars(key, column)
 
@@ -97,12 +115,11 @@ class ParquetArrays:
         kinds = [self.schema.field(name).type.to_pandas_dtype() for name in names]
         features = np.empty((self.file.metadata.num_rows, len(names)), dtype=np.result_type(*kinds))
         for position, name in enumerate(names):
-            features[:, position] = self.read(name)
+            features[:, position] = self._scalars(name, self._column(name))
         return features
 
     def _column(self, key: str) -> Any:
         """Return a column without nulls as one array, without a copy where it has one chunk."""
-        self._check_size([key])
         column = self.file.read(columns=[key], use_pandas_metadata=False).column(key)
         if len(column) != self.file.metadata.num_rows:
             raise FeatureFileError(
@@ -118,13 +135,10 @@ class ParquetArrays:
 
     def _check_size(self, names: Sequence[str]) -> None:
         """Refuse columns that would become much larger than the file: values that repeat are written once."""
-        expanded, metadata = 0, self.file.metadata
-        for group in range(metadata.num_row_groups):
-            for place in range(metadata.num_columns):
-                column = metadata.row_group(group).column(place)
-                if column.path_in_schema.split(".")[0] in names:
-                    width = WIDTHS.get(column.physical_type, OTHER_WIDTH)
-                    expanded += max(column.num_values * width, column.total_uncompressed_size)
+        expanded = 0
+        for column in column_parts(self.file, names):
+            width = WIDTHS.get(column.physical_type, OTHER_WIDTH)
+            expanded += max(column.num_values * width, column.total_uncompressed_size)
         if reason := too_large(expanded, self.path.stat().st_size):
             raise FeatureFileError(f"{self.path}: column {names[0]!r} is too large: {reason}.")
 

@@ -7,8 +7,9 @@ from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term
 
 
 def parameter_count(data: LabelledFeatures, options: NoOptions) -> Outcome:
-    """Return the number of parameters."""
-    value = float(data.facts.parameters or 0)
+    """Return the number of parameters, without the checkpoint's own head."""
+    assert data.facts.parameters is not None
+    value = float(data.facts.parameters)
     return Outcome({"parameter_count": value}, headline=value)
 
 
@@ -20,4 +21,5 @@ METRIC = Metric(
     terms=(Term("parameter_count", "number of parameters", least=0, most=1e15),),
     needs=("parameters",),
     baseline=True,
+    version=2,  # the first counted the checkpoint's own head too
 )

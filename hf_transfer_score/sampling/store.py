@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.atomic import whole, write_text
+from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Told, alone
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -55,8 +56,9 @@ def _files(path: Path) -> list[tuple[str, int, int]]:
 class SampleStore:
     """Samples in a folder that several processes may share.
 
-    A sample lies in FINGERPRINT.arrow, and what was asked for in request-HASH.json, which names the sample. Both are
-    written under another name first, so that nobody sees half a file.
+    A sample lies in FINGERPRINT.arrow, and what was asked for in request-HASH.json, which names the sample and its
+    checksum: one whose bytes changed is drawn anew. Both are written under another name first, so that nobody sees half
+    a file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,8 +69,13 @@ class SampleStore:
         import pyarrow as pa
 
         try:
-            known = json.loads(self._index(request).read_text(encoding="utf-8"))
-            return LabelledSample.load(self.folder / known["sample"])
+            known = unsealed(json.loads(self._index(request).read_text(encoding="utf-8")))
+            if known is None:
+                return None
+            path = self.folder / known["sample"]
+            if known.get("checksum_of_sample") not in (None, checksum(path)):
+                return None
+            return LabelledSample.load(path)
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
@@ -83,8 +90,9 @@ class SampleStore:
             sample.save(aside)
         if request is not None:
             about = {"sample": path.name, "request": request, "source": asdict(sample.source)}
-            text = json.dumps(about, indent=1, default=str)
-            write_text(self._index(request), text)
+            about["checksum_of_sample"] = checksum(path)
+            plain = json.loads(json.dumps(about, default=str))
+            write_text(self._index(request), json.dumps(sealed(plain), indent=1))
         return LabelledSample.load(path)
 
     def _index(self, request: Mapping[str, Any]) -> Path:

@@ -14,6 +14,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plot import check_plot_path
 from hf_transfer_score.selection.report import ModelOutcome, RankReport, sample_facts
 from hf_transfer_score.selection.run import rank
+from hf_transfer_score.truth.choice import most_collapsed
 
 NC1 = "nc1"
 METRICS = (NC1, "ncti", "face")
@@ -57,8 +58,10 @@ class LayerProfile:
     @property
     def best(self) -> ProfileRow:
         """The layer with the smallest NC1, the earlier of equal ones; embeddings are the output of no block."""
-        blocks = [one for one in self.rows if one.nc1 is not None and one.layer != EMBEDDINGS]
-        return min(blocks, key=lambda one: one.nc1 or 0.0)
+        blocks = {one.layer: one for one in self.rows if one.layer != EMBEDDINGS}
+        chosen = most_collapsed({layer: one.nc1 for layer, one in blocks.items()})
+        assert chosen is not None
+        return blocks[chosen]
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""

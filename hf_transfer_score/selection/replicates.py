@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_transfer_score.atomic import write_text
+from hf_transfer_score.integrity import sealed, unsealed
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.resampling.terms import Terms
 from hf_transfer_score.version import VERSION
@@ -44,10 +45,10 @@ def recall_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap) -> 
     if folder is None:
         return None
     try:
-        kept = json.loads(_place(folder, question).read_text(encoding="utf-8"))
+        kept = unsealed(json.loads(_place(folder, question).read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or kept.get("question") != question:
+    if kept is None or kept.get("question") != question:
         return None
     return {
         metric: {term: np.array(values, dtype=np.float64) for term, values in terms.items()}
@@ -61,7 +62,7 @@ def keep_replicates(folder: Path | None, layer: str, bootstrap: Bootstrap, terms
     plain = {metric: {term: values.tolist() for term, values in found.items()} for metric, found in terms.items()}
     if folder is not None and folder.is_dir():
         with suppress(OSError):
-            write_text(_place(folder, question), json.dumps({"question": question, "terms": plain}))
+            write_text(_place(folder, question), json.dumps(sealed({"question": question, "terms": plain})))
 
 
 def _place(folder: Path, question: str) -> Path:

@@ -15,7 +15,7 @@ from typing import Any
 
 from hf_transfer_score import places
 from hf_transfer_score.api import MetricChoice
-from hf_transfer_score.backbones.base import Backbone, all_kinds
+from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.background import Background, result_of
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
@@ -341,9 +341,8 @@ def _finish(
         )
         writer.cache.fail(writer.key, failure, about)
         raise failure
-    parameters = sum(one.numel() for one in backbone.module.parameters())
     extraction = {**summary, "details": dict(backbone.details)}
-    writer.finish({**about, "parameters": parameters, "extraction": extraction})
+    writer.finish({**about, "own_parameters": own_parameters(backbone), "extraction": extraction})
 
 
 class _Downloads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -81,26 +81,36 @@ def _size_in_sequences(module: torch.nn.Module) -> int:
     return sum(map(_size_in_sequences, module.children()))
 
 
-def pooled(output: Any, lengths: torch.Tensor | None) -> torch.Tensor:
-    """Return one row an example (B, C) of a block's output: the mean over places, or over tokens that are no padding.
+def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """Return one row an example (B, C) of a block's output: the mean over places, or what the network reads of tokens.
 
     Args:
-        output: of a block, or a tuple that begins with it: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C), which are
-            told apart by their equal sides.
-        lengths: tokens of each example that are no padding (B,); None where there is none.
+        output: of a block, or what begins with it: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C), which are told
+            apart by their equal sides.
+        pool_tokens: makes rows (B, C) of tokens (B, T, C) as the network itself does: by the class token, or the mean.
     """
-    values = (output[0] if isinstance(output, (tuple, list)) else output).float()
+    values = _states(output).float()
     if values.ndim == 4:
         last = values.shape[1] == values.shape[2] != values.shape[3]
         return values.mean((1, 2)) if last else values.mean((2, 3))
-    if values.ndim == 3 and lengths is not None and int(lengths.max()) <= values.shape[1]:
-        real = torch.arange(values.shape[1], device=values.device) < lengths.to(values.device)[:, None]
-        return (values * real[..., None]).sum(1) / real.sum(1, keepdim=True)
     if values.ndim == 3:
-        return values.mean(1)
+        return pool_tokens(values)
     if values.ndim != 2:
         raise CheckpointError("unsupported", f"has a block whose output is {tuple(values.shape)}, not one row or map")
     return values
+
+
+def mean_of_tokens(states: torch.Tensor) -> torch.Tensor:
+    """Return the mean over all tokens: how blocks of a network are pooled that does not say how it reads tokens."""
+    return states.mean(1)
+
+
+def _states(output: Any) -> torch.Tensor:
+    for name in ("encoder_last_hidden_state", "last_hidden_state"):
+        if getattr(output, name, None) is not None:
+            states: torch.Tensor = getattr(output, name)
+            return states
+    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:

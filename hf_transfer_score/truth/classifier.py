@@ -10,14 +10,16 @@ import torch
 
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.truth.blocks import pooled, to_width
+from hf_transfer_score.truth.blocks import mean_of_tokens, pooled, to_width
+from hf_transfer_score.truth.regularisation import leave_unmasked, move_as_usual, source_dropouts
 
 
 class Tap:
-    """Remembers what a block gives, pooled to one row an example."""
+    """Remembers what a block gives, pooled to one row an example as its network pools."""
 
-    def __init__(self, block: torch.nn.Module) -> None:
+    def __init__(self, block: torch.nn.Module, backbone: Backbone) -> None:
         self._outputs: list[Any] = []
+        self._backbone = backbone
         self._handle = block.register_forward_hook(self._remember)
 
     def _remember(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
@@ -26,15 +28,16 @@ class Tap:
     def rows(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """Return the rows of the last forward pass, in the order of the batch, and forget them."""
         outputs, self._outputs = self._outputs, []
-        groups, lengths = batch.get("groups"), batch.get("lengths")
+        groups = batch.get("groups")
         if not groups or len(groups) == 1 or len(outputs) != len(groups):
-            return pooled(outputs[-1], lengths)
-        parts = [
-            pooled(output, None if lengths is None else lengths[torch.as_tensor(group, device=lengths.device)])
-            for output, group in zip(outputs, groups, strict=True)
-        ]
+            return self._pooled(outputs[-1], batch)
+        parts = [self._pooled(output, _some(batch, group)) for output, group in zip(outputs, groups, strict=True)]
         order = torch.as_tensor([row for group in groups for row in group], device=parts[0].device).argsort()
         return torch.cat(parts)[order]
+
+    def _pooled(self, output: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+        own = getattr(self._backbone, "pool_tokens", None)  # a kind of somebody else's may have none
+        return pooled(output, mean_of_tokens if own is None else lambda states: own(states, batch))
 
     def forget(self) -> None:
         """Drop what the last forward pass left."""
@@ -45,6 +48,12 @@ class Tap:
         self._handle.remove()
 
 
+def _some(batch: Mapping[str, Any], group: Sequence[int]) -> dict[str, Any]:
+    """Return what tells padding from content, for some rows of a batch."""
+    told = {name: batch[name] for name in ("lengths", "real") if name in batch}
+    return {name: value[torch.as_tensor(group, device=value.device)] for name, value in told.items()}
+
+
 class Classifier:
     """A backbone, and a linear head on its features, which are shifted and scaled by two fixed numbers first.
 
@@ -53,12 +62,14 @@ class Classifier:
         device: where it is.
         skip: the block whose pooled output is added to the features, and how it is brought to their width.
         head: the new classifier; made by `add_head`.
+        silent: dropout between the features and the checkpoint's own head; found by `reached`.
     """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
         self.backbone, self.device = backbone, device
         self.skip: tuple[Tap, str] | None = None
         self.head = torch.nn.Linear(1, 1)
+        self.silent: list[torch.nn.Module] = []
         self.centre, self.scale = torch.zeros(1), torch.ones(())
         backbone.module.eval().to(device)
 
@@ -104,7 +115,9 @@ class Classifier:
         with torch.enable_grad(), self._without_gradients():
             self.features(batch).sum().backward()
             named = dict(self.backbone.module.named_parameters())
-            return {name: value for name, value in named.items() if value.grad is not None}
+            found = {name: value for name, value in named.items() if value.grad is not None}
+        self.silent = source_dropouts(self.backbone.module, lambda: self.features(batch), set(map(id, found.values())))
+        return found
 
     @contextmanager
     def _without_gradients(self) -> Iterator[None]:
@@ -119,6 +132,7 @@ class Trained:
     Attributes:
         weights: the parameters of the backbone that are trained.
         part: the module that is in training mode then; None for none of the backbone.
+        silent: modules in it that stay in evaluation mode: dropout between the features and the checkpoint's own head.
     """
 
     def __init__(
@@ -127,7 +141,9 @@ class Trained:
         own = set() if part is None else {id(one) for one in part.parameters()}
         self.classifier, self.part = classifier, part
         self.weights = [value for value in reached.values() if id(value) in own]
-        _leave_unmasked(classifier.backbone.module)
+        self.silent = classifier.silent
+        leave_unmasked(classifier.backbone.module)
+        move_as_usual(classifier.backbone.module)
         for value in classifier.backbone.module.parameters():
             value.requires_grad_(False)
         for value in self.weights:
@@ -143,6 +159,8 @@ class Trained:
         self.classifier.backbone.module.eval()
         if self.part is not None:
             self.part.train()
+        for module in self.silent:
+            module.eval()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy of all that training changes."""
@@ -158,15 +176,3 @@ class Trained:
         if self.part is not None:
             rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
             self.part.load_state_dict(rest)
-
-
-def _leave_unmasked(module: torch.nn.Module) -> None:
-    """Turn off the masks that speech models lay over their input in training.
-
-    They are drawn from NumPy's global generator, so that a seed would not repeat a measurement, and sounds shorter than
-    a mask (0.2 seconds) are refused.
-    """
-    for one in module.modules():
-        config: Any = getattr(one, "config", None)
-        if getattr(config, "apply_spec_augment", False):
-            config.apply_spec_augment = False

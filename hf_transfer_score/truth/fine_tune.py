@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.truth.recipe import Recipe
-from hf_transfer_score.truth.rows import Encoded, check_task, codes_of, split_rows
+from hf_transfer_score.truth.recipe import AUTO, Recipe
+from hf_transfer_score.truth.rows import Encoded, Rows, check_task, codes_of, split_rows
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from hf_transfer_score.truth.loop import Machine, Run
 
 Progress = Callable[[str], None]
+
+LEAST_GAIN = 0.1
+"""So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,30 @@ def fine_tune(
     return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
 
 
+def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
+    """Return a warning where an accuracy on the rows that were trained on is no better than a guess could be.
+
+    Args:
+        accuracy: on these rows.
+        codes: their classes (N,).
+
+    Example:
+        >>> nothing_learned(0.15, np.repeat(np.arange(10), 20))[0][:52]
+        'it hardly learned its own training rows: 15% of them'
+        >>> nothing_learned(0.6, np.repeat(np.arange(10), 20))
+        ()
+    """
+    chance = float(np.bincount(codes).max()) / len(codes)
+    luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
+    if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
+        return ()
+    warning = (
+        f"it hardly learned its own training rows: {accuracy:.0%} of them are right, and always naming the largest "
+        f"class makes {chance:.0%}; its accuracy says little of it (try other learning rates or more epochs)"
+    )
+    return (warning,)
+
+
 @dataclass(frozen=True)
 class _Built:
     """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
@@ -115,7 +142,7 @@ class _Measurement:
         self.test = Labelled(Encoded(test), np.arange(len(test)), test_codes)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.machine: Machine = Machine(recipe)
-        self.layer: str | int = recipe.layer
+        self.block: str | None = None
 
     def run(self) -> Measured:
         """Return what the method of the recipe gives."""
@@ -124,7 +151,8 @@ class _Measurement:
         begin, device = time.perf_counter(), self.machine.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
-        return replace(measured, seconds=time.perf_counter() - begin)
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
+        return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> Measured:
         from hf_transfer_score.truth.classifier import Classifier
@@ -224,7 +252,7 @@ class _Measurement:
         if self.recipe.method in ("layer", "scl"):
             name, part = self._block(classifier, set(map(id, reached.values())))
         if self.recipe.method == "scl":
-            classifier.skip = Tap(part), self.recipe.skip
+            classifier.skip = Tap(part, classifier.backbone), self.recipe.skip
         rows = features(classifier, self.fitted.encoded, self.fitted.rows, self.machine)
         classifier.add_head(rows, self.classes)
         trained = Trained(classifier, reached, part)
@@ -232,10 +260,21 @@ class _Measurement:
         return _Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
 
     def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
-        """Return the block to train; it is chosen once, by the untouched checkpoint."""
-        from hf_transfer_score.truth.layers import choose_block, usable_blocks
+        """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.
+
+        So it is the block that `layers` names for the same sample, whatever the seed.
+        """
+        from hf_transfer_score.truth.layers import before_last, choose_block, usable_blocks
 
         blocks = usable_blocks(classifier, reached)
-        if self.layer not in blocks:
-            self.layer = choose_block(classifier, blocks, self.layer, self.fitted, self.machine)
-        return str(self.layer), blocks[str(self.layer)]
+        if self.block is None:
+            allowed = before_last(classifier, blocks, self._few(classifier)) if self.recipe.method == "scl" else blocks
+            wanted = self.recipe.layer
+            looked_at = allowed if wanted == AUTO else blocks
+            self.block = choose_block(classifier, looked_at, wanted, self.everything, self.machine)
+            if self.block not in allowed:
+                raise OptionError(
+                    f"layer={wanted!r}: what the block {self.block!r} gives are the features already, and scl would "
+                    f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
+                )
+        return self.block, blocks[self.block]

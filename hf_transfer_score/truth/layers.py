@@ -1,4 +1,4 @@
-"""Which block to train: the layer-wise profile of NC1, and the block that a recipe means."""
+"""Which block to train: NC1 of what each block gives, and the block that a recipe means."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.errors import CheckpointError, InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.truth.blocks import blocks_of
+from hf_transfer_score.truth.choice import most_collapsed
 from hf_transfer_score.truth.classifier import Classifier, Tap
 from hf_transfer_score.truth.loop import Labelled, Machine, forward
 from hf_transfer_score.truth.recipe import AUTO
@@ -28,18 +29,47 @@ def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.
     return {name: one for name, one in blocks.items() if any(id(value) in reached for value in one.parameters())}
 
 
+def before_last(
+    classifier: Classifier, blocks: dict[str, torch.nn.Module], batch: dict[str, object]
+) -> dict[str, torch.nn.Module]:
+    """Return the blocks that a skip connection can come from: those before the last one.
+
+    What the last block gives are the features already; added to them nothing but their scale would change. The same
+    goes for any other block whose pooled output they are.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    found = dict(list(blocks.items())[:-1])
+    taps = {name: Tap(block, classifier.backbone) for name, block in found.items()}
+    try:
+        with torch.no_grad():
+            features = classifier.features(batch)
+            rows = {name: tap.rows(batch) for name, tap in taps.items()}
+    finally:
+        for tap in taps.values():
+            tap.remove()
+    different = [name for name, one in rows.items() if one.shape != features.shape or not torch.allclose(one, features)]
+    if not different:
+        raise CheckpointError(
+            "unsupported",
+            "has no block before the last one for the skip connection of scl, which would add the features to "
+            "themselves; use the method layer",
+        )
+    return {name: found[name] for name in different}
+
+
 def choose_block(
     classifier: Classifier, blocks: dict[str, torch.nn.Module], wanted: str | int, data: Labelled, machine: Machine
 ) -> str:
     """Return the name of the block that a recipe means.
 
-    "auto" is the block whose pooled output has the smallest NC1 on the rows to train on; where no block has one (fewer
-    rows than it needs), the one in the middle.
+    "auto" is the block whose pooled output has the smallest NC1, by the measure of `layers`; where no block has one
+    (fewer rows than it needs), the one in the middle.
     """
     names = list(blocks)
     if wanted == AUTO:
-        profile = nc1_profile(classifier, blocks, data, machine)
-        return min(profile, key=profile.__getitem__) if profile else names[len(names) // 2]
+        return most_collapsed(nc1_profile(classifier, blocks, data, machine)) or names[len(names) // 2]
     if isinstance(wanted, int) or wanted.lstrip("-").isdigit():
         number = int(wanted)
         if not 0 <= number < len(names):
@@ -54,8 +84,16 @@ def choose_block(
 def nc1_profile(
     classifier: Classifier, blocks: dict[str, torch.nn.Module], data: Labelled, machine: Machine
 ) -> dict[str, float]:
-    """Return NC1 of each block's pooled output, of those where it can be computed; smaller is more collapsed."""
-    taps = {name: Tap(block) for name, block in blocks.items()}
+    """Return NC1 of each block's pooled output, of those where it can be computed; smaller is more collapsed.
+
+    Outputs are pooled as the network pools its own layers, so these are the numbers of `layers`; what the last block
+    gives is read behind the final norm where its layer is.
+    """
+    taps = {name: Tap(block, classifier.backbone) for name, block in blocks.items()}
+    body, last = getattr(classifier.backbone, "body", None), next(reversed(blocks), None)
+    if body is not None and last is not None and last == next(reversed(blocks_of(classifier.backbone.module))):
+        taps[last].remove()
+        taps[last] = Tap(body, classifier.backbone)
     widths: list[int] = []
 
     def every(batch: dict[str, object]) -> torch.Tensor:

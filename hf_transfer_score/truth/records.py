@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,8 +16,12 @@ from hf_transfer_score.truth.fine_tune import Measured
 from hf_transfer_score.truth.recipe import Recipe, default_recipe
 
 ACCURACY = "accuracy"
-VERSION = 1
-"""Goes up when the default recipes, or what one seed decides, change."""
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
+"""By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
+
+Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
+the block is chosen on the whole sample by the measure of `layers`, and that of "scl" lies before the last one.
+"""
 
 NOT_OF_THE_RESULT = ("method", "device")
 
@@ -37,7 +42,7 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
     }
     where = {"test_split": test.source.split, "test_rows": len(test), "test_fingerprint": test.fingerprint[:12]}
     parameters = {"method": recipe.method, "seed": seed, **where, **own}
-    return RecordedMetric(ACCURACY, VERSION, "truth", parameters, {ACCURACY: 1})
+    return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
 def truth_record(like: Record, metric: RecordedMetric, measured: Measured | None = None) -> Record:

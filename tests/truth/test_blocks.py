@@ -73,14 +73,14 @@ def looked_at(checkpoints):
     return classifier, blocks, Labelled(Encoded(sample), np.arange(30), sample.labels), machine, sample
 
 
-def test_the_profile_is_nc1_of_the_mean_over_tokens_of_each_layer(looked_at):
+def test_the_profile_is_nc1_of_the_class_token_of_each_layer(looked_at):
     classifier, blocks, data, machine, sample = looked_at
     profile = nc1_profile(classifier, blocks, data, machine)
     inputs = classifier.batch(classifier.backbone.encode(sample.examples(range(30))))
     with torch.no_grad():
         states = classifier.backbone.module.vit(**inputs, output_hidden_states=True).hidden_states
     for number, name in enumerate(("vit.layers.0", "vit.layers.1")):
-        scores = score_features(states[number + 1].mean(1).numpy(), sample.labels, metrics="nc1")
+        scores = score_features(states[number + 1][:, 0].numpy(), sample.labels, metrics="nc1")
         assert profile[name] == pytest.approx(scores["nc1"].terms["nc1"], rel=1e-3)
     assert choose_block(*looked_at[:2], "auto", data, machine) == min(profile, key=profile.get)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_transfer_score.truth import classifier as classifiers
-from hf_transfer_score.truth.blocks import pooled, to_width
+from hf_transfer_score.truth.blocks import mean_of_tokens, pooled, to_width
 from hf_transfer_score.truth.classifier import Classifier, Tap
 from hf_transfer_score.truth.fine_tune import fine_tune
 from hf_transfer_score.truth.recipe import Recipe
@@ -58,10 +58,10 @@ def test_parameters_are_those_counted_by_hand(checkpoints):
     backbone = Loads(checkpoints / "vit", "hub_vision")()
     own_head = sum(one.numel() for one in backbone.module.classifier.parameters())
     whole = sum(one.numel() for one in backbone.module.parameters()) - own_head + HEAD
-    block = sum(one.numel() for one in backbone.module.vit.layers[1].parameters())
+    block = sum(one.numel() for one in backbone.module.vit.layers[0].parameters())
     expected = {"probe": HEAD, "full": whole, "layer": block + HEAD, "scl": block + HEAD}
     for method, count in expected.items():
-        one, _ = changed(checkpoints, "vit", "hub_vision", method, layer=1, epochs=1)
+        one, _ = changed(checkpoints, "vit", "hub_vision", method, layer=0, epochs=1)
         assert (method, one.trainable_parameters, one.total_parameters) == (method, count, whole)
 
 
@@ -79,22 +79,22 @@ def test_scl_without_its_skip_is_layer(checkpoints, monkeypatch):
     assert scl.layer == "vit.layers.0"
 
 
-def test_the_skip_adds_the_mean_over_the_tokens_of_the_block(checkpoints):
+def test_the_skip_adds_the_class_token_of_the_block(checkpoints):
     backbone = Loads(checkpoints / "vit", "hub_vision")()
     classifier = Classifier(backbone, CPU)
     batch = classifier.batch(backbone.encode(TRAIN.examples([0, 1, 2])))
     with torch.no_grad():
         plain = classifier.features(batch)
-        classifier.skip = Tap(backbone.module.vit.layers[0]), "pad"
+        classifier.skip = Tap(backbone.module.vit.layers[0], backbone), "pad"
         both = classifier.features(batch)
         states = backbone.module.vit(pixel_values=batch["pixel_values"], output_hidden_states=True).hidden_states
-    torch.testing.assert_close(both - plain, states[1].mean(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(both - plain, states[1][:, 0], rtol=1e-4, atol=1e-5)
 
 
 def test_padding_does_not_enter_the_rows_of_a_block_and_groups_come_back_in_order(checkpoints):
     backbone = Loads(checkpoints / "bert", "hub_text", "text-classification")()
     classifier, texts = Classifier(backbone, CPU), ["a film", "a bad film: slow, cold and far too long", "so good"]
-    tap = Tap(backbone.module.encoder.layer[0])
+    tap = Tap(backbone.module.encoder.layer[0], backbone)
     items = backbone.encode(texts)
 
     def rows(some, *, equal):
@@ -116,12 +116,11 @@ def test_padding_does_not_enter_the_rows_of_a_block_and_groups_come_back_in_orde
 def test_outputs_of_blocks_are_pooled_by_their_shape():
     values = torch.arange(24.0)
     maps = values.reshape(1, 6, 2, 2)
-    torch.testing.assert_close(pooled(maps, None), maps.mean((2, 3)))
-    torch.testing.assert_close(pooled(maps.permute(0, 2, 3, 1), None), maps.mean((2, 3)))
+    torch.testing.assert_close(pooled(maps, mean_of_tokens), maps.mean((2, 3)))
+    torch.testing.assert_close(pooled(maps.permute(0, 2, 3, 1), mean_of_tokens), maps.mean((2, 3)))
     tokens = values.reshape(2, 3, 4)
-    torch.testing.assert_close(pooled((tokens, "more"), None), tokens.mean(1))
-    short = pooled(tokens, torch.tensor([1, 3]))
-    torch.testing.assert_close(short, torch.stack([tokens[0, 0], tokens[1].mean(0)]))
+    torch.testing.assert_close(pooled((tokens, "more"), mean_of_tokens), tokens.mean(1))
+    torch.testing.assert_close(pooled((tokens, "more"), lambda states: states[:, 0]), tokens[:, 0])
 
 
 def test_rows_are_brought_to_a_width():

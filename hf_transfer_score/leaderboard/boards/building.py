@@ -111,6 +111,7 @@ class _Facts:
     """What the records of one model say besides terms.
 
     Attributes:
+        parameters: as the newest record that knows them counted them.
         license: of the newest record that names one.
         downloads: likewise.
         throughput: examples a second of the newest record that has a time.
@@ -120,6 +121,7 @@ class _Facts:
         time: of the newest record.
     """
 
+    parameters: int | None
     license: str | None
     downloads: int | None
     throughput: float | None
@@ -137,13 +139,16 @@ def _facts(rows: Rows, grouped: Groups, cells: Sequence[Cells], models: _Models)
 def _facts_of(rows: Rows, newest: Codes, own: Codes) -> _Facts:
     """Return the facts of one model from its rows in the order of columns."""
     latest = own[np.argsort(-newest[own])].tolist()
-    downloads = _first(rows.numbers("downloads")[row] for row in latest)
+    parameters, downloads = (
+        _first(rows.numbers(name)[row] for row in latest) for name in ("model_parameters", "downloads")
+    )
     timed = [row for row in latest if rows.numbers("run_forward_seconds")[row] > 0]
     seconds = rows.numbers("run_forward_seconds")[timed[0]] if timed else None
     warnings = dict.fromkeys(rows.coded("warnings").at(row) for row in own.tolist())
     sources = dict.fromkeys(rows.coded("source").at(row) for row in own.tolist())
     words = (rows.coded("license").at(row) for row in latest)
     return _Facts(
+        parameters=None if parameters is None else int(parameters),
         license=next((word for word in words if word), None),
         downloads=None if downloads is None else int(downloads),
         throughput=None if seconds is None else float(rows.numbers("dataset_examples")[timed[0]] / seconds),
@@ -184,7 +189,6 @@ def _rows(
                 library=block["library"],
                 layer=block["layer"],
                 pooling=block["pooling"],
-                parameters=block["parameters"],
                 width=block["width"],
                 scores=scores.row(place),
                 ranks=WholeRow(ranks.row(place)),

@@ -32,7 +32,7 @@ def row_labels(blocks: Sequence[Block]) -> list[str]:
 
 def _told_apart(name: str, blocks: list[Block]) -> list[str]:
     parts: list[list[str]] = [[name] for _ in blocks]
-    for field in ("layer", "commit", "revision", "pooling", "library", "dtype", "parameters", "width", "details"):
+    for field in ("layer", "commit", "revision", "pooling", "library", "dtype", "width", "details"):
         values = [block[field] for block in blocks]
         if len(set(values)) > 1:
             for part, text in zip(parts, _shown(field, values), strict=True):
@@ -47,7 +47,7 @@ def _shown(field: str, values: list[Any]) -> list[str]:
         return _different_details(values)
     if field == "layer":
         return ["" if value is None else f"[layer {value}]" for value in values]
-    names = {"revision": "@{}", "parameters": "{:,} parameters", "width": "{} features"}
+    names = {"revision": "@{}", "width": "{} features"}
     return ["" if value is None else names.get(field, "{}").format(value) for value in values]
 
 

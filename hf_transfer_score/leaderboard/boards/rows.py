@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-MODEL = ("id", "revision", "commit", "library", "layer", "pooling", "dtype", "parameters", "width", "details")
+MODEL = ("id", "revision", "commit", "library", "layer", "pooling", "dtype", "width", "details")
+"""What tells models apart; how many parameters one has follows from it, by whatever way they were counted."""
 METRIC = ("name", "version", "kind", "parameters", "directions")
 KEY = ("task", "id", "config", "split", "fingerprint")
 STATUSES = ("ok", "failed", "skipped")
