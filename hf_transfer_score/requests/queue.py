@@ -7,6 +7,8 @@ lost: what was wanted may be there already, and comparing tells.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,6 +17,7 @@ from typing import Literal
 from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
 from hf_transfer_score.requests.request import (
     LONGEST_REASON,
+    LONGEST_TEXT,
     Request,
     is_request_path,
     request_path,
@@ -22,8 +25,9 @@ from hf_transfer_score.requests.request import (
     time_text,
     utc_now,
 )
-from hf_transfer_score.results.place import Place, View
-from hf_transfer_score.results.store import Problem
+from hf_transfer_score.results.place import Place, Signed, View
+from hf_transfer_score.results.possible import check_time
+from hf_transfer_score.results.store import UNREAD, Problem
 
 LARGEST_FILE = 20_000
 """Bytes of a request's file; the longest request stays far below."""
@@ -74,6 +78,8 @@ class RequestQueue:
         place: where they lie.
         limits: how much may wait, and how often a request is tried.
         clock: tells the time.
+        vouches: whether whoever submits here has proved who they are, as visitors do who sign in to a Space; the
+            name in a request that this account commits is believed then.
         problems: files that held no request when they were last looked at; they do not count.
 
     Example:
@@ -90,6 +96,7 @@ class RequestQueue:
     place: Place
     limits: QueueLimits = field(default_factory=QueueLimits)
     clock: Clock = utc_now
+    vouches: bool = False
     problems: tuple[Problem, ...] = ()
     _known: dict[tuple[str, str], Request | Problem] = field(default_factory=dict, repr=False)
 
@@ -108,7 +115,7 @@ class RequestQueue:
         def change(view: View) -> Mapping[str, bytes | None]:
             there = self._read(view)
             came_through = bool(answers) and there.get(path) == fresh
-            answers.append(Submitted("new", fresh) if came_through else self._answer(fresh, there))
+            answers.append(Submitted("new", fresh) if came_through else self._answer(fresh, there, view))
             return {path: _content(fresh)} if answers[-1].state == "new" else {}
 
         self.place.update(change, title=f"Request {fresh.model} on {fresh.dataset}")
@@ -139,11 +146,12 @@ class RequestQueue:
             there, written, found = self._read(view), {}, None
             if claimed and claimed[-1] in there.values():
                 return {}
-            for request in self._open(there):
+            for request in self._in_turn(there, view):
                 if request.attempts >= self.limits.attempts:
                     written[request] = self._given_up(request)
                     continue
-                found = replace(self._running(request, worker, lease_seconds), attempts=request.attempts + 1)
+                mine = self._running(self._named(request, view), worker, lease_seconds)
+                found = replace(mine, attempts=request.attempts + 1)
                 written[request] = found
                 break
             claimed.append(found)
@@ -223,29 +231,71 @@ class RequestQueue:
         self.place.update(change, title=title)
         return written[-1]
 
-    def _answer(self, fresh: Request, there: Mapping[str, Request]) -> Submitted:
+    def _answer(self, fresh: Request, there: Mapping[str, Request], view: View) -> Submitted:
         """Return what becomes of a request beside those that are there; InputError where there is no room."""
         same = there.get(str(request_path(fresh)))
         if same is not None and same.state in ("pending", "running", "done"):
             return Submitted(same.state, same)
-        waiting = [one for one in there.values() if one.state in ("pending", "running")]
-        own = [one for one in waiting if one.asked_by is not None and one.asked_by == fresh.asked_by]
-        if len(own) >= self.limits.per_user:
+        waiting = _waiting(there)
+        if len(waiting) < min(self.limits.per_user, self.limits.whole):
+            return Submitted("new", fresh)
+        own = (self.vouches and fresh.asked_by) or (view.account() if isinstance(view, Signed) else fresh.asked_by)
+        counts = Counter(self._askers(view, waiting, trusted=self.vouches).values())
+        if own is not None and counts[own] >= self.limits.per_user:
             raise InputError(
-                f"{fresh.asked_by} has {len(own)} requests that wait or run, and may have {self.limits.per_user}: wait "
+                f"{own} has {counts[own]} requests that wait or run, and may have {self.limits.per_user}: wait "
                 "until one of them is done."
             )
-        if len(waiting) >= self.limits.whole:
+        total = sum(count if asker is None else min(count, self.limits.per_user) for asker, count in counts.items())
+        if total >= self.limits.whole:
             raise InputError(
-                f"{len(waiting)} requests wait or run, and the queue holds {self.limits.whole}: try again later, or "
+                f"{total} requests wait or run, and the queue holds {self.limits.whole}: try again later, or "
                 "run it yourself with `hf-transfer-score rank`."
             )
         return Submitted("new", fresh)
+
+    def _askers(self, view: View, requests: Mapping[str, Request], *, trusted: bool) -> dict[str, str | None]:
+        """Return who each request counts against: whoever committed it, whatever name stands in it.
+
+        The name inside counts where nobody knows who wrote a file, as in a folder, and in commits of this account
+        where that is trusted.
+        """
+        if not requests or not isinstance(view, Signed):
+            return {path: request.asked_by for path, request in requests.items()}
+        account, authors = view.account(), view.authors(requests)
+        found: dict[str, str | None] = {}
+        for path, request in requests.items():
+            others = [name for name in authors.get(path, ()) if name != account]
+            own = None if trusted or account not in authors.get(path, ()) else account
+            found[path] = others[0] if others else own or request.asked_by
+        return found
 
     def _open(self, there: Mapping[str, Request]) -> list[Request]:
         """Return what may be claimed, the oldest first."""
         now = self.clock()
         return sorted((one for one in there.values() if one.state == "pending" or _has_lapsed(one, now)), key=_age)
+
+    def _in_turn(self, there: Mapping[str, Request], view: View) -> list[Request]:
+        """Return what may be claimed: what goes beyond the share of who asked comes after all others."""
+        waiting, found = _waiting(there), self._open(there)
+        if len(waiting) <= self.limits.per_user:
+            return found
+        askers = self._askers(view, waiting, trusted=True)
+        seen: Counter[str] = Counter()
+        later = set()
+        for path in sorted(waiting, key=lambda path: _age(waiting[path])):
+            if (asker := askers[path]) is not None:
+                seen[asker] += 1
+                if seen[asker] > self.limits.per_user:
+                    later.add(path)
+        return sorted(found, key=lambda one: str(request_path(one)) in later)
+
+    def _named(self, request: Request, view: View) -> Request:
+        """Return a request with the name of who committed it, where that is known to be somebody else."""
+        path = str(request_path(request))
+        asker = self._askers(view, {path: request}, trusted=True)[path]
+        known = asker is not None and len(asker) <= LONGEST_TEXT and asker.isprintable()
+        return replace(request, asked_by=asker) if known else request
 
     def _running(self, request: Request, worker: str, lease_seconds: float) -> Request:
         until = time_text(self.clock() + timedelta(seconds=lease_seconds))
@@ -292,6 +342,7 @@ class RequestQueue:
         found = {path: known[path, stamp] for path, stamp in stamps.items() if (path, stamp) in known}
         contents = view.read([path for path in stamps if path not in found])
         found |= {path: _parsed(path, content) for path, content in contents.items()}
+        found |= {path: Problem(path, UNREAD) for path in stamps if path not in found}
         if only is None:
             self._known = {(path, stamps[path]): one for path, one in found.items()} if self.place.shared else {}
             self.problems = tuple(one for one in found.values() if isinstance(one, Problem))
@@ -314,14 +365,22 @@ def _fresh(request: Request, now: datetime) -> Request:
     )
 
 
+def _waiting(there: Mapping[str, Request]) -> dict[str, Request]:
+    """Return the requests that wait or run."""
+    return {path: one for path, one in there.items() if one.state in ("pending", "running")}
+
+
 def _parsed(path: str, content: bytes) -> Request | Problem:
-    """Return the request of a file, or what is wrong with it."""
+    """Return the request of a file, or what is wrong with it, whatever that is."""
     if len(content) > LARGEST_FILE:
         return Problem(path, f"A request has at most {LARGEST_FILE:,} bytes; this file has {len(content):,}.")
     try:
         request = Request.from_json(content)
+        for name in ("asked", "finished"):
+            if (text := getattr(request, name)) is not None:
+                check_time(name, text)
     except RecordError as error:
-        return Problem(path, str(error))
+        return Problem(path, re.sub(r"^A record", "A request", str(error)))
     if str(request_path(request)) != path:
         return Problem(path, f"This request belongs at {request_path(request)}.")
     return request

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from hf_transfer_score.errors import InputError, RecordError
 from hf_transfer_score.results.checks import block, wrong
 from hf_transfer_score.results.record import plain_record
+from hf_transfer_score.untrusted import reason_of
 
 SCHEMA_VERSION = 1
 FOLDER = "requests"
@@ -24,6 +25,7 @@ LONGEST_ID = 96
 LONGEST_TEXT = 200
 LONGEST_REASON = 2000
 MOST_METRICS = 50
+LARGEST_COUNT = 10**9
 
 PART = r"\w(?:[\w.-]*\w)?"
 HUB_ID = re.compile(rf"(?!.*(?:--|\.\.|\.git$)){PART}(?:/{PART})?", re.ASCII)
@@ -111,6 +113,8 @@ class Request:
             request: Request = block(Request, plain, "")
         except InputError as error:  # the checks are those of records, and so are their words
             raise RecordError(re.sub(r"^A record", "A request", str(error))) from None
+        except Exception as error:  # whatever a stranger's file makes them raise
+            raise RecordError(f"A request cannot be read: {reason_of(error)}") from error
         return request
 
 
@@ -218,8 +222,9 @@ def _check_outcome(request: Request) -> None:
         value = getattr(request, name)
         if is_there is not (value is not None):
             raise wrong(name, f"{'one' if is_there else 'none'}, since the state is {state!r}", value)
-    if request.attempts < 0 or (request.records or 0) < 0:
-        raise wrong("attempts" if request.attempts < 0 else "records", "a number from 0 on", -1)
+    for name, number in (("attempts", request.attempts), ("records", request.records)):
+        if number is not None and not 0 <= number <= LARGEST_COUNT:
+            raise wrong(name, f"a number from 0 to {LARGEST_COUNT:,}", number)
     if request.kind is not None and (len(request.kind) > LONGEST_TEXT or not WORD.fullmatch(request.kind)):
         raise wrong("kind", "the kind of failure, a word", request.kind)
     if request.reason is not None and not 0 < len(request.reason) <= LONGEST_REASON:
@@ -231,7 +236,7 @@ def _check_outcome(request: Request) -> None:
 def _check_time(name: str, text: str | None) -> None:
     try:
         known = text is None or (len(text) <= LONGEST_TEXT and time_of(text).utcoffset() == timedelta(0))
-    except ValueError:
+    except (ValueError, OverflowError):
         known = False
     if not known:
         raise wrong(name, "a time in UTC such as 2025-01-31T12:00:00.000+00:00", text)

@@ -26,6 +26,7 @@ from hf_transfer_score.hub.failures import (
 )
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import endpoint_of, has_token, hub_error, missing, no_token
+from hf_transfer_score.results.hub_authors import Authors
 from hf_transfer_score.results.hub_tree import Trees
 from hf_transfer_score.results.place import Change, blob_id, most_bytes
 
@@ -104,6 +105,14 @@ class HubView:
         """Return the contents of files by path; one that is gone is absent."""
         return self.place.contents(self.version, paths) if self.version else {}
 
+    def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return who made the last commit of each file."""
+        return self.place.authors(self.version, {path: self.files[path] for path in paths})
+
+    def account(self) -> str | None:
+        """Return whose token this is, None for nobody's."""
+        return self.place.account()
+
 
 @dataclass
 class HubPlace:
@@ -129,6 +138,8 @@ class HubPlace:
     patience: Patience = Patience()
     _api: HfApi | None = field(default=None, init=False, repr=False)
     _trees: Trees | None = field(default=None, init=False, repr=False)
+    _authors: Authors | None = field(default=None, init=False, repr=False)
+    _account: str | None = field(default=None, init=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -181,6 +192,24 @@ class HubPlace:
             return self._trees.files(commit)
         except Exception as error:
             raise self._error(error) from error
+
+    def authors(self, commit: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Return who made the last commit of each file of a commit; files are given by their stamps."""
+        if self._authors is None:
+            self._authors = Authors(self.api, self.repository, self.repo_type)
+        try:
+            return self._authors.of(commit, files)
+        except Exception as error:
+            raise self._error(error) from error
+
+    def account(self) -> str | None:
+        """Return whose token is used, None for nobody's."""
+        if self._account is None and has_token(self.token):
+            try:
+                self._account = str(patiently(self.api.whoami)["name"])
+            except Exception as error:
+                raise self._error(error) from error
+        return self._account
 
     def contents(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
         """Return files of a commit by path, many at a time; one that is not there is absent."""

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.errors import NoSpaceError, StoreError
@@ -54,6 +54,19 @@ class View(Protocol):
 
         Of one that has more than `most_bytes` no more is read, so that what it holds is refused as too large.
         """
+        ...
+
+
+@runtime_checkable
+class Signed(Protocol):
+    """A view that knows who committed each file."""
+
+    def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return who made the last commit of each file; none where that is not known."""
+        ...
+
+    def account(self) -> str | None:
+        """Return who it is that commits here, None for nobody."""
         ...
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from tests.hub.describing import ANY, API, REVISION, moment
 from tests.hub.exchange import TRUE, Exchange, Refusal, Route
-from tests.hub.repositories import Commit, StoredFile
+from tests.hub.repositories import Commit, Repository, StoredFile
 
 ADDRESS = r"/(?:(?P<kind>datasets|spaces)/)?" + ANY
 
@@ -26,7 +27,7 @@ def show_tree(exchange: Exchange, kind: str, name: str, revision: str, folder: s
     if not exchange.flag("recursive"):
         entries = [entry for entry in entries if "/" not in entry["path"].removeprefix(below)]
     if exchange.flag("expand"):
-        entries = [entry | last_commit(commit) for entry in entries]
+        entries = [entry | last_commit(repository, commit, entry["path"]) for entry in entries]
     exchange.send_page(entries, exchange.hub.page_size)
 
 
@@ -39,8 +40,8 @@ def show_paths(exchange: Exchange, kind: str, name: str, revision: str) -> None:
     paths = [path.strip("/") for path in ([paths] if isinstance(paths, str) else paths)]
     known = {entry["path"]: entry for entry in entries_of(commit)}
     expand = form.get("expand") in (True, ["True"], ["true"], ["1"], *TRUE)
-    more = last_commit(commit) if expand else {}
-    exchange.send_data([known[path] | more for path in paths if path in known])
+    found = [path for path in paths if path in known]
+    exchange.send_data([known[path] | (last_commit(repository, commit, path) if expand else {}) for path in found])
 
 
 def entries_of(commit: Commit) -> list[dict[str, Any]]:
@@ -65,9 +66,16 @@ def folder_name(commit: Commit, folder: str) -> str:
     return hashlib.sha1("\n".join(files).encode()).hexdigest()
 
 
-def last_commit(commit: Commit) -> dict[str, Any]:
-    """Return what a listing says about the newest commit, taken for the last one of every file."""
-    return {"lastCommit": {"id": commit.name, "title": commit.title, "date": moment(commit.date)}}
+def last_commit(repository: Repository, commit: Commit, path: str) -> dict[str, Any]:
+    """Return what a listing says about the last commit that changed a file, or anything in a folder."""
+
+    def content(one: Commit) -> dict[str, str]:
+        return {name: file.sha256 for name, file in one.files.items() if name == path or name.startswith(f"{path}/")}
+
+    history = repository.history(commit)
+    changes = (newer for newer, older in pairwise(history) if content(newer) != content(older))
+    last = next(changes, history[-1])
+    return {"lastCommit": {"id": last.name, "title": last.title, "date": moment(last.date)}}
 
 
 def repo_commit(commit: Commit) -> dict[str, str]:

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from hf_transfer_score.errors import HubError
-from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
-from hf_transfer_score.requests.request import Request, utc_now
+from hf_transfer_score.errors import HubError, InputError
+from hf_transfer_score.requests.queue import LeaseLostError, QueueLimits, RequestQueue
+from hf_transfer_score.requests.request import Request, request_path, utc_now
 from hf_transfer_score.results.hub import HubPlace, Patience
 from tests.hub.server import LocalHub
 from tests.requests.clock import Clock
@@ -25,9 +25,9 @@ def hub(tmp_path):
 
 @pytest.fixture
 def queue_of(hub):
-    def make(clock=utc_now, kind=HubPlace, **more):
+    def make(clock=utc_now, kind=HubPlace, vouches=False, limits=None, **more):
         settings = {"token": "hf_owner", "endpoint": hub.endpoint, "patience": QUICK, **more}
-        return RequestQueue(kind("owner/requests", **settings), clock=clock)
+        return RequestQueue(kind("owner/requests", **settings), limits or QueueLimits(), clock, vouches)
 
     return make
 
@@ -136,3 +136,59 @@ def test_whoever_may_not_write_is_told(queue_of):
         queue_of(token="hf_guest").submit(Request("a/one", "d/pets"))
     with pytest.raises(HubError, match="Writing to owner/requests on the Hub needs a token"):
         queue_of(token=False).submit(Request("a/one", "d/pets"))
+
+
+def commit(hub, queue_of, token, *requests):
+    """Write requests by a commit of one's own, past the queue."""
+    place = queue_of(token=token).place
+    files = {str(request_path(one)): one.to_json().encode() for one in requests}
+    place.update(lambda view: files, title="Add requests")
+
+
+@pytest.fixture
+def open_hub(hub):
+    """A repository that an organisation shares: its members write to it."""
+    hub.members["owner"] = {"owner", "guest"}
+    return hub
+
+
+def asked(number, name, at="2025-01-01T00:00:00.000+00:00"):
+    return Request(f"g/m{number}", "d/pets", asked_by=name, asked=at)
+
+
+def test_a_request_counts_against_whoever_committed_it(open_hub, queue_of):
+    commit(open_hub, queue_of, "hf_guest", *(asked(number, "victim") for number in range(12)))
+    space = queue_of(vouches=True)
+    assert space.submit(Request("a/one", "d/pets", asked_by="victim")).state == "new"
+    with pytest.raises(InputError, match="guest has 12 requests that wait or run, and may have 10"):
+        space.submit(Request("a/two", "d/pets", asked_by="guest"))
+    with pytest.raises(InputError, match="guest has 12 requests"):
+        queue_of(token="hf_guest").submit(Request("a/two", "d/pets", asked_by="somebody else"))
+
+
+def test_who_signs_in_to_a_space_counts_by_name(hub, queue_of):
+    space = queue_of(vouches=True)
+    for number in range(10):
+        space.submit(asked(number, "visitor"))
+    with pytest.raises(InputError, match="visitor has 10 requests"):
+        space.submit(Request("a/one", "d/pets", asked_by="visitor"))
+    assert space.submit(Request("a/one", "d/pets", asked_by="other")).state == "new"
+    with pytest.raises(InputError, match="owner has 11 requests"):
+        queue_of().submit(Request("a/two", "d/pets", asked_by="anybody"))
+
+
+def test_who_floods_the_queue_fills_no_more_than_a_share_of_it(open_hub, queue_of):
+    commit(open_hub, queue_of, "hf_guest", *(asked(number, f"name{number}") for number in range(30)))
+    space = queue_of(vouches=True, limits=QueueLimits(per_user=2, whole=4))
+    assert space.submit(Request("a/one", "d/pets", asked_by="visitor")).state == "new"
+    worker = queue_of(limits=QueueLimits(per_user=2, whole=4))
+    claimed = [worker.claim("w", 60) for _ in range(4)]
+    assert [one.model for one in claimed[:3]] == ["g/m0", "g/m1", "a/one"]
+    assert [one.asked_by for one in claimed[:3]] == ["guest", "guest", "visitor"]
+
+
+def test_who_committed_a_request_is_asked_only_where_it_matters(hub, queue_of):
+    queue = filled(queue_of(), 3)
+    assert hub.asked("/paths-info/") == hub.asked("/commits/") == []
+    queue.claim("w", 60)
+    assert len(hub.asked("/paths-info/")) == len(hub.asked("/commits/")) == 1

@@ -52,9 +52,9 @@ def build_submit_tab(page: Page) -> None:
         gr.HTML(NO_QUEUE)
         return
     gr.HTML(INTRODUCTION)
-    queue = RequestQueue(page.requests)
-    listed = RequestList(queue)
     on_space = bool(os.environ.get("SPACE_ID"))
+    queue = RequestQueue(page.requests, vouches=on_space)
+    listed = RequestList(queue)
     if on_space and not _can_sign_in():
         gr.HTML(NO_OAUTH)
     else:
