@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import pickle
@@ -9,16 +10,18 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.own_files import shards_of
-from hf_transfer_score.errors import CheckpointError, FailureKind
+from hf_transfer_score.backbones.skeleton import check_skeleton
+from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
+from hf_transfer_score.tensors import CutShortError, Tensor, read_header
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
-LONGEST_HEADER = 100_000_000  # bytes; the limit of the format itself
 DAMAGED = "delete the file and download it again"
 
 
@@ -70,7 +73,9 @@ def loading_errors(library: str) -> Iterator[None]:
         raise CheckpointError("unsupported", f"needs a package that cannot be imported: {_line(error)}") from error
     except MemoryError as error:
         raise CheckpointError("out_of_memory", "does not fit in memory") from error
-    except (OSError, RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError) as error:
+    except TransferScoreError:
+        raise
+    except Exception as error:
         raise CheckpointError(*_reason(error, library)) from error
 
 
@@ -121,7 +126,7 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
         content = json.loads((folder / name).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise CheckpointError("corrupt", f"has no {name}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError("corrupt", f"has a {name} that is no JSON ({_line(error)}); {DAMAGED}") from error
     if not isinstance(content, dict):
         raise CheckpointError("corrupt", f"has a {name} that is no JSON object but a {type(content).__name__}")
@@ -140,35 +145,22 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     if lacking:
         raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
     for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in named)}):
-        header = _header(path)
-        shapes |= {name: tuple(about["shape"]) for name, about in header.items() if name != "__metadata__"}
+        shapes |= {name: tensor.shape for name, tensor in _header(path).items()}
     return shapes
 
 
-def _header(path: Path) -> dict[str, Any]:
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 or length > LONGEST_HEADER:
-            raise CheckpointError("corrupt", f"has a {path.name} ({size:,} bytes) that is no safetensors; {DAMAGED}")
-        if length > size - 8:
-            raise _cut_short(path, size, 8 + length)
-        try:
-            header = json.loads(file.read(length))
-            end = max((about["data_offsets"][1] for name, about in header.items() if name != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-            raise CheckpointError(
-                "corrupt", f"has a {path.name} ({size:,} bytes) whose header is damaged; {DAMAGED}"
-            ) from error
-    if size != 8 + length + end:
-        raise _cut_short(path, size, 8 + length + end)
-    return dict(header)
-
-
-def _cut_short(path: Path, size: int, expected: int) -> CheckpointError:
-    return CheckpointError(
-        "corrupt", f"has a {path.name} of {size:,} bytes where its header says {expected:,}; {DAMAGED}"
-    )
+def _header(path: Path) -> dict[str, Tensor]:
+    try:
+        return read_header(path)
+    except CutShortError as error:
+        said = str(error).removeprefix("It has ").rstrip(".")
+        raise CheckpointError("corrupt", f"has a {path.name} of {said}; {DAMAGED}") from error
+    except UnreadableError as error:
+        said = str(error).rstrip(".")
+        said = f"that {said[3:]}" if said.startswith("It is") else f"that cannot be read: {said}"
+        raise CheckpointError(
+            "corrupt", f"has a {path.name} ({path.stat().st_size:,} bytes) {said}; {DAMAGED}"
+        ) from error
 
 
 def _some(names: Iterable[str], what: str, total: int) -> str:
@@ -241,8 +233,9 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
     """
     import torch
 
-    weight_shapes(folder)
+    shapes = weight_shapes(folder)
     with quiet(), loading_errors("transformers"):
+        check_skeleton(partial(_skeleton, model_class, config, options), shapes)
         model, info = model_class.from_pretrained(
             str(folder),
             config=config,
@@ -265,6 +258,12 @@ def beside(whole: Any, body: Any) -> list[Any]:
         for module in whole.modules()
         if module not in inside and not inside & set(module.modules()) and any(True for _ in module.parameters())
     ]
+
+
+def _skeleton(model_class: Any, config: Any, options: BackboneOptions) -> Any:
+    """Return a model of random weights; the configuration stays as it is."""
+    own, more = copy.deepcopy(config), _only_for_auto(model_class, options)
+    return model_class.from_config(own, **more) if more else model_class(own)
 
 
 def _only_for_auto(model_class: Any, options: BackboneOptions) -> dict[str, Any]:

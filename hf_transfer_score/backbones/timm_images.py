@@ -15,6 +15,7 @@ from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quiet, read_json, weight_shapes
 from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.skeleton import check_skeleton
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
@@ -60,6 +61,7 @@ def _model(folder: Path) -> torch.nn.Module:
 
     shapes = weight_shapes(folder)
     with quiet(), loading_errors("timm"):
+        check_skeleton(lambda: timm.create_model(f"local-dir:{folder}", pretrained=False), shapes)
         try:
             model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
         except RuntimeError as error:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.limits import HEADER_BYTES, HEADER_ENTRIES, too_large
+from hf_transfer_score.limits import too_large
+from hf_transfer_score.tensors import read_header
 
 FEATURE_KEYS = ("features", "X")
 LABEL_KEYS = ("labels", "label", "y")
@@ -312,23 +313,12 @@ def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
 def _open_safetensors(path: Path) -> Iterator[Arrays]:
     from safetensors import SafetensorError, safe_open
 
-    _check_header(path)
+    read_header(path)  # before the library is handed the file
     try:
         with safe_open(path, framework="np") as file:
             yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, key))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-
-
-def _check_header(path: Path) -> None:
-    """Refuse a header that is larger than any real one, before it is read as JSON."""
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if length > HEADER_BYTES:
-            raise ValueError(f"its header would have {length:,} bytes, more than the {HEADER_BYTES:,} of any real one")
-        entries = file.read(length).count(b'"data_offsets"')
-    if entries > HEADER_ENTRIES:
-        raise ValueError(f"it has {entries:,} arrays, more than the {HEADER_ENTRIES:,} that are read")
 
 
 def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:
