@@ -19,8 +19,8 @@ from hf_transfer_score.limits import EXPANDED_BYTES, USUAL_GROWTH
 BYTES = 4
 """Of a weight; all are run in single precision."""
 
-MOST_PARTS = 200_000
-"""Layers, norms, functions of a network: mixtures of hundreds of experts have some ten thousand."""
+MOST_PARTS = 500_000
+"""Weights, layers, norms, functions of a network: mixtures of hundreds of experts have some ten thousand."""
 
 MOST_SECONDS = 30.0
 """For building one without memory; the largest take two or three."""
@@ -78,7 +78,7 @@ def _without_memory() -> Iterator[None]:
 @contextmanager
 def _counted() -> Iterator[None]:
     """Stop this thread when it puts too many parts into networks, or takes too long for it."""
-    from torch.nn.modules.module import register_module_module_registration_hook
+    from torch.nn.modules import module
 
     own, start, parts = get_ident(), time.monotonic(), 0
 
@@ -92,11 +92,13 @@ def _counted() -> Iterator[None]:
         if time.monotonic() - start > MOST_SECONDS:
             raise _TooMuchError(f"that takes more than {MOST_SECONDS:.0f} s to build")
 
-    handle = register_module_module_registration_hook(count)
+    watched = (module.register_module_module_registration_hook, module.register_module_parameter_registration_hook)
+    handles = [watch(count) for watch in watched]  # many are made before the list that they are put into
     try:
         yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def _bytes_of(model: Any) -> int:
