@@ -28,6 +28,10 @@ PIXELS = 64_000_000
 SIDE = 65_535
 """Pixels along a side of an image, as of the largest JPEG; to resize a longer one takes minutes."""
 
+SLENDER = 200
+"""Times that an image may be as long as it is wide: where its shorter side is brought to that of a network, the longer
+one grows with it, to thousands of megapixels for a line of single pixels. Lines of text reach some fifty."""
+
 PIXELS_AT_ONCE = 48_000_000
 """Of the images that threads decode at the same time, so that they stay below 2 GB together; a larger one is alone."""
 

@@ -14,14 +14,36 @@ MOST_LAYERS = 300
 MOST_PIXELS, MOST_CHANNELS = 2560 * 2560, 64
 """Of one input: document readers take 2560 by 1920, and a few networks read bands of satellites."""
 
+ENDLESS = 10**18
 MOST_RATE = 400_000
 """Samples of a second: twice what recordings of bats have."""
+
+MOST_OF_A_SOUND = {
+    "sampling_rate": (MOST_RATE, "samples a second"),
+    "chunk_length": (600, "seconds of a sound"),
+    "n_samples": (2**24, "samples of a sound"),
+    "nb_max_samples": (2**24, "samples of a sound"),
+    "feature_size": (4096, "frequencies"),
+    "num_mel_bins": (4096, "frequencies"),
+    "n_fft": (2**16, "samples of a frame"),
+    "fft_window_size": (2**16, "samples of a frame"),
+}
+"""By the names of settings; each is some ten times what any extractor has."""
+
+MOST_FRAMES = 2**20
+"""Of one sound; extractors fill all sounds up to their `max_length`, which has some thousand."""
 
 LAYERS = re.compile(r"(?:.*_)?(?:n_layers?|num_layers?|layers?|depths?|num_blocks|num_hidden_layers)")
 NO_LAYERS = re.compile(r"(?:n_layers?|num_layers|num_hidden_layers|depth)")
 """Of these none is a network that is not the one its weights are of."""
 
-SIZES = frozenset({"image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"})
+SIZES = frozenset(
+    {
+        *("image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"),
+        *("pad_size", "size_divisor", "size_divisibility"),
+    }
+)
+READERS = ("preprocessor_config.json", "processor_config.json")
 CHANNELS = frozenset({"num_channels", "in_chans", "in_channels"})
 
 
@@ -48,8 +70,12 @@ def check_asked(name: str, content: Any, tensors: int = 0) -> None:
             _at_most(name, key, _pixels(value), MOST_PIXELS, "pixels an input")
         elif key in CHANNELS:
             _at_most(name, key, _whole(value), MOST_CHANNELS, "channels")
-        elif key == "sampling_rate":
-            _at_most(name, key, _whole(value), MOST_RATE, "samples a second")
+        elif key in MOST_OF_A_SOUND:
+            _at_most(name, key, _whole(value), *MOST_OF_A_SOUND[key])
+        elif key == "min_pixels":
+            _at_most(name, key, _whole(value), MOST_PIXELS, "pixels an input")
+        elif key == "max_length" and name in READERS:
+            _at_most(name, key, _whole(value), MOST_FRAMES, "frames of a sound")
 
 
 def _named(content: Any) -> Iterator[tuple[str, Any]]:
@@ -78,8 +104,10 @@ def _pixels(value: Any) -> int:
     """Return how many pixels a size means: a side, sides, or sides by name."""
     if isinstance(value, Mapping):
         sides = [_whole(one) for key, one in value.items() if key in ("height", "width")]
-        edges = [_whole(one) for key, one in value.items() if key in ("shortest_edge", "longest_edge")]
-        return max(_area(sides), *(edge * edge for edge in edges), 0)
+        longest, shortest = (_whole(value.get(f"{which}_edge")) for which in ("longest", "shortest"))
+        if shortest and not longest:
+            longest = 2 * shortest  # the other side of a photograph, and that of a panorama is longer
+        return max(_area(sides), longest**2, shortest**2)
     if isinstance(value, list):
         return _area([_whole(one) for one in value][-2:])
     return _whole(value) ** 2
@@ -92,7 +120,10 @@ def _area(sides: list[int]) -> int:
 
 
 def _whole(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0
+    """Return a number as a whole one, 0 for what is none; libraries round what is not whole."""
+    if not isinstance(value, (int, float)) or not value > 0:
+        return 0
+    return int(value) if value < ENDLESS else ENDLESS
 
 
 def _at_most(name: str, key: str, asked: int, most: int, what: str) -> None:

@@ -51,20 +51,22 @@ weights hold 0.000 GB
     """
     if not shapes:
         return
-    held = BYTES * sum(prod(shape) for shape in shapes.values())
+    counted = _Counted(BYTES * sum(prod(shape) for shape in shapes.values()))
     try:
-        with _without_memory(), _counted():
-            asked = _bytes_of(build())
+        with _without_memory(), counted:
+            counted.check(_asked(build, counted))
     except _TooMuchError as error:
         raise CheckpointError("too_large", f"has a config.json that asks for a network {error}") from None
-    except Exception:  # noqa: BLE001 - whoever builds it in earnest says what is wrong with it
-        return
-    if asked > EXPANDED_BYTES + USUAL_GROWTH * held:
-        raise CheckpointError(
-            "too_large",
-            f"has a config.json that asks for a network of {_gigabytes(asked)}, and its weights hold "
-            f"{_gigabytes(held)}",
-        )
+
+
+def _asked(build: Callable[[], Any], counted: _Counted) -> int:
+    """Return the bytes of a network, of what there is of it where building fails: the rest is for who builds it."""
+    try:
+        return _bytes_of(build())
+    except _TooMuchError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever it is, it comes again
+        return counted.total
 
 
 @contextmanager
@@ -75,30 +77,44 @@ def _without_memory() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _counted() -> Iterator[None]:
-    """Stop this thread when it puts too many parts into networks, or takes too long for it."""
-    from torch.nn.modules import module
+class _Counted:
+    """Stops this thread when it puts too much into networks, or takes too long for it, while the `with` block lasts.
 
-    own, start, parts = get_ident(), time.monotonic(), 0
+    A single weight may be the one that is too large, and what is built behind it may fail, so each counts at once.
+    """
 
-    def count(*_: Any) -> None:
-        nonlocal parts
-        if get_ident() != own:
-            return
-        parts += 1
-        if parts > MOST_PARTS:
-            raise _TooMuchError(f"of more than {MOST_PARTS:,} parts; at most that many are built")
-        if time.monotonic() - start > MOST_SECONDS:
-            raise _TooMuchError(f"that takes more than {MOST_SECONDS:.0f} s to build")
+    def __init__(self, held: int) -> None:
+        self.held, self.most = held, EXPANDED_BYTES + USUAL_GROWTH * held
+        self.total = 0
+        self._thread, self._start, self._parts = get_ident(), time.monotonic(), 0
+        self._handles: list[Any] = []
 
-    watched = (module.register_module_module_registration_hook, module.register_module_parameter_registration_hook)
-    handles = [watch(count) for watch in watched]  # many are made before the list that they are put into
-    try:
-        yield
-    finally:
-        for handle in handles:
+    def __enter__(self) -> None:
+        from torch.nn.modules import module
+
+        watched = (module.register_module_module_registration_hook, module.register_module_parameter_registration_hook)
+        self._handles = [watch(self._count) for watch in watched]  # many are made before the list they are put into
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
             handle.remove()
+
+    def check(self, asked: int) -> None:
+        """Refuse so many bytes where the weights hold far fewer."""
+        if asked > self.most:
+            raise _TooMuchError(f"of {_gigabytes(asked)}, and its weights hold {_gigabytes(self.held)}")
+
+    def _count(self, _module: Any, _name: str, part: Any) -> None:
+        if get_ident() != self._thread:
+            return
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise _TooMuchError(f"of more than {MOST_PARTS:,} parts; at most that many are built")
+        if time.monotonic() - self._start > MOST_SECONDS:
+            raise _TooMuchError(f"that takes more than {MOST_SECONDS:.0f} s to build")
+        if hasattr(part, "numel"):
+            self.total += BYTES * part.numel()
+            self.check(BYTES * part.numel())
 
 
 def _bytes_of(model: Any) -> int:

@@ -80,7 +80,13 @@ class SoundReader:
         self._extractor, self._type = extractor, config.model_type
         self.rate = int(extractor.sampling_rate)
         self.fixed = config.model_type in (WHISPER, SPECTROGRAM)
-        self._least = receptive_field(config) if config.model_type in WAVES else round(self.rate * LEAST_SECONDS)
+        self._least = round(self.rate * LEAST_SECONDS)
+        if config.model_type in WAVES:
+            self._least = receptive_field(config)
+            if self._least > MOST_SECONDS * self.rate:
+                raise CheckpointError(
+                    "too_large", f"has a config.json that asks for {self._least:,} samples to make one frame of"
+                )
 
     def read(self, sound: Waveform) -> Sound:
         """Return the item of a sound."""

@@ -6,7 +6,7 @@ import io
 import warnings
 from typing import Any
 
-from hf_transfer_score.limits import PIXELS, SIDE
+from hf_transfer_score.limits import PIXELS, SIDE, SLENDER
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),
@@ -34,5 +34,10 @@ def open_image(content: bytes) -> Any:
         raise ValueError(
             f"it has {image.width} x {image.height} pixels, where {PIXELS // 10**6} megapixels are read at most, and "
             f"{SIDE:,} pixels along a side"
+        )
+    if max(image.size) > SLENDER * min(image.size):
+        raise ValueError(
+            f"it has {image.width} x {image.height} pixels, where images are read that are at most {SLENDER} times as "
+            "long as they are wide"
         )
     return image

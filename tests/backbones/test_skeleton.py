@@ -69,6 +69,15 @@ def test_what_cannot_be_built_is_told_by_whoever_builds_it():
     check_skeleton(broken, SHAPES)
 
 
+def test_what_was_built_before_it_failed_counts():
+    def broken():
+        _parts = [torch.nn.Linear(16_000, 16_000) for _ in range(2)]
+        return torch.nn.Linear(10**9, 10**12)
+
+    with pytest.raises(CheckpointError, match=r"a network of 2\.048 GB"):
+        check_skeleton(broken, SHAPES)
+
+
 def test_the_generator_and_the_device_stay_as_they_are():
     before = torch.get_rng_state()
     check_skeleton(lambda: torch.nn.Linear(5, 5), SHAPES)

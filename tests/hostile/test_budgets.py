@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import json
 import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hf_transfer_score.backbones.audio_backbone import load_audio_backbone
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.text_backbone import load_text_backbone
 from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.sampling.pictures import open_image
 from tests.checkpoints import texts
+from tests.checkpoints.sounds import write_sound
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
         ({"num_hidden_layers": 10**9}, "asks for 1,000,000,000 layers"),
+        ({"num_hidden_layers": float("inf")}, "asks for more than 1,000,000,000,000,000 layers"),
         ({"num_hidden_layers": 10**400}, "asks for more than 1,000,000,000,000,000 layers"),
         ({"num_hidden_layers": 0}, "a network of 0 layers"),
         ({"num_hidden_layers": -1}, "a network of -1 layers"),
@@ -30,6 +38,12 @@ from tests.checkpoints import texts
         ({"size": {"height": 30_000, "width": 30_000}}, "900,000,000 pixels an input"),
         ({"size": {"shortest_edge": 10**7}}, "pixels an input"),
         ({"crop_size": {"height": 10**6, "width": 10**6}}, "pixels an input"),
+        ({"size": {"shortest_edge": 1500}}, "9,000,000 pixels an input"),
+        ({"size": {"height": 1e6, "width": 1e300}}, "pixels an input"),
+        ({"pad_size": {"height": 10**5, "width": 10**5}}, "pixels an input"),
+        ({"size_divisor": 10**6}, "pixels an input"),
+        ({"chunk_length": 10**9}, "1,000,000,000 seconds of a sound"),
+        ({"feature_size": 10**9}, "1,000,000,000 frequencies"),
         ({"num_channels": 10**6}, "1,000,000 channels"),
         ({"sampling_rate": 10**9}, "1,000,000,000 samples a second"),
     ],
@@ -46,12 +60,50 @@ def test_what_no_network_needs_is_refused(content, said):
         {"depths": [3, 3, 27, 3], "image_size": 384, "num_channels": 3},
         {"pretrained_cfg": {"input_size": [3, 800, 800]}, "model_args": {"layers": [3, 8, 36, 3]}},
         {"size": {"height": 2560, "width": 1920}, "sampling_rate": 48_000},
-        {"size": {"longest_edge": 980, "shortest_edge": 378}, "encoder_layers": 32, "feature_layers": [-2, -5]},
+        {
+            "size": {"longest_edge": 1333, "shortest_edge": 800},
+            "crop_size": {"shortest_edge": 518},
+            "chunk_length": 30,
+            "feature_size": 128,
+            "encoder_layers": 32,
+            "feature_layers": [-2, -5],
+        },
         {"num_hidden_layers": "many", "image_size": None, "size": [], "layers": {"a": 1}},
     ],
 )
 def test_real_networks_are_not(content):
     check_asked("config.json", content, tensors=12)
+
+
+def test_frames_of_a_sound_are_those_of_its_extractor():
+    check_asked("config.json", {"max_length": 10**9})
+    with pytest.raises(CheckpointError, match="1,000,000,000 frames of a sound"):
+        check_asked("preprocessor_config.json", {"max_length": 10**9})
+
+
+def test_a_frame_of_all_that_is_heard_is_refused(tmp_path):
+    folder = write_sound(tmp_path / "wavlm", "wavlm")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"conv_stride": [10_000, 10_000, 10_000]}))
+    with pytest.raises(CheckpointError, match="samples to make one frame of"):
+        load_audio_backbone(folder, BackboneOptions())
+
+
+def test_a_line_of_single_pixels_is_no_image_that_is_read():
+    for size, is_read in (((2000, 10), True), ((2001, 10), False), ((10, 2001), False)):
+        content = io.BytesIO()
+        Image.new("RGB", size).save(content, "PNG")
+        with nullcontext() if is_read else pytest.raises(ValueError, match="at most 200 times as long as they"):
+            open_image(content.getvalue())
+
+
+def test_widths_far_beyond_the_weights_are_refused_before_they_take_memory(tmp_path):
+    folder = texts.write_text(tmp_path / "bert")
+    config = json.loads((folder / "config.json").read_text())
+    for setting in ("hidden_size", "intermediate_size", "vocab_size"):
+        (folder / "config.json").write_text(json.dumps(config | {setting: 10**8}))
+        with pytest.raises(CheckpointError, match="asks for a network of .* GB, and its weights hold 0.000 GB"):
+            load_text_backbone(folder, BackboneOptions(), words=False)
 
 
 @pytest.fixture(scope="module")
