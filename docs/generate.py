@@ -73,16 +73,17 @@ RANK_FORMATS = """\
 ### What it prints
 
 The table goes to the output stream; the plan, progress (where that is a terminal) and notes to the error stream.
-`rank` is the place in the order, `range` the places that the bootstrap gives it, `tie` a letter that models share
-which cannot be told apart, and `mean` the mean rank over the headline metrics. `baseline ranks` are the places that
-parameters, feature width and downloads alone would give. `per s` are examples a second of the forward pass.
+`rank` is the place in the order, which models share that cannot be told apart, as they do a letter under `tie`; `range`
+holds the places that the bootstrap gives it, and `mean` is the mean rank over the headline metrics. `baseline ranks`
+are the places that parameters, feature width and downloads alone would give. `per s` are examples a second of the
+forward pass.
 
 `--json` prints everything that Python's `rank` returns. `sample` says what was drawn, `order` lists all models, and
 `models` holds each one's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure, `commit`,
 `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like) and `scores`.
-`pools` is as for `score`; `confidence` holds `ranges`, `groups`, `first` (how often a model is first) and `separated`
-(pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that ranges and intervals
-cover.
+`pools` is as for `score`; `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and
+`separated` (pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that ranges and
+intervals cover.
 
 `--csv` prints a row a model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, `tie_group`,
 `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`, `seconds`, `license`, `downloads`,

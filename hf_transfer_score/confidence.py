@@ -30,8 +30,9 @@ class RankConfidence:
     """How sure the order of a pool is; models are in this order, the best first.
 
     Attributes:
-        ranges: lowest and highest rank that a model takes in the central `level` of the replicates, by model; its rank
-            on the sample itself is always inside, and a tie counts as both places.
+        ranks: rank by model; those of a group share the place of its best model.
+        ranges: lowest and highest rank that a model takes in the central `level` of the replicates, by model; its place
+            on the sample itself and the rank that it shares are always inside, and a tie counts as both places.
         groups: number of the group of models that cannot be told apart, by model; 1 holds the best.
         first: share of the replicates in which a model is first; ties share it.
         separated: pairs of models, the better first, that can be told apart.
@@ -40,6 +41,7 @@ class RankConfidence:
         metrics: the metrics whose ranks decide.
     """
 
+    ranks: dict[str, int]
     ranges: dict[str, tuple[int, int]]
     groups: dict[str, int]
     first: dict[str, float]
@@ -158,8 +160,9 @@ def _summary(
     count, replicates = ranks.shape
     if not replicates:
         whole, share = (1, count), 1 / max(count, 1)
+        one = dict.fromkeys(models, 1)
         return RankConfidence(
-            dict.fromkeys(models, whole), dict.fromkeys(models, 1), dict.fromkeys(models, share), (), 0, level, metrics
+            one, dict.fromkeys(models, whole), one, dict.fromkeys(models, share), (), 0, level, metrics
         )
     best, worst = _places(ranks, "left"), _places(ranks, "right")
     low = np.quantile(best, (1 - level) / 2, axis=1, method="lower").astype(int)
@@ -167,15 +170,29 @@ def _summary(
     leading = best == 1
     first = (leading / leading.sum(axis=0)).mean(axis=1)
     ahead = _ahead(ranks) >= (1 + level) / 2
+    groups = _groups(ahead)
+    shared = shared_ranks(groups)
     return RankConfidence(
-        ranges={model: (min(int(low[i]), point[i]), max(int(high[i]), point[i])) for i, model in enumerate(models)},
-        groups=dict(zip(models, _groups(ahead), strict=True)),
+        ranks=dict(zip(models, shared, strict=True)),
+        ranges={model: (min(int(low[i]), shared[i]), max(int(high[i]), point[i])) for i, model in enumerate(models)},
+        groups=dict(zip(models, groups, strict=True)),
         first={model: float(share) for model, share in zip(models, first, strict=True)},
         separated=tuple((models[i], models[j]) for i, j in np.argwhere(np.triu(ahead, 1))),
         replicates=replicates,
         level=level,
         metrics=metrics,
     )
+
+
+def shared_ranks(groups: Sequence[int]) -> list[int]:
+    """Return the rank of each model in order: all of a group share the place of its first.
+
+    Example:
+        >>> shared_ranks([1, 1, 2, 3, 3])
+        [1, 1, 3, 4, 4]
+    """
+    first: dict[int, int] = {}
+    return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
 
 
 def _ahead(ranks: Array) -> Array:

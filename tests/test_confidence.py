@@ -78,7 +78,7 @@ def test_replicates_are_ranked_as_rank_pool_ranks_them():
         best = sorted(1 + sum(other < row[model] for other in row.values()) for row in rows)
         worst = sorted(sum(other <= row[model] for other in row.values()) for row in rows)
         rank = point[model]  # of 50 replicates, the central 90 % leave out two on each side
-        assert (low, high) == (min(best[2], rank), max(worst[-3], rank))
+        assert (low, high) == (min(best[2], found.ranks[model]), max(worst[-3], rank))
         firsts = [
             (row[model] == min(row.values())) / sum(other == min(row.values()) for other in row.values())
             for row in rows
@@ -100,6 +100,28 @@ def test_far_apart_models_are_told_apart():
     assert found.groups == {"m0": 1, "m1": 2, "m2": 3}
     assert found.first == {"m0": 1.0, "m1": 0.0, "m2": 0.0}
     assert found.separated == (("m0", "m1"), ("m0", "m2"), ("m1", "m2"))
+
+
+def test_models_that_cannot_be_told_apart_share_a_rank():
+    two = rank_confidence(*one_term([1.0, 1.05], 0.5), [NC1])
+    assert two.ranks == {"m0": 1, "m1": 1}
+    assert two.ranges == {"m0": (1, 2), "m1": (1, 2)}
+    sure = rank_confidence(*one_term([1.0, 1.05], 0.001), [NC1])
+    assert sure.ranks == {"m0": 1, "m1": 2}
+    several = rank_confidence(*one_term([1.0, 1.01, 2.0, 2.01, 3.0], 0.1), [NC1])
+    assert several.ranks == {"m0": 1, "m1": 1, "m2": 3, "m3": 3, "m4": 5}
+    assert several.groups == {"m0": 1, "m1": 1, "m2": 2, "m3": 2, "m4": 3}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rank_lies_in_its_range_and_never_gets_better_down_the_order(seed):
+    found = rank_confidence(*drawn_pool(8, seed=seed), [FACE, NCTI])
+    assert list(found.ranks.values()) == sorted(found.ranks.values())
+    assert all(low <= found.ranks[model] <= high for model, (low, high) in found.ranges.items())
+    models = list(found.ranks)
+    for place, model in enumerate(models, 1):
+        group = [one for one in models if found.groups[one] == found.groups[model]]
+        assert found.ranks[model] == models.index(group[0]) + 1 <= place
 
 
 def test_identical_models_share_a_group_and_both_places():
@@ -181,6 +203,7 @@ def test_what_has_no_replicates_has_no_spread():
     unknown = rank_confidence({}, results, [NC1])
     assert unknown.ranges == {"m0": (1, 2), "m1": (1, 2)}
     assert unknown.groups == {"m0": 1, "m1": 1}
+    assert unknown.ranks == {"m0": 1, "m1": 1}
     assert unknown.replicates == 0
 
 

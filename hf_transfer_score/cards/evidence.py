@@ -22,6 +22,7 @@ class Standing:
     Attributes:
         models: how many are ranked.
         rank: place in the order; None where it has no rank.
+        sharing: how many other models share it.
         low: best place that the intervals allow.
         high: worst place that they allow.
         headline: labels of the metrics whose mean rank decides.
@@ -31,6 +32,7 @@ class Standing:
 
     models: int
     rank: int | None = None
+    sharing: int = 0
     low: int | None = None
     high: int | None = None
     headline: tuple[str, ...] = ()

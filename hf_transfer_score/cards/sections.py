@@ -197,6 +197,8 @@ def _standing(sample: Sample) -> list[str]:
         return []
     decided = " and ".join(code(one) for one in standing.headline)
     text = f"**Place in the pool: {standing.rank} of {standing.models}**"
+    if standing.sharing:
+        text += f", shared with {standing.sharing} other{'s' if standing.sharing > 1 else ''}"
     if standing.low is not None and standing.high is not None:
         sure = "sure" if standing.low == standing.high else f"it may be anything from {standing.low} to {standing.high}"
         text += f" ({sure}, as far as the intervals tell)"

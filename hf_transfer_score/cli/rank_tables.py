@@ -120,8 +120,8 @@ def _captions(report: RankReport) -> list[str]:
     if report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
-            f"Ranges hold the rank in {sure.level:.0%} of {sure.replicates} bootstrap samples; models that share a "
-            "letter under tie cannot be told apart on this sample."
+            f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
+            f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
         )
     return [" ".join(lines)]
 

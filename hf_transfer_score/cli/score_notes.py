@@ -23,6 +23,7 @@ def score_notes(ranking: FeatureRanking) -> list[Note]:
         *(Note("failed", f"{model}: {scores.reason}") for model, scores in ranking.models.items() if scores.reason),
         *_skipped(ranking.models),
         *_flags(ranking),
+        *_pairs(ranking),
         *_warnings(ranking.models),
     ]
 
@@ -45,6 +46,18 @@ def _flags(ranking: FeatureRanking) -> Iterator[Note]:
             found.setdefault(reason, []).append(metric if term == metric else f"{metric}.{term}")
     for reason, terms in found.items():
         yield Note("flag", f"{_joined(terms, len(terms))}: {reason}; counts as 0 for all")
+
+
+def _pairs(ranking: FeatureRanking) -> Iterator[Note]:
+    """Yield what to know of a pool of two, whose terms are scaled to 0 and 1 whatever their difference is."""
+    scaled = [name for name, pool in ranking.pools.items() if any(len(terms) > 1 for terms in pool.scaled.values())]
+    two = [name for name in scaled if len(ranking.pools[name].scores) == 2]
+    if two:
+        yield Note(
+            "note",
+            f"{_joined(two, len(two))}: in a pool of two, scaling makes any difference 0 against 1, however small; "
+            "the raw terms tell how large it is (--terms)",
+        )
 
 
 def _warnings(models: Mapping[str, FeatureScores]) -> Iterator[Note]:

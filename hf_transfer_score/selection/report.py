@@ -73,7 +73,8 @@ class RankReport:
         pools: pool scores and ranks of each metric.
         headline: the metrics whose mean rank decides.
         mean_ranks: mean rank over the headline metrics.
-        ranks: final rank by name; equal mean ranks share the better one.
+        ranks: final rank by name, in order; models that cannot be told apart share the better one, and so do equal
+            mean ranks.
         confidence: rank ranges and tie groups; None where no bootstrap was asked for or possible.
         intervals: central interval of each raw term over the bootstrap, around its value, by model, metric and term.
         level: the share of the bootstrap that intervals and rank ranges cover; None where there was none.

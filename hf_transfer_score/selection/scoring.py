@@ -165,14 +165,15 @@ def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, option
     order = headline_ranks(ranked.pools, scoring.headline)
     terms = _bootstrap(scored, scoring, order, options)
     names = sorted(scored.outcomes, key=lambda name: (name not in order.ranks, order.ranks.get(name, 0)))
+    confidence = _confidence(terms, scored, scoring, order, options.level)
     return RankReport(
         sample=sample,
         outcomes={name: scored.outcomes[name] for name in names},
         pools=ranked.pools,
         headline=order.metrics,
         mean_ranks=order.mean_ranks,
-        ranks=order.ranks,
-        confidence=_confidence(terms, scored, scoring, order, options.level),
+        ranks=order.ranks if confidence is None else confidence.ranks,
+        confidence=confidence,
         intervals=_intervals(terms, scored, scoring.metrics, options.level),
         level=options.level if terms else None,
         notes=tuple(_notes(scored)),

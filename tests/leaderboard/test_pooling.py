@@ -64,7 +64,7 @@ def test_a_board_solved_by_hand():
 
 
 def test_pools_are_those_of_the_ranking():
-    records, terms = drawn()
+    records, terms = drawn(spread=None)
     made = board(records)
     pools = {
         one.name: rank_pool(one, {name: MetricResult(one.name, "ok", both[one.name]) for name, both in terms.items()})
@@ -156,6 +156,7 @@ def test_ranges_are_those_of_the_ranking_on_the_same_replicates(spread):
     assert mean_ranks(pools, 2 * pairs, 0).shape == (400, 12)
     assert list(zip(found.low, found.high, strict=True)) == list(expected.ranges.values())
     assert found.groups == list(expected.groups.values())
+    assert found.ranks == list(expected.ranks.values())
 
 
 def test_close_models_are_grouped_as_by_the_ranking():
@@ -191,6 +192,16 @@ def test_models_without_intervals_have_no_range_but_a_rank():
     assert (rows["o/z"].low, rows["o/z"].high, rows["o/z"].group) == (None, None, None)
     assert all(row.group is not None for row in made.rows if row.label != "o/z")
     assert "1 of 5 models have no intervals" in made.notes[0]
+
+
+def test_models_of_a_group_share_a_rank():
+    two = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.5) for name, value in (("a", 1.0), ("b", 1.1))]
+    assert [(row.label, row.rank, row.low, row.high, row.group) for row in board(two).rows] == [
+        ("o/a", 1, 1, 2, 1),
+        ("o/b", 1, 1, 2, 1),
+    ]
+    exact = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.001) for name, value in (("a", 1.0), ("b", 1.1))]
+    assert [row.rank for row in board(exact).rows] == [1, 2]
 
 
 def test_a_model_without_both_metrics_comes_last_without_a_rank():

@@ -95,7 +95,8 @@ class BoardRow:
         downloads: as the Hub counted them.
         throughput: examples a second of the forward pass.
         device: where that was.
-        rank: place in the order; None without all metrics that decide, the next fields too.
+        rank: place in the order, which models of one group share; None without all metrics that decide, the next fields
+            too.
         low: best place that its intervals allow.
         high: worst place that its intervals allow.
         group: models of one group cannot be told apart; 1 holds the best.

@@ -207,7 +207,8 @@ def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
     """Return the rank of a model, and how sure it is where that is known."""
     if at is None:
         return {}
-    standing: dict[str, Any] = {"rank": found.headline.ranks[label], "mean_rank": found.headline.mean_ranks[label]}
+    rank = found.headline.ranks[label] if found.ranges is None else found.ranges.ranks[at]
+    standing: dict[str, Any] = {"rank": rank, "mean_rank": found.headline.mean_ranks[label]}
     if found.ranges is not None and found.known[at]:
         low, high = int(found.ranges.low[at]), int(found.ranges.high[at])
         standing |= {"low": low, "high": high, "group": found.ranges.groups[at]}

@@ -159,7 +159,8 @@ def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
         lacking = " and ".join(board.headline) or "a score"
         return f"Which is better cannot be told: {without} has no rank, for want of {lacking}."
     if first.rank == second.rank:
-        return f"Both take rank {first.rank}."
+        known = first.group is not None and first.group == second.group
+        return f"They cannot be told apart: both take rank {first.rank}." if known else f"Both take rank {first.rank}."
     ahead, behind = (first, second) if first.rank < second.rank else (second, first)
     order = f"{ahead.label} (rank {ahead.rank}) is ahead of {behind.label} (rank {behind.rank})"
     ends = ahead.low, ahead.high, behind.low, behind.high

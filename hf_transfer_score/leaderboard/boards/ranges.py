@@ -15,6 +15,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.confidence import shared_ranks
 from hf_transfer_score.metrics.registry import Metric, Term
 from hf_transfer_score.ranking import UNINFORMATIVE_RANGE
 
@@ -49,11 +50,13 @@ class Ranges:
     """How sure the order of some models is.
 
     Attributes:
+        ranks: rank of each model (R,); those of a group share the place of its best model.
         low: best place of each model (R,).
         high: worst place of each model (R,).
         groups: number of its group (R,); 1 holds the best.
     """
 
+    ranks: list[int]
     low: NDArray[np.intp]
     high: NDArray[np.intp]
     groups: list[int]
@@ -78,7 +81,7 @@ def rank_ranges(
 
     Args:
         pools: the metrics that decide.
-        ranks: the rank of each model.
+        ranks: the place of each model by its values as they are.
         level: share of the replicates that ranges cover.
         seed: of the draws.
         known: whether a model has intervals; the others lead no group. All have where it is empty.
@@ -91,8 +94,9 @@ def rank_ranges(
         worst[place] = np.searchsorted(ordered, column, "right")
     low = np.quantile(best, (1 - level) / 2, axis=0, method="lower").astype(np.intp)
     high = np.quantile(worst, (1 + level) / 2, axis=0, method="higher").astype(np.intp)
-    point = np.asarray(ranks, np.intp)
-    return Ranges(np.minimum(low, point), np.maximum(high, point), _groups(drawn, level, known))
+    groups = _groups(drawn, level, known)
+    shared = shared_ranks(groups)
+    return Ranges(shared, np.minimum(low, shared), np.maximum(high, np.asarray(ranks, np.intp)), groups)
 
 
 def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArray[np.float32]:

@@ -85,4 +85,5 @@ def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
             if record.metric is not None:
                 places[setting(record.metric)] = (int(row.ranks[label]), count)
     others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
-    return Standing(len(ranked), row.rank, row.low, row.high, board.headline, places, others)
+    sharing = sum(one.rank == row.rank for one in ranked if one is not row)
+    return Standing(len(ranked), row.rank, sharing, row.low, row.high, board.headline, places, others)
