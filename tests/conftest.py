@@ -41,6 +41,7 @@ _home = tempfile.mkdtemp(prefix="hf-transfer-score-tests-")
 _environment = clean_environment(_home)
 for _name in set(os.environ) - set(_environment):
     del os.environ[_name]
+os.environ.pop("COLUMNS", None)  # tables are as wide as they are without a terminal, in each process of a parallel run
 os.environ.update(_environment)  # before any test module imports a library that reads it once
 
 

@@ -56,9 +56,9 @@ def _files(path: Path) -> list[tuple[str, int, int]]:
 class SampleStore:
     """Samples in a folder that several processes may share.
 
-    A sample lies in FINGERPRINT.arrow, and what was asked for in request-HASH.json, which names the sample and its
-    checksum: one whose bytes changed is drawn anew. Both are written under another name first, so that nobody sees half
-    a file.
+    What was asked for lies in request-HASH.json, which names the sample, FINGERPRINT-HASH.arrow, and its checksum: one
+    whose bytes changed is drawn anew. Two datasets may hold the same rows, and each keeps a file that says where they
+    are from. Both are written under another name first, so that nobody sees half a file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -85,7 +85,8 @@ class SampleStore:
 
     def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:
         """Write a sample and what was asked for, and return the sample as it is mapped from its file."""
-        path = self.folder / f"{sample.fingerprint}.arrow"
+        asked = "" if request is None else f"-{_hash(request)}"
+        path = self.folder / f"{sample.fingerprint}{asked}.arrow"
         with whole(path, sample.table.nbytes) as aside:
             sample.save(aside)
         if request is not None:
@@ -96,5 +97,8 @@ class SampleStore:
         return LabelledSample.load(path)
 
     def _index(self, request: Mapping[str, Any]) -> Path:
-        text = json.dumps(request, sort_keys=True)
-        return self.folder / f"request-{hashlib.blake2b(text.encode(), digest_size=16).hexdigest()}.json"
+        return self.folder / f"request-{_hash(request)}.json"
+
+
+def _hash(request: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=16).hexdigest()

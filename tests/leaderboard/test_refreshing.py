@@ -19,7 +19,7 @@ def records_on(name: str, models: int) -> list[Record]:
     dataset = replace(DATASET, id=name)
     found = []
     for number in range(models):
-        terms = {"variance_collapse": -float(number), "class_fairness": number / 10}
+        terms = {"variance_collapse": -float(number), "class_fairness": 0.1 + number / 20}
         mine = replace(OVERLAP, values=(number / 100,))
         found.append(replace(score(f"owner/m{number}", "face", terms, dataset=dataset, spread=0.1), overlap=mine))
         found.append(score(f"owner/m{number}", "logme", float(number), dataset=dataset))

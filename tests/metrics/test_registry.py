@@ -97,7 +97,7 @@ def test_a_metric_that_ranks_by_one_value_has_one_term():
 
 @pytest.mark.parametrize("version", [0, -1, True, 1.0, "2"])
 def test_a_version_counts_from_one(version):
-    assert {metric.version for metric in BUILT_IN} == {1}
+    assert all(type(metric.version) is int and metric.version >= 1 for metric in BUILT_IN)
     with pytest.raises(OptionError, match="register_metric: the version of 'own' must be a whole number above 0"):
         register_metric(own(version=version))
 

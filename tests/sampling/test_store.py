@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import datasets
 import pytest
@@ -61,11 +62,20 @@ def test_datasets_go_by_their_fingerprint(tmp_path, opened):
     assert len(opened) == 5, "streams cannot be told apart"
 
 
+def test_datasets_of_the_same_rows_are_kept_side_by_side(tmp_path, opened):
+    names = ("one.csv", "two.csv")
+    for name in names:
+        (tmp_path / name).write_text("text,label\na,0\nb,1\n")
+    found = [load_sample(tmp_path / name, folder=tmp_path / "kept") for name in names * 2]
+    assert len(opened) == 2 and len({sample.fingerprint for sample in found}) == 1
+    assert [Path(sample.source.dataset).name for sample in found] == [*names, *names]
+
+
 @pytest.mark.parametrize("broken", ["sample", "request", "gone"])
 def test_what_is_broken_is_drawn_again(tmp_path, broken, opened):
     rows = texts([0, 1] * 10)
     first = load_sample(rows, folder=tmp_path)
-    sample, request = tmp_path / f"{first.fingerprint}.arrow", next(tmp_path.glob("request-*.json"))
+    sample, request = next(tmp_path.glob(f"{first.fingerprint}-*.arrow")), next(tmp_path.glob("request-*.json"))
     assert json.loads(request.read_text())["sample"] == sample.name
     del first
     if broken == "gone":
@@ -85,6 +95,7 @@ def test_a_failed_draw_leaves_nothing(tmp_path):
 
 AT_ONCE = """
 import sys
+from pathlib import Path
 from pathlib import Path
 from hf_transfer_score.sampling.load import load_sample
 sample = load_sample(sys.argv[1], folder=Path(sys.argv[2]))

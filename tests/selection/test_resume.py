@@ -131,7 +131,7 @@ with leaving_at_once():
 
 
 def test_ctrl_c_is_not_lost_while_an_object_is_taken_apart():
-    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (130, "python goes on\n")
     assert done.stderr == "interrupted: run the same command again to go on\n"
 
