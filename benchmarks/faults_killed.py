@@ -69,7 +69,7 @@ def kills(stage: Stage, random: Random) -> Iterator[Trial]:
     for name, command in COMMANDS.items():
         home = Home(stage, stage.place(f"killed {name}".replace(" ", "-")))
         clean = home.run(command)
-        expected, files = outcome(clean), len(home.files())
+        expected, files = undisturbed(clean), len(home.files())
         for number in range(KILLS // len(COMMANDS)):
             home.empty()
             moment = random.uniform(0, clean.seconds)
@@ -94,6 +94,13 @@ def outcome(done: Finished) -> Any:
     if "mean_ranks" in report:
         return numbers(report)
     return timeless(report)
+
+
+def undisturbed(done: Finished) -> Any:
+    """Return what a run came to that nothing was done to; it has to end well, or there is nothing to compare with."""
+    if fault_of(done) or printed(done.out) is None:
+        raise RuntimeError(f"the run without a fault failed: {fault_of(done)} {done.err[-1000:]}")
+    return outcome(done)
 
 
 def timeless(value: Any) -> Any:
@@ -129,7 +136,7 @@ def at_once(stage: Stage, random: Random) -> Iterator[Trial]:
         for name in ("rank of pictures", "rank of texts"):
             command = COMMANDS[name]
             home = Home(stage, stage.place(f"{count} {name}".replace(" ", "-")))
-            expected = outcome(home.run(command))
+            expected = undisturbed(home.run(command))
             home.empty()
             ended = [watch(running) for running in [home.start(command) for _ in range(count)]]
             wrong = next(filter(None, (fault_of(one) or compared(one, expected) for one in ended)), "")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
-from hf_transfer_score.ranking import HEADLINE_METRICS, UNINFORMATIVE_RANGE, headline_ranks, rank_pool
+from hf_transfer_score.ranking import HEADLINE_METRICS, UNINFORMATIVE_RANGE, headline_ranks, rank_pool, shared_ranks
 
 Array = NDArray[np.float64]
 ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
@@ -182,17 +182,6 @@ def _summary(
         level=level,
         metrics=metrics,
     )
-
-
-def shared_ranks(groups: Sequence[int]) -> list[int]:
-    """Return the rank of each model in order: all of a group share the place of its first.
-
-    Example:
-        >>> shared_ranks([1, 1, 2, 3, 3])
-        [1, 1, 3, 4, 4]
-    """
-    first: dict[int, int] = {}
-    return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
 
 
 def _ahead(ranks: Array) -> Array:

@@ -114,6 +114,17 @@ def _ranked(model: str, metrics: Sequence[str], pools: Mapping[str, PoolRanking]
     return all(model in pools[metric].ranks for metric in metrics)
 
 
+def shared_ranks(groups: Sequence[int]) -> list[int]:
+    """Return the rank of each model in order: all of a group share the place of its first.
+
+    Example:
+        >>> shared_ranks([1, 1, 2, 3, 3])
+        [1, 1, 3, 4, 4]
+    """
+    first: dict[int, int] = {}
+    return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
+
+
 def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
     """Return Kendall's τ_w of scores with measured accuracies: agreement among the best counts most.
 

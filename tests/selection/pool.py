@@ -105,7 +105,8 @@ def kept(warm: Warm) -> FeatureCache:
 
 def sample_of(warm: Warm, report: dict[str, Any]) -> LabelledSample:
     """Return the sample of a report."""
-    return LabelledSample.load(warm.home / "samples" / f"{report['sample']['fingerprint']}.arrow")
+    (path,) = (warm.home / "samples").glob(f"{report['sample']['fingerprint']}-*.arrow")
+    return LabelledSample.load(path)
 
 
 def weights_on_disk(warm: Warm, name: str) -> list[Path]:

@@ -116,14 +116,14 @@ def test_ctrl_c_ends_what_comes_before_the_first_model(shared_hub, warm, pattern
 
 LOST = """
 import signal, sys, time
-from hf_transfer_score.cli.rank_command import leaving_at_once
+from hf_transfer_score.cli.ending import ended_by_signals, leaving_at_once
 
 class Pressed:
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with leaving_at_once():
+with ended_by_signals(), leaving_at_once():
     Pressed()
     print("python goes on", flush=True)
     time.sleep(60)

@@ -15,9 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.confidence import shared_ranks
 from hf_transfer_score.metrics.registry import Metric, Term
-from hf_transfer_score.ranking import UNINFORMATIVE_RANGE
+from hf_transfer_score.ranking import UNINFORMATIVE_RANGE, shared_ranks
 
 Array = NDArray[np.float64]
 

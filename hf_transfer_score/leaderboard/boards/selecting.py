@@ -103,6 +103,8 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
     if sort not in SORTED_FIELDS:
         known = ", ".join((*SORTED_FIELDS, *board.columns))
         raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")
+    if sort == "rank":
+        return lambda row: None if row.rank is None else (row.rank, row.mean_rank)
     if sort == "time":
         return lambda row: seconds(row.time) if row.time else None
     return lambda row: _comparable(getattr(row, sort))
