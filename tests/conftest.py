@@ -20,11 +20,11 @@ from tests.selection.warm import Parent, Warm
 NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
-OURS = ("HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
+OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
 
 
 def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str]:
-    """Return the environment without what concerns the Hub, and with a home and an endpoint of its own."""
+    """Return the environment without what concerns the Hub or the terminal, with a home and an endpoint of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     return kept | {
         "HF_HOME": str(home),
@@ -37,12 +37,19 @@ def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str
     }
 
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the others need the other cores
 _home = tempfile.mkdtemp(prefix="hf-transfer-score-tests-")
 _environment = clean_environment(_home)
 for _name in set(os.environ) - set(_environment):
     del os.environ[_name]
-os.environ.pop("COLUMNS", None)  # tables are as wide as they are without a terminal, in each process of a parallel run
 os.environ.update(_environment)  # before any test module imports a library that reads it once
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Let tables be as wide as they are without a terminal, whatever a library said of one before."""
+    os.environ.pop("COLUMNS", None)
 
 
 def pytest_unconfigure() -> None:
