@@ -14,7 +14,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.words import has_token, hub_error, no_token
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
-from hf_transfer_score.version import VERSION
+from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"
 DISTRIBUTION = "hf-transfer-score"
@@ -88,7 +88,6 @@ The folder `{package}` is the package [hf-transfer-score]({homepage}), of the ve
 `hf-transfer-score leaderboard`.
 """
 
-HOMEPAGE = "https://pypi.org/project/hf-transfer-score/"
 OWN_RECORDS = "the package: published tables, and small models with their fine-tuning"
 
 
