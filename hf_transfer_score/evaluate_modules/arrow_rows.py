@@ -56,6 +56,8 @@ def _stack(values: Any, what: str) -> NDArray[Any]:
     """Return rows as one array: of an array or tensor, a column of Arrow, pandas or `datasets`, or a list of rows."""
     if isinstance(values, datasets.Column):
         values = values[:]
+    if isinstance(values, datasets.IterableColumn):
+        values = list(values)
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
         return _from_arrow(values, what)
     if not isinstance(values, (list, tuple)):

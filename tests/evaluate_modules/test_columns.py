@@ -77,6 +77,13 @@ def test_columns_give_the_numbers_of_the_array(form):
     assert module.compute() == wanted
 
 
+def test_columns_of_a_streamed_dataset():
+    features, labels = sample()
+    stream = datasets.Dataset.from_dict({"x": list(features), "y": labels}).to_iterable_dataset()
+    found = load("face").compute(predictions=stream["x"], references=stream["y"])
+    assert found == expected("face", features, labels)
+
+
 @pytest.mark.parametrize(
     "convert",
     [
