@@ -51,7 +51,7 @@ def _refuse_sparse(values: Any, what: str) -> None:
     if dense is None and str(getattr(values, "layout", "")).startswith("torch.sparse"):
         dense = "to_dense"
     if dense is not None:
-        kind = f"{type(values).__name__} of shape {tuple(values.shape)}"
+        kind = f"{type(values).__name__} of shape {tuple(getattr(values, 'shape', ()))}"
         raise FeaturesError(
             f"The {what} are a sparse matrix ({kind}); expected dense numbers. Pass what its `.{dense}()` returns."
         )
