@@ -112,7 +112,7 @@ ALLOWED = {
         "features",
     },
     "api": {"errors", "metrics", "ranking"},
-    "evaluate_modules": {"errors", "metrics", "evaluate_modules", "features", "version"},
+    "evaluate_modules": {"errors", "metrics", "evaluate_modules", "features", "version", "leaderboard.space"},
     "truth": {
         "untrusted",
         "errors",
@@ -191,6 +191,7 @@ ALLOWED = {
         "ranking",
         "api",
         "evaluate_modules.install",
+        "evaluate_modules.space_files",
         "sampling",
         "backbones.base",
         "checkpoints",

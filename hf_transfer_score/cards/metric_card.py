@@ -1,4 +1,4 @@
-"""A metric's own card: what its terms are, how a pool is ranked by it, what it needs, and where it ends."""
+"""A metric's own card, under the headings of the cards of `evaluate`."""
 
 from __future__ import annotations
 
@@ -45,16 +45,25 @@ class MetricWords(NamedTuple):
     options: Sequence[OptionWords]
 
 
+PUBLISHED = (
+    "A raw value means something on its own sample only, so none is quoted here. `hf-transfer-score reproduce` prints "
+    "tables of papers that ship with the package, beside the accuracies after fine-tuning."
+)
+
+FURTHER = (
+    "- `hf-transfer-score metrics NAME` tells the same in a terminal.\n"
+    "- `docs/guide.md` of hf-transfer-score: how to read scores, and where public codes differ."
+)
+
 LIMITS = """\
 - It is a guess at an order of checkpoints, made without fine-tuning. It is not an accuracy and none follows from it.
 - Its terms are comparable between models on the very same sample only, and with the same version and options.
-- {pool}
 - How well it orders checkpoints differs between datasets: compare it with the trivial baselines (the number of
   parameters, the width, downloads) wherever measured accuracies are known.
 """
 
-SCALED = "Its score in a pool is scaled by the smallest and largest value there: one more model changes every score."
-AS_IT_IS = "Its score in a pool is its term as it is; the place among the others is what changes with the pool."
+SCALED = "It is scaled by the smallest and largest value in the pool: one more model changes every score."
+AS_IT_IS = "It is the term as it is; the place among the others is what changes with the pool."
 
 
 def metric_card(metric: Metric, words: MetricWords) -> str:
@@ -65,21 +74,20 @@ def metric_card(metric: Metric, words: MetricWords) -> str:
         words: what it says of itself.
     """
     lines = ["---", "library_name: hf-transfer-score", "tags:", "- transferability", "- metric", "---", ""]
-    lines += [f"# {plain(metric.title)}", "", f"Metric {code(metric.name)}, version {metric.version}.", ""]
-    lines += [part for text in words.about.split("\n\n") if text for part in (plain(text, LONG), "")]
-    lines += [plain(words.computes, LONG), ""] if words.computes else []
-    lines += ["## Terms", "", *_terms(metric), "", f"Score in a pool: {code(words.pool_rule, 300)}.", ""]
-    lines += (
-        ["## Needs", "", *(f"- {plain(NEED_REASONS[need].removeprefix('needs '))}" for need in metric.needs), ""]
-        if metric.needs
-        else []
-    )
-    lines += ["## Options", "", *_options(words.options), ""]
+    lines += [f"# Metric Card for {plain(metric.title)}", "", f"Metric {code(metric.name)}, version {metric.version}."]
     pool = SCALED if metric.pool_rule == "minmax_sum" else AS_IT_IS
-    lines += ["## Limits", "", LIMITS.format(pool=pool), *_use(metric), ""]
+    about = [part for text in words.about.split("\n\n") if text for part in ("", plain(text, LONG))]
+    lines += ["", "## Metric Description", *about]
+    lines += ["", "## How to Use", "", *_commands(metric)]
+    lines += ["", "### Inputs", "", *_needs(metric), "", *_options(words.options)]
+    lines += ["", "### Output Values", *(["", plain(words.computes, LONG)] if words.computes else [])]
+    lines += ["", *_terms(metric), "", f"Score in a pool: {code(words.pool_rule, 300)}. {pool}"]
+    lines += ["", "#### Values from Popular Papers", "", PUBLISHED]
+    lines += ["", "### Examples", "", *_example(metric)]
+    lines += ["", "## Limitations and Bias", "", LIMITS]
     entries = bibtex([metric])
-    origin = ["## Citation", "", *fenced(entries, "bibtex")] if entries else ["A trivial baseline; nothing to cite."]
-    return "\n".join([*lines, *origin]) + "\n"
+    lines += ["## Citation", "", *(fenced(entries, "bibtex") if entries else ["A trivial baseline; nothing to cite."])]
+    return "\n".join([*lines, "", "## Further References", "", FURTHER]) + "\n"
 
 
 def _terms(metric: Metric) -> list[str]:
@@ -89,9 +97,25 @@ def _terms(metric: Metric) -> list[str]:
 
 def _options(options: Sequence[OptionWords]) -> list[str]:
     rows = [[code(one.name), plain(one.kind), code(one.default), plain(one.meaning, LONG)] for one in options]
-    return table(("Option", "Value", "Default", "What it does"), rows) if rows else ["None."]
+    return table(("Option", "Value", "Default", "What it does"), rows) if rows else ["It has no options."]
 
 
-def _use(metric: Metric) -> list[str]:
+def _needs(metric: Metric) -> list[str]:
+    needs = [plain(NEED_REASONS[need].removeprefix("needs ")) for need in metric.needs]
+    return [f"- {one}" for one in ("features: (N, D), one row a sample", *needs)]
+
+
+def _commands(metric: Metric) -> list[str]:
     calls = f"hf-transfer-score rank DATASET --models A B C --metrics {metric.name}"
-    return ["## Use", "", *fenced(f"{calls}\nhf-transfer-score score features.npz --metrics {metric.name}", "bash")]
+    return fenced(f"{calls}\nhf-transfer-score score features.npz --metrics {metric.name}", "bash")
+
+
+def _example(metric: Metric) -> list[str]:
+    """Return a call for a pool of two, with what this metric needs beside the features of both."""
+    given = ["targets=targets" if "targets" in metric.needs else "labels"]
+    given += ["source_probs=source_probs"] if "source_probs" in metric.needs else []
+    given += ["facts=facts"] if {"parameters", "downloads"} & set(metric.needs) else []
+    arguments = ", ".join(["pool", *given, f'metrics=["{metric.name}"]'])
+    pool = 'pool = {"model-a": features_a, "model-b": features_b}  # (N, D) each, over the same samples'
+    call = f'print(rank_features({arguments}).pools["{metric.name}"].ranks)'
+    return fenced(f"from hf_transfer_score import rank_features\n\n{pool}\n{call}", "python")

@@ -25,7 +25,9 @@ examples:
   hf-transfer-score leaderboard --results owner/results --requests owner/requests
 """
 
-SPACE_USAGE = "hf-transfer-score space push OWNER/NAME [--results OWNER/NAME] [--requests OWNER/NAME] [options]"
+SPACE_USAGE = """\
+hf-transfer-score space push OWNER/NAME [--results OWNER/NAME] [--requests OWNER/NAME] [options]
+       hf-transfer-score space push OWNER/NAME --metric face|ncti [options]"""
 
 SPACE_DESCRIPTION = """\
 Put the leaderboard on the Hub as a Space: it is made if it is not there yet, and
@@ -37,6 +39,9 @@ The Space reads --results, a dataset repository as `publish` makes it; without,
 it shows the records that ship with the package. With --requests visitors who
 are signed in can ask for models to be scored, which `worker` does; the Space
 then needs a token that may write there, as its secret HF_TOKEN.
+
+With --metric it is the Space of that metric instead: its card, the module that
+`evaluate.load("OWNER/NAME")` loads, and an app that scores an uploaded file.
 """
 
 SPACE_EXAMPLES = """\
@@ -44,6 +49,7 @@ examples:
   hf-transfer-score space push owner/leaderboard --results owner/results
   hf-transfer-score space push owner/leaderboard --results owner/results --requests owner/requests
   hf-transfer-score space push community/leaderboard --create-pr
+  hf-transfer-score space push owner/face_transferability --metric face
 """
 
 HIGHEST_PORT = 65535
@@ -79,7 +85,7 @@ def _add_space(commands: Any, parser: Callable[..., Any]) -> None:
     made = parser(
         commands.add_parser,
         "space",
-        help="put the leaderboard on the Hub",
+        help="put the leaderboard, or a metric, on the Hub",
         usage=SPACE_USAGE,
         description=SPACE_DESCRIPTION,
         epilog=SPACE_EXAMPLES,
@@ -88,6 +94,7 @@ def _add_space(commands: Any, parser: Callable[..., Any]) -> None:
     made.add_argument("space", metavar="OWNER/NAME", help="the Space")
     made.add_argument("--results", metavar="OWNER/NAME", help="dataset repository of the records")
     made.add_argument("--requests", metavar="OWNER/NAME", help="dataset repository of requests for scoring")
+    made.add_argument("--metric", metavar="NAME", help="the Space of this metric, face or ncti, not the leaderboard")
     made.add_argument("--private", action="store_true", help="make the Space private, if it is not there yet")
     made.add_argument("--create-pr", action="store_true", help="propose the files as a pull request")
 

@@ -9,10 +9,13 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
+
+if TYPE_CHECKING:
+    from hf_transfer_score.leaderboard.space import Pushed
 
 Write = Callable[[str], None]
 
@@ -48,16 +51,30 @@ def _serve(arguments: argparse.Namespace, write: Write) -> int:
 
 
 def _push(arguments: argparse.Namespace, write: Write) -> int:
+    pushed = _push_leaderboard(arguments) if arguments.metric is None else _push_metric(arguments)
+    write(f"{'Proposed' if arguments.create_pr else 'Pushed'} {pushed.files} files: {pushed.address}\n")
+    for note in pushed.notes:
+        write(f"{note}\n")
+    return 0
+
+
+def _push_leaderboard(arguments: argparse.Namespace) -> Pushed:
     from hf_transfer_score.leaderboard.space import push_space
 
-    pushed = push_space(
+    return push_space(
         arguments.space,
         results=arguments.results,
         requests=arguments.requests,
         private=arguments.private,
         create_pr=arguments.create_pr,
     )
-    write(f"{'Proposed' if arguments.create_pr else 'Pushed'} {pushed.files} files: {pushed.address}\n")
-    for note in pushed.notes:
-        write(f"{note}\n")
-    return 0
+
+
+def _push_metric(arguments: argparse.Namespace) -> Pushed:
+    from hf_transfer_score.evaluate_modules.space_files import push_metric_space
+
+    if arguments.results is not None or arguments.requests is not None:
+        raise OptionError("--results and --requests are for the leaderboard: the Space of a metric has no records.")
+    return push_metric_space(
+        arguments.space, arguments.metric, private=arguments.private, create_pr=arguments.create_pr
+    )

@@ -1,15 +1,20 @@
-"""Rows of features and labels, and their way through Arrow without a Python object for every number."""
+"""Rows of features and labels in the forms in which they come, and their way through Arrow.
+
+Neither makes a Python object for every number, where the rows are not lists to begin with.
+"""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError, InputError, LabelsError
+from hf_transfer_score.features.arrow import is_list, list_matrix
 from hf_transfer_score.metrics.checks import as_numpy, check_features
 
 
@@ -29,7 +34,9 @@ def check_rows(features: Any, references: Any) -> Rows:
     """Return one batch as arrays, or raise; whether the classes suffice is judged when all batches are there."""
     if features is None or references is None:
         missing = "features" if features is None else "references"
-        raise InputError(f"There are no {missing}: pass `features` and `references`, one class label a row.")
+        raise InputError(
+            f"There are no {missing}: pass the features as `predictions` and one class label a row as `references`."
+        )
     matrix, labels = _stack(features, "features"), _stack(references, "references")
     if matrix.shape[:1] == labels.shape == (0,):
         return Rows(matrix.reshape(0, 0), np.empty(0, dtype=np.int64))
@@ -46,10 +53,66 @@ def check_rows(features: Any, references: Any) -> Rows:
 
 
 def _stack(values: Any, what: str) -> NDArray[Any]:
-    """Return values as one array; a list may hold tensors, which NumPy alone cannot take from a GPU or in bfloat16."""
-    if isinstance(values, (list, tuple)):
-        values = [as_numpy(row, what) if is_array(row) else row for row in values]
-    return as_numpy(values, what)
+    """Return rows as one array: of an array or tensor, a column of Arrow, pandas or `datasets`, or a list of rows."""
+    if isinstance(values, datasets.Column):
+        values = values[:]
+    if isinstance(values, datasets.IterableColumn):
+        values = list(values)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return _from_arrow(values, what)
+    if not isinstance(values, (list, tuple)):
+        array = as_numpy(values, what)
+        if array.dtype != object or array.ndim != 1:
+            return array
+        values = list(array)  # as a column of pandas holds one array or list a row
+    return as_numpy([_row(row, what) for row in values], what)
+
+
+def _row(row: Any, what: str) -> Any:
+    """Return one row as NumPy takes it: it knows neither tensors on a GPU or in bfloat16, nor scalars of Arrow."""
+    if row is None:
+        raise _error(what)(f"The {what} are missing (None) in some rows; drop or fill them.")
+    if isinstance(row, pa.Scalar):
+        return row.as_py()
+    return as_numpy(row, what) if is_array(row) else row
+
+
+def _from_arrow(column: Any, what: str) -> NDArray[Any]:
+    """Return an Arrow column; of a single chunk without a copy, where Arrow allows it."""
+    if column.null_count:
+        raise _error(what)(
+            f"The {what} are missing (null) in {column.null_count} of {len(column)} rows; drop or fill them."
+        )
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    arrays = [_chunk_array(chunk, what) for chunk in chunks if len(chunk)]
+    widths = sorted({array.shape[1] for array in arrays if array.ndim == 2})
+    if len(widths) > 1:
+        raise FeaturesError(
+            f"The column of {what} is ragged, its lists have {widths[0]} to {widths[-1]} values; "
+            "pool each example to one vector first."
+        )
+    if not arrays:
+        return np.empty(0)
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _chunk_array(chunk: Any, what: str) -> NDArray[Any]:
+    if isinstance(chunk, pa.FixedShapeTensorArray):
+        return np.asarray(chunk.to_numpy_ndarray())
+    if isinstance(chunk, pa.ExtensionArray):
+        chunk = chunk.storage
+    if is_list(chunk.type):
+        try:
+            return list_matrix(chunk)
+        except ValueError as error:
+            raise _error(what)(f"The column of {what} {error}.") from error
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.dictionary_decode()
+    return np.asarray(chunk.to_numpy(zero_copy_only=False))
+
+
+def _error(what: str) -> type[InputError]:
+    return LabelsError if what == "references" else FeaturesError
 
 
 def to_columns(rows: Rows) -> dict[str, pa.Array]:
@@ -58,19 +121,19 @@ def to_columns(rows: Rows) -> dict[str, pa.Array]:
     values = np.ascontiguousarray(rows.features, dtype=np.float64).reshape(-1)
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width, type=pa.int32())
     return {
-        "features": pa.ListArray.from_arrays(offsets, pa.array(values)),
+        "predictions": pa.ListArray.from_arrays(offsets, pa.array(values)),
         "references": pa.array(rows.references),
     }
 
 
 def from_table(table: pa.Table) -> Rows:
     """Return the rows of an Arrow table; where they lie in one piece they are a view of it, not a copy."""
-    column = table.column("features")
+    column = table.column("predictions")
     widths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(widths) > 1:
         raise FeaturesError(f"The processes added features of different widths, {sorted(widths)}; expected one width.")
     pieces = [
-        Rows(batch["features"].flatten().to_numpy().reshape(batch.num_rows, -1), batch["references"].to_numpy())
+        Rows(batch["predictions"].flatten().to_numpy().reshape(batch.num_rows, -1), batch["references"].to_numpy())
         for batch in table.to_batches()
         if batch.num_rows
     ]

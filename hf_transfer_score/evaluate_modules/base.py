@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,19 +29,38 @@ from hf_transfer_score.evaluate_modules.arrow_rows import (
 )
 from hf_transfer_score.metrics.checks import row_chunks
 from hf_transfer_score.metrics.registry import MetricResult, get_metric
+from hf_transfer_score.version import HOMEPAGE
 
 logger = logging.getLogger(__name__)
 
+NEURAL_COLLAPSE = "https://arxiv.org/abs/2008.08186"
+"""Papyan, Han and Donoho on what all of these metrics read."""
 
-def module_info(*, description: str, citation: str, inputs_description: str) -> evaluate.MetricInfo:
-    """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost."""
-    inputs = {"features": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
+
+def module_info(
+    *, description: str, citation: str, inputs_description: str, paper: str, codes: Sequence[str] = ()
+) -> evaluate.MetricInfo:
+    """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost.
+
+    The inputs have the names under which `evaluate.combine` passes them on, and no other.
+
+    Args:
+        description: what the metric tells.
+        citation: as BibTeX.
+        inputs_description: arguments, results and examples, for the docstring of `compute`.
+        paper: address of the paper that the metric is from.
+        codes: addresses of its authors' code, if there is any.
+    """
+    inputs = {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
     return evaluate.MetricInfo(
         description=description,
         citation=citation,
         inputs_description=inputs_description,
         features=datasets.Features(inputs),
+        homepage=paper,
         license="Apache-2.0",
+        codebase_urls=[*codes, HOMEPAGE],
+        reference_urls=[paper, NEURAL_COLLAPSE],
     )
 
 
@@ -75,23 +94,23 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         return sum(part if isinstance(part, int) else len(part.references) for part in self._parts)
 
     def compute(
-        self, *, features: Any = None, references: Any = None, predictions: Any = None, **options: Any
+        self, *, predictions: Any = None, references: Any = None, features: Any = None, **options: Any
     ) -> dict[str, float] | None:
         """Compute the metric on all rows added so far and on those passed here, and forget them.
 
         A call refused for its arguments changes nothing; after any other call the module is empty.
 
         Args:
-            features: (N, D), an array, a tensor or a list of rows.
+            predictions: the features (N, D): an array, a tensor, a list of rows, or a column of lists or arrays.
             references: one class label a row (N,).
-            predictions: another name for `features`.
+            features: another name for `predictions`.
             **options: options of the metric.
 
         Returns:
             The headline and the raw terms; None in every process but the first of several.
         """
         get_metric(self.metric_name).configured(**options)
-        features = _one_of(features, predictions)
+        features = _one_of(predictions, features)
         if self.num_process == 1 and is_array(features) and not self._parts:
             return self._score(check_rows(features, references), options)
         if features is not None or references is not None:
@@ -101,15 +120,15 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         finally:
             self._clear()
 
-    def add_batch(self, *, features: Any = None, references: Any = None, predictions: Any = None) -> None:
+    def add_batch(self, *, predictions: Any = None, references: Any = None, features: Any = None) -> None:
         """Add a batch of rows.
 
         Args:
-            features: (B, D), an array, a tensor or a list of rows. Arrays are copied, so their memory may be reused.
+            predictions: their features (B, D), as for `compute`. Arrays are copied, so their memory may be reused.
             references: one class label a row (B,).
-            predictions: another name for `features`.
+            features: another name for `predictions`.
         """
-        features = _one_of(features, predictions)
+        features = _one_of(predictions, features)
         rows = check_rows(features, references)
         if not len(rows.references):
             return
@@ -127,18 +146,20 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         *,
         prediction: Any = None,
         reference: Any = None,
-        features: Any = None,
+        predictions: Any = None,
         references: Any = None,
+        features: Any = None,
     ) -> None:
-        """Add one row.
+        """Add one row; `evaluate.combine` passes it on under the names in the plural.
 
         Args:
             prediction: the row's features (D,).
             reference: its class label.
-            features: another name for `prediction`.
+            predictions: another name for `prediction`.
             references: another name for `reference`.
+            features: another name for `prediction`.
         """
-        features, reference = _one_of(features, prediction), _one_of(references, reference)
+        features, reference = _one_of(prediction, predictions, features), _one_of(reference, references)
         rows = check_rows(None if features is None else [features], None if reference is None else [reference])
         self._check_width(rows)
         self._open_writer()
@@ -163,7 +184,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
     def _score(self, rows: Rows, options: dict[str, Any]) -> dict[str, float]:
         if not len(rows.references):
             raise InputError(
-                "There is nothing to compute on: pass `features` and `references`, or call `add_batch` before."
+                "There is nothing to compute on: pass `predictions` and `references`, or call `add_batch` before."
             )
         return self._compute(**rows._asdict(), **options)
 
@@ -227,8 +248,9 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         self.file_paths = self.filelocks = self.filelock = self.cache_file_name = None
 
 
-def _one_of(value: Any, alias: Any) -> Any:
-    """Return what was passed under one of two names."""
-    if value is not None and alias is not None:
+def _one_of(*values: Any) -> Any:
+    """Return what was passed under one of several names, None where it was under none."""
+    passed = [value for value in values if value is not None]
+    if len(passed) > 1:
         raise InputError("The same input was passed under both of its names; pass it once.")
-    return alias if value is None else value
+    return passed[0] if passed else None

@@ -85,6 +85,11 @@ def build_space(metric_name: str) -> gr.Blocks:
     return app
 
 
+def run_space(metric_name: str) -> None:
+    """Serve the app of one metric until it is stopped."""
+    build_space(metric_name).launch(max_file_size=SIZE_LIMIT)
+
+
 def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
     """Return the table of one file's result and notes on it, or no table and what is wrong with the file."""
     if path is None:

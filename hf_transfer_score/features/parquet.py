@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
+from hf_transfer_score.features.arrow import is_list, is_number, list_matrix
 from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
 from hf_transfer_score.limits import too_large
 
@@ -76,13 +77,13 @@ class ParquetArrays:
         """Return one column: lists as (N, D), numbers and text as (N,)."""
         self._check_size([key])
         column = self._column(key)
-        return self._lists(key, column) if _is_list(column.type) else self._scalars(key, column)
+        return self._lists(key, column) if is_list(column.type) else self._scalars(key, column)
 
     def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
         """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
         lists = [name for name in (FEATURE_KEYS if key is None else (key,)) if name in self.keys]
         if lists:
-            if not _is_list(self.schema.field(lists[0]).type):
+            if not is_list(self.schema.field(lists[0]).type):
                 kind = self.schema.field(lists[0]).type
                 raise FeatureFileError(f"{self.path}: column {lists[0]!r} must hold lists of numbers, holds {kind}.")
             return self.read(lists[0])
@@ -99,7 +100,7 @@ class ParquetArrays:
             for name in self.keys
             if name not in (*NOT_FEATURES, labels_key)
             and not name.startswith("__index_level_")
-            and _is_number(self.schema.field(name).type)
+            and is_number(self.schema.field(name).type)
             and (pattern is None or fnmatchcase(name, pattern))
         ]
         whole = [name for name in names if not _is_fraction(self.schema.field(name).type)]
@@ -143,25 +144,10 @@ class ParquetArrays:
             raise FeatureFileError(f"{self.path}: column {names[0]!r} is too large: {reason}.")
 
     def _lists(self, key: str, column: Any) -> NDArray[Any]:
-        import pyarrow.compute as pc
-
-        if not _is_number(column.type.value_type):
-            raise FeatureFileError(
-                f"{self.path}: column {key!r} must hold lists of numbers, one vector a row; holds {column.type}."
-            )
-        values = column.flatten()
-        if values.null_count:
-            raise FeatureFileError(
-                f"{self.path}: column {key!r} holds nulls inside its lists ({values.null_count}); "
-                "fill them or drop their rows."
-            )
-        lengths = pc.min_max(pc.list_value_length(column)).as_py()
-        if lengths["min"] != lengths["max"]:
-            raise FeatureFileError(
-                f"{self.path}: column {key!r} is ragged, its lists have {lengths['min']} to {lengths['max']} values; "
-                "pool each example to one vector first."
-            )
-        return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), lengths["max"] or 0)
+        try:
+            return list_matrix(column)
+        except ValueError as error:
+            raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
 
     def _scalars(self, key: str, column: Any) -> NDArray[Any]:
         import pyarrow as pa
@@ -176,22 +162,10 @@ class ParquetArrays:
         return array
 
 
-def _is_list(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 def _is_fraction(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_floating(kind))
-
-
-def _is_number(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _is_text(kind: Any) -> bool:

@@ -1,4 +1,7 @@
-"""The leaderboard as a Space on the Hub: its files, with this very version of the package among them."""
+"""The leaderboard as a Space on the Hub: its files, with this very version of the package among them.
+
+`package_files` and `push_files` are what the Spaces of metrics take too.
+"""
 
 from __future__ import annotations
 
@@ -14,24 +17,25 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.words import has_token, hub_error, no_token
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
-from hf_transfer_score.version import VERSION
+from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"
 DISTRIBUTION = "hf-transfer-score"
+RELEASE = f"{DISTRIBUTION} {VERSION}"
 INFORMATION = f"{PACKAGE}-{VERSION}.dist-info"
 UNNEEDED = ("__pycache__", ".pyc", ".pyo")
 METRICS_GROUP = "hf_transfer_score.metrics"
 
 GRADIO = "6.31.0"
 REQUIREMENTS = (
-    "numpy>=1.24",
-    "scipy>=1.10",
-    "scikit-learn>=1.3",
-    "pyarrow>=14",
-    "safetensors>=0.4",
-    "threadpoolctl>=3.1",
-    "filelock>=3.12",
-    "huggingface_hub>=0.25",
+    "numpy>=2.1.0",
+    "scipy>=1.14.1",
+    "scikit-learn>=1.6.0",
+    "pyarrow>=21.0.0",
+    "safetensors>=0.5.0",
+    "threadpoolctl>=3.5.0",
+    "filelock>=3.16.0",
+    "huggingface_hub>=1.33.0",
     f"gradio[oauth]=={GRADIO}",
 )
 """All that the Space installs: neither torch nor transformers, since nothing is computed from a model there."""
@@ -88,7 +92,6 @@ The folder `{package}` is the package [hf-transfer-score]({homepage}), of the ve
 `hf-transfer-score leaderboard`.
 """
 
-HOMEPAGE = "https://pypi.org/project/hf-transfer-score/"
 OWN_RECORDS = "the package: published tables, and small models with their fine-tuning"
 
 
@@ -129,25 +132,43 @@ def push_space(
         endpoint: another Hub than that of HF_ENDPOINT.
     """
     results, requests = _dataset(results, "--results"), _dataset(requests, "--requests")
+    place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
+    files = space_files(results, requests)
+    return push_files(place, files, title=f"Leaderboard of {RELEASE}", notes=_notes(results, requests))
+
+
+def space_place(
+    space: str, *, private: bool, create_pr: bool, token: str | bool | None, endpoint: str | None
+) -> HubPlace:
+    """Return a Space that files can be written to, or raise; the arguments are those of `push_space`."""
     if HUB_NAME.fullmatch(space) is None:
         raise OptionError(f"{space!r} names no Space: expected OWNER/NAME.")
-    place = HubPlace(space, token=token, private=private, create_pr=create_pr, repo_type="space", endpoint=endpoint)
     if not has_token(token):
         raise no_token(space)
-    if not create_pr and place.version() is None:
+    return HubPlace(space, token=token, private=private, create_pr=create_pr, repo_type="space", endpoint=endpoint)
+
+
+def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes: tuple[str, ...] = ()) -> Pushed:
+    """Write files into a Space, which is made if it is not there yet, and remove what is of an earlier version.
+
+    Args:
+        place: the Space.
+        files: by path, with those of the package.
+        title: of the commit.
+        notes: what is left to do, handed through.
+    """
+    if not place.create_pr and place.version() is None:
         _make(place)
-    files = space_files(results, requests)
     with warnings.catch_warnings():  # the client asks whether tables belong into a Space: these do
         warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
-        done = place.update(lambda view: _changes(view, files), title=f"Leaderboard of {DISTRIBUTION} {VERSION}")
-    address = done if create_pr and done.startswith("http") else place.url
-    return Pushed(address, len(files), _notes(place, results, requests))
+        done = place.update(lambda view: _changes(view, files), title=title)
+    address = done if place.create_pr and done.startswith("http") else place.url
+    return Pushed(address, len(files), notes)
 
 
 def space_files(results: str | None = None, requests: str | None = None) -> dict[str, bytes]:
     """Return all files of the Space by path."""
-    texts = {**demo_files(results, requests), **_information()}
-    return {path: text.encode() for path, text in texts.items()} | _package_files()
+    return {path: text.encode() for path, text in demo_files(results, requests).items()} | package_files()
 
 
 def demo_files(results: str | None = None, requests: str | None = None) -> dict[str, str]:
@@ -208,12 +229,13 @@ def _changes(view: View, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
     return {**files, **dict.fromkeys(gone)}
 
 
-def _package_files() -> dict[str, bytes]:
-    """Return the files of this package as they are installed, by their path in the Space."""
+def package_files() -> dict[str, bytes]:
+    """Return the files of this package by their path in a Space: as they are installed, and what tells of them."""
     root = Path(str(hf_transfer_score.__file__)).parent
     found = sorted(path for path in root.rglob("*") if path.is_file())
     parts = ((path, path.relative_to(root)) for path in found)
-    return {f"{PACKAGE}/{inside.as_posix()}": path.read_bytes() for path, inside in parts if _is_needed(inside)}
+    files = {f"{PACKAGE}/{inside.as_posix()}": path.read_bytes() for path, inside in parts if _is_needed(inside)}
+    return files | {path: text.encode() for path, text in _information().items()}
 
 
 def _is_needed(path: Path) -> bool:
@@ -234,7 +256,7 @@ def _information() -> dict[str, str]:
     }
 
 
-def _notes(place: HubPlace, results: str | None, requests: str | None) -> tuple[str, ...]:
+def _notes(results: str | None, requests: str | None) -> tuple[str, ...]:
     found = []
     if results is None:
         found.append("It shows the records that ship with the package; --results OWNER/NAME shows others.")

@@ -29,6 +29,7 @@ def row_chunks(rows: int, width: int) -> Iterator[slice]:
 
 def as_numpy(values: Any, what: str = "features") -> NDArray[Any]:
     """Return `values` as a NumPy array without changing a number; tensors are detached and moved to the CPU."""
+    _refuse_sparse(values, what)
     if type(values).__module__.split(".")[0] == "torch":
         tensor = values.detach().cpu()
         values = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
@@ -40,6 +41,20 @@ def as_numpy(values: Any, what: str = "features") -> NDArray[Any]:
             "Pool each example to one vector first."
         ) from error
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def _refuse_sparse(values: Any, what: str) -> None:
+    """Raise FeaturesError for a sparse matrix or a list of such rows, which NumPy takes for objects."""
+    if isinstance(values, (list, tuple)):
+        values = values[0] if values else values
+    dense = next((name for name in ("toarray", "todense") if callable(getattr(values, name, None))), None)
+    if dense is None and str(getattr(values, "layout", "")).startswith("torch.sparse"):
+        dense = "to_dense"
+    if dense is not None:
+        kind = f"{type(values).__name__} of shape {tuple(getattr(values, 'shape', ()))}"
+        raise FeaturesError(
+            f"The {what} are a sparse matrix ({kind}); expected dense numbers. Pass what its `.{dense}()` returns."
+        )
 
 
 def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hf_transfer_score.cards.card import model_card, model_section
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cli.card_command import metric_text
 from hf_transfer_score.errors import StoreError
+from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.results.record import RecordedMetric
 from tests.cards.made import COMMIT, DATA_COMMIT, FACE, PETS, failure, known, later, model, pool, scores, truth
@@ -145,6 +147,46 @@ def test_metric_cards_name_every_term_and_option(name):
     assert [f"`{term.name}`" in names for term in metric.terms] == [True] * len(metric.terms)
     assert all(f"`{option}`" in names for option in vars(metric.options))
     assert ("@misc" in text) is not metric.baseline
+
+
+HEADINGS = """\
+## Metric Description
+## How to Use
+### Inputs
+### Output Values
+#### Values from Popular Papers
+### Examples
+## Limitations and Bias
+## Citation
+## Further References
+"""
+"""Those of the cards of `evaluate`, in their order."""
+
+
+@pytest.mark.parametrize("name", all_metrics())
+def test_metric_cards_have_the_headings_of_evaluates_own(name):
+    text = metric_text(name)
+    found = re.findall(r"^#.*\n", text, flags=re.MULTILINE)
+    assert found[0].startswith("# Metric Card for ") and "".join(found[1:]) == HEADINGS
+    assert "\n\n\n" not in text
+
+
+@pytest.mark.parametrize("name", all_metrics())
+def test_examples_of_metric_cards_run(name, capsys):
+    """With features and all that a metric may ask for beside them, the call of the card ranks both models."""
+    generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
+    probabilities = generator.dirichlet(np.ones(4), size=60)
+    models = ("model-a", "model-b")
+    given = {
+        "features_a": generator.normal(size=(60, 8)) + np.eye(3, 8)[labels],
+        "features_b": generator.normal(size=(60, 8)) + 2 * np.eye(3, 8)[labels],
+        "labels": labels,
+        "targets": generator.normal(size=(60, 2)),
+        "source_probs": dict.fromkeys(models, probabilities),
+        "facts": {model: ModelFacts(parameters=size, downloads=size) for size, model in enumerate(models, 1)},
+    }
+    exec(re.findall(r"```python\n(.*?)```", metric_text(name), flags=re.DOTALL)[0], given)
+    assert "'model-a': " in capsys.readouterr().out
 
 
 def test_options_that_are_as_they_come_are_not_listed():

@@ -136,6 +136,22 @@ def test_a_space_is_pushed(hub, tmp_path):
     assert (hub.root / "spaces" / "owner" / "board" / "app.py").is_file()
 
 
+def test_the_space_of_a_metric_is_pushed(hub, tmp_path):
+    hub.users = {"hf_owner": "owner"}
+    arguments = ["space", "push", "owner/ncti_transferability", "--metric", "ncti"]
+    done = run(tmp_path, *arguments, HF_ENDPOINT=hub.endpoint, HF_TOKEN="hf_owner")
+    assert done.returncode == 0, done.stderr
+    assert re.match(rf"Pushed \d+ files: {re.escape(hub.endpoint)}/spaces/owner/ncti_transferability\n", done.stdout)
+    assert (hub.root / "spaces" / "owner" / "ncti_transferability" / "ncti_transferability.py").is_file()
+
+
+def test_records_are_not_for_the_space_of_a_metric(hub, tmp_path):
+    done = run(
+        tmp_path, "space", "push", "owner/face_transferability", "--metric", "face", "--results", "owner/results"
+    )
+    assert done.returncode == 2 and "error: --results and --requests are for the leaderboard" in done.stderr
+
+
 def test_a_push_without_a_token_is_said(hub, tmp_path):
     done = run(tmp_path, "space", "push", "owner/board", HF_ENDPOINT=hub.endpoint)
     assert done.returncode == 1 and "error: Writing to owner/board on the Hub needs a token" in done.stderr

@@ -29,3 +29,9 @@ def load(name: str, **options: Any) -> Any:
     import evaluate
 
     return evaluate.load(str(MODULES / NAMES[name]), **options)
+
+
+def expected(name: str, features: Any, labels: Any, **options: Any) -> dict[str, float]:
+    """Return what the metric itself says, without `evaluate`."""
+    result = hf_transfer_score.get_metric(name, **options)(features, labels)
+    return {name: result.headline, **result.terms}

@@ -13,17 +13,12 @@ import torch
 
 from hf_transfer_score import TransferScoreError, get_metric
 from hf_transfer_score.errors import FeaturesError, InputError, LabelsError, OptionError
-from tests.evaluate_modules.samples import NAMES, load, sample
+from tests.evaluate_modules.samples import NAMES, expected, load, sample
 
 
 @pytest.fixture(params=["face", "ncti"])
 def name(request):
     return request.param
-
-
-def expected(name, features, labels, **options):
-    result = get_metric(name, **options)(features, labels)
-    return {name: result.headline, **result.terms}
 
 
 def test_direct_way_gives_the_metrics_own_numbers(name):
@@ -102,7 +97,8 @@ def test_rows_keep_their_order_across_both_ways(monkeypatch):
     module.add(prediction=features[0], reference=labels[0])
     module.add_batch(features=features[1:50], references=labels[1:50])
     module.add(features=features[50].tolist(), references=int(labels[50]))
-    module.add_batch(predictions=features[51:90].tolist(), references=labels[51:90])
+    module.add(predictions=features[51], references=labels[51])
+    module.add_batch(predictions=features[52:90].tolist(), references=labels[52:90])
     module.add_batch(features=torch.from_numpy(features[90:]), references=labels[90:].tolist())
     module.compute()
     assert np.array_equal(seen["features"], features)
@@ -142,6 +138,10 @@ def test_every_option_and_term_is_described(name):
         assert f"    {term.name}: " in module.inputs_description
     assert module.description
     assert module.citation.strip().startswith("@")
+    for address in (module.homepage, *module.codebase_urls, *module.reference_urls):
+        assert address.startswith("https://")
+    assert module.homepage in module.reference_urls and module.license == "Apache-2.0"
+    assert list(module.features) == ["predictions", "references"]
     assert "Examples:" in module.compute.__doc__
 
 
@@ -159,19 +159,6 @@ def test_warnings_are_logged_and_kept_out_of_the_result(caplog):
     assert "face_transferability: with two classes" in caplog.text
     assert load("face").last_result.warnings
     assert set(result) == {"face", "variance_collapse", "class_fairness"}
-
-
-def test_combine_computes_both():
-    features, labels = sample()
-    both = evaluate.combine([load("face"), load("ncti")])
-    wanted = expected("face", features, labels) | expected("ncti", features, labels)
-    assert both.compute(features=features, references=labels) == wanted
-    assert both.compute(predictions=features.tolist(), references=labels.tolist()) == wanted
-    for start in range(0, len(labels), 100):
-        both.add_batch(features=features[start : start + 100], references=labels[start : start + 100])
-    assert both.compute() == wanted
-    prefixed = evaluate.combine({"a": load("face"), "b": load("face")})
-    assert prefixed.compute(features=features, references=labels)["b_face"] == wanted["face"]
 
 
 def test_result_survives_saving(name, tmp_path):
@@ -214,7 +201,7 @@ def test_lists_that_are_no_matrix_are_refused(rows):
 
 
 def test_nothing_added_is_an_error_of_ours():
-    with pytest.raises(InputError, match="nothing to compute on: pass `features` and `references`"):
+    with pytest.raises(InputError, match="nothing to compute on: pass `predictions` and `references`"):
         load("face").compute()
 
 

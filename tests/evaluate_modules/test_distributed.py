@@ -13,6 +13,7 @@ from tests.evaluate_modules.samples import MODULES, NAMES, sample
 WORKER = """
 import json, sys, time
 import numpy as np
+import pyarrow as pa
 import evaluate
 folder, rank, data = sys.argv[1], int(sys.argv[2]), np.load(sys.argv[3])
 features, labels = data["features"], data["labels"]
@@ -24,8 +25,8 @@ for turn, cut in enumerate((100, 170, len(labels))):
         time.sleep(0.5)  # the other process reaches its next round while this one is behind
     for start in range(0, len(labels[part]), 64):
         rows = slice(start, start + 64)
-        batch = features[part][rows]
-        module.add_batch(features=batch.tolist() if turn == 1 else batch, references=labels[part][rows])
+        batch = (np.asarray, np.ndarray.tolist, lambda array: pa.array(array.tolist()))[turn](features[part][rows])
+        module.add_batch(predictions=batch, references=labels[part][rows])
     results.append(module.compute())
 print(json.dumps(results))
 """

@@ -1,6 +1,9 @@
-"""The folders that are published as Spaces: what the Hub reads of them, and their apps, started as the Hub does."""
+"""The Spaces of the metrics: what is pushed, what the Hub reads of it, and that its copy of the package is enough."""
 
+import doctest
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -9,14 +12,36 @@ from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
+import evaluate
 import httpx
+import numpy as np
 import pytest
 from huggingface_hub import metadata_load
 
+import hf_transfer_score
 from hf_transfer_score import get_metric
+from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.evaluate_modules.space import SIZE_LIMIT, example_file
+from hf_transfer_score.evaluate_modules.space_files import metric_demo_files, metric_space_files, push_metric_space
+from hf_transfer_score.leaderboard.space import GRADIO
 from tests.conftest import clean_environment
-from tests.evaluate_modules.samples import MODULES, NAMES, SPACES
+from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
+
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the Hub client's own making
+
+HEADINGS = [
+    "# Metric Card for",
+    "## Metric Description",
+    "## How to Use",
+    "### Inputs",
+    "### Output Values",
+    "#### Values from Popular Papers",
+    "### Examples",
+    "## Limitations and Bias",
+    "## Citation",
+    "## Further References",
+]
+"""Those of evaluate's own template, in its order."""
 
 
 @pytest.fixture(params=["face", "ncti"])
@@ -24,14 +49,25 @@ def name(request):
     return request.param
 
 
-def test_module_script_is_the_packages_own(name):
-    script = f"{NAMES[name]}/{NAMES[name]}.py"
-    assert (SPACES / script).read_bytes() == (MODULES / script).read_bytes()
+def test_the_folder_in_the_repository_is_what_is_pushed(name):
+    folder = SPACES / NAMES[name]
+    found = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir() if path.is_file()}
+    assert found == metric_demo_files(name)
+    script = f"{NAMES[name]}.py"
+    assert (folder / script).read_bytes() == (MODULES / NAMES[name] / script).read_bytes()
+
+
+def test_requirements_are_those_of_the_package(name):
+    """Each can be had from an index, which the package itself need not be."""
+    ours = (SPACES.parent / "pyproject.toml").read_text(encoding="utf-8")
+    required = (SPACES / NAMES[name] / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {re.split(r"[\[<=>]", one)[0] for one in required} >= {"numpy", "scipy", "pyarrow", "evaluate", "gradio"}
+    assert [one for one in required if f'"{one}"' not in ours] == [f"gradio[oauth]=={GRADIO}"]
 
 
 def test_card_has_what_the_hub_reads(name):
     metadata = metadata_load(SPACES / NAMES[name] / "README.md")
-    assert metadata["sdk"] == "gradio"
+    assert metadata["sdk"] == "gradio" and metadata["sdk_version"] == GRADIO
     assert metadata["tags"] == ["evaluate", "metric"]
     assert metadata["license"] == "apache-2.0"
     assert metadata["pinned"] is False
@@ -39,9 +75,33 @@ def test_card_has_what_the_hub_reads(name):
     assert (SPACES / NAMES[name] / metadata["app_file"]).is_file()
 
 
+def test_card_has_the_headings_of_evaluates_own(name):
+    card = (SPACES / NAMES[name] / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^#+ .*$", re.sub(r"```.*?```", "", card, flags=re.DOTALL), flags=re.MULTILINE)
+    assert found[0].startswith(HEADINGS[0]) and found[1:] == HEADINGS[1:]
+
+
+def test_examples_of_the_card_run(name, monkeypatch):
+    monkeypatch.setattr(
+        evaluate.config, "HF_EVALUATE_OFFLINE", True
+    )  # does not ask the Hub first, which takes a second
+    hf_transfer_score.register()
+    card = (SPACES / NAMES[name] / "README.md").read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"```python\n(>>>.*?)```", card, flags=re.DOTALL))
+    test = doctest.DocTestParser().get_doctest(blocks, {}, name, None, 0)
+    assert len(test.examples) > 10
+    assert doctest.DocTestRunner().run(test).failed == 0
+
+
 def test_card_names_every_option_and_number(name):
     card, metric = (SPACES / NAMES[name] / "README.md").read_text(encoding="utf-8"), get_metric(name)
-    for number in (name, *(term.name for term in metric.terms), *(option.name for option in fields(metric.options))):
+    for number in (
+        "predictions",
+        "references",
+        name,
+        *(term.name for term in metric.terms),
+        *(option.name for option in fields(metric.options)),
+    ):
         assert f"- **{number}**: " in card
     assert evaluate_citation(name) in card
 
@@ -49,6 +109,74 @@ def test_card_names_every_option_and_number(name):
 def evaluate_citation(name):
     code = (MODULES / NAMES[name] / f"{NAMES[name]}.py").read_text(encoding="utf-8")
     return code.split('_CITATION = """')[1].split('"""')[0].strip()
+
+
+@pytest.fixture
+def pushed(hub):
+    """Push the Space of a metric and return its folder on the Hub."""
+    hub.users = {"hf_owner": "owner"}
+
+    def push(metric, space=None, token="hf_owner"):
+        place = space or f"owner/{NAMES[metric]}"
+        done = push_metric_space(place, metric, token=token, endpoint=hub.endpoint)
+        assert done.address == f"{hub.endpoint}/spaces/{place}"
+        return hub.root / "spaces" / place
+
+    return push
+
+
+def test_a_push_makes_a_space_that_has_the_package(pushed, name):
+    folder, files = pushed(name), metric_space_files(name)
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    assert {path: found[path].read_bytes() for path in files} == files
+    assert {"hf_transfer_score/metrics/face.py", f"{NAMES[name]}.py", "app.py"} <= set(files)
+    assert not [path for path in files if "__pycache__" in path]
+
+
+@pytest.mark.parametrize(
+    ("metric", "space", "message"),
+    [
+        ("face", "owner/face", "evaluate loads a module by the name of its Space; expected OWNER/face_transferability"),
+        ("face", "owner/ncti_transferability", "expected OWNER/face_transferability"),
+        ("logme", "owner/logme", "'logme' has no module for evaluate; those that have one: face, ncti"),
+        ("face", "face_transferability", "names no Space: expected OWNER/NAME"),
+    ],
+)
+def test_what_is_no_space_of_a_metric_is_refused(pushed, metric, space, message):
+    with pytest.raises(OptionError, match=message):
+        pushed(metric, space)
+
+
+def test_a_push_needs_a_token(pushed):
+    with pytest.raises(HubError, match="Writing to owner/face_transferability on the Hub needs a token"):
+        pushed("face", token=False)
+
+
+LOAD = """
+import json, sys
+for heavy in ("transformers", "timm", "gradio"):
+    sys.modules[heavy] = None  # as if it were not installed
+import evaluate, numpy
+import hf_transfer_score
+folder, data = sys.argv[1], numpy.load(sys.argv[2])
+module = evaluate.load(folder)
+result = module.compute(predictions=data["features"], references=data["labels"])
+print(json.dumps([hf_transfer_score.__file__, result]))
+"""
+
+
+def test_the_folder_is_all_of_the_package_that_its_module_needs(pushed, tmp_path):
+    """Without `site` Python has no other copy of the package: those of an editable install are found through it."""
+    folder, (features, labels) = pushed("face"), sample()
+    np.savez(tmp_path / "data.npz", features=features, labels=labels)
+    libraries = {str(Path(module.__file__).parents[1]) for module in (np, evaluate)}
+    environment = clean_environment(tmp_path / "home") | {"PYTHONPATH": os.pathsep.join([str(folder), *libraries])}
+    command = [sys.executable, "-S", "-c", LOAD, str(folder), str(tmp_path / "data.npz")]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    where, result = json.loads(done.stdout.splitlines()[-1])
+    assert Path(where) == folder / "hf_transfer_score" / "__init__.py"
+    assert result == expected("face", features, labels)
 
 
 def free_port():
@@ -89,9 +217,9 @@ def upload(client, path):
         return client.post("/gradio_api/upload", files={"files": (Path(path).name, file)})
 
 
-def test_the_app_scores_an_uploaded_file(tmp_path):
+def test_the_app_scores_an_uploaded_file(pushed, tmp_path):
     """As a browser does: open the page, upload, ask for the score, read the events."""
-    with started(SPACES / NAMES["face"], tmp_path / "home") as client:
+    with started(pushed("face"), tmp_path / "home") as client:
         assert "FaCe, variance collapse and class fairness" in client.get("/").text
         file = {"path": upload(client, example_file()).json()[0], "meta": {"_type": "gradio.FileData"}}
         call = client.post("/gradio_api/call/score", json={"data": [file]}).json()

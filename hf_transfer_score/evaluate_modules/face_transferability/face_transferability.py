@@ -13,7 +13,8 @@ Compare models on the same samples; a single value says little.
 
 _KWARGS_DESCRIPTION = """
 Args:
-    features: (N, D), one row of features a sample: an array, a tensor or a list of rows. `predictions` is an alias.
+    predictions: (N, D), the features, one row a sample: an array, a tensor, a list of rows, or a column of lists or
+        arrays (Arrow, pandas, datasets). `features` is another name.
     references: (N,), the class of each sample as an integer.
     weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
     covariance: shape of the class Gaussians: "pooled_spherical", "spherical", "diagonal" or "full".
@@ -33,10 +34,10 @@ Examples:
     >>> face = evaluate.load("face_transferability")
     >>> classes = numpy.repeat([0, 1, 2], 20)
     >>> features = numpy.random.default_rng(0).normal(size=(60, 8)) + 2 * numpy.eye(8)[classes]
-    >>> results = face.compute(features=features, references=classes)
+    >>> results = face.compute(predictions=features, references=classes)
     >>> sorted(results)
     ['class_fairness', 'face', 'variance_collapse']
-    >>> results = face.compute(features=features, references=classes, temperature=0.1)
+    >>> results = face.compute(predictions=features, references=classes, temperature=0.1)
 """
 
 _CITATION = """
@@ -48,6 +49,8 @@ _CITATION = """
 }
 """
 
+_PAPER = "https://arxiv.org/abs/2310.05754"
+
 
 class FaceTransferability(base.TransferabilityModule):
     """Variance collapse and class fairness of labelled features."""
@@ -55,4 +58,9 @@ class FaceTransferability(base.TransferabilityModule):
     metric_name = "face"
 
     def _info(self) -> evaluate.MetricInfo:
-        return base.module_info(description=_DESCRIPTION, citation=_CITATION, inputs_description=_KWARGS_DESCRIPTION)
+        return base.module_info(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            paper=_PAPER,
+        )

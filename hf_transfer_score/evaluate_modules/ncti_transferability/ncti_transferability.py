@@ -13,7 +13,8 @@ of the spread within the classes is left. Compare models on the same samples; a 
 
 _KWARGS_DESCRIPTION = """
 Args:
-    features: (N, D), one row of features a sample: an array, a tensor or a list of rows. `predictions` is an alias.
+    predictions: (N, D), the features, one row a sample: an array, a tensor, a list of rows, or a column of lists or
+        arrays (Arrow, pandas, datasets). `features` is another name.
     references: (N,), the class of each sample as an integer.
     pca: principal components kept: "auto" for min(64, D, N // 5), 64 as in the published numbers, or "none".
 
@@ -29,10 +30,10 @@ Examples:
     >>> ncti = evaluate.load("ncti_transferability")
     >>> classes = numpy.repeat([0, 1, 2], 20)
     >>> features = numpy.random.default_rng(0).normal(size=(60, 8)) + 2 * numpy.eye(8)[classes]
-    >>> results = ncti.compute(features=features, references=classes)
+    >>> results = ncti.compute(predictions=features, references=classes)
     >>> sorted(results)
     ['ncc', 'ncti', 'seli', 'vc']
-    >>> results = ncti.compute(features=features, references=classes, pca=4)
+    >>> results = ncti.compute(predictions=features, references=classes, pca=4)
 """
 
 _CITATION = """
@@ -44,6 +45,12 @@ _CITATION = """
 }
 """
 
+_PAPER = (
+    "https://openaccess.thecvf.com/content/ICCV2023/html/"
+    "Wang_How_Far_Pre-trained_Models_Are_from_Neural_Collapse_on_the_ICCV_2023_paper.html"
+)
+_CODE = "https://github.com/BUserName/NCTI"
+
 
 class NctiTransferability(base.TransferabilityModule):
     """Three terms of neural collapse of labelled features."""
@@ -51,4 +58,10 @@ class NctiTransferability(base.TransferabilityModule):
     metric_name = "ncti"
 
     def _info(self) -> evaluate.MetricInfo:
-        return base.module_info(description=_DESCRIPTION, citation=_CITATION, inputs_description=_KWARGS_DESCRIPTION)
+        return base.module_info(
+            description=_DESCRIPTION,
+            citation=_CITATION,
+            inputs_description=_KWARGS_DESCRIPTION,
+            paper=_PAPER,
+            codes=[_CODE],
+        )
