@@ -21,9 +21,10 @@ from huggingface_hub import metadata_load
 import hf_transfer_score
 from hf_transfer_score import get_metric
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.evaluate_modules.space import SIZE_LIMIT, example_file
+from hf_transfer_score.evaluate_modules.space import example_file
 from hf_transfer_score.evaluate_modules.space_files import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.leaderboard.space import GRADIO
+from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.conftest import clean_environment
 from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
 
@@ -228,5 +229,5 @@ def test_the_app_scores_an_uploaded_file(pushed, tmp_path):
         assert "Scored 150 samples of 3 classes" in events
         too_large = tmp_path / "large.npz"
         too_large.touch()
-        os.truncate(too_large, SIZE_LIMIT + 1)
+        os.truncate(too_large, FILE_BYTES + 1)
         assert upload(client, too_large).status_code == 413
