@@ -101,13 +101,9 @@ class Watched:
 
 
 def test_a_forged_footer_is_refused_while_others_are_served(space, tmp_path):
-    bomb, whole, half = (
-        tmp_path / "bomb.parquet",
-        save_npz(tmp_path / "a.npz"),
-        save_bfloat16(tmp_path / "b.safetensors"),
-    )
+    bomb = tmp_path / "bomb.parquet"
     bomb.write_bytes(forged_parquet())
-    paths = space.upload(bomb, whole, half).json()
+    paths = space.upload(bomb, save_npz(tmp_path / "a.npz"), save_bfloat16(tmp_path / "b.safetensors")).json()
     waited, start = [], time.monotonic()
     with Watched(space.pid) as watched, ThreadPoolExecutor(1) as pool:
         scored = pool.submit(space.score, *paths)
@@ -115,12 +111,12 @@ def test_a_forged_footer_is_refused_while_others_are_served(space, tmp_path):
             asked = time.monotonic()
             assert httpx.get(space.client.base_url, timeout=SECONDS).status_code == 200
             waited.append(time.monotonic() - asked)
-            time.sleep(0.1)
+            time.sleep(0.4)
     text = scored.result().text
     assert "event: complete" in text and "Scored 2 models on 90 rows" in text
     assert "bomb cannot be scored. Needs more memory than the 1,400 MB" in text
     assert time.monotonic() - start < SECONDS and watched.most < MOST
-    assert len(waited) > 5 and max(waited) < 10
+    assert len(waited) > 3 and max(waited) < 10
     assert space.files() == []
     assert "not there any more" in space.score(*paths).text
 
