@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-import zipfile
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from hf_transfer_score.errors import FeatureFileError, TransferScoreError
-from hf_transfer_score.features.files import LABEL_KEYS, TARGET_KEYS, FeatureFile, read_features
+from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
+from hf_transfer_score.uploads.box import score_in_box
+from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
+from hf_transfer_score.uploads.gate import guarded, ledger_of
+from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, QUEUE
+from hf_transfer_score.uploads.turns import SCORING
 
-if TYPE_CHECKING:
-    import pyarrow
-
-SIZE_LIMIT = 200 * 1024**2
-"""Bytes that an upload may have."""
-
-UNPACKED_LIMIT = 4 * SIZE_LIMIT
-"""Bytes that it may have in memory; packed files of a few kilobytes can hold gigabytes."""
-
-KEPT_SECONDS = 3600
 ADVICE = "What a file must hold is told below, under “How to make the file”."
 ENDINGS = (".npz", ".safetensors", ".parquet")
 COLUMNS = ("Name", "Value", "Better", "What it is")
@@ -40,7 +33,7 @@ Source: {citation}.
 FORMAT = """
 One file holds one model's features: `features`, numbers of shape (N, D), one row a sample, and `labels`, one integer a
 row. Allowed are `.npz`, `.safetensors` and `.parquet` (a list column `features`, or one numeric column a feature), up
-to {megabytes} MB. Pickled files are refused. Uploads are removed after an hour.
+to {megabytes} MB. Pickled files are refused. An upload is removed as soon as it is scored.
 
 ```python
 import numpy as np
@@ -69,8 +62,8 @@ def build_space(metric_name: str) -> gr.Blocks:
         metric_name: name of the metric in the registry, such as "face".
     """
     metric = get_metric(metric_name)
-    formats = FORMAT.format(megabytes=SIZE_LIMIT // 1024**2, name=metric.name)
-    with gr.Blocks(title=metric.title, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as app:
+    formats = FORMAT.format(megabytes=FILE_BYTES // MEGABYTE, name=metric.name)
+    with gr.Blocks(title=metric.title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
         gr.Markdown(INTRODUCTION.format(title=metric.title, citation=metric.citation))
         file = gr.File(label="Features and labels of one model", file_types=list(ENDINGS), type="filepath")
         with gr.Row():
@@ -80,111 +73,60 @@ def build_space(metric_name: str) -> gr.Blocks:
         notes = gr.Textbox(label="Notes", interactive=False, lines=3)
         with gr.Accordion("How to make the file", open=False):
             gr.Markdown(formats)
-        button.click(partial(score_file, metric), inputs=file, outputs=[table, notes], api_name="score")
+        uploads = FileBox(ledger_of(app), file)
+        scored = button.click(
+            partial(_score, metric, uploads),
+            inputs=file,
+            outputs=[table, notes],
+            api_name="score",
+            concurrency_id=SCORING,
+            concurrency_limit=1,
+            preprocess=False,
+        )
+        uploads.empty_after(scored)
         example.click(example_file, outputs=file, api_name="example")
+        remove_with_page(app, ledger_of(app))
+    app.queue(default_concurrency_limit=4, max_size=QUEUE, api_open=False)
     return app
 
 
 def run_space(metric_name: str) -> None:
     """Serve the app of one metric until it is stopped."""
-    build_space(metric_name).launch(max_file_size=SIZE_LIMIT)
+    app = build_space(metric_name)
+    app.launch(**guarded(app))
+
+
+def _score(metric: Metric, uploads: FileBox, file: Any) -> tuple[list[list[str]], str]:
+    with uploads.used(file) as paths:
+        return score_file(metric, str(paths[0]) if paths else None)
 
 
 def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
     """Return the table of one file's result and notes on it, or no table and what is wrong with the file."""
     if path is None:
         return [], "Choose a file first, or use the example."
-    try:
-        content = read_upload(Path(path))
-        result = metric(content.features, content.labels)
-    except TransferScoreError as error:
-        reason = str(error).replace(path, Path(path).name)
+    scores = score_in_box([Path(path)], [metric.name])[0]
+    result = scores.results.get(metric.name)
+    if result is None or result.status != "ok":
+        reason = scores.reason if result is None else result.reason
         return [], f"This file cannot be scored.\n{reason}\n{ADVICE}"
-    except MemoryError:
-        return [], "This file needs more memory than this Space has. Score a smaller sample, or use the Python package."
-    return _table(metric, result), _notes(content, result)
-
-
-def read_upload(path: Path, *, labels_path: Path | None = None) -> FeatureFile:
-    """Return the content of an uploaded file; raise FeatureFileError where it is too large or has no labels.
-
-    Args:
-        path: the file.
-        labels_path: another upload to take the labels from, which was read before.
-    """
-    check_size(path)
-    content = read_features(path, labels_path=labels_path)
-    if content.labels is None:
-        raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
-    return content
-
-
-def check_size(path: Path) -> None:
-    """Raise FeatureFileError where a file is too large, packed or in memory."""
-    packed, unpacked = path.stat().st_size, _unpacked_bytes(path)
-    if packed > SIZE_LIMIT or unpacked > UNPACKED_LIMIT:
-        raise FeatureFileError(
-            f"It has {packed / 1024**2:.0f} MB, {unpacked / 1024**2:.0f} MB unpacked; this Space takes "
-            f"{SIZE_LIMIT // 1024**2} MB, {UNPACKED_LIMIT // 1024**2} MB unpacked. A few hundred samples a class are "
-            "enough; or use the Python package on your machine."
-        )
-
-
-def _unpacked_bytes(path: Path) -> int:
-    """Return how large a file says it is in memory; what cannot be told counts as packed, and reading it will fail."""
-    try:
-        if path.suffix.lower() == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                return sum(entry.file_size for entry in archive.infolist())
-        if path.suffix.lower() == ".parquet":
-            return _parquet_bytes(path)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        pass
-    return path.stat().st_size
-
-
-def _parquet_bytes(path: Path) -> int:
-    """Return the bytes of all numbers in a parquet file, at eight a number, and of its text."""
-    from pyarrow import parquet
-
-    from hf_transfer_score.features.parquet import column_parts
-
-    with parquet.ParquetFile(path) as file:
-        columns = list(column_parts(file))
-    stored = sum(int(column.total_uncompressed_size) for column in columns)
-    numbers = 8 * sum(int(column.num_values) for column in columns)
-    return max(stored, numbers if stored > UNPACKED_LIMIT else numbers + _text_bytes(path))
-
-
-def _text_bytes(path: Path) -> int:
-    """Return the bytes of the labels of a parquet file where they are text: in an array, each takes as the longest."""
-    from pyarrow import compute, parquet
-
-    with parquet.ParquetFile(path) as plain:
-        fields = {one.name: one.type for one in plain.schema_arrow if one.name in (*LABEL_KEYS, *TARGET_KEYS)}
-    names = [name for name, kind in fields.items() if _is_text(kind)]
-    if not names:
-        return 0
-    with parquet.ParquetFile(path, read_dictionary=names) as file:
-        chunks = [chunk for column in file.read(names, use_pandas_metadata=False).columns for chunk in column.chunks]
-        lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in chunks]
-        return 4 * max(lengths, default=0) * int(file.metadata.num_rows) * len(names)
-
-
-def _is_text(kind: pyarrow.DataType) -> bool:
-    from pyarrow import types
-
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary))
+    return _table(metric, result), _notes(scores, result)
 
 
 def example_file() -> str:
     """Return a small file in the expected format: three classes that overlap a little."""
-    labels = np.repeat([0, 1, 2], 50)
-    features = np.random.default_rng(0).normal(size=(150, 16)) + 3 * np.eye(16)[labels]
-    path = Path(tempfile.mkdtemp()) / "example.npz"
-    np.savez_compressed(path, features=features.astype(np.float32), labels=labels)
+    path = Path(_example_folder().name) / "example.npz"
+    if not path.exists():
+        labels = np.repeat([0, 1, 2], 50)
+        features = np.random.default_rng(0).normal(size=(150, 16)) + 3 * np.eye(16)[labels]
+        np.savez_compressed(path, features=features.astype(np.float32), labels=labels)
     return str(path)
+
+
+@cache
+def _example_folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when the program ends."""
+    return tempfile.TemporaryDirectory(prefix="example-features-")
 
 
 def _table(metric: Metric, result: MetricResult) -> list[list[str]]:
@@ -197,9 +139,7 @@ def _table(metric: Metric, result: MetricResult) -> list[list[str]]:
     return [[metric.name, f"{result.headline:.6g}", "higher", "the terms in one number, to compare models by"], *terms]
 
 
-def _notes(content: FeatureFile, result: MetricResult) -> str:
-    rows, width = content.features.shape
-    classes = len(np.unique(np.asarray(content.labels)))
-    scored = f"Scored {rows} samples of {classes} classes, {width} features each."
+def _notes(scores: FeatureScores, result: MetricResult) -> str:
+    scored = f"Scored {scores.rows} samples of {scores.classes} classes, {scores.width} features each."
     warnings = [f"Careful: {warning}." for warning in result.warnings]
     return "\n".join([scored, *(warnings or ["Nothing to warn of."]), "Compare only over the same samples."])

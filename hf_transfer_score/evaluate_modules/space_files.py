@@ -8,6 +8,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.evaluate_modules.install import MODULE_NAMES
 from hf_transfer_score.leaderboard.space import (
     GRADIO,
+    PYTHON,
     RELEASE,
     REQUIREMENTS,
     Pushed,
@@ -19,7 +20,7 @@ from hf_transfer_score.leaderboard.space import (
 METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
 """The metrics that have a module, and its name."""
 
-EVALUATE_REQUIREMENTS = ("datasets>=4.8.5", "evaluate>=0.4.6")
+EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
 """What the module needs beside what the app needs, where the Space's folder is used as a module."""
 
 APP = '''\
@@ -69,7 +70,7 @@ def metric_demo_files(metric: str) -> dict[str, str]:
     folder = Path(__file__).parent / name
     card = (folder / "README.md").read_text(encoding="utf-8")
     return {
-        "README.md": card.replace("{gradio}", GRADIO, 1),
+        "README.md": card.replace("{gradio}", GRADIO, 1).replace("{python}", PYTHON, 1),
         "app.py": APP.format(metric=metric),
         f"{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8"),
         "requirements.txt": "".join(f"{one}\n" for one in (*REQUIREMENTS, *EVALUATE_REQUIREMENTS)),

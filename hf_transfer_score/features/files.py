@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
 from hf_transfer_score.limits import too_large
-from hf_transfer_score.tensors import read_header
+from hf_transfer_score.tensors import Tensor, read_header
 
 FEATURE_KEYS = ("features", "X")
 LABEL_KEYS = ("labels", "label", "y")
@@ -36,7 +36,7 @@ class FeatureFile:
 
     Attributes:
         path: the file.
-        features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 comes as float32.
+        features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 and 8-bit floats come as float32.
         labels: one value a row (N,); names are encoded as integers in the order of `label_names`. None where the file
             holds regression targets only.
         targets: regression targets (N,) or (N, T), or None.
@@ -313,29 +313,50 @@ def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
 def _open_safetensors(path: Path) -> Iterator[Arrays]:
     from safetensors import SafetensorError, safe_open
 
-    read_header(path)  # before the library is handed the file
+    tensors = read_header(path)  # before the library is handed the file
     try:
         with safe_open(path, framework="np") as file:
-            yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, key))
+            yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, tensors[key], key))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
 
 
-def _tensor(path: Path, file: Any, key: str) -> NDArray[Any]:
-    """Return one tensor; precisions that NumPy lacks go through torch, which is not loaded otherwise."""
-    kind = file.get_slice(key).get_dtype()
-    if kind in ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"):
+def _tensor(path: Path, file: Any, about: Tensor, key: str) -> NDArray[Any]:
+    """Return one tensor; short floating numbers that NumPy lacks become float32."""
+    if about.kind in NUMPY_KINDS:
         return np.asarray(file.get_tensor(key))
-    from safetensors import safe_open
+    if about.kind not in SHORT_KINDS:
+        raise FeatureFileError(f"{path}: {key!r} is stored as {about.kind}, which is not read. Save it as float32.")
+    with path.open("rb") as opened:
+        header = int.from_bytes(opened.read(8), "little")
+        opened.seek(8 + header + about.start)
+        return SHORT_KINDS[about.kind](opened.read(about.end - about.start)).reshape(about.shape)
 
-    try:
-        with safe_open(path, framework="pt") as tensors:
-            return np.asarray(tensors.get_tensor(key).float().numpy())
-    except ImportError:
-        raise FeatureFileError(
-            f"{path}: {key!r} is stored as {kind}, which takes torch to read, and torch is not installed here. "
-            "Save it as float32."
-        ) from None
+
+def _from_bfloat16(data: bytes) -> NDArray[np.float32]:
+    """Return numbers whose bits are the upper half of float32."""
+    return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
+
+
+def _from_e5m2(data: bytes) -> NDArray[np.float32]:
+    """Return numbers whose bits are the upper half of float16."""
+    return (np.frombuffer(data, "u1").astype("<u2") << 8).view("<f2").astype(np.float32)
+
+
+def _from_e4m3(data: bytes) -> NDArray[np.float32]:
+    """Return numbers of one sign, four exponent and three fraction bits, without infinities."""
+    codes = np.arange(256)
+    exponent, fraction = codes >> 3 & 15, codes & 7
+    sizes = np.where(exponent == 0, fraction * 2.0**-9, (8 + fraction) * 2.0 ** (exponent - 10))
+    sizes[codes & 127 == 127] = np.nan
+    table: NDArray[np.float32] = np.where(codes < 128, sizes, -sizes).astype(np.float32)
+    found: NDArray[np.float32] = table[np.frombuffer(data, "u1")]
+    return found
+
+
+NUMPY_KINDS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
+SHORT_KINDS = {"BF16": _from_bfloat16, "F8_E5M2": _from_e5m2, "F8_E4M3": _from_e4m3}
+"""What of a .safetensors file becomes float32, without torch, which takes seconds and 500 MB to load."""
 
 
 @contextmanager

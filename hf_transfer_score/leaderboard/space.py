@@ -26,19 +26,36 @@ INFORMATION = f"{PACKAGE}-{VERSION}.dist-info"
 UNNEEDED = ("__pycache__", ".pyc", ".pyo")
 METRICS_GROUP = "hf_transfer_score.metrics"
 
-GRADIO = "6.31.0"
+GRADIO, PYTHON = "6.31.0", "3.11"
 REQUIREMENTS = (
-    "numpy>=2.1.0",
-    "scipy>=1.14.1",
-    "scikit-learn>=1.6.0",
-    "pyarrow>=21.0.0",
-    "safetensors>=0.5.0",
-    "threadpoolctl>=3.5.0",
-    "filelock>=3.16.0",
-    "huggingface_hub>=1.33.0",
+    "numpy==2.4.6",
+    "scipy==1.17.1",
+    "scikit-learn==1.9.1",
+    "pyarrow==26.0.1",
+    "safetensors==0.8.0",
+    "threadpoolctl==3.8.0",
+    "filelock==4.3.1",
+    "huggingface_hub==2.4.0",
+    "pyyaml==6.0.4",
     f"gradio[oauth]=={GRADIO}",
+    "gradio_client==2.7.2",
+    "fastapi==0.165.0",
+    "starlette==1.10.0",
+    "uvicorn==0.54.0",
+    "h11==0.16.0",
+    "python-multipart==0.0.34",
+    "pydantic==2.14.4",
+    "orjson==3.13.0",
+    "httpx==0.28.1",
+    "anyio==4.16.0",
+    "jinja2==3.1.6",
+    "pandas==3.1.1",
+    "pillow==12.3.0",
+    "authlib==1.9.10",
+    "itsdangerous==2.2.0",
 )
-"""All that the Space installs: neither torch nor transformers, since nothing is computed from a model there."""
+"""All that the Space installs, in the versions that were tested together, with those parts of gradio that requests of
+strangers reach: neither torch nor transformers, since nothing is computed from a model there."""
 
 APP = '''\
 """The app of this Space."""
@@ -57,6 +74,7 @@ colorFrom: indigo
 colorTo: green
 sdk: gradio
 sdk_version: {gradio}
+python_version: "{python}"
 app_file: app.py
 pinned: false
 license: apache-2.0
@@ -182,6 +200,7 @@ def demo_files(results: str | None = None, requests: str | None = None) -> dict[
     arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in named.items() if value)
     readme = README.format(
         gradio=GRADIO,
+        python=PYTHON,
         datasets=f"datasets:\n  - {results}\n" if results else "",
         results=_linked(results)
         if results

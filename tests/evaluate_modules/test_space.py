@@ -12,7 +12,15 @@ from safetensors.numpy import save_file
 from hf_transfer_score import get_metric
 from hf_transfer_score.errors import UnknownMetricError
 from hf_transfer_score.evaluate_modules import space
+from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.evaluate_modules.samples import sample
+from tests.uploads.made import scored_here
+
+
+@pytest.fixture(autouse=True)
+def score_here(monkeypatch):
+    """Score in this process, as the process of its own does, without starting one for each case."""
+    monkeypatch.setattr(space, "score_in_box", scored_here)
 
 
 @pytest.fixture(params=["face", "ncti"])
@@ -111,7 +119,7 @@ def test_a_bad_file_is_named_without_the_servers_paths(tmp_path, name, save, mes
 
 def test_a_file_above_the_limit_is_refused_unread(tmp_path):
     with (tmp_path / "model.npz").open("wb") as file:
-        file.truncate(space.SIZE_LIMIT + 1)
+        file.truncate(FILE_BYTES + 1)
     _, notes = space.score_file(get_metric("face"), str(tmp_path / "model.npz"))
     assert "this Space takes 200 MB" in notes
 

@@ -21,11 +21,13 @@ from huggingface_hub import metadata_load
 import hf_transfer_score
 from hf_transfer_score import get_metric
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.evaluate_modules.space import SIZE_LIMIT, example_file
+from hf_transfer_score.evaluate_modules.space import example_file
 from hf_transfer_score.evaluate_modules.space_files import metric_demo_files, metric_space_files, push_metric_space
-from hf_transfer_score.leaderboard.space import GRADIO
+from hf_transfer_score.leaderboard.space import GRADIO, PYTHON
+from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.conftest import clean_environment
 from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
+from tests.leaderboard.pins import check_pins
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the Hub client's own making
 
@@ -57,17 +59,15 @@ def test_the_folder_in_the_repository_is_what_is_pushed(name):
     assert (folder / script).read_bytes() == (MODULES / NAMES[name] / script).read_bytes()
 
 
-def test_requirements_are_those_of_the_package(name):
-    """Each can be had from an index, which the package itself need not be."""
-    ours = (SPACES.parent / "pyproject.toml").read_text(encoding="utf-8")
+def test_requirements_are_pinned_and_can_be_had_from_an_index(name):
     required = (SPACES / NAMES[name] / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert {re.split(r"[\[<=>]", one)[0] for one in required} >= {"numpy", "scipy", "pyarrow", "evaluate", "gradio"}
-    assert [one for one in required if f'"{one}"' not in ours] == [f"gradio[oauth]=={GRADIO}"]
+    assert {re.split(r"[\[=]", one)[0] for one in required} >= {"numpy", "scipy", "pyarrow", "evaluate", "gradio"}
+    check_pins(required)
 
 
 def test_card_has_what_the_hub_reads(name):
     metadata = metadata_load(SPACES / NAMES[name] / "README.md")
-    assert metadata["sdk"] == "gradio" and metadata["sdk_version"] == GRADIO
+    assert metadata["sdk"] == "gradio" and metadata["sdk_version"] == GRADIO and metadata["python_version"] == PYTHON
     assert metadata["tags"] == ["evaluate", "metric"]
     assert metadata["license"] == "apache-2.0"
     assert metadata["pinned"] is False
@@ -228,5 +228,5 @@ def test_the_app_scores_an_uploaded_file(pushed, tmp_path):
         assert "Scored 150 samples of 3 classes" in events
         too_large = tmp_path / "large.npz"
         too_large.touch()
-        os.truncate(too_large, SIZE_LIMIT + 1)
+        os.truncate(too_large, FILE_BYTES + 1)
         assert upload(client, too_large).status_code == 413

@@ -1,6 +1,7 @@
 """The leaderboard as a Space: what is pushed to a Hub, and that it runs there without the packages it does not need."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, metadata_load
+from packaging.version import Version
 
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
@@ -15,6 +17,7 @@ from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_s
 from hf_transfer_score.results.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
+from tests.leaderboard.pins import ROOT, check_pins
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 
@@ -47,6 +50,26 @@ def test_the_card_has_what_the_hub_reads():
     assert len(metadata["short_description"]) <= 60 and "leaderboard" in metadata["tags"]
     required = (DEMO / "requirements.txt").read_text(encoding="utf-8")
     assert not any(name in required for name in HEAVY)
+    check_pins(required.splitlines())
+
+
+SAFE = Version("6.16")
+"""The first version of gradio without published advisories."""
+
+BINARY = (".parquet", ".pyc", ".png", ".npz", ".gz", ".ico")
+NAMES_A_VERSION = re.compile(r"(?:gradio(?:\[\w+\])?\s*[=<>~!]=?|sdk_version:|GRADIO, PYTHON =)\s*\"?(\d+(?:\.\d+)*)")
+
+
+def test_no_older_gradio_is_named_anywhere():
+    """In what the package asks for, what Spaces ask for, documents and messages."""
+    folders = ("hf_transfer_score", "spaces_demo", "docs", "benchmarks", ".ci")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix not in BINARY]
+    files += [ROOT / name for name in ("pyproject.toml", "README.md", "CONTRIBUTING.md", "Makefile")]
+    texts = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in files if path.is_file()}
+    found = [(name, Version(one)) for name, text in texts.items() for one in NAMES_A_VERSION.findall(text)]
+    named = {name for name, _ in found}
+    assert {"pyproject.toml", "hf_transfer_score/leaderboard/space.py", "spaces_demo/leaderboard/README.md"} <= named
+    assert [(name, str(version)) for name, version in found if version < SAFE] == []
 
 
 def test_a_push_makes_a_space_that_has_the_package(hub, pushing):

@@ -10,10 +10,18 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from hf_transfer_score import rank_features
-from hf_transfer_score.evaluate_modules.space import SIZE_LIMIT
 from hf_transfer_score.leaderboard.pages import scoring_uploads
 from hf_transfer_score.leaderboard.pages.scoring_uploads import example_files, offered_metrics, score_uploads
-from tests.conftest import clean_environment
+from hf_transfer_score.uploads.limits import FILE_BYTES
+from hf_transfer_score.uploads.scoring import SLOW_ROWS
+from tests.uploads.made import scored_here
+
+
+@pytest.fixture(autouse=True)
+def score_here(monkeypatch):
+    """Score in this process, as the process of its own does, without starting one for each case."""
+    monkeypatch.setattr(scoring_uploads, "score_in_box", scored_here)
+
 
 METRICS = ["face", "ncti", "logme", "knn"]
 LABELS = np.repeat([0, 1, 2], 30)
@@ -135,7 +143,7 @@ BAD = [
     ("bad.npz", lambda path: save_npz(path, features=POOL["near"].astype(str)), "real numbers"),
     ("bad.npz", lambda path: None, "not there any more"),
     ("bad.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read as .parquet"),
-    ("bad.parquet", packed_words, "1527 MB unpacked"),
+    ("bad.parquet", packed_words, "1528 MB unpacked"),
     ("bad.safetensors", lambda path: path.write_bytes(b"12345678"), "cannot be read as .safetensors"),
     ("bad.safetensors", renamed_npz, "cannot be read as .safetensors"),
     ("bad.pkl", lambda path: path.write_bytes(b"\x80\x04K\x01."), ".pkl files are pickled"),
@@ -177,12 +185,12 @@ def test_where_nothing_can_be_scored_there_is_no_table(tmp_path, arrays, message
 
 def test_a_file_above_the_limit_is_refused_unread(tmp_path):
     with (tmp_path / "large.safetensors").open("wb") as file:
-        file.truncate(SIZE_LIMIT + 1)
+        file.truncate(FILE_BYTES + 1)
     assert "this Space takes 200 MB" in score_uploads([tmp_path / "large.safetensors"], ["ncti"]).notes[0]
 
 
 def test_metrics_that_take_long_are_left_out_of_large_samples(tmp_path):
-    labels = np.arange(scoring_uploads.SLOW_ROWS + 1) % 2
+    labels = np.arange(SLOW_ROWS + 1) % 2
     rows = np.random.default_rng(0).normal(size=(len(labels), 3)) + labels[:, None]
     path = save_npz(tmp_path / "many.npz", features=rows, labels=labels)
     found = score_uploads([path], ["ncti", "knn"])
@@ -211,20 +219,3 @@ def test_files_of_one_name_and_hostile_names_stay_apart(tmp_path):
 def test_offered_metrics_need_labels_only():
     assert {"face", "ncti", "logme", "hscore", "knn"} < offered_metrics().keys()
     assert not {"leep", "logme_regression", "downloads", "random_order"} & offered_metrics().keys()
-
-
-WITHOUT_TORCH = """
-import sys
-sys.modules["torch"] = None
-from hf_transfer_score.leaderboard.pages.scoring_uploads import score_uploads
-answer = score_uploads(sys.argv[1:], ["ncti"]).notes
-"""
-
-
-def test_half_precision_is_explained_where_torch_is_missing(tmp_path, run_client):
-    header = b'{"features":{"dtype":"BF16","shape":[4,2],"data_offsets":[0,16]}}'
-    (tmp_path / "half.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
-    good = save_npz(tmp_path / "good.npz", features=np.eye(4), labels=[0, 0, 1, 1])
-    notes = run_client(WITHOUT_TORCH, clean_environment(tmp_path), str(good), str(tmp_path / "half.safetensors"))
-    assert "stored as BF16" in notes[0]
-    assert "Save it as float32" in notes[0]

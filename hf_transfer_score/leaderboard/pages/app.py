@@ -18,13 +18,15 @@ from hf_transfer_score.leaderboard.pages.following import follow
 from hf_transfer_score.leaderboard.pages.page import Page
 from hf_transfer_score.leaderboard.pages.styles import CSS, ON_LOAD, theme
 from hf_transfer_score.results.place import Place
+from hf_transfer_score.uploads.file_box import remove_with_page
+from hf_transfer_score.uploads.gate import guarded, ledger_of
+from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 
 TITLE = "Transferability leaderboard"
 HEAD = f"""<h1>{TITLE}</h1>
 <p>Which pretrained checkpoint should I fine-tune on my dataset? Each board ranks checkpoints on one labelled sample by
 scores of the features of a single forward pass, without fine-tuning any of them.</p>"""
 
-KEPT_SECONDS = 3600
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 """Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
 
@@ -68,17 +70,18 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
     """
     for name, value in WITHOUT_STATISTICS.items():
         os.environ.setdefault(name, value)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS)) as app:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
         gr.HTML(HEAD, elem_id="lb-title")
         with gr.Row(elem_classes="lb-inline"):
             status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
             refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
-            page = Page(library, requests, tabs, tab, board, model, version)
+            page = Page(library, requests, tabs, tab, board, model, version, ledger_of(app))
             board_tab = _build_tabs(page)
+        remove_with_page(app, page.ledger)
         follow(app, page, board_tab, status=status, refresh=refresh, tick_seconds=tick_seconds)
-    app.queue(default_concurrency_limit=AT_ONCE, max_size=1000)
+    app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
 
 
@@ -120,8 +123,8 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             js=ON_LOAD,
             footer_links=["api", "settings"],
             ssr_mode=False,
-            max_file_size="200mb",
             show_error=False,
+            **guarded(app),
         )
     except OSError as error:
         raise StoreError(f"The leaderboard cannot be served: {error}. Choose another --port.") from error

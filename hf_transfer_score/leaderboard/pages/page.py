@@ -11,6 +11,7 @@ import gradio as gr
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.results.place import Place
+from hf_transfer_score.uploads.ledger import Ledger
 
 BOARD, PLOTS, TRUST, COMPARE, MODEL, UPLOAD, SUBMIT = "board", "plots", "trust", "compare", "model", "upload", "submit"
 """Ids of the tabs; they are part of addresses."""
@@ -64,6 +65,7 @@ class Page:
         board: state: slug of the chosen board, None where there is none yet.
         model: state: id of the chosen model, None where none was chosen.
         version: state: changes when the shown records do.
+        ledger: the files that visitors uploaded.
         kept: components that are part of the address.
     """
 
@@ -74,6 +76,7 @@ class Page:
     board: gr.State
     model: gr.State
     version: gr.State
+    ledger: Ledger
     kept: list[Kept] = field(default_factory=list)
 
     def keep(

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores, score_features
-from hf_transfer_score.errors import InputError, TransferScoreError
-from hf_transfer_score.evaluate_modules.space import check_size, read_upload
-from hf_transfer_score.features.files import FeatureFile, has_labels
+from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores
 from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
-from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.ranking import PoolRanking, headline_ranks
-
-MOST_FILES = 8
-MOST_ROWS = 100_000
-MOST_NUMBERS = 100_000_000
-SMALLER_SIDE = 4096
-"""Rows or features, whichever are fewer: the metrics decompose a matrix of that size."""
-
-MOST_CLASSES = 2000
-SLOW_ROWS = 5000
-SLOW_CLASSES = 100
-"""Above these, metrics whose cost grows faster than the others' are left out."""
+from hf_transfer_score.uploads.box import score_in_box
+from hf_transfer_score.uploads.limits import MOST_FILES
+from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow
 
 LONGEST_NAME = 80
-ELSEWHERE = "Score a smaller sample, or use the Python package on your machine."
 TERM_HEADERS = ("Model", "Metric", "Term", "Value", "Better", "What it is")
 
 
@@ -55,16 +39,6 @@ class UploadScores:
     ranking: FeatureRanking | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class _Reference:
-    """The file that says which samples all files are of, without its features."""
-
-    path: Path
-    name: str
-    labels: NDArray[Any]
-    label_names: tuple[str, ...] | None
-
-
 def offered_metrics() -> dict[str, str]:
     """Return the titles of the metrics that need nothing but class labels, by name."""
     return {name: one.title for name, one in all_metrics().items() if one.needs == ("labels",)}
@@ -73,11 +47,11 @@ def offered_metrics() -> dict[str, str]:
 def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> UploadScores:
     """Score files of features over the same samples, each one model, and rank them.
 
-    A file that cannot be scored is named with the reason, and the others are ranked. Only one file is in memory at a
-    time.
+    A file that cannot be scored is named with the reason, and the others are ranked. They are read in a process of
+    its own.
 
     Args:
-        paths: files as `read_upload` takes them; one needs labels, and files without any have those of the first that
+        paths: files as `score_in_box` takes them; one needs labels, and files without any have those of the first that
             has them.
         metrics: names as in `offered_metrics`.
     """
@@ -85,48 +59,22 @@ def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> Upload
         return _nothing("Choose files first, or use the example files.")
     if len(paths) > MOST_FILES:
         return _nothing(f"{len(paths)} files are too many for this page, which takes {MOST_FILES}. {ELSEWHERE}")
-    chosen = [get_metric(name) for name in metrics if name in offered_metrics()]
+    known = offered_metrics()
+    chosen = [get_metric(name) for name in metrics if isinstance(name, str) and name in known]
     if not chosen:
         return _nothing("Choose at least one metric.")
     files = [Path(path) for path in paths]
-    names, found = _model_names(files), {}
-    reference: _Reference | None = None
-    for place in _labelled_first(files):
-        try:
-            content = _read(files[place], reference)
-            found[place] = _scored(content, names[place], chosen)
-        except MemoryError:
-            found[place] = _failed(f"Needs more memory than this page has. {ELSEWHERE}")
-        except TransferScoreError as error:
-            found[place] = _failed(_for_a_page(str(error), files[place], reference))
-        else:
-            reference = reference or _reference(names[place], content)
-    return _told({name: found[place] for place, name in enumerate(names)}, chosen)
+    found = [_shown(one) for one in score_in_box(files, [metric.name for metric in chosen])]
+    return _told(dict(zip(_model_names(files), found, strict=True)), chosen)
 
 
-def _labelled_first(files: Sequence[Path]) -> list[int]:
-    """Return the places of files, the first one with labels at the front: the others may need them."""
-    first = next((place for place, file in enumerate(files) if _may_have_labels(file)), 0)
-    return [first, *(place for place in range(len(files)) if place != first)]
-
-
-def _may_have_labels(file: Path) -> bool:
-    try:
-        return has_labels(file)
-    except TransferScoreError:
-        return False
-
-
-def _reference(name: str, content: FeatureFile) -> _Reference:
-    return _Reference(content.path, name, np.asarray(content.labels), content.label_names)
+def _shown(scores: FeatureScores) -> FeatureScores:
+    """Return scores with a reason that a page can show."""
+    return scores if scores.reason is None else replace(scores, reason=plain(scores.reason, 600))
 
 
 def _nothing(*notes: str) -> UploadScores:
     return UploadScores((), [], [], notes)
-
-
-def _failed(reason: str) -> FeatureScores:
-    return FeatureScores(status="failed", reason=plain(reason, 600))
 
 
 def _model_names(files: Sequence[Path]) -> list[str]:
@@ -137,74 +85,6 @@ def _model_names(files: Sequence[Path]) -> list[str]:
         same = sum(other == name or other.startswith(f"{name} #") for other in found)
         found.append(f"{name} #{same + 1}" if same else name)
     return found
-
-
-def _read(path: Path, reference: _Reference | None) -> FeatureFile:
-    if not path.is_file():
-        raise InputError("It is not there any more, since uploads are removed after a time. Upload it again.")
-    check_size(path)
-    if reference is None:
-        content = read_upload(path)
-    else:
-        content = read_upload(path, labels_path=None if has_labels(path) else reference.path)
-        _check_same_rows(content, reference)
-    _check_shape(content.features, content.labels)
-    return content
-
-
-def _check_same_rows(content: FeatureFile, reference: _Reference) -> None:
-    """Refuse features of other samples than the first file's: their terms cannot be compared."""
-    rows, expected = len(content.features), len(reference.labels)
-    if rows != expected:
-        raise InputError(
-            f"It has {plural(rows, 'row')} and {reference.name} has {expected:,}. "
-            "All files need the same samples in the same order."
-        )
-    labels = np.asarray(content.labels)
-    if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
-        raise InputError(
-            f"Its labels are not those of {reference.name}. All files need the same samples in the same order."
-        )
-
-
-def _check_shape(features: NDArray[np.generic], labels: NDArray[np.generic] | None) -> None:
-    """Refuse what would keep this machine busy for long; the metrics themselves check everything else."""
-    rows, width = features.shape if features.ndim == 2 else (len(features), 1)
-    classes = len(np.unique(np.asarray(labels)))
-    if rows > MOST_ROWS or rows * width > MOST_NUMBERS or min(rows, width) > SMALLER_SIDE:
-        raise InputError(
-            f"It has {rows:,} rows of {plural(width, 'feature')}. This page takes {MOST_ROWS:,} rows, "
-            f"{MOST_NUMBERS:,} numbers, and {SMALLER_SIDE:,} rows or {SMALLER_SIDE:,} features, whichever are fewer. "
-            f"{ELSEWHERE}"
-        )
-    if classes > MOST_CLASSES:
-        raise InputError(f"It has {classes:,} classes; this page takes {MOST_CLASSES:,}. {ELSEWHERE}")
-
-
-def _scored(content: FeatureFile, name: str, chosen: Sequence[Metric]) -> FeatureScores:
-    fitting = [metric for metric in chosen if not metric.slow or _is_small(content)]
-    if not fitting:
-        raise InputError(_too_slow([metric.name for metric in chosen]))
-    return score_features(content.features, content.labels, metrics=fitting, facts=ModelFacts(name=name))
-
-
-def _is_small(content: FeatureFile) -> bool:
-    return len(content.features) <= SLOW_ROWS and len(np.unique(np.asarray(content.labels))) <= SLOW_CLASSES
-
-
-def _too_slow(names: Sequence[str]) -> str:
-    return (
-        f"{', '.join(names)}: takes long on large samples, so this page leaves it out above {SLOW_ROWS:,} rows or "
-        f"{SLOW_CLASSES} classes."
-    )
-
-
-def _for_a_page(message: str, path: Path, reference: _Reference | None) -> str:
-    """Return a message without the places of files on this machine, and without advice for the command line."""
-    for known in [path] if reference is None else [path, reference.path]:
-        message = message.replace(str(known), known.name)
-    sentences = re.split(r"(?<=\.) ", message)
-    return " ".join(one for one in sentences if "(--" not in one) or message
 
 
 def _told(models: Mapping[str, FeatureScores], chosen: Sequence[Metric]) -> UploadScores:
@@ -261,7 +141,7 @@ def _notes(ranking: FeatureRanking, chosen: Sequence[Metric]) -> Iterator[str]:
         yield f"Ranked {way}; ranks and pool scores hold among these files only."
     missing = [metric.name for metric in chosen if any(metric.name not in one.results for one in scored.values())]
     if missing:
-        yield _too_slow(missing)
+        yield too_slow(missing)
     yield from _remarks(ranking, scored)
 
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.evaluate_modules.space import ENDINGS, SIZE_LIMIT
+from hf_transfer_score.evaluate_modules.space import ENDINGS
 from hf_transfer_score.leaderboard.pages.page import Page
 from hf_transfer_score.leaderboard.pages.scoring_uploads import (
-    MOST_FILES,
     TERM_HEADERS,
     UploadScores,
     example_files,
     offered_metrics,
     score_uploads,
 )
+from hf_transfer_score.uploads.file_box import FileBox
+from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, MOST_FILES
+from hf_transfer_score.uploads.turns import SCORING
 
 CHOSEN = ("face", "ncti", "logme", "hscore")
 AT_ONCE = 1
@@ -34,7 +36,8 @@ FORMAT = """
 One file holds one model's features: `features`, numbers of shape (N, D), one row a sample, and `labels`, one integer or
 name a row. A file without labels gets those of the first file that has them. Allowed are `.npz`, `.safetensors` and
 `.parquet` (a list column `features`, or one numeric column a feature), up to {megabytes} MB each and {files} files at a
-time. Pickled files are refused. Uploads are removed after an hour.
+time. Pickled files are refused. Uploads are removed as soon as they are scored, when the page is closed, and after
+{minutes} minutes.
 
 ```python
 import numpy as np
@@ -93,22 +96,26 @@ def build_upload_tab(page: Page) -> None:
             elem_classes="lb-grid",
         )
     with gr.Accordion("How to make the files", open=False):
-        gr.Markdown(FORMAT.format(megabytes=SIZE_LIMIT // 1024**2, files=MOST_FILES))
-    button.click(
-        _score,
+        gr.Markdown(FORMAT.format(megabytes=FILE_BYTES // MEGABYTE, files=MOST_FILES, minutes=KEPT_SECONDS // 60))
+    uploads = FileBox(page.ledger, files)
+    scored = button.click(
+        partial(_score, uploads),
         inputs=[files, metrics],
         outputs=[ranking, terms, notes, results],
         api_name="score_features",
         concurrency_limit=AT_ONCE,
-        concurrency_id="scoring",
+        concurrency_id=SCORING,
+        preprocess=False,
         show_progress_on=notes,
         scroll_to_output=True,
     )
+    uploads.empty_after(scored)
     example.click(_example, outputs=files, api_visibility="private")
 
 
-def _score(files: list[str] | None, metrics: list[str]) -> tuple[Any, Any, str, Any]:
-    found: UploadScores = score_uploads(files or [], metrics or [])
+def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
+    with uploads.used(files) as paths:
+        found: UploadScores = score_uploads(paths, metrics if isinstance(metrics, list) else [])
     ranking = gr.update(value={"headers": list(found.headers), "data": found.rows}) if found.rows else gr.skip()
     terms = found.terms if found.rows else gr.skip()
     return ranking, terms, "\n".join(found.notes), gr.update(visible=bool(found.rows))

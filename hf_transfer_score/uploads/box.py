@@ -1,0 +1,151 @@
+"""Scoring uploads in a process of its own, which is ended at its limits: no file reaches the memory of the app."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from hf_transfer_score.api import FeatureScores
+from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.uploads import limits
+from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed
+from hf_transfer_score.worker.box import environment_of
+
+COMMAND = (sys.executable, "-m", "hf_transfer_score.uploads.child")
+LONGEST_LINE = 4 * limits.MEGABYTE
+MOST_THREADS = 4
+SMALL_RESERVES = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
+"""Otherwise libraries reserve memory that they do not use, which counts."""
+
+BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that its reader did not survive."
+
+
+@dataclass
+class _Work:
+    """How far the scoring of some files is.
+
+    Attributes:
+        files: by place.
+        metrics: names.
+        found: scores by place.
+        labels_of: the file whose labels count, once there is one.
+        looking: place of the file that is looked at.
+    """
+
+    files: Mapping[int, Path]
+    metrics: Sequence[str]
+    found: dict[int, FeatureScores] = field(default_factory=dict)
+    labels_of: str | None = None
+    looking: int | None = None
+
+    @property
+    def question(self) -> str:
+        """What is left to do, for a process that does it."""
+        left = {place: str(path) for place, path in self.files.items() if place not in self.found}
+        return json.dumps({"files": left, "metrics": list(self.metrics), "labels_of": self.labels_of})
+
+    def take(self, line: str) -> None:
+        """Take in a line of the process."""
+        told = json.loads(line)
+        if "looking" in told:
+            self.looking = told["looking"]
+            return
+        self.found[told["place"]] = _scores(told["scores"])
+        self.labels_of = told["labels_of"]
+
+
+def score_in_box(
+    files: Sequence[Path], metrics: Sequence[str], *, seconds: float = limits.SECONDS
+) -> list[FeatureScores]:
+    """Return scores of each file, in order; one that cannot be scored has status "failed" with the reason.
+
+    A file that ends the process fails alone; a new process goes on with the others.
+
+    Args:
+        files: uploads over the same samples; those without labels have the ones of the first that has some.
+        metrics: names in the registry.
+        seconds: for all of them together.
+    """
+    work, end = _Work(dict(enumerate(files)), metrics), time.monotonic() + seconds
+    while len(work.found) < len(files):
+        work.looking = None
+        over = _run(work, end - time.monotonic())
+        if over:
+            late = failed(f"It was not scored within the {seconds:.0f} seconds that this page has. {ELSEWHERE}")
+            work.found |= {place: late for place in work.files if place not in work.found}
+        elif len(work.found) < len(files):
+            broken = next(iter(set(work.files) - set(work.found))) if work.looking is None else work.looking
+            work.found.setdefault(broken, failed(BROKE_OFF))
+    return [work.found[place] for place in range(len(files))]
+
+
+def _run(work: _Work, seconds: float) -> bool:
+    """Let a process do what is left until it ends, and return whether it was ended because the time was over."""
+    if seconds <= 0:
+        return True
+    over = threading.Event()
+    with tempfile.TemporaryDirectory(prefix="scoring-") as folder, _started(Path(folder)) as process:
+
+        def stop() -> None:
+            over.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, stop)
+        timer.start()
+        try:
+            _talk(process, work)
+        finally:
+            timer.cancel()
+            process.kill()
+    return over.is_set()
+
+
+def _started(folder: Path) -> subprocess.Popen[str]:
+    threads = str(min(MOST_THREADS, os.cpu_count() or 1))
+    environment = environment_of(folder) | SMALL_RESERVES | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    environment |= {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in environment}
+    return subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger sent is in files
+        COMMAND,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        start_new_session=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def _talk(process: subprocess.Popen[str], work: _Work) -> None:
+    """Ask a process, and take what it says until it ends; a line that makes no sense ends it."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        with process.stdin as question:
+            question.write(work.question)
+        for line in iter(lambda: _line(process.stdout), ""):
+            work.take(line)
+    except (OSError, ValueError, KeyError, TypeError):
+        process.kill()
+
+
+def _line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline(LONGEST_LINE)
+
+
+def _scores(told: Mapping[str, Any]) -> FeatureScores:
+    results = {
+        name: MetricResult(**{**result, "warnings": tuple(result["warnings"])})
+        for name, result in told["results"].items()
+    }
+    return FeatureScores(**{**told, "results": results})

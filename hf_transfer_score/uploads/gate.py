@@ -1,0 +1,295 @@
+"""What stands before an app of gradio: it lets in requests of known kinds and sizes, and takes uploads itself.
+
+gradio reads a whole request before it looks at it, keeps form fields in memory whatever their size, downloads what a
+request names by an http address in place of a file, and has one limit for what waits in its queue, which one visitor
+can fill. All of this is refused here, before gradio sees the request.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import anyio
+
+from hf_transfer_score.errors import InputError, UnreadableError
+from hf_transfer_score.untrusted import parse_json
+from hf_transfer_score.uploads import limits
+from hf_transfer_score.uploads.form import Form, FormError
+from hf_transfer_score.uploads.ledger import Ledger, Upload, open_ledger
+from hf_transfer_score.uploads.turns import Turns
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+API = "/gradio_api"
+UPLOAD, PROGRESS, JOIN, CALL = f"{API}/upload", f"{API}/upload_progress", f"{API}/queue/join", f"{API}/call/"
+POSTED = (JOIN, f"{API}/cancel", f"{API}/reset")
+"""What else a page posts to, beside uploads and calls."""
+
+NOT_SERVED = ("/proxy=", "/file=http:", "/file=https:", "/file/http", "/deep_link", "/vibe-", "/run-history", "/dev/")
+"""Parts of gradio that no page of ours uses: they fetch from elsewhere, write files, or are for programmers."""
+
+PROGRESS_SECONDS = 0.3
+SPACE_VARIABLE = "SPACE_ID"
+"""Is set on a Space: all requests come from its proxy there, which says for whom."""
+
+
+class RefusedError(Exception):
+    """A request is not let in.
+
+    Attributes:
+        status: of HTTP.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Gate:
+    """The middleware (ASGI)."""
+
+    def __init__(self, app: App, *, ledger: Ledger, turns: Turns) -> None:
+        self.app, self.ledger, self.turns = app, ledger, turns
+        self.arriving: dict[str, list[Upload]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let the app do so."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        path, method = str(scope.get("path", "")).rstrip("/"), scope.get("method")
+        try:
+            if scope["type"] != "http" or method not in ("GET", "HEAD", "OPTIONS", "POST"):
+                raise RefusedError(405, "This page takes no requests of this kind.")
+            if method != "POST":
+                await self._get(path, scope, receive, send)
+            elif path == UPLOAD:
+                await self._upload(scope, receive, send)
+            else:
+                await self._ask(path, scope, receive, send)
+        except RefusedError as error:
+            as_json = method == "POST" and path != UPLOAD
+            await _answer(send, error.status, {"detail": str(error)} if as_json else str(error))
+
+    async def _get(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        inside = path.removeprefix(API)
+        if inside.startswith(NOT_SERVED):
+            raise RefusedError(404, "There is no such page.")
+        if path == PROGRESS:
+            await self._progress(_query(scope, "upload_id"), send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take files, each into a folder of its own; where anything is wrong, none of them stays."""
+        name = _query(scope, "upload_id")
+        try:
+            with Form(_header(scope, b"content-type"), self.ledger, visitor_of(scope)) as form:
+                self.arriving[name] = form.uploads
+                with anyio.fail_after(limits.UPLOAD_SECONDS):
+                    async for part in _body(receive):
+                        form.write(part)
+                paths = form.finish()
+        except InputError as error:
+            raise RefusedError(413, str(error)) from None
+        except FormError as error:
+            raise RefusedError(400, str(error)) from None
+        except TimeoutError:
+            raise RefusedError(408, f"The upload took longer than {limits.UPLOAD_SECONDS} s.") from None
+        except OSError:
+            raise RefusedError(507, "There is no room for files here now. Come back in a few minutes.") from None
+        finally:
+            self.arriving.pop(name, None)
+        await _answer(send, 200, [str(path) for path in paths])
+
+    async def _progress(self, name: str, send: Send) -> None:
+        """Tell a page how much of its files has arrived, as gradio does."""
+        with anyio.move_on_after(3):
+            while name not in self.arriving:
+                await anyio.sleep(PROGRESS_SECONDS)
+        await _start(send, 200, "text/event-stream")
+        told: dict[Path, int] = {}
+        while (uploads := self.arriving.get(name)) is not None:
+            for upload in list(uploads):
+                new = upload.size - told.get(upload.path, 0)
+                told[upload.path] = upload.size
+                line = {"msg": "update", "orig_name": upload.path.name, "chunk_size": new}
+                await _more(send, f"data: {json.dumps(line)}\n\n")
+            await anyio.sleep(PROGRESS_SECONDS)
+        await _more(send, 'data: {"msg": "done"}\n\n', last=True)
+
+    async def _ask(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the app answer a request that is small, names uploads alone, and has a turn."""
+        is_call = path.startswith(CALL)
+        if not is_call and path not in POSTED:
+            raise RefusedError(404, "This page takes no requests of this kind.")
+        data = await _small_body(receive)
+        try:
+            asked = parse_json(data, what="the request", lenient=True)
+        except UnreadableError as error:
+            raise RefusedError(400, str(error)) from None
+        self._check_files(asked)
+        if is_call or path == JOIN:
+            asked = asked if isinstance(asked, dict) else {}
+            session, visitor = asked.get("session_hash"), visitor_of(scope)
+            session = session if isinstance(session, str) else ""
+            function = path.rpartition("/")[2] if is_call else asked.get("fn_index")
+            if reason := self.turns.reason_to_wait(function, session, visitor):
+                raise RefusedError(503, reason)
+            if session:
+                self.turns.note(session, visitor, is_page=True)
+            else:
+                send = _listening(send, lambda event: self.turns.note(event, visitor, is_page=False))
+        await self.app(scope, _replayed(data, receive), send)
+
+    def _check_files(self, asked: Any) -> None:
+        """Refuse files that gradio does not keep for a page: addresses that it would fetch, and places elsewhere."""
+        around = self.ledger.folder.parent
+        for path in _file_names(asked):
+            try:
+                inside = around in Path(path).resolve().parents
+            except (OSError, ValueError, RuntimeError):
+                inside = False
+            if "://" in path or not inside:
+                raise RefusedError(400, "A file was named that was not uploaded here.")
+
+
+def visitor_of(scope: Scope) -> str:
+    """Return the address of who sends a request; on a Space, the one that its proxy says.
+
+    Only what the nearest proxy wrote counts, the last address that is not of its own network: what stands before can
+    be written by the visitor. Addresses of one IPv6 network of 64 bits are one visitor.
+    """
+    peer = _address((scope.get("client") or ("",))[0])
+    if peer is None:
+        return ""
+    if os.environ.get(SPACE_VARIABLE) and not peer.is_global:
+        forwarded = [_address(one) for one in _header(scope, b"x-forwarded-for").split(",")]
+        peer = next((one for one in reversed(forwarded) if one is not None and one.is_global), peer)
+    if peer.version == 6:
+        return str(ipaddress.ip_network((peer, 64), strict=False))
+    return str(peer)
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text.strip().strip("[]"))
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return mapped or found
+
+
+def _file_names(asked: Any) -> Iterator[str]:
+    """Yield the paths of what gradio takes for files, wherever they stand; goes through values without recursion."""
+    waiting = [asked]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if isinstance(value.get("path"), str):
+                yield value["path"]
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+
+
+def _query(scope: Scope, name: str) -> str:
+    found = parse_qs(bytes(scope.get("query_string", b"")).decode("latin-1"), max_num_fields=20).get(name, [""])
+    return found[0][:100]
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return ",".join(value.decode("latin-1") for key, value in scope.get("headers", ()) if key == name)
+
+
+async def _body(receive: Receive) -> AsyncIterator[bytes]:
+    """Yield the parts of a body as they arrive; FormError where the visitor has gone."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise FormError("The visitor has gone.")
+        more = message.get("more_body", False)
+        yield message.get("body", b"")
+
+
+async def _small_body(receive: Receive) -> bytes:
+    data = b""
+    try:
+        with anyio.fail_after(limits.REQUEST_SECONDS):
+            async for part in _body(receive):
+                data += part
+                if len(data) > limits.REQUEST_BYTES:
+                    raise RefusedError(413, f"The request has more than {limits.REQUEST_BYTES:,} bytes.")
+    except TimeoutError:
+        raise RefusedError(408, f"The request took longer than {limits.REQUEST_SECONDS} s.") from None
+    except FormError as error:
+        raise RefusedError(400, str(error)) from None
+    return data
+
+
+def _listening(send: Send, told: Callable[[str], None]) -> Send:
+    """Return what sends an answer on, and tells the event that it names."""
+
+    async def passed_on(message: MutableMapping[str, Any]) -> None:
+        with suppress(ValueError, KeyError, TypeError):
+            told(str(json.loads(message["body"])["event_id"]))
+        await send(message)
+
+    return passed_on
+
+
+def _replayed(data: bytes, receive: Receive) -> Receive:
+    """Return what gives a body that was read already, and then whatever comes."""
+    waiting: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": data, "more_body": False}]
+
+    async def again() -> MutableMapping[str, Any]:
+        return waiting.pop() if waiting else await receive()
+
+    return again
+
+
+async def _answer(send: Send, status: int, content: Any) -> None:
+    """Send text, or anything else as JSON."""
+    text = isinstance(content, str)
+    await _start(send, status, "text/plain; charset=utf-8" if text else "application/json")
+    await _more(send, content if text else json.dumps(content), last=True)
+
+
+async def _start(send: Send, status: int, kind: str) -> None:
+    headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _more(send: Send, text: str, *, last: bool = False) -> None:
+    await send({"type": "http.response.body", "body": text.encode(), "more_body": not last})
+
+
+def ledger_of(app: Any) -> Ledger:
+    """Return the ledger of an app of gradio (Blocks), which is made when it is first asked for; files go with pages."""
+    if getattr(app, "ledger", None) is None:
+        from gradio.utils import get_upload_folder
+
+        app.ledger = open_ledger(get_upload_folder())
+    return app.ledger  # type: ignore[no-any-return]
+
+
+def guarded(app: Any) -> dict[str, Any]:
+    """Return arguments of `launch` by which the gate stands before an app of gradio."""
+    from starlette.middleware import Middleware
+
+    return {
+        "app_kwargs": {"middleware": [Middleware(Gate, ledger=ledger_of(app), turns=Turns(app))]},
+        "max_file_size": limits.FILE_BYTES,
+        "state_session_capacity": limits.SESSIONS,
+    }

@@ -1,0 +1,241 @@
+"""Reading and scoring uploaded files of features: what the process does that is kept within limits."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.api import FeatureScores, score_features
+from hf_transfer_score.errors import FeatureFileError, InputError, TransferScoreError
+from hf_transfer_score.features.files import LABEL_KEYS, TARGET_KEYS, FeatureFile, has_labels, read_features, read_truth
+from hf_transfer_score.metrics.labelled import ModelFacts
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES, UNPACKED_BYTES
+
+MOST_ROWS = 100_000
+MOST_NUMBERS = 50_000_000
+SMALLER_SIDE = 4096
+"""Rows or features, whichever are fewer: the metrics decompose a matrix of that size."""
+
+MOST_CLASSES = 2000
+SLOW_ROWS = 5000
+SLOW_CLASSES = 100
+"""Above these, metrics whose cost grows faster than the others' are left out."""
+
+ELSEWHERE = "Score a smaller sample, or use the Python package on your machine."
+TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that this page has for a file. {ELSEWHERE}"
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The file that says which samples all files are of, without its features.
+
+    Attributes:
+        path: the file.
+        labels: one value a row (N,).
+        label_names: the names, where the labels were text.
+    """
+
+    path: Path
+    labels: NDArray[Any]
+    label_names: tuple[str, ...] | None
+
+
+def read_reference(path: Path) -> Reference:
+    """Return the labels of a file that was scored before."""
+    truth = read_truth(path)
+    return Reference(path, np.asarray(truth.labels), truth.label_names)
+
+
+def scored_files(
+    files: Mapping[int, Path],
+    metrics: Sequence[Metric],
+    *,
+    labels_of: Path | None = None,
+    looked_at: Callable[[int], object],
+) -> Iterator[tuple[int, FeatureScores, Path | None]]:
+    """Yield place and scores of each file, and the file whose labels count; only one file is in memory at a time.
+
+    The first file with labels says which samples all are of, once it could be scored.
+
+    Args:
+        files: by place.
+        metrics: to score by.
+        labels_of: a file that was scored before, whose labels count; None where there is none yet.
+        looked_at: told of each file before it is opened.
+    """
+    reference = None if labels_of is None else read_reference(labels_of)
+    first = None if reference is not None else _first_labelled(files, looked_at)
+    for place, file in (files if first is None else {first: files[first], **files}).items():
+        looked_at(place)
+        try:
+            content = _read(file, reference)
+            found = _scored(content, file.stem, metrics)
+        except MemoryError:
+            found = failed(TOO_MUCH)
+        except TransferScoreError as error:
+            found = failed(_for_a_page(str(error), file, reference))
+        except Exception as error:  # noqa: BLE001 - a file ends nothing but its own row
+            found = failed(f"It cannot be scored ({type(error).__name__}). It may be damaged; write it again.")
+        else:
+            reference = reference or Reference(file, np.asarray(content.labels), content.label_names)
+        yield place, found, None if reference is None else reference.path
+
+
+def _first_labelled(files: Mapping[int, Path], looked_at: Callable[[int], object]) -> int | None:
+    """Return the place of the first file with labels of its own, None where there is none."""
+    for place, file in files.items():
+        looked_at(place)
+        with suppress(Exception):  # what is wrong with it is told when it is scored
+            if has_labels(file):
+                return place
+    return None
+
+
+def failed(reason: str) -> FeatureScores:
+    """Return what stands for a file that cannot be scored."""
+    return FeatureScores(status="failed", reason=reason)
+
+
+def _check_size(path: Path) -> None:
+    """Raise FeatureFileError where a file is too large, or says that it is in memory; it may say what is not so."""
+    packed, unpacked = path.stat().st_size, _unpacked_bytes(path)
+    if packed > FILE_BYTES or unpacked > UNPACKED_BYTES:
+        raise FeatureFileError(
+            f"It has {packed / MEGABYTE:.0f} MB, {unpacked / MEGABYTE:.0f} MB unpacked; this Space takes "
+            f"{FILE_BYTES // MEGABYTE} MB, {UNPACKED_BYTES // MEGABYTE} MB unpacked. A few hundred samples a class are "
+            "enough; or use the Python package on your machine."
+        )
+
+
+def _unpacked_bytes(path: Path) -> int:
+    """Return how large a file says it is in memory; what cannot be told counts as packed, and reading it will fail."""
+    try:
+        if path.suffix.lower() == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                return sum(entry.file_size for entry in archive.infolist())
+        if path.suffix.lower() == ".parquet":
+            return _parquet_bytes(path)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        pass
+    return path.stat().st_size
+
+
+def _parquet_bytes(path: Path) -> int:
+    """Return the bytes that a parquet file says it has in memory: those of its numbers, and of its text as an array."""
+    from pyarrow import parquet
+
+    from hf_transfer_score.features.parquet import OTHER_WIDTH, WIDTHS, column_parts
+
+    with parquet.ParquetFile(path) as file:
+        columns = list(column_parts(file))
+    stored = sum(int(column.total_uncompressed_size) for column in columns)
+    numbers = sum(int(column.num_values) * WIDTHS.get(column.physical_type, OTHER_WIDTH) for column in columns)
+    return max(stored, numbers if numbers > UNPACKED_BYTES else numbers + _text_bytes(path))
+
+
+def _text_bytes(path: Path) -> int:
+    """Return the bytes of the labels of a parquet file where they are text: in an array, each takes as the longest."""
+    from pyarrow import compute, parquet
+
+    with parquet.ParquetFile(path) as plain:
+        fields = {one.name: one.type for one in plain.schema_arrow if one.name in (*LABEL_KEYS, *TARGET_KEYS)}
+    names = [name for name, kind in fields.items() if _is_text(kind)]
+    if not names:
+        return 0
+    with parquet.ParquetFile(path, read_dictionary=names) as file:
+        chunks = [chunk for column in file.read(names, use_pandas_metadata=False).columns for chunk in column.chunks]
+        lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in chunks]
+        return 4 * max(lengths, default=0) * int(file.metadata.num_rows) * len(names)
+
+
+def _is_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary))
+
+
+def _read(path: Path, reference: Reference | None) -> FeatureFile:
+    if not path.is_file():
+        raise InputError(
+            "It is not there any more: uploads are removed once they are scored, and after a time. Upload it again."
+        )
+    _check_size(path)
+    labels_path = None if reference is None or has_labels(path) else reference.path
+    content = read_features(path, labels_path=labels_path)
+    if content.labels is None:
+        raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
+    if reference is not None:
+        _check_same_rows(content, reference)
+    _check_shape(content.features, content.labels)
+    return content
+
+
+def _check_same_rows(content: FeatureFile, reference: Reference) -> None:
+    """Refuse features of other samples than the first file's: their terms cannot be compared."""
+    rows, expected = len(content.features), len(reference.labels)
+    if rows != expected:
+        raise InputError(
+            f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. "
+            "All files need the same samples in the same order."
+        )
+    labels = np.asarray(content.labels)
+    if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
+        raise InputError(
+            f"Its labels are not those of {reference.path.stem}. All files need the same samples in the same order."
+        )
+
+
+def _check_shape(features: NDArray[np.generic], labels: NDArray[np.generic] | None) -> None:
+    """Refuse what would keep this machine busy for long; the metrics themselves check everything else."""
+    rows, width = features.shape if features.ndim == 2 else (len(features), 1)
+    classes = len(np.unique(np.asarray(labels)))
+    if rows > MOST_ROWS or rows * width > MOST_NUMBERS or min(rows, width) > SMALLER_SIDE:
+        raise InputError(
+            f"It has {rows:,} rows of {_plural(width, 'feature')}. This page takes {MOST_ROWS:,} rows, "
+            f"{MOST_NUMBERS:,} numbers, and {SMALLER_SIDE:,} rows or {SMALLER_SIDE:,} features, whichever are fewer. "
+            f"{ELSEWHERE}"
+        )
+    if classes > MOST_CLASSES:
+        raise InputError(f"It has {classes:,} classes; this page takes {MOST_CLASSES:,}. {ELSEWHERE}")
+
+
+def _scored(content: FeatureFile, name: str, metrics: Sequence[Metric]) -> FeatureScores:
+    fitting = [metric for metric in metrics if not metric.slow or _is_small(content)]
+    if not fitting:
+        raise InputError(too_slow([metric.name for metric in metrics]))
+    return score_features(content.features, content.labels, metrics=fitting, facts=ModelFacts(name=name))
+
+
+def _is_small(content: FeatureFile) -> bool:
+    return len(content.features) <= SLOW_ROWS and len(np.unique(np.asarray(content.labels))) <= SLOW_CLASSES
+
+
+def too_slow(names: Sequence[str]) -> str:
+    """Return why metrics were left out."""
+    return (
+        f"{', '.join(names)}: takes long on large samples, so this page leaves it out above {SLOW_ROWS:,} rows or "
+        f"{SLOW_CLASSES} classes."
+    )
+
+
+def _for_a_page(message: str, path: Path, reference: Reference | None) -> str:
+    """Return a message without the places of files on this machine, and without advice for the command line."""
+    import re
+
+    for known in [path] if reference is None else [path, reference.path]:
+        message = message.replace(str(known), known.name)
+    sentences = re.split(r"(?<=\.) ", message)
+    return " ".join(one for one in sentences if "(--" not in one) or message
+
+
+def _plural(count: int, one: str) -> str:
+    return f"{count:,} {one if count == 1 else f'{one}s'}"

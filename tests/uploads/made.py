@@ -1,0 +1,87 @@
+"""Uploads that tests make: whole ones, and ones that would become gigabytes."""
+
+from __future__ import annotations
+
+import io
+import struct
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from hf_transfer_score.api import FeatureScores
+from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.uploads.scoring import scored_files
+
+LABELS = np.repeat([0, 1, 2], 30)
+
+
+def scored_here(files: Sequence[Path], metrics: Sequence[str]) -> list[FeatureScores]:
+    """Return what `score_in_box` returns, without a process for it."""
+    named = [get_metric(name) for name in metrics]
+    found = {place: one for place, one, _ in scored_files(dict(enumerate(files)), named, looked_at=str)}
+    return [found[place] for place in range(len(files))]
+
+
+def features(seed: int = 0) -> np.ndarray:
+    """Return features of three classes."""
+    return (np.random.default_rng(seed).normal(size=(len(LABELS), 8)) + 2 * np.eye(8)[LABELS]).astype(np.float32)
+
+
+def save_npz(path: Path, seed: int = 0) -> Path:
+    """Write a whole file."""
+    np.savez_compressed(path, features=features(seed), labels=LABELS)
+    return path
+
+
+def save_bfloat16(path: Path) -> Path:
+    """Write a .safetensors file of bfloat16 features, the upper halves of single precision."""
+    halves = (features().view("<u4") >> 16).astype("<u2")
+    parts = {"features": ("BF16", halves), "labels": ("I64", LABELS.astype("<i8"))}
+    header, start = {}, 0
+    for name, (kind, array) in parts.items():
+        end = start + array.nbytes
+        header[name] = f'"{name}":{{"dtype":"{kind}","shape":{list(array.shape)},"data_offsets":[{start},{end}]}}'
+        start = end
+    text = "{" + ",".join(header.values()) + "}"
+    path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + b"".join(a.tobytes() for _, a in parts.values()))
+    return path
+
+
+def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000) -> bytes:
+    """Return a small file whose footer tells of a thousand rows; to read one takes gigabytes, a page of each column.
+
+    Args:
+        columns: of features.
+        rows: in the one page of each column: 32 MB as double precision.
+        claimed: rows that the footer tells of.
+    """
+    zeros, target = pa.array(np.zeros(rows)), io.BytesIO()
+    table = pa.table({f"f{place}": zeros for place in range(columns)})
+    whole = {"use_dictionary": False, "compression": "zstd", "write_statistics": False, "write_batch_size": rows}
+    parquet.write_table(table, target, data_page_size=2**30, max_rows_per_page=rows, row_group_size=rows, **whole)
+    content = target.getvalue()
+    length = struct.unpack("<I", content[-8:-4])[0]
+    footer, about = content[-8 - length : -8], parquet.read_metadata(target).row_group(0)
+    for size in (rows, about.column(0).total_uncompressed_size, about.total_byte_size):
+        footer = footer.replace(_varint(size), _padded(claimed, len(_varint(size))))
+    return content[: -8 - length] + footer + content[-8:]
+
+
+def _varint(number: int) -> bytes:
+    """Return a number as a Parquet footer writes it."""
+    number, parts = number << 1, []
+    while number > 127:
+        parts.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*parts, number])
+
+
+def _padded(number: int, length: int) -> bytes:
+    """Return a number in more bytes than it needs, which readers take too."""
+    short = _varint(number)
+    return (
+        bytes([*[one | 128 for one in short], *[128] * (length - len(short) - 1), 0]) if len(short) < length else short
+    )

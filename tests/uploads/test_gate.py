@@ -1,0 +1,200 @@
+"""The gate before an app that says what reaches it: bodies, paths, visitors."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hf_transfer_score.uploads import limits
+from hf_transfer_score.uploads.gate import SPACE_VARIABLE, Gate, visitor_of
+from hf_transfer_score.uploads.ledger import Ledger
+
+
+class Anytime:
+    """Turns of an app in which nobody ever has to wait."""
+
+    def __init__(self):
+        self.noted = []
+
+    def reason_to_wait(self, function, session, visitor):
+        return "wait" if session == "busy" else ""
+
+    def note(self, session, visitor, *, is_page):
+        self.noted.append((session, visitor, is_page))
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Send a request; returns the answer, and the bodies that reached the app."""
+    reached, turns = [], Anytime()
+
+    async def app(scope, receive, send):
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        reached.append(body)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"event_id": "e1"}'})
+
+    gate = Gate(app, ledger=Ledger(tmp_path / "uploads"), turns=turns)
+
+    def send(method, path, **content):
+        async def inside():
+            transport = httpx.ASGITransport(app=gate, client=("1.2.3.4", 5))
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await client.request(method, path, **content)
+
+        reached.clear()
+        return asyncio.run(inside()), list(reached)
+
+    send.turns, send.folder = turns, tmp_path
+    return send
+
+
+def file_data(path):
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data?session_hash=a", "/gradio_api/file=/tmp/x"])
+def test_pages_are_served(ask, path):
+    assert ask("GET", path)[1] == [b""]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        *[
+            ("GET", f"/gradio_api/{one}", 404)
+            for one in ("file=http://a/b", "file=https://a", "file/http://a", "proxy=x")
+        ],
+        ("GET", "/gradio_api/deep_link?session_hash=a", 404),
+        *[
+            ("POST", f"/gradio_api/{one}", 404)
+            for one in ("run/predict", "api/x", "component_server", "process_recording")
+        ],
+        *[("POST", f"/gradio_api/{one}", 404) for one in ("vibe-edit", "stream/1", "run-history/connect", "")],
+        *[("POST", one, 404) for one in ("/login", "/upload", "/", "/gradio_api//upload")],
+        *[(one, "/gradio_api/upload", 405) for one in ("PUT", "PATCH", "DELETE", "TRACE", "ODD")],
+    ],
+)
+def test_what_no_page_uses_is_not_served(ask, method, path, status):
+    answer, reached = ask(method, path, content=b"{}" if method == "POST" else None)
+    assert answer.status_code == status and reached == []
+
+
+def test_a_request_reaches_the_app_as_it_was_sent(ask):
+    path = ask.folder / "x.npz"
+    body = json.dumps({"data": [[file_data(path)], "é"], "fn_index": 3, "session_hash": "s"}).encode()
+    answer, reached = ask("POST", "/gradio_api/queue/join", content=body)
+    assert answer.status_code == 200 and reached == [body]
+    assert ask.turns.noted == [("s", "1.2.3.4", True)]
+
+
+def test_a_call_without_a_page_is_known_by_its_event(ask):
+    assert ask("POST", "/gradio_api/call/view", json={"data": []})[0].json() == {"event_id": "e1"}
+    assert ask.turns.noted == [("e1", "1.2.3.4", False)]
+
+
+def test_who_has_no_turn_is_told(ask):
+    answer, reached = ask("POST", "/gradio_api/queue/join", json={"session_hash": "busy"})
+    assert (answer.status_code, answer.json(), reached) == (503, {"detail": "wait"}, [])
+
+
+@pytest.mark.parametrize(
+    "bad", ["http://127.0.0.1/x", "HTTPS://a/x", "file:///etc/passwd", "/etc/passwd", "../x", "x\0", ""]
+)
+@pytest.mark.parametrize("around", [lambda one: [one], lambda one: [{"a": [[one]]}], lambda one: {"value": one}])
+def test_files_that_were_not_uploaded_reach_nobody(ask, bad, around):
+    for path in ("queue/join", "call/score", "call/v2/score", "cancel"):
+        answer, reached = ask("POST", f"/gradio_api/{path}", json={"data": around(file_data(bad)), "fn_index": 1})
+        assert answer.status_code == 400 and "not uploaded here" in answer.text and reached == []
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[" * 100_000, b"\xff", '{"data": []}'.encode("utf-16"), b'{"a": 1' + b"0" * 5000 + b"}"]
+)
+def test_what_is_no_json_reaches_nobody(ask, body):
+    answer, reached = ask("POST", "/gradio_api/queue/join", content=body)
+    assert answer.status_code == 400 and reached == []
+
+
+def endless(piece, sent, most=10**9):
+    async def pieces():
+        while sum(sent) < most:
+            sent.append(len(piece))
+            yield piece
+
+    return pieces()
+
+
+def test_a_long_request_is_refused_when_it_is_too_long(ask):
+    sent = []
+    answer, reached = ask("POST", "/gradio_api/queue/join", content=endless(b" " * 65536, sent))
+    assert answer.status_code == 413 and reached == []
+    assert sum(sent) <= limits.REQUEST_BYTES + 2 * 65536
+
+
+def test_a_field_that_is_no_file_is_refused_at_its_beginning(ask):
+    sent, head = [], b'--b\r\nContent-Disposition: form-data; name="files"\r\n\r\n'
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+
+    async def pieces():
+        yield head
+        async for piece in endless(b"x" * 65536, sent):
+            yield piece
+
+    answer, _ = ask("POST", "/gradio_api/upload", content=pieces(), headers=kind)
+    assert (answer.status_code, answer.text) == (400, "Only files are taken here.")
+    assert sum(sent) <= 2 * 65536
+
+
+def test_uploads_are_answered_with_their_paths_and_leave_nothing_where_one_is_too_much(ask, monkeypatch):
+    monkeypatch.setattr(limits, "VISITOR_FILES", 2)
+    files = [("files", ("a.npz", b"one")), ("files", ("a.npz", b"one"))]
+    answer, reached = ask("POST", "/gradio_api/upload", files=files)
+    assert len(set(answer.json())) == 2 and reached == []
+    assert all(Path(path).read_bytes() == b"one" for path in answer.json())
+    answer, _ = ask("POST", "/gradio_api/upload", files=files)
+    assert answer.status_code == 413 and answer.text.startswith("Too many files")
+    assert len(list((ask.folder / "uploads").iterdir())) == 2
+
+
+def test_uploads_and_requests_that_take_too_long_are_ended(ask, monkeypatch):
+    monkeypatch.setattr(limits, "UPLOAD_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "REQUEST_SECONDS", 0.05)
+
+    async def slow():
+        yield b"--b\r\n"
+        await asyncio.sleep(5)
+
+    for path in ("upload", "queue/join"):
+        kind = {"content-type": "multipart/form-data; boundary=b"}
+        assert ask("POST", f"/gradio_api/{path}", content=slow(), headers=kind)[0].status_code == 408
+
+
+def scope(client, *forwarded):
+    return {"client": client and (client, 1), "headers": [(b"x-forwarded-for", one.encode()) for one in forwarded]}
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded", "here", "on_a_space"),
+    [
+        ("8.8.8.8", ["9.9.9.9"], "8.8.8.8", "8.8.8.8"),
+        ("10.1.2.3", ["9.9.9.9"], "10.1.2.3", "9.9.9.9"),
+        ("10.1.2.3", ["1.1.1.1, 9.9.9.9, 10.0.0.7"], "10.1.2.3", "9.9.9.9"),
+        ("10.1.2.3", ["1.1.1.1", "9.9.9.9"], "10.1.2.3", "9.9.9.9"),
+        ("10.1.2.3", ["nonsense, "], "10.1.2.3", "10.1.2.3"),
+        ("10.1.2.3", [], "10.1.2.3", "10.1.2.3"),
+        ("::ffff:8.8.8.8", [], "8.8.8.8", "8.8.8.8"),
+        ("2001:4860:1:2:3::4", [], "2001:4860:1:2::/64", "2001:4860:1:2::/64"),
+        (None, ["9.9.9.9"], "", ""),
+    ],
+)
+def test_a_visitor_is_the_address_that_cannot_be_made_up(monkeypatch, client, forwarded, here, on_a_space):
+    monkeypatch.delenv(SPACE_VARIABLE, raising=False)
+    assert visitor_of(scope(client, *forwarded)) == here
+    monkeypatch.setenv(SPACE_VARIABLE, "owner/space")
+    assert visitor_of(scope(client, *forwarded)) == on_a_space

@@ -1,0 +1,95 @@
+"""Turns in the queue of a real app of gradio, whose queue is filled by hand."""
+
+import asyncio
+from types import SimpleNamespace
+
+import pytest
+
+from hf_transfer_score.uploads import limits
+from hf_transfer_score.uploads.turns import SCORING, Turns
+from tests.uploads.test_ledger import Clock
+
+
+@pytest.fixture(scope="module")
+def app():
+    import gradio as gr
+
+    async def build():
+        with gr.Blocks(analytics_enabled=False) as blocks:
+            box = gr.Textbox()
+            box.submit(str, box, box, api_name="view")
+            box.change(str, box, box, api_name="score", concurrency_id=SCORING)
+        blocks.queue()
+        return blocks
+
+    return asyncio.run(build())
+
+
+@pytest.fixture
+def turns(app):
+    queue = app._queue
+    queue.pending_event_ids_session.clear()
+    queue.event_queue_per_concurrency_id.clear()
+    queue.event_ids_to_events.clear()
+    return Turns(app, Clock())
+
+
+def ask(turns, session, visitor, answers=1, waits_for=None):
+    """Let a page ask, and gradio keep that many answers; returns why it has to wait."""
+    queue, function = turns.app._queue, waits_for or "view"
+    if reason := turns.reason_to_wait(function, session, visitor):
+        return reason
+    turns.note(session, visitor, is_page=True)
+    ids = queue.pending_event_ids_session.setdefault(session, set())
+    for _ in range(answers):
+        ids.add(f"{session}-{len(ids)}")
+    if waits_for:
+        queue.create_event_queue_for_fn(next(one for one in turns.app.fns.values() if one.api_name == waits_for))
+        queue.event_queue_per_concurrency_id[SCORING].queue.append(SimpleNamespace(session_hash=session))
+    return ""
+
+
+def test_a_page_and_a_visitor_have_a_part_of_the_queue(turns):
+    assert ask(turns, "p", "a", limits.SESSION_EVENTS) == ""
+    assert "This page asked for more" in ask(turns, "p", "a")
+    for place in range(limits.VISITOR_EVENTS // limits.SESSION_EVENTS):
+        ask(turns, f"p{place}", "a", limits.SESSION_EVENTS)
+    assert "Your pages asked for more" in ask(turns, "new", "a")
+    assert ask(turns, "other", "b") == ""
+    assert limits.VISITOR_EVENTS < limits.QUEUE / 2
+
+
+def test_scorings_are_limited_for_page_visitor_and_all(turns):
+    for place in range(limits.VISITOR_SCORINGS // 2):
+        assert ask(turns, f"p{place}", "a", waits_for="score") == ask(turns, f"p{place}", "a", waits_for="score") == ""
+    assert "of this page wait" in ask(turns, "p0", "a", waits_for="score")
+    assert "Other pages of yours" in ask(turns, "new", "a", waits_for="score")
+    assert ask(turns, "new", "a") == ""
+    left = limits.ALL_SCORINGS - limits.VISITOR_SCORINGS
+    assert left > 0
+    assert [ask(turns, f"q{place}", f"v{place}", waits_for="score") for place in range(left)] == [""] * left
+    assert "Many files wait" in ask(turns, "last", "z", waits_for="score")
+    number = next(one._id for one in turns.app.fns.values() if one.api_name == "score")
+    assert "Many files wait" in turns.reason_to_wait(number, "last", "z")
+
+
+def test_pages_of_one_visitor_are_limited(turns):
+    assert {ask(turns, f"p{place}", "a", 0) for place in range(limits.VISITOR_PAGES)} == {""}
+    assert "Too many of your pages" in ask(turns, "one more", "a", 0)
+    assert ask(turns, "p0", "a", 0) == ask(turns, "one more", "b", 0) == ""
+    assert limits.VISITOR_PAGES < limits.SESSIONS / 2
+
+
+def test_answers_that_nobody_fetches_are_forgotten(turns):
+    queue = turns.app._queue
+    ask(turns, "p", "a", limits.SESSION_EVENTS)
+    ask(turns, "runs", "a", 1)
+    queue.event_ids_to_events["runs-0"] = object()
+    turns.note("call", "a", is_page=False)
+    queue.pending_event_ids_session["call"] = set()
+    turns.clock.now = limits.CALL_SECONDS + 1
+    assert "This page" in ask(turns, "p", "a")
+    assert "call" not in queue.pending_event_ids_session
+    turns.clock.now = limits.KEPT_SECONDS + 1
+    assert ask(turns, "p", "a") == ""
+    assert queue.pending_event_ids_session.keys() == {"p", "runs"} and len(queue.pending_event_ids_session["p"]) == 1
