@@ -78,7 +78,8 @@ def _check_record(content: bytes, _: Path) -> None:
     for problem in loaded.problems:
         check_message(problem.reason)
     assert len(loaded.table) + len(loaded.problems) == len(place.contents)
-    _check_library(place)
+    if record is not None:
+        _check_library(place)
 
 
 def _check_library(place: MemoryPlace) -> None:
@@ -158,7 +159,7 @@ def changed_table(draw: st.DrawFn) -> bytes:
         draw(st.sampled_from(KINDS)),
         draw(st.integers(0, 100)),
         draw(st.integers(0, 10)),
-        draw(st.sampled_from(HOSTILE)),
+        HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))],
         draw(st.integers(0, 100)),
     )
     return forged(change)
@@ -205,7 +206,10 @@ def forged(change: Change) -> bytes:
     else:
         data = pa.concat_tables([data] * 300)
     buffer = io.BytesIO()
-    parquet.write_table(data.replace_schema_metadata(metadata), buffer, compression="zstd")
+    try:
+        parquet.write_table(data.replace_schema_metadata(metadata), buffer, compression="zstd")
+    except pa.ArrowException:  # a kind of column that no such file holds
+        return written()[0][::-1]
     return buffer.getvalue()
 
 
@@ -241,7 +245,7 @@ def _check_table(content: bytes, _: Path) -> None:
     files = files_of(sound())
     place = MemoryPlace(shared=True, contents={**files, SNAPSHOT: content})
     view = place.view()
-    before, store.CHUNK = store.CHUNK, 1
+    before, store.CHUNK = store.CHUNK, 5  # so that the table is asked for few files too
     try:
         loaded = load(place)
     finally:

@@ -76,7 +76,7 @@ def changed_tree(draw: st.DrawFn, trees: Sequence[Any]) -> Any:
     for _ in range(draw(st.integers(1, 3))):
         places = list(_places(tree))
         if not places:
-            return draw(st.sampled_from(HOSTILE))
+            return _hostile(draw)
         inside, key = places[draw(st.integers(0, len(places) - 1))]
         kind = draw(st.sampled_from(("replace", "replace", "replace", "remove", "add", "twice", "like")))
         if kind == "remove":
@@ -85,10 +85,15 @@ def changed_tree(draw: st.DrawFn, trees: Sequence[Any]) -> Any:
             inside[key] = _like(draw, inside[key])
         elif kind in ("add", "twice") and isinstance(inside, dict):
             name = f"{TWICE}{key}" if kind == "twice" else draw(st.sampled_from(NAMES))
-            inside[name] = draw(st.sampled_from(HOSTILE))
+            inside[name] = _hostile(draw)
         else:
-            inside[key] = draw(st.sampled_from(HOSTILE))
+            inside[key] = _hostile(draw)
     return tree
+
+
+def _hostile(draw: st.DrawFn) -> Any:
+    """Draw a hostile value, one of its own each time: what is shared could hold itself later."""
+    return copy.deepcopy(HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))])
 
 
 def _like(draw: st.DrawFn, value: Any) -> Any:
