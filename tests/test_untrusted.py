@@ -1,9 +1,12 @@
 """Text from strangers becomes values, or one kind of error with a short reason."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
+import hf_transfer_score
 from hf_transfer_score.errors import UnreadableError
 from hf_transfer_score.untrusted import Limits, parse_json, parse_yaml, readable, reason_of
 
@@ -167,3 +170,39 @@ def test_reasons_are_short_lines():
     assert len(reason_of(ValueError("x\n" * 10_000))) == 300
     assert reason_of(UnreadableError("Too\n\tlong.")) == "Too long."
     assert reason_of(KeyError()) == "KeyError"
+
+
+OUR_OWN = {
+    "integrity.py": "what was made JSON the line before",
+    "worker/child.py": "the question of the process that started it",
+    "features/cache.py": "sealed with a hash when it was written",
+    "checkpoints/known.py": "sealed with a hash when it was written",
+    "sampling/store.py": "sealed with a hash when it was written",
+    "selection/replicates.py": "sealed with a hash when it was written",
+    "sampling/sample.py": "a sample that was stored here",
+    "sampling/spool.py": "rows that were put there a moment ago",
+    "leaderboard/boards/naming.py": "cells that a table writes of records that were checked",
+    "leaderboard/boards/settings.py": "cells that a table writes of records that were checked",
+    "uploads/box.py": "what a process that was started here says, whatever it holds",
+    "cards/merging.py": "text that went through parse_yaml first, whose dates and places in the text are needed",
+    "sampling/dataset_cards.py": "text that went through parse_yaml first, as the library that reads it next does",
+}
+"""Modules besides the decoder that read JSON or YAML, and why nothing of a stranger's comes that way."""
+
+READERS = re.compile(
+    r"\bjson\.(loads?|JSONDecoder)\b|\byaml\.(\w*load\w*|compose|parse|scan)\b|from (json|yaml) import"
+)
+
+
+def test_text_of_strangers_is_read_by_the_decoder_alone():
+    package = Path(hf_transfer_score.__file__).parent
+    texts = {path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")}
+    found = {name for name, text in texts.items() if READERS.search(text)} - {"untrusted.py"}
+    assert found - OUR_OWN.keys() == set(), "read it by `untrusted`, or say above why nobody else wrote it"
+    assert OUR_OWN.keys() - found <= {"uploads/box.py"}, "these read no JSON or YAML any more"
+
+
+def test_readers_are_found():
+    for text in ("json.loads(x)", "json.load(x)", "yaml.safe_load(x)", "yaml.load_all(x)", "from json import loads"):
+        assert READERS.search(text)
+    assert not READERS.search("json.dumps(x), yaml.safe_dump(x), parse_json(x)")

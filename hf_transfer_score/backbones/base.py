@@ -194,6 +194,8 @@ def all_kinds() -> dict[str, BackboneKind]:
 
 def kind_of(repository: Repository, task: Task) -> BackboneKind:
     """Return the kind that makes backbones of a repository for a task, or raise CheckpointError."""
+    if repository.unread:  # any of them may say that the checkpoint is of another kind
+        raise CheckpointError("corrupt", repository.why_unknown())
     claiming = [kind for kind in all_kinds().values() if kind.claims(repository)]
     fitting = [kind for kind in claiming if kind.modality == task.modality]
     if fitting:

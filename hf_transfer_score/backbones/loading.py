@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import copy
-import json
 import logging
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,16 @@ from typing import Any
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.own_files import shards_of
+from hf_transfer_score.backbones.repository import DESCRIPTION, read_description, why_unread
 from hf_transfer_score.backbones.skeleton import check_skeleton
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
 from hf_transfer_score.tensors import CutShortError, Tensor, read_header
+from hf_transfer_score.untrusted import LARGE
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
 DAMAGED = "delete the file and download it again"
+LARGEST = replace(LARGE, depth=100, letters=LARGE.size)
+"""How much the file of a tokenizer may hold."""
 
 
 @contextmanager
@@ -123,11 +126,11 @@ def _line(error: BaseException) -> str:
 def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """Return the JSON object in a file of a checkpoint, or raise CheckpointError."""
     try:
-        content = json.loads((folder / name).read_text(encoding="utf-8"))
+        content = read_description(folder / name, LARGEST if name == "tokenizer.json" else DESCRIPTION)
     except FileNotFoundError as error:
         raise CheckpointError("corrupt", f"has no {name}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError("corrupt", f"has a {name} that is no JSON ({_line(error)}); {DAMAGED}") from error
+    except (UnreadableError, OSError) as error:
+        raise CheckpointError("corrupt", f"has a {name} {why_unread(error)}; {DAMAGED}") from error
     if not isinstance(content, dict):
         raise CheckpointError("corrupt", f"has a {name} that is no JSON object but a {type(content).__name__}")
     return content

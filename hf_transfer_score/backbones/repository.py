@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.errors import CheckpointError, UnreadableError
+from hf_transfer_score.untrusted import Limits, parse_json, reason_of
 
 DESCRIPTIVE_FILES = (
     "config.json",
@@ -20,6 +20,9 @@ DESCRIPTIVE_FILES = (
     "model_index.json",
 )
 """Small files that are read before the plan is shown; kinds of backbone decide by them."""
+
+DESCRIPTION = Limits(size=16_000_000, depth=100, values=1_000_000, letters=16_000_000)
+"""How much one of them may hold: those with the names of twenty thousand classes have a tenth of that."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".tflite")
@@ -33,10 +36,11 @@ class Repository:
     Attributes:
         name: the id or folder, for messages.
         sizes: bytes by file name, None where the Hub does not say; names with slashes for folders within.
-        descriptions: contents of those of DESCRIPTIVE_FILES that are there and are JSON objects or lists.
+        descriptions: contents of those of DESCRIPTIVE_FILES that are there and are JSON.
         library: what the Hub says the library is, a hint at most.
         tags: the tags the Hub shows.
         hashes: by file name, as the Hub says: sha256 of large files, git's hash of the others.
+        unread: what is wrong with descriptions that could not be read, by file name.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Repository:
     library: str | None = None
     tags: tuple[str, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_folder(cls, folder: Path) -> Repository:
@@ -54,8 +59,8 @@ class Repository:
             for path in sorted(folder.rglob("*"))
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         }
-        contents = {name: (folder / name).read_text(encoding="utf-8") for name in DESCRIPTIVE_FILES if name in sizes}
-        return cls(str(folder), sizes, parse_descriptions(contents))
+        descriptions, unread = read_descriptions({name: folder / name for name in DESCRIPTIVE_FILES if name in sizes})
+        return cls(str(folder), sizes, descriptions, unread=unread)
 
     def __contains__(self, name: str) -> bool:
         """Whether there is a file of that name."""
@@ -114,6 +119,8 @@ class Repository:
         """Return why no kind of backbone claims this repository."""
         if not self.sizes:
             return "is empty: there are no files in it"
+        if self.unread:
+            return " ".join(("has a", *next(iter(self.unread.items()))))
         if "adapter_config.json" in self:
             found = self.descriptions.get("adapter_config.json")
             base = found.get("base_model_name_or_path") if isinstance(found, dict) else None
@@ -131,12 +138,29 @@ class Repository:
         return f"is of a kind that no backbone here knows: {what!r}"
 
 
-def parse_descriptions(contents: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parsed JSON of descriptive files; what is no JSON is left out."""
-    found = {}
-    for name, text in contents.items():
+def read_descriptions(places: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the contents of descriptive files by name, and what is wrong with those that cannot be read."""
+    found, unread = {}, {}
+    for name, path in places.items():
         try:
-            found[name] = json.loads(text)
-        except json.JSONDecodeError:
-            continue
-    return found
+            found[name] = read_description(path)
+        except (UnreadableError, OSError) as error:
+            unread[name] = why_unread(error)
+    return found, unread
+
+
+def read_description(path: Path, limit: Limits = DESCRIPTION) -> Any:
+    """Return the values of a small file of JSON, of which no more is read than may be; raises UnreadableError."""
+    with path.open("rb") as file:
+        return parse_json(file.read(limit.size + 1), what="it", limit=limit, lenient=True)
+
+
+def why_unread(error: UnreadableError | OSError) -> str:
+    """Return what is wrong with a file, after its name.
+
+    Example:
+        >>> why_unread(UnreadableError("It is nested too deeply."))
+        'that is nested too deeply'
+    """
+    reason = reason_of(error).rstrip(".")
+    return f"that {reason[3:]}" if reason.startswith("It ") else f"that cannot be read: {reason}"

@@ -7,7 +7,6 @@ pooling or layer reads the transformer itself, without what follows the pooling;
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 from hf_transfer_score.backbones import hub_text
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.loading import read_json
-from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.repository import Repository, read_description, why_unread
 from hf_transfer_score.backbones.tokens import NO_TOKENIZER, has_tokenizer
-from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.errors import CheckpointError, UnreadableError
 from hf_transfer_score.tasks import Task
 
 OLD_MODES = {
@@ -122,11 +121,11 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
 
 def _read_list(folder: Path) -> Any:
     try:
-        return json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        return read_description(folder / "modules.json")
     except FileNotFoundError as error:
         raise CheckpointError("corrupt", "has no modules.json") from error
-    except ValueError as error:
-        raise CheckpointError("corrupt", f"has a modules.json that is no JSON ({error})") from error
+    except (UnreadableError, OSError) as error:
+        raise CheckpointError("corrupt", f"has a modules.json {why_unread(error)}") from error
 
 
 KIND = BackboneKind("sentence_transformers", "text", claims, files, load, priority=1, library="sentence-transformers")

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from hf_transfer_score.cards.evidence import Evidence, Measured, Sample
 from hf_transfer_score.cards.markdown import HUB_ID, one_line
-from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.errors import HubError, OptionError, UnreadableError
+from hf_transfer_score.untrusted import parse_yaml
 
 FOLDER = ".eval_results"
 BENCHMARK = "eval.yaml"
@@ -66,8 +67,6 @@ def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measure
 
 def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list[str]:
     """Return the tasks of a benchmark."""
-    import yaml
-
     from hf_transfer_score.results.hub import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
@@ -79,9 +78,11 @@ def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list
             "own metadata, where `card --push` puts them."
         )
     try:
-        found = yaml.safe_load(content)
+        found = parse_yaml(content, what=f"{BENCHMARK} of {dataset}")
         return [str(one["id"]) for one in found["tasks"]]
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+    except UnreadableError as error:
+        raise HubError(f"The tasks of {dataset} cannot be read: {error}") from None
+    except (KeyError, TypeError):
         raise HubError(f"{BENCHMARK} of {dataset} does not name its tasks: expected a list `tasks` with ids.") from None
 
 

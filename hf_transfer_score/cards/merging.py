@@ -10,7 +10,8 @@ import re
 from typing import Any
 
 from hf_transfer_score.cards.metadata import MAKER, is_ours
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, UnreadableError
+from hf_transfer_score.untrusted import LARGE, parse_yaml, reason_of
 
 START, END = "<!-- hf-transfer-score:start -->", "<!-- hf-transfer-score:end -->"
 
@@ -21,6 +22,9 @@ EMPTY_BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))()(---[ \t]*(?:\r\n|\n|$))")
 KEY = "model-index"
 UNFOLDED = 10**6
 """Width of lines that are never folded, which would depend on how far to the right they stand."""
+
+LIMIT = LARGE
+"""How much the metadata of a card may hold: that of some benchmarks has thousands of results."""
 
 ADVICE = "Mend it by hand, or leave the metadata out with --no-metadata."
 
@@ -85,10 +89,12 @@ def _read(text: str) -> dict[str, Any]:
     import yaml  # type: ignore[import-untyped]
 
     try:
-        found = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        first = " ".join(str(error).split())
-        raise InputError(f"The card's metadata is not YAML: {first}. {ADVICE}") from None
+        parse_yaml(text, what="the card's metadata", limit=LIMIT)
+        found = yaml.safe_load(text)  # what is within limits, with dates as the Hub's client writes them again
+    except UnreadableError as error:
+        raise InputError(f"{error} {ADVICE}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"The card's metadata is not YAML: {reason_of(error)}. {ADVICE}") from None
     if not isinstance(found, (dict, type(None))):
         raise InputError(f"The card's metadata is no mapping of names to values. {ADVICE}")
     return found or {}

@@ -12,7 +12,7 @@ from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cards.markdown import HUB_ID
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import View
+from hf_transfer_score.results.place import LARGEST_FILE, View
 
 README = "README.md"
 TITLE = "Add transferability scores"
@@ -100,6 +100,10 @@ def _place(evidence: Evidence, **settings: Any) -> HubPlace:
 
 
 def _text(content: bytes, model: str) -> str:
+    if len(content) > LARGEST_FILE:
+        raise HubError(
+            f"{README} of {model} has more than {LARGEST_FILE:,} bytes, so it is not read whole and cannot be added to."
+        )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:

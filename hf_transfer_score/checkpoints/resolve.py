@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.backbones.repository import DESCRIPTIVE_FILES, Repository, parse_descriptions
+from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
@@ -111,10 +110,7 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
 
     try:
         info = patiently(ask)
-        hashes = _hashes(info)
-        names = [file.rfilename for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES]
-        read = partial(read_descriptions, candidate.name, str(info.sha), names, hashes)
-        return _describe(candidate, info, patiently(read))
+        return _describe(candidate, info, *patiently(partial(_descriptions, candidate.name, info)))
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
             stored = recall(candidate, known) or _from_hub_cache(candidate)
@@ -129,21 +125,25 @@ def _hashes(info: Any) -> dict[str, str]:
     return {name: str(named) for name, named in found.items() if named}
 
 
-def read_descriptions(name: str, commit: str, files: list[str], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the parsed contents of some small files of a repository, whose hashes the Hub says."""
-    paths = map_at_once(lambda file: sound_file(name, file, commit, hashes), files, READ_AT_ONCE)
-    texts = [Path(path).read_text(encoding="utf-8", errors="replace") for path in paths]
-    return parse_descriptions(dict(zip(files, texts, strict=True)))
+def _descriptions(name: str, info: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the contents of a repository's descriptions, and what is wrong with the others; large ones stay there."""
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES}
+    small = [file for file, size in sizes.items() if size <= DESCRIPTION.size]
+    hashes = _hashes(info)
+    paths = map_at_once(lambda file: sound_file(name, file, str(info.sha), hashes), small, READ_AT_ONCE)
+    found, unread = read_descriptions(dict(zip(small, map(Path, paths), strict=True)))
+    large = {file: f"that has {sizes[file]:,} bytes, and at most {DESCRIPTION.size:,} are read" for file in sizes}
+    return found, unread | {file: reason for file, reason in large.items() if file not in small}
 
 
-def _describe(candidate: Candidate, info: Any, descriptions: dict[str, Any]) -> Checkpoint:
+def _describe(candidate: Candidate, info: Any, descriptions: dict[str, Any], unread: dict[str, str]) -> Checkpoint:
     sizes = {file.rfilename: file.size for file in info.siblings or []}
     tags = tuple(info.tags or ())
     licenses = [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
     return Checkpoint(
         str(candidate),
         str(info.sha),
-        Repository(candidate.name, sizes, descriptions, info.library_name, tags, _hashes(info)),
+        Repository(candidate.name, sizes, descriptions, info.library_name, tags, _hashes(info), unread),
         parameters=info.safetensors.total if info.safetensors else None,
         downloads=info.downloads,
         likes=info.likes,
@@ -161,7 +161,7 @@ def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
     except Exception:  # noqa: BLE001  # whatever is wrong with the cache, the failure to tell is the missing network
         return None
     described = Repository.from_folder(folder)
-    repository = Repository(candidate.name, described.sizes, described.descriptions)
+    repository = replace(described, name=candidate.name)
     return Checkpoint(str(candidate), folder.name, repository)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,8 +24,8 @@ SOURCE_KEYS = ("source_probs",)
 PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
 """Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""
 
-UNREADABLE = (ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error)
-"""What NumPy and the standard library raise on a broken file."""
+LONGEST_REASON = 300
+"""Letters of what a library says of a broken file."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,10 +223,13 @@ def _open(path: Path) -> Iterator[Arrays]:
     try:
         with opener(path) as arrays:
             yield arrays
-    except UNREADABLE as error:
+    except FeatureFileError:
+        raise
+    except Exception as error:  # whatever a broken file makes NumPy and other libraries raise
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise _pickled(path) from error
-        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        line = str(error).strip().split("\n")[0][:LONGEST_REASON]
+        reason = "".join(one if one.isprintable() else " " for one in line).rstrip(". ") or type(error).__name__
         raise FeatureFileError(
             f"{path}: cannot be read as {path.suffix.lower()} ({reason}). It may be cut short or of another kind."
         ) from error

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from hf_transfer_score.errors import FeatureFileError
 from hf_transfer_score.features.arrow import is_list, is_number, list_matrix
 from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
 from hf_transfer_score.limits import too_large
+from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
 
-WIDTHS, OTHER_WIDTH = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}, 16
-"""Bytes of a value in memory, by how it lies in the file; texts have their letters besides."""
+LETTER_BYTES = 4
+"""Of a letter in an array of texts, where each text takes as much as the longest."""
 
 NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 
@@ -76,8 +78,10 @@ class ParquetArrays:
     def read(self, key: str) -> NDArray[Any]:
         """Return one column: lists as (N, D), numbers and text as (N,)."""
         self._check_size([key])
-        column = self._column(key)
-        return self._lists(key, column) if is_list(column.type) else self._scalars(key, column)
+        kind = self.schema.field(key).type
+        if is_list(kind):
+            return self._lists(key, kind)
+        return self._texts(key) if _is_text(kind) else self._scalars(key, kind)
 
     def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
         """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
@@ -116,17 +120,19 @@ class ParquetArrays:
         kinds = [self.schema.field(name).type.to_pandas_dtype() for name in names]
         features = np.empty((self.file.metadata.num_rows, len(names)), dtype=np.result_type(*kinds))
         for position, name in enumerate(names):
-            features[:, position] = self._scalars(name, self._column(name))
+            features[:, position] = self._scalars(name, self.schema.field(name).type)
         return features
 
-    def _column(self, key: str) -> Any:
+    def _column(self, file: Any, key: str) -> Any:
         """Return a column without nulls as one array, without a copy where it has one chunk."""
-        column = self.file.read(columns=[key], use_pandas_metadata=False).column(key)
+        column = file.read(columns=[key], use_pandas_metadata=False).column(key)
         if len(column) != self.file.metadata.num_rows:
             raise FeatureFileError(
                 f"{self.path}: column {key!r} has {len(column)} rows where the file says "
                 f"{self.file.metadata.num_rows}; the file is damaged, copy or write it again."
             )
+        if _is_dictionary(column.type):
+            column = column.unify_dictionaries()
         if column.null_count:
             raise FeatureFileError(
                 f"{self.path}: column {key!r} holds nulls in {column.null_count} of {len(column)} rows; "
@@ -136,30 +142,47 @@ class ParquetArrays:
 
     def _check_size(self, names: Sequence[str]) -> None:
         """Refuse columns that would become much larger than the file: values that repeat are written once."""
-        expanded = 0
-        for column in column_parts(self.file, names):
-            width = WIDTHS.get(column.physical_type, OTHER_WIDTH)
-            expanded += max(column.num_values * width, column.total_uncompressed_size)
-        if reason := too_large(expanded, self.path.stat().st_size):
-            raise FeatureFileError(f"{self.path}: column {names[0]!r} is too large: {reason}.")
+        expanded = expanded_bytes(self.path, [chunk for chunk in self._chunks if chunk.name in names])
+        self._refuse_large(names[0], expanded)
 
-    def _lists(self, key: str, column: Any) -> NDArray[Any]:
+    @cached_property
+    def _chunks(self) -> list[Chunk]:
+        return chunks_of(self.path)
+
+    def _refuse_large(self, name: str, expanded: int) -> None:
+        if reason := too_large(expanded, self.path.stat().st_size):
+            raise FeatureFileError(f"{self.path}: column {name!r} is too large: {reason}.")
+
+    def _lists(self, key: str, kind: Any) -> NDArray[Any]:
+        import pyarrow as pa
+
+        column = self._column(self.file, key) if is_number(kind.value_type) else pa.array([], kind)
         try:
             return list_matrix(column)
         except ValueError as error:
             raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
 
-    def _scalars(self, key: str, column: Any) -> NDArray[Any]:
-        import pyarrow as pa
-
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
-        array = np.asarray(column.to_numpy(zero_copy_only=False))
-        if _is_text(column.type):
-            return array.astype(str)
-        if array.dtype == object:
-            raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {column.type}.")
+    def _scalars(self, key: str, kind: Any) -> NDArray[Any]:
+        array = None
+        if not _is_large(kind):
+            column = self._column(self.file, key)
+            column = column.dictionary_decode() if _is_dictionary(kind) else column
+            array = np.asarray(column.to_numpy(zero_copy_only=False))
+        if array is None or array.dtype == object:
+            raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
         return array
+
+    def _texts(self, key: str) -> NDArray[Any]:
+        """Return a column of texts, read so that those that repeat take memory once it is known how much."""
+        import pyarrow.compute as pc
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.path, read_dictionary=[key], page_checksum_verification=True) as file:
+            column = self._column(file, key)
+        longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        self._refuse_large(key, LETTER_BYTES * longest * len(column))
+        texts = column.dictionary.to_numpy(zero_copy_only=False).astype(str)
+        return np.asarray(texts[column.indices.to_numpy(zero_copy_only=False)])
 
 
 def _is_fraction(kind: Any) -> bool:
@@ -168,7 +191,23 @@ def _is_fraction(kind: Any) -> bool:
     return bool(pa.types.is_floating(kind))
 
 
+def _is_dictionary(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_dictionary(kind))
+
+
 def _is_text(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    inside = kind.value_type if _is_dictionary(kind) else kind
+    return bool(pa.types.is_string(inside) or pa.types.is_large_string(inside))
+
+
+def _is_large(kind: Any) -> bool:
+    """Return whether values have no fixed size, or one that may be any: these are no numbers, and are not read."""
+    import pyarrow as pa
+
+    inside = kind.value_type if _is_dictionary(kind) else kind
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_nested)
+    return any(test(inside) for test in tests)

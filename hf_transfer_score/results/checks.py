@@ -11,6 +11,9 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from hf_transfer_score.errors import RecordError
 
+LONGEST_WHERE = 120
+"""Letters of a field's name that a message repeats."""
+
 SHOWN = 80
 """Letters of a wrong value that a message repeats."""
 
@@ -51,7 +54,12 @@ def wrong(where: str, expected: str, value: Any) -> RecordError:
     """Return the error for a field that does not hold what is expected there."""
     shown = _shown(value)
     shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}..."
-    return RecordError(f"A record's field {where or 'itself'!r}: expected {expected}, got {shown}.")
+    return RecordError(f"A record's field {_name(where or 'itself')}: expected {expected}, got {shown}.")
+
+
+def _name(where: str) -> str:
+    """Return a field as a message names it; a stranger may have named it anything."""
+    return repr(where if len(where) <= LONGEST_WHERE else f"{where[:LONGEST_WHERE]}...")
 
 
 def _shown(value: Any) -> str:
@@ -71,10 +79,11 @@ def block(kind: type, value: Any, where: str) -> Any:
     hints, before = _hints(kind), f"{where}." if where else ""
     for name in hints:
         if name not in value:
-            raise RecordError(f"A record's field '{before}{name}' is missing.")
+            raise RecordError(f"A record's field {_name(before + name)} is missing.")
     for name in value:
         if name not in hints:
-            raise RecordError(f"A record has a field '{before}{name}', which is not known there: {', '.join(hints)}.")
+            known = ", ".join(hints)
+            raise RecordError(f"A record has a field {_name(before + name)}, which is not known there: {known}.")
     return kind(**{name: read(value[name], before + name) for name, read in hints.items()})
 
 

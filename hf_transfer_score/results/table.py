@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.limits import too_large
+from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
 from hf_transfer_score.results.checks import encodable
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.results.place import blob_id, is_record_path
@@ -174,7 +176,6 @@ class RecordTable:
             whole: read the heavy columns too.
             rules: by which the records have to have been read; None for any.
         """
-        import pyarrow
         from pyarrow import parquet
 
         try:
@@ -184,12 +185,7 @@ class RecordTable:
                 raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
             if rules is not None and found.get(RULES_KEY, b"").decode() != rules:
                 raise StoreError(f"{file} is a table of records that were read by other rules.")
-            names = [name for name in NAMES if whole or name not in HEAVY]
-            words = [name for name in names if pyarrow.types.is_dictionary(_schema().field(name).type)]
-            data = parquet.read_table(
-                file, columns=names, read_dictionary=words, use_threads=False, page_checksum_verification=True
-            )
-            data = data.cast(pyarrow.schema([_schema().field(name) for name in names]))
+            data = _read(file, [name for name in NAMES if whole or name not in HEAVY])
             if data.num_rows != about.num_rows:
                 raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
             data.validate(full=True)
@@ -307,14 +303,42 @@ class RecordTable:
 
 
 def _heavy_of(file: Path) -> pyarrow.Table:
-    from pyarrow import parquet
-
     try:
-        return parquet.read_table(
-            file, columns=["path", "stamp", *HEAVY], use_threads=False, page_checksum_verification=True
-        )
+        return _read(file, ["path", "stamp", *HEAVY])
+    except StoreError:
+        raise
     except Exception as error:
         raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
+
+
+def _read(file: Path, names: Sequence[str]) -> pyarrow.Table:
+    """Return columns of a parquet file, of which none becomes more than its size allows, whatever its footer says.
+
+    Texts are read as those that differ, so that one that repeats takes memory once it is known how much.
+    """
+    import pyarrow
+    from pyarrow import compute, parquet
+
+    kinds = pyarrow.schema([_schema().field(name) for name in names])
+    chunks = [chunk for chunk in chunks_of(file) if chunk.name in names]
+    _check_size(file, expanded_bytes(file, chunks))
+    words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
+    data = parquet.read_table(
+        file, columns=list(names), read_dictionary=words, use_threads=False, page_checksum_verification=True
+    )
+    written = 0
+    for one in kinds:
+        if pyarrow.types.is_string(one.type):
+            for chunk in data.column(one.name).chunks:
+                lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
+                written += compute.sum(lengths).as_py() or 0
+    _check_size(file, written)
+    return data.cast(kinds)
+
+
+def _check_size(file: Path, expanded: int) -> None:
+    if reason := too_large(expanded, file.stat().st_size):
+        raise StoreError(f"{file} is too large a table of records: {reason}.")
 
 
 def _joined(data: Any) -> Any:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.api import FeatureScores, score_features
-from hf_transfer_score.errors import FeatureFileError, InputError, TransferScoreError
-from hf_transfer_score.features.files import LABEL_KEYS, TARGET_KEYS, FeatureFile, has_labels, read_features, read_truth
+from hf_transfer_score.errors import FeatureFileError, InputError, TransferScoreError, UnreadableError
+from hf_transfer_score.features.files import FeatureFile, has_labels, read_features, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
 from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES, UNPACKED_BYTES
 
 MOST_ROWS = 100_000
@@ -122,45 +123,10 @@ def _unpacked_bytes(path: Path) -> int:
             with zipfile.ZipFile(path) as archive:
                 return sum(entry.file_size for entry in archive.infolist())
         if path.suffix.lower() == ".parquet":
-            return _parquet_bytes(path)
-    except (OSError, ValueError, zipfile.BadZipFile):
+            return expanded_bytes(path, chunks_of(path))
+    except (OSError, ValueError, UnreadableError, zipfile.BadZipFile):
         pass
     return path.stat().st_size
-
-
-def _parquet_bytes(path: Path) -> int:
-    """Return the bytes that a parquet file says it has in memory: those of its numbers, and of its text as an array."""
-    from pyarrow import parquet
-
-    from hf_transfer_score.features.parquet import OTHER_WIDTH, WIDTHS, column_parts
-
-    with parquet.ParquetFile(path) as file:
-        columns = list(column_parts(file))
-    stored = sum(int(column.total_uncompressed_size) for column in columns)
-    numbers = sum(int(column.num_values) * WIDTHS.get(column.physical_type, OTHER_WIDTH) for column in columns)
-    return max(stored, numbers if numbers > UNPACKED_BYTES else numbers + _text_bytes(path))
-
-
-def _text_bytes(path: Path) -> int:
-    """Return the bytes of the labels of a parquet file where they are text: in an array, each takes as the longest."""
-    from pyarrow import compute, parquet
-
-    with parquet.ParquetFile(path) as plain:
-        fields = {one.name: one.type for one in plain.schema_arrow if one.name in (*LABEL_KEYS, *TARGET_KEYS)}
-    names = [name for name, kind in fields.items() if _is_text(kind)]
-    if not names:
-        return 0
-    with parquet.ParquetFile(path, read_dictionary=names) as file:
-        chunks = [chunk for column in file.read(names, use_pandas_metadata=False).columns for chunk in column.chunks]
-        lengths = [compute.max(compute.binary_length(chunk.dictionary)).as_py() or 0 for chunk in chunks]
-        return 4 * max(lengths, default=0) * int(file.metadata.num_rows) * len(names)
-
-
-def _is_text(kind: Any) -> bool:
-    from pyarrow import types
-
-    kind = kind.value_type if types.is_dictionary(kind) else kind
-    return any(is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_binary))
 
 
 def _read(path: Path, reference: Reference | None) -> FeatureFile:

@@ -194,7 +194,7 @@ def test_without_a_feature_extractor(tmp_path):
         KIND.load(folder, CLASSIFY, BackboneOptions())
     assert caught.value.kind == "unsupported"
     (folder / "preprocessor_config.json").write_text('{"feature')
-    with pytest.raises(CheckpointError, match="has a preprocessor_config.json that is no JSON") as caught:
+    with pytest.raises(CheckpointError, match="has a preprocessor_config.json that is not JSON") as caught:
         KIND.load(folder, CLASSIFY, BackboneOptions())
     assert caught.value.kind == "corrupt"
 

@@ -2,8 +2,10 @@ import json
 
 import pytest
 
-from hf_transfer_score.backbones.repository import Repository, parse_descriptions
+from hf_transfer_score.backbones.base import kind_of
+from hf_transfer_score.backbones.repository import Repository, read_descriptions
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import get_task
 
 ADAPTER = {"adapter_config.json": {"base_model_name_or_path": "a/b"}}
 
@@ -92,5 +94,28 @@ def test_why_a_repository_is_of_no_kind(repository, words):
     assert re.search(words, repository.why_unknown())
 
 
-def test_what_is_no_json_is_left_out():
-    assert parse_descriptions({"a.json": "{}", "b.json": "{", "c.json": "[1]"}) == {"a.json": {}, "c.json": [1]}
+def test_a_description_that_cannot_be_read_is_left_out_with_its_reason(tmp_path):
+    texts = {"a.json": b"{}", "b.json": b"{", "c.json": b"[1]", "d.json": b"[" * 100_000, "e.json": b'"\xff"'}
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text)
+    found, unread = read_descriptions({name: tmp_path / name for name in [*texts, "f.json"]})
+    assert found == {"a.json": {}, "c.json": [1]}
+    assert unread["b.json"].startswith("that is not JSON: JSONDecodeError")
+    assert (unread["d.json"], unread["e.json"]) == ("that is nested too deeply", "that is not UTF-8")
+    assert unread["f.json"].startswith("that cannot be read: FileNotFoundError")
+
+
+def test_a_description_is_read_up_to_a_limit(tmp_path):
+    with (tmp_path / "config.json").open("wb") as file:
+        file.truncate(10**12)
+    repository = Repository.from_folder(tmp_path)
+    with pytest.raises(CheckpointError, match=r"has a config.json that is too large: .* at most 16,000,000 are read"):
+        kind_of(repository, get_task("image-classification"))
+
+
+def test_a_list_of_modules_that_cannot_be_read_does_not_make_a_plain_model_of_it(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (tmp_path / "modules.json").write_text("[" * 50_000 + "]" * 50_000)
+    with pytest.raises(CheckpointError, match="has a modules.json that is nested too deeply") as caught:
+        kind_of(Repository.from_folder(tmp_path), get_task("text-classification"))
+    assert caught.value.kind == "corrupt"

@@ -320,7 +320,7 @@ def test_what_is_wrong_with_a_checkpoint_is_said(checkpoint, tmp_path):
     weights.write_bytes(content)
     (folder / "config.json").write_text("{")
     assert failure(folder)[0] == "corrupt"
-    assert "config.json that is no JSON" in failure(folder)[1]
+    assert "config.json that is not JSON" in failure(folder)[1]
 
 
 def test_an_unknown_architecture(checkpoint, tmp_path):

@@ -30,7 +30,7 @@ EXPECTED = {
     "bad/large": ("too_large", "has 7,000,000,000 parameters, more than the 1,000,000 asked for"),
     "bad/truncated": ("corrupt", "has a model.safetensors of .* bytes where its header says .*; .* download it again"),
     "bad/header": ("corrupt", "has a model.safetensors .* header is not JSON: .*; .* download it again"),
-    "bad/config": ("corrupt", "has a config.json that is no JSON object"),
+    "bad/config": ("corrupt", "has a config.json that is not JSON"),
     "bad/no-config": ("unsupported", "has no config.json, so that its architecture is unknown"),
     "bad/no-processor": ("no_preprocessor", "has no preprocessor_config.json, .* put the one of the checkpoint it was"),
     "bad/no-weights": ("corrupt", "has no weights: there is no model.safetensors among its files"),

@@ -15,7 +15,7 @@ def test_files_are_scored_as_here_and_one_that_becomes_gigabytes_fails_alone(tmp
     files = [bomb, save_npz(tmp_path / "first.npz"), save_npz(tmp_path / "second.npz", 1)]
     found = score_in_box(files, ["ncti"])
     assert [one.status for one in found] == ["failed", "ok", "ok"]
-    assert found[0].reason.startswith("Needs more memory than the 1,400 MB")
+    assert found[0].reason.startswith("It has 0 MB, 1831 MB unpacked; this Space takes 200 MB")
     assert [one.results["ncti"].terms for one in found[1:]] == [
         one.results["ncti"].terms for one in scored_here(files[1:], ["ncti"])
     ]

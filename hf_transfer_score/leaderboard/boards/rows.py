@@ -5,7 +5,6 @@ A table may come from anybody. A row that is not as rows are is left out and cou
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.results.record import plain_record
 from hf_transfer_score.results.table import RecordTable
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def finite(value: Any) -> bool:
 def parsed(text: str | None) -> Any:
     """Return what a JSON text holds, None where it holds nothing that counts."""
     try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
+        return None if text is None else plain_record(text)
+    except RecordError:
         return None
 
 

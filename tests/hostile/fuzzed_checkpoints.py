@@ -1,0 +1,131 @@
+"""Changed configurations of checkpoints, and changed cards of models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
+from hf_transfer_score.backbones.budgets import check_asked
+from hf_transfer_score.backbones.loading import read_json
+from hf_transfer_score.backbones.own_files import check_own_files
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.cards.merging import END, START, merged_card, split
+from hf_transfer_score.errors import CheckpointError, InputError
+from hf_transfer_score.tasks import TASKS
+from tests.hostile.mutating import changed_bytes, changed_json, changed_tree, json_of
+from tests.hostile.refusing import check_message, outcome
+
+Files = dict[str, bytes]
+SETTINGS: dict[str, tuple[Any, ...]] = {
+    "config.json": (
+        {
+            "model_type": "vit",
+            "architectures": ["ViTModel"],
+            "num_hidden_layers": 2,
+            "image_size": 32,
+            "num_channels": 3,
+        },
+        {
+            "architecture": "resnet18",
+            "num_classes": 2,
+            "pretrained_cfg": {"input_size": [3, 32, 32], "mean": [0.5] * 3},
+        },
+        {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 100, "id2label": {"0": "a", "1": "b"}},
+        {"model_type": "wav2vec2", "conv_dim": [8, 8], "conv_stride": [2, 2], "feat_extract_norm": "group"},
+    ),
+    "preprocessor_config.json": (
+        {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}, "image_mean": [0.5] * 3},
+        {"feature_extractor_type": "Wav2Vec2FeatureExtractor", "sampling_rate": 8000, "feature_size": 1},
+    ),
+    "modules.json": (
+        [
+            {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+            {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+        ],
+    ),
+    "tokenizer_config.json": ({"tokenizer_class": "BertTokenizer", "model_max_length": 64, "vocab_file": "vocab.txt"},),
+    "model.safetensors.index.json": ({"metadata": {"total_size": 1}, "weight_map": {"a": "model-1.safetensors"}},),
+    "adapter_config.json": ({"base_model_name_or_path": "owner/base", "peft_type": "LORA"},),
+}
+BESIDE = ("model.safetensors", "vocab.txt", "model-1.safetensors")
+
+
+def checkpoint_files() -> tuple[st.SearchStrategy[Files], Callable[[Files, Path], None]]:
+    """Return the files of checkpoints of which one is changed, and what has to hold for each."""
+    drawn = st.one_of(
+        *[
+            st.tuples(changed_json(trees), st.sampled_from(SETTINGS["config.json"])).map(
+                lambda found, name=name: {"config.json": json_of(found[1]), name: found[0]}
+            )
+            for name, trees in SETTINGS.items()
+        ]
+    )
+    return drawn, _check_files
+
+
+def _check_files(files: Files, folder: Path) -> None:
+    for name in BESIDE:
+        (folder / name).write_bytes(b"")
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    repository = Repository.from_folder(folder)
+    for reason in repository.unread.values():
+        check_message(reason)
+    options = BackboneOptions()
+    for task in ("image-classification", "text-classification", "audio-classification"):
+        kind = outcome(lambda task=task: kind_of(repository, TASKS[task]), CheckpointError)
+        if kind is not None:
+            outcome(lambda kind=kind: kind.files(repository, options), CheckpointError)
+    for kind in all_kinds().values():
+        kind.claims(repository)
+    outcome(lambda: check_own_files(folder), CheckpointError)
+    outcome(lambda: check_own_files(folder, allow_pickle=True, trust_remote_code=True), CheckpointError)
+    for name in files:
+        content = outcome(lambda name=name: read_json(folder, name), CheckpointError)
+        if content is not None:
+            outcome(lambda name=name, content=content: check_asked(name, content, tensors=4), CheckpointError)
+
+
+@cache
+def cards() -> tuple[bytes, ...]:
+    """Return sound cards of models."""
+    metadata = {
+        "license": "mit",
+        "tags": ["a", "b"],
+        "model-index": [{"name": "x", "results": [{"task": {"type": "t"}, "metrics": [{"type": "f1", "value": 0.5}]}]}],
+        "date": "2025-01-01",
+    }
+    section = f"# A model\n\nText.\n\n{START}\nold\n{END}\n\nMore.\n"
+    plain = yaml.safe_dump(metadata, sort_keys=False)
+    return (f"---\n{plain}---\n{section}".encode(), b"# No metadata\n", f"---\n{json.dumps(metadata)}\n---\n".encode())
+
+
+RESULTS = [{"task": {"type": "image-classification"}, "metrics": [{"type": "face", "value": -1.0}]}]
+
+
+def card_of_a_checkpoint() -> tuple[st.SearchStrategy[bytes], Callable[[bytes, Path], None]]:
+    """Return changed cards of models, and what has to hold for each."""
+    heads = [yaml.safe_load(split(one.decode())[0].strip().strip("-")) for one in cards() if b"---" in one]
+    trees = changed_tree(heads).map(lambda tree: b"---\n" + json_of(tree) + b"\n---\n# A model\n")
+    dumped = changed_tree(heads).map(
+        lambda tree: b"---\n" + yaml.safe_dump(tree, encoding="utf-8") + b"---\n# A model\n"
+    )
+    return st.one_of(changed_bytes(cards()), trees, dumped), _check_card
+
+
+def _check_card(content: bytes, _: Path) -> None:
+    text = content.decode(errors="replace")
+    section = f"{START}\nnew\n{END}"
+    made = outcome(lambda: merged_card(text, section, RESULTS), InputError)
+    if made is not None:
+        assert section in made.replace("\r\n", "\n")
+        assert merged_card(made, section, None) == made
+        before = split(text.removeprefix("\ufeff"))[1]
+        assert START in before or made.endswith(before + section + "\n") or before.strip() in made

@@ -1,0 +1,144 @@
+"""Changed feature files, alone and as uploads beside sound ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import strategies as st
+from pyarrow import parquet
+from safetensors.numpy import save
+
+from hf_transfer_score import score_features
+from hf_transfer_score.errors import FeatureFileError, TransferScoreError
+from hf_transfer_score.features.files import read_features
+from hf_transfer_score.leaderboard.pages.scoring_uploads import score_uploads
+from tests.hostile.feature_files import zipped
+from tests.hostile.mutating import HOSTILE, changed_bytes, changed_tree, json_of
+from tests.hostile.refusing import check_message, outcome
+
+ROWS, WIDTH = 24, 4
+LABELS = np.arange(ROWS) % 3
+FEATURES = (np.random.default_rng(0).normal(size=(ROWS, WIDTH)) + np.eye(3, WIDTH)[LABELS]).astype(np.float32)
+HEADER = {"descr": "<f4", "fortran_order": False, "shape": (ROWS, WIDTH)}
+File = tuple[str, bytes]
+
+
+@cache
+def sound() -> dict[str, bytes]:
+    """Return a file of each kind, by its ending."""
+    npz, npy, table = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    np.savez(npz, features=FEATURES, labels=LABELS)
+    np.save(npy, FEATURES)
+    parquet.write_table(pa.table({"features": list(FEATURES), "labels": [f"c{one}" for one in LABELS]}), table)
+    csv = "\n".join(["a,b,label", *(f"{row[0]},{row[1]},{label}" for row, label in zip(FEATURES, LABELS, strict=True))])
+    return {
+        ".npz": npz.getvalue(),
+        ".npy": npy.getvalue(),
+        ".safetensors": save({"features": FEATURES, "labels": LABELS}),
+        ".parquet": table.getvalue(),
+        ".csv": csv.encode(),
+    }
+
+
+def _npy(header: Any) -> bytes:
+    """Return an .npy file with a header of whatever it is."""
+    text = json.dumps(header).replace("[", "(").replace("]", ",)").replace("false", "False").replace("null", "None")
+    text = text.replace("@deep@", "(" * 3000).replace("@digits@", "7" * 5000).replace("@twice@", "")
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(text) & 0xFFFF) + text.encode()[:65535] + FEATURES.tobytes()
+
+
+def _safetensors(header: Any) -> bytes:
+    text = json_of(header)
+    return struct.pack("<Q", len(text)) + text + FEATURES.tobytes() + LABELS.tobytes()
+
+
+def _column(values: list[Any]) -> bytes:
+    """Return a .parquet file whose features or labels are hostile values, as bytes where no column holds these."""
+    name, buffer = "labels" if len(values) % 2 else "features", io.BytesIO()
+    columns = {"features": list(FEATURES), "labels": LABELS}
+    try:
+        parquet.write_table(pa.table(columns | {name: pa.array((values * ROWS)[:ROWS])}), buffer)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        buffer = io.BytesIO()
+        parquet.write_table(pa.table(columns | {name: [b"\xff\xfe"] * ROWS}), buffer)
+    return buffer.getvalue()
+
+
+@cache
+def _header() -> Any:
+    content = sound()[".safetensors"]
+    return json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
+
+
+def _changed() -> st.SearchStrategy[File]:
+    """Draw a changed file with its ending."""
+    by_bytes = [changed_bytes([content]).map(lambda found, end=end: (end, found)) for end, content in sound().items()]
+    headers = changed_tree([HEADER | {"shape": list(HEADER["shape"])}]).map(_npy)
+    return st.one_of(
+        *by_bytes,
+        headers.map(lambda found: (".npy", found)),
+        headers.map(lambda found: (".npz", zipped({"features.npy": found, "labels.npy": _labels()}))),
+        changed_tree([_header()]).map(lambda header: (".safetensors", _safetensors(header))),
+        st.lists(st.integers(0, len(HOSTILE) - 1), min_size=1, max_size=4).map(
+            lambda places: (".parquet", _column([HOSTILE[place] for place in places]))
+        ),
+    )
+
+
+@cache
+def _labels() -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, LABELS)
+    return buffer.getvalue()
+
+
+def feature_files() -> tuple[st.SearchStrategy[File], Callable[[File, Path], None]]:
+    """Return changed feature files, and what has to hold for each."""
+    return _changed(), _check_file
+
+
+def _check_file(file: File, folder: Path) -> None:
+    path = folder / f"file{file[0]}"
+    path.write_bytes(file[1])
+    (folder / "labels.npy").write_bytes(_labels())
+    found = outcome(lambda: read_features(path), FeatureFileError)
+    if found is not None and found.labels is not None:
+        outcome(lambda: score_features(found.features, found.labels, metrics=["knn"]), TransferScoreError)
+
+
+def uploads() -> tuple[st.SearchStrategy[tuple[File, bool]], Callable[[tuple[File, bool], Path], None]]:
+    """Return changed uploads, before or behind sound ones, and what has to hold for each."""
+    return st.tuples(_changed(), st.booleans()), _check_upload
+
+
+@cache
+def _terms() -> dict[str, float]:
+    return dict(score_features(FEATURES, LABELS, metrics=["knn"]).results["knn"].terms)
+
+
+def _check_upload(drawn: tuple[tuple[File, bool], bool], folder: Path) -> None:
+    """Sound files are scored as ever, or told that they are of other samples where the changed one came first."""
+    (ending, content), first = drawn
+    paths = [folder / "good.npz", folder / "fine.safetensors"]
+    for path in paths:
+        path.write_bytes(sound()[path.suffix])
+    changed = folder / f"changed{ending}"
+    changed.write_bytes(content)
+    told = score_uploads([changed, *paths] if first else [*paths, changed], ["knn"])
+    for note in told.notes:
+        check_message(note)
+    models = {} if told.ranking is None else told.ranking.models
+    for name in ("good", "fine"):
+        found = models.get(name)
+        if found is not None and found.status == "ok":
+            assert dict(found.results["knn"].terms) == _terms()
+        else:
+            assert first and models["changed"].status == "ok"

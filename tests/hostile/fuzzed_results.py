@@ -1,0 +1,264 @@
+"""Changed records, requests and tables in places of results, beside sound ones."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.leaderboard.boards.board_csv import board_csv
+from hf_transfer_score.leaderboard.library import Library
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.requests.request import Request, request_path
+from hf_transfer_score.results import store
+from hf_transfer_score.results.place import MemoryPlace, blob_id
+from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
+from hf_transfer_score.results.snapshot import Snapshot, renewed
+from hf_transfer_score.results.store import SNAPSHOT, load
+from hf_transfer_score.results.table import RecordTable, Stored
+from tests.hostile.mutating import HOSTILE, changed_bytes, changed_json, json_of
+from tests.hostile.refusing import check_message, outcome
+from tests.leaderboard.made import accuracy, face, failed, score
+
+Drawn = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
+
+
+@cache
+def sound() -> tuple[Record, ...]:
+    """Return records that nothing may be lost of."""
+    return (
+        score("owner/sound", "face", face(-1.0, 0.5), spread=0.1),
+        score("owner/sound", "knn", 0.75),
+        score("owner/second", "face", face(-2.0, 0.25), spread=0.2),
+        accuracy("owner/sound", 0.875, seed=0),
+        failed("owner/closed"),
+    )
+
+
+@cache
+def examples() -> tuple[Record, ...]:
+    """Return records that are changed."""
+    overlap = RecordedOverlap(("a", "b", "c"), (0.1, 0.2, 0.3))
+    return (
+        score("owner/other", "face", face(-1.5, 0.375), spread=0.1, overlap=overlap, warnings=("few rows",)),
+        score("owner/other", "ncti", {"seli": 0.5, "ncc": 0.5, "vc": -0.25}),
+        accuracy("owner/other", 0.5, seed=1),
+        failed("owner/other", reason="has no weights"),
+    )
+
+
+def files_of(records: tuple[Record, ...]) -> dict[str, bytes]:
+    """Return the files of records by path."""
+    return {str(record_path(record)): record.to_json().encode() for record in records}
+
+
+def records() -> Drawn:
+    """Return changed records, and what has to hold for each."""
+    return changed_json([json.loads(record.to_json()) for record in examples()]), _check_record
+
+
+def _check_record(content: bytes, _: Path) -> None:
+    record = outcome(lambda: Record.from_json(content), RecordError)
+    path = record_path(record if record is not None else examples()[0])
+    if record is not None:
+        assert Record.from_json(record.to_json()) == record
+    place = MemoryPlace(contents={**files_of(sound()), str(path): content})
+    loaded = load(place)
+    known = {str(record_path(one)): one for one in loaded.table.records()}
+    assert {path: known.get(path) for path in files_of(sound())} == {str(record_path(one)): one for one in sound()}
+    for problem in loaded.problems:
+        check_message(problem.reason)
+    assert len(loaded.table) + len(loaded.problems) == len(place.contents)
+    if record is not None:
+        _check_library(place)
+
+
+def _check_library(place: MemoryPlace) -> None:
+    """The leaderboard shows all sound records with their values, whatever lies beside them."""
+    library = Library(place)
+    library.refresh()
+    assert library.status.error is None, library.status.error
+    catalogue = library.catalogue
+    for model in {one.model.id for one in sound()}:
+        found = {str(record_path(record)): record for record in catalogue.model_records(model)}
+        assert found == {str(record_path(record)): record for record in sound() if record.model.id == model}
+    boards = [catalogue.board(summary.key) for summary in catalogue.boards()]
+    rows = {row.label: row for board in boards for row in board.rows if board.key.dataset == "owner/pets"}
+    assert rows["owner/sound"].terms["face"] == face(-1.0, 0.5)
+    assert rows["owner/second"].terms["face"] == face(-2.0, 0.25)
+    for board in boards:
+        assert board_csv(board, board.rows).replace("\n", "").isprintable()
+
+
+def requests() -> Drawn:
+    """Return changed requests, and what has to hold for each."""
+    pending = Request("owner/other", "owner/pets", asked="2025-01-01T00:00:00.000+00:00", asked_by="somebody")
+    until = "2025-01-01T01:00:00.000+00:00"
+    changed = [
+        pending,
+        replace(pending, state="running", claimed_by="worker-9", claimed_until=until, attempts=1, metrics=("knn",)),
+        replace(pending, state="done", finished=until, records=3, revision="main", config="plain", split="train"),
+        replace(pending, state="failed", finished=until, kind="error", reason="no memory", label_column="label"),
+    ]
+    trees = [json.loads(one.to_json()) for one in changed]
+    return st.tuples(changed_json(trees), st.booleans()), _check_request
+
+
+def _check_request(drawn: tuple[bytes, bool], _: Path) -> None:
+    content, shared = drawn
+    request = outcome(lambda: Request.from_json(content), RecordError)
+    path = request_path(request if request is not None else Request("owner/other", "owner/pets"))
+    waiting = [Request(f"owner/model-{n}", "owner/pets", asked=f"2025-01-0{n}T00:00:00.000+00:00") for n in (1, 2, 3)]
+    contents = {str(request_path(one)): one.to_json().encode() for one in waiting}
+    queue = RequestQueue(MemoryPlace(shared=shared, contents={**contents, str(path): content}))
+    found = queue.requests()
+    assert [one for one in found if one.model.startswith("owner/model-")] == waiting
+    for problem in queue.problems:
+        check_message(problem.reason)
+    assert len(found) + len(queue.problems) == 4
+    served = [queue.claim(f"worker-{turn}", 60) for turn in range(5)]
+    assert {one.model for one in waiting} <= {one.model for one in served if one is not None}
+    assert queue.submit(Request("owner/new", "owner/pets", asked_by="another")).state == "new"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to a table before it is written.
+
+    Attributes:
+        kind: of change.
+        column: which one it is about.
+        row: which one it is about.
+        value: what is put there.
+        other: another column or row.
+    """
+
+    kind: str
+    column: int = 0
+    row: int = 0
+    value: Any = None
+    other: int = 0
+
+
+KINDS = ("cell", "cell", "cell", "terms", "kind", "drop", "double", "rename", "rows", "metadata", "bomb")
+
+
+@st.composite
+def changed_table(draw: st.DrawFn) -> bytes:
+    """Draw a table of records that somebody forged."""
+    change = Change(
+        draw(st.sampled_from(KINDS)),
+        draw(st.integers(0, 100)),
+        draw(st.integers(0, 10)),
+        HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))],
+        draw(st.integers(0, 100)),
+    )
+    return forged(change)
+
+
+@cache
+def table() -> pa.Table:
+    """Return the table of what lies beside it."""
+    kept = [
+        Stored.of(path, blob_id(content), record) for record in sound() for path, content in files_of((record,)).items()
+    ]
+    return RecordTable.of(kept).data
+
+
+@cache
+def written() -> tuple[bytes, dict[bytes, bytes]]:
+    """Return that table as a file, and the metadata of files like that."""
+    place = MemoryPlace(shared=True, contents=files_of(sound()))
+    content = renewed(place.view(), {})
+    assert content is not None
+    return content, dict(parquet.read_metadata(io.BytesIO(content)).metadata)
+
+
+def forged(change: Change) -> bytes:
+    """Return a changed table as a file."""
+    data = table().cast(pa.schema([(one.name, _plain(one.type)) for one in table().schema]))
+    name = data.column_names[change.column % data.num_columns]
+    place, metadata = data.column_names.index(name), dict(written()[1])
+    if change.kind in ("cell", "terms"):
+        name = "terms" if change.kind == "terms" else name
+        data = _with_cell(data, name, change.row % len(data), change.value)
+    elif change.kind == "kind":
+        data = data.set_column(place, name, _hostile_column(change.value, len(data)))
+    elif change.kind == "drop":
+        data = data.drop_columns([name])
+    elif change.kind == "double":
+        data = data.append_column(name, data.column(change.other % data.num_columns))
+    elif change.kind == "rename":
+        data = data.rename_columns([f"{one}\x1b" if one == name else one for one in data.column_names])
+    elif change.kind == "rows":
+        data = pa.concat_tables([data, data.slice(change.row % len(data), 1)])
+    elif change.kind == "metadata":
+        metadata = {key: json_of(change.value)[:1000] for key in metadata}
+    else:
+        data = pa.concat_tables([data] * 300)
+    buffer = io.BytesIO()
+    try:
+        parquet.write_table(data.replace_schema_metadata(metadata), buffer, compression="zstd")
+    except pa.ArrowException:  # a kind of column that no such file holds
+        return written()[0][::-1]
+    return buffer.getvalue()
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _with_cell(data: pa.Table, name: str, row: int, value: Any) -> pa.Table:
+    """Return a table with another cell, as text of JSON where its column holds texts."""
+    column, place = data.column(name).to_pylist(), data.column_names.index(name)
+    kind = data.schema.field(name).type
+    text = json_of({"face": value}) if name == "terms" else json_of(value)
+    try:
+        column[row] = text.decode() if pa.types.is_string(kind) else value
+        return data.set_column(place, name, pa.array(column, kind))
+    except (pa.ArrowException, OverflowError, TypeError, ValueError):
+        return data.set_column(place, name, pa.array([text] * len(data)))
+
+
+def _hostile_column(value: Any, count: int) -> pa.Array:
+    try:
+        return pa.array([value] * count)
+    except (pa.ArrowException, OverflowError, TypeError, ValueError, UnicodeError):
+        return pa.array([b"\xff\xfe\x00"] * count)
+
+
+def tables() -> Drawn:
+    """Return forged tables, and what has to hold for each."""
+    return st.one_of(changed_table(), changed_bytes([written()[0]])), _check_table
+
+
+def _check_table(content: bytes, _: Path) -> None:
+    files = files_of(sound())
+    place = MemoryPlace(shared=True, contents={**files, SNAPSHOT: content})
+    view = place.view()
+    before, store.CHUNK = store.CHUNK, 5  # so that the table is asked for few files too
+    try:
+        loaded = load(place)
+    finally:
+        store.CHUNK = before
+    assert {str(record_path(one)): one for one in loaded.table.records()} == {
+        str(record_path(one)): one for one in sound()
+    }
+    known = Snapshot.of(view)
+    if known is not None:
+        assert known.contents({path: blob_id(content) for path, content in files.items()}).items() <= files.items()
+    again = renewed(view, {}, prove=True)
+    if again is not None:
+        whole = MemoryPlace(shared=True, contents={**files, SNAPSHOT: again})
+        found = store.snapshot_of(whole.view())
+        assert found is not None
+        assert {str(record_path(one)) for one in found.records()} == files.keys()
