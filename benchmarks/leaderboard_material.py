@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_transfer_score.metrics.registry import Metric, all_metrics
+from hf_transfer_score.metrics.registry import Metric, Term, all_metrics
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
@@ -76,6 +76,16 @@ def _model(number: int) -> RecordedModel:
     )
 
 
+def _possible(value: float, term: Term) -> float:
+    """Return a number in the range of a term, the larger the larger `value` is."""
+    low, high = term.range
+    if np.isfinite(low) and np.isfinite(high):
+        return float(low + (high - low) / (1 + np.exp(-value)))
+    if np.isfinite(high):
+        return float(high - np.exp(-value))
+    return float(low + np.exp(value)) if np.isfinite(low) else value
+
+
 def _of_model(
     generator: np.random.Generator, metrics: list[Metric], dataset: RecordedDataset, number: int, skill: float
 ) -> Iterator[Record]:
@@ -83,14 +93,17 @@ def _of_model(
     day = f"2025-{1 + number % 12:02}-{1 + number % 28:02}T00:00:00+00:00"
     run = RecordedRun("0.1.0", day, {"torch": "2.15.0", "timm": "1.0.31"}, "cuda", 10.0 + number % 50, 0.1)
     for metric in metrics:
-        terms = {term.name: term.direction * skill + float(generator.normal()) for term in metric.terms}
+        drawn = {term: term.direction * skill + float(generator.normal()) for term in metric.terms}
+        terms = {term.name: _possible(value, term) for term, value in drawn.items()}
         recorded = RecordedMetric(
             metric.name,
             kind="baseline" if metric.baseline else "score",
             parameters={"temperature": 0.05} if metric.name == "face" else {},
             directions={term.name: term.direction for term in metric.terms},
         )
-        interval = {name: (value - 0.3, value + 0.3) for name, value in terms.items()}
+        interval = {
+            term.name: (_possible(value - 0.3, term), _possible(value + 0.3, term)) for term, value in drawn.items()
+        }
         yield Record(model, dataset, recorded, run, terms=terms, interval=interval, interval_level=0.9, facts=facts)
     measured = {"method": "full", "seed": 0}
     truth = RecordedMetric("accuracy", kind="truth", parameters=measured, directions={"accuracy": 1})
