@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_transfer_score.backbones.own_files import check_own_files
-from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.repository import Repository, check_type_is_text
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
 from hf_transfer_score.tasks import Example, Modality, Task
 
@@ -196,6 +196,7 @@ def kind_of(repository: Repository, task: Task) -> BackboneKind:
     """Return the kind that makes backbones of a repository for a task, or raise CheckpointError."""
     if repository.unread:  # any of them may say that the checkpoint is of another kind
         raise CheckpointError("corrupt", repository.why_unknown())
+    check_type_is_text(repository.config)
     claiming = [kind for kind in all_kinds().values() if kind.claims(repository)]
     fitting = [kind for kind in claiming if kind.modality == task.modality]
     if fitting:

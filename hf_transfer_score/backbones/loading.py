@@ -16,7 +16,7 @@ from typing import Any
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.own_files import shards_of
-from hf_transfer_score.backbones.repository import DESCRIPTION, read_description, why_unread
+from hf_transfer_score.backbones.repository import DESCRIPTION, check_type_is_text, read_description, why_unread
 from hf_transfer_score.backbones.skeleton import check_skeleton
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
 from hf_transfer_score.tensors import CutShortError, Tensor, read_header
@@ -217,6 +217,7 @@ def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
     """Raise CheckpointError for an architecture that transformers does not have, from config.json alone."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
+    check_type_is_text(config)
     model_type = config.get("model_type")
     if model_type in CONFIG_MAPPING_NAMES or (config.get("auto_map") and options.trust_remote_code):
         return

@@ -138,6 +138,13 @@ class Repository:
         return f"is of a kind that no backbone here knows: {what!r}"
 
 
+def check_type_is_text(config: Mapping[str, Any]) -> None:
+    """Raise CheckpointError where the model_type of a config.json is none that could be looked up."""
+    found = config.get("model_type")
+    if not isinstance(found, (str, type(None))):
+        raise CheckpointError("corrupt", f"has a config.json whose model_type is no text but a {type(found).__name__}")
+
+
 def read_descriptions(places: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the contents of descriptive files by name, and what is wrong with those that cannot be read."""
     found, unread = {}, {}

@@ -62,7 +62,8 @@ def _check_descriptions(found: Mapping[str, Path], name: str) -> None:
         card = {**card, **more}
     if OLD_SETTINGS in texts:
         _parsed_json(texts[OLD_SETTINGS], OLD_SETTINGS, name)
-    for config in _configs(DatasetCardData(**card), name):
+    named = {key: value for key, value in card.items() if isinstance(key, str) and key != "self"}
+    for config in _configs(DatasetCardData(**named), name):
         _check_config(config, name)
 
 
@@ -82,7 +83,9 @@ def _card_data(text: str, name: str) -> dict[str, Any]:
 
     block = REGEX_YAML_BLOCK.search(text)
     found = None if block is None else _parsed_yaml(block.group(2), CARD, name)
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, (dict, type(None))):
+        raise DatasetError(f"The dataset {name} has a {CARD} whose metadata is no mapping of names to values.")
+    return found or {}
 
 
 def _configs(card: Any, name: str) -> list[dict[str, Any]]:

@@ -119,3 +119,10 @@ def test_a_list_of_modules_that_cannot_be_read_does_not_make_a_plain_model_of_it
     with pytest.raises(CheckpointError, match="has a modules.json that is nested too deeply") as caught:
         kind_of(Repository.from_folder(tmp_path), get_task("text-classification"))
     assert caught.value.kind == "corrupt"
+
+
+@pytest.mark.parametrize("found", [["bert"], {"a": 1}, 7, True])
+def test_a_type_that_is_no_text_is_refused(found):
+    repository = holding("config.json", **{"config.json": {"model_type": found}})
+    with pytest.raises(CheckpointError, match="has a config.json whose model_type is no text but a"):
+        kind_of(repository, get_task("image-classification"))

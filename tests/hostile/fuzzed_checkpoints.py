@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from hypothesis import strategies as st
 
-from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
+from hf_transfer_score.backbones.base import BackboneOptions, kind_of
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.own_files import check_own_files
@@ -83,8 +83,6 @@ def _check_files(files: Files, folder: Path) -> None:
         kind = outcome(lambda task=task: kind_of(repository, TASKS[task]), CheckpointError)
         if kind is not None:
             outcome(lambda kind=kind: kind.files(repository, options), CheckpointError)
-    for kind in all_kinds().values():
-        kind.claims(repository)
     outcome(lambda: check_own_files(folder), CheckpointError)
     outcome(lambda: check_own_files(folder, allow_pickle=True, trust_remote_code=True), CheckpointError)
     for name in files:

@@ -87,9 +87,9 @@ def _check_leads_nowhere(folder: Path) -> None:
 
     if not (folder / CARD).exists():
         return
-    card = DatasetCard((folder / CARD).read_text(encoding="utf-8", errors="replace"), ignore_metadata_errors=True)
+    text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
     try:
-        configs = MetadataConfigs.from_dataset_card_data(card.data)
+        configs = MetadataConfigs.from_dataset_card_data(DatasetCard(text, ignore_metadata_errors=True).data)
     except Exception:  # noqa: BLE001 - what it refuses leads nowhere
         return
     for config in configs.values():

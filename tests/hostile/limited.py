@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,21 +65,38 @@ def run_limited(
             env=None if environment is None else dict(environment),
             start_new_session=True,
         )
-        most, over = 0.0, ""
-        while process.poll() is None and not over:
-            most = max(most, resident_bytes(process.pid) / MEGABYTE)
-            if most > megabytes:
-                over = "memory"
-            elif time.monotonic() - start > seconds:
-                over = "time"
-            else:
-                time.sleep(LOOK)
+        most, over = followed(process.pid, lambda: process.poll() is None, seconds, megabytes)
         if over:
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
         took = time.monotonic() - start
         texts = [(file.seek(0), file.read().decode(errors="replace"))[1] for file in (out, err)]
     return Finished(code, texts[0], texts[1], took, most, over)
+
+
+def followed(
+    pid: int, is_running: Callable[[], bool], seconds: float, megabytes: float, *, beyond_start: bool = False
+) -> tuple[float, str]:
+    """Look at a process until it ends or goes over a limit, and return its most memory and that limit, "" for none.
+
+    Args:
+        pid: of the process.
+        is_running: whether it has not ended.
+        seconds: how long it may run.
+        megabytes: how much memory it may take with its children.
+        beyond_start: count only what it takes beyond what it begins with.
+    """
+    start, before, most = time.monotonic(), 0.0, 0.0
+    if beyond_start:
+        before = resident_bytes(pid) / MEGABYTE
+    while is_running():
+        most = max(most, resident_bytes(pid) / MEGABYTE - before)
+        if most > megabytes:
+            return most, "memory"
+        if time.monotonic() - start > seconds:
+            return most, "time"
+        time.sleep(LOOK)
+    return most, ""
 
 
 def run_python(code: str, *arguments: str | Path, **limits: object) -> Finished:

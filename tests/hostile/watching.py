@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from contextlib import suppress
 
 import psutil
 
-from tests.hostile.limited import LOOK, MEGABYTE, Finished, resident_bytes
+from tests.hostile.limited import Finished, followed
 from tests.selection.warm import Running, Warm
 
 SECONDS, MEGABYTES = 60, 2048
@@ -23,17 +22,7 @@ def run_watched(warm: Warm, *arguments: str, **environment: str) -> Finished:
 
 def watch(running: Running, seconds: float = SECONDS, megabytes: float = MEGABYTES) -> Finished:
     """Wait for a command that was started; what goes over a limit is killed with its children."""
-    start, before, most, over = time.monotonic(), None, 0.0, ""
-    while _alive(running.pid) and not over:
-        resident = resident_bytes(running.pid) / MEGABYTE
-        before = resident if before is None else before
-        most = max(most, resident - before)
-        if most > megabytes:
-            over = "memory"
-        elif time.monotonic() - start > seconds:
-            over = "time"
-        else:
-            time.sleep(LOOK)
+    most, over = followed(running.pid, lambda: _alive(running.pid), seconds, megabytes, beyond_start=True)
     if over:
         end(running.pid)
     done = running.wait()
