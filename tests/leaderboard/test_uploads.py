@@ -143,7 +143,7 @@ BAD = [
     ("bad.npz", lambda path: save_npz(path, features=POOL["near"].astype(str)), "real numbers"),
     ("bad.npz", lambda path: None, "not there any more"),
     ("bad.parquet", lambda path: path.write_bytes(b"PAR1"), "cannot be read as .parquet"),
-    ("bad.parquet", packed_words, "1528 MB unpacked"),
+    ("bad.parquet", packed_words, "'labels' is too large"),
     ("bad.safetensors", lambda path: path.write_bytes(b"12345678"), "cannot be read as .safetensors"),
     ("bad.safetensors", renamed_npz, "cannot be read as .safetensors"),
     ("bad.pkl", lambda path: path.write_bytes(b"\x80\x04K\x01."), ".pkl files are pickled"),
