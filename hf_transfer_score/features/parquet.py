@@ -41,23 +41,6 @@ def open_parquet(path: Path) -> Iterator[ParquetArrays]:
         raise ValueError(str(error)) from error
 
 
-def column_parts(file: Any, names: Sequence[str] | None = None) -> Iterator[Any]:
-    """Yield what the footer of an open file says of each part of some columns, of all where none are named.
-
-    Where a footer contradicts itself, asking pyarrow for a part ends the whole process. So a row is read of each part
-    first, which raises an error instead.
-    """
-    paths = [file.schema.column(place).path for place in range(len(file.schema))]
-    chosen = [place for place, path in enumerate(paths) if names is None or path.split(".")[0] in names]
-    if not chosen:
-        return
-    for group in range(file.metadata.num_row_groups):
-        columns = sorted({paths[place] for place in chosen})
-        next(file.iter_batches(1, row_groups=[group], columns=columns, use_threads=False), None)
-        about = file.metadata.row_group(group)
-        yield from (about.column(place) for place in chosen)
-
-
 @dataclass(frozen=True)
 class ParquetArrays:
     """The columns of an open file."""

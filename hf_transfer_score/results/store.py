@@ -14,8 +14,8 @@ from hf_transfer_score.results.table import RecordTable, Stored
 from hf_transfer_score.untrusted import readable
 
 SNAPSHOT = "data/records.parquet"
-CHUNK = 2000
-"""Files that are read at a time."""
+CHUNK = 500
+"""Files that are read at a time: half a gigabyte where each is as large as a file may be."""
 
 UNREAD = "is gone, or cannot be read"
 

@@ -19,7 +19,8 @@ from safetensors.numpy import save
 from hf_transfer_score import score_features
 from hf_transfer_score.errors import FeatureFileError, TransferScoreError
 from hf_transfer_score.features.files import read_features
-from hf_transfer_score.leaderboard.pages.scoring_uploads import score_uploads
+from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.uploads.scoring import scored_files
 from tests.hostile.feature_files import zipped
 from tests.hostile.mutating import HOSTILE, changed_bytes, changed_tree, json_of
 from tests.hostile.refusing import check_message, outcome
@@ -132,13 +133,13 @@ def _check_upload(drawn: tuple[tuple[File, bool], bool], folder: Path) -> None:
         path.write_bytes(sound()[path.suffix])
     changed = folder / f"changed{ending}"
     changed.write_bytes(content)
-    told = score_uploads([changed, *paths] if first else [*paths, changed], ["knn"])
-    for note in told.notes:
-        check_message(note)
-    models = {} if told.ranking is None else told.ranking.models
+    files = [changed, *paths] if first else [*paths, changed]
+    told = scored_files(dict(enumerate(files)), [get_metric("knn")], looked_at=lambda _: None)
+    models = {files[place].stem: scores for place, scores, _ in told}
+    if models["changed"].reason is not None:
+        check_message(models["changed"].reason)
     for name in ("good", "fine"):
-        found = models.get(name)
-        if found is not None and found.status == "ok":
-            assert dict(found.results["knn"].terms) == _terms()
+        if models[name].status == "ok":
+            assert dict(models[name].results["knn"].terms) == _terms()
         else:
             assert first and models["changed"].status == "ok"
