@@ -45,13 +45,13 @@ class Kind:
 def kinds() -> dict[str, Kind]:
     """Return all kinds."""
     return {
-        "records": Kind(450, *records()),
-        "requests": Kind(450, *requests()),
-        "tables": Kind(200, *tables()),
+        "records": Kind(330, *records()),
+        "requests": Kind(400, *requests()),
+        "tables": Kind(130, *tables()),
         "dataset cards": Kind(250, *dataset_files()),
-        "checkpoint configurations": Kind(300, *checkpoint_files()),
+        "checkpoint configurations": Kind(350, *checkpoint_files()),
         "model cards": Kind(150, *card_of_a_checkpoint()),
-        "feature files": Kind(350, *feature_files()),
+        "feature files": Kind(450, *feature_files()),
         "uploads": Kind(150, *uploads()),
     }
 

@@ -9,13 +9,13 @@ import pytest
 from tests.hostile.limited import run_limited
 
 KINDS = {
-    "records": 450,
-    "requests": 450,
-    "tables": 200,
+    "records": 330,
+    "requests": 400,
+    "tables": 130,
     "dataset cards": 250,
-    "checkpoint configurations": 300,
+    "checkpoint configurations": 350,
     "model cards": 150,
-    "feature files": 350,
+    "feature files": 450,
     "uploads": 150,
 }
 """How many are tried of each kind."""
