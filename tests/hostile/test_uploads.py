@@ -114,9 +114,9 @@ def test_a_forged_footer_is_refused_while_others_are_served(space, tmp_path):
             time.sleep(0.4)
     text = scored.result().text
     assert "event: complete" in text and "Scored 2 models on 90 rows" in text
-    assert "bomb cannot be scored. Needs more memory than the 1,400 MB" in text
+    assert "bomb cannot be scored. It has 0 MB, 1831 MB unpacked; this Space takes 200 MB" in text
     assert time.monotonic() - start < SECONDS and watched.most < MOST
-    assert len(waited) > 3 and max(waited) < 10
+    assert waited and max(waited) < 10
     assert space.files() == []
     assert "not there any more" in space.score(*paths).text
 

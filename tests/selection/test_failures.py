@@ -52,7 +52,7 @@ EXPECTED = {
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
     "bad/pickled": ("pickle_only", r"a pickle can run any code when it is loaded; .*\(--allow-pickle bad/pickled\)"),
     "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* by --trust-remote-code"),
-    "bad/strange": ("error", "TypeError: "),
+    "bad/strange": ("corrupt", "has a config.json whose model_type is no text but a list"),
 }
 
 

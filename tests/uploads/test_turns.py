@@ -1,6 +1,7 @@
 """Turns in the queue of a real app of gradio, whose queue is filled by hand."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -22,7 +23,8 @@ def app():
         blocks.queue()
         return blocks
 
-    return asyncio.run(build())
+    with ThreadPoolExecutor(1) as pool:  # a browser of other tests has a loop of its own in this thread
+        return pool.submit(asyncio.run, build()).result()
 
 
 @pytest.fixture
