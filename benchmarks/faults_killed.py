@@ -69,7 +69,7 @@ def kills(stage: Stage, random: Random) -> Iterator[Trial]:
     for name, command in COMMANDS.items():
         home = Home(stage, stage.place(f"killed {name}".replace(" ", "-")))
         clean = home.run(command)
-        expected, files = undisturbed(clean), len(home.files())
+        expected, files = undisturbed(clean), home.files()
         for number in range(KILLS // len(COMMANDS)):
             home.empty()
             moment = random.uniform(0, clean.seconds)
@@ -79,9 +79,9 @@ def kills(stage: Stage, random: Random) -> Iterator[Trial]:
             status = running.wait().status
             again = home.run(command)
             wrong = fault_of(again) or compared(again, expected)
-            left = len(home.files()) - files
-            if not wrong and left > 0:
-                wrong = f"{left} files more than without a kill, such as {strays(home)}"
+            left = home.files() - files
+            if not wrong and len(home.files()) > len(files):
+                wrong = f"{len(left)} files that are not there without a kill, such as {min(left)}"
             ended = "killed" if status == -signal.SIGKILL else f"ended with {status}"
             yield Trial(f"{name} {number}, {ended} after {moment:.2f} s", " ".join(command), wrong, again)
 
@@ -122,12 +122,6 @@ def compared(done: Finished, expected: Any) -> str:
         keys = [key for key in expected if found.get(key) != expected[key]]
         return f"other {', '.join(keys)}: {str([found.get(key) for key in keys])[:300]}"
     return f"came to {str(found)[:300]}"
-
-
-def strays(home: Home) -> str:
-    """Return a file that looks as if it was left behind."""
-    odd = [name for name in home.files() if "/." in name or name.endswith((".tmp", ".incomplete"))]
-    return min(odd, default="none by its name")
 
 
 def at_once(stage: Stage, random: Random) -> Iterator[Trial]:

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,9 +111,16 @@ class FeatureCache:
         """Whether there is an entry, without reading it."""
         return (self.folder / key / META).is_file()
 
-    def alone(self, key: str, waiting: Told = lambda _: None) -> AbstractContextManager[None]:
-        """Return a block in which no other process makes this entry; `waiting` is told who does."""
-        return alone(self.folder / LOCKS / f"{key}.lock", waiting)
+    @contextmanager
+    def alone(self, key: str, waiting: Told = lambda _: None) -> Iterator[None]:
+        """Let no other process make this entry meanwhile; `waiting` is told who does.
+
+        What one that was killed at it has left is removed first.
+        """
+        with alone(self.folder / LOCKS / f"{key}.lock", waiting):
+            for place in self.folder.glob(f".{key}.*.tmp"):
+                shutil.rmtree(place, ignore_errors=True)
+            yield
 
     def failure(self, key: str) -> CheckpointError | None:
         """Return why there is no entry, where that is known and would be the same again."""

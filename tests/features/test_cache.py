@@ -69,6 +69,14 @@ def test_a_writer_that_is_killed_leaves_no_entry_and_is_swept(tmp_path):
     assert not left.exists()
 
 
+def test_who_makes_an_entry_removes_what_a_killed_writer_of_it_left(tmp_path):
+    cache = FeatureCache(tmp_path, 10**9)
+    for key in ("a", "b"):
+        cache.writer(key, 3).write(np.arange(3), {"last": np.ones((3, 2))}, None)
+    with cache.alone("a"):
+        assert [path.name.split(".")[1] for path in tmp_path.glob(".*.tmp")] == ["b"]
+
+
 @pytest.mark.parametrize("damage", ["meta", "array", "missing"])
 def test_an_entry_that_cannot_be_read_counts_as_absent_and_can_be_made_anew(tmp_path, damage):
     cache = FeatureCache(tmp_path, 10**9)
