@@ -50,7 +50,6 @@ def test_letters_narrow_a_choice_of_very_many_models(opened, tmp_path):
     with served(tmp_path) as address:
         page = opened(f"{address}?tab=model")
         page.wait_for_selector(FIND)
-        slow(page)
         type_letters(page, FIND, "model-0999")
         assert page.input_value(FIND) == "model-0999"
         page.click("#lb-model input")
