@@ -18,6 +18,8 @@ import pyarrow as pa
 from pyarrow import parquet
 from safetensors.numpy import save
 
+from tests.hostile.forged_parquet import varint
+
 ROWS, WIDTH, CLASSES = 60, 6, 3
 RNG = np.random.default_rng(0)
 LABELS = np.arange(ROWS) % CLASSES
@@ -346,17 +348,8 @@ def _forged_rows(path: Path, _: Path) -> None:
     content = bytearray(tables({"features": list(FEATURES), "label": LABELS}, store_schema=False))
     length = struct.unpack("<I", content[-8:-4])[0]
     footer = bytearray(content[-8 - length : -8])
-    forged = bytes(footer).replace(_varint(ROWS), _varint(1_000_000_000))
+    forged = bytes(footer).replace(varint(ROWS), varint(1_000_000_000))
     path.write_bytes(bytes(content[: -8 - length]) + forged + struct.pack("<I", len(forged)) + b"PAR1")
-
-
-def _varint(number: int) -> bytes:
-    """Return a number as a Parquet footer writes it."""
-    number, parts = number << 1, []
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
 
 
 def odd_numbers() -> Iterator[FeatureCase]:

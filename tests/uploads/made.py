@@ -14,6 +14,7 @@ from pyarrow import parquet
 from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.uploads.scoring import scored_files
+from tests.hostile.forged_parquet import varint
 
 LABELS = np.repeat([0, 1, 2], 30)
 
@@ -66,22 +67,13 @@ def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000
     length = struct.unpack("<I", content[-8:-4])[0]
     footer, about = content[-8 - length : -8], parquet.read_metadata(target).row_group(0)
     for size in (rows, about.column(0).total_uncompressed_size, about.total_byte_size):
-        footer = footer.replace(_varint(size), _padded(claimed, len(_varint(size))))
+        footer = footer.replace(varint(size), _padded(claimed, len(varint(size))))
     return content[: -8 - length] + footer + content[-8:]
-
-
-def _varint(number: int) -> bytes:
-    """Return a number as a Parquet footer writes it."""
-    number, parts = number << 1, []
-    while number > 127:
-        parts.append(number & 127 | 128)
-        number >>= 7
-    return bytes([*parts, number])
 
 
 def _padded(number: int, length: int) -> bytes:
     """Return a number in more bytes than it needs, which readers take too."""
-    short = _varint(number)
+    short = varint(number)
     return (
         bytes([*[one | 128 for one in short], *[128] * (length - len(short) - 1), 0]) if len(short) < length else short
     )

@@ -168,7 +168,8 @@ def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
         return f"{order}, but without intervals it is not known whether by more than chance."
     if _number(ends[1]) < _number(ends[2]):
         return f"{order}, and their rank ranges do not overlap: {_range(ahead)} and {_range(behind)}."
-    return f"{order}, but they cannot be told apart: their rank ranges {_range(ahead)} and {_range(behind)} overlap."
+    ranges = f"{_range(ahead)} and {_range(behind)}"
+    return f"{order}, but their rank ranges {ranges} overlap: another sample may say otherwise."
 
 
 def _number(value: int | None) -> int:
