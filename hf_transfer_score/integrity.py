@@ -25,11 +25,17 @@ def is_named(content: bytes | Path, name: str) -> bool:
         >>> is_named(b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
         True
     """
-    large = len(name) == SHA256_LETTERS
-    digest = hashlib.sha256() if large else hashlib.sha1(b"blob %d\0" % _size(content), usedforsecurity=False)
+    digest = digest_of(name, _size(content))
     for part in _parts(content):
         digest.update(part)
-    return digest.hexdigest() == name.lower()
+    return bool(digest.hexdigest() == name.lower())
+
+
+def digest_of(name: str, size: int) -> Any:
+    """Return what takes a hash of the kind of another, of content of so many bytes that it is given in parts."""
+    if len(name) == SHA256_LETTERS:
+        return hashlib.sha256()
+    return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
 def _size(content: bytes | Path) -> int:

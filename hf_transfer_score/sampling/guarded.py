@@ -1,8 +1,8 @@
-"""Tables of text read so that none is a bomb: no endless line, no nesting that takes the process down.
+"""Files of datasets read so that none is a bomb, and none is another than the Hub says.
 
-`datasets` reads .csv and .json by functions of its packaged modules, which open a file and hand parts of it to parsers
-in C. All of them hold a line whole, and Arrow's JSON parser calls itself for each bracket. A builder is made to open
-files and to parse JSON through here, and no other builder of the process is touched.
+`datasets` reads files by functions of its packaged modules, which open a file and hand parts of it to parsers in C.
+Those of .csv and .json hold a line whole, and Arrow's JSON parser calls itself for each bracket. A builder is made to
+open files and to parse through here, and no other builder of the process is touched.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -18,30 +19,41 @@ import numpy as np
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.limits import LINE_BYTES, NESTING
+from hf_transfer_score.sampling.hub_files import is_mostly_read, open_named
 
 BRACKETS = np.zeros(256, np.int32)
 BRACKETS[[ord("["), ord("{")]], BRACKETS[[ord("]"), ord("}")]] = 1, -1
 TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+TABLES_OF_TEXT = (".csv", ".json", ".jsonl")
+OPENING = {"open", "pd", "paj"}
 NEITHER = bytes(code for code in range(256) if code not in b"[]{}\n")
 
 
 def guard(builder: Any) -> None:
-    """Have a builder of `datasets` read its files through here, where they are tables of text."""
-    module = sys.modules[type(builder).__module__]
-    if module.__name__ not in ("datasets.packaged_modules.csv.csv", "datasets.packaged_modules.json.json"):
-        return
-    original = type(builder)._generate_tables
-    code = original.__code__
+    """Have a builder of `datasets` open files and parse text through here."""
+    for kind in reversed(type(builder).__mro__):
+        if kind.__module__.startswith("datasets.packaged_modules."):
+            for name, function in vars(kind).items():
+                if isinstance(function, FunctionType) and OPENING & {*function.__code__.co_names}:
+                    setattr(builder, name, partial(_called, function, kind.__module__, builder))
 
-    def generate_tables(*arguments: Any, **options: Any) -> Iterator[Any]:
-        names = {**vars(module), "open": _opener(module)}
-        names |= {"pd": _Instead(module.pd, read_csv=_csv_reader(module))} if hasattr(module, "pd") else {}
-        names |= {"paj": _Instead(module.paj, read_json=_json_reader(module))} if hasattr(module, "paj") else {}
-        read = FunctionType(code, names, original.__name__, original.__defaults__, original.__closure__)
-        read.__kwdefaults__ = original.__kwdefaults__
-        yield from read(builder, *arguments, **options)
 
-    builder._generate_tables = generate_tables
+def _called(function: FunctionType, named: str, builder: Any, *arguments: Any, **options: Any) -> Any:
+    """Call a builder's function with other ways to open and to parse; all else is as its module has it now."""
+    module = sys.modules[named]
+    columns = () if function.__name__ == "_split_generators" else _columns(builder)
+    names = {**vars(module), "open": _opener(module, columns)}
+    names |= {"pd": _Instead(module.pd, read_csv=_csv_reader(module))} if hasattr(module, "pd") else {}
+    names |= {"paj": _Instead(module.paj, read_json=_json_reader(module))} if hasattr(module, "paj") else {}
+    read = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    read.__kwdefaults__ = function.__kwdefaults__
+    return read(builder, *arguments, **options)
+
+
+def _columns(builder: Any) -> Sequence[str] | None:
+    """Return which columns of Parquet files are read, None for files of other kinds."""
+    columns: Sequence[str] | None = getattr(builder.config, "columns", None)
+    return columns if type(builder).__module__.endswith(".parquet") else None
 
 
 class _Instead:
@@ -55,13 +67,16 @@ class _Instead:
         return getattr(self._module, name)
 
 
-def _opener(module: ModuleType) -> Callable[..., Any]:
-    """Return what opens a file as `datasets` has the module open it, with its lines guarded."""
+def _opener(module: ModuleType, columns: Sequence[str] | None = None) -> Callable[..., Any]:
+    """Return what opens a file as `datasets` has the module open it, as the Hub says it is, its lines guarded."""
 
     def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         encoding = {name: options.pop(name) for name in ("encoding", "errors") if name in options}
-        lines = io.BufferedReader(_Lines(vars(module).get("open", open)(file, "rb", *arguments, **options)))
-        return lines if "b" in mode else io.TextIOWrapper(lines, **encoding)
+        usual = partial(vars(module).get("open", open), file, "rb", *arguments, **options)
+        content = open_named(usual, lambda file: is_mostly_read(file, columns))
+        if module.__name__.endswith(TABLES_OF_TEXT) or str(file).endswith(TABLES_OF_TEXT):
+            content = io.BufferedReader(_Lines(content))
+        return content if "b" in mode else io.TextIOWrapper(content, **encoding)
 
     return opened
 

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.integrity import is_named
+from hf_transfer_score.sampling.hub_files import open_named
 from hf_transfer_score.sampling.library import explained
-from hf_transfer_score.sampling.reach import Reach, in_zip, read_bounded, read_file
+from hf_transfer_score.sampling.reach import MOST_MEDIA_BYTES, Reach, in_zip, read_bounded, read_file
 from hf_transfer_score.sampling.sample import encode_input, encode_sound
 from hf_transfer_score.tasks import Waveform
 
 PATH = "path"
-
-ATTEMPTS = 2
-"""How often a file is fetched whose content is not what the Hub says."""
 
 
 def as_media(value: Any) -> bytes | list[str] | None:
@@ -90,23 +87,8 @@ def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
 def _read_url(path: str, dataset: str, reach: Reach) -> bytes | None:
     if not reach.allows_url(path):
         return None
-    for _ in range(ATTEMPTS):
-        with explained(dataset), _opened(path) as file:
-            content, name = read_bounded(file, path, file.size), _hub_name(file.details)
-        if name is None or is_named(content, name):
-            return content
-    raise DatasetError(
-        f"the file {path!r} came {ATTEMPTS} times with other content than the Hub says it has: something between here "
-        "and there damages it."
-    )
-
-
-def _hub_name(details: Mapping[str, Any]) -> str | None:
-    """Return the hash that the Hub names a file by, None where it says none."""
-    large = details.get("lfs")
-    if large is not None:
-        return str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
-    return details.get("blob_id")
+    with explained(dataset), open_named(partial(_opened, path), lambda file: file.size <= MOST_MEDIA_BYTES) as file:
+        return read_bounded(file, path, getattr(file, "size", None))
 
 
 def _opened(path: str) -> Any:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.integrity import is_named
+from tests.sampling.made import picture, texts
 
 WEIGHTS = os.urandom(3000)
 CLIENT = """
@@ -70,3 +76,53 @@ def test_a_hash_is_taken_once(tmp_path, monkeypatch):
     )
     assert [sound_file("a/b", "x", "c", {}) for _ in range(3)] == [Path(path)] * 3
     assert len(read) == 1
+
+
+SAMPLES = """
+import datasets, sys
+datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_RETRY_INTERVAL = 0
+from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.load import load_sample
+answer = {}
+for name in sys.argv[1].split():
+    try:
+        sample = load_sample(f"own/{name}")
+        answer[name] = sample.table.to_pylist().__repr__() + repr(sample.label_names)
+    except DatasetError as error:
+        answer[name] = str(error)
+"""
+
+
+def rows_as(kind: str) -> dict[str, bytes]:
+    """Return the file of a dataset with the text "row 17" in it, as it is, and what belongs to it."""
+    table, buffer = texts([0, 1] * 20).data.table, io.BytesIO()
+    if kind == "parquet":
+        pq.write_table(table, buffer, compression="none", use_dictionary=False)
+    elif kind == "arrow":
+        pa.ipc.new_stream(buffer, table.schema).write_table(table)
+    elif kind == "csv":
+        table.to_pandas().to_csv(buffer, index=False)
+    elif kind == "jsonl":
+        table.to_pandas().to_json(buffer, orient="records", lines=True)
+    else:
+        lines = [{"file_name": f"{row}.png", "label": f"row {16 + row % 2}"} for row in range(6)]
+        buffer.write("\n".join(map(json.dumps, lines)).encode())
+        return {"train/metadata.jsonl": buffer.getvalue()} | {f"train/{row}.png": picture(row) for row in range(6)}
+    return {f"train.{kind}": buffer.getvalue()}
+
+
+def test_flipped_bits_of_rows(hub, run_client, hub_environment):
+    names = []
+    for kind in ("parquet", "arrow", "csv", "jsonl", "pictures"):
+        files = rows_as(kind)
+        name, content = next(iter(files.items()))
+        for state, times in (("honest", 0), ("once", 1), ("always", None)):
+            hub.add(f"own/{kind}-{state}", files, kind="dataset")
+            hub.fault(f"own/{kind}-{state}/.*{name}$", "flip", after=content.index(b"row 17") + 4, times=times)
+            names.append(f"{kind}-{state}")
+    got = run_client(SAMPLES, hub_environment | {"USE_TORCH": "0"}, " ".join(names))
+    for name in names:
+        if name.endswith("always"):
+            assert "came 2 times with other content than the Hub says" in got[name]
+        else:
+            assert got[name] == got[f"{name.partition('-')[0]}-honest"] and "row 17" in got[name]
