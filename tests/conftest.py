@@ -20,6 +20,15 @@ from tests.selection.warm import Parent, Warm
 NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
+LONGEST = (
+    "cli/test_demo.py",
+    "demonstration/test_run.py",
+    "leaderboard/browser/test_tabs.py",
+    "evidence/test_page.py",
+    "evaluate_modules/test_install.py",
+)
+"""Files of a minute or so each, which begin first, so that no process is left with one of them at the end."""
+
 OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
 
 
@@ -50,6 +59,12 @@ os.environ.update(_environment)  # before any test module imports a library that
 def pytest_runtest_setup() -> None:
     """Let tables be as wide as they are without a terminal, whatever a library said of one before."""
     os.environ.pop("COLUMNS", None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first."""
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 def pytest_unconfigure() -> None:

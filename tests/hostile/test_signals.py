@@ -18,6 +18,8 @@ from importlib import import_module
 from hf_transfer_score.cli import commands
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(ignored, signal.SIG_DFL)  # a suite under nohup hands on that it is ignored
 command, module, name = sys.argv[1:4]
 
 def wait(*_, **__):
