@@ -29,12 +29,16 @@ LONGEST = (
 )
 """Files of a minute or so each, which begin first, so that no process is left with one of them at the end."""
 
+ONE_PROCESS = ("tests/demonstration/",)
+"""Folders whose files share what takes long to make, and so run in one process."""
+
 OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
 
 
 def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str]:
     """Return the environment without what concerns the Hub or the terminal, with a home and an endpoint of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # else each process of hundreds compiles the package anew
     return kept | {
         "HF_HOME": str(home),
         "HF_ENDPOINT": endpoint,
@@ -65,6 +69,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hand out tests by file, or by folder where its files belong together."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return next((folder for folder in ONE_PROCESS if file.startswith(folder)), file)
+
+    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_unconfigure() -> None:

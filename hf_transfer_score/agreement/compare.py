@@ -100,7 +100,7 @@ def agreement(
         return Agreement(0, level=level)
     regret, top3 = regret_at(x, y, 1), regret_at(x, y, 3)
     several = x.min() < x.max() and y.min() < y.max()
-    weighted = weighted_kendall(x.tolist(), y.tolist()) if several else None
+    weighted = weighted_tau(x, y)
     tau, spearman = _correlations(x, y) if several else (None, None)
     found = Agreement(
         len(x),
@@ -129,6 +129,12 @@ def agreement(
             "replicates": len(draws),
         }
     )
+
+
+def weighted_tau(x: Array, y: Array) -> float | None:
+    """Return τ_w of values that are finite, None where there are none or either are all the same."""
+    several = len(x) > 0 and x.min() < x.max() and y.min() < y.max()
+    return weighted_kendall(x.tolist(), y.tolist()) if several else None
 
 
 def checked(scores: Sequence[float], truth: Sequence[float], replicates: int, level: float) -> tuple[Array, Array]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import comb
 
 import numpy as np
@@ -27,10 +28,13 @@ FIGURES = (
 """The fields of `Agreement` that have intervals."""
 
 
+@lru_cache(maxsize=4)
 def draw_models(models: int, replicates: int, seed: int) -> Array:
-    """Return how often each model is drawn in each replicate (B, M)."""
+    """Return how often each model is drawn in each replicate (B, M), which nobody may change."""
     generator = np.random.default_rng(seed)
-    return generator.multinomial(models, np.full(models, 1 / models), size=replicates).astype(np.float64)
+    draws = generator.multinomial(models, np.full(models, 1 / models), size=replicates).astype(np.float64)
+    draws.flags.writeable = False
+    return draws
 
 
 def all_figures(x: Array, y: Array, draws: Array) -> dict[str, Array]:

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.agreement.compare import ENOUGH_MODELS, Interval, agreement, checked, interval, replicate_count
+from hf_transfer_score.agreement.compare import (
+    ENOUGH_MODELS,
+    Interval,
+    agreement,
+    checked,
+    interval,
+    replicate_count,
+    weighted_tau,
+)
 from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models, weighted_taus
 from hf_transfer_score.errors import OptionError
 
@@ -73,13 +81,20 @@ def difference(
         raise OptionError(f"figure={figure!r}: expected one of {', '.join(FIGURES)}.")
     x, y = checked(first, accuracies, replicates, level)
     other, _ = checked(second, accuracies, replicates, level)
-    values = [getattr(agreement(one.tolist(), y.tolist(), replicates=1), figure) for one in (x, other)]
-    value = None if None in values else values[0] - values[1]
+    better, worse = (_figure(one, y, figure) for one in (x, other))
+    value = None if better is None or worse is None else better - worse
     if value is None or len(x) < ENOUGH_MODELS:
         return Difference(len(x), figure, value, None, level)
     draws = draw_models(len(x), replicate_count(len(x), replicates), seed)
     drawn = np.subtract(*(_drawn(one, y, draws, figure) for one in (x, other)))
     return Difference(len(x), figure, value, interval(drawn, value, level), level)
+
+
+def _figure(x: Array, y: Array, figure: str) -> float | None:
+    if figure == "weighted_tau":
+        return weighted_tau(x, y)
+    found: float | None = getattr(agreement(x.tolist(), y.tolist(), replicates=1), figure)
+    return found
 
 
 def _drawn(x: Array, y: Array, draws: Array, figure: str) -> Array:

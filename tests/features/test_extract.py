@@ -181,43 +181,54 @@ from hf_transfer_score.features.processes import Processes
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.features.test_extract import TEXTS, Texts
 
-folder, mode = Path(sys.argv[1]), sys.argv[2]
 processes = Processes.current()
 sample = memory_sample("text-classification", TEXTS, [n % 3 for n in range(101)])
-backbone = Texts(3 if mode == "small" and processes.index == 1 else 10**9)
-if mode == "fails":
+
+def backbone_of(mode):
+    backbone = Texts(3 if mode == "small" and processes.index == 1 else 10**9)
     describe = backbone.function
     def refuse(text):
         if text.endswith(" 17"):
             raise ValueError("number 17")
         return describe(text)
-    backbone.function = refuse
-seen = []
-cache = FeatureCache(folder, 10**9)
-writer = cache.writer("key", sample.rows) if processes.is_main else None
-try:
-    extract(backbone, sample, writer, options=ExtractOptions(batch_size=8), processes=processes, report=seen.append)
-    failure = None
-except CheckpointError as error:
-    failure = [error.kind, str(error)]
-if writer is not None and failure is None:
-    writer.finish({})
-answer = {"rows": sum(backbone.sizes), "seen": sum(seen), "failure": failure, "count": processes.count}
-(folder / f"{processes.index}.json").write_text(json.dumps(answer))
+    if mode == "fails":
+        backbone.function = refuse
+    return backbone
+
+for mode in ("well", "small", "fails"):
+    folder, backbone, seen, failure = Path(sys.argv[1]) / mode, backbone_of(mode), [], None
+    cache = FeatureCache(folder, 10**9)
+    writer = cache.writer("key", sample.rows) if processes.is_main else None
+    try:
+        extract(backbone, sample, writer, options=ExtractOptions(batch_size=8), processes=processes, report=seen.append)
+    except CheckpointError as error:
+        failure = [error.kind, str(error)]
+    if writer is not None and failure is None:
+        writer.finish({})
+    answer = {"rows": sum(backbone.sizes), "seen": sum(seen), "failure": failure, "count": processes.count}
+    (folder / f"{processes.index}.json").write_text(json.dumps(answer))
 processes.leave()
 """
 
 
-@pytest.mark.parametrize("mode", ["well", "small", "fails"])
-def test_two_processes_share_the_rows(tmp_path, mode):
-    script = tmp_path / "script.py"
-    script.write_text(textwrap.dedent(SCRIPT))
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Folders with what two processes made of the same rows: well, out of memory early, and with one that fails."""
+    folder = tmp_path_factory.mktemp("shared")
+    for mode in ("well", "small", "fails"):
+        (folder / mode).mkdir()
+    (folder / "script.py").write_text(textwrap.dedent(SCRIPT))
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
-    command = [sys.executable, "-m", *launch, *settings, str(script), str(tmp_path), mode]
+    command = [sys.executable, "-m", *launch, *settings, str(folder / "script.py"), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=two_processes())
     assert done.returncode == 0, done.stderr[-3000:]
-    answers = [json.loads((tmp_path / f"{index}.json").read_text()) for index in range(2)]
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["well", "small", "fails"])
+def test_two_processes_share_the_rows(shared, mode):
+    answers = [json.loads((shared / mode / f"{index}.json").read_text()) for index in range(2)]
     assert [answer["count"] for answer in answers] == [2, 2]
     if mode == "fails":
         assert all(answer["failure"] == ["error", "ValueError: number 17"] for answer in answers)
@@ -225,7 +236,7 @@ def test_two_processes_share_the_rows(tmp_path, mode):
     assert sum(answer["rows"] for answer in answers) == 101
     assert min(answer["rows"] for answer in answers) > 40
     assert answers[0]["seen"] == 101
-    found = FeatureCache(tmp_path, 10**9).get("key").features["last"]
+    found = FeatureCache(shared / mode, 10**9).get("key").features["last"]
     assert np.array_equal(found, [describe(text) for text in TEXTS])
 
 
