@@ -29,9 +29,18 @@ SCORE = "import sys\n" + REGISTER + LOAD
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A fresh cache of modules for this process, which has imported evaluate already."""
+    """A fresh cache of modules for this process, which has imported evaluate already; nobody sees it afterwards."""
     monkeypatch.setattr(evaluate.config, "HF_MODULES_CACHE", tmp_path / "modules")
-    return tmp_path / "modules"
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    forget_modules()
+    yield tmp_path / "modules"
+    forget_modules()
+
+
+def forget_modules() -> None:
+    """Let evaluate's package of modules be found where the cache is now."""
+    for name in [one for one in sys.modules if one.split(".")[0] == "evaluate_modules"]:
+        del sys.modules[name]
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
