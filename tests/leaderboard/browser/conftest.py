@@ -21,9 +21,9 @@ SECONDS = 60_000
 """Milliseconds that a condition may take to become true."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser():
-    """One browser for all tests."""
+    """One browser for the files here that follow one another; while it runs, no other loop of events can."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
@@ -62,7 +62,7 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(browser, tmp_path_factory) -> Iterator[str]:
     """A leaderboard of two boards that no test changes."""
     folder = tmp_path_factory.mktemp("records")
