@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
+from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 
@@ -14,6 +17,9 @@ SMALL_BYTES = 4 * 1024 * 1024
 
 WHOLE_BYTES = 256 * 1024 * 1024
 """A file of more bytes is read in parts, which cannot be held to the hash of the whole."""
+
+MEMORY_BYTES = 64 * 1024 * 1024
+"""A file of more bytes waits on the disk for its reader."""
 
 ATTEMPTS = 2
 """How often a file is fetched whose content is not what the Hub says."""
@@ -72,9 +78,13 @@ def _hash_of(file: Any) -> str | None:
 
 
 def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
-    """Return the content of a file on the Hub in a file without a name, and its hash of the kind of another."""
-    copy, digest = tempfile.TemporaryFile(), digest_of(name, file.size)  # noqa: SIM115  # whoever reads it closes it
-    with file.fs.open(file.path, "rb", block_size=0) as answer:  # one request, which goes on from a cut
+    """Return the content of a file on the Hub in one without a name, and its hash of the kind of another."""
+    copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
+    digest = digest_of(name, file.size)
+    with (
+        room_for(f"the file {file.path}", Path(tempfile.gettempdir())),
+        file.fs.open(file.path, "rb", block_size=0) as answer,  # one request, which goes on from a cut
+    ):
         while part := answer.read(READ_AT_ONCE):
             copy.write(part)
             digest.update(part)
