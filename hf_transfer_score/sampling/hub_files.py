@@ -81,11 +81,8 @@ def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
     """Return the content of a file on the Hub in one without a name, and its hash of the kind of another."""
     copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
     digest = digest_of(name, file.size)
-    with (
-        room_for(f"the file {file.path}", Path(tempfile.gettempdir())),
-        file.fs.open(file.path, "rb", block_size=0) as answer,  # one request, which goes on from a cut
-    ):
-        while part := answer.read(READ_AT_ONCE):
+    with room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
+        while part := file.read(READ_AT_ONCE):
             copy.write(part)
             digest.update(part)
     copy.seek(0)
