@@ -42,7 +42,7 @@ ALLOWED = {
     "metrics": {"errors", "metrics"},
     "ranking": {"errors", "metrics.registry"},
     "confidence": {"errors", "metrics.registry", "ranking"},
-    "hub": {"errors", "places", "disk", "hub"},
+    "hub": {"errors", "places", "disk", "atomic", "integrity", "hub"},
     "results": {"errors", "limits", "hub", "untrusted", "parquet_pages", "atomic", "metrics.registry", "results"},
     "agreement": {"errors", "ranking", "agreement"},
     "reproduction": {"errors", "agreement", "results"},

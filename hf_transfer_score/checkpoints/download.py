@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_transfer_score.checkpoints.background import map_at_once
-from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.checkpoints.resolve import Checkpoint
-from hf_transfer_score.hub.parts import sweep_parts
+from hf_transfer_score.hub.background import map_at_once
+from hf_transfer_score.hub.downloads import sound_file, sweep_parts
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import checkpoint_failure
 

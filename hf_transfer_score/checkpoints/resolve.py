@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
-from hf_transfer_score.checkpoints.background import map_at_once
-from hf_transfer_score.checkpoints.blobs import sound_file
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
-from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.hub.background import map_at_once
+from hf_transfer_score.hub.downloads import sound_file
 from hf_transfer_score.hub.failures import is_offline
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import checkpoint_failure
 

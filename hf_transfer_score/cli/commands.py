@@ -12,7 +12,6 @@ from importlib import import_module
 from pathlib import Path
 
 from hf_transfer_score.api import FeatureRanking, choose_metrics
-from hf_transfer_score.checkpoints.background import at_work
 from hf_transfer_score.cli.arguments import PROGRAM, build_parser
 from hf_transfer_score.cli.ending import AGAIN, ended_by_signals, interrupted_status, leave_at_once, waiting_threads
 from hf_transfer_score.cli.guide_text import guide_text, guides_text
@@ -24,6 +23,7 @@ from hf_transfer_score.cli.score_notes import score_notes
 from hf_transfer_score.cli.tables import UNLIMITED, Page, model_text, pool_text
 from hf_transfer_score.cli.tables_csv import model_csv, pool_csv
 from hf_transfer_score.errors import OptionError, TransferScoreError
+from hf_transfer_score.hub.background import at_work
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
 

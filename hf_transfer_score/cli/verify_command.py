@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from hf_transfer_score.checkpoints.background import at_work
 from hf_transfer_score.checkpoints.candidate import read_candidates
 from hf_transfer_score.cli.ending import interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.printing import Status, say, status
@@ -20,6 +19,7 @@ from hf_transfer_score.cli.tables import UNLIMITED, Page
 from hf_transfer_score.cli.verify_arguments import verify_options
 from hf_transfer_score.cli.verify_tables import verify_text
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.hub.background import at_work
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.report import Interrupted, RankReport

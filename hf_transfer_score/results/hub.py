@@ -16,6 +16,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.errors import HubError, StoreError
+from hf_transfer_score.hub.authors import Authors
 from hf_transfer_score.hub.failures import (
     is_conflict,
     is_transient,
@@ -25,9 +26,8 @@ from hf_transfer_score.hub.failures import (
     was_refused,
 )
 from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.trees import Trees
 from hf_transfer_score.hub.words import endpoint_of, has_token, hub_error, missing, no_token
-from hf_transfer_score.results.hub_authors import Authors
-from hf_transfer_score.results.hub_tree import Trees
 from hf_transfer_score.results.place import Change, blob_id, most_bytes
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
-from hf_transfer_score.checkpoints.background import map_at_once
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.download import missing_bytes
-from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.processes import as_checkpoint_error
+from hf_transfer_score.hub.background import map_at_once
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.version import VERSION

@@ -16,16 +16,16 @@ from typing import Any
 from hf_transfer_score import places
 from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
-from hf_transfer_score.checkpoints.background import Background, result_of
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
-from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.search import Search, search_models
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.hub.background import Background, result_of
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample

@@ -10,9 +10,9 @@ import pytest
 
 from hf_transfer_score.backbones.base import kind_of
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.checkpoints.resolve import folder_commit, recall, resolve
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.tasks import get_task
 
 CONFIG = {"model_type": "bert", "architectures": ["BertModel"]}
@@ -21,7 +21,7 @@ CODE = """
 import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.checkpoints.resolve import recall, resolve
 from hf_transfer_score.errors import CheckpointError
 known = Known(Path(sys.argv[1]))

@@ -11,10 +11,10 @@ import pytest
 from datasets import Dataset
 from pyarrow import parquet
 
-from hf_transfer_score.checkpoints.known import Known
 from hf_transfer_score.errors import StoreError, TransferScoreError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.files import read_features
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.results.table import RecordTable
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import memory_sample

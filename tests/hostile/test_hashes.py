@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_transfer_score.checkpoints.blobs import sound_file
+from hf_transfer_score.hub.downloads import sound_file
 from hf_transfer_score.integrity import is_named
 from tests.sampling.made import picture, texts
 
@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.checkpoints.download import fetch
-from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError
 known, answer = Known(Path(sys.argv[1])), {}
@@ -72,7 +72,7 @@ def test_a_hash_is_taken_once(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *_, **__: str(path))
     read = []
     monkeypatch.setattr(
-        "hf_transfer_score.checkpoints.blobs.is_named", lambda *given: read.append(given) or is_named(*given)
+        "hf_transfer_score.hub.downloads.is_named", lambda *given: read.append(given) or is_named(*given)
     )
     assert [sound_file("a/b", "x", "c", {}) for _ in range(3)] == [Path(path)] * 3
     assert len(read) == 1

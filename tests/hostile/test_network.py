@@ -56,7 +56,7 @@ ASK = """
 import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.checkpoints.known import Known
+from hf_transfer_score.hub.known import Known
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError, HubError
 from hf_transfer_score.results.hub import HubPlace
