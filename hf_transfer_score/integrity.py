@@ -31,6 +31,18 @@ def is_named(content: bytes | Path, name: str) -> bool:
     return bool(digest.hexdigest() == name.lower())
 
 
+def blob_id(content: bytes) -> str:
+    """Return the name that git gives a content, which is the stamp of a file on the Hub.
+
+    Example:
+        >>> blob_id(b"hello")
+        'b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0'
+    """
+    digest = digest_of("", len(content))
+    digest.update(content)
+    return str(digest.hexdigest())
+
+
 def digest_of(name: str, size: int) -> Any:
     """Return what takes a hash of the kind of another, of content of so many bytes that it is given in parts."""
     if len(name) == SHA256_LETTERS:

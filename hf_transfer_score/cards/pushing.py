@@ -112,10 +112,7 @@ def _text(content: bytes, model: str) -> str:
 
 def _pending(place: HubPlace, wanted: Mapping[str, bytes]) -> str | None:
     """Return the address of an open pull request of ours that says the same."""
-    found = place.api.get_repo_discussions(
-        place.repository, repo_type=place.repo_type, discussion_type="pull_request", discussion_status="open"
-    )
-    for one in found:
-        if one.title == TITLE and place.contents(f"refs/pr/{one.num}", wanted) == dict(wanted):
-            return f"{place.url}/discussions/{one.num}"
+    for revision, url in place.pull_requests(TITLE):
+        if place.contents(revision, wanted) == dict(wanted):
+            return url
     return None

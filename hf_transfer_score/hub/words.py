@@ -58,6 +58,8 @@ def hub_error(
     """
     from huggingface_hub import errors
 
+    if isinstance(error, HubError):
+        return error
     known = has_token(token)
     if is_forbidden(error):
         return HubError(f"{name} is on the Hub, and HF_HUB_OFFLINE forbids to ask it: unset it, or use a local folder.")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import hf_transfer_score
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.hub.words import has_token, hub_error, no_token
+from hf_transfer_score.hub.words import has_token, no_token
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
 from hf_transfer_score.version import HOMEPAGE, VERSION
@@ -176,7 +176,7 @@ def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes
         notes: what is left to do, handed through.
     """
     if not place.create_pr and place.version() is None:
-        _make(place)
+        place.create(space_sdk="gradio")
     with warnings.catch_warnings():  # the client asks whether tables belong into a Space: these do
         warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
         done = place.update(lambda view: _changes(view, files), title=title)
@@ -231,15 +231,6 @@ def _dataset(text: str | None, option: str) -> str | None:
             "`hf-transfer-score publish FOLDER --to OWNER/NAME` makes one from a folder."
         )
     return name
-
-
-def _make(place: HubPlace) -> None:
-    try:
-        place.api.create_repo(
-            place.repository, repo_type="space", space_sdk="gradio", private=place.private or None, exist_ok=True
-        )
-    except Exception as error:
-        raise hub_error(place.name, error, doing="write", token=place.token, endpoint=place.endpoint) from error
 
 
 def _changes(view: View, files: Mapping[str, bytes]) -> dict[str, bytes | None]:

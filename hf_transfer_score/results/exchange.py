@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.hub.words import missing
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FOLDER, Place, View, blob_id, is_record_path
+from hf_transfer_score.results.place import FOLDER, Place, View, is_record_path
 from hf_transfer_score.results.publishing import Published, publish, renew
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import Snapshot, contents

@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.errors import NoSpaceError, StoreError
+from hf_transfer_score.integrity import blob_id
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
@@ -278,16 +279,6 @@ def _digest(root: Path) -> str:
 def most_bytes(path: str) -> int:
     """Return how many bytes of a file are read, whatever its size: records and requests are small, tables are not."""
     return LARGEST_TABLE if path.endswith(".parquet") else LARGEST_FILE
-
-
-def blob_id(content: bytes) -> str:
-    """Return the name that git gives a content, which is the stamp of a file on the Hub.
-
-    Example:
-        >>> blob_id(b"hello")
-        'b6fc4c620b67d95f953a5c1c1230aaab5db5a1b0'
-    """
-    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def is_record_path(path: str) -> bool:

@@ -9,9 +9,10 @@ from itertools import islice
 from typing import Literal
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.results.dataset_card import CARD, dataset_card
 from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import Place, View, blob_id
+from hf_transfer_score.results.place import Place, View
 from hf_transfer_score.results.possible import time_of
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import renewed

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.errors import RecordError, StoreError
-from hf_transfer_score.results.place import Change, FolderPlace, blob_id
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.results.place import Change, FolderPlace
 from hf_transfer_score.results.publishing import moment
 from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.results.table import RecordTable, Stored

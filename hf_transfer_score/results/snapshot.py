@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import RecordError
-from hf_transfer_score.results.place import View, blob_id, is_record_path
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.results.place import View, is_record_path
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.store import CHUNK, snapshot_of
 from hf_transfer_score.results.table import RecordTable, Stored

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import too_large
 from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
 from hf_transfer_score.results.checks import encodable
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
-from hf_transfer_score.results.place import blob_id, is_record_path
+from hf_transfer_score.results.place import is_record_path
 from hf_transfer_score.results.record import Record, checked, plain_identity, plain_record
 from hf_transfer_score.untrusted import readable, reason_of
 

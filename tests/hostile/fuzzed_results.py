@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.results import store
-from hf_transfer_score.results.place import MemoryPlace, blob_id
+from hf_transfer_score.results.place import MemoryPlace
 from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
 from hf_transfer_score.results.snapshot import Snapshot, renewed
 from hf_transfer_score.results.store import SNAPSHOT, load

@@ -7,13 +7,14 @@ import threading
 import pytest
 
 from hf_transfer_score.errors import HubError, InputError
+from hf_transfer_score.hub.commits import CommitRetries
 from hf_transfer_score.requests.queue import LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path, utc_now
-from hf_transfer_score.results.hub import HubPlace, Patience
+from hf_transfer_score.results.hub import HubPlace
 from tests.hub.server import LocalHub
 from tests.requests.clock import Clock
 
-QUICK = Patience(attempts=200, first_wait=0.02, longest_wait=0.1)
+QUICK = CommitRetries(attempts=200, first_wait=0.02, longest_wait=0.1)
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def hub(tmp_path):
 @pytest.fixture
 def queue_of(hub):
     def make(clock=utc_now, kind=HubPlace, vouches=False, limits=None, **more):
-        settings = {"token": "hf_owner", "endpoint": hub.endpoint, "patience": QUICK, **more}
+        settings = {"token": "hf_owner", "endpoint": hub.endpoint, "retries": QUICK, **more}
         return RequestQueue(kind("owner/requests", **settings), limits or QueueLimits(), clock, vouches)
 
     return make

@@ -10,16 +10,19 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.hub.commits import CommitRetries, stamps_of
 from hf_transfer_score.hub.failures import is_conflict
-from hf_transfer_score.results.hub import HubPlace, HubView, Patience, stamps_of
+from hf_transfer_score.hub.repository import HubView
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.opening import open_place
-from hf_transfer_score.results.place import FolderPlace, blob_id
+from hf_transfer_score.results.place import FolderPlace
 from tests.hub.server import LocalHub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
 
 NAME = "owner/results"
-HASTY = Patience(first_wait=0.02, longest_wait=0.1)
+HASTY = CommitRetries(first_wait=0.02, longest_wait=0.1)
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def shared(hub):
 
 
 def place(hub: LocalHub, token: str | bool = "hf_owner", name: str = NAME, **options: object) -> HubPlace:
-    return HubPlace(name, token=token, endpoint=hub.endpoint, patience=HASTY, **options)
+    return HubPlace(name, token=token, endpoint=hub.endpoint, retries=HASTY, **options)
 
 
 def commits(hub: LocalHub, name: str = NAME) -> list[str]:
@@ -222,7 +225,9 @@ class TestWriting:
 
     def test_conflicts_without_end_are_given_up(self, shared):
         shared.fault("/commit/", 412, times=None)
-        impatient = HubPlace(NAME, token="hf_owner", endpoint=shared.endpoint, patience=Patience(3, first_wait=0.01))
+        impatient = HubPlace(
+            NAME, token="hf_owner", endpoint=shared.endpoint, retries=CommitRetries(3, first_wait=0.01)
+        )
         with pytest.raises(StoreError, match="was changed by others before each of 3 attempts to write to it"):
             impatient.update(lambda _: {"x": b"x"}, title="x")
         assert len(shared.asked("/commit/")) == 3
@@ -256,6 +261,14 @@ class TestWriting:
         assert url == f"{shared.endpoint}/datasets/{NAME}/discussions/1" and "x" not in held(shared)
         repository = shared.repository(NAME, "dataset")
         assert "x" in repository.find("refs/pr/1").files and repository.discussions[0].title == "Please"
+
+    def test_open_pull_requests_are_found_by_their_title(self, shared):
+        url = place(shared, "hf_reader", create_pr=True).update(lambda _: {"x": b"x"}, title="Please")
+        assert list(place(shared).pull_requests("Please")) == [("refs/pr/1", url)]
+        assert list(place(shared).pull_requests("Others")) == []
+        shared.fault("/discussions", 403)
+        with pytest.raises(HubError, match=r"owner/results is closed to this token"):
+            list(place(shared).pull_requests("Please"))
 
     def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(self, shared):
         shared.fault("/commit/", "cut", method="POST")

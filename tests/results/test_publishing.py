@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 from pyarrow import parquet
 
+from hf_transfer_score.hub.commits import CommitRetries
 from hf_transfer_score.results import publishing
 from hf_transfer_score.results.dataset_card import dataset_card
 from hf_transfer_score.results.exchange import merge, validate
-from hf_transfer_score.results.hub import HubPlace, Patience
+from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import FolderPlace, MemoryPlace
 from hf_transfer_score.results.publishing import Published, publish
 from hf_transfer_score.results.record import Record, identity, record_path
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 
 NAME = "owner/results"
 SKIPPED = replace(SKIPPED_THERE, metric=replace(METRIC, name="leep"))
-HASTY = Patience(first_wait=0.02, longest_wait=0.3)
+HASTY = CommitRetries(first_wait=0.02, longest_wait=0.3)
 HOSTILE = (
     "<script>alert(1)</script>",
     "../../../etc/passwd",
@@ -55,7 +56,7 @@ def shared(hub):
 
 
 def place(hub: LocalHub, token: str = "hf_owner", **options: object) -> HubPlace:
-    return HubPlace(NAME, token=token, endpoint=hub.endpoint, patience=HASTY, **options)
+    return HubPlace(NAME, token=token, endpoint=hub.endpoint, retries=HASTY, **options)
 
 
 def files(hub: LocalHub) -> dict[str, bytes]:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score.errors import StoreError
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.results.exchange import merge, pull, validate
-from hf_transfer_score.results.place import FolderPlace, blob_id
+from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.results.schema import json_schema
 from hf_transfer_score.results.shipped import ShippedPlace, read_shipped, shipped_folder, write_shipped

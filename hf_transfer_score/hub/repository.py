@@ -1,0 +1,327 @@
+"""All that is said to one repository of the Hub: what is there at a commit, by whom, and changes on top of it.
+
+Whoever commits names the commit that was looked at as parent. Where somebody else was faster the Hub refuses, and the
+change is decided again on what is there now, so that nobody overwrites what they have not seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
+from hf_transfer_score.hub.authors import Authors
+from hf_transfer_score.hub.background import map_at_once
+from hf_transfer_score.hub.client import bounded
+from hf_transfer_score.hub.commits import CommitRetries, operations
+from hf_transfer_score.hub.deadline import question_seconds
+from hf_transfer_score.hub.failures import (
+    is_conflict,
+    is_transient,
+    seconds_to_wait,
+    status_of,
+    underlying,
+    was_refused,
+)
+from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.trees import Trees
+from hf_transfer_score.hub.words import Doing, endpoint_of, has_token, hub_error, missing, no_token
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+READERS = 16
+"""Files that are fetched at a time."""
+
+PART = 2**16
+"""Bytes of a file that are taken at a time."""
+
+LARGEST_FILE = 1_000_000
+"""Bytes that are read of a file, where nobody says otherwise."""
+
+OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
+"""What the Hub answers where it does not have one file, or cannot find it under its name; others are still there."""
+
+
+@dataclass
+class HubView:
+    """A repository at one commit.
+
+    Attributes:
+        repository: whose files they are.
+        version: the commit, empty where there is no repository yet.
+        attempt: how many times the change met one of somebody else.
+    """
+
+    repository: HubRepository
+    version: str
+    attempt: int = 0
+    _files: dict[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def files(self) -> Mapping[str, str]:
+        """What git calls each file's content, of large files the pointer; listed when first asked for."""
+        if self._files is None:
+            self._files = self.repository.listed(self.version) if self.version else {}
+        return self._files
+
+    def entries(self) -> Iterable[tuple[str, str]]:
+        """Return path and stamp of each file."""
+        return self.files.items()
+
+    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return the contents of files by path; one that is gone is absent."""
+        return self.repository.contents(self.version, paths) if self.version else {}
+
+    def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return who made the last commit of each file."""
+        return self.repository.authors(self.version, {path: self.files[path] for path in paths})
+
+    def account(self) -> str | None:
+        """Return whose token this is, None for nobody's."""
+        return self.repository.account()
+
+
+@dataclass
+class HubRepository:
+    """A repository on the Hub.
+
+    Attributes:
+        name: OWNER/NAME.
+        token: None for the one that the Hub's client finds, False for none.
+        private: whether the repository is made private, should it not be there yet.
+        create_pr: propose changes as pull requests instead of making them.
+        repo_type: "dataset", "model" or "space".
+        endpoint: another Hub than that of HF_ENDPOINT.
+        retries: how long a change is tried.
+    """
+
+    name: str
+    _: KW_ONLY
+    token: str | bool | None = field(default=None, repr=False)
+    private: bool = False
+    create_pr: bool = False
+    repo_type: Literal["dataset", "model", "space"] = "dataset"
+    endpoint: str | None = None
+    retries: CommitRetries = field(default_factory=CommitRetries)
+    _api: HfApi | None = field(default=None, init=False, repr=False)
+    _trees: Trees | None = field(default=None, init=False, repr=False)
+    _authors: Authors | None = field(default=None, init=False, repr=False)
+    _account: str | None = field(default=None, init=False, repr=False)
+
+    @property
+    def url(self) -> str:
+        """Where people see it."""
+        kind = "" if self.repo_type == "model" else f"{self.repo_type}s/"
+        return f"{endpoint_of(self.endpoint)}/{kind}{self.name}"
+
+    @property
+    def api(self) -> HfApi:
+        """The Hub's client."""
+        if self._api is None:
+            from huggingface_hub import HfApi
+
+            self._api = HfApi(endpoint=self.endpoint, token=self.token)
+        return self._api
+
+    def most_bytes(self, path: str) -> int:
+        """Return how many bytes of a file are read, whatever its size."""
+        return LARGEST_FILE
+
+    def version(self) -> str | None:
+        """Return the newest commit, None where there is no such repository, or none that may be seen."""
+        from huggingface_hub import errors
+
+        def ask() -> Any:
+            return self.api.repo_info(self.name, repo_type=self.repo_type, timeout=question_seconds())
+
+        with self._explained():
+            try:
+                return str(patiently(ask).sha)
+            except errors.GatedRepoError:
+                raise
+            except errors.RepositoryNotFoundError:
+                return None
+
+    def view(self) -> HubView:
+        """Return the repository at its newest commit."""
+        return HubView(self, self.version() or "")
+
+    def listed(self, commit: str) -> dict[str, str]:
+        """Return the stamp of each file of a commit."""
+        if self._trees is None:
+            self._trees = Trees(self.api, self.name, self.repo_type)
+        with self._explained():
+            return self._trees.files(commit)
+
+    def authors(self, commit: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Return who made the last commit of each file of a commit; files are given by their stamps."""
+        if self._authors is None:
+            self._authors = Authors(self.api, self.name, self.repo_type)
+        with self._explained():
+            return self._authors.of(commit, files)
+
+    def account(self) -> str | None:
+        """Return whose token is used, None for nobody's."""
+        if self._account is None and has_token(self.token):
+            with self._explained():
+                self._account = str(patiently(self.api.whoami)["name"])
+        return self._account
+
+    def contents(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
+        """Return files of a commit by path, many at a time; one that is not there is absent."""
+        wanted = list(dict.fromkeys(paths))
+        found = map_at_once(partial(self._content, commit), wanted, READERS)
+        return {path: content for path, content in zip(wanted, found, strict=True) if content is not None}
+
+    def _content(self, commit: str, path: str) -> bytes | None:
+        from huggingface_hub import errors, get_session, hf_hub_url, utils
+
+        tools: Any = utils
+        where: dict[str, Any] = {"repo_type": self.repo_type, "revision": commit, "endpoint": self.endpoint}
+        url, headers = hf_hub_url(self.name, path, **where), tools.build_hf_headers(token=self.token)
+
+        def ask() -> bytes:
+            with _answer(get_session(), url, headers) as (answer, parts):
+                tools.hf_raise_for_status(answer)
+                return _beginning(parts, self.most_bytes(path) + 1)
+
+        with self._explained():
+            try:
+                return patiently(ask)
+            except errors.EntryNotFoundError:
+                return None
+            except Exception as error:
+                if status_of(error) in OF_ONE_FILE:
+                    return None
+                raise
+
+    def pull_requests(self, title: str) -> Iterator[tuple[str, str]]:
+        """Yield revision and address of each open pull request of a title."""
+        with self._explained():
+            found = patiently(lambda: list(self._open_pull_requests()))
+        for one in found:
+            if one.title == title:
+                yield f"refs/pr/{one.num}", f"{self.url}/discussions/{one.num}"
+
+    def _open_pull_requests(self) -> Iterable[Any]:
+        return self.api.get_repo_discussions(
+            self.name, repo_type=self.repo_type, discussion_type="pull_request", discussion_status="open"
+        )
+
+    def create(self, **settings: Any) -> None:
+        """Make the repository where it is not there.
+
+        Args:
+            settings: for the client, such as the kind of a Space.
+        """
+        with self._explained("write"):
+            self.api.create_repo(
+                self.name, repo_type=self.repo_type, private=self.private or None, exist_ok=True, **settings
+            )
+
+    def update(self, change: Callable[[HubView], Mapping[str, bytes | None]], *, title: str) -> str:
+        """Commit what a change comes to, and return the new commit, or the address of the pull request.
+
+        A change that comes to nothing makes no commit. It is called again on the newest commit whenever somebody
+        else was faster, and after an answer that was lost, when what it wanted may be there already.
+        """
+        if not has_token(self.token):
+            raise no_token(self.name)
+        start, conflicts = time.monotonic(), 0
+        for attempt in range(1, self.retries.attempts + 1):
+            view = self._present()
+            view.attempt = conflicts
+            changes = change(view)
+            wanted = operations(changes, view.files) if changes else []
+            if not wanted:
+                return view.version
+            try:
+                return self._commit(view.version, wanted, title)
+            except Exception as raised:
+                error = underlying(raised)
+                wait = max(self.retries.wait(attempt), seconds_to_wait(error))
+                last = attempt == self.retries.attempts or time.monotonic() - start + wait > self.retries.seconds
+                if (failure := self._failure(error, attempt, last=last)) is not None:
+                    raise failure from raised
+                conflicts += is_conflict(error)
+            time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _present(self) -> HubView:
+        """Return the repository as it is, made where it is not there."""
+        view = self.view()
+        if view.version:
+            return view
+        if self.create_pr:
+            raise missing(self.name, self.token)
+        self.create()
+        return self.view()
+
+    def _commit(self, parent: str, wanted: list[Any], title: str) -> str:
+        with bounded():
+            done = self.api.create_commit(
+                self.name,
+                wanted,
+                commit_message=title,
+                repo_type=self.repo_type,
+                parent_commit=parent or None,
+                create_pr=self.create_pr,
+            )
+        return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
+
+    def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
+        """Return what ends a change; None for what may pass. A request whose fate is not known is not made twice."""
+        if is_conflict(error):
+            return self._overtaken(attempt) if last else None
+        if self.create_pr and is_transient(error) and not was_refused(error):
+            return HubError(
+                f"The answer of the Hub to a pull request on {self.name} was lost: before you try again, look at "
+                f"{self.url}/discussions whether it is there."
+            )
+        return self._error(error, "write") if last or not is_transient(error) else None
+
+    def _overtaken(self, attempt: int) -> StoreError:
+        return StoreError(
+            f"{self.name} was changed by others before each of {attempt} attempts to write to it: try again "
+            "later, or propose the change with --create-pr."
+        )
+
+    @contextmanager
+    def _explained(self, doing: Doing = "read") -> Iterator[None]:
+        try:
+            yield
+        except TransferScoreError:
+            raise
+        except Exception as error:
+            raise self._error(error, doing) from error
+
+    def _error(self, error: Exception, doing: Doing) -> HubError:
+        return hub_error(self.name, error, doing=doing, token=self.token, endpoint=self.endpoint)
+
+
+@contextmanager
+def _answer(session: Any, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Any, Iterator[bytes]]]:
+    """Ask for a file, and yield the answer with its body as it arrives; clients of the Hub are of two libraries."""
+    if hasattr(session, "stream"):  # httpx
+        with session.stream("GET", url, headers=headers, timeout=question_seconds()) as answer:
+            if answer.is_error:
+                answer.read()
+            yield answer, answer.iter_bytes(PART)
+    else:
+        with session.get(url, headers=headers, timeout=question_seconds(), stream=True) as answer:
+            yield answer, answer.iter_content(PART)
+
+
+def _beginning(parts: Iterator[bytes], most: int) -> bytes:
+    """Return the first bytes of a body; the rest is not fetched."""
+    found = bytearray()
+    for part in parts:
+        found += part
+        if len(found) >= most:
+            break
+    return bytes(found[:most])
