@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hf_transfer_score import places
-from hf_transfer_score.errors import NoSpaceError, TransferScoreError
+from hf_transfer_score.errors import NoSpaceError, TransferScoreError, chain
 
 FULL = {
     errno.ENOSPC: "the disk is full",
@@ -38,17 +38,14 @@ BLOCK = 1 << 20
 
 def fullness(error: BaseException | None) -> int | None:
     """Return the error number by which an exception, or one it came from, says that there is no room; else None."""
-    seen: list[BaseException] = []
-    while error is not None and error not in seen:
-        seen.append(error)
-        number = getattr(error, "errno", None)
+    for one in chain(error):
+        number = getattr(one, "errno", None)
         if number in FULL:
             return int(number)
-        if isinstance(error, (OSError, RuntimeError, ValueError)):
+        if isinstance(one, (OSError, RuntimeError, ValueError)):
             for words, meant in SAID.items():
-                if words in str(error):
+                if words in str(one):
                     return meant
-        error = error.__cause__ or error.__context__
     return None
 
 
@@ -71,14 +68,11 @@ def no_space(error: BaseException, what: str, folder: Path, needed: int = 0) -> 
 
 def _folder_of(error: BaseException) -> Path | None:
     """Return the folder of the file that an exception names, else None."""
-    while True:
-        name = getattr(error, "filename", None)
-        if isinstance(error, OSError) and fullness(error) and isinstance(name, str) and Path(name).is_absolute():
+    for one in chain(error):
+        name = getattr(one, "filename", None)
+        if isinstance(one, OSError) and fullness(one) and isinstance(name, str) and Path(name).is_absolute():
             return Path(name).parent
-        following = error.__cause__ or error.__context__
-        if following is None:
-            return None
-        error = following
+    return None
 
 
 def free_bytes(folder: Path) -> int | None:

@@ -184,3 +184,17 @@ class DuplicateBackboneError(TransferScoreError):
 
 class RegistrationError(TransferScoreError):
     """The evaluate modules could not be put where evaluate looks for them."""
+
+
+def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseException]:
+    """Return an exception and those it came from.
+
+    Args:
+        error: what was raised.
+        hidden: whether those count that `raise ... from None` hides.
+    """
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or (error.__context__ if hidden or not error.__suppress_context__ else None)
+    return found

@@ -56,7 +56,7 @@ ALLOWED = {
     },
     "agreement": {"errors", "ranking", "agreement"},
     "reproduction": {"errors", "agreement", "results"},
-    "requests": {"errors", "untrusted", "results", "requests"},
+    "requests": {"errors", "untrusted", "hub", "results", "requests"},
     "cards": {"errors", "untrusted", "version", "metrics.registry", "ranking", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "text", "leaderboard.boards"},
     "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},

@@ -13,7 +13,7 @@ from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.background import map_at_once
 from hf_transfer_score.hub.downloads import sound_file
-from hf_transfer_score.hub.failures import is_offline
+from hf_transfer_score.hub.failures import endpoint_of, is_offline
 from hf_transfer_score.hub.known import Known
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.words import checkpoint_failure
@@ -97,9 +97,7 @@ def _question(candidate: Candidate) -> str:
     """Return what an answer is remembered by: an id means another repository on another Hub."""
     if candidate.folder is not None:
         return f"folder {candidate.folder}"
-    from huggingface_hub import constants
-
-    return f"{candidate} at {constants.ENDPOINT}"
+    return f"{candidate} at {endpoint_of()}"
 
 
 def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:

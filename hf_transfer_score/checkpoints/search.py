@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.hub.failures import no_answer, status_of
+from hf_transfer_score.hub.failures import endpoint_of, trouble_of
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.tasks import TASKS, Modality
 
@@ -92,10 +92,10 @@ def search_models(search: Search, modality: Modality) -> Found:
             if len(names) == search.limit:
                 break
     except Exception as error:  # noqa: BLE001  # nothing can go on without the list
-        status, unanswered = status_of(error), no_answer(error)
-        what = f"The Hub answered {status}" if status else "The Hub cannot be reached"
-        if unanswered is not None and not unanswered.offline:
-            what = f"{unanswered.reason[:1].upper()}{unanswered.reason[1:]}"
+        trouble = trouble_of(error)
+        what = f"The Hub answered {trouble.status}" if trouble.status else "The Hub cannot be reached"
+        if trouble.kind == "unanswered":
+            what = f"{trouble.reason[:1].upper()}{trouble.reason[1:]}"
         raise HubError(f"{what}, so that models cannot be searched ({search.words()}). Name models.") from None
     if not names:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
@@ -104,9 +104,9 @@ def search_models(search: Search, modality: Modality) -> Found:
 
 
 def _listed(search: Search) -> list[Any]:
-    from huggingface_hub import HfApi, constants, get_session
+    from huggingface_hub import HfApi, get_session
 
-    get_session().head(constants.ENDPOINT, timeout=10)  # lists are asked for again and again; this fails at once
+    get_session().head(endpoint_of(), timeout=10)  # lists are asked for again and again; this fails at once
     tags = [search.library, f"license:{search.license}" if search.license else None]
     return list(
         HfApi().list_models(

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.words import DAMAGED
 from hf_transfer_score.integrity import is_named
 from hf_transfer_score.places import home
 
@@ -81,8 +82,7 @@ def _refused(path: Path, name: str, size: int | None) -> CheckpointError:
         return CheckpointError("download", f"{name} came with {came:,} bytes of {size:,}; try again")
     return CheckpointError(
         "corrupt",
-        f"{name} came twice with other content than the Hub says it has (its hash differs): something between here and "
-        "there damages it; try another network, or the Hub itself in place of a mirror",
+        f"{name} came twice with other content than the Hub says it has (its hash differs): {DAMAGED}",
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from hf_transfer_score.errors import NoAnswerError
+from hf_transfer_score.errors import NoAnswerError, chain
 from hf_transfer_score.hub.deadline import Patience
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
@@ -22,22 +23,77 @@ NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
 INCONSISTENT = "Consistency check failed"
 """What the client says of a file of another size than it was told."""
 
+Kind = Literal[
+    "gated",
+    "revision",
+    "missing",
+    "name",
+    "disabled",
+    "forbidden",
+    "offline",
+    "unanswered",
+    "unknown token",
+    "closed",
+    "busy",
+    "status",
+    "other",
+]
 
-def endpoint() -> str:
+
+@dataclass(frozen=True)
+class Trouble:
+    """What an exception of a client of the Hub means, whoever has to be told.
+
+    Attributes:
+        kind: what happened: a repository that is gated, missing, disabled or has no such revision or name; nobody may
+            be asked, is there, or answers; a token that the Hub does not know, or that may not do this; too many
+            requests; another status; or something else.
+        reason: why nobody is there or answers, as a clause; of all else the line of the message that says most.
+        status: the HTTP status, None where there was none.
+    """
+
+    kind: Kind
+    reason: str
+    status: int | None = None
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """Return what an exception means."""
+    from huggingface_hub import constants, errors
+
+    meant: dict[Kind, type[Exception]] = {
+        "gated": errors.GatedRepoError,
+        "revision": errors.RevisionNotFoundError,
+        "missing": errors.RepositoryNotFoundError,
+        "name": errors.HFValidationError,
+        "disabled": errors.DisabledRepoError,
+    }
+    statuses: dict[int | None, Kind] = {None: "other", 401: "unknown token", 403: "closed", 429: "busy"}
+    told, unanswered = chain(error, hidden=False), no_answer(error)
+    status = next((found for one in chain(error) if (found := status_of(one)) is not None), None)
+    for kind, expected in meant.items():
+        if any(isinstance(one, expected) for one in told):
+            return Trouble(kind, telling_line(error), status)
+    if is_offline(error):
+        forbidden = constants.HF_HUB_OFFLINE or any(isinstance(one, errors.OfflineModeIsEnabled) for one in told)
+        return Trouble("forbidden" if forbidden else "offline", unanswered.reason if unanswered else not_reached(error))
+    if unanswered is not None:
+        return Trouble("unanswered", unanswered.reason, status)
+    return Trouble(statuses.get(status, "status"), telling_line(error), status)
+
+
+def telling_line(error: BaseException) -> str:
+    """Return the line of a message that says most; the client puts no token there."""
+    text = str(getattr(error, "server_message", None) or error)
+    lines = [line.strip().rstrip(".") for line in text.splitlines() if line.strip()]
+    return next((line for line in lines if not line.startswith(("Cannot access", "(Request ID"))), type(error).__name__)
+
+
+def endpoint_of(endpoint: str | None = None) -> str:
     """Return where the Hub is."""
     from huggingface_hub import constants
 
-    return str(constants.ENDPOINT)
-
-
-def chain(error: BaseException) -> list[BaseException]:
-    """Return an exception and those it came from."""
-    found: list[BaseException] = []
-    current: BaseException | None = error
-    while current is not None and current not in found:
-        found.append(current)
-        current = current.__cause__ or current.__context__
-    return found
+    return endpoint or str(constants.ENDPOINT)
 
 
 def kinds(error: BaseException) -> set[str]:
@@ -73,13 +129,6 @@ def is_offline(error: BaseException) -> bool:
     if any(status_of(one) is not None for one in found):
         return False
     return any(isinstance(one, meant) or kinds(one) & NEVER_SENT for one in found)
-
-
-def is_forbidden(error: BaseException) -> bool:
-    """Whether an exception says that nobody may ask the Hub."""
-    from huggingface_hub import errors
-
-    return isinstance(error, errors.OfflineModeIsEnabled)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -162,7 +211,7 @@ def _from(error: BaseException, reason: str, url: str, **more: Any) -> NoAnswerE
 def not_reached(error: BaseException) -> str:
     """Return why nobody was reached, as a clause."""
     request = getattr(error, "_request", None)
-    place = endpoint() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
+    place = endpoint_of() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
     causes = chain(error)
     if any(isinstance(one, socket.gaierror) for one in causes) or "Name or service not known" in str(error):
         return f"the name in {place} has no address: check the network and HF_ENDPOINT"

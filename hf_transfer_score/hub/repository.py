@@ -20,6 +20,7 @@ from hf_transfer_score.hub.client import bounded
 from hf_transfer_score.hub.commits import CommitRetries, operations
 from hf_transfer_score.hub.deadline import question_seconds
 from hf_transfer_score.hub.failures import (
+    endpoint_of,
     is_conflict,
     is_transient,
     seconds_to_wait,
@@ -29,7 +30,7 @@ from hf_transfer_score.hub.failures import (
 )
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.trees import Trees
-from hf_transfer_score.hub.words import Doing, endpoint_of, has_token, hub_error, missing, no_token
+from hf_transfer_score.hub.words import Doing, has_token, hub_error, missing, no_token
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -186,9 +187,11 @@ class HubRepository:
         url, headers = hf_hub_url(self.name, path, **where), tools.build_hf_headers(token=self.token)
 
         def ask() -> bytes:
-            with _answer(get_session(), url, headers) as (answer, parts):
+            with get_session().stream("GET", url, headers=headers, timeout=question_seconds()) as answer:
+                if answer.is_error:
+                    answer.read()
                 tools.hf_raise_for_status(answer)
-                return _beginning(parts, self.most_bytes(path) + 1)
+                return _beginning(answer.iter_bytes(PART), self.most_bytes(path) + 1)
 
         with self._explained():
             try:
@@ -302,19 +305,6 @@ class HubRepository:
 
     def _error(self, error: Exception, doing: Doing) -> HubError:
         return hub_error(self.name, error, doing=doing, token=self.token, endpoint=self.endpoint)
-
-
-@contextmanager
-def _answer(session: Any, url: str, headers: Mapping[str, str]) -> Iterator[tuple[Any, Iterator[bytes]]]:
-    """Ask for a file, and yield the answer with its body as it arrives; clients of the Hub are of two libraries."""
-    if hasattr(session, "stream"):  # httpx
-        with session.stream("GET", url, headers=headers, timeout=question_seconds()) as answer:
-            if answer.is_error:
-                answer.read()
-            yield answer, answer.iter_bytes(PART)
-    else:
-        with session.get(url, headers=headers, timeout=question_seconds(), stream=True) as answer:
-            yield answer, answer.iter_content(PART)
 
 
 def _beginning(parts: Iterator[bytes], most: int) -> bytes:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, InputError
+from hf_transfer_score.hub.failures import trouble_of
+from hf_transfer_score.hub.words import no_revision
 from hf_transfer_score.requests.request import Request
 
 if TYPE_CHECKING:
@@ -66,25 +68,21 @@ def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLi
 
 def _info(what: str, name: str, revision: str | None, ask: Callable[[], Any]) -> Any:
     """Return what the Hub says of a repository."""
-    from huggingface_hub import errors
-
     try:
         return ask()
-    except errors.RevisionNotFoundError:
-        raise InputError(
-            f"The {what} {name} has no revision {revision!r}; give a branch, a tag or a full commit."
-        ) from None
-    except errors.GatedRepoError:
-        raise _gated(what, name) from None
-    except errors.DisabledRepoError:
-        raise _disabled(what, name) from None
-    except (errors.RepositoryNotFoundError, errors.HFValidationError):
-        raise InputError(
-            f"There is no {what} {name} on the Hub, or it is private: check the id; "
-            "only what is public can be requested."
-        ) from None
     except Exception as error:
-        raise HubError(f"The Hub did not say what the {what} {name} is ({_short(error)}); try again later.") from error
+        trouble = trouble_of(error)
+        refused = {
+            "revision": InputError(f"The {what} {name} {no_revision(revision)}."),
+            "gated": _gated(what, name),
+            "disabled": _disabled(what, name),
+            "missing": _missing(what, name),
+            "name": _missing(what, name),
+        }
+        if trouble.kind in refused:
+            raise refused[trouble.kind] from None
+        reason = f"{type(error).__name__}: {trouble.reason}"
+        raise HubError(f"The Hub did not say what the {what} {name} is ({reason}); try again later.") from error
 
 
 def _check_open(what: str, name: str, info: Any) -> None:
@@ -123,6 +121,12 @@ def _unsafe(name: str, pickled: list[str]) -> InputError:
     )
 
 
+def _missing(what: str, name: str) -> InputError:
+    return InputError(
+        f"There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
+    )
+
+
 def _gated(what: str, name: str) -> InputError:
     return InputError(
         f"The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` "
@@ -132,9 +136,3 @@ def _gated(what: str, name: str) -> InputError:
 
 def _disabled(what: str, name: str) -> InputError:
     return InputError(f"The {what} {name} is disabled on the Hub.")
-
-
-def _short(error: BaseException) -> str:
-    """Return the kind and the first line of what a client raised; the client puts no token there."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return ": ".join([type(error).__name__, *lines[:1]])

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.hub.words import DAMAGED
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 
 SMALL_BYTES = 4 * 1024 * 1024
@@ -43,8 +44,7 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
             return copy
         copy.close()
     raise DatasetError(
-        f"the file {file.path!r} came {ATTEMPTS} times with other content than the Hub says it has: something between "
-        "here and there damages it; try another network, or the Hub itself in place of a mirror."
+        f"the file {file.path!r} came {ATTEMPTS} times with other content than the Hub says it has: {DAMAGED}."
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hf_transfer_score.disk import fullness, no_space
-from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError
+from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, chain
 from hf_transfer_score.hub.client import Talk, bounded
-from hf_transfer_score.hub.failures import no_answer
+from hf_transfer_score.hub.failures import endpoint_of, kinds, no_answer, trouble_of
+from hf_transfer_score.hub.words import LOG_IN, no_revision
 from hf_transfer_score.places import hub_home
 
 Item = TypeVar("Item")
@@ -68,11 +69,13 @@ def _unanswered(talk: Talk, before: int) -> NoAnswerError | None:
 
 
 def _unread(lost: NoAnswerError, dataset: str) -> str:
-    from huggingface_hub import constants
-
     if lost.offline:
-        return f"The Hub at {constants.ENDPOINT} cannot be reached for the dataset {dataset}: {lost.reason}."
+        return _not_reached(dataset, lost.reason)
     return f"The dataset {dataset} cannot be read from the Hub: {lost.reason}. Run it again later."
+
+
+def _not_reached(dataset: str, reason: str) -> str:
+    return f"The Hub at {endpoint_of()} cannot be reached for the dataset {dataset}: {reason}."
 
 
 def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:
@@ -99,16 +102,19 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
 
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:
     """Return one message for an error of a library: what is wrong with the dataset, and what to do."""
-    names = {cls.__name__ for one in _chain(error) for cls in type(one).__mro__}
-    said = " ".join(str(one) for one in _chain(error))
-    for applies, message in _cases(names, said, dataset, revision):
+    links = chain(error, hidden=False)
+    names = {kind for one in links for kind in kinds(one)}
+    for applies, message in _cases(trouble_of(error).kind, names, " ".join(map(str, links)), dataset, revision):
         if applies:
             return message
-    return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_first_line(error)}"
+    return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"
 
 
-def _cases(names: set[str], said: str, dataset: str, revision: str | None) -> list[tuple[bool, str]]:
-    low = said.lower()
+def _cases(kind: str, names: set[str], said: str, dataset: str, revision: str | None) -> list[tuple[bool, str]]:
+    from huggingface_hub import constants
+
+    low, unreached = said.lower(), kind in ("forbidden", "offline") or bool(names & NO_NETWORK)
+    forbidden = kind == "forbidden" or constants.HF_HUB_OFFLINE or "OfflineModeIsEnabled" in names
     return [
         (
             "scripts are no longer supported" in low or "trust_remote_code" in low,
@@ -118,26 +124,33 @@ def _cases(names: set[str], said: str, dataset: str, revision: str | None) -> li
             ),
         ),
         (
-            "GatedRepoError" in names or "is a gated dataset" in low,
-            (
-                f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and log in with "
-                "`hf auth login` or set HF_TOKEN."
-            ),
+            kind == "gated" or "is a gated dataset" in low,
+            f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and {LOG_IN}.",
         ),
         (
-            "RevisionNotFoundError" in names or "invalid rev id" in low or "revision '" in low,
-            f"The dataset {dataset} has no revision {revision!r}; give a branch, a tag or a full commit.",
+            kind == "revision" or "invalid rev id" in low or "revision '" in low,
+            f"The dataset {dataset} {no_revision(revision)}.",
         ),
         (
             bool(names & CUT) or "server disconnected" in low,
             f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again.",
         ),
-        (bool(names & NO_NETWORK), _no_network(names, dataset)),
         (
-            bool(names & {"DatasetNotFoundError", "RepositoryNotFoundError", "HFValidationError"}),
+            unreached and forbidden,
+            (
+                f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or "
+                "give a local folder or file."
+            ),
+        ),
+        (
+            unreached,
+            _not_reached(dataset, "check the network, then repeat"),
+        ),
+        (
+            kind in ("missing", "name") or "DatasetNotFoundError" in names,
             (
                 f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
-                "it is private log in with `hf auth login` or set HF_TOKEN. No local folder has that name either."
+                f"it is private {LOG_IN}. No local folder has that name either."
             ),
         ),
         (
@@ -152,31 +165,6 @@ def _cases(names: set[str], said: str, dataset: str, revision: str | None) -> li
             f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}",
         ),
     ]
-
-
-def _no_network(names: set[str], dataset: str) -> str:
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE or "OfflineModeIsEnabled" in names:
-        return (
-            f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or give "
-            "a local folder or file."
-        )
-    return (
-        f"The Hub at {constants.ENDPOINT} cannot be reached for the dataset {dataset}: check the network, then repeat."
-    )
-
-
-def _chain(error: BaseException | None) -> list[Any]:
-    chain: list[Any] = []
-    while error is not None and error not in chain and len(chain) < 8:
-        chain.append(error)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return chain
-
-
-def _first_line(error: BaseException) -> str:
-    return _short(str(error) or repr(error))
 
 
 def _short(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.atomic import whole, write_text
+from hf_transfer_score.hub.failures import endpoint_of
 from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Told, alone
 from hf_transfer_score.sampling.options import SampleOptions
@@ -37,9 +38,7 @@ def _identity(dataset: Any) -> dict[str, Any] | None:
         path = Path(dataset).expanduser()
         if path.exists():
             return {"path": str(path.resolve()), "files": _files(path)}
-        from huggingface_hub import constants
-
-        return {"hub": constants.ENDPOINT, "id": str(dataset)}
+        return {"hub": endpoint_of(), "id": str(dataset)}
     if isinstance(dataset, Mapping):
         marks = {split: getattr(one, "_fingerprint", None) for split, one in dataset.items()}
         return {"fingerprints": marks} if marks and None not in marks.values() else None

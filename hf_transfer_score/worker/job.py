@@ -18,9 +18,10 @@ from hf_transfer_score.errors import (
     InputError,
     OptionError,
     UnknownMetricError,
+    chain,
 )
 from hf_transfer_score.features.extract import ExtractOptions
-from hf_transfer_score.hub.failures import chain, is_offline, is_transient
+from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.requests.checking import CheckLimits, check_request
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.record import Record

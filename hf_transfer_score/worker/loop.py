@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hf_transfer_score.errors import HubError, OptionError, StoreError
-from hf_transfer_score.hub.failures import chain, status_of
+from hf_transfer_score.errors import HubError, OptionError, StoreError, chain
+from hf_transfer_score.hub.failures import status_of
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.place import Place

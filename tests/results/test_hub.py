@@ -115,7 +115,7 @@ class TestErrors:
     def test_a_gated_one_says_where_to_ask(self, shared):
         shared.repository(NAME, "dataset").gated = "auto"
         where = f"is gated: ask for access at {shared.endpoint}/datasets/{NAME}"
-        for token, more in {"hf_reader": ".", False: ", and log in with `hf auth login`, or set HF_TOKEN."}.items():
+        for token, more in {"hf_reader": ".", False: ", and log in with `hf auth login` or set HF_TOKEN."}.items():
             with pytest.raises(HubError) as caught:
                 place(shared, token).view().read(["a/b/one.json"])
             assert str(caught.value) == f"{NAME} {where}{more}"
