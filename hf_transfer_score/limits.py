@@ -22,6 +22,9 @@ itself for each, ends the whole process at some ten thousand."""
 LINE_BYTES = 128 * 2**20
 """Of a line of .csv or .json, which is parsed whole and takes several times as much in memory then."""
 
+RESULT_BYTES, TABLE_BYTES = 1_000_000, 300_000_000
+"""Of a file of results, and of a table of a million records: a place of results is read whole, by whoever shows it."""
+
 PIXELS = 64_000_000
 """Of an image: in floating numbers, as many preprocessors hold it, it has 768 MB. Nearly all cameras have fewer."""
 

@@ -42,7 +42,7 @@ ALLOWED = {
     "metrics": {"errors", "metrics"},
     "ranking": {"errors", "metrics.registry"},
     "confidence": {"errors", "metrics.registry", "ranking"},
-    "hub": {"errors", "places", "disk", "atomic", "integrity", "hub"},
+    "hub": {"errors", "limits", "places", "disk", "atomic", "integrity", "hub"},
     "results": {
         "errors",
         "limits",
@@ -57,7 +57,7 @@ ALLOWED = {
     "agreement": {"errors", "ranking", "agreement"},
     "reproduction": {"errors", "agreement", "results"},
     "requests": {"errors", "untrusted", "hub", "results", "requests"},
-    "cards": {"errors", "untrusted", "version", "metrics.registry", "ranking", "results", "cards"},
+    "cards": {"errors", "limits", "untrusted", "version", "metrics.registry", "ranking", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "agreement", "results", "text", "leaderboard.boards"},
     "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,10 @@ from hf_transfer_score.cards.card import model_card
 from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cards.markdown import HUB_ID
 from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.limits import RESULT_BYTES
+from hf_transfer_score.results.exchange import existing
 from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import LARGEST_FILE, View
+from hf_transfer_score.results.place import View
 
 README = "README.md"
 TITLE = "Add transferability scores"
@@ -60,31 +61,15 @@ def push_card(
         wanted.update({path: new for path, new in {README: card, **(files or {})}.items() if there.get(path) != new})
         return wanted
 
-    with _gates(place):
-        view = place.view()
-        change(view)
-        if not wanted:
-            return Pushed("unchanged", view.version)
-        pending = _pending(place, wanted) if create_pr else None
-        if pending is not None:
-            return Pushed("pending", pending)
-        done = place.update(change, title=TITLE)
+    view = existing(place)
+    change(view)
+    if not wanted:
+        return Pushed("unchanged", view.version)
+    pending = _pending(place, wanted) if create_pr else None
+    if pending is not None:
+        return Pushed("pending", pending)
+    done = place.update(change, title=TITLE)
     return Pushed(("proposed" if create_pr else "written") if wanted else "unchanged", done)
-
-
-@contextmanager
-def _gates(place: HubPlace) -> Iterator[None]:
-    """Say of a gated model where to ask for access to it."""
-    from huggingface_hub.errors import GatedRepoError
-
-    try:
-        yield
-    except HubError as error:
-        if not isinstance(error.__cause__, GatedRepoError):
-            raise
-        raise HubError(
-            f"{place.name} is gated: ask for access at {place.url} first; its card is read before it is added to."
-        ) from error
 
 
 def _place(evidence: Evidence, **settings: Any) -> HubPlace:
@@ -93,16 +78,13 @@ def _place(evidence: Evidence, **settings: Any) -> HubPlace:
             f"{evidence.model!r} is no model on the Hub, so it has no page: expected OWNER/NAME. "
             "Write its card to a file with --out."
         )
-    place = HubPlace(evidence.model, repo_type="model", **settings)
-    if place.version() is None:
-        raise HubError(f"There is no model {evidence.model} on the Hub, or it is private and not for this token.")
-    return place
+    return HubPlace(evidence.model, repo_type="model", **settings)
 
 
 def _text(content: bytes, model: str) -> str:
-    if len(content) > LARGEST_FILE:
+    if len(content) > RESULT_BYTES:
         raise HubError(
-            f"{README} of {model} has more than {LARGEST_FILE:,} bytes, so it is not read whole and cannot be added to."
+            f"{README} of {model} has more than {RESULT_BYTES:,} bytes, so it is not read whole and cannot be added to."
         )
     try:
         return content.decode("utf-8")

@@ -15,7 +15,7 @@ from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
 
 if TYPE_CHECKING:
-    from hf_transfer_score.leaderboard.space import Pushed
+    from hf_transfer_score.leaderboard.space import PushedSpace
 
 Write = Callable[[str], None]
 
@@ -58,7 +58,7 @@ def _push(arguments: argparse.Namespace, write: Write) -> int:
     return 0
 
 
-def _push_leaderboard(arguments: argparse.Namespace) -> Pushed:
+def _push_leaderboard(arguments: argparse.Namespace) -> PushedSpace:
     from hf_transfer_score.leaderboard.space import push_space
 
     return push_space(
@@ -70,7 +70,7 @@ def _push_leaderboard(arguments: argparse.Namespace) -> Pushed:
     )
 
 
-def _push_metric(arguments: argparse.Namespace) -> Pushed:
+def _push_metric(arguments: argparse.Namespace) -> PushedSpace:
     from hf_transfer_score.evaluate_modules.space_files import push_metric_space
 
     if arguments.results is not None or arguments.requests is not None:

@@ -11,7 +11,7 @@ from hf_transfer_score.leaderboard.space import (
     PYTHON,
     RELEASE,
     REQUIREMENTS,
-    Pushed,
+    PushedSpace,
     package_files,
     push_files,
     space_place,
@@ -41,7 +41,7 @@ def push_metric_space(
     create_pr: bool = False,
     token: str | bool | None = None,
     endpoint: str | None = None,
-) -> Pushed:
+) -> PushedSpace:
     """Write the Space of a metric, which is made if it is not there yet.
 
     Args:

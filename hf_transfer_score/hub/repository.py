@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
 from hf_transfer_score.hub.authors import Authors
@@ -20,7 +20,6 @@ from hf_transfer_score.hub.client import bounded
 from hf_transfer_score.hub.commits import CommitRetries, operations
 from hf_transfer_score.hub.deadline import question_seconds
 from hf_transfer_score.hub.failures import (
-    endpoint_of,
     is_conflict,
     is_transient,
     seconds_to_wait,
@@ -30,7 +29,8 @@ from hf_transfer_score.hub.failures import (
 )
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.trees import Trees
-from hf_transfer_score.hub.words import Doing, has_token, hub_error, missing, no_token
+from hf_transfer_score.hub.words import Doing, Type, has_token, hub_error, missing, no_token, page_of
+from hf_transfer_score.limits import RESULT_BYTES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -40,9 +40,6 @@ READERS = 16
 
 PART = 2**16
 """Bytes of a file that are taken at a time."""
-
-LARGEST_FILE = 1_000_000
-"""Bytes that are read of a file, where nobody says otherwise."""
 
 OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
 """What the Hub answers where it does not have one file, or cannot find it under its name; others are still there."""
@@ -106,7 +103,7 @@ class HubRepository:
     token: str | bool | None = field(default=None, repr=False)
     private: bool = False
     create_pr: bool = False
-    repo_type: Literal["dataset", "model", "space"] = "dataset"
+    repo_type: Type = "dataset"
     endpoint: str | None = None
     retries: CommitRetries = field(default_factory=CommitRetries)
     _api: HfApi | None = field(default=None, init=False, repr=False)
@@ -117,8 +114,7 @@ class HubRepository:
     @property
     def url(self) -> str:
         """Where people see it."""
-        kind = "" if self.repo_type == "model" else f"{self.repo_type}s/"
-        return f"{endpoint_of(self.endpoint)}/{kind}{self.name}"
+        return page_of(self.name, self.repo_type, self.endpoint)
 
     @property
     def api(self) -> HfApi:
@@ -131,7 +127,7 @@ class HubRepository:
 
     def most_bytes(self, path: str) -> int:
         """Return how many bytes of a file are read, whatever its size."""
-        return LARGEST_FILE
+        return RESULT_BYTES
 
     def version(self) -> str | None:
         """Return the newest commit, None where there is no such repository, or none that may be seen."""
@@ -147,6 +143,10 @@ class HubRepository:
                 raise
             except errors.RepositoryNotFoundError:
                 return None
+
+    def missing(self) -> HubError:
+        """Return the error for a repository that is not there for who asks."""
+        return missing(self.name, self.repo_type, self.token)
 
     def view(self) -> HubView:
         """Return the repository at its newest commit."""
@@ -261,7 +261,7 @@ class HubRepository:
         if view.version:
             return view
         if self.create_pr:
-            raise missing(self.name, self.token)
+            raise self.missing()
         self.create()
         return self.view()
 
@@ -304,7 +304,8 @@ class HubRepository:
             raise self._error(error, doing) from error
 
     def _error(self, error: Exception, doing: Doing) -> HubError:
-        return hub_error(self.name, error, doing=doing, token=self.token, endpoint=self.endpoint)
+        known: dict[str, Any] = {"repo_type": self.repo_type, "token": self.token, "endpoint": self.endpoint}
+        return hub_error(self.name, error, doing=doing, **known)
 
 
 def _beginning(parts: Iterator[bytes], most: int) -> bytes:

@@ -16,6 +16,8 @@ LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 DAMAGED = "something between here and there damages it; try another network, or the Hub itself in place of a mirror"
 
 Doing = Literal["read", "write"]
+Type = Literal["dataset", "model", "space"]
+"""What kinds of repositories there are, as the Hub's client calls them."""
 
 
 def has_token(token: str | bool | None = None) -> bool:
@@ -30,11 +32,17 @@ def no_revision(revision: str | None) -> str:
     return f"has no revision {revision!r}; give a branch, a tag or a full commit"
 
 
-def missing(name: str, token: str | bool | None) -> HubError:
+def page_of(name: str, repo_type: Type, endpoint: str | None = None) -> str:
+    """Return where people see a repository."""
+    return f"{endpoint_of(endpoint)}/{'' if repo_type == 'model' else f'{repo_type}s/'}{name}"
+
+
+def missing(name: str, repo_type: Type = "dataset", token: str | bool | None = None) -> HubError:
     """Return the error for a repository that is not there for who asks."""
+    what = "Space" if repo_type == "space" else repo_type
     if has_token(token):
-        return HubError(f"There is no dataset {name} on the Hub that this token may see: check the name and the token.")
-    return HubError(f"There is no dataset {name} on the Hub, or it is private: check the name, or {LOG_IN}.")
+        return HubError(f"There is no {what} {name} on the Hub that this token may see: check the name and the token.")
+    return HubError(f"There is no {what} {name} on the Hub, or it is private: check the name, or {LOG_IN}.")
 
 
 def no_token(name: str) -> HubError:
@@ -47,6 +55,7 @@ def hub_error(
     error: BaseException,
     *,
     doing: Doing = "read",
+    repo_type: Type = "dataset",
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> HubError:
@@ -56,6 +65,7 @@ def hub_error(
         name: of the repository, as OWNER/NAME.
         error: what was raised.
         doing: what was tried.
+        repo_type: what kind of repository it is.
         token: with which token.
         endpoint: on which Hub.
     """
@@ -63,9 +73,9 @@ def hub_error(
         return error
     trouble, known = trouble_of(error), has_token(token)
     if trouble.kind == "missing":
-        return missing(name, token)
+        return missing(name, repo_type, token)
     if trouble.kind == "gated":
-        where = f"ask for access at {endpoint_of(endpoint)}/datasets/{name}"
+        where = f"ask for access at {page_of(name, repo_type, endpoint)}"
         return HubError(f"{name} is gated: {where}{'' if known else f', and {LOG_IN}'}.")
     if trouble.kind == "name":
         return HubError(f"{name!r} is no name of a repository on the Hub: {error}")
@@ -116,7 +126,7 @@ def checkpoint_failure(name: str, error: BaseException, revision: str | None = N
     if trouble.kind == "missing" or (trouble.kind == "unknown token" and not known):
         return _no_checkpoint(name)
     if trouble.kind == "gated":
-        where = f"ask for access at {endpoint_of()}/{name}"
+        where = f"ask for access at {page_of(name, 'model')}"
         if known:
             return CheckpointError("gated", f"is gated, and the token in use has no access to it: {where}")
         return CheckpointError("gated", f"is gated: {where}, and {LOG_IN}")

@@ -114,7 +114,7 @@ OWN_RECORDS = "the package: published tables, and small models with their fine-t
 
 
 @dataclass(frozen=True)
-class Pushed:
+class PushedSpace:
     """What was written.
 
     Attributes:
@@ -137,7 +137,7 @@ def push_space(
     create_pr: bool = False,
     token: str | bool | None = None,
     endpoint: str | None = None,
-) -> Pushed:
+) -> PushedSpace:
     """Write the leaderboard into a Space, which is made if it is not there yet.
 
     Args:
@@ -166,7 +166,7 @@ def space_place(
     return HubPlace(space, token=token, private=private, create_pr=create_pr, repo_type="space", endpoint=endpoint)
 
 
-def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes: tuple[str, ...] = ()) -> Pushed:
+def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes: tuple[str, ...] = ()) -> PushedSpace:
     """Write files into a Space, which is made if it is not there yet, and remove what is of an earlier version.
 
     Args:
@@ -181,7 +181,7 @@ def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes
         warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
         done = place.update(lambda view: _changes(view, files), title=title)
     address = done if place.create_pr and done.startswith("http") else place.url
-    return Pushed(address, len(files), notes)
+    return PushedSpace(address, len(files), notes)
 
 
 def space_files(results: str | None = None, requests: str | None = None) -> dict[str, bytes]:

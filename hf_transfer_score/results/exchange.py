@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError, StoreError
-from hf_transfer_score.hub.words import missing
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import FOLDER, Place, View, is_record_path
@@ -96,7 +95,7 @@ def existing(place: Place) -> View:
     """Return the present state of a place that has to be there."""
     view = place.view()
     if not view.version and isinstance(place, HubPlace):
-        raise missing(place.name, place.token)
+        raise place.missing()
     if not view.version:
         raise StoreError(f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.")
     return view

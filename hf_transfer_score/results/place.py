@@ -19,14 +19,12 @@ from typing import Protocol, runtime_checkable
 from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.errors import NoSpaceError, StoreError
 from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.limits import RESULT_BYTES, TABLE_BYTES
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
 LOCK = ".lock"
 FOLDER = "records/"
-LARGEST_FILE = 1_000_000
-LARGEST_TABLE = 300_000_000
-"""Bytes that are read of a file, and of a table of a million records."""
 LOCK_SECONDS = 60.0
 
 
@@ -278,7 +276,7 @@ def _digest(root: Path) -> str:
 
 def most_bytes(path: str) -> int:
     """Return how many bytes of a file are read, whatever its size: records and requests are small, tables are not."""
-    return LARGEST_TABLE if path.endswith(".parquet") else LARGEST_FILE
+    return TABLE_BYTES if path.endswith(".parquet") else RESULT_BYTES
 
 
 def is_record_path(path: str) -> bool:

@@ -107,7 +107,7 @@ def test_models_that_are_not_there_are_not_made(hub, model):
             push(hub, token, gather(name, scores(name)))
         assert hub.find("models", name) is None
     hub.repository(MODEL).private = True
-    with pytest.raises(HubError, match="or it is private"):
+    with pytest.raises(HubError, match="that this token may see"):
         push(hub, "hf_guest", create_pr=True)
 
 

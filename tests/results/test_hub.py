@@ -143,6 +143,8 @@ class TestErrors:
     def test_a_proposal_to_what_is_not_there(self, shared):
         with pytest.raises(HubError, match="There is no dataset owner/none on the Hub that this token may see"):
             place(shared, name="owner/none", create_pr=True).update(lambda _: {"x": b""}, title="x")
+        with pytest.raises(HubError, match="There is no Space owner/none on the Hub that this token may see"):
+            place(shared, name="owner/none", create_pr=True, repo_type="space").update(lambda _: {"x": b""}, title="x")
 
     def test_a_hub_that_nobody_finds(self):
         nowhere = HubPlace(NAME, token="hf_owner", endpoint="http://127.0.0.1:9")
