@@ -281,6 +281,14 @@ def test_rooms_import_their_neighbours_only(room):
             assert {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & ALLOWED[room], f"{path.name}: {name}"
 
 
+def test_what_the_hub_raises_is_looked_at_in_one_room():
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and path.parent.name != "hub":
+                assert node.module != "huggingface_hub.errors", path
+                assert node.module != "huggingface_hub" or "errors" not in {one.name for one in node.names}, path
+
+
 def test_nothing_imports_the_command_line():
     for path in PACKAGE.rglob("*.py"):
         if path.name != "__main__.py" and path.parent.name != "cli":

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.hub.deadline import CONNECT_SECONDS
 from hf_transfer_score.hub.failures import endpoint_of, trouble_of
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.tasks import TASKS, Modality
@@ -106,7 +107,8 @@ def search_models(search: Search, modality: Modality) -> Found:
 def _listed(search: Search) -> list[Any]:
     from huggingface_hub import HfApi, get_session
 
-    get_session().head(endpoint_of(), timeout=10)  # lists are asked for again and again; this fails at once
+    # lists are asked for again and again; this fails at once
+    get_session().head(endpoint_of(), timeout=CONNECT_SECONDS)
     tags = [search.library, f"license:{search.license}" if search.license else None]
     return list(
         HfApi().list_models(

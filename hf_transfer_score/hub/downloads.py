@@ -1,4 +1,4 @@
-"""Files of checkpoints onto this computer with the content that the Hub names, and what broken downloads left.
+"""Files onto this computer, those of checkpoints with the content that the Hub names, and what broken downloads left.
 
 What comes with other content is fetched once more, then refused. Of parts that ended half-way the client goes on from
 those it can, and the others only take room.
@@ -54,6 +54,16 @@ def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str
         if not _is_sound(path, hashes.get(name), size):
             raise _refused(path, name, size)
     return path
+
+
+def dataset_file(name: str, file: str, commit: str) -> Path | None:
+    """Return a file of a dataset on this computer, downloaded where it is not here; None where the dataset has none."""
+    from huggingface_hub import errors, hf_hub_download
+
+    try:
+        return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
+    except errors.EntryNotFoundError:
+        return None
 
 
 def _is_sound(path: Path, named: str | None, size: int | None) -> bool:

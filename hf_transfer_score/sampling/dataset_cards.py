@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError, UnreadableError
+from hf_transfer_score.hub.downloads import dataset_file
 from hf_transfer_score.sampling.reach import Reach, check_files, is_plain
 from hf_transfer_score.untrusted import Limits, parse_json, parse_yaml
 
@@ -34,16 +35,8 @@ TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id",
 
 def check_hub_card(name: str, commit: str) -> None:
     """Raise DatasetError where the card of a dataset on the Hub asks for more than its own files."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError
-
-    found = {}
-    for file in DESCRIPTIONS:
-        try:
-            found[file] = Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
-        except EntryNotFoundError:
-            continue
-    _check_descriptions(found, name)
+    found = {file: dataset_file(name, file, commit) for file in DESCRIPTIONS}
+    _check_descriptions({file: path for file, path in found.items() if path is not None}, name)
 
 
 def check_folder_card(folder: Path, name: str) -> None:
