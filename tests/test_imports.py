@@ -151,6 +151,7 @@ ALLOWED = {
         "truth",
     },
     "selection": {
+        "disk",
         "hub",
         "untrusted",
         "agreement",

@@ -69,11 +69,7 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
         sweep_parts(checkpoint.repository.name)
     there = map_at_once(lambda name: _one(checkpoint, name), files, AT_ONCE)
     downloaded = [path for path, name in zip(there, files, strict=True) if name in absent]
-    return Fetched(_root(there[0], files[0]), downloaded)
-
-
-def _root(path: Path, name: str) -> Path:
-    return path.parents[name.count("/")]
+    return Fetched(there[0].parents[files[0].count("/")], downloaded)
 
 
 def _one(checkpoint: Checkpoint, name: str) -> Path:

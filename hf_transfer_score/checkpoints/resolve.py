@@ -13,9 +13,10 @@ from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.background import map_at_once
 from hf_transfer_score.hub.downloads import sound_file
-from hf_transfer_score.hub.failures import endpoint_of, is_offline
+from hf_transfer_score.hub.failures import is_offline
 from hf_transfer_score.hub.known import Known
 from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.hub.words import checkpoint_failure
 
 BYTES_A_PARAMETER = 4

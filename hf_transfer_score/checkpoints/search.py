@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.hub.deadline import CONNECT_SECONDS
-from hf_transfer_score.hub.failures import endpoint_of, trouble_of
+from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.tasks import TASKS, Modality
 
 Sort = Literal["downloads", "likes", "trending"]

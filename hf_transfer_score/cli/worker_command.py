@@ -16,7 +16,8 @@ from hf_transfer_score.cli.ending import end_children, interrupted_status
 from hf_transfer_score.cli.printing import say
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.hub.words import has_token, no_token
+from hf_transfer_score.hub.settings import has_token
+from hf_transfer_score.hub.words import no_token
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.opening import open_place
 from hf_transfer_score.results.place import FolderPlace, Place

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.hub.words import DAMAGED
 from hf_transfer_score.integrity import is_named
 from hf_transfer_score.places import home
@@ -98,10 +99,8 @@ def _refused(path: Path, name: str, size: int | None) -> CheckpointError:
 
 def sweep_parts(name: str) -> int:
     """Remove parts of a checkpoint's files that nobody will go on from, and return how many bytes that freed."""
-    from huggingface_hub import constants
-
     folder = f"models--{name.replace('/', '--')}"
-    cache, freed = Path(constants.HF_HUB_CACHE), 0
+    cache, freed = hub_cache(), 0
     for part in (cache / folder / "blobs").glob("*.incomplete"):
         with suppress(OSError):
             stat = part.stat()

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from hf_transfer_score.errors import NoAnswerError, chain
 from hf_transfer_score.hub.deadline import Patience
+from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
 LOST = {
@@ -59,7 +60,7 @@ class Trouble:
 
 def trouble_of(error: BaseException) -> Trouble:
     """Return what an exception means."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
     meant: dict[Kind, type[Exception]] = {
         "gated": errors.GatedRepoError,
@@ -75,7 +76,7 @@ def trouble_of(error: BaseException) -> Trouble:
         if any(isinstance(one, expected) for one in told):
             return Trouble(kind, telling_line(error), status)
     if is_offline(error):
-        forbidden = constants.HF_HUB_OFFLINE or any(isinstance(one, errors.OfflineModeIsEnabled) for one in told)
+        forbidden = is_forbidden() or any(isinstance(one, errors.OfflineModeIsEnabled) for one in told)
         return Trouble("forbidden" if forbidden else "offline", unanswered.reason if unanswered else not_reached(error))
     if unanswered is not None:
         return Trouble("unanswered", unanswered.reason, status)
@@ -87,13 +88,6 @@ def telling_line(error: BaseException) -> str:
     text = str(getattr(error, "server_message", None) or error)
     lines = [line.strip().rstrip(".") for line in text.splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("Cannot access", "(Request ID"))), type(error).__name__)
-
-
-def endpoint_of(endpoint: str | None = None) -> str:
-    """Return where the Hub is."""
-    from huggingface_hub import constants
-
-    return endpoint or str(constants.ENDPOINT)
 
 
 def kinds(error: BaseException) -> set[str]:

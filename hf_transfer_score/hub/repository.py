@@ -28,8 +28,9 @@ from hf_transfer_score.hub.failures import (
     was_refused,
 )
 from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of
 from hf_transfer_score.hub.trees import Trees
-from hf_transfer_score.hub.words import Doing, Type, has_token, hub_error, missing, no_token, page_of
+from hf_transfer_score.hub.words import Doing, hub_error, missing, no_token
 from hf_transfer_score.limits import RESULT_BYTES
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class HubRepository:
     token: str | bool | None = field(default=None, repr=False)
     private: bool = False
     create_pr: bool = False
-    repo_type: Type = "dataset"
+    repo_type: RepositoryType = "dataset"
     endpoint: str | None = None
     retries: CommitRetries = field(default_factory=CommitRetries)
     _api: HfApi | None = field(default=None, init=False, repr=False)
@@ -205,16 +206,14 @@ class HubRepository:
 
     def pull_requests(self, title: str) -> Iterator[tuple[str, str]]:
         """Yield revision and address of each open pull request of a title."""
+        open_ones: dict[str, Any] = {"discussion_type": "pull_request", "discussion_status": "open"}
         with self._explained():
-            found = patiently(lambda: list(self._open_pull_requests()))
+            found = patiently(
+                lambda: list(self.api.get_repo_discussions(self.name, repo_type=self.repo_type, **open_ones))
+            )
         for one in found:
             if one.title == title:
                 yield f"refs/pr/{one.num}", f"{self.url}/discussions/{one.num}"
-
-    def _open_pull_requests(self) -> Iterable[Any]:
-        return self.api.get_repo_discussions(
-            self.name, repo_type=self.repo_type, discussion_type="pull_request", discussion_status="open"
-        )
 
     def create(self, **settings: Any) -> None:
         """Make the repository where it is not there.
@@ -279,20 +278,19 @@ class HubRepository:
 
     def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
         """Return what ends a change; None for what may pass. A request whose fate is not known is not made twice."""
+        if is_conflict(error) and not last:
+            return None
         if is_conflict(error):
-            return self._overtaken(attempt) if last else None
+            return StoreError(
+                f"{self.name} was changed by others before each of {attempt} attempts to write to it: try again "
+                "later, or propose the change with --create-pr."
+            )
         if self.create_pr and is_transient(error) and not was_refused(error):
             return HubError(
                 f"The answer of the Hub to a pull request on {self.name} was lost: before you try again, look at "
                 f"{self.url}/discussions whether it is there."
             )
         return self._error(error, "write") if last or not is_transient(error) else None
-
-    def _overtaken(self, attempt: int) -> StoreError:
-        return StoreError(
-            f"{self.name} was changed by others before each of {attempt} attempts to write to it: try again "
-            "later, or propose the change with --create-pr."
-        )
 
     @contextmanager
     def _explained(self, doing: Doing = "read") -> Iterator[None]:

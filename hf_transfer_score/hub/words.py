@@ -5,26 +5,17 @@ What happened is found out in `failures.trouble_of`; here are the sentences for 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import CheckpointError, HubError
-from hf_transfer_score.hub.failures import INCONSISTENT, Trouble, endpoint_of, trouble_of
+from hf_transfer_score.hub.failures import INCONSISTENT, Trouble, trouble_of
+from hf_transfer_score.hub.settings import RepositoryType, has_token, hub_cache, page_of
 
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 DAMAGED = "something between here and there damages it; try another network, or the Hub itself in place of a mirror"
 
 Doing = Literal["read", "write"]
-Type = Literal["dataset", "model", "space"]
-"""What kinds of repositories there are, as the Hub's client calls them."""
-
-
-def has_token(token: str | bool | None = None) -> bool:
-    """Whether requests carry a token, where `token` was asked for."""
-    from huggingface_hub import get_token
-
-    return bool(token) if isinstance(token, str) or token is False else get_token() is not None
 
 
 def no_revision(revision: str | None) -> str:
@@ -32,12 +23,7 @@ def no_revision(revision: str | None) -> str:
     return f"has no revision {revision!r}; give a branch, a tag or a full commit"
 
 
-def page_of(name: str, repo_type: Type, endpoint: str | None = None) -> str:
-    """Return where people see a repository."""
-    return f"{endpoint_of(endpoint)}/{'' if repo_type == 'model' else f'{repo_type}s/'}{name}"
-
-
-def missing(name: str, repo_type: Type = "dataset", token: str | bool | None = None) -> HubError:
+def missing(name: str, repo_type: RepositoryType = "dataset", token: str | bool | None = None) -> HubError:
     """Return the error for a repository that is not there for who asks."""
     what = "Space" if repo_type == "space" else repo_type
     if has_token(token):
@@ -55,7 +41,7 @@ def hub_error(
     error: BaseException,
     *,
     doing: Doing = "read",
-    repo_type: Type = "dataset",
+    repo_type: RepositoryType = "dataset",
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> HubError:
@@ -116,12 +102,10 @@ def checkpoint_failure(name: str, error: BaseException, revision: str | None = N
         error: what a client raised.
         revision: what was asked for, None for the default branch.
     """
-    from huggingface_hub import constants
-
     if isinstance(error, CheckpointError):
         return error
     if fullness(error) is not None:
-        return CheckpointError("no_space", str(no_space(error, f"the files of {name}", Path(constants.HF_HUB_CACHE))))
+        return CheckpointError("no_space", str(no_space(error, f"the files of {name}", hub_cache())))
     trouble, known = trouble_of(error), has_token()
     if trouble.kind == "missing" or (trouble.kind == "unknown token" and not known):
         return _no_checkpoint(name)

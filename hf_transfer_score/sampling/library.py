@@ -9,7 +9,8 @@ from typing import TypeVar
 from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, chain
 from hf_transfer_score.hub.client import Talk, bounded
-from hf_transfer_score.hub.failures import endpoint_of, kinds, no_answer, trouble_of
+from hf_transfer_score.hub.failures import kinds, no_answer, trouble_of
+from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
 from hf_transfer_score.hub.words import LOG_IN, no_revision
 from hf_transfer_score.places import hub_home
 
@@ -93,9 +94,9 @@ def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterat
 
 def commit_of(dataset: str, revision: str | None = None) -> str | None:
     """Return the commit on the Hub that a revision means now; None where the Hub may not be asked."""
-    from huggingface_hub import HfApi, constants
+    from huggingface_hub import HfApi
 
-    if constants.HF_HUB_OFFLINE:
+    if is_forbidden():
         return None
     return str(HfApi().dataset_info(dataset, revision=revision).sha)
 
@@ -111,10 +112,8 @@ def explain(error: BaseException, dataset: str, revision: str | None = None) -> 
 
 
 def _cases(kind: str, names: set[str], said: str, dataset: str, revision: str | None) -> list[tuple[bool, str]]:
-    from huggingface_hub import constants
-
     low, unreached = said.lower(), kind in ("forbidden", "offline") or bool(names & NO_NETWORK)
-    forbidden = kind == "forbidden" or constants.HF_HUB_OFFLINE or "OfflineModeIsEnabled" in names
+    forbidden = kind == "forbidden" or is_forbidden() or "OfflineModeIsEnabled" in names
     return [
         (
             "scripts are no longer supported" in low or "trust_remote_code" in low,

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.integrity import FOLDERS_VARIABLE, homes_of
 
 MOST_MEDIA_BYTES = 64 * 1024 * 1024
@@ -178,10 +179,9 @@ def _cached(prepared: str) -> list[Path]:
     """Return where the files of a repository lie that `datasets` names so: OWNER___NAME."""
     from datasets import config
     from datasets.naming import camelcase_to_snakecase
-    from huggingface_hub import constants
 
     found = [Path(config.DOWNLOADED_DATASETS_PATH).resolve()]
-    for place in Path(constants.HF_HUB_CACHE).glob("datasets--*--*"):
+    for place in hub_cache().glob("datasets--*--*"):
         owner, _, name = place.name.removeprefix("datasets--").partition("--")
         if f"{owner}___{camelcase_to_snakecase(name)}" == prepared:
             found.append(place.resolve())

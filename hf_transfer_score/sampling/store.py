@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.atomic import whole, write_text
-from hf_transfer_score.hub.failures import endpoint_of
+from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Told, alone
 from hf_transfer_score.sampling.options import SampleOptions

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.download import missing_bytes
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
+from hf_transfer_score.disk import free_bytes
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.processes import as_checkpoint_error
 from hf_transfer_score.hub.background import map_at_once
 from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.version import VERSION
@@ -92,7 +93,7 @@ def make_plan(
         return replace(model, name=names[number], local=candidates[number].folder is not None)
 
     models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
-    free = _free_bytes() if any(model.download_bytes for model in models) else None
+    free = free_bytes(hub_cache()) if any(model.download_bytes for model in models) else None
     return Plan(models, free, tuple(_notes(models, free, options)))
 
 
@@ -211,20 +212,6 @@ def _check_size(checkpoint: Checkpoint, files: Sequence[str], options: RankOptio
         raise CheckpointError(
             "too_large", f"has {count:,} parameters, more than the {options.max_parameters:,} asked for"
         )
-
-
-def _free_bytes() -> int | None:
-    import shutil
-
-    from huggingface_hub import constants
-
-    place = Path(constants.HF_HUB_CACHE)
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        return shutil.disk_usage(place).free
-    except OSError:
-        return None
 
 
 def _notes(models: Sequence[PlannedModel], free: int | None, options: RankOptions) -> list[str]:

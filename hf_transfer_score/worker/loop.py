@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from hf_transfer_score.errors import HubError, OptionError, StoreError, chain
-from hf_transfer_score.hub.failures import status_of
+from hf_transfer_score.errors import HubError, OptionError, StoreError
+from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.place import Place
@@ -141,7 +141,7 @@ class Worker:
                 raise
             except (StoreError, HubError) as error:
                 attempt += 1
-                if attempt == most or any(status_of(one) in CLOSED for one in chain(error)):
+                if attempt == most or trouble_of(error).status in CLOSED:
                     raise
                 pause = self._pause(attempt - 1)
                 self.say(f"{error} Trying again in {pause:.0f} s.")
