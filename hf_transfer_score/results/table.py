@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.limits import too_large
-from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
+from hf_transfer_score.parquet_pages import check_footer, chunks_of, expanded_bytes
 from hf_transfer_score.results.checks import encodable
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.results.place import blob_id, is_record_path
@@ -179,6 +179,7 @@ class RecordTable:
         from pyarrow import parquet
 
         try:
+            check_footer(file)
             about = parquet.read_metadata(file)
             found = dict(about.metadata or {})
             if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
@@ -320,7 +321,8 @@ def _read(file: Path, names: Sequence[str]) -> pyarrow.Table:
     from pyarrow import compute, parquet
 
     kinds = pyarrow.schema([_schema().field(name) for name in names])
-    chunks = [chunk for chunk in chunks_of(file) if chunk.name in names]
+    wanted = set(names)
+    chunks = [chunk for chunk in chunks_of(file) if chunk.is_in(wanted)]
     _check_size(file, expanded_bytes(file, chunks))
     words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
     data = parquet.read_table(
