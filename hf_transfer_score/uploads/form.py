@@ -77,9 +77,11 @@ class Form:
 
     def __exit__(self, *_: object) -> None:
         """Remove what has arrived of a form that did not come to its end."""
-        self._close()
-        if not self._is_kept:
-            self.ledger.release([upload.path for upload in self.uploads])
+        try:
+            self._close()
+        finally:
+            if not self._is_kept:
+                self.ledger.release([upload.path for upload in self.uploads])
 
     def _begin(self) -> None:
         self._header, self._disposition, self._header_bytes = b"", b"", 0
