@@ -167,7 +167,9 @@ class Gate:
     def _check_files(self, asked: Any) -> None:
         """Refuse files that gradio does not keep for a page: addresses that it would fetch, and places elsewhere."""
         around = self.ledger.folder.parent
-        for path in _file_names(asked):
+        for number, path in enumerate(_file_names(asked)):
+            if number >= limits.VISITOR_FILES:
+                raise RefusedError(413, f"The request names more than {limits.VISITOR_FILES} files.")
             try:
                 inside = around in Path(path).resolve().parents
             except (OSError, ValueError, RuntimeError):

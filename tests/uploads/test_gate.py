@@ -149,6 +149,13 @@ def test_files_that_were_not_uploaded_reach_nobody(ask, bad, around):
         assert answer.status_code == 400 and "not uploaded here" in answer.text and reached == []
 
 
+def test_more_files_than_a_visitor_has_are_not_looked_for(ask):
+    files = [file_data(ask.folder / "a.npz")] * (limits.VISITOR_FILES + 1)
+    answer, reached = ask("POST", "/gradio_api/call/score", json={"data": [files]})
+    assert answer.status_code == 413 and "more than 64 files" in answer.text and reached == []
+    assert ask("POST", "/gradio_api/call/score", json={"data": [files[1:]]})[0].status_code == 200
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[" * 100_000, b"\xff", '{"data": []}'.encode("utf-16"), b'{"a": 1' + b"0" * 5000 + b"}"]
 )
