@@ -153,6 +153,8 @@ def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
     place, values = chunk.start, 0
     if not 0 <= place <= chunk.stop <= len(content):
         raise UnreadableError("It has pages outside the file.")
+    if chunk.values <= 0:  # where its pages begin may be anything then, as nobody reads them
+        return
     while place < chunk.stop:
         reader = _Reader(content, place, HEAD_FIELDS)
         head = reader.structure()

@@ -50,6 +50,15 @@ def test_sizes_are_those_of_what_a_reader_makes_of_the_file(tmp_path, options):
         assert TABLE.column(name).nbytes <= found <= 2.5 * TABLE.column(name).nbytes
 
 
+def test_parts_without_values_become_nothing(tmp_path):
+    with parquet.ParquetWriter(tmp_path / "a.parquet", TABLE.schema) as writer:
+        for rows in (TABLE, TABLE.slice(0, 0), TABLE):
+            writer.write_table(rows)
+    assert len(chunks_of(tmp_path / "a.parquet")) == 3 * TABLE.num_columns
+    parquet.write_table(TABLE, tmp_path / "b.parquet")
+    assert expanded(tmp_path / "a.parquet") == 2 * expanded(tmp_path / "b.parquet")
+
+
 def test_a_file_is_read_as_before(tmp_path):
     parquet.write_table(TABLE, tmp_path / "a.parquet")
     found = read_features(tmp_path / "a.parquet")
