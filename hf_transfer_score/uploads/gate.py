@@ -67,6 +67,7 @@ class Gate:
     def __init__(self, app: App, *, ledger: Ledger, turns: Turns) -> None:
         self.app, self.ledger, self.turns = app, ledger, turns
         self.arriving: dict[str, list[Upload]] = {}
+        self.writers = anyio.CapacityLimiter(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the app do so."""
@@ -103,7 +104,10 @@ class Gate:
             await self.app(scope, receive, send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take files, each into a folder of its own; where anything is wrong, none of them stays."""
+        """Take files, each into a folder of its own; where anything is wrong, none of them stays.
+
+        A form can be made so that reading it takes long. One thread reads all of them, so that pages need not wait.
+        """
         name = _upload_id(scope)
         try:
             with Form(Headers(scope=scope).get("content-type", ""), self.ledger, visitor_of(scope)) as form:
@@ -111,7 +115,7 @@ class Gate:
                     self.arriving[name] = form.uploads
                 with anyio.fail_after(limits.UPLOAD_SECONDS):
                     async for part in _body(receive):
-                        form.write(part)
+                        await anyio.to_thread.run_sync(form.write, part, limiter=self.writers)
                 paths = form.finish()
         except InputError as error:
             raise RefusedError(413, str(error)) from None

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -216,6 +217,21 @@ def test_uploads_and_requests_that_take_too_long_are_ended(ask, monkeypatch):
     for path in ("upload", "queue/join"):
         kind = {"content-type": "multipart/form-data; boundary=b"}
         assert ask("POST", f"/gradio_api/{path}", content=slow(), headers=kind)[0].status_code == 408
+
+
+def test_a_form_that_takes_long_to_read_keeps_nobody_else_waiting(ask, monkeypatch):
+    monkeypatch.setattr("hf_transfer_score.uploads.gate.Form.write", lambda form, data: time.sleep(1))
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+
+    async def both():
+        transport = httpx.ASGITransport(app=ask.gate)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            slow = asyncio.create_task(client.post("/gradio_api/upload", content=b"--b\r\n", headers=kind))
+            await asyncio.sleep(0.1)
+            assert (await client.get("/")).status_code == 200 and not slow.done()
+            assert (await slow).status_code == 400
+
+    asyncio.run(both())
 
 
 def scope(client, *forwarded):
