@@ -25,8 +25,8 @@ MOST_PAGES, MOST_VALUES = 1_000_000, 20_000_000
 """Pages of a file, and values in its footer; a table of ten thousand columns has some hundred thousand."""
 
 FOOTER_BYTES, FOOTER_SHARE = 8_000_000, 64
-"""Of a footer, or that part of the file where it is more: readers make up to 230 bytes in memory of one. A table of ten
-thousand columns has a third."""
+"""Of a footer, or that part of the file where it is more: readers make up to a hundred bytes in memory of one. A table
+of ten thousand columns has a quarter."""
 
 HEAD_FIELDS = 100
 """Fields of the head of a page, in its structures together; with statistics there are some thirty."""
@@ -45,8 +45,9 @@ STOP, TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, STRUCT = 0, 
 """Kinds of fields."""
 
 BITS = {INT16: 16, INT32: 32, INT64: 64}
+GROUPS, COLUMNS = (4,), (4, 1)
 ELEMENTS: dict[tuple[int, ...], int] = {
-    **dict.fromkeys([(2,), (4,), (5,), (7,), (4, 1), (4, 4), (4, 1, 3, 8), (4, 1, 3, 13)], STRUCT),
+    **dict.fromkeys([(2,), GROUPS, (5,), (7,), COLUMNS, (4, 4), (4, 1, 3, 8), (4, 1, 3, 13)], STRUCT),
     **dict.fromkeys([(4, 1, 3, 2), (4, 1, 3, 17, 2)], INT32),
     **dict.fromkeys([(4, 1, 3, 16, 2), (4, 1, 3, 16, 3)], INT64),
     (4, 1, 3, 3): BINARY,
@@ -84,31 +85,32 @@ class Chunk:
         return not columns.isdisjoint(accumulate(self.path.split("."), "{}.{}".format))
 
 
-def check_footer(path: Path) -> int:
-    """Return the length of a footer; UnreadableError where there is none, or one that becomes too large in memory."""
+def chunks_of(path: Path) -> list[Chunk]:
+    """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file.
+
+    To be called before another reader opens the file: a small footer may become gigabytes, too.
+    """
+    from pyarrow import parquet
+
+    with _one_error():
+        groups = [group[1, LIST] for group in _Reader(_footer(path), 0, MOST_VALUES).structure()[4, LIST]]
+        with parquet.ParquetFile(path) as known:
+            leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
+        return [_chunk(pages, leaf) for group in groups for pages, leaf in zip(group, leaves, strict=True)]
+
+
+def _footer(path: Path) -> bytes:
     with path.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - 8))
         length, magic = struct.unpack("<I4s", file.read(8).rjust(8))
-    if magic != MAGIC or length > size - 8:
-        raise UnreadableError(NO_PARQUET)
-    most = max(FOOTER_BYTES, size // FOOTER_SHARE)
-    if length > most:
-        raise UnreadableError(f"Its footer has {length:,} bytes, more than the {most:,} that are read of such a file.")
-    return int(length)
-
-
-def chunks_of(path: Path) -> list[Chunk]:
-    """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file."""
-    from pyarrow import parquet
-
-    length = check_footer(path)
-    with _one_error(), path.open("rb") as file, parquet.ParquetFile(path) as known:
+        most = max(FOOTER_BYTES, size // FOOTER_SHARE)
+        if magic != MAGIC or length > size - 8:
+            raise UnreadableError(NO_PARQUET)
+        if length > most:
+            raise UnreadableError(f"Its footer has {length:,} bytes; at most {most:,} are read of such a file.")
         file.seek(-8 - length, 2)
-        footer = _Reader(file.read(length), 0, MOST_VALUES).structure()
-        leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
-        groups = [group[1, LIST] for group in footer[4, LIST]]
-        return [_chunk(one[3, STRUCT], leaf) for group in groups for one, leaf in zip(group, leaves, strict=True)]
+        return file.read(length)
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
@@ -138,14 +140,18 @@ def _one_error() -> Iterator[None]:
         raise UnreadableError(NO_PARQUET) from error
 
 
-def _chunk(about: Fields, leaf: Any) -> Chunk:
-    """Return a part of a column; readers go by the name and type in the schema, not by those that it gives itself."""
+def _pages(about: Fields) -> tuple[int, int, int]:
+    """Return how many values the pages of a part of a column hold, and where they begin and end."""
     start = about[9, INT64]
     if 0 < about.get((11, INT64), 0) < start:
         start = about[11, INT64]
+    return about[5, INT64], start, start + about[7, INT64]
+
+
+def _chunk(pages: tuple[int, int, int], leaf: Any) -> Chunk:
+    """Return a part of a column; readers go by the name and type in the schema, not by those that it gives itself."""
     width = WIDTHS.get(leaf.physical_type) or max(8, leaf.length)
-    is_bytes = leaf.physical_type.endswith("BYTE_ARRAY")
-    return Chunk(leaf.path, width, is_bytes, about[5, INT64], start, start + about[7, INT64])
+    return Chunk(leaf.path, width, leaf.physical_type.endswith("BYTE_ARRAY"), *pages)
 
 
 def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
@@ -172,7 +178,7 @@ def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
 
 
 class _Reader:
-    """Reads structures of Thrift's compact protocol, without the texts in them.
+    """Reads structures of Thrift's compact protocol: of their lists, those that lead to pages, and none of their texts.
 
     Readers do not agree on what a field that comes twice says, or a number too long for its kind: both are refused.
     """
@@ -215,7 +221,14 @@ class _Reader:
         count = self._unsigned(32) if head >> 4 == 15 else head >> 4
         if head & 15 != ELEMENTS.get(within):
             raise UnreadableError(NO_PARQUET)
-        return [self._value(head & 15, within) for _ in range(count)]
+        found = []
+        for _ in range(count):
+            value = self._value(head & 15, within)
+            if within == COLUMNS:
+                found.append(_pages(value[3, STRUCT]))  # now: one that lacks anything takes far more than its bytes
+            elif within == GROUPS:
+                found.append(value)
+        return found
 
     def _byte(self) -> int:
         self.place += 1

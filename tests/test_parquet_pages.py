@@ -208,6 +208,20 @@ def test_a_footer_that_becomes_gigabytes_is_refused_unread(tmp_path):
         RecordTable.read(path)
 
 
+def test_parts_of_columns_without_content_are_refused_before_a_reader_makes_them_large(tmp_path, monkeypatch):
+    columns = b"\x19\xfc\xe8\x07" + b"\x26\x00\x00" * 1000
+    footer = b"\x15\x02\x19\x0c\x16\x00\x19\x1c" + columns + b"\x16\x00\x16\x00\x00\x00"
+    path = tmp_path / "a.parquet"
+    path.write_bytes(MAGIC + footer + struct.pack("<I", len(footer)) + MAGIC)
+
+    def opened(*_, **__):
+        raise AssertionError("opened")
+
+    monkeypatch.setattr(parquet, "ParquetFile", opened)
+    with pytest.raises(FeatureFileError, match="no Parquet file"):
+        read_features(path)
+
+
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 40, -1, -5, -9])
 def test_what_is_no_parquet_file_is_one_kind_of_error(tmp_path, cut):
     parquet.write_table(TABLE, tmp_path / "a.parquet")

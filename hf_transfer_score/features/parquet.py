@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from hf_transfer_score.errors import FeatureFileError
 from hf_transfer_score.features.arrow import is_list, is_number, list_matrix
 from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
 from hf_transfer_score.limits import too_large
-from hf_transfer_score.parquet_pages import Chunk, check_footer, chunks_of, expanded_bytes
+from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
 
 LETTER_BYTES = 4
 """Of a letter in an array of texts, where each text takes as much as the longest."""
@@ -34,10 +33,10 @@ def open_parquet(path: Path) -> Iterator[ParquetArrays]:
     import pyarrow as pa
     from pyarrow import parquet
 
-    check_footer(path)
+    chunks = chunks_of(path)
     try:
         with parquet.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
-            yield ParquetArrays(path, file)
+            yield ParquetArrays(path, file, chunks)
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
 
@@ -48,6 +47,7 @@ class ParquetArrays:
 
     path: Path
     file: Any
+    chunks: Sequence[Chunk]
 
     @property
     def schema(self) -> Any:
@@ -127,12 +127,8 @@ class ParquetArrays:
     def _check_size(self, names: Sequence[str]) -> None:
         """Refuse columns that would become much larger than the file: values that repeat are written once."""
         wanted = set(names)
-        expanded = expanded_bytes(self.path, [chunk for chunk in self._chunks if chunk.is_in(wanted)])
+        expanded = expanded_bytes(self.path, [chunk for chunk in self.chunks if chunk.is_in(wanted)])
         self._refuse_large(names[0], expanded)
-
-    @cached_property
-    def _chunks(self) -> list[Chunk]:
-        return chunks_of(self.path)
 
     def _refuse_large(self, name: str, expanded: int) -> None:
         if reason := too_large(expanded, self.path.stat().st_size):
