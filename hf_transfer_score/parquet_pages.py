@@ -11,11 +11,11 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterable, Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hf_transfer_score.errors import UnreadableError
 
@@ -85,32 +85,31 @@ class Chunk:
         return not columns.isdisjoint(accumulate(self.path.split("."), "{}.{}".format))
 
 
-def chunks_of(path: Path) -> list[Chunk]:
+def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
     """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file.
 
     To be called before another reader opens the file: a small footer may become gigabytes, too.
     """
     from pyarrow import parquet
 
-    with _one_error():
-        groups = [group[1, LIST] for group in _Reader(_footer(path), 0, MOST_VALUES).structure()[4, LIST]]
-        with parquet.ParquetFile(path) as known:
+    with _one_error(), source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        groups = [group[1, LIST] for group in _Reader(_footer(file), 0, MOST_VALUES).structure()[4, LIST]]
+        with parquet.ParquetFile(file) as known:
             leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
         return [_chunk(pages, leaf) for group in groups for pages, leaf in zip(group, leaves, strict=True)]
 
 
-def _footer(path: Path) -> bytes:
-    with path.open("rb") as file:
-        size = file.seek(0, 2)
-        file.seek(max(0, size - 8))
-        length, magic = struct.unpack("<I4s", file.read(8).rjust(8))
-        most = max(FOOTER_BYTES, size // FOOTER_SHARE)
-        if magic != MAGIC or length > size - 8:
-            raise UnreadableError(NO_PARQUET)
-        if length > most:
-            raise UnreadableError(f"Its footer has {length:,} bytes; at most {most:,} are read of such a file.")
-        file.seek(-8 - length, 2)
-        return file.read(length)
+def _footer(file: IO[bytes]) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    length, magic = struct.unpack("<I4s", file.read(8).rjust(8))
+    most = max(FOOTER_BYTES, size // FOOTER_SHARE)
+    if magic != MAGIC or length > size - 8:
+        raise UnreadableError(NO_PARQUET)
+    if length > most:
+        raise UnreadableError(f"Its footer has {length:,} bytes; at most {most:,} are read of such a file.")
+    file.seek(-8 - length, 2)
+    return file.read(length)
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
