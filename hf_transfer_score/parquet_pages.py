@@ -1,37 +1,63 @@
-"""What the pages of a Parquet file say that they become, page by page; its footer may say anything.
+"""How many bytes a Parquet file becomes, as its own pages say, before a reader is handed one of them.
 
-A footer is written once for all, and readers trust it. What they take in memory is said by the head of each page, in
-front of a few bytes that may stand for gigabytes. No library shows these heads, so they are read here: both are values
-of Thrift's compact protocol.
+A footer is written once for all, and what it says of sizes may be anything. Memory is taken as the head of each page
+says, in front of a few bytes that may stand for gigabytes. No library shows these heads, so they are read here. Footer
+and heads are structures of Thrift's compact protocol. They are taken literally: whatever another reader could take for
+something else is refused, as it would find other pages than those that were counted.
 """
 
 from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Set
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hf_transfer_score.errors import UnreadableError
 
 MAGIC = b"PAR1"
-NO_PARQUET = "It is no Parquet file, or its footer is damaged."
-MOST_FOOTER, MOST_PAGES, MOST_VALUES = 64_000_000, 1_000_000, 20_000_000
-"""Bytes of a footer, pages of a file, and values in a head or footer; a table of ten thousand columns has a tenth."""
+NO_PARQUET = "It is no Parquet file, or it is damaged."
+MOST_PAGES, MOST_VALUES = 1_000_000, 20_000_000
+"""Pages of a file, and values in its footer; a table of ten thousand columns has some hundred thousand."""
 
-NESTING = 20
-WIDTHS = {0: 1, 1: 4, 2: 8, 3: 12, 4: 4, 5: 8, 6: 16}
+FOOTER_BYTES, FOOTER_SHARE = 8_000_000, 64
+"""Of a footer, or that part of the file where it is more: readers make up to a hundred bytes in memory of one. A table
+of ten thousand columns has a quarter."""
+
+HEAD_FIELDS = 100
+"""Fields of the head of a page, in its structures together; with statistics there are some thirty."""
+
+WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
 """Bytes of a value in memory by its physical type; texts have their letters besides."""
 
-TEXT, FIXED = 6, 7
+DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2 = 0, 2, 3
+DETAILS = {DATA_PAGE: 5, DICTIONARY_PAGE: 7, DATA_PAGE_2: 8}
+"""Kinds of pages that hold values, with the field of a head in which is told how many, and their encoding."""
+
 DELTA_BYTE_ARRAY = 7
 """An encoding in which each text may repeat all of the one before it."""
 
-DATA_PAGE, DATA_PAGE_2 = 0, 3
-STOP, TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, MAP, STRUCT = 0, 1, 2, 3, 7, 8, 9, 10, 11, 12
+STOP, TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, STRUCT = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
+"""Kinds of fields."""
+
+BITS = {INT16: 16, INT32: 32, INT64: 64}
+GROUPS, COLUMNS = (4,), (4, 1)
+ELEMENTS: dict[tuple[int, ...], int] = {
+    **dict.fromkeys([(2,), GROUPS, (5,), (7,), COLUMNS, (4, 4), (4, 1, 3, 8), (4, 1, 3, 13)], STRUCT),
+    **dict.fromkeys([(4, 1, 3, 2), (4, 1, 3, 17, 2)], INT32),
+    **dict.fromkeys([(4, 1, 3, 16, 2), (4, 1, 3, 16, 3)], INT64),
+    (4, 1, 3, 3): BINARY,
+}
+"""The kind of what is in each list of a footer, by the numbers of the fields that it is in; readers do not look."""
+
+NESTING = 20
+
+Fields = dict[tuple[int, int], Any]
+"""Of a structure, by number and kind: one of another kind than expected is none."""
 
 
 @dataclass(frozen=True)
@@ -39,184 +65,184 @@ class Chunk:
     """A part of a column.
 
     Attributes:
-        name: of the column at the top of the schema.
-        kind: the physical type.
+        path: names of the column and of what it is within, with dots between.
         width: bytes of a value in memory, without the letters of texts.
-        claimed: bytes that it becomes by the footer.
+        is_bytes: whether its values are texts, or other bytes.
+        values: how many it has by the footer; no reader goes on once it has read as many.
         start: where its pages begin.
         stop: where they end.
     """
 
-    name: str
-    kind: int
+    path: str
     width: int
-    claimed: int
+    is_bytes: bool
+    values: int
     start: int
     stop: int
 
+    def is_in(self, columns: Set[str]) -> bool:
+        """Return whether a reader that is asked for some columns reads it."""
+        return not columns.isdisjoint(accumulate(self.path.split("."), "{}.{}".format))
 
-def chunks_of(path: Path) -> list[Chunk]:
-    """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file."""
-    with _content(path) as content:
-        return list(_chunks(content))
+
+def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
+    """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file.
+
+    To be called before another reader opens the file: a small footer may become gigabytes, too.
+    """
+    from pyarrow import parquet
+
+    with _one_error(), source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        groups = [group[1, LIST] for group in _Reader(_footer(file), 0, MOST_VALUES).structure()[4, LIST]]
+        with parquet.ParquetFile(file) as known:
+            leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
+        return [_chunk(pages, leaf) for group in groups for pages, leaf in zip(group, leaves, strict=True)]
+
+
+def _footer(file: IO[bytes]) -> bytes:
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    length, magic = struct.unpack("<I4s", file.read(8).rjust(8))
+    most = max(FOOTER_BYTES, size // FOOTER_SHARE)
+    if magic != MAGIC or length > size - 8:
+        raise UnreadableError(NO_PARQUET)
+    if length > most:
+        raise UnreadableError(f"Its footer has {length:,} bytes; at most {most:,} are read of such a file.")
+    file.seek(-8 - length, 2)
+    return file.read(length)
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
-    """Return how many bytes parts of columns become, as their pages or the footer say; of texts that repeat, once.
+    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once.
 
     Raises:
-        UnreadableError: the pages are not where the footer says.
+        UnreadableError: the pages are not what the footer says.
     """
-    with _content(path) as content:
-        return sum(max(chunk.claimed, taken) for chunk, taken in _taken(content, chunks))
+    total = count = 0
+    with _one_error(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for chunk in chunks:
+            for taken in _page_bytes(content, chunk):
+                total, count = total + taken, count + 1
+                if count > MOST_PAGES:
+                    raise UnreadableError(f"It has more than {MOST_PAGES:,} pages.")
+    return total
 
 
 @contextmanager
-def _content(path: Path) -> Iterator[mmap.mmap]:
-    """Map a file; whatever its bytes make of reading them is one kind of error."""
+def _one_error() -> Iterator[None]:
+    """Make whatever the bytes of a file make of reading them one kind of error."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            yield content
+        yield
     except UnreadableError:
         raise
-    except (struct.error, IndexError, KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, AttributeError) as error:
         raise UnreadableError(NO_PARQUET) from error
 
 
-def _taken(content: mmap.mmap, chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, int]]:
-    """Yield parts of columns with what their pages take."""
-    count = 0
-    for chunk in chunks:
-        taken = 0
-        for head in _heads(content, chunk):
-            taken += _page_bytes(head, chunk)
-            count += 1
-            if count > MOST_PAGES:
-                raise UnreadableError(f"It has more than {MOST_PAGES:,} pages.")
-        yield chunk, taken
+def _pages(about: Fields) -> tuple[int, int, int]:
+    """Return how many values the pages of a part of a column hold, and where they begin and end."""
+    start = about[9, INT64]
+    if 0 < about.get((11, INT64), 0) < start:
+        start = about[11, INT64]
+    return about[5, INT64], start, start + about[7, INT64]
 
 
-def _heads(content: mmap.mmap, chunk: Chunk) -> Iterator[dict[int, Any]]:
-    """Yield the head of each page of a part of a column."""
-    place = chunk.start
-    while place < chunk.stop:
-        reader = _Reader(content, place)
-        head = reader.structure()
-        if head[2] < 0 or head[3] < 0:
-            raise UnreadableError("It has a page of less than no bytes.")
-        yield head
-        place = reader.place + head[3]
+def _chunk(pages: tuple[int, int, int], leaf: Any) -> Chunk:
+    """Return a part of a column; readers go by the name and type in the schema, not by those that it gives itself."""
+    width = WIDTHS.get(leaf.physical_type) or max(8, leaf.length)
+    return Chunk(leaf.path, width, leaf.physical_type.endswith("BYTE_ARRAY"), *pages)
 
 
-def _page_bytes(head: dict[int, Any], chunk: Chunk) -> int:
-    size = int(head[2])
-    if head[1] not in (DATA_PAGE, DATA_PAGE_2):
-        return size
-    about = head[5 if head[1] == DATA_PAGE else 8]
-    values = int(about[1])
-    encoding = about.get(4 if head[1] == DATA_PAGE_2 else 2)
-    if encoding == DELTA_BYTE_ARRAY and chunk.kind in (TEXT, FIXED):
-        return max(values, 1) * size
-    return max(values * chunk.width, size)
-
-
-def _chunks(content: mmap.mmap) -> Iterator[Chunk]:
-    """Yield the parts of columns that a footer names."""
-    size = len(content)
-    length = struct.unpack("<I", content[-8:-4])[0] if size >= 12 else 0
-    if content[-4:] != MAGIC or not 0 < length <= min(size - 8, MOST_FOOTER):
-        raise UnreadableError(NO_PARQUET)
-    footer = _Reader(content[-8 - length : -8]).structure()
-    widths = _widths(footer[2])
-    for group in footer[4]:
-        for one in group[1]:
-            yield _chunk(one[3], widths, size)
-
-
-def _widths(schema: list[dict[int, Any]]) -> list[int]:
-    """Return the widths of the values of columns, in order, as the schema has those of fixed width."""
-    return [WIDTHS.get(one[1], one.get(2, 0)) for one in schema if not one.get(5)]
-
-
-def _chunk(about: dict[int, Any], widths: list[int], size: int) -> Chunk:
-    start = about[9] if not 0 < about.get(11, 0) < about[9] else about[11]
-    stop = start + about[7]
-    if not (0 <= start <= stop <= size):
+def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
+    """Yield what each page of a part of a column takes."""
+    place, values = chunk.start, 0
+    if not 0 <= place <= chunk.stop <= len(content):
         raise UnreadableError("It has pages outside the file.")
-    kind = about[1]
-    width = max([8, *widths]) if kind == FIXED else WIDTHS[kind]
-    claimed = max(about[5] * width, about[6])
-    return Chunk(about[3][0].decode("utf-8", "replace"), kind, width, claimed, start, stop)
+    if chunk.values <= 0:  # where its pages begin may be anything then, as nobody reads them
+        return
+    while place < chunk.stop:
+        reader = _Reader(content, place, HEAD_FIELDS)
+        head = reader.structure()
+        kind, size, packed = head[1, INT32], head[2, INT32], head[3, INT32]
+        about = head[DETAILS[kind], STRUCT] if kind in DETAILS else {(1, INT32): 0}
+        count = about[1, INT32]
+        if min(size, packed, count) < 0:
+            raise UnreadableError("It has a page of less than nothing.")
+        repeats = chunk.is_bytes and about.get((4 if kind == DATA_PAGE_2 else 2, INT32)) == DELTA_BYTE_ARRAY
+        yield max(count, 1) * size if repeats else max(count * chunk.width, size)
+        values += 0 if kind == DICTIONARY_PAGE else count
+        place = reader.place + packed
+    if values < chunk.values:
+        raise UnreadableError("Its pages hold fewer values than its footer says.")
 
 
 class _Reader:
-    """Reads values of Thrift's compact protocol: structures as numbered fields."""
+    """Reads structures of Thrift's compact protocol: of their lists, those that lead to pages, and none of their texts.
 
-    def __init__(self, content: bytes | mmap.mmap, place: int = 0) -> None:
-        self.content, self.place, self.count = content, place, 0
+    Readers do not agree on what a field that comes twice says, or a number too long for its kind: both are refused.
+    """
 
-    def structure(self, depth: int = 0) -> dict[int, Any]:
-        """Return the fields of a structure by number."""
-        found, number = {}, 0
-        while (head := self._byte()) & 15 != STOP:
-            number = number + (head >> 4) if head >> 4 else self._signed()
-            found[number] = self._value(head & 15, depth + 1)
+    def __init__(self, content: bytes | mmap.mmap, place: int, most: int) -> None:
+        self.content, self.place, self.left = content, place, most
+
+    def structure(self, within: tuple[int, ...] = ()) -> Fields:
+        """Return the fields of a structure, which is in fields of some numbers."""
+        found: Fields = {}
+        number = 0
+        while (kind := (head := self._byte()) & 15) != STOP:
+            before, number = number, number + (head >> 4) if head >> 4 else self._signed(16)
+            if number <= before or len(within) > NESTING:
+                raise UnreadableError(NO_PARQUET)
+            found[number, kind] = self._value(kind, (*within, number) if kind in (LIST, STRUCT) else ())
         return found
 
-    def _value(self, kind: int, depth: int) -> Any:
-        self.count += 1
-        if depth > NESTING or self.count > MOST_VALUES:
-            raise UnreadableError("Its footer is nested too deeply, or holds too much.")
-        if kind in (TRUE, FALSE):
-            return kind == TRUE
-        if kind in (LIST, SET):
-            return self._list(depth)
-        if kind == STRUCT:
-            return self.structure(depth)
+    def _value(self, kind: int, within: tuple[int, ...]) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise UnreadableError("Its footer, or the head of a page, holds too much.")
+        if kind in BITS:
+            return self._signed(BITS[kind])
         if kind == BINARY:
-            return self._bytes(self._unsigned())
-        if kind == DOUBLE:
-            return struct.unpack("<d", self._bytes(8))[0]
-        if kind == BYTE:
-            return self._byte()
-        if kind > DOUBLE:
+            length = self._unsigned(32)
+            self.place += length
+        elif kind == STRUCT:
+            return self.structure(within)
+        elif kind == LIST:
+            return self._list(within)
+        elif kind in (BYTE, DOUBLE):
+            self.place += 1 if kind == BYTE else 8
+        elif kind not in (TRUE, FALSE):
             raise UnreadableError(NO_PARQUET)
-        return self._signed()
+        return None
 
-    def _list(self, depth: int) -> list[Any]:
+    def _list(self, within: tuple[int, ...]) -> list[Any]:
         head = self._byte()
-        count = self._unsigned() if head >> 4 == 15 else head >> 4
-        if count > len(self.content) - self.place:
+        count = self._unsigned(32) if head >> 4 == 15 else head >> 4
+        if head & 15 != ELEMENTS.get(within):
             raise UnreadableError(NO_PARQUET)
-        if head & 15 in (TRUE, FALSE):
-            return [self._byte() == TRUE for _ in range(count)]
-        return [self._value(head & 15, depth + 1) for _ in range(count)]
-
-    def _bytes(self, count: int) -> bytes:
-        found = self.content[self.place : self.place + count]
-        if len(found) < count:
-            raise UnreadableError("It breaks off.")
-        self.place += count
+        found = []
+        for _ in range(count):
+            value = self._value(head & 15, within)
+            if within == COLUMNS:
+                found.append(_pages(value[3, STRUCT]))  # now: one that lacks anything takes far more than its bytes
+            elif within == GROUPS:
+                found.append(value)
         return found
 
     def _byte(self) -> int:
         self.place += 1
         return self.content[self.place - 1]
 
-    def _unsigned(self) -> int:
-        found = self._byte()
-        if found < 128:
-            return found
-        found, shift = found & 127, 7
-        while True:
-            byte = self._byte()
+    def _unsigned(self, bits: int) -> int:
+        found = shift = 0
+        while (byte := self._byte()) > 127 and shift < 63:
             found |= (byte & 127) << shift
             shift += 7
-            if byte < 128:
-                return found
-            if shift > 63:
-                raise UnreadableError(NO_PARQUET)
+        found |= byte << shift
+        if found >> bits:
+            raise UnreadableError(NO_PARQUET)
+        return found
 
-    def _signed(self) -> int:
-        found = self._unsigned()
+    def _signed(self, bits: int) -> int:
+        found = self._unsigned(bits)
         return (found >> 1) ^ -(found & 1)

@@ -91,6 +91,7 @@ ALLOWED = {
         "tasks",
         "atomic",
         "integrity",
+        "parquet_pages",
         "sampling",
     },
     "backbones": {"errors", "limits", "untrusted", "tensors", "integrity", "tasks", "backbones"},

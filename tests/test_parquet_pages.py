@@ -1,5 +1,6 @@
 """What the pages of a Parquet file become is known before a reader is handed the file, whatever its footer says."""
 
+import struct
 import time
 
 import numpy as np
@@ -7,10 +8,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from hf_transfer_score.errors import FeatureFileError, UnreadableError
+from hf_transfer_score.errors import FeatureFileError, StoreError, UnreadableError
 from hf_transfer_score.features.files import read_features
-from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
-from tests.hostile.forged_parquet import page_bomb, with_footer
+from hf_transfer_score.parquet_pages import FOOTER_BYTES, MAGIC, chunks_of, expanded_bytes
+from hf_transfer_score.results.table import RecordTable
+from tests.hostile.forged_parquet import page_bomb, varint, with_footer
 
 ROWS, WIDTH = 5000, 8
 TABLE = pa.table(
@@ -34,14 +36,27 @@ WAYS = (
 )
 
 
+def expanded(path):
+    return expanded_bytes(path, chunks_of(path))
+
+
 @pytest.mark.parametrize("options", WAYS)
 def test_sizes_are_those_of_what_a_reader_makes_of_the_file(tmp_path, options):
     parquet.write_table(TABLE, tmp_path / "a.parquet", **options)
     chunks = chunks_of(tmp_path / "a.parquet")
-    assert {chunk.name for chunk in chunks} == set(TABLE.column_names)
+    assert all(any(chunk.is_in({name}) for chunk in chunks) for name in TABLE.column_names)
     for name in ("features", "number"):
-        found = expanded_bytes(tmp_path / "a.parquet", [chunk for chunk in chunks if chunk.name == name])
+        found = expanded_bytes(tmp_path / "a.parquet", [chunk for chunk in chunks if chunk.is_in({name})])
         assert TABLE.column(name).nbytes <= found <= 2.5 * TABLE.column(name).nbytes
+
+
+def test_parts_without_values_become_nothing(tmp_path):
+    with parquet.ParquetWriter(tmp_path / "a.parquet", TABLE.schema) as writer:
+        for rows in (TABLE, TABLE.slice(0, 0), TABLE):
+            writer.write_table(rows)
+    assert len(chunks_of(tmp_path / "a.parquet")) == 3 * TABLE.num_columns
+    parquet.write_table(TABLE, tmp_path / "b.parquet")
+    assert expanded(tmp_path / "a.parquet") == 2 * expanded(tmp_path / "b.parquet")
 
 
 def test_a_file_is_read_as_before(tmp_path):
@@ -86,7 +101,125 @@ def test_texts_that_repeat_the_one_before_count_each_time(tmp_path):
     way = {"use_dictionary": False, "column_encoding": {"label": "DELTA_BYTE_ARRAY"}}
     parquet.write_table(table, tmp_path / "a.parquet", **way)
     assert (tmp_path / "a.parquet").stat().st_size < 200_000
-    assert expanded_bytes(tmp_path / "a.parquet", chunks_of(tmp_path / "a.parquet")) >= 40_000_000
+    assert expanded(tmp_path / "a.parquet") >= 40_000_000
+
+
+def test_words_of_a_dictionary_count_beside_their_letters(tmp_path):
+    words = [str(number) for number in range(50_000)]
+    parquet.write_table(pa.table({"label": words}), tmp_path / "a.parquet", compression="none")
+    assert expanded(tmp_path / "a.parquet") >= 2 * 16 * len(words)
+
+
+def test_a_long_word_that_no_row_has_counts_for_each_word(tmp_path):
+    labels = pa.DictionaryArray.from_arrays(pa.array([1, 2] * 10), ["x" * 1_000_000, *map(str, range(400))])
+    parquet.write_table(pa.table({"features": np.ones((20, 2)).tolist(), "label": labels}), tmp_path / "a.parquet")
+    with pytest.raises(FeatureFileError, match="column 'label' is too large: .* would become 1,604,000,000"):
+        read_features(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(12, 2), pa.time32("s"), pa.date32()])
+def test_values_that_are_no_numbers_are_not_read(tmp_path, monkeypatch, kind):
+    labels = pa.array([0, 1] * 10, pa.int32()).cast(kind)
+    parquet.write_table(pa.table({"features": np.ones((20, 2)).tolist(), "label": labels}), tmp_path / "a.parquet")
+    monkeypatch.setattr("hf_transfer_score.features.parquet.ParquetArrays._column", None)
+    with pytest.raises(FeatureFileError, match="column 'label' must hold numbers, holds"):
+        read_features(tmp_path / "a.parquet")
+
+
+NUMBERS = pa.table({"first": np.arange(ROWS), "second": np.arange(ROWS)})
+
+
+def footer_changed(content, *changes):
+    """Return a file with other bytes in its footer; each of them stands there once for each column, and is as long."""
+    start = len(content) - 8 - struct.unpack("<I", content[-8:-4])[0]
+    footer = content[start:]
+    for old, new in changes:
+        assert footer.count(old) == NUMBERS.num_columns and len(old) == len(new)
+        footer = footer.replace(old, new)
+    return content[:start] + footer
+
+
+def head_changed(content, change):
+    """Return a file of one column with another head of its first page, by the bytes that begin it."""
+    about = parquet.read_metadata(pa.BufferReader(content)).row_group(0).column(0)
+    start, total = about.data_page_offset, about.total_compressed_size
+    end = content.index(b"\x2c", start)
+    head = change(content[start:end])
+    return with_footer(content[:start] + head + content[end:], {total: total + len(head) - (end - start)})
+
+
+def number_too_long(head):
+    size = sum((one & 127) << 7 * place for place, one in enumerate(head.split(b"\x15")[3])) >> 1
+    return head[: head.rindex(b"\x15") + 1] + varint(size + 2**32)
+
+
+def field_twice(head):
+    return head + b"\x06\x06" + varint(2**40)
+
+
+def test_columns_are_those_of_the_schema_whatever_their_parts_say(tmp_path):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(NUMBERS, path, write_statistics=False)
+    before, content = expanded(path), path.read_bytes()
+    path.write_bytes(footer_changed(content, (b"\x1c\x15\x04", b"\x1c\x15\x00")))
+    assert expanded(path) == before and parquet.read_table(path).equals(NUMBERS)
+    place = content.rindex(b"\x06second")
+    path.write_bytes(content[:place] + b"\x06SECOND" + content[place + 7 :])
+    found = [chunk for chunk in chunks_of(path) if chunk.is_in({"second"})]
+    assert expanded_bytes(path, found) >= NUMBERS.column("second").nbytes
+    assert parquet.read_table(path, columns=["second"]).num_rows == ROWS
+
+
+@pytest.mark.parametrize("change", [number_too_long, field_twice])
+def test_what_readers_take_for_another_page_is_refused(tmp_path, change):
+    one, path = NUMBERS.select(["first"]), tmp_path / "a.parquet"
+    parquet.write_table(
+        one, path, use_dictionary=False, data_page_size=1000, write_batch_size=100, write_statistics=False
+    )
+    path.write_bytes(head_changed(path.read_bytes(), change))
+    assert parquet.read_table(path).equals(one)
+    with pytest.raises(UnreadableError, match="no Parquet file"):
+        expanded(path)
+
+
+def test_a_list_of_another_kind_than_readers_take_it_for_is_refused(tmp_path):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(NUMBERS, path)
+    path.write_bytes(footer_changed(path.read_bytes(), (b"\x1c\x15\x04\x19\x35", b"\x1c\x15\x04\x19\x33")))
+    assert parquet.read_table(path).equals(NUMBERS)
+    with pytest.raises(UnreadableError, match="no Parquet file"):
+        chunks_of(path)
+
+
+def test_pages_hold_as_many_values_as_the_footer_says_or_some_may_be_read_that_were_not_counted(tmp_path):
+    path = tmp_path / "a.parquet"
+    parquet.write_table(NUMBERS, path)
+    path.write_bytes(with_footer(path.read_bytes(), {ROWS: ROWS + 1}))
+    with pytest.raises(UnreadableError, match="pages hold fewer values"):
+        expanded(path)
+
+
+def test_a_footer_that_becomes_gigabytes_is_refused_unread(tmp_path):
+    path, length = tmp_path / "a.parquet", FOOTER_BYTES + 1
+    path.write_bytes(MAGIC + bytes(length) + struct.pack("<I", length) + MAGIC)
+    with pytest.raises(FeatureFileError, match="Its footer has 8,000,001 bytes"):
+        read_features(path)
+    with pytest.raises(StoreError, match="Its footer has 8,000,001 bytes"):
+        RecordTable.read(path)
+
+
+def test_parts_of_columns_without_content_are_refused_before_a_reader_makes_them_large(tmp_path, monkeypatch):
+    columns = b"\x19\xfc\xe8\x07" + b"\x26\x00\x00" * 1000
+    footer = b"\x15\x02\x19\x0c\x16\x00\x19\x1c" + columns + b"\x16\x00\x16\x00\x00\x00"
+    path = tmp_path / "a.parquet"
+    path.write_bytes(MAGIC + footer + struct.pack("<I", len(footer)) + MAGIC)
+
+    def opened(*_, **__):
+        raise AssertionError("opened")
+
+    monkeypatch.setattr(parquet, "ParquetFile", opened)
+    with pytest.raises(FeatureFileError, match="no Parquet file"):
+        read_features(path)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 11, 12, 40, -1, -5, -9])
@@ -95,7 +228,7 @@ def test_what_is_no_parquet_file_is_one_kind_of_error(tmp_path, cut):
     content = (tmp_path / "a.parquet").read_bytes()
     (tmp_path / "a.parquet").write_bytes(content[:cut] + (content[-12:] if cut > 12 else b""))
     with pytest.raises(UnreadableError):
-        chunks_of(tmp_path / "a.parquet")
+        expanded(tmp_path / "a.parquet")
 
 
 def test_pages_outside_the_file_are_refused(tmp_path):
@@ -104,7 +237,7 @@ def test_pages_outside_the_file_are_refused(tmp_path):
     content = with_footer((tmp_path / "a.parquet").read_bytes(), {place: 10**9})
     (tmp_path / "a.parquet").write_bytes(content)
     with pytest.raises(UnreadableError, match="pages outside the file"):
-        chunks_of(tmp_path / "a.parquet")
+        expanded(tmp_path / "a.parquet")
 
 
 def test_any_damage_is_one_kind_of_error(tmp_path):
@@ -116,6 +249,6 @@ def test_any_damage_is_one_kind_of_error(tmp_path):
             damaged[place] = random.integers(0, 256)
         (tmp_path / "a.parquet").write_bytes(damaged)
         try:
-            expanded_bytes(tmp_path / "a.parquet", chunks_of(tmp_path / "a.parquet"))
+            expanded(tmp_path / "a.parquet")
         except UnreadableError:
             continue

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +33,10 @@ def open_parquet(path: Path) -> Iterator[ParquetArrays]:
     import pyarrow as pa
     from pyarrow import parquet
 
+    chunks = chunks_of(path)
     try:
         with parquet.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
-            yield ParquetArrays(path, file)
+            yield ParquetArrays(path, file, chunks)
     except pa.ArrowException as error:
         raise ValueError(str(error)) from error
 
@@ -47,6 +47,7 @@ class ParquetArrays:
 
     path: Path
     file: Any
+    chunks: Sequence[Chunk]
 
     @property
     def schema(self) -> Any:
@@ -125,12 +126,9 @@ class ParquetArrays:
 
     def _check_size(self, names: Sequence[str]) -> None:
         """Refuse columns that would become much larger than the file: values that repeat are written once."""
-        expanded = expanded_bytes(self.path, [chunk for chunk in self._chunks if chunk.name in names])
+        wanted = set(names)
+        expanded = expanded_bytes(self.path, [chunk for chunk in self.chunks if chunk.is_in(wanted)])
         self._refuse_large(names[0], expanded)
-
-    @cached_property
-    def _chunks(self) -> list[Chunk]:
-        return chunks_of(self.path)
 
     def _refuse_large(self, name: str, expanded: int) -> None:
         if reason := too_large(expanded, self.path.stat().st_size):
@@ -146,14 +144,11 @@ class ParquetArrays:
             raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
 
     def _scalars(self, key: str, kind: Any) -> NDArray[Any]:
-        array = None
-        if not _is_large(kind):
-            column = self._column(self.file, key)
-            column = column.dictionary_decode() if _is_dictionary(kind) else column
-            array = np.asarray(column.to_numpy(zero_copy_only=False))
-        if array is None or array.dtype == object:
+        if not _is_scalar(kind):
             raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
-        return array
+        column = self._column(self.file, key)
+        column = column.dictionary_decode() if _is_dictionary(kind) else column
+        return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def _texts(self, key: str) -> NDArray[Any]:
         """Return a column of texts, read so that those that repeat take memory once it is known how much."""
@@ -163,7 +158,7 @@ class ParquetArrays:
         with parquet.ParquetFile(self.path, read_dictionary=[key], page_checksum_verification=True) as file:
             column = self._column(file, key)
         longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-        self._refuse_large(key, LETTER_BYTES * longest * len(column))
+        self._refuse_large(key, LETTER_BYTES * longest * max(len(column), len(column.dictionary)))
         texts = column.dictionary.to_numpy(zero_copy_only=False).astype(str)
         return np.asarray(texts[column.indices.to_numpy(zero_copy_only=False)])
 
@@ -187,10 +182,9 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(inside) or pa.types.is_large_string(inside))
 
 
-def _is_large(kind: Any) -> bool:
-    """Return whether values have no fixed size, or one that may be any: these are no numbers, and are not read."""
+def _is_scalar(kind: Any) -> bool:
+    """Return whether values are numbers or truths; others may take any memory, as those that become Python objects."""
     import pyarrow as pa
 
     inside = kind.value_type if _is_dictionary(kind) else kind
-    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_nested)
-    return any(test(inside) for test in tests)
+    return is_number(inside) or bool(pa.types.is_boolean(inside))

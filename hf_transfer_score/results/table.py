@@ -15,7 +15,7 @@ from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import too_large
-from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
+from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.results.checks import encodable
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.results.place import is_record_path
@@ -180,13 +180,14 @@ class RecordTable:
         from pyarrow import parquet
 
         try:
+            chunks = chunks_of(file)
             about = parquet.read_metadata(file)
             found = dict(about.metadata or {})
             if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
                 raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
             if rules is not None and found.get(RULES_KEY, b"").decode() != rules:
                 raise StoreError(f"{file} is a table of records that were read by other rules.")
-            data = _read(file, [name for name in NAMES if whole or name not in HEAVY])
+            data = _read(file, chunks, [name for name in NAMES if whole or name not in HEAVY])
             if data.num_rows != about.num_rows:
                 raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
             data.validate(full=True)
@@ -305,14 +306,14 @@ class RecordTable:
 
 def _heavy_of(file: Path) -> pyarrow.Table:
     try:
-        return _read(file, ["path", "stamp", *HEAVY])
+        return _read(file, chunks_of(file), ["path", "stamp", *HEAVY])
     except StoreError:
         raise
     except Exception as error:
         raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
 
 
-def _read(file: Path, names: Sequence[str]) -> pyarrow.Table:
+def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.Table:
     """Return columns of a parquet file, of which none becomes more than its size allows, whatever its footer says.
 
     Texts are read as those that differ, so that one that repeats takes memory once it is known how much.
@@ -321,8 +322,8 @@ def _read(file: Path, names: Sequence[str]) -> pyarrow.Table:
     from pyarrow import compute, parquet
 
     kinds = pyarrow.schema([_schema().field(name) for name in names])
-    chunks = [chunk for chunk in chunks_of(file) if chunk.name in names]
-    _check_size(file, expanded_bytes(file, chunks))
+    wanted = set(names)
+    _check_size(file, expanded_bytes(file, [chunk for chunk in chunks if chunk.is_in(wanted)]))
     words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
     data = parquet.read_table(
         file, columns=list(names), read_dictionary=words, use_threads=False, page_checksum_verification=True

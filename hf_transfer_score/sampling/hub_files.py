@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from hf_transfer_score.disk import room_for
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, UnreadableError
 from hf_transfer_score.hub.words import DAMAGED
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
+from hf_transfer_score.parquet_pages import chunks_of
 
 SMALL_BYTES = 4 * 1024 * 1024
 """A file of no more bytes is fetched whole, whatever is read of it."""
@@ -57,12 +58,12 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     """
     if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
         return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))
-    import pyarrow.parquet as pq
-
-    about = pq.read_metadata(file)
-    groups = [about.row_group(number) for number in range(about.num_row_groups)]
-    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
-    read = sum(one.total_compressed_size for one in chunks if one.path_in_schema.split(".")[0] in columns)
+    try:
+        read = sum(one.stop - one.start for one in chunks_of(file) if one.is_in(set(columns)))
+    except UnreadableError:  # whoever reads it says why
+        return True
+    finally:
+        file.seek(0)
     return bool(2 * read >= file.size)
 
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import MetricResult
@@ -128,19 +128,15 @@ def _started(folder: Path) -> subprocess.Popen[str]:
 
 def _talk(process: subprocess.Popen[str], work: _Work) -> None:
     """Ask a process, and take what it says until it ends; a line that makes no sense ends it."""
-    assert process.stdin is not None and process.stdout is not None
+    question, told = process.stdin, process.stdout
+    assert question is not None and told is not None
     try:
-        with process.stdin as question:
+        with question:
             question.write(work.question)
-        for line in iter(lambda: _line(process.stdout), ""):
+        for line in iter(lambda: told.readline(LONGEST_LINE), ""):
             work.take(line)
     except (OSError, ValueError, KeyError, TypeError):
         process.kill()
-
-
-def _line(stream: IO[str] | None) -> str:
-    assert stream is not None
-    return stream.readline(LONGEST_LINE)
 
 
 def _scores(told: Mapping[str, Any]) -> FeatureScores:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
 from hf_transfer_score.uploads.ledger import Ledger, Upload
 
 MOST_HEADER_BYTES = 8192
@@ -24,8 +27,6 @@ class Form:
     """
 
     def __init__(self, content_type: str, ledger: Ledger, visitor: str) -> None:
-        from python_multipart.multipart import MultipartParser, parse_options_header
-
         kind, options = parse_options_header(content_type)
         boundary = options.get(b"boundary", b"")
         if kind != b"multipart/form-data" or not 0 < len(boundary) <= 200:
@@ -33,8 +34,7 @@ class Form:
         self.ledger, self.visitor = ledger, visitor
         self.uploads: list[Upload] = []
         self._file: IO[bytes] | None = None
-        self._header, self._disposition, self._header_bytes = b"", b"", 0
-        self._parse_options = parse_options_header
+        self._begin()
         self._is_complete = self._is_kept = False
         callbacks: Any = {
             "on_part_begin": self._begin,
@@ -55,8 +55,6 @@ class Form:
             FormError: the form is broken, or holds something else than files.
             InputError: there are too many files or bytes.
         """
-        from python_multipart.exceptions import FormParserError
-
         try:
             self._parser.write(data)
         except FormParserError as error:
@@ -77,13 +75,15 @@ class Form:
 
     def __exit__(self, *_: object) -> None:
         """Remove what has arrived of a form that did not come to its end."""
-        self._close()
-        if not self._is_kept:
-            self.ledger.release([upload.path for upload in self.uploads])
+        try:
+            self._close()
+        finally:
+            if not self._is_kept:
+                self.ledger.release([upload.path for upload in self.uploads])
 
     def _begin(self) -> None:
-        self._header, self._disposition, self._header_bytes = b"", b"", 0
-        self._value = b""
+        self._header = self._value = self._disposition = b""
+        self._header_bytes = 0
 
     def _read_header(self, data: bytes, *, name: bool) -> None:
         self._header_bytes += len(data)
@@ -100,7 +100,7 @@ class Form:
         self._header = self._value = b""
 
     def _open(self) -> None:
-        _, options = self._parse_options(self._disposition)
+        _, options = parse_options_header(self._disposition)
         if b"filename" not in options or options.get(b"name") != FIELD.encode():
             raise FormError("Only files are taken here.")
         upload = self.ledger.begin(self.visitor, safe_name(options[b"filename"].decode("utf-8", "replace")))

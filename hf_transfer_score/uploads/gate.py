@@ -14,9 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mutabl
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import anyio
+from starlette.datastructures import Headers, QueryParams
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 
 from hf_transfer_score.errors import InputError, UnreadableError
 from hf_transfer_score.untrusted import parse_json
@@ -38,7 +40,11 @@ POSTED = (JOIN, f"{API}/cancel", f"{API}/reset")
 NOT_SERVED = ("/proxy=", "/file=http:", "/file=https:", "/file/http", "/deep_link", "/vibe-", "/run-history", "/dev/")
 """Parts of gradio that no page of ours uses: they fetch from elsewhere, write files, or are for programmers."""
 
+FRESH = {"cache-control": "no-store"}
 PROGRESS_SECONDS = 0.3
+LATEST_SECONDS = 3.0
+"""How long an upload may begin after its page has asked how far it is."""
+
 SPACE_VARIABLE = "SPACE_ID"
 """Is set on a Space: all requests come from its proxy there, which says for whom."""
 
@@ -61,15 +67,19 @@ class Gate:
     def __init__(self, app: App, *, ledger: Ledger, turns: Turns) -> None:
         self.app, self.ledger, self.turns = app, ledger, turns
         self.arriving: dict[str, list[Upload]] = {}
+        self.writers = anyio.CapacityLimiter(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let the app do so."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
         path, method = str(scope.get("path", "")).rstrip("/"), scope.get("method")
         try:
-            if scope["type"] != "http" or method not in ("GET", "HEAD", "OPTIONS", "POST"):
+            if method not in ("GET", "HEAD", "OPTIONS", "POST"):
                 raise RefusedError(405, "This page takes no requests of this kind.")
             if method != "POST":
                 await self._get(path, scope, receive, send)
@@ -78,27 +88,34 @@ class Gate:
             else:
                 await self._ask(path, scope, receive, send)
         except RefusedError as error:
-            as_json = method == "POST" and path != UPLOAD
-            await _answer(send, error.status, {"detail": str(error)} if as_json else str(error))
+            answer: Any = PlainTextResponse(str(error), error.status, FRESH)
+            if method == "POST" and path != UPLOAD:
+                answer = JSONResponse({"detail": str(error)}, error.status, FRESH)
+            await answer(scope, receive, send)
 
     async def _get(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         inside = path.removeprefix(API)
         if inside.startswith(NOT_SERVED):
             raise RefusedError(404, "There is no such page.")
         if path == PROGRESS:
-            await self._progress(_query(scope, "upload_id"), send)
+            told = self._progress(_upload_id(scope))
+            await StreamingResponse(told, media_type="text/event-stream", headers=FRESH)(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take files, each into a folder of its own; where anything is wrong, none of them stays."""
-        name = _query(scope, "upload_id")
+        """Take files, each into a folder of its own; where anything is wrong, none of them stays.
+
+        A form can be made so that reading it takes long. One thread reads all of them, so that pages need not wait.
+        """
+        name = _upload_id(scope)
         try:
-            with Form(_header(scope, b"content-type"), self.ledger, visitor_of(scope)) as form:
-                self.arriving[name] = form.uploads
+            with Form(Headers(scope=scope).get("content-type", ""), self.ledger, visitor_of(scope)) as form:
+                if name:
+                    self.arriving[name] = form.uploads
                 with anyio.fail_after(limits.UPLOAD_SECONDS):
                     async for part in _body(receive):
-                        form.write(part)
+                        await anyio.to_thread.run_sync(form.write, part, limiter=self.writers)
                 paths = form.finish()
         except InputError as error:
             raise RefusedError(413, str(error)) from None
@@ -110,23 +127,22 @@ class Gate:
             raise RefusedError(507, "There is no room for files here now. Come back in a few minutes.") from None
         finally:
             self.arriving.pop(name, None)
-        await _answer(send, 200, [str(path) for path in paths])
+        await JSONResponse([str(path) for path in paths], headers=FRESH)(scope, receive, send)
 
-    async def _progress(self, name: str, send: Send) -> None:
+    async def _progress(self, name: str) -> AsyncIterator[str]:
         """Tell a page how much of its files has arrived, as gradio does."""
-        with anyio.move_on_after(3):
+        with anyio.move_on_after(LATEST_SECONDS):
             while name not in self.arriving:
                 await anyio.sleep(PROGRESS_SECONDS)
-        await _start(send, 200, "text/event-stream")
         told: dict[Path, int] = {}
         while (uploads := self.arriving.get(name)) is not None:
             for upload in list(uploads):
                 new = upload.size - told.get(upload.path, 0)
                 told[upload.path] = upload.size
                 line = {"msg": "update", "orig_name": upload.path.name, "chunk_size": new}
-                await _more(send, f"data: {json.dumps(line)}\n\n")
+                yield f"data: {json.dumps(line)}\n\n"
             await anyio.sleep(PROGRESS_SECONDS)
-        await _more(send, 'data: {"msg": "done"}\n\n', last=True)
+        yield 'data: {"msg": "done"}\n\n'
 
     async def _ask(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the app answer a request that is small, names uploads alone, and has a turn."""
@@ -139,23 +155,25 @@ class Gate:
         except UnreadableError as error:
             raise RefusedError(400, str(error)) from None
         self._check_files(asked)
-        if is_call or path == JOIN:
-            asked = asked if isinstance(asked, dict) else {}
-            session, visitor = asked.get("session_hash"), visitor_of(scope)
-            session = session if isinstance(session, str) else ""
-            function = path.rpartition("/")[2] if is_call else asked.get("fn_index")
-            if reason := self.turns.reason_to_wait(function, session, visitor):
-                raise RefusedError(503, reason)
-            if session:
-                self.turns.note(session, visitor, is_page=True)
-            else:
-                send = _listening(send, lambda event: self.turns.note(event, visitor, is_page=False))
-        await self.app(scope, _replayed(data, receive), send)
+        if not is_call and path != JOIN:
+            await self.app(scope, _replayed(data, receive), send)
+            return
+        asked = asked if isinstance(asked, dict) else {}
+        function = path.rpartition("/")[2] if is_call else asked.get("fn_index")
+        session, visitor = asked.get("session_hash"), visitor_of(scope)
+        if not isinstance(function, str if is_call else int) or not isinstance(session, str | None) or session == "":
+            raise RefusedError(400, "Expected the number or name of a function, and the name of a page or none.")
+        if reason := self.turns.reason_to_wait(function, session or "", visitor):
+            raise RefusedError(503, reason)
+        with self.turns.entering(function, session or "", visitor) as told:
+            await self.app(scope, _replayed(data, receive), _listening(send, told))
 
     def _check_files(self, asked: Any) -> None:
         """Refuse files that gradio does not keep for a page: addresses that it would fetch, and places elsewhere."""
         around = self.ledger.folder.parent
-        for path in _file_names(asked):
+        for number, path in enumerate(_file_names(asked)):
+            if number >= limits.VISITOR_FILES:
+                raise RefusedError(413, f"The request names more than {limits.VISITOR_FILES} files.")
             try:
                 inside = around in Path(path).resolve().parents
             except (OSError, ValueError, RuntimeError):
@@ -174,7 +192,7 @@ def visitor_of(scope: Scope) -> str:
     if peer is None:
         return ""
     if os.environ.get(SPACE_VARIABLE) and not peer.is_global:
-        forwarded = [_address(one) for one in _header(scope, b"x-forwarded-for").split(",")]
+        forwarded = [_address(one) for one in ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")]
         peer = next((one for one in reversed(forwarded) if one is not None and one.is_global), peer)
     if peer.version == 6:
         return str(ipaddress.ip_network((peer, 64), strict=False))
@@ -203,13 +221,8 @@ def _file_names(asked: Any) -> Iterator[str]:
             waiting += value
 
 
-def _query(scope: Scope, name: str) -> str:
-    found = parse_qs(bytes(scope.get("query_string", b"")).decode("latin-1"), max_num_fields=20).get(name, [""])
-    return found[0][:100]
-
-
-def _header(scope: Scope, name: bytes) -> str:
-    return ",".join(value.decode("latin-1") for key, value in scope.get("headers", ()) if key == name)
+def _upload_id(scope: Scope) -> str:
+    return QueryParams(scope.get("query_string", b"")).get("upload_id", "")
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
@@ -259,22 +272,6 @@ def _replayed(data: bytes, receive: Receive) -> Receive:
     return again
 
 
-async def _answer(send: Send, status: int, content: Any) -> None:
-    """Send text, or anything else as JSON."""
-    text = isinstance(content, str)
-    await _start(send, status, "text/plain; charset=utf-8" if text else "application/json")
-    await _more(send, content if text else json.dumps(content), last=True)
-
-
-async def _start(send: Send, status: int, kind: str) -> None:
-    headers = [(b"content-type", kind.encode()), (b"cache-control", b"no-store")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def _more(send: Send, text: str, *, last: bool = False) -> None:
-    await send({"type": "http.response.body", "body": text.encode(), "more_body": not last})
-
-
 def ledger_of(app: Any) -> Ledger:
     """Return the ledger of an app of gradio (Blocks), which is made when it is first asked for; files go with pages."""
     if getattr(app, "ledger", None) is None:
@@ -286,8 +283,6 @@ def ledger_of(app: Any) -> Ledger:
 
 def guarded(app: Any) -> dict[str, Any]:
     """Return arguments of `launch` by which the gate stands before an app of gradio."""
-    from starlette.middleware import Middleware
-
     return {
         "app_kwargs": {"middleware": [Middleware(Gate, ledger=ledger_of(app), turns=Turns(app))]},
         "max_file_size": limits.FILE_BYTES,

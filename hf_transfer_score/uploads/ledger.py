@@ -65,8 +65,12 @@ class Ledger:
                 )
             upload = Upload(visitor, self.folder / secrets.token_hex(16) / name, self.clock())
             self._uploads[upload.path] = upload
-        upload.path.parent.mkdir(parents=True)
-        upload.path.touch()
+        try:
+            upload.path.parent.mkdir(parents=True)
+            upload.path.touch()
+        except OSError:
+            self.release([upload.path])
+            raise
         return upload
 
     def grow(self, upload: Upload, count: int) -> None:
@@ -134,7 +138,7 @@ def open_ledger(around: str | Path) -> Ledger:
     """
     Path(around).mkdir(parents=True, exist_ok=True)
     for left in Path(around).glob(f"{PREFIX}*-*"):
-        if not _is_alive(left.name.split("-")[1]):
+        if _is_left(left):
             shutil.rmtree(left, ignore_errors=True)
     folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=around, ignore_cleanup_errors=True)
     ledger = Ledger(Path(folder.name).resolve())
@@ -150,17 +154,16 @@ def _sweep(ledger: Ledger, folder: object) -> None:
             ledger.sweep()
 
 
-def _is_alive(pid: str) -> bool:
-    """Return whether a process is there; also where that cannot be known."""
-    if not pid.isdigit() or os.name == "nt":
-        return True
+def _is_left(folder: Path) -> bool:
+    """Return whether the program that made a folder has ended; one that began later may have its number now."""
+    import psutil
+
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, OverflowError):
+        return bool(psutil.Process(int(folder.name.split("-")[1])).create_time() > folder.stat().st_mtime)
+    except psutil.NoSuchProcess:
         return True
-    return True
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return False
 
 
 def _megabytes(count: int) -> str:

@@ -160,10 +160,10 @@ def _check_same_rows(content: FeatureFile, reference: Reference) -> None:
         )
 
 
-def _check_shape(features: NDArray[np.generic], labels: NDArray[np.generic] | None) -> None:
+def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:
     """Refuse what would keep this machine busy for long; the metrics themselves check everything else."""
     rows, width = features.shape if features.ndim == 2 else (len(features), 1)
-    classes = len(np.unique(np.asarray(labels)))
+    classes = len(np.unique(labels))
     if rows > MOST_ROWS or rows * width > MOST_NUMBERS or min(rows, width) > SMALLER_SIDE:
         raise InputError(
             f"It has {rows:,} rows of {_plural(width, 'feature')}. This page takes {MOST_ROWS:,} rows, "

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,6 +43,7 @@ class Turns:
     app: Any
     clock: Callable[[], float] = time.monotonic
     _askers: dict[str, Asker] = field(default_factory=dict)
+    _entering: list[tuple[str, bool]] = field(default_factory=list)
 
     def reason_to_wait(self, function: Any, session: str, visitor: str) -> str:
         """Return why something cannot be asked for now, "" where it can.
@@ -57,13 +59,29 @@ class Turns:
             return f"Too many of your pages are open. {LATER}"
         if self._unanswered(session) >= limits.SESSION_EVENTS:
             return f"This page asked for more than is answered yet. {LATER}"
-        if sum(map(self._unanswered, mine)) >= limits.VISITOR_EVENTS:
+        entering = [is_scoring for other, is_scoring in self._entering if other == visitor]
+        if sum(map(self._unanswered, mine)) + len(entering) >= limits.VISITOR_EVENTS:
             return f"Your pages asked for more than is answered yet. {LATER}"
-        return self._reason_not_to_score(session, mine) if self._is_scoring(function) else ""
+        return self._reason_not_to_score(session, mine, sum(entering)) if self._is_scoring(function) else ""
 
-    def note(self, session: str, visitor: str, *, is_page: bool) -> None:
-        """Note who asked; a call without a page is named by its event."""
-        self._askers[session] = Asker(visitor, self.clock(), is_page)
+    @contextmanager
+    def entering(self, function: Any, session: str, visitor: str) -> Iterator[Callable[[str], None]]:
+        """Count a request that the app is given: it is not in the queue yet, and others may come meanwhile.
+
+        Yields what is to be told which event the answer names, by which a call without a page is known.
+        """
+
+        def answered(event: str) -> None:
+            self._askers[session or event] = Asker(visitor, self.clock(), is_page=bool(session))
+
+        if session:
+            answered("")
+        entry = (visitor, self._is_scoring(function))
+        self._entering.append(entry)
+        try:
+            yield answered
+        finally:
+            self._entering.remove(entry)
 
     def _unanswered(self, session: str) -> int:
         """Return of how much that was asked for the answer was not fetched yet."""
@@ -73,14 +91,14 @@ class Turns:
         functions = self.app.fns.values()
         return any(one.concurrency_id == SCORING and function in (one._id, one.api_name) for one in functions)
 
-    def _reason_not_to_score(self, session: str, mine: set[str]) -> str:
+    def _reason_not_to_score(self, session: str, mine: set[str], entering: int) -> str:
         queue = self.app._queue.event_queue_per_concurrency_id.get(SCORING)
         waiting = [event.session_hash for event in queue.queue] if queue is not None else []
         if waiting.count(session) >= limits.SESSION_SCORINGS:
             return "The files of this page wait for being scored already."
-        if sum(one in mine for one in waiting) >= limits.VISITOR_SCORINGS:
+        if sum(one in mine for one in waiting) + entering >= limits.VISITOR_SCORINGS:
             return f"Other pages of yours wait for being scored. {LATER}"
-        if len(waiting) >= limits.ALL_SCORINGS:
+        if len(waiting) + sum(is_scoring for _, is_scoring in self._entering) >= limits.ALL_SCORINGS:
             return f"Many files wait for being scored. {LATER}"
         return ""
 

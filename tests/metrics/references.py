@@ -41,11 +41,7 @@ def ncti(features: np.ndarray, labels: np.ndarray, components: int) -> dict[str,
     pca = PCA(components, svd_solver="full").fit(features)
     space = pca.transform(features)
     shrinkage = max(math.exp(-float(pca.explained_variance_[:32].sum())), 1e-10)
-    if shrinkage == 1e-10:
-        analysis = LinearDiscriminantAnalysis(solver="svd")
-    else:
-        analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage)
-    analysis.fit(space, labels)
+    analysis = LinearDiscriminantAnalysis(solver="eigen", shrinkage=shrinkage).fit(space, labels)
     posterior = np.exp(_log_posterior(space, labels, 0.0 if shrinkage == 1e-10 else shrinkage))
     discriminant = _discriminant(space, labels, 0.0 if shrinkage == 1e-10 else shrinkage)
     columns = {label: column for column, label in enumerate(np.unique(labels))}

@@ -73,7 +73,8 @@ class Running:
         """Wait for its end."""
         status = self.parent.ask({"wait": self.pid})
         seconds = time.perf_counter() - self.start
-        return Done(status, self.out.read_text(), self.err.read_text(), seconds)
+        written = (path.read_text() if path.exists() else "" for path in (self.out, self.err))  # killed before both
+        return Done(status, *written, seconds)
 
 
 class Parent:

@@ -68,6 +68,19 @@ def test_what_is_too_large_is_refused_while_it_arrives(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_nothing_is_left_where_the_disk_is_full_at_the_end(tmp_path):
+    with pytest.raises(OSError, match="No space"), Form(KIND, Ledger(tmp_path), "visitor") as form:
+        form.write(part(b"x" * 10)[:-2])
+        form._file.close()
+        form._file = FullDisk()
+    assert list(tmp_path.iterdir()) == []
+
+
+class FullDisk:
+    def close(self):
+        raise OSError(28, "No space left on device")
+
+
 @pytest.mark.parametrize(
     "name", ["../../x.npz", "/etc/x.npz", "..\\x.npz", "x.npz\x00", "x\u202e.npz", "x" * 5000 + ".npz"]
 )

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -21,8 +23,9 @@ class Anytime:
     def reason_to_wait(self, function, session, visitor):
         return "wait" if session == "busy" else ""
 
-    def note(self, session, visitor, *, is_page):
-        self.noted.append((session, visitor, is_page))
+    @contextmanager
+    def entering(self, function, session, visitor):
+        yield lambda event: self.noted.append((session, visitor, event))
 
 
 @pytest.fixture
@@ -50,8 +53,42 @@ def ask(tmp_path):
         reached.clear()
         return asyncio.run(inside()), list(reached)
 
-    send.turns, send.folder = turns, tmp_path
+    send.turns, send.folder, send.gate = turns, tmp_path, gate
     return send
+
+
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        *[("queue/join", {"fn_index": one, "session_hash": "s"}) for one in ("1", 1.0, None, [1])],
+        *[
+            (path, {"fn_index": 1, "session_hash": one})
+            for path in ("queue/join", "call/score")
+            for one in ("", 1, ["s"])
+        ],
+    ],
+)
+def test_functions_and_pages_have_one_kind_of_name(ask, path, asked):
+    answer, reached = ask("POST", f"/gradio_api/{path}", json={"data": [], **asked})
+    assert answer.status_code == 400 and "number or name of a function" in answer.text and reached == []
+
+
+@pytest.mark.parametrize("query", ["&".join(["a=1"] * 100), "upload_id=%ff", "upload_id=\xff", "upload_id"])
+def test_no_query_is_too_strange(ask, monkeypatch, query):
+    monkeypatch.setattr("hf_transfer_score.uploads.gate.LATEST_SECONDS", 0.01)
+    answer, _ = ask("POST", f"/gradio_api/upload?{query}", files=[("files", ("a.npz", b"one"))])
+    assert answer.status_code == 200 and len(answer.json()) == 1
+    assert ask("GET", f"/gradio_api/upload_progress?{query}")[0].text == 'data: {"msg": "done"}\n\n'
+
+
+def test_what_is_no_request_of_http_is_closed(ask):
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(ask.gate({"type": "websocket", "path": "/gradio_api/queue/join"}, None, send))
+    assert [one["type"] for one in sent] == ["websocket.close"]
 
 
 def file_data(path):
@@ -90,16 +127,16 @@ def test_a_request_reaches_the_app_as_it_was_sent(ask):
     body = json.dumps({"data": [[file_data(path)], "é"], "fn_index": 3, "session_hash": "s"}).encode()
     answer, reached = ask("POST", "/gradio_api/queue/join", content=body)
     assert answer.status_code == 200 and reached == [body]
-    assert ask.turns.noted == [("s", "1.2.3.4", True)]
+    assert ask.turns.noted == [("s", "1.2.3.4", "e1")]
 
 
 def test_a_call_without_a_page_is_known_by_its_event(ask):
     assert ask("POST", "/gradio_api/call/view", json={"data": []})[0].json() == {"event_id": "e1"}
-    assert ask.turns.noted == [("e1", "1.2.3.4", False)]
+    assert ask.turns.noted == [("", "1.2.3.4", "e1")]
 
 
 def test_who_has_no_turn_is_told(ask):
-    answer, reached = ask("POST", "/gradio_api/queue/join", json={"session_hash": "busy"})
+    answer, reached = ask("POST", "/gradio_api/queue/join", json={"fn_index": 1, "session_hash": "busy"})
     assert (answer.status_code, answer.json(), reached) == (503, {"detail": "wait"}, [])
 
 
@@ -111,6 +148,13 @@ def test_files_that_were_not_uploaded_reach_nobody(ask, bad, around):
     for path in ("queue/join", "call/score", "call/v2/score", "cancel"):
         answer, reached = ask("POST", f"/gradio_api/{path}", json={"data": around(file_data(bad)), "fn_index": 1})
         assert answer.status_code == 400 and "not uploaded here" in answer.text and reached == []
+
+
+def test_more_files_than_a_visitor_has_are_not_looked_for(ask):
+    files = [file_data(ask.folder / "a.npz")] * (limits.VISITOR_FILES + 1)
+    answer, reached = ask("POST", "/gradio_api/call/score", json={"data": [files]})
+    assert answer.status_code == 413 and "more than 64 files" in answer.text and reached == []
+    assert ask("POST", "/gradio_api/call/score", json={"data": [files[1:]]})[0].status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -173,6 +217,21 @@ def test_uploads_and_requests_that_take_too_long_are_ended(ask, monkeypatch):
     for path in ("upload", "queue/join"):
         kind = {"content-type": "multipart/form-data; boundary=b"}
         assert ask("POST", f"/gradio_api/{path}", content=slow(), headers=kind)[0].status_code == 408
+
+
+def test_a_form_that_takes_long_to_read_keeps_nobody_else_waiting(ask, monkeypatch):
+    monkeypatch.setattr("hf_transfer_score.uploads.gate.Form.write", lambda form, data: time.sleep(1))
+    kind = {"content-type": "multipart/form-data; boundary=b"}
+
+    async def both():
+        transport = httpx.ASGITransport(app=ask.gate)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            slow = asyncio.create_task(client.post("/gradio_api/upload", content=b"--b\r\n", headers=kind))
+            await asyncio.sleep(0.1)
+            assert (await client.get("/")).status_code == 200 and not slow.done()
+            assert (await slow).status_code == 400
+
+    asyncio.run(both())
 
 
 def scope(client, *forwarded):

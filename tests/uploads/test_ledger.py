@@ -97,6 +97,16 @@ def test_files_go_after_a_time_that_begins_when_they_are_whole(ledger):
     assert ledger.waiting == (0, 0) and list(ledger.folder.iterdir()) == []
 
 
+def test_a_file_for_which_there_is_no_room_does_not_count(ledger, monkeypatch):
+    def full(path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.touch", full)
+    with pytest.raises(OSError, match="No space"):
+        ledger.begin("a", "x.npz")
+    assert ledger.waiting == (0, 0) and list(ledger.folder.iterdir()) == []
+
+
 LEFT = """
 import os, sys
 from hf_transfer_score.uploads.ledger import open_ledger
@@ -117,3 +127,13 @@ def test_nothing_is_left_of_a_program_that_ended_or_was_killed(tmp_path):
     assert ledger.folder.exists() and not left.exists()
     second = open_ledger(tmp_path)
     assert ledger.folder.exists() and second.folder != ledger.folder
+
+
+@pytest.mark.parametrize("number", [os.getpid(), 10**30])
+def test_a_program_that_began_after_a_folder_did_not_make_it(tmp_path, number):
+    left, strange = tmp_path / f"uploads-{number}-a", tmp_path / "uploads-strange-a"
+    for folder in (left, strange):
+        folder.mkdir()
+        os.utime(folder, (1, 1))
+    open_ledger(tmp_path)
+    assert strange.exists() and not left.exists()

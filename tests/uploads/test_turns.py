@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
@@ -41,7 +42,8 @@ def ask(turns, session, visitor, answers=1, waits_for=None):
     queue, function = turns.app._queue, waits_for or "view"
     if reason := turns.reason_to_wait(function, session, visitor):
         return reason
-    turns.note(session, visitor, is_page=True)
+    with turns.entering(function, session, visitor):
+        pass
     ids = queue.pending_event_ids_session.setdefault(session, set())
     for _ in range(answers):
         ids.add(f"{session}-{len(ids)}")
@@ -75,6 +77,22 @@ def test_scorings_are_limited_for_page_visitor_and_all(turns):
     assert "Many files wait" in turns.reason_to_wait(number, "last", "z")
 
 
+def test_requests_that_come_at_the_same_time_count_before_they_are_in_the_queue(turns):
+    with ExitStack() as at_once:
+        for _ in range(limits.VISITOR_SCORINGS):
+            assert turns.reason_to_wait("score", "", "a") == ""
+            at_once.enter_context(turns.entering("score", "", "a"))
+        assert "Other pages of yours" in turns.reason_to_wait("score", "", "a")
+        assert turns.reason_to_wait("view", "", "a") == turns.reason_to_wait("score", "", "b") == ""
+        for place in range(limits.ALL_SCORINGS - limits.VISITOR_SCORINGS):
+            at_once.enter_context(turns.entering("score", "", f"b{place}"))
+        assert "Many files wait" in turns.reason_to_wait("score", "", "c")
+        for _ in range(limits.VISITOR_EVENTS):
+            at_once.enter_context(turns.entering("view", "", "d"))
+        assert "Your pages asked for more" in turns.reason_to_wait("view", "", "d")
+    assert turns.reason_to_wait("score", "", "a") == turns.reason_to_wait("view", "", "d") == ""
+
+
 def test_pages_of_one_visitor_are_limited(turns):
     assert {ask(turns, f"p{place}", "a", 0) for place in range(limits.VISITOR_PAGES)} == {""}
     assert "Too many of your pages" in ask(turns, "one more", "a", 0)
@@ -87,7 +105,8 @@ def test_answers_that_nobody_fetches_are_forgotten(turns):
     ask(turns, "p", "a", limits.SESSION_EVENTS)
     ask(turns, "runs", "a", 1)
     queue.event_ids_to_events["runs-0"] = object()
-    turns.note("call", "a", is_page=False)
+    with turns.entering("view", "", "a") as answered:
+        answered("call")
     queue.pending_event_ids_session["call"] = set()
     turns.clock.now = limits.CALL_SECONDS + 1
     assert "This page" in ask(turns, "p", "a")
