@@ -15,7 +15,7 @@ from benchmarks.evidence.tables import (
     mean_agreement,
     with_interval,
 )
-from hf_transfer_score.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, Difference
 
 BAR = "images-50"
 MOST = 0.5

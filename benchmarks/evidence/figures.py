@@ -8,16 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from benchmarks.evidence.regimes import SOURCE_ACCURACY
-from hf_transfer_score.agreement import (
+from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.ranking.agreement import (
     Agreement,
     Difference,
     agreement,
     difference,
     mean_rank_scores,
     noise_ceiling,
+    weighted_kendall,
 )
-from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
-from hf_transfer_score.ranking import rank_pool, weighted_kendall
+from hf_transfer_score.ranking.pools import rank_pool
 from hf_transfer_score.results.record import Record
 
 LEVEL = 0.8

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, LEVEL, MEAN_RANK, REPLICATES, TRIVIAL, Target
 from benchmarks.evidence.regimes import REGIMES
-from hf_transfer_score.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, Difference
 
 ABOVE, BELOW = "▲", "▼"
 NOTHING = "–"

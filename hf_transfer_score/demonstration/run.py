@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hf_transfer_score.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.demonstration.keeping import CHECKPOINTS, DATASET, Places, keep, truth_records
 from hf_transfer_score.demonstration.material import SourceMaterial
 from hf_transfer_score.demonstration.options import RANKING, Demonstration, DemoOptions, Watch
 from hf_transfer_score.demonstration.pictures import TEST, TRAIN, target_digits, write_folder
 from hf_transfer_score.demonstration.work import Lesson, Trial, helpers, measure, pre_train
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.ranking.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from hf_transfer_score.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.api import _plain
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.ranking.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.truth.fine_tune import Measured

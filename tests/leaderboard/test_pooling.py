@@ -10,9 +10,9 @@ import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
 from hf_transfer_score.api import rank_features
-from hf_transfer_score.confidence import rank_confidence
-from hf_transfer_score.leaderboard.boards.ranges import DrawnPool, _groups, mean_ranks, rank_ranges, spreads
-from hf_transfer_score.ranking import headline_ranks
+from hf_transfer_score.ranking.confidence import rank_confidence
+from hf_transfer_score.ranking.intervals import DrawnPool, _groups, mean_ranks, rank_ranges, spreads
+from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.results.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, catalogue, face, failed, metric, model, ncti, score
 

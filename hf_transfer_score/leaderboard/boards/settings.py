@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 from hf_transfer_score.errors import NotApplicableError, UnknownMetricError
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
 from hf_transfer_score.metrics.registry import Metric, Term, all_metrics
-from hf_transfer_score.ranking import HEADLINE_METRICS
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 LONGEST_VALUE = 40
 """Letters of an option's value in a label."""

@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.agreement.compare import Agreement, Interval, agreement, interval
-from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models
 from hf_transfer_score.errors import InputError
+from hf_transfer_score.ranking.agreement.compare import Agreement, Interval, agreement, interval
+from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models
 
 Array = NDArray[np.float64]
 

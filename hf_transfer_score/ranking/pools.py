@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
 
 HEADLINE_METRICS = ("face", "ncti")
@@ -123,17 +122,3 @@ def shared_ranks(groups: Sequence[int]) -> list[int]:
     """
     first: dict[int, int] = {}
     return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
-
-
-def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
-    """Return Kendall's τ_w of scores with measured accuracies: agreement among the best counts most.
-
-    Example:
-        >>> weighted_kendall([3, 2, 1], [0.9, 0.8, 0.7])
-        1.0
-    """
-    if len(scores) != len(truth) or len(scores) < 2:
-        raise InputError(f"τ_w needs two lists of the same length above 1, got {len(scores)} and {len(truth)}.")
-    from scipy.stats import weightedtau
-
-    return float(weightedtau(scores, truth).statistic)

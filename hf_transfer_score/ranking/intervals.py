@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.registry import Metric, Term
-from hf_transfer_score.ranking import UNINFORMATIVE_RANGE, shared_ranks
+from hf_transfer_score.ranking.pools import UNINFORMATIVE_RANGE, shared_ranks
 
 Array = NDArray[np.float64]
 

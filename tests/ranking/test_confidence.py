@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
-from hf_transfer_score.confidence import rank_confidence
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling import bootstrap_terms
-from hf_transfer_score.ranking import headline_ranks
+from hf_transfer_score.ranking.confidence import rank_confidence
+from hf_transfer_score.ranking.pools import headline_ranks
 
 FACE, NCTI, NC1 = get_metric("face"), get_metric("ncti"), get_metric("nc1")
 

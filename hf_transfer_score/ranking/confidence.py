@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
-from hf_transfer_score.ranking import HEADLINE_METRICS, UNINFORMATIVE_RANGE, headline_ranks, rank_pool, shared_ranks
+from hf_transfer_score.ranking.pools import (
+    HEADLINE_METRICS,
+    UNINFORMATIVE_RANGE,
+    headline_ranks,
+    rank_pool,
+    shared_ranks,
+)
 
 Array = NDArray[np.float64]
 ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
