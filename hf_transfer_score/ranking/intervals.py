@@ -15,8 +15,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.registry import Metric, Term
-from hf_transfer_score.ranking.pools import UNINFORMATIVE_RANGE, shared_ranks
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.ranking import kernel
 
 Array = NDArray[np.float64]
 
@@ -25,6 +25,8 @@ LEVELS = (0.01, 0.9999)
 """Levels of intervals are taken as these at the most, so that none implies a spread without bounds."""
 MOST_REPLICATES = 400
 """Draws for boards of up to a thousand models; larger ones get half of them."""
+LARGEST_BLOCK = 100_000
+"""Numbers that are drawn at once, where one replicate needs no more."""
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,6 @@ class DrawnPool:
     chosen: NDArray[np.intp]
 
 
-@dataclass(frozen=True)
-class Ranges:
-    """How sure the order of some models is.
-
-    Attributes:
-        ranks: rank of each model (R,); those of a group share the place of its best model.
-        low: best place of each model (R,).
-        high: worst place of each model (R,).
-        groups: number of its group (R,); 1 holds the best.
-    """
-
-    ranks: list[int]
-    low: NDArray[np.intp]
-    high: NDArray[np.intp]
-    groups: list[int]
-
-
 def spreads(low: Array, high: Array, level: Array) -> Array:
     """Return standard deviations from the ends of intervals and the share that they hold; NaN where there is none."""
     level = np.clip(level, *LEVELS)
@@ -75,7 +60,7 @@ def replicate_count(models: int) -> int:
 
 def rank_ranges(
     pools: Sequence[DrawnPool], ranks: Sequence[int], *, level: float = LEVEL, seed: int = 0, known: Sequence[bool] = ()
-) -> Ranges:
+) -> kernel.Ranges:
     """Return rank ranges and groups of models in order, the best first, by the rules of `rank_confidence`.
 
     Args:
@@ -85,17 +70,7 @@ def rank_ranges(
         seed: of the draws.
         known: whether a model has intervals; the others lead no group. All have where it is empty.
     """
-    drawn = mean_ranks(pools, replicate_count(len(ranks)), seed)
-    best, worst = np.empty_like(drawn), np.empty_like(drawn)
-    for place, column in enumerate(drawn):
-        ordered = np.sort(column)
-        best[place] = np.searchsorted(ordered, column, "left") + 1
-        worst[place] = np.searchsorted(ordered, column, "right")
-    low = np.quantile(best, (1 - level) / 2, axis=0, method="lower").astype(np.intp)
-    high = np.quantile(worst, (1 + level) / 2, axis=0, method="higher").astype(np.intp)
-    groups = _groups(drawn, level, known)
-    shared = shared_ranks(groups)
-    return Ranges(shared, np.minimum(low, shared), np.maximum(high, np.asarray(ranks, np.intp)), groups)
+    return kernel.ranges_of(mean_ranks(pools, replicate_count(len(ranks)), seed), ranks, level, known)
 
 
 def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArray[np.float32]:
@@ -105,45 +80,13 @@ def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArra
     """
     generator = np.random.default_rng(seed)
     found = np.zeros((replicates, len(pools[0].chosen)), np.float32)
-    for pair in range(0, replicates, 2):
-        for pool in pools:
-            noise = pool.spreads * generator.standard_normal(pool.values.shape)
-            for place, values in ((pair, pool.values + noise), (pair + 1, pool.values - noise)):
-                found[place] += _pool_ranks(pool, values)
+    ends = np.cumsum([pool.values.size for pool in pools])
+    block = 2 * max(1, LARGEST_BLOCK // int(ends[-1]))
+    for start in range(0, replicates, block):
+        plus, minus = found[start : start + block : 2], found[start + 1 : start + block : 2]
+        drawn = np.split(generator.standard_normal((len(plus), int(ends[-1]))), ends[:-1], axis=1)
+        for pool, one in zip(pools, drawn, strict=True):
+            noise = pool.spreads * one.reshape(-1, *pool.values.shape)
+            for sum_of, values in ((plus, pool.values + noise), (minus, pool.values - noise)):
+                sum_of += kernel.pool_ranks(pool.metric, values.swapaxes(0, 1))[:, pool.chosen]
     return np.asarray(found / np.float32(len(pools)))
-
-
-def _pool_ranks(pool: DrawnPool, values: Array) -> NDArray[np.float32]:
-    """Return the ranks of the chosen models from terms (T, M), by the rules of `rank_pool`."""
-    scores = np.zeros(values.shape[1])
-    for term, numbers in zip(pool.metric.terms, values, strict=True):
-        scores += term.direction * _scaled(term, numbers, pool.metric.pool_rule == "minmax_sum")
-    ordered = np.sort(-scores)
-    return (np.searchsorted(ordered, -scores[pool.chosen], "left") + 1).astype(np.float32)
-
-
-def _scaled(term: Term, values: Array, minmax: bool) -> Array:
-    low, high = float(values.min()), float(values.max())
-    size = 1.0 if term.bounded else max(abs(low), abs(high))
-    if high - low < UNINFORMATIVE_RANGE * size or high == low:
-        return np.zeros_like(values)
-    return (values - low) / (high - low) if minmax else values
-
-
-def _groups(drawn: NDArray[np.float32], level: float, known: Sequence[bool]) -> list[int]:
-    """Return the group of each model: a new one starts where the leader of the last can be told apart.
-
-    Only the leader is compared, so the work grows with the number of models, not of pairs.
-    """
-    groups: list[int] = []
-    leader, number = next((place for place, has in enumerate(known) if has), 0), 1
-    columns = np.ascontiguousarray(drawn.T)
-    for place in range(len(columns)):
-        if known and not known[place]:
-            groups.append(number)
-            continue
-        ahead = (np.sign(columns[place] - columns[leader]).mean(dtype=np.float64) + 1) / 2
-        if ahead >= (1 + level) / 2:
-            leader, number = place, number + 1
-        groups.append(number)
-    return groups

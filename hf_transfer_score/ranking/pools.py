@@ -1,4 +1,4 @@
-"""From raw terms to scores: the only place that scales over a pool of candidates.
+"""From raw terms to scores: one metric over a pool of candidates, and the order that several decide.
 
 NCTI and FaCe scale each term by its smallest and largest value in the pool, so one more candidate changes every score;
 raw terms are what is kept, and pools are ranked on reading.
@@ -12,13 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
+from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.ranking import kernel
 
 HEADLINE_METRICS = ("face", "ncti")
 """A pool that has all of these is ordered by the mean of their ranks."""
-
-UNINFORMATIVE_RANGE = 1e-3
-"""A term whose range over the pool is smaller (relative, or absolute for terms in [0, 1]) tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,41 +41,24 @@ class PoolRanking:
 def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
     """Return the pool scores and ranks of one metric over the models that have a result for it."""
     models = [model for model, result in results.items() if result.status == "ok"]
-    scaled: dict[str, dict[str, float]] = {model: {} for model in models}
-    flags: dict[str, str] = {}
-    for term in metric.terms:
-        values = np.array([results[model].terms[term.name] for model in models], dtype=np.float64)
-        flag = no_information(term, values)
-        if flag:
-            flags[term.name] = flag
-            numbers = np.zeros(len(models))
-        elif metric.pool_rule == "minmax_sum":
-            numbers = (values - values.min()) / (values.max() - values.min())
-        else:
-            numbers = values
-        for model, number in zip(models, numbers, strict=True):
-            scaled[model][term.name] = float(number)
-    scores = {model: sum(term.direction * scaled[model][term.name] for term in metric.terms) + 0.0 for model in models}
-    return PoolRanking(metric.name, scores, _places(scores, highest_first=True), scaled, flags)
+    names = [term.name for term in metric.terms]
+    values = np.array([[results[model].terms[name] for model in models] for name in names], dtype=np.float64)
+    terms = kernel.scaled(metric, values)
+    scores = kernel.pool_scores(metric, terms)
+    useless = kernel.uninformative(metric, values).tolist()
+    return PoolRanking(
+        metric.name,
+        dict(zip(models, scores.tolist(), strict=True)),
+        dict(zip(models, kernel.places(-scores).tolist(), strict=True)),
+        {model: dict(zip(names, row, strict=True)) for model, row in zip(models, terms.T.tolist(), strict=True)},
+        {name: _why_useless(row) for name, row, flag in zip(names, values, useless, strict=True) if flag},
+    )
 
 
-def _places(values: Mapping[str, float], *, highest_first: bool) -> dict[str, int]:
-    """Return the place of each model by its value; equal values share the better place."""
-    first: dict[float, int] = {}
-    for place, value in enumerate(sorted(values.values(), reverse=highest_first), 1):
-        first.setdefault(value, place)
-    return {model: first[value] for model, value in values.items()}
-
-
-def no_information(term: Term, values: NDArray[np.float64]) -> str | None:
-    """Return why a term cannot tell the models of a pool apart, or None where it can."""
+def _why_useless(values: NDArray[np.float64]) -> str:
     if len(values) < 2:
         return "one model alone has nothing to be compared with"
-    spread = float(values.max() - values.min())
-    scale = 1.0 if term.bounded else float(np.abs(values).max())
-    if spread < UNINFORMATIVE_RANGE * scale or spread == 0:
-        return f"range over the pool {spread:.2g} is too small to tell the models apart"
-    return None
+    return f"range over the pool {float(values.max() - values.min()):.2g} is too small to tell the models apart"
 
 
 @dataclass(frozen=True)
@@ -103,22 +84,15 @@ def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] = HEAD
         names: metrics that decide.
     """
     deciding = tuple(names) if names and all(name in pools for name in names) else tuple(pools)[:1]
-    shared = [model for model in (pools[deciding[0]].ranks if deciding else ()) if _ranked(model, deciding, pools)]
-    means = {model: sum(pools[metric].ranks[model] for metric in deciding) / len(deciding) for model in shared}
-    ordered = {model: means[model] for model in sorted(means, key=means.__getitem__)}
-    return HeadlineRanks(deciding, ordered, _places(ordered, highest_first=False))
-
-
-def _ranked(model: str, metrics: Sequence[str], pools: Mapping[str, PoolRanking]) -> bool:
-    return all(model in pools[metric].ranks for metric in metrics)
-
-
-def shared_ranks(groups: Sequence[int]) -> list[int]:
-    """Return the rank of each model in order: all of a group share the place of its first.
-
-    Example:
-        >>> shared_ranks([1, 1, 2, 3, 3])
-        [1, 1, 3, 4, 4]
-    """
-    first: dict[int, int] = {}
-    return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
+    ranks = [pools[name].ranks for name in deciding]
+    shared = [model for model in (ranks[0] if ranks else ()) if all(model in one for one in ranks)]
+    if not shared:
+        return HeadlineRanks(deciding, {}, {})
+    means = kernel.mean_ranks(np.array([[one[model] for model in shared] for one in ranks]))
+    order = np.argsort(means, kind="stable")
+    ordered = [shared[place] for place in order.tolist()]
+    return HeadlineRanks(
+        deciding,
+        dict(zip(ordered, means[order].tolist(), strict=True)),
+        dict(zip(ordered, kernel.places(means[order]).tolist(), strict=True)),
+    )

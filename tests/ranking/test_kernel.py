@@ -11,6 +11,7 @@ import pytest
 from hf_transfer_score import MetricResult, get_metric, rank_confidence, rank_pool
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.ranking.intervals import DrawnPool, rank_ranges
+from hf_transfer_score.ranking.kernel import tie_groups
 from hf_transfer_score.ranking.pools import headline_ranks
 
 SEEDS = range(300)
@@ -206,6 +207,7 @@ def test_confidence_is_what_loops_over_replicates_give(part):
 @pytest.mark.parametrize("part", range(3))
 def test_ranges_of_stored_intervals_are_what_loops_over_draws_give(part, monkeypatch):
     monkeypatch.setattr("hf_transfer_score.ranking.intervals.MOST_REPLICATES", 30)
+    monkeypatch.setattr("hf_transfer_score.ranking.intervals.LARGEST_BLOCK", 100)
     for seed in SEEDS[part::3]:
         pool, generator = made(seed), np.random.default_rng(seed)
         models, _, places = order(pool)
@@ -233,3 +235,10 @@ def test_ranges_of_stored_intervals_are_what_loops_over_draws_give(part, monkeyp
         assert found.groups == expected["groups"], seed
         assert found.low.tolist() == expected["low"], seed
         assert found.high.tolist() == expected["high"], seed
+
+
+@pytest.mark.parametrize(("wins", "groups"), [(19, [1, 2]), (18, [1, 1])])
+def test_the_share_that_tells_apart_is_counted_exactly(wins, groups):
+    """At level 0.9 it is 95 %: 19 of 20 replicates."""
+    ahead = np.array([[1.0, 2.0]] * wins + [[2.0, 1.0]] * (20 - wins), np.float32)
+    assert tie_groups(ahead, 0.9) == groups

@@ -23,7 +23,8 @@ from hf_transfer_score.leaderboard.boards.settings import (
     rules,
 )
 from hf_transfer_score.metrics.registry import Metric, MetricResult
-from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Ranges, rank_ranges, spreads
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, rank_ranges, spreads
+from hf_transfer_score.ranking.kernel import Ranges
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 
 Array = NDArray[np.float64]

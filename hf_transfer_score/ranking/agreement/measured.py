@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.ranking.agreement.compare import Agreement, Interval, agreement, interval
 from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models
+from hf_transfer_score.ranking.kernel import mean_ranks, places
 
 Array = NDArray[np.float64]
 
@@ -114,8 +115,7 @@ def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
     for metric, row in zip(scores, table, strict=True):
         if not np.isfinite(row).all():
             raise InputError(f"an ensemble needs finite scores, and {metric} has some that are not; leave out models.")
-    ranks = 1 + (table[:, None, :] > table[:, :, None]).sum(axis=2)
-    return [-float(one) for one in ranks.mean(axis=0)]
+    return [-one for one in mean_ranks(places(-table)).tolist()]
 
 
 def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:
