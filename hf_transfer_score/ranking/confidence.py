@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking import kernel
-from hf_transfer_score.ranking.pools import HEADLINE_METRICS, headline_ranks, rank_pool
+from hf_transfer_score.ranking.pools import headline_ranks, rank_pool
 
 Array = NDArray[np.float64]
 ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
@@ -56,7 +56,7 @@ def rank_confidence(
     results: Mapping[str, Mapping[str, MetricResult]],
     metrics: Sequence[Metric],
     *,
-    names: Sequence[str] = HEADLINE_METRICS,
+    names: Sequence[str] | None = None,
     level: float = 0.9,
 ) -> RankConfidence:
     """Return rank ranges and groups of a pool from the replicates of its terms.

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking import kernel
 
-HEADLINE_METRICS = ("face", "ncti")
-"""A pool that has all of these is ordered by the mean of their ranks."""
+HEADLINE_METRICS = ("ncti", "face")
+"""The default order of a pool of classifiers is by the mean of their ranks, where all of them are computed."""
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,14 @@ class HeadlineRanks:
     ranks: dict[str, int]
 
 
-def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] = HEADLINE_METRICS) -> HeadlineRanks:
+def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] | None = None) -> HeadlineRanks:
     """Return the order of a pool: by mean rank over the named metrics where all rank it, else by the first metric.
 
     Args:
         pools: the pool ranked by each metric, by name; models that tie stay in the order of the first one.
-        names: metrics that decide.
+        names: metrics that decide; None for `HEADLINE_METRICS`, in alphabetical order.
     """
+    names = sorted(HEADLINE_METRICS) if names is None else names
     deciding = tuple(names) if names and all(name in pools for name in names) else tuple(pools)[:1]
     ranks = [pools[name].ranks for name in deciding]
     shared = [model for model in (ranks[0] if ranks else ()) if all(model in one for one in ranks)]
