@@ -2,7 +2,7 @@
 
 from hf_transfer_score.ranking.agreement.compare import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.ranking.agreement.figures import FIGURES, weighted_kendall
-from hf_transfer_score.ranking.agreement.measured import mean_rank_scores, measured_agreement, noise_ceiling
+from hf_transfer_score.ranking.agreement.measured import agreements, mean_rank_scores, measured_agreement, noise_ceiling
 from hf_transfer_score.ranking.agreement.paired import Difference, difference
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Agreement",
     "Difference",
     "agreement",
+    "agreements",
     "difference",
     "mean_rank_scores",
     "measured_agreement",

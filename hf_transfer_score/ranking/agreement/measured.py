@@ -54,6 +54,29 @@ def measured_agreement(
     )
 
 
+def agreements(
+    orders: Mapping[str, Mapping[str, float]], accuracies: Mapping[str, Sequence[float]], *, least: int = 2
+) -> dict[str, Agreement]:
+    """Return how well each of several orders agrees with measured accuracies, over the models that have both.
+
+    Args:
+        orders: scores by model, higher is better, by the name of the order.
+        accuracies: the measurements of each model.
+        least: an order that shares fewer models with the accuracies is left out.
+
+    Example:
+        >>> orders = {"knn": {"a": 0.5, "b": 0.7}, "leep": {"a": -1.0}}
+        >>> {name: one.weighted_tau for name, one in agreements(orders, {"a": [0.8], "b": [0.9]}).items()}
+        {'knn': 1.0}
+    """
+    shared = {name: [model for model in accuracies if model in scores] for name, scores in orders.items()}
+    return {
+        name: measured_agreement([orders[name][one] for one in models], [accuracies[one] for one in models])
+        for name, models in shared.items()
+        if len(models) >= least
+    }
+
+
 def noise_ceiling(
     accuracies: Sequence[Sequence[float]], *, replicates: int = 1000, seed: int = 0, level: float = 0.9
 ) -> Agreement | None:
