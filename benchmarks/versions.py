@@ -25,7 +25,7 @@ EXTRAS = ("space", "test")
 
 PARTS = (
     ("hf_transfer_score", "tests/metrics", "tests/results", "tests/hub", "tests/requests", "tests/cards"),
-    ("tests/backbones", "tests/checkpoints", "tests/features", "tests/sampling", "tests/agreement", "tests/truth"),
+    ("tests/backbones", "tests/checkpoints", "tests/features", "tests/sampling", "tests/ranking", "tests/truth"),
     ("tests/cli", "tests/selection", "tests/worker"),
     ("tests/demonstration", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
     ("tests/hostile", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_*.py")))),

@@ -10,7 +10,6 @@ from hf_transfer_score.backbones.base import (
     register_backbone,
 )
 from hf_transfer_score.checkpoints.search import Search
-from hf_transfer_score.confidence import RankConfidence, rank_confidence
 from hf_transfer_score.errors import (
     CheckpointError,
     DatasetError,
@@ -33,7 +32,9 @@ from hf_transfer_score.metrics.registry import (
     get_metric,
     register_metric,
 )
-from hf_transfer_score.ranking import PoolRanking, rank_pool, weighted_kendall
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.confidence import RankConfidence, rank_confidence
+from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions

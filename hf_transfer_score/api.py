@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics, get_metric
-from hf_transfer_score.ranking import PoolRanking, rank_pool
+from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
 
 MetricChoice = str | Metric | Sequence[str | Metric] | None
 

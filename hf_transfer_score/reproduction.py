@@ -6,8 +6,8 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hf_transfer_score.agreement import Agreement, agreement
 from hf_transfer_score.errors import OptionError, StoreError
+from hf_transfer_score.ranking.agreement import Agreement, agreement
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from benchmarks.evidence.figures import CHANCE, HEADLINE, MEAN_RANK, SOURCE, Target
+from benchmarks.evidence.figures import CHANCE, MEAN_RANK, SOURCE, Target
 from benchmarks.evidence.regimes import REGIMES
 from benchmarks.evidence.tables import (
     GROUPS,
@@ -15,7 +15,8 @@ from benchmarks.evidence.tables import (
     mean_agreement,
     with_interval,
 )
-from hf_transfer_score.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, Difference
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 BAR = "images-50"
 MOST = 0.5
@@ -31,7 +32,7 @@ def _bar(every: Targets) -> list[str]:
     if BAR not in every:
         return []
     target = every[BAR]
-    best, trivial = max(HEADLINE, key=lambda name: _tau(target, name)), best_trivial(target)
+    best, trivial = max(HEADLINE_METRICS, key=lambda name: _tau(target, name)), best_trivial(target)
     ours, theirs, chance = (target.agreement(name) for name in (best, trivial, CHANCE))
     told = (
         f"With {REGIMES[BAR].words}, the better of FaCe and NCTI is {_capital(best)}, with a τ_w of "
@@ -46,7 +47,7 @@ def _bar(every: Targets) -> list[str]:
 
 def _everywhere(every: Targets) -> list[str]:
     found = []
-    for name in (MEAN_RANK, *HEADLINE):
+    for name in (MEAN_RANK, *HEADLINE_METRICS):
         above, below = _against_trivial(every, name)
         found.append(
             f"{_capital(name)} is surely above the best trivial baseline in {len(above)} of {len(every)} targets"
@@ -59,7 +60,7 @@ def _on_average(every: Targets) -> str:
     """Return the metrics in the order of their mean agreement, and those of neural collapse beside them."""
     whole = [name for name in defaults_of(every) if all(name in target.scores for target in every.values())]
     told = {name: f"{name} ({mean_agreement(every, name):.2f})".replace("-", "−") for name in whole}
-    ours = [told[name] for name in (*HEADLINE, MEAN_RANK)]
+    ours = [told[name] for name in (*HEADLINE_METRICS, MEAN_RANK)]
     return f"On average over all targets {', '.join(told[name] for name in whole[:3])} agree best; {', '.join(ours)}."
 
 
@@ -113,7 +114,7 @@ def conclusions(every: Targets, trained: Targets) -> str:
 
 
 def _better_than_headline(every: Targets) -> Iterable[str]:
-    names = [name for name in defaults_of(every) if name not in (MEAN_RANK, *HEADLINE)]
+    names = [name for name in defaults_of(every) if name not in (MEAN_RANK, *HEADLINE_METRICS)]
     better, worse = [], []
     for name in names:
         paired = {words: one.difference(name, MEAN_RANK) for words, one in every.items() if name in one.scores}
@@ -141,8 +142,8 @@ def _without_untrained(trained: Targets) -> Iterable[str]:
 
 def _proposals(every: Targets) -> Iterable[str]:
     scored = {name for target in every.values() for name in target.scores}
-    ours = [name for name in scored if name.startswith(HEADLINE) and name.endswith((")", "]"))]
-    others = [name for name in scored if not name.startswith(HEADLINE) and name.endswith(")")]
+    ours = [name for name in scored if name.startswith(HEADLINE_METRICS) and name.endswith((")", "]"))]
+    others = [name for name in scored if not name.startswith(HEADLINE_METRICS) and name.endswith(")")]
     clearly = "surely better than the same metric's default in at least half of the targets and surely worse in none"
     better, mixed = _clearly_better(every, ours)
     if better:

@@ -8,22 +8,23 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from benchmarks.evidence.regimes import SOURCE_ACCURACY
-from hf_transfer_score.agreement import (
+from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.ranking.agreement import (
     Agreement,
     Difference,
     agreement,
     difference,
     mean_rank_scores,
     noise_ceiling,
+    weighted_kendall,
 )
-from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
-from hf_transfer_score.ranking import rank_pool, weighted_kendall
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, rank_pool
 from hf_transfer_score.results.record import Record
 
 LEVEL = 0.8
 REPLICATES = 1000
-HEADLINE = ("ncti", "face")
-MEAN_RANK, SOURCE, CHANCE = "mean rank of ncti and face", "source accuracy", "random order"
+MEAN_RANK = f"mean rank of {' and '.join(HEADLINE_METRICS)}"
+SOURCE, CHANCE = "source accuracy", "random order"
 TRIVIAL = ("parameter_count", "feature_width", CHANCE)
 """What orders models without looking at any data."""
 BASELINES = (*TRIVIAL, SOURCE)
@@ -150,13 +151,13 @@ def _target(
     scores = {name: rank_pool(all_metrics()[name.split(" ")[0]], found).scores for name, found in results.items()}
     models = set(truths["full"])
     scores = {name: found for name, found in scores.items() if models <= set(found)}
-    for name in HEADLINE:
+    for name in HEADLINE_METRICS:
         scores |= _by_term(all_metrics()[name], results[name])
     commits = {record.model.id: record.model.commit for record in records}
     if all((model, commits[model]) in source for model in models):
         scores[SOURCE] = {model: source[model, commits[model]] for model in models}
     order = sorted(models)
-    deciding = {name: [scores[name][model] for model in order] for name in HEADLINE}
+    deciding = {name: [scores[name][model] for model in order] for name in HEADLINE_METRICS}
     scores[MEAN_RANK] = dict(zip(order, mean_rank_scores(deciding), strict=True))
     return Target(scores, truths, skipped)
 

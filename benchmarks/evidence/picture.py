@@ -6,9 +6,10 @@ import io
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, MEAN_RANK
+from benchmarks.evidence.figures import BASELINES, CHANCE, MEAN_RANK
 from benchmarks.evidence.tables import Targets, best_trivial, defaults_of
 from hf_transfer_score.atomic import write_text
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 NEURAL_COLLAPSE, OTHER, PLAIN, INK, GRID = "#0072b2", "#5a5a5a", "#d55e00", "#222222", "#e6e6e6"
 COLUMNS = 3
@@ -48,7 +49,7 @@ def _panel(panel: Any, targets: Targets, which: str, names: list[str]) -> None:
         found = target.agreement(name)
         if found.weighted_tau is None or found.weighted_tau_interval is None:
             continue
-        colour = NEURAL_COLLAPSE if name in (*HEADLINE, MEAN_RANK) else PLAIN if name in BASELINES else OTHER
+        colour = NEURAL_COLLAPSE if name in (*HEADLINE_METRICS, MEAN_RANK) else PLAIN if name in BASELINES else OTHER
         panel.plot(found.weighted_tau_interval, [place, place], color=colour, linewidth=2, solid_capstyle="round")
         panel.plot([found.weighted_tau], [place], "o", color=colour, markersize=5, markeredgecolor="white")
     panel.set_title(REGIMES[which].words, loc="left", fontsize=10, color=INK)

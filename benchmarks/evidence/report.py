@@ -10,11 +10,12 @@ from string import Template
 
 from benchmarks.evidence import tables
 from benchmarks.evidence.conclusions import conclusions, in_short
-from benchmarks.evidence.figures import HEADLINE, MEAN_RANK, SOURCE, Target, targets_of
+from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.picture import write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
 from hf_transfer_score.atomic import write_text
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.shipped import EVIDENCE, read_shipped, shipped_folder
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("page.md")
 PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
 UNTRAINED = ("untrained",)
-LOSSES = (MEAN_RANK, *HEADLINE, "logme", "linear_probe", "knn", SOURCE, "parameter_count")
+LOSSES = (MEAN_RANK, *HEADLINE_METRICS, "logme", "linear_probe", "knn", SOURCE, "parameter_count")
 
 
 def targets_by_name(records: Sequence[Record]) -> dict[str, Target]:

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.evidence.figures import BASELINES, CHANCE, HEADLINE, LEVEL, MEAN_RANK, REPLICATES, TRIVIAL, Target
+from benchmarks.evidence.figures import BASELINES, CHANCE, LEVEL, MEAN_RANK, REPLICATES, TRIVIAL, Target
 from benchmarks.evidence.regimes import REGIMES
-from hf_transfer_score.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, Difference
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 ABOVE, BELOW = "▲", "▼"
 NOTHING = "–"
@@ -80,7 +81,7 @@ def agreements(targets: Targets) -> str:
     for name in [*defaults_of(targets), *BASELINES]:
         cells = [_cell(target, name) for target in targets.values()]
         if any(cell != NOTHING for cell in cells):
-            rows.append([f"**{name}**" if name in (*HEADLINE, MEAN_RANK) else name, *cells])
+            rows.append([f"**{name}**" if name in (*HEADLINE_METRICS, MEAN_RANK) else name, *cells])
     rows.append(["*noise ceiling*", *(with_interval(target.ceiling) for target in targets.values())])
     return table(["metric", *heads(targets)], rows)
 
@@ -112,7 +113,7 @@ def terms(targets: Targets) -> str:
     """Return how well the terms of NCTI and FaCe agree alone, and what is left without one of them."""
     every = {name for target in targets.values() for name in target.scores if name.endswith("]")}
     rows = []
-    for metric in HEADLINE:
+    for metric in HEADLINE_METRICS:
         rows.append([f"**{metric}**", *(with_interval(target.agreement(metric)) for target in targets.values())])
         parts = sorted(one for one in every if one.startswith(f"{metric} "))
         rows += [[name, *(_beside(target, name, metric) for target in targets.values())] for name in parts]
@@ -133,9 +134,9 @@ def _against_usual(targets: Targets, names: Sequence[str], head: str) -> str:
     return table([head, *heads(targets)], rows)
 
 
-def _setting_order(name: str) -> tuple[bool, bool, str]:
+def _setting_order(name: str) -> tuple[bool, str]:
     metric = name.split(" (")[0]
-    return metric != "face", metric != "ncti", name
+    return metric not in HEADLINE_METRICS, name
 
 
 def losses(targets: Targets, names: Sequence[str]) -> str:

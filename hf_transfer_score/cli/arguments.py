@@ -16,6 +16,7 @@ from hf_transfer_score.cli.results_arguments import add_results
 from hf_transfer_score.cli.values import metric_names
 from hf_transfer_score.cli.verify_arguments import add_verify
 from hf_transfer_score.cli.worker_arguments import add_worker
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.version import VERSION
 
 PROGRAM = "hf-transfer-score"
@@ -35,10 +36,10 @@ exit status:
 
 SCORE_USAGE = f"{PROGRAM} score FILE... [options]"
 
-SCORE_DESCRIPTION = """\
+SCORE_DESCRIPTION = f"""\
 Score features that are on disk. One file: the metrics of that model. Several
 files: a pool of models on one sample, a row a model, in the order of the mean
-rank of face and ncti where both are computed, else of the first metric's rank.
+rank of {" and ".join(sorted(HEADLINE_METRICS))} where both are computed, else of the first metric's rank.
 
 A FILE is one of
   .npz, .safetensors  arrays `features` and `labels`, and where there are any

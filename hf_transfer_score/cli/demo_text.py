@@ -6,12 +6,12 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hf_transfer_score.agreement import Agreement
 from hf_transfer_score.cli.tables import MISSING, Group, Page, best_of, groups_text, number, pairs, render
 from hf_transfer_score.demonstration.keeping import CHECKPOINTS, DATASET
 from hf_transfer_score.demonstration.options import RANKING, Demonstration
 from hf_transfer_score.demonstration.zoo import SCHOOLINGS
 from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.selection.words import duration
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.api import FeatureRanking, rank_features
 from hf_transfer_score.cli.score_files import pool_order
 from hf_transfer_score.cli.tables import Page, number, pairs, pool_text, render
-from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.ranking.agreement import weighted_kendall
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cli.values import metric_names
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 if TYPE_CHECKING:
     from hf_transfer_score.checkpoints.search import Search
     from hf_transfer_score.selection.options import RankOptions
+
+HEADLINE = ",".join(HEADLINE_METRICS)
 
 RANK_DESCRIPTION = """\
 Rank checkpoints for a labelled dataset: a sample of the dataset goes through
@@ -132,13 +135,13 @@ def _add_features(group: Any) -> None:
 
 def _add_scoring(group: Any) -> None:
     group.add_argument(
-        "--metrics", type=metric_names, metavar="NAMES", help="names with commas, or all; default ncti,face,logme"
+        "--metrics", type=metric_names, metavar="NAMES", help=f"names with commas, or all; default {HEADLINE},logme"
     )
     group.add_argument(
         "--headline",
         type=metric_names,
         metavar="NAMES",
-        help="the metrics whose mean rank is the order; default ncti,face",
+        help=f"the metrics whose mean rank is the order; default {HEADLINE}",
     )
     group.add_argument(
         "--option",

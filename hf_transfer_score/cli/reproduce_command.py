@@ -14,7 +14,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.reproduction import PublishedModel, PublishedTable, published_table
 
 if TYPE_CHECKING:
-    from hf_transfer_score.agreement import Agreement
+    from hf_transfer_score.ranking.agreement import Agreement
     from hf_transfer_score.selection.report import ModelOutcome, RankReport
 
 FAILED = 1

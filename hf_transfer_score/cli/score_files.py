@@ -17,7 +17,7 @@ from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, 
 from hf_transfer_score.features.files import Truth, is_labels_file, read_features, read_labels, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
-from hf_transfer_score.ranking import headline_ranks
+from hf_transfer_score.ranking.pools import headline_ranks
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.agreement import Agreement
 from hf_transfer_score.demonstration.zoo import SCHOOLINGS, STEPS, ZOO, Member
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.selection.report import RankReport
 
 Watch = Callable[[str, int, int], None]

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hf_transfer_score.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.demonstration.keeping import CHECKPOINTS, DATASET, Places, keep, truth_records
 from hf_transfer_score.demonstration.material import SourceMaterial
 from hf_transfer_score.demonstration.options import RANKING, Demonstration, DemoOptions, Watch
 from hf_transfer_score.demonstration.pictures import TEST, TRAIN, target_digits, write_folder
 from hf_transfer_score.demonstration.work import Lesson, Trial, helpers, measure, pre_train
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.ranking.agreement import Agreement, agreements, noise_ceiling
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -65,7 +65,7 @@ def demonstrate(
     found = Demonstration(
         report=report,
         accuracies=accuracies,
-        agreements=agreements(report, accuracies),
+        agreements=agreements_of(report, accuracies),
         ceiling=noise_ceiling(list(accuracies.values())),
         results=places.results,
         schoolings={member.name: member.schooling for member in options.members},
@@ -158,15 +158,11 @@ class _Clock:
         return result
 
 
-def agreements(report: RankReport, accuracies: Accuracies) -> dict[str, Agreement]:
+def agreements_of(report: RankReport, accuracies: Accuracies) -> dict[str, Agreement]:
     """Return how well each order agrees with measured accuracies: the ranking itself, the metrics, the baselines."""
-    names = list(report.ranks)
-    orders = {RANKING: [-report.mean_ranks[name] for name in names]}
-    for metric, pool in report.pools.items():
-        if all(name in pool.scores for name in names):
-            orders[metric] = [pool.scores[name] for name in names]
-    measured = [accuracies[name] for name in names]
-    return {order: measured_agreement(scores, measured) for order, scores in orders.items()}
+    whole = {metric: pool.scores for metric, pool in report.pools.items() if report.ranks.keys() <= pool.scores.keys()}
+    orders = {RANKING: {name: -mean for name, mean in report.mean_ranks.items()}, **whole}
+    return agreements(orders, {name: accuracies[name] for name in report.ranks}, least=0)
 
 
 @contextmanager

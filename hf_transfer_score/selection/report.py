@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hf_transfer_score.api import FeatureScores, _plain
-from hf_transfer_score.confidence import RankConfidence
 from hf_transfer_score.errors import FailureKind
-from hf_transfer_score.ranking import PoolRanking
+from hf_transfer_score.ranking.confidence import RankConfidence
+from hf_transfer_score.ranking.pools import PoolRanking
 from hf_transfer_score.sampling.sample import LabelledSample
 
 

@@ -10,20 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.api import MetricChoice, choose_metrics, rank_scores, score_features
-from hf_transfer_score.confidence import RankConfidence, centred, rank_confidence
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
 from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
-from hf_transfer_score.ranking import HeadlineRanks, headline_ranks
+from hf_transfer_score.ranking.confidence import RankConfidence, centred, rank_confidence
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, headline_ranks
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import PlannedModel
 from hf_transfer_score.selection.replicates import Bootstrap, keep_replicates, recall_replicates
 from hf_transfer_score.selection.report import ModelOutcome, RankReport
 
-HEADLINE = {"labels": ("ncti", "face"), "targets": ("logme_regression",)}
+HEADLINE = {"labels": HEADLINE_METRICS, "targets": ("logme_regression",)}
 BESIDE = {"labels": ("logme",), "targets": ()}
 BASELINES = ("parameter_count", "feature_width", "downloads")
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from hf_transfer_score.agreement import Agreement, measured_agreement, noise_ceiling
 from hf_transfer_score.api import _plain
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.ranking.agreement import Agreement, agreements, noise_ceiling
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.truth.fine_tune import Measured
@@ -151,13 +151,7 @@ def agreements_of(report: RankReport, models: Mapping[str, Verified]) -> dict[st
         scores = {MEAN_RANK: {name: -mean for name, mean in report.mean_ranks.items()}, **scores}
     known = all_metrics()
     ordered = sorted(scores, key=lambda name: name in known and known[name].baseline)
-    found = {}
-    for metric in ordered:
-        shared = [name for name in truth if name in scores[metric]]
-        if len(shared) > 1:
-            values, measured = [scores[metric][name] for name in shared], [truth[name] for name in shared]
-            found[metric] = measured_agreement(values, measured)
-    return found
+    return agreements({name: scores[name] for name in ordered}, truth)
 
 
 def ceiling_of(models: Mapping[str, Verified]) -> Agreement | None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, weightedtau
 
-from hf_transfer_score.agreement import agreement
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.agreement import agreement
 from hf_transfer_score.reproduction import NCTI_CHECKPOINTS, SOURCES, published_table
 from tests.checkpoints.images import timm_image
 from tests.conftest import clean_environment

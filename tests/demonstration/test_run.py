@@ -13,7 +13,7 @@ from hf_transfer_score import BackboneOptions, RankOptions, SampleOptions, load_
 from hf_transfer_score.backbones import timm_images
 from hf_transfer_score.demonstration.keeping import CHECKPOINTS, DATASET, SUMMARY, Places
 from hf_transfer_score.demonstration.options import RANKING, DemoOptions
-from hf_transfer_score.demonstration.run import PHASES, agreements, demonstrate
+from hf_transfer_score.demonstration.run import PHASES, agreements_of, demonstrate
 from hf_transfer_score.demonstration.work import Trial, measure
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
@@ -70,8 +70,8 @@ class TestAgainstByHand:
         best_last = {name: (float(rank),) for name, rank in zip(report.mean_ranks, range(3), strict=True)}
         reverse = {name: (-value,) for name, (value,) in best_last.items()}
         apart = replace(report, mean_ranks={name: number for number, name in enumerate(report.mean_ranks, 1)})
-        assert agreements(apart, best_last)[RANKING].weighted_tau == pytest.approx(-1)
-        assert agreements(apart, reverse)[RANKING].weighted_tau == pytest.approx(1)
+        assert agreements_of(apart, best_last)[RANKING].weighted_tau == pytest.approx(-1)
+        assert agreements_of(apart, reverse)[RANKING].weighted_tau == pytest.approx(1)
 
 
 class TestWhatIsKept:

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from hf_transfer_score.agreement import measured_agreement, noise_ceiling
 from hf_transfer_score.cli.demo_text import demo_text
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.demonstration.zoo import SCHOOLINGS
+from hf_transfer_score.ranking.agreement import measured_agreement, noise_ceiling
 
 
 def flat(text):

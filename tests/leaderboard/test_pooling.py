@@ -10,9 +10,7 @@ import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
 from hf_transfer_score.api import rank_features
-from hf_transfer_score.confidence import rank_confidence
-from hf_transfer_score.leaderboard.boards.ranges import DrawnPool, _groups, mean_ranks, rank_ranges, spreads
-from hf_transfer_score.ranking import headline_ranks
+from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.results.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, catalogue, face, failed, metric, model, ncti, score
 
@@ -120,67 +118,6 @@ def test_exact_intervals_leave_one_place_and_wide_ones_all():
     ]
     assert {row.group for row in wide.rows} == {1}
     assert all(row.low == 1 and row.high == 6 for row in wide.rows)
-
-
-def test_a_wider_interval_is_a_wider_spread_by_its_level():
-    low, high, level = np.array([[-1.0], [-1.0]]), np.array([[1.0], [1.0]]), np.array([[0.9], [0.5]])
-    assert spreads(low, high, level)[:, 0] == pytest.approx([1 / 1.6448536, 1 / 0.6744898])
-
-
-@pytest.mark.parametrize("spread", [0.03, 0.1, 0.2, 0.4])
-def test_ranges_are_those_of_the_ranking_on_the_same_replicates(spread):
-    """`rank_confidence` sees the very replicates, drawn here a second time."""
-    _, terms = drawn(12)
-    generator, pairs = np.random.default_rng(0), 200
-    pools, values = [], {}
-    for one in (FACE, NCTI):
-        values[one.name] = np.array([[both[one.name][term.name] for both in terms.values()] for term in one.terms])
-        pools.append(DrawnPool(one, values[one.name], np.full(values[one.name].shape, spread), np.arange(12)))
-    replicates = {name: {"face": {}, "ncti": {}} for name in terms}
-    noise = {one.name: np.empty((*values[one.name].shape, 2 * pairs)) for one in (FACE, NCTI)}
-    for pair in range(pairs):
-        for one in (FACE, NCTI):
-            z = spread * generator.standard_normal(values[one.name].shape)
-            noise[one.name][..., 2 * pair], noise[one.name][..., 2 * pair + 1] = z, -z
-    for one in (FACE, NCTI):
-        for t, term in enumerate(one.terms):
-            for m, name in enumerate(terms):
-                replicates[name][one.name][term.name] = values[one.name][t, m] + noise[one.name][t, m]
-    results = {name: {by: MetricResult(by, "ok", found) for by, found in both.items()} for name, both in terms.items()}
-    expected = rank_confidence(replicates, results, [FACE, NCTI])
-    places = {name: place for place, name in enumerate(terms)}
-    chosen = np.array([places[name] for name in expected.ranges])
-    pools = [replace(pool, chosen=chosen) for pool in pools]
-    point = [row.rank for row in board(drawn(12)[0]).rows]
-    found = rank_ranges(pools, point)
-    assert mean_ranks(pools, 2 * pairs, 0).shape == (400, 12)
-    assert list(zip(found.low, found.high, strict=True)) == list(expected.ranges.values())
-    assert found.groups == list(expected.groups.values())
-    assert found.ranks == list(expected.ranks.values())
-
-
-def test_close_models_are_grouped_as_by_the_ranking():
-    """One metric, lower is better, and so many close models that shares of all sizes occur."""
-    count, nc1 = 60, get_metric("nc1")
-    values = 1 + 0.01 * np.arange(count)[None]
-    drawn_pool = DrawnPool(nc1, values, np.full(values.shape, 0.05), np.arange(count))
-    generator, noise = np.random.default_rng(0), np.empty((count, 400))
-    for pair in range(0, 400, 2):
-        noise[:, pair] = 0.05 * generator.standard_normal(values.shape)[0]
-        noise[:, pair + 1] = -noise[:, pair]
-    replicates = {f"m{i}": {"nc1": {"nc1": values[0, i] + noise[i]}} for i in range(count)}
-    results = {f"m{i}": {"nc1": MetricResult("nc1", "ok", {"nc1": float(values[0, i])})} for i in range(count)}
-    expected = rank_confidence(replicates, results, [nc1])
-    found = rank_ranges([drawn_pool], range(1, count + 1))
-    assert found.groups == list(expected.groups.values())
-    assert list(zip(found.low, found.high, strict=True)) == list(expected.ranges.values())
-
-
-@pytest.mark.parametrize(("wins", "groups"), [(19, [1, 2]), (18, [1, 1])])
-def test_the_share_that_tells_apart_is_counted_exactly(wins, groups):
-    """At level 0.9 it is 95 %: 19 of 20 replicates."""
-    ahead = np.array([[1.0, 2.0]] * wins + [[2.0, 1.0]] * (20 - wins), np.float32)
-    assert _groups(ahead, 0.9, ()) == groups
 
 
 def test_models_without_intervals_have_no_range_but_a_rank():

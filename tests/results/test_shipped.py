@@ -17,7 +17,7 @@ from hf_transfer_score.metrics.face import FaceOptions, overlaps
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.resampling import bootstrap_terms
-from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.results.schema import json_schema
 from hf_transfer_score.results.shipped import (

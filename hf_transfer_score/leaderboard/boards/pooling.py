@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
 from hf_transfer_score.leaderboard.boards.grid import Grid
-from hf_transfer_score.leaderboard.boards.ranges import LEVEL, DrawnPool, Ranges, rank_ranges, spreads
 from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
 from hf_transfer_score.leaderboard.boards.settings import (
     Setting,
@@ -24,7 +23,9 @@ from hf_transfer_score.leaderboard.boards.settings import (
     rules,
 )
 from hf_transfer_score.metrics.registry import Metric, MetricResult
-from hf_transfer_score.ranking import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, rank_ranges, spreads
+from hf_transfer_score.ranking.kernel import Ranges
+from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 
 Array = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 from hf_transfer_score.errors import NotApplicableError, UnknownMetricError
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
 from hf_transfer_score.metrics.registry import Metric, Term, all_metrics
-from hf_transfer_score.ranking import HEADLINE_METRICS
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 LONGEST_VALUE = 40
 """Letters of an option's value in a label."""
@@ -152,13 +152,12 @@ def column(setting: Setting, label: str, kind: str, metric: Metric) -> BoardColu
 
 
 def in_order(columns: Iterable[BoardColumn]) -> list[BoardColumn]:
-    """Return columns in the order of a board: the two of neural collapse first, baselines last."""
-    first = {name: place for place, name in enumerate(HEADLINE_METRICS)}
+    """Return columns in the order of a board: those that decide first, baselines last."""
     return sorted(
         columns,
         key=lambda one: (
             one.kind == "baseline",
-            first.get(one.metric, len(first)),
+            one.metric not in HEADLINE_METRICS,
             one.metric,
             one.label != one.metric,
             one.label,

@@ -7,8 +7,8 @@ import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from hf_transfer_score.agreement import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.ranking.agreement import ENOUGH_MODELS, Agreement, agreement
 
 TRIVIAL = "trivial"
 RANDOM = "random order"

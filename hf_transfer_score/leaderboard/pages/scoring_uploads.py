@@ -11,7 +11,7 @@ import numpy as np
 from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores
 from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
-from hf_transfer_score.ranking import PoolRanking, headline_ranks
+from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.limits import MOST_FILES
 from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow

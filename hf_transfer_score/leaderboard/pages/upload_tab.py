@@ -18,11 +18,12 @@ from hf_transfer_score.leaderboard.pages.scoring_uploads import (
     offered_metrics,
     score_uploads,
 )
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.uploads.file_box import FileBox
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, MOST_FILES
 from hf_transfer_score.uploads.turns import SCORING
 
-CHOSEN = ("face", "ncti", "logme", "hscore")
+CHOSEN = (*sorted(HEADLINE_METRICS), "logme", "hscore")
 AT_ONCE = 1
 """Scorings at a time; the others wait in the queue, and the boards stay quick."""
 
@@ -74,7 +75,8 @@ def build_upload_tab(page: Page) -> None:
         value=[name for name in CHOSEN if name in known],
         multiselect=True,
         label="Metrics",
-        info="All that need class labels only. face and ncti together decide the order; without both, the first does.",
+        info=f"All that need class labels only. {' and '.join(sorted(HEADLINE_METRICS))} together decide the order; "
+        "without both, the first does.",
         elem_id="upload-metrics",
     )
     with gr.Row():

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.agreement.compare import (
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.agreement.compare import (
     ENOUGH_MODELS,
     Interval,
     agreement,
@@ -17,8 +18,7 @@ from hf_transfer_score.agreement.compare import (
     replicate_count,
     weighted_tau,
 )
-from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models, weighted_taus
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models, weighted_taus
 
 Array = NDArray[np.float64]
 

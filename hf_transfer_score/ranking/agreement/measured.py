@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.agreement.compare import Agreement, Interval, agreement, interval
-from hf_transfer_score.agreement.draws import FIGURES, all_figures, draw_models
 from hf_transfer_score.errors import InputError
+from hf_transfer_score.ranking.agreement.compare import Agreement, Interval, agreement, interval
+from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models
+from hf_transfer_score.ranking.kernel import mean_ranks, places
 
 Array = NDArray[np.float64]
 
@@ -51,6 +52,29 @@ def measured_agreement(
     return replace(
         found, intervals=_intervals(over_models, found, level), seed_intervals=_intervals(over_seeds, found, level)
     )
+
+
+def agreements(
+    orders: Mapping[str, Mapping[str, float]], accuracies: Mapping[str, Sequence[float]], *, least: int = 2
+) -> dict[str, Agreement]:
+    """Return how well each of several orders agrees with measured accuracies, over the models that have both.
+
+    Args:
+        orders: scores by model, higher is better, by the name of the order.
+        accuracies: the measurements of each model.
+        least: an order that shares fewer models with the accuracies is left out.
+
+    Example:
+        >>> orders = {"knn": {"a": 0.5, "b": 0.7}, "leep": {"a": -1.0}}
+        >>> {name: one.weighted_tau for name, one in agreements(orders, {"a": [0.8], "b": [0.9]}).items()}
+        {'knn': 1.0}
+    """
+    shared = {name: [model for model in accuracies if model in scores] for name, scores in orders.items()}
+    return {
+        name: measured_agreement([orders[name][one] for one in models], [accuracies[one] for one in models])
+        for name, models in shared.items()
+        if len(models) >= least
+    }
 
 
 def noise_ceiling(
@@ -114,8 +138,7 @@ def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
     for metric, row in zip(scores, table, strict=True):
         if not np.isfinite(row).all():
             raise InputError(f"an ensemble needs finite scores, and {metric} has some that are not; leave out models.")
-    ranks = 1 + (table[:, None, :] > table[:, :, None]).sum(axis=2)
-    return [-float(one) for one in ranks.mean(axis=0)]
+    return [-one for one in mean_ranks(places(-table)).tolist()]
 
 
 def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, spearmanr, weightedtau
 
-from hf_transfer_score.agreement import agreement
-from hf_transfer_score.agreement.draws import draw_models, top_regrets, weighted_taus
 from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.ranking.agreement import agreement
+from hf_transfer_score.ranking.agreement.figures import draw_models, top_regrets, weighted_taus
 
 
 def sample(count, seed=0, ties=True):
@@ -46,7 +46,7 @@ def test_large_pools_take_the_way_without_pairs(monkeypatch):
     x, y = sample(20)
     draws = draw_models(20, 15, 0)
     expected = weighted_taus(x, y, draws)
-    monkeypatch.setattr("hf_transfer_score.agreement.draws.LARGEST_MATRIX", 10)
+    monkeypatch.setattr("hf_transfer_score.ranking.agreement.figures.LARGEST_MATRIX", 10)
     assert weighted_taus(x, y, draws) == pytest.approx(expected, abs=1e-12)
 
 

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr, weightedtau
 
-from hf_transfer_score.agreement import (
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.ranking.agreement import (
     FIGURES,
     agreement,
     mean_rank_scores,
     measured_agreement,
     noise_ceiling,
 )
-from hf_transfer_score.agreement.draws import all_figures, draw_models
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.ranking.agreement.figures import all_figures, draw_models
 
 
 def pool(models=12, seeds=3, noise=0.02, seed=0):
@@ -76,7 +76,7 @@ def test_large_pools_are_taken_in_parts(monkeypatch):
     scores, measured = pool(20)
     draws = draw_models(20, 6, 0)
     expected = all_figures(scores, measured[:, 0], draws)
-    monkeypatch.setattr("hf_transfer_score.agreement.draws.LARGEST_MATRIX", 7)
+    monkeypatch.setattr("hf_transfer_score.ranking.agreement.figures.LARGEST_MATRIX", 7)
     found = all_figures(scores, measured[:, 0], draws)
     for name in FIGURES:
         assert found[name] == pytest.approx(expected[name], abs=1e-12)
@@ -162,7 +162,7 @@ def test_the_ensemble_is_minus_the_mean_rank():
 
 
 def test_the_ensemble_orders_as_a_ranking_by_several_metrics_does():
-    from hf_transfer_score.ranking import PoolRanking, headline_ranks
+    from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
 
     generator = np.random.default_rng(3)
     scores = {name: np.round(generator.normal(size=8), 1).tolist() for name in ("face", "ncti")}

@@ -4,7 +4,7 @@ import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool, weighted_kendall
 from hf_transfer_score.errors import InputError
-from hf_transfer_score.ranking import PoolRanking, headline_ranks
+from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
 
 
 def result(metric: str, **terms: float) -> MetricResult:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import InputError, OptionError
-from hf_transfer_score.metrics.registry import Metric, MetricResult, Term
-from hf_transfer_score.ranking import HEADLINE_METRICS, UNINFORMATIVE_RANGE, headline_ranks, rank_pool, shared_ranks
+from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.ranking import kernel
+from hf_transfer_score.ranking.pools import headline_ranks, rank_pool
 
 Array = NDArray[np.float64]
 ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
@@ -56,7 +56,7 @@ def rank_confidence(
     results: Mapping[str, Mapping[str, MetricResult]],
     metrics: Sequence[Metric],
     *,
-    names: Sequence[str] = HEADLINE_METRICS,
+    names: Sequence[str] | None = None,
     level: float = 0.9,
 ) -> RankConfidence:
     """Return rank ranges and groups of a pool from the replicates of its terms.
@@ -77,16 +77,16 @@ def rank_confidence(
     pools = {metric.name: rank_pool(metric, _of(metric, results)) for metric in metrics}
     headline = headline_ranks({name: pool for name, pool in pools.items() if pool.ranks}, names)
     models = list(headline.ranks)
-    count = _replicate_count(terms)
     deciding = [metric for metric in metrics if metric.name in headline.metrics]
-    values = {metric.name: _centred(metric, _of(metric, results), terms, count) for metric in deciding}
-    valid = np.all([np.isfinite(one).all(axis=(0, 1)) for one in values.values()] + [np.ones(count, bool)], axis=0)
-    ranks = np.zeros((len(models), int(valid.sum())))
-    for metric in deciding:
-        known = [model for model, result in _of(metric, results).items() if result.status == "ok"]
-        chosen = [known.index(model) for model in models]
-        ranks += _pool_ranks(metric, values[metric.name][..., valid])[chosen] / len(deciding)
-    return _summary(models, list(headline.ranks.values()), ranks, level, headline.metrics)
+    count = _replicate_count(terms)
+    values = [_centred(metric, _of(metric, results), terms, count) for metric in deciding]
+    valid = np.all([np.ones(count, bool), *(np.isfinite(one).all(axis=(0, 2)) for one in values)], axis=0)
+    drawn = np.zeros((int(valid.sum()), len(models)))
+    for metric, one in zip(deciding, values, strict=True):
+        known = {model: place for place, model in enumerate(pools[metric.name].ranks)}
+        ranks = kernel.pool_ranks(metric, one[:, valid])
+        drawn += ranks[:, [known[model] for model in models]] / len(deciding)
+    return _summary(models, list(headline.ranks.values()), drawn, level, headline.metrics)
 
 
 def _of(metric: Metric, results: Mapping[str, Mapping[str, MetricResult]]) -> dict[str, MetricResult]:
@@ -104,13 +104,13 @@ def _replicate_count(terms: ReplicateTerms) -> int:
 
 
 def _centred(metric: Metric, results: Mapping[str, MetricResult], terms: ReplicateTerms, count: int) -> Array:
-    """Return the terms (T, M, B) of the models with a result: the value on the sample plus what replicates differ."""
+    """Return the terms (T, B, M) of the models with a result: the value on the sample plus what replicates differ."""
     known = {model: result for model, result in results.items() if result.status == "ok"}
-    found = np.empty((len(metric.terms), len(known), count))
+    found = np.empty((len(metric.terms), count, len(known)))
     for place, term in enumerate(metric.terms):
-        for row, (model, result) in enumerate(known.items()):
+        for column, (model, result) in enumerate(known.items()):
             replicates = terms.get(model, {}).get(metric.name, {}).get(term.name)
-            found[place, row] = _one_centred(result.terms[term.name], replicates, count)
+            found[place, :, column] = _one_centred(result.terms[term.name], replicates, count)
     return found
 
 
@@ -125,79 +125,25 @@ def centred(value: float, replicates: Array) -> Array:
     return np.asarray(value + (replicates - replicates[np.isfinite(replicates)].mean()))
 
 
-def _pool_ranks(metric: Metric, values: Array) -> Array:
-    """Return the ranks of each replicate (M, B) from terms (T, M, B), by the rules of `rank_pool`."""
-    scores = np.zeros(values.shape[1:])
-    for term, numbers in zip(metric.terms, values, strict=True):
-        scores += term.direction * _scaled(term, numbers, metric.pool_rule == "minmax_sum")
-    return _places(-scores, "left")
-
-
-def _scaled(term: Term, values: Array, minmax: bool) -> Array:
-    """Return one term (M, B) as it enters the score; zero where its range over the pool tells nothing."""
-    low = values.min(axis=0)
-    spread = values.max(axis=0) - low
-    size = np.ones_like(spread) if term.bounded else np.abs(values).max(axis=0)
-    informative = (spread >= UNINFORMATIVE_RANGE * size) & (spread > 0)
-    numbers = (values - low) / np.where(informative, spread, 1.0) if minmax else values
-    return np.asarray(np.where(informative, numbers, 0.0))
-
-
-def _places(values: Array, side: Literal["left", "right"]) -> Array:
-    """Return places in each column (M, B), the smallest value first; equal ones share the better or the worse place."""
-    ordered = np.sort(values, axis=0)
-    offset = 1 if side == "left" else 0
-    places = np.empty(values.shape)
-    for column in range(values.shape[1]):
-        places[:, column] = np.searchsorted(ordered[:, column], values[:, column], side) + offset
-    return places
-
-
 def _summary(
-    models: list[str], point: list[int], ranks: Array, level: float, metrics: tuple[str, ...]
+    models: list[str], point: list[int], drawn: Array, level: float, metrics: tuple[str, ...]
 ) -> RankConfidence:
-    """Return ranges, groups and pairs of models in order from their mean ranks in each replicate (M, B)."""
-    count, replicates = ranks.shape
+    """Return ranges, groups and pairs of models in order from their mean ranks in each replicate (B, M)."""
+    replicates, count = drawn.shape
     if not replicates:
         whole, share = (1, count), 1 / max(count, 1)
         one = dict.fromkeys(models, 1)
         return RankConfidence(
             one, dict.fromkeys(models, whole), one, dict.fromkeys(models, share), (), 0, level, metrics
         )
-    best, worst = _places(ranks, "left"), _places(ranks, "right")
-    low = np.quantile(best, (1 - level) / 2, axis=1, method="lower").astype(int)
-    high = np.quantile(worst, (1 + level) / 2, axis=1, method="higher").astype(int)
-    leading = best == 1
-    first = (leading / leading.sum(axis=0)).mean(axis=1)
-    ahead = _ahead(ranks) >= (1 + level) / 2
-    groups = _groups(ahead)
-    shared = shared_ranks(groups)
+    found = kernel.ranges_of(drawn, point, level)
     return RankConfidence(
-        ranks=dict(zip(models, shared, strict=True)),
-        ranges={model: (min(int(low[i]), shared[i]), max(int(high[i]), point[i])) for i, model in enumerate(models)},
-        groups=dict(zip(models, groups, strict=True)),
-        first={model: float(share) for model, share in zip(models, first, strict=True)},
-        separated=tuple((models[i], models[j]) for i, j in np.argwhere(np.triu(ahead, 1))),
+        ranks=dict(zip(models, found.ranks, strict=True)),
+        ranges=dict(zip(models, zip(found.low.tolist(), found.high.tolist(), strict=True), strict=True)),
+        groups=dict(zip(models, found.groups, strict=True)),
+        first=dict(zip(models, kernel.first_shares(drawn).tolist(), strict=True)),
+        separated=tuple((models[first], models[second]) for first, second in kernel.separated(drawn, level)),
         replicates=replicates,
         level=level,
         metrics=metrics,
     )
-
-
-def _ahead(ranks: Array) -> Array:
-    """Return the share of replicates in which each model is ahead of each other one (M, M), ties counted half."""
-    total = np.zeros((len(ranks), len(ranks)))
-    for column in ranks.T:
-        total += np.sign(column[None, :] - column[:, None])
-    return np.asarray((total / ranks.shape[1] + 1) / 2)
-
-
-def _groups(ahead: NDArray[np.bool_]) -> list[int]:
-    """Return the group of each model in order: a new one starts where the leader of the last can be told apart."""
-    groups: list[int] = []
-    leader = 0
-    for place in range(len(ahead)):
-        if ahead[leader, place]:
-            leader = place
-        groups.append(1 if not groups else groups[-1] + (leader == place))
-    return groups

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.errors import InputError
 
 Array = NDArray[np.float64]
 
@@ -26,6 +27,20 @@ FIGURES = (
     "rel_at_3",
 )
 """The fields of `Agreement` that have intervals."""
+
+
+def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
+    """Return Kendall's τ_w of scores with measured accuracies: agreement among the best counts most.
+
+    Example:
+        >>> weighted_kendall([3, 2, 1], [0.9, 0.8, 0.7])
+        1.0
+    """
+    if len(scores) != len(truth) or len(scores) < 2:
+        raise InputError(f"τ_w needs two lists of the same length above 1, got {len(scores)} and {len(truth)}.")
+    from scipy.stats import weightedtau
+
+    return float(weightedtau(scores, truth).statistic)
 
 
 @lru_cache(maxsize=4)

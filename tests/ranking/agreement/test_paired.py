@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hf_transfer_score.agreement import FIGURES, agreement, difference
-from hf_transfer_score.agreement.draws import draw_models
 from hf_transfer_score.errors import InputError, OptionError
-from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.ranking.agreement import FIGURES, agreement, difference, weighted_kendall
+from hf_transfer_score.ranking.agreement.figures import draw_models
 
 GENERATOR = np.random.default_rng(5)
 TRUTH = GENERATOR.random(20)

@@ -8,9 +8,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.agreement.draws import draw_models, pearsons, regret_at, top_regrets, weighted_taus
 from hf_transfer_score.errors import InputError, OptionError
-from hf_transfer_score.ranking import weighted_kendall
+from hf_transfer_score.ranking.agreement.figures import (
+    draw_models,
+    pearsons,
+    regret_at,
+    top_regrets,
+    weighted_kendall,
+    weighted_taus,
+)
 
 Array = NDArray[np.float64]
 Interval = tuple[float, float]

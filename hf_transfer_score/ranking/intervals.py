@@ -1,0 +1,92 @@
+"""Rank ranges and groups from stored intervals, for boards of any size.
+
+A record keeps the interval of a term, not the replicates it came from. So replicates are drawn anew: each term normal
+around its value with the spread that its interval implies. Models are drawn independently of one another, while a
+bootstrap draws the same rows for all of them; what they share then counts as uncertainty, so these ranges are rather
+too wide than too narrow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.metrics.registry import Metric
+from hf_transfer_score.ranking import kernel
+
+Array = NDArray[np.float64]
+
+LEVEL = 0.9
+LEVELS = (0.01, 0.9999)
+"""Levels of intervals are taken as these at the most, so that none implies a spread without bounds."""
+MOST_REPLICATES = 400
+"""Draws for boards of up to a thousand models; larger ones get half of them."""
+LARGEST_BLOCK = 100_000
+"""Numbers that are drawn at once, where one replicate needs no more."""
+
+
+@dataclass(frozen=True)
+class DrawnPool:
+    """One metric that decides, over the models that have it.
+
+    Attributes:
+        metric: the rules.
+        values: raw terms (T, M).
+        spreads: standard deviations (T, M); 0 for a term that is taken as exact.
+        chosen: places (R,) of the models to rank among these.
+    """
+
+    metric: Metric
+    values: Array
+    spreads: Array
+    chosen: NDArray[np.intp]
+
+
+def spreads(low: Array, high: Array, level: Array) -> Array:
+    """Return standard deviations from the ends of intervals and the share that they hold; NaN where there is none."""
+    level = np.clip(level, *LEVELS)
+    sizes = {share: 2 * NormalDist().inv_cdf((1 + share) / 2) for share in np.unique(level).tolist()}
+    return np.asarray((high - low) / np.vectorize(sizes.__getitem__, otypes=[float])(level))
+
+
+def replicate_count(models: int) -> int:
+    """Return how many replicates a board of that size gets."""
+    return MOST_REPLICATES if models <= 1000 else MOST_REPLICATES // 2
+
+
+def rank_ranges(
+    pools: Sequence[DrawnPool], ranks: Sequence[int], *, level: float = LEVEL, seed: int = 0, known: Sequence[bool] = ()
+) -> kernel.Ranges:
+    """Return rank ranges and groups of models in order, the best first, by the rules of `rank_confidence`.
+
+    Args:
+        pools: the metrics that decide.
+        ranks: the place of each model by its values as they are.
+        level: share of the replicates that ranges cover.
+        seed: of the draws.
+        known: whether a model has intervals; the others lead no group. All have where it is empty.
+    """
+    return kernel.ranges_of(mean_ranks(pools, replicate_count(len(ranks)), seed), ranks, level, known)
+
+
+def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArray[np.float32]:
+    """Return the mean rank of each model in each replicate (B, R), each replicate scaled and ranked on its own.
+
+    Every second replicate has the noise of the one before with the other sign, so that their mean is the sample.
+    """
+    generator = np.random.default_rng(seed)
+    found = np.zeros((replicates, len(pools[0].chosen)), np.float32)
+    ends = np.cumsum([pool.values.size for pool in pools])
+    block = 2 * max(1, LARGEST_BLOCK // int(ends[-1]))
+    for start in range(0, replicates, block):
+        plus, minus = found[start : start + block : 2], found[start + 1 : start + block : 2]
+        drawn = np.split(generator.standard_normal((len(plus), int(ends[-1]))), ends[:-1], axis=1)
+        for pool, one in zip(pools, drawn, strict=True):
+            noise = pool.spreads * one.reshape(-1, *pool.values.shape)
+            for sum_of, values in ((plus, pool.values + noise), (minus, pool.values - noise)):
+                sum_of += kernel.pool_ranks(pool.metric, values.swapaxes(0, 1))[:, pool.chosen]
+    return np.asarray(found / np.float32(len(pools)))

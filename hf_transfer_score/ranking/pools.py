@@ -1,0 +1,99 @@
+"""From raw terms to scores: one metric over a pool of candidates, and the order that several decide.
+
+NCTI and FaCe scale each term by its smallest and largest value in the pool, so one more candidate changes every score;
+raw terms are what is kept, and pools are ranked on reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.ranking import kernel
+
+HEADLINE_METRICS = ("ncti", "face")
+"""The default order of a pool of classifiers is by the mean of their ranks, where all of them are computed."""
+
+
+@dataclass(frozen=True)
+class PoolRanking:
+    """One metric over a pool of models.
+
+    Attributes:
+        metric: the metric's name.
+        scores: pool score by model, higher is better; models without a result are absent.
+        ranks: rank by model, 1 for the best; equal scores share the better rank.
+        scaled: each term after scaling, by model and term.
+        flags: terms that carry no information in this pool, with the reason; they count as 0 for all.
+    """
+
+    metric: str
+    scores: dict[str, float]
+    ranks: dict[str, int]
+    scaled: dict[str, dict[str, float]]
+    flags: dict[str, str] = field(default_factory=dict)
+
+
+def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
+    """Return the pool scores and ranks of one metric over the models that have a result for it."""
+    models = [model for model, result in results.items() if result.status == "ok"]
+    names = [term.name for term in metric.terms]
+    values = np.array([[results[model].terms[name] for model in models] for name in names], dtype=np.float64)
+    terms = kernel.scaled(metric, values)
+    scores = kernel.pool_scores(metric, terms)
+    useless = kernel.uninformative(metric, values).tolist()
+    return PoolRanking(
+        metric.name,
+        dict(zip(models, scores.tolist(), strict=True)),
+        dict(zip(models, kernel.places(-scores).tolist(), strict=True)),
+        {model: dict(zip(names, row, strict=True)) for model, row in zip(models, terms.T.tolist(), strict=True)},
+        {name: _why_useless(row) for name, row, flag in zip(names, values, useless, strict=True) if flag},
+    )
+
+
+def _why_useless(values: NDArray[np.float64]) -> str:
+    if len(values) < 2:
+        return "one model alone has nothing to be compared with"
+    return f"range over the pool {float(values.max() - values.min()):.2g} is too small to tell the models apart"
+
+
+@dataclass(frozen=True)
+class HeadlineRanks:
+    """The one order of a pool.
+
+    Attributes:
+        metrics: the metrics whose ranks decide.
+        mean_ranks: mean rank over these metrics, of the models that have all of them, the best first.
+        ranks: rank by model, 1 for the best, in the same order; equal mean ranks share the better rank.
+    """
+
+    metrics: tuple[str, ...]
+    mean_ranks: dict[str, float]
+    ranks: dict[str, int]
+
+
+def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] | None = None) -> HeadlineRanks:
+    """Return the order of a pool: by mean rank over the named metrics where all rank it, else by the first metric.
+
+    Args:
+        pools: the pool ranked by each metric, by name; models that tie stay in the order of the first one.
+        names: metrics that decide; None for `HEADLINE_METRICS`, in alphabetical order.
+    """
+    names = sorted(HEADLINE_METRICS) if names is None else names
+    deciding = tuple(names) if names and all(name in pools for name in names) else tuple(pools)[:1]
+    ranks = [pools[name].ranks for name in deciding]
+    shared = [model for model in (ranks[0] if ranks else ()) if all(model in one for one in ranks)]
+    if not shared:
+        return HeadlineRanks(deciding, {}, {})
+    means = kernel.mean_ranks(np.array([[one[model] for model in shared] for one in ranks]))
+    order = np.argsort(means, kind="stable")
+    ordered = [shared[place] for place in order.tolist()]
+    return HeadlineRanks(
+        deciding,
+        dict(zip(ordered, means[order].tolist(), strict=True)),
+        dict(zip(ordered, kernel.places(means[order]).tolist(), strict=True)),
+    )
