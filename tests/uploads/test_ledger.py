@@ -129,7 +129,7 @@ def test_nothing_is_left_of_a_program_that_ended_or_was_killed(tmp_path):
     assert ledger.folder.exists() and second.folder != ledger.folder
 
 
-@pytest.mark.parametrize("number", [os.getpid(), 10**30])
+@pytest.mark.parametrize("number", [os.getpid(), 10**30], ids=["of this process", "of none"])
 def test_a_program_that_began_after_a_folder_did_not_make_it(tmp_path, number):
     left, strange = tmp_path / f"uploads-{number}-a", tmp_path / "uploads-strange-a"
     for folder in (left, strange):
