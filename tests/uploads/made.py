@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import struct
 from collections.abc import Sequence
@@ -62,7 +63,9 @@ def forged_parquet(columns: int = 60, rows: int = 4_000_000, claimed: int = 1000
     zeros, target = pa.array(np.zeros(rows)), io.BytesIO()
     table = pa.table({f"f{place}": zeros for place in range(columns)})
     whole = {"use_dictionary": False, "compression": "zstd", "write_statistics": False, "write_batch_size": rows}
-    parquet.write_table(table, target, data_page_size=2**30, max_rows_per_page=rows, row_group_size=rows, **whole)
+    if "max_rows_per_page" in inspect.signature(parquet.write_table).parameters:  # older versions have no such limit
+        whole["max_rows_per_page"] = rows
+    parquet.write_table(table, target, data_page_size=2**30, row_group_size=rows, **whole)
     content = target.getvalue()
     length = struct.unpack("<I", content[-8:-4])[0]
     footer, about = content[-8 - length : -8], parquet.read_metadata(target).row_group(0)
