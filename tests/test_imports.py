@@ -22,6 +22,7 @@ HEAVY = (
     "pandas",
     "pyarrow",
     "rich",
+    "altair",
 )
 
 ALLOWED = {
@@ -153,7 +154,6 @@ ALLOWED = {
         "disk",
         "hub",
         "untrusted",
-        "boxes",
         "truth",
         "errors",
         "tasks",
@@ -171,6 +171,7 @@ ALLOWED = {
         "features",
         "selection",
     },
+    "drawing": {"atomic", "boxes", "errors", "selection", "drawing"},
     "worker": {
         "untrusted",
         "atomic",
@@ -213,6 +214,7 @@ ALLOWED = {
         "evaluate_modules.install",
         "evaluate_modules.space_files",
         "sampling",
+        "drawing",
         "backbones.base",
         "checkpoints",
         "features",

@@ -71,7 +71,7 @@ def _add_features(group: Any) -> None:
 
 
 def _add_printing(group: Any) -> None:
-    group.add_argument("--plot", type=Path, metavar="FILE", help="also draw it: .png or .svg")
+    group.add_argument("--plot", type=Path, metavar="FILE", help="also draw it: .png, .svg or .html")
     group.add_argument("--quiet", action="store_true", help="no plan and no progress on the error stream")
     form = group.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print everything as JSON")

@@ -12,14 +12,8 @@ from hf_transfer_score.cli.printing import say, words
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.score_notes import Note
 from hf_transfer_score.cli.tables import UNLIMITED, Page, notes_table, number, render
-from hf_transfer_score.selection.layers import (
-    METRICS,
-    LayerProfile,
-    ProfileRow,
-    check_profile_path,
-    layer_profile,
-    save_profile,
-)
+from hf_transfer_score.drawing.files import check_plot_path, save_profile
+from hf_transfer_score.selection.layers import METRICS, LayerProfile, ProfileRow, layer_profile
 from hf_transfer_score.text import csv_text
 
 if TYPE_CHECKING:
@@ -49,7 +43,7 @@ def run(
     from hf_transfer_score.cli.rank_command import _show_plan
 
     if arguments.plot is not None:
-        check_profile_path(arguments.plot)
+        check_plot_path(arguments.plot)
     options = _options(arguments)
     watched = watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet)
     with leaving_at_once(), watched as listener:

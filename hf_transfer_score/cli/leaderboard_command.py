@@ -33,7 +33,7 @@ def run(
 
 def _serve(arguments: argparse.Namespace, write: Write) -> int:
     if find_spec("gradio") is None:
-        raise OptionError("The leaderboard needs gradio>=6.17.3: pip install 'hf-transfer-score[space]'.")
+        raise OptionError("The leaderboard needs gradio>=6.31: pip install 'hf-transfer-score[space]'.")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from hf_transfer_score.leaderboard.starting import build
 

@@ -41,7 +41,7 @@ def run_rank(
     """Run `rank` and return its exit status."""
     metrics = _metrics(arguments)
     if arguments.plot is not None:
-        from hf_transfer_score.selection.plot import check_plot_path
+        from hf_transfer_score.drawing.files import check_plot_path
 
         check_plot_path(arguments.plot)
     if arguments.save is not None and arguments.save.exists() and not arguments.save.is_dir():
@@ -119,7 +119,7 @@ def _finish(
         count = save_report(report, arguments.save)
         say(f"Saved {count} records to {arguments.save}")
     if arguments.plot is not None:
-        from hf_transfer_score.selection.plot import save_plot
+        from hf_transfer_score.drawing.files import save_plot
 
         save_plot(report, arguments.plot)
         say(f"Drew {arguments.plot}")

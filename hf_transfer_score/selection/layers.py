@@ -7,11 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.atomic import write_bytes
-from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.plot import check_plot_path
 from hf_transfer_score.selection.report import ModelOutcome, RankReport, sample_facts
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.truth.choice import most_collapsed
@@ -122,26 +120,3 @@ def _row(one: ModelOutcome) -> ProfileRow:
     reasons = {name: str(results[name].reason) for name in METRICS if name in results and name not in found}
     nc1 = found.pop(NC1, {}).get(NC1)
     return ProfileRow(one.layer, one.width, nc1, found, reasons)
-
-
-def check_profile_path(path: Path) -> None:
-    """Raise OptionError unless `save_profile` can write there."""
-    check_plot_path(path)
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise OptionError(f"{path}: the picture of a profile has to end in .png or .svg.")
-
-
-def save_profile(profile: LayerProfile, path: Path) -> None:
-    """Draw NC1 against the layers, on a logarithmic scale, with the smallest marked.
-
-    Args:
-        profile: what to draw.
-        path: a file in .png or .svg.
-    """
-    check_profile_path(path)
-    from hf_transfer_score.selection.drawing.profile import profile_image
-
-    sample = profile.report.sample
-    about = f"{profile.model} on {sample.source.dataset}, {len(sample):,} examples"
-    points = [(one.layer, one.nc1) for one in profile.rows]
-    write_bytes(path, profile_image(points, profile.best.layer, about, path.suffix.lower().removeprefix(".")))

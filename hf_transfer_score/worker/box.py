@@ -163,7 +163,6 @@ def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[s
         "XDG_CACHE_HOME": folder / "home" / ".cache",
         "HF_HOME": folder / "huggingface",
         "HF_TRANSFER_SCORE_HOME": folder / "kept",
-        "MPLCONFIGDIR": folder / "home" / "matplotlib",
     }
     for place in places.values():
         place.mkdir(parents=True, exist_ok=True)

@@ -96,7 +96,7 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
     ("arguments", "status", "wording"),
     [
         (("layers", "./bert"), 2, "the following arguments are required: DATASET"),
-        (("layers", "./bert", "texts.jsonl", "--plot", "a.html"), 2, "has to end in .png or .svg."),
+        (("layers", "./bert", "texts.jsonl", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
         (("layers", "./bert", "texts.jsonl", "--pooling", "middle"), 2, "pooling='middle': expected one of auto"),
         (("layers", "./bert", "texts.jsonl", "--json", "--csv"), 2, "not allowed with argument --json"),
         (("layers", "./absent", "texts.jsonl", "--quiet"), 1, "error: absent: ./absent is no folder"),

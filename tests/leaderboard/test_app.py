@@ -46,7 +46,7 @@ print(json.dumps([library.status.records, len(app.fns), loaded, own]))
 
 
 def test_it_loads_neither_models_nor_pictures_and_answers_no_control_with_itself():
-    heavy = ["torch", "transformers", "timm", "datasets", "evaluate", "matplotlib", "accelerate"]
+    heavy = ["torch", "transformers", "timm", "datasets", "evaluate", "altair", "accelerate"]
     done = subprocess.run([sys.executable, "-c", STARTED, *heavy], capture_output=True, text=True, check=True)
     records, events, loaded, own = json.loads(done.stdout.splitlines()[-1])
     assert records > 1000 and events > 20

@@ -11,10 +11,12 @@ from datasets import Dataset
 from PIL import Image
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.drawing.export import image_of
+from hf_transfer_score.drawing.files import save_profile
+from hf_transfer_score.drawing.layer_chart import layer_chart
+from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.selection.drawing.profile import profile_image
-from hf_transfer_score.selection.layers import check_profile_path, layer_profile, save_profile
+from hf_transfer_score.selection.layers import layer_profile
 from hf_transfer_score.selection.options import RankOptions
 from tests.checkpoints.images import timm_image, vit
 from tests.checkpoints.texts import write_text
@@ -140,16 +142,15 @@ def test_pictures_are_drawn(folder, tmp_path):
         assert picture.size[0] > 1000
     save_profile(profile, tmp_path / "profile.svg")
     drawn = (tmp_path / "profile.svg").read_text()
-    assert drawn.count('id="profile"') == 1 and drawn.count('id="best"') == 1
     assert "layer 2" in drawn or "layer 1" in drawn, "the layer that is marked is named"
-    for name, wording in (("a.html", "end in .png or .svg"), ("a.txt", "has to end in"), ("", "has to end in")):
-        with pytest.raises(OptionError, match=wording):
-            check_profile_path(tmp_path / name)
+    save_profile(profile, tmp_path / "profile.html")
+    assert "vegaEmbed" in (tmp_path / "profile.html").read_text()
 
 
 @pytest.mark.parametrize("values", [[0.5], [0.5, 0.5], [None, 1e-9, 3e4], [0.0, 1.0], [0.02, 0.021]])
 def test_any_values_can_be_drawn(values):
     points = [(str(number), value) for number, value in enumerate(values)]
     smallest = min((one for one in points if one[1] is not None), key=lambda one: one[1])[0]
-    assert profile_image(points, smallest, "a/b on $c_d$, 10 examples", "png").startswith(b"\x89PNG")
-    assert b'id="best"' in profile_image(points, smallest, "a/b", "svg")
+    chart = layer_chart(points, smallest, "a/b on $c_d$, 10 examples")
+    assert image_of(chart, "png").startswith(b"\x89PNG")
+    assert f"layer {smallest}: ".encode() in image_of(chart, "svg")

@@ -101,4 +101,4 @@ def opened(browser) -> Iterator[Opened]:
 
 
 def _is_abroad(url: str) -> bool:
-    return not url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:"))
+    return not url.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:", "file:"))

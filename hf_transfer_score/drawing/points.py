@@ -22,7 +22,6 @@ STEP, STEPS = 0.008, (0, 1, -1, 2, -2, 3, -3)
 """How far a model steps aside, as a share of the width, where its bar would cover that of a better one."""
 
 MARGIN = 0.05
-SHARED_COLOURS = 6
 NOT_KNOWN = "not known"
 
 
@@ -76,6 +75,7 @@ class Picture:
         alone: models that stand alone where others do not.
         front: places (share of the width, rank) where more parameters first reach a better rank.
         bars: whether ranks have ranges.
+        scale: which size lies where across.
         remark: how many models are not drawn.
     """
 
@@ -89,6 +89,7 @@ class Picture:
     alone: int
     front: tuple[tuple[float, int], ...]
     bars: bool
+    scale: Scale
     remark: str
 
     @property
@@ -119,11 +120,15 @@ class Picture:
         """Return the share of the height at which a rank lies."""
         return (rank - 0.4) / (self.worst + 0.2)
 
+    def rank_at(self, share: float) -> float:
+        """Return the rank that lies at a share of the height."""
+        return 0.4 + share * (self.worst + 0.2)
+
 
 def picture_of(report: RankReport) -> Picture:
     """Return what is drawn of a ranking."""
     sizes, axis = _sizes(report)
-    scale = _Scale([size for size in sizes.values() if size], side=not all(sizes.values()))
+    scale = Scale([size for size in sizes.values() if size], side=not all(sizes.values()))
     letters = tie_letters(report)
     points = _apart([_point(report, name, sizes[name], scale, letters[name]) for name in report.ranks])
     side = any(point.size is None for point in points)
@@ -140,6 +145,7 @@ def picture_of(report: RankReport) -> Picture:
         alone=len(letters) - len(shared) if report.confidence and len(letters) > 1 else 0,
         front=_front(points),
         bars=report.confidence is not None and len(points) > 1,
+        scale=scale,
         remark=_remark(report),
     )
 
@@ -156,7 +162,7 @@ def _sizes(report: RankReport) -> tuple[dict[str, int | None], str]:
     )
 
 
-class _Scale:
+class Scale:
     """A logarithmic scale over some sizes, as shares of the width."""
 
     def __init__(self, sizes: Sequence[int], *, side: bool) -> None:
@@ -167,9 +173,15 @@ class _Scale:
         self.used = bool(sizes)
 
     def place(self, size: float) -> float:
+        """Return the share of the width at which a size lies."""
         return MARGIN + (math.log10(size) - self.low) / (self.high - self.low) * (self.end - MARGIN)
 
+    def value(self, share: float) -> float:
+        """Return the size that lies at a share of the width."""
+        return float(10 ** (self.low + (share - MARGIN) / (self.end - MARGIN) * (self.high - self.low)))
+
     def ticks(self) -> list[tuple[float, str]]:
+        """Return shares of the width with the sizes that are written there."""
         powers = range(math.floor(self.low), math.ceil(self.high) + 1)
         choices = [[factor * 10**power for power in powers if power >= 0 for factor in factors] for factors in FACTORS]
         inside = [[one for one in choice if self.low <= math.log10(one) <= self.high] for choice in choices]
@@ -180,7 +192,7 @@ class _Scale:
 FACTORS = ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10)), tuple(one / 2 for one in range(2, 20)))
 
 
-def _point(report: RankReport, name: str, size: int | None, scale: _Scale, letter: str) -> Point:
+def _point(report: RankReport, name: str, size: int | None, scale: Scale, letter: str) -> Point:
     rank, sure = report.ranks[name], report.confidence
     low, high = sure.ranges.get(name, (rank, rank)) if sure else (rank, rank)
     x = SIDE if not size else scale.place(size)
@@ -220,14 +232,6 @@ def size_facts(outcome: ModelOutcome) -> list[tuple[str, str]]:
         "examples a second": None if outcome.throughput is None else f"{outcome.throughput:.3g}",
     }
     return [(name, value) for name, value in known.items() if value is not None]
-
-
-def tie_style(letter: str) -> tuple[int, int]:
-    """Return the numbers of the colour and the shape of a tie group, both 0 for a model that stands alone."""
-    if not letter:
-        return 0, 0
-    place = int(letter) if letter.isdigit() else ord(letter) - ord("a")
-    return 1 + place % SHARED_COLOURS, place % 4
 
 
 def _front(points: Sequence[Point]) -> tuple[tuple[float, int], ...]:

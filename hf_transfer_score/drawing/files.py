@@ -1,0 +1,75 @@
+"""Charts in files: an image, or a page that needs nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.atomic import write_bytes, write_text
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.selection.layers import LayerProfile
+from hf_transfer_score.selection.report import RankReport
+
+ENDINGS = (".png", ".svg", ".html")
+
+
+def check_plot_path(path: Path, endings: Sequence[str] = ENDINGS) -> None:
+    """Raise OptionError unless a chart can be written there: called before a run that takes hours."""
+    if path.suffix.lower() not in endings:
+        raise OptionError(f"{path}: the name of a picture has to end in {', '.join(endings[:-1])} or {endings[-1]}.")
+    if path.is_dir():
+        raise OptionError(f"{path} is a folder; name a file for the picture.")
+    above = next((folder for folder in path.parents if folder.exists()), None)
+    if above is not None and not above.is_dir():
+        raise OptionError(f"{path}: {above} is a file, so nothing can be written below it.")
+
+
+def save_plot(report: RankReport, path: Path) -> None:
+    """Draw rank against parameters, with rank ranges, tie groups, and the best rank up to each size.
+
+    Models are labelled with their names where there is room. Those whose parameter count is not known stand at the
+    side; where no count is known, the width of the features takes its place.
+
+    Args:
+        report: what was ranked; without ranked models the picture says so.
+        path: a file in .png, .svg or .html; the page in .html shows what is known of each model, and needs no other
+            file and no network.
+    """
+    check_plot_path(path)
+    from hf_transfer_score.drawing.page import ranking_page
+    from hf_transfer_score.drawing.points import picture_of
+    from hf_transfer_score.drawing.rank_chart import rank_chart
+
+    picture = picture_of(report)
+    chart = rank_chart(picture)
+    _write(path, chart, lambda: ranking_page(chart, picture, report))
+
+
+def save_profile(profile: LayerProfile, path: Path) -> None:
+    """Draw NC1 against the layers, on a logarithmic scale, with the smallest marked.
+
+    Args:
+        profile: what to draw.
+        path: a file in .png, .svg or .html.
+    """
+    check_plot_path(path)
+    from hf_transfer_score.drawing.layer_chart import layer_chart
+    from hf_transfer_score.drawing.page import profile_page
+
+    sample = profile.report.sample
+    about = f"{profile.model} on {sample.source.dataset}, {len(sample):,} examples"
+    points = [(one.layer, one.nc1) for one in profile.rows]
+    told = [(layer, "-" if value is None else f"{value:.4g}") for layer, value in points]
+    chart = layer_chart(points, profile.best.layer, about)
+    _write(path, chart, lambda: profile_page(chart.properties(title=""), about, told))
+
+
+def _write(path: Path, chart: Any, page: Callable[[], str]) -> None:
+    from hf_transfer_score.drawing.export import image_of
+
+    ending = path.suffix.lower().removeprefix(".")
+    if ending == "html":
+        write_text(path, page())
+    else:
+        write_bytes(path, image_of(chart, ending))
