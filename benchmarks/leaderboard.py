@@ -37,7 +37,7 @@ from hf_transfer_score.results.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("start", "sessions", "publishers", "imports")
-LOADED = ("torch", "transformers", "timm", "datasets", "matplotlib")
+LOADED = ("torch", "transformers", "timm", "datasets", "altair")
 NO_FILTERS = ("", ["scores", "facts"], [], [], None, None, "", "rank", "usual")
 """Search, groups of columns, libraries, licenses, smallest, largest, since, sort, order: what `view` takes."""
 
