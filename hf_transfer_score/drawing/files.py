@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from hf_transfer_score.selection.report import RankReport
 ENDINGS = (".png", ".svg", ".html")
 
 
-def check_plot_path(path: Path, endings: Sequence[str] = ENDINGS) -> None:
+def check_plot_path(path: Path) -> None:
     """Raise OptionError unless a chart can be written there: called before a run that takes hours."""
-    if path.suffix.lower() not in endings:
-        raise OptionError(f"{path}: the name of a picture has to end in {', '.join(endings[:-1])} or {endings[-1]}.")
+    if path.suffix.lower() not in ENDINGS:
+        raise OptionError(f"{path}: the name of a picture has to end in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}.")
     if path.is_dir():
         raise OptionError(f"{path} is a folder; name a file for the picture.")
     above = next((folder for folder in path.parents if folder.exists()), None)

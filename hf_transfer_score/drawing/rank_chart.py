@@ -15,8 +15,9 @@ LETTER, WIDE_LETTER, LINE = 6.6, 13.0, 15.0
 """Pixels of a letter in a label, rather too many, of one of East Asian scripts, and of its height."""
 
 GROUPS = "Models of one colour and shape cannot be told apart from the best of them on this sample"
-FRONT = "best rank up to this size"
+FRONT = "dashed: the best rank up to this size"
 MOST_GROUPS = 8
+"""Tie groups that the legend names."""
 
 
 def rank_chart(picture: Picture) -> Any:
@@ -64,7 +65,7 @@ def _across(picture: Picture) -> Any:
         "size:Q",
         scale=alt.Scale(type="log", domain=[value(0), value(1)], nice=False),
         axis=alt.Axis(values=[at for at, _ in ticks], labelExpr=f"{chosen}''"),
-        title=picture.axis,
+        title=[picture.axis, *([FRONT] if len(picture.front) > 1 else [])],
     )
 
 
@@ -118,7 +119,11 @@ def _looks(picture: Picture) -> dict[str, Any]:
     import altair as alt
 
     groups = {_group(picture, point): group_look(point.tie) for point in picture.points}
-    legend = alt.Legend(title=GROUPS, titleLimit=WIDTH, columns=5, symbolOpacity=1) if picture.ties else None
+    legend = (
+        alt.Legend(title=GROUPS, titleLimit=WIDTH, columns=4, symbolLimit=MOST_GROUPS, symbolOpacity=1)
+        if picture.ties
+        else None
+    )
     scales = [alt.Scale(domain=list(groups), range=list(one)) for one in zip(*groups.values(), strict=True)]
     return {
         "color": alt.Color("group:N", scale=scales[0], legend=legend),

@@ -15,9 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_transfer_score.boxes import Box
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
-from hf_transfer_score.drawing.labels import POINT_RADIUS, place_labels
 from hf_transfer_score.drawing.points import SIDE_START, STEP, picture_of
 from hf_transfer_score.drawing.rank_chart import rank_chart
 from hf_transfer_score.errors import OptionError
@@ -199,6 +197,19 @@ def test_pointing_at_a_model_tells_all_that_is_known(twelve):
     assert layer["encoding"]["description"]["field"] == "told", "for who hears a page"
 
 
+def test_what_is_drawn_is_explained(twelve, cases):
+    axes = [
+        layer["encoding"]["x"]
+        for layer in rank_chart(picture_of(twelve)).to_dict()["layer"]
+        if "x" in layer["encoding"]
+    ]
+    assert ["parameters", "dashed: the best rank up to this size"] in [axis.get("title") for axis in axes]
+    (points,) = [one for one in rank_chart(picture_of(twelve)).to_dict()["layer"] if one["mark"]["type"] == "point"]
+    assert points["encoding"]["color"]["legend"]["title"].startswith("Models of one colour and shape")
+    alone = rank_chart(picture_of(cases["one"])).to_dict()
+    assert all("dashed" not in str(layer) for layer in alone["layer"])
+
+
 def test_points_of_the_chart_are_the_ranking(twelve):
     (rows,) = rows_of(rank_chart(picture_of(twelve)), "point")
     for row in rows:
@@ -327,37 +338,6 @@ def test_of_many_models_only_the_best_have_labels():
     (rows,) = rows_of(rank_chart(picture_of(report)), "text")
     shown = {row["name"] for row in rows}
     assert 12 < len(shown) <= 20 and shown <= set(list(report.ranks)[:20])
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_labels_cover_no_point_and_no_label(seed):
-    rng = np.random.default_rng(seed)
-    points = [(float(x), float(y)) for x, y in rng.uniform((60, 20), (940, 480), (30, 2))]
-    sizes = [(float(width), 14.0) for width in rng.uniform(40, 260, 30)]
-    frame = Box(50, 10, 950, 490)
-    places = place_labels(points, sizes, [], frame)
-    boxes = [place.box for place in places if place is not None]
-    assert len(boxes) > 20
-    assert all(box.within(frame) for box in boxes)
-    assert not any(one.meets(other) for one, other in combinations(boxes, 2))
-    for x, y in points:
-        point = Box(x - POINT_RADIUS, y - POINT_RADIUS, x + POINT_RADIUS, y + POINT_RADIUS)
-        assert not any(box.meets(point) for box in boxes)
-    for place, (width, height) in zip(places, sizes, strict=True):
-        if place is not None:
-            assert place.box.right - place.box.left == pytest.approx(width)
-            assert place.box.bottom - place.box.top == pytest.approx(height)
-
-
-def test_labels_without_room_are_left_out_and_bars_are_avoided():
-    frame = Box(0, 0, 300, 100)
-    assert place_labels([(150, 50)], [(400, 14)], [], frame) == [None]
-    assert place_labels([(150, 50)], [None], [], frame) == [None]
-    free = place_labels([(150, 50)], [(100, 14)], [], frame)[0]
-    assert free.box.left > 150
-    assert free.line is None
-    beside = place_labels([(150, 50)], [(100, 14)], [Box(180, 0, 184, 100)], frame)[0]
-    assert beside.box.right < 150
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "a", "a.png.gz", "html"])
