@@ -9,7 +9,8 @@ from typing import Any
 
 from hf_transfer_score.drawing.look import AT_NIGHT, DAY, NIGHT, configuration
 from hf_transfer_score.drawing.points import Picture, printable
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.words import short_count
 
 POLICY = (
@@ -118,11 +119,11 @@ def _ranked(picture: Picture, report: RankReport) -> str:
         if several:
             cells.append(f"{report.mean_ranks[name]:.1f}")
         scores = [f"{report.pools[metric].scores[name]:.4g}" for metric in report.headline]
-        rows.append((point.name, [*cells, *scores, *_facts(report.outcomes[name])]))
+        rows.append((point.name, [*cells, *scores, *_facts(report.models[name])]))
     return _table("Ranking", ["model", *head, *report.headline, *facts], rows)
 
 
-def _facts(outcome: ModelOutcome) -> list[str]:
+def _facts(outcome: RankedModel) -> list[str]:
     speed = MISSING if outcome.throughput is None else f"{outcome.throughput:.3g}"
     width = MISSING if outcome.width is None else str(outcome.width)
     return [short_count(outcome.parameters) if outcome.parameters else MISSING, width, speed]
@@ -144,13 +145,13 @@ def _without(report: RankReport) -> str:
     """Return the models without a rank, with the reason."""
     rows = [
         (name, [outcome.kind or ("not ranked" if outcome.status == "ok" else outcome.status), _reason(outcome, report)])
-        for name, outcome in report.outcomes.items()
+        for name, outcome in report.models.items()
         if name not in report.ranks
     ]
     return _table("Without a rank", ["model", "status", "reason"], rows, "words") if rows else ""
 
 
-def _reason(outcome: ModelOutcome, report: RankReport) -> str:
+def _reason(outcome: RankedModel, report: RankReport) -> str:
     if outcome.reason or outcome.scores is None:
         return outcome.reason or MISSING
     results = outcome.scores.results

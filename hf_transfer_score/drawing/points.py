@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.selection.records import dataset_id
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
-from hf_transfer_score.selection.words import short_count, tie_letters
+from hf_transfer_score.selection.report import RankReport
+from hf_transfer_score.selection.words import short_count
 
 LONGEST_LABEL, LONGEST_TITLE = 40, 64
 ALL_LABELLED, LABELLED = 40, 20
@@ -129,7 +130,7 @@ def picture_of(report: RankReport) -> Picture:
     """Return what is drawn of a ranking."""
     sizes, axis = _sizes(report)
     scale = Scale([size for size in sizes.values() if size], side=not all(sizes.values()))
-    letters = tie_letters(report)
+    letters = report.tie_letters
     points = _apart([_point(report, name, sizes[name], scale, letters[name]) for name in report.ranks])
     side = any(point.size is None for point in points)
     ticks = (*scale.ticks(), *([(SIDE, NOT_KNOWN)] if side else []))
@@ -152,7 +153,7 @@ def picture_of(report: RankReport) -> Picture:
 
 def _sizes(report: RankReport) -> tuple[dict[str, int | None], str]:
     """Return parameters of ranked models, or the width of their features where no count is known."""
-    ranked = {name: report.outcomes[name] for name in report.ranks}
+    ranked = {name: report.models[name] for name in report.ranks}
     counts = {name: outcome.parameters or None for name, outcome in ranked.items()}
     if any(counts.values()) or not ranked:
         left = sum(not count for count in counts.values())
@@ -214,7 +215,7 @@ def _in_the_way(point: Point, other: Point) -> bool:
 
 
 def _facts(report: RankReport, name: str, ends: tuple[int, int], letter: str) -> list[tuple[str, str]]:
-    outcome = report.outcomes[name]
+    outcome = report.models[name]
     facts = [("rank", f"{report.ranks[name]}{f' (range {ends[0]}-{ends[1]})' if ends[1] > ends[0] else ''}")]
     if letter:
         facts.append(("tie group", letter))
@@ -224,7 +225,7 @@ def _facts(report: RankReport, name: str, ends: tuple[int, int], letter: str) ->
     return facts + size_facts(outcome)
 
 
-def size_facts(outcome: ModelOutcome) -> list[tuple[str, str]]:
+def size_facts(outcome: RankedModel) -> list[tuple[str, str]]:
     """Return parameters, width and examples a second, as far as they are known."""
     known = {
         "parameters": short_count(outcome.parameters) if outcome.parameters else None,
@@ -263,7 +264,7 @@ def _subtitle(report: RankReport) -> str:
 
 
 def _remark(report: RankReport) -> str:
-    without = len(report.outcomes) - len(report.ranks)
+    without = len(report.models) - len(report.ranks)
     return f"{_models(without)} without a rank" if without else ""
 
 

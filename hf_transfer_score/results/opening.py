@@ -7,6 +7,8 @@ from pathlib import Path
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, FolderPlace, Place, is_hub_name
+from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.store import load
 
 FORMS = f"a folder (./results), OWNER/NAME on the Hub, or {HUB_PREFIX}OWNER/NAME"
 
@@ -37,6 +39,15 @@ def open_place(text: str, *, token: str | bool | None = None, private: bool = Fa
         option = "--create-pr" if create_pr else "--private"
         raise OptionError(f"{option} is for repositories on the Hub, and {text} is a folder.")
     return FolderPlace(local_folder(text))
+
+
+def read_records(results: str) -> list[Record]:
+    """Return the records of a store of results; files that hold none are left out.
+
+    Args:
+        results: a folder, or OWNER/NAME of a dataset repository on the Hub.
+    """
+    return load(open_place(results)).table.records()
 
 
 def local_folder(text: str | Path) -> Path:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score import places
-from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
@@ -27,12 +26,14 @@ from hf_transfer_score.hub.background import Background, result_of
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.known import Known
 from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.scores import MetricChoice
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan, PlannedModel, make_plan
-from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
+from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.scoring import (
     Ready,
     Scored,
@@ -210,7 +211,7 @@ class _Run:
 
     def _model(
         self, model: PlannedModel, prepared: Prepared, downloads: _Downloads, scored: Scored
-    ) -> list[ModelOutcome]:
+    ) -> list[RankedModel]:
         """Return the outcomes of one candidate; its failure is one of them."""
         was_there = True
         try:
@@ -233,9 +234,7 @@ class _Run:
         scored.add(outcome)
         return [outcome]
 
-    def _score(
-        self, model: PlannedModel, prepared: Prepared, scored: Scored, *, from_cache: bool
-    ) -> list[ModelOutcome]:
+    def _score(self, model: PlannedModel, prepared: Prepared, scored: Scored, *, from_cache: bool) -> list[RankedModel]:
         self.listener.stage(model, "scoring")
         cached, outcomes, sample = self._cached(model), [], prepared.sample
         for layer in cached.features:

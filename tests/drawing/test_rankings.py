@@ -215,7 +215,7 @@ def test_points_of_the_chart_are_the_ranking(twelve):
     for row in rows:
         assert row["rank"] == twelve.ranks[row["model"]]
         assert (row["low"], row["high"]) == tuple(twelve.confidence.ranges[row["model"]])
-        assert row["size"] == pytest.approx(twelve.outcomes[row["model"]].parameters, rel=0.15), "less a step aside"
+        assert row["size"] == pytest.approx(twelve.models[row["model"]].parameters, rel=0.15), "less a step aside"
 
 
 def test_a_page_has_all_models_in_its_table(twelve, tmp_path):
@@ -259,7 +259,7 @@ def test_the_title_says_what_was_ranked_and_how(cases):
 
 def test_points_stand_where_their_size_and_rank_are(twelve):
     picture = picture_of(twelve)
-    sizes = np.log([twelve.outcomes[point.name].parameters for point in picture.points])
+    sizes = np.log([twelve.models[point.name].parameters for point in picture.points])
     across = np.array([point.x for point in picture.points])
     slope, start = np.polyfit(sizes, across, 1)
     assert slope > 0
@@ -295,7 +295,7 @@ def test_without_any_count_the_width_takes_its_place(cases):
 
 
 def test_the_front_holds_what_no_smaller_model_beats(twelve):
-    known = {name: (twelve.outcomes[name].parameters, rank) for name, rank in twelve.ranks.items()}
+    known = {name: (twelve.models[name].parameters, rank) for name, rank in twelve.ranks.items()}
     expected = [
         name
         for name, (size, rank) in known.items()
@@ -313,7 +313,7 @@ def test_the_front_of_equal_sizes_is_the_best_alone(cases):
 
 def test_a_larger_model_of_the_same_rank_is_not_on_the_front(twelve):
     ranks = dict.fromkeys(twelve.ranks, 1)
-    smallest = min(ranks, key=lambda name: twelve.outcomes[name].parameters)
+    smallest = min(ranks, key=lambda name: twelve.models[name].parameters)
     picture = picture_of(replace(twelve, ranks=ranks))
     assert [x for x, _ in picture.front] == [point.x for point in picture.points if point.name == smallest]
 

@@ -66,5 +66,5 @@ def test_the_terms_are_those_of_one_process(folder):
     together = read(folder, 0)["models"]
     for name in ("bert0", "bert1"):
         assert together[name]["extraction"]["processes"] == 2
-        for metric, result in alone.outcomes[name].scores.results.items():
+        for metric, result in alone.models[name].scores.results.items():
             assert together[name]["scores"]["results"][metric]["terms"] == pytest.approx(result.terms, rel=1e-6), metric

@@ -10,11 +10,11 @@ import numpy as np
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.grid import Grid, IntervalsRow, TermsRow, WholeRow
-from hf_transfer_score.leaderboard.boards.naming import row_labels
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Rows, parsed
 from hf_transfer_score.leaderboard.boards.summaries import Groups, size_of
 from hf_transfer_score.leaderboard.boards.truths import Truth, mean, truth_of
+from hf_transfer_score.ranking.naming import row_labels
 
 SKIPPED = "skipped"
 """The kind of failure of a model that no metric could be computed for."""
@@ -207,11 +207,12 @@ def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
     """Return the rank of a model, and how sure it is where that is known."""
     if at is None:
         return {}
-    rank = found.headline.ranks[label] if found.ranges is None else found.ranges.ranks[at]
-    standing: dict[str, Any] = {"rank": rank, "mean_rank": found.headline.mean_ranks[label]}
-    if found.ranges is not None and found.known[at]:
-        low, high = int(found.ranges.low[at]), int(found.ranges.high[at])
-        standing |= {"low": low, "high": high, "group": found.ranges.groups[at]}
+    sure = found.confidence
+    ranks = found.headline.ranks if sure is None else sure.ranks
+    standing: dict[str, Any] = {"rank": ranks[label], "mean_rank": found.headline.mean_ranks[label]}
+    if sure is not None and found.known[at]:
+        low, high = sure.ranges[label]
+        standing |= {"low": low, "high": high, "group": sure.groups[label]}
     return standing
 
 
@@ -247,7 +248,7 @@ def _notes(found: Order) -> list[str]:
     if found.headline.metrics and ranked < scored:
         lacking = " and ".join(found.headline.metrics)
         notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
-    if found.ranges is not None and not all(found.known):
+    if found.confidence is not None and not all(found.known):
         exact = len(found.known) - sum(found.known)
         notes.append(
             f"{exact} of {ranked} models have no intervals, so their ranks have no range; "

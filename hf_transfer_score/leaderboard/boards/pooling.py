@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,11 @@ from numpy.typing import NDArray
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
 from hf_transfer_score.leaderboard.boards.grid import Grid
 from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
-from hf_transfer_score.leaderboard.boards.settings import (
-    Setting,
-    canonical,
-    column,
-    flagged,
-    in_order,
-    labels,
-    rules,
-)
 from hf_transfer_score.metrics.registry import Metric, MetricResult
-from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, rank_ranges, spreads
-from hf_transfer_score.ranking.kernel import Ranges
-from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.settings import Setting, canonical, installed, labels, rules
 
 Array = NDArray[np.float64]
 
@@ -80,7 +72,19 @@ def cells_of(rows: Rows, chosen: Codes, model: Codes, newest: Codes, count: int)
         cells = _cells(rows, setting, names[setting], chosen[order], model[order], count)
         if len(cells.present):
             found[cells.column.label] = cells
-    return [found[one.label] for one in in_order(cells.column for cells in found.values())]
+    return sorted(found.values(), key=_place)
+
+
+def _place(cells: Cells) -> tuple[bool, bool, str, bool, str]:
+    """Return what puts columns in the order of a board: those that decide first, baselines last."""
+    one = cells.column
+    return (
+        one.kind == "baseline",
+        one.metric not in HEADLINE_METRICS,
+        one.metric,
+        one.label != one.metric,
+        one.label,
+    )
 
 
 def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
@@ -117,7 +121,11 @@ def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes
     found = np.where(latest >= 0, chosen[latest] if len(chosen) else -1, -1)
     level = rows.numbers("interval_level")[found]
     kind = _kind(rows, chosen[kept])
-    return Cells(column(setting, label, kind, metric), metric, found, values, low, high, level)
+    known = installed(setting.name)
+    kind = kind if known is None else ("baseline" if known.baseline else "score")
+    signs = {term.name: int(term.direction) for term in metric.terms}
+    shown = BoardColumn(label, setting.name, kind, setting.version, setting.options, signs)
+    return Cells(shown, metric, found, values, low, high, level)
 
 
 def _fitting(
@@ -160,15 +168,15 @@ class Order:
         scores: pool scores (M, C), NaN where there is none.
         ranks: their ranks (M, C).
         headline: the mean ranks and the order, of models by their label.
-        ranges: how sure it is, of the ranked models in order; None where too little is known.
-        known: whether each of these has intervals.
+        confidence: how sure it is; None where too little is known.
+        known: whether each ranked model has intervals.
     """
 
     columns: tuple[BoardColumn, ...]
     scores: Array
     ranks: Array
     headline: HeadlineRanks
-    ranges: Ranges | None
+    confidence: RankConfidence | None
     known: tuple[bool, ...]
 
 
@@ -187,11 +195,11 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     chosen = np.array([places[label] for label in headline.ranks], np.intp)
     known = tuple(_known(deciding, chosen).tolist())
     return Order(
-        tuple(flagged(one.column, pools[one.column.label].flags) for one in cells),
+        tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells),
         _beside(cells, models, [pool.scores for pool in pools.values()]),
         _beside(cells, models, [pool.ranks for pool in pools.values()]),
         headline,
-        _ranges(deciding, chosen, list(headline.ranks.values()), known),
+        stored_confidence([_drawn(one, chosen) for one in deciding], headline, known=known) if any(known) else None,
         known,
     )
 
@@ -220,14 +228,6 @@ def _known(deciding: Sequence[Cells], chosen: NDArray[np.intp]) -> NDArray[np.bo
     for one in deciding:
         known &= ~np.isnan(one.low[chosen]).all(axis=1)
     return known
-
-
-def _ranges(
-    deciding: Sequence[Cells], chosen: NDArray[np.intp], ranks: Sequence[int], known: Sequence[bool]
-) -> Ranges | None:
-    if not any(known):
-        return None
-    return rank_ranges([_drawn(one, chosen) for one in deciding], ranks, known=known)
 
 
 def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:

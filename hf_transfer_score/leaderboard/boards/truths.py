@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
-from hf_transfer_score.leaderboard.boards.settings import Setting, described
+from hf_transfer_score.ranking.settings import Setting, described
 
 SEED = "seed"
 OTHER_SAMPLE = "The accuracies were measured with another sample of this dataset."
