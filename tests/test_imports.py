@@ -43,7 +43,7 @@ ALLOWED = {
     "metrics": {"errors", "metrics"},
     "ranking": {"errors", "metrics", "results.record", "ranking"},
     "ranking/kernel": {"metrics.registry"},
-    "ranking/pools": {"metrics.registry", "ranking.kernel"},
+    "ranking/pools": {"metrics.registry", "ranking", "ranking.kernel"},
     "ranking/agreement": {"errors", "ranking.kernel", "ranking.agreement"},
     "hub": {"errors", "limits", "places", "disk", "atomic", "integrity", "hub"},
     "results": {

@@ -15,7 +15,7 @@ from hf_transfer_score import rank
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, all_metrics, get_metric
 from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, identity, record_path
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import dataset_id, records_of, without_places
+from hf_transfer_score.selection.records import dataset_id, without_places
 from hf_transfer_score.version import VERSION
 from tests.checkpoints.texts import write_text
 from tests.cli.rank_pool import write_dataset
