@@ -11,7 +11,7 @@ from benchmarks.evidence.regimes import SOURCE_ACCURACY
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
 from hf_transfer_score.ranking.agreement import (
     Agreement,
-    Difference,
+    AgreementDifference,
     agreement,
     difference,
     mean_rank_scores,
@@ -85,7 +85,7 @@ class Target:
                 self.memo[setting] = agreement(self.values(setting), means, replicates=REPLICATES, level=LEVEL)
         return self.memo[setting]
 
-    def difference(self, first: str, second: str) -> Difference:
+    def difference(self, first: str, second: str) -> AgreementDifference:
         """Return how much better one setting agrees than another, by τ_w."""
         if CHANCE in (first, second):
             raise ValueError("A random order is no one setting.")

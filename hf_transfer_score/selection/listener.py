@@ -31,7 +31,7 @@ class Listener:
     def examples(self, model: PlannedModel, count: int) -> None:
         """So many more examples went through the model."""
 
-    def finished(self, model: PlannedModel, outcomes: list[RankedModel]) -> None:
+    def finished(self, model: PlannedModel, models: list[RankedModel]) -> None:
         """A candidate is done, well or not."""
 
     def ranking(self) -> None:

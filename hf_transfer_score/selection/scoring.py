@@ -1,4 +1,4 @@
-"""From features in the cache to outcomes, and from outcomes to a report."""
+"""From features in the cache to scored models, and from these to a report."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ class Scored:
 
 
 def score_layer(
-    outcome: RankedModel, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
+    model: RankedModel, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
 ) -> RankedModel:
-    """Return a model's outcome with the scores of one layer; features that cannot be scored are a failure."""
+    """Return a model with the scores of one layer; features that cannot be scored are a failure."""
     try:
         scores = score_features(
             cached.features[layer],
@@ -105,11 +105,11 @@ def score_layer(
             metrics=scoring.metrics,
             targets=sample.targets,
             source_probs=cached.source_probs,
-            facts=ModelFacts(outcome.name, outcome.parameters, outcome.downloads),
+            facts=ModelFacts(model.name, model.parameters, model.downloads),
         )
     except InputError as error:
-        return replace(outcome, status="failed", kind="bad_input", reason=str(error))
-    return replace(outcome, scores=scores)
+        return replace(model, status="failed", kind="bad_input", reason=str(error))
+    return replace(model, scores=scores)
 
 
 def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> LabelledFeatures:
@@ -119,7 +119,7 @@ def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> Labe
     )
 
 
-def model_outcome(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> RankedModel:
+def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> RankedModel:
     """Return what is known of a model whose features are there, without scores."""
     meta, several = cached.meta, len(cached.features) > 1
     checkpoint = model.checkpoint
@@ -139,8 +139,8 @@ def model_outcome(model: PlannedModel, cached: CachedFeatures, layer: str, *, fr
     )
 
 
-def failed_outcome(model: PlannedModel) -> RankedModel:
-    """Return the outcome of a model with a failure, or of one that was not reached."""
+def failed_model(model: PlannedModel) -> RankedModel:
+    """Return a model with a failure, or one that was not reached."""
     checkpoint = model.checkpoint
     return RankedModel(
         name=model.name,

@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
-from hf_transfer_score.leaderboard.boards.grid import Grid
-from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
+from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
@@ -49,12 +48,8 @@ class Cells:
         """The places of the models that have this metric."""
         return np.flatnonzero(self.rows >= 0)
 
-    def grid(self, values: Array) -> Grid:
-        """Return some numbers of the terms by name."""
-        return Grid({term.name: place for place, term in enumerate(self.metric.terms)}, values)
 
-
-def cells_of(rows: Rows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
+def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
     """Return the columns of a board, in its order.
 
     Args:
@@ -87,7 +82,7 @@ def _place(cells: Cells) -> tuple[bool, bool, str, bool, str]:
     )
 
 
-def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
+def _by_setting(rows: RecordRows, chosen: Codes) -> dict[Setting, list[int]]:
     """Return places in `chosen` by metric, version and options."""
     name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
     whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
@@ -101,7 +96,7 @@ def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
     return settings
 
 
-def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
+def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
     """Return one column from rows in order of time; those that contradict the others are left out."""
     terms, ends = ([parsed(text) for text in rows.texts(name, chosen)] for name in ("terms", "interval"))
     said = rows.coded("metric_directions")
@@ -129,7 +124,7 @@ def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes
 
 
 def _fitting(
-    rows: Rows,
+    rows: RecordRows,
     metric: Metric,
     chosen: Codes,
     held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, object]]],
@@ -153,7 +148,7 @@ def _ordered(ends: Mapping[str, Any]) -> bool:
     return all(low <= high for low, high in ends.values())
 
 
-def _kind(rows: Rows, chosen: Codes) -> str:
+def _kind(rows: RecordRows, chosen: Codes) -> str:
     codes = rows.coded("metric_kind")
     kinds = Counter(codes.codes[chosen].tolist())
     return str(codes.values[min(kinds, key=lambda one: (-kinds[one], codes.values[one]))]) if kinds else "score"

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.leaderboard.boards.comparing import ComparedColumn, ComparedTerm, Comparison, Fact, compare
+from hf_transfer_score.leaderboard.boards.comparing import (
+    ComparedColumn,
+    ComparedFact,
+    ComparedTerm,
+    Comparison,
+    compare,
+)
 from hf_transfer_score.leaderboard.drawing.boards import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.model_page import accuracy_text
 from hf_transfer_score.leaderboard.pages.texts import (
@@ -166,7 +172,7 @@ def _overlap(term: ComparedTerm) -> str:
     return MISSING if term.overlap is None else ("overlap" if term.overlap else "do not overlap")
 
 
-def _facts(facts: Sequence[Fact]) -> list[list[str]]:
+def _facts(facts: Sequence[ComparedFact]) -> list[list[str]]:
     return [
         [FACT_NAMES.get(one.name, one.name), _fact(one.name, one.first), _fact(one.name, one.second)]
         for one in facts
