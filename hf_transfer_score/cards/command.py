@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_transfer_score.cards.evidence import Sample, chosen_options, known_metric
-from hf_transfer_score.cards.markdown import HUB_ID
+from hf_transfer_score.rendering import HUB_ID
 from hf_transfer_score.results.record import Record
 
 PROGRAM = "hf-transfer-score"

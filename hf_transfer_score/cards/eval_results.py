@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 from hf_transfer_score.cards.evidence import Evidence, Measured, Sample
-from hf_transfer_score.cards.markdown import HUB_ID, one_line
 from hf_transfer_score.errors import HubError, OptionError, UnreadableError
+from hf_transfer_score.rendering import HUB_ID, one_line
 from hf_transfer_score.untrusted import parse_yaml
 
 FOLDER = ".eval_results"

@@ -64,9 +64,25 @@ class Measured:
         return sum(self.values) / len(self.values)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """How it was measured, by name, the seed aside."""
+        return {name: value for name, value in self.metric.parameters.items() if name != "seed"}
+
+    @property
     def how(self) -> str:
         """How it was measured, such as "method=full"."""
-        return ", ".join(f"{name}={value}" for name, value in self.metric.parameters.items() if name != "seed")
+        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+
+    @property
+    def method(self) -> str:
+        """The name of the way it was measured, "None" where it is not recorded."""
+        return str(self.metric.parameters.get("method"))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its records warn of, and where they were published."""
+        sources = [f"Published as: {one.source}" for one in self.records if one.source]
+        return list(dict.fromkeys([*(text for one in self.records for text in one.warnings), *sources]))
 
 
 @dataclass(frozen=True)
@@ -180,6 +196,13 @@ def known_metric(metric: RecordedMetric) -> Metric | None:
     """Return the installed metric of that name and version, None where there is none."""
     found = all_metrics().get(metric.name)
     return found if found is not None and found.version == metric.version else None
+
+
+def direction(metric: RecordedMetric, term: str) -> int | None:
+    """Return 1 where a higher term is better, -1 where a lower one is, None where neither is known."""
+    known = known_metric(metric)
+    said = {one.name: one.direction for one in known.terms} if known is not None else {}
+    return metric.directions.get(term, said.get(term))
 
 
 def chosen_options(metric: RecordedMetric) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def run(
         return 0
     if files is not None:
         return _write_files(files, arguments.out, write)
-    from hf_transfer_score.cards.card import model_card
+    from hf_transfer_score.cards.model_card import model_card
 
     existing = _existing(arguments.out)
     return _finish(model_card(evidence, existing, metadata=not arguments.no_metadata), arguments, write)
@@ -148,8 +148,8 @@ def _push(
 
 
 def _plain(evidence: Evidence, files: dict[str, bytes] | None) -> dict[str, Any]:
-    from hf_transfer_score.cards.card import model_section
     from hf_transfer_score.cards.metadata import model_index, model_name
+    from hf_transfer_score.cards.model_card import model_section
 
     name = model_name(evidence.model)
     found: dict[str, Any] = {"model": evidence.model, "section": model_section(evidence)}
