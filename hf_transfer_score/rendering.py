@@ -101,17 +101,22 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
-def environment(escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]]) -> jinja2.Environment:
+def environment(
+    escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
+) -> jinja2.Environment:
     """Return what renders the templates of one language.
 
     Args:
         escape: makes text of that language that shows a value as it is.
         filters: by name; what they return is not escaped again.
+        missing: what stands for None.
     """
     import jinja2
     from markupsafe import Markup
 
     def shown(value: Any) -> Any:
+        if value is None:
+            return missing
         foreign = isinstance(value, str) and not isinstance(value, Markup)
         return Markup(escape(value)) if foreign else value  # noqa: S704
 
