@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cards.evidence import Evidence, Measured, Sample, chosen_options, direction
+from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample, chosen_options, direction
 from hf_transfer_score.rendering import one_line
 from hf_transfer_score.results.record import Record
 
@@ -96,7 +96,7 @@ def _term(record: Record, term: str, sample: Sample) -> EvalResult:
     )
 
 
-def _accuracy(measured: Measured, sample: Sample) -> EvalResult:
+def _accuracy(measured: MeasuredAccuracy, sample: Sample) -> EvalResult:
     how = f" ({measured.how})" if measured.how else ""
     return _result(
         sample,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric
 from hf_transfer_score.rendering import markdown
@@ -16,44 +16,12 @@ ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 
 
-class OptionWords(NamedTuple):
-    """An option in words.
-
-    Attributes:
-        name: of the option.
-        kind: what it may be.
-        default: what it is when nothing is said.
-        meaning: what it does.
-    """
-
-    name: str
-    kind: str
-    default: Any
-    meaning: str
-
-
-class MetricWords(NamedTuple):
-    """What a metric says of itself.
-
-    Attributes:
-        about: paragraphs about the method and its limits.
-        computes: what its function returns.
-        pool_rule: its score in a pool, as a formula.
-        options: in order.
-    """
-
-    about: str
-    computes: str
-    pool_rule: str
-    options: Sequence[OptionWords]
-
-
-def metric_card(metric: Metric, words: MetricWords) -> str:
+def metric_card(metric: Metric, words: Any) -> str:
     """Return the card of a metric as Markdown with metadata.
 
     Args:
         metric: of the registry.
-        words: what it says of itself.
+        words: what it says of itself: `about`, `computes`, `pool_rule` and `options`, as `metric_guide` finds them.
     """
     needs = [NEED_REASONS[need].removeprefix("needs ") for need in metric.needs]
     citation = bibtex([metric])

@@ -113,13 +113,11 @@ def _nothing(model: str, place: Place, dataset: str | None, models: list[str], f
 
 def metric_text(name: str) -> str:
     """Return the card of a metric."""
-    from hf_transfer_score.cards.metric_card import MetricWords, OptionWords, metric_card
+    from hf_transfer_score.cards.metric_card import metric_card
     from hf_transfer_score.cli.metric_guide import metric_guide
 
     metric = get_metric(name)
-    guide = metric_guide(metric)
-    options = [OptionWords(one.name, one.kind, one.default, one.meaning) for one in guide.options]
-    return metric_card(metric, MetricWords(guide.about, guide.computes, guide.pool_rule, options))
+    return metric_card(metric, metric_guide(metric))
 
 
 def _eval_files(evidence: Evidence, arguments: argparse.Namespace) -> dict[str, bytes] | None:
