@@ -23,6 +23,7 @@ HEAVY = (
     "pyarrow",
     "rich",
     "altair",
+    "jinja2",
 )
 
 ALLOWED = {
@@ -35,6 +36,7 @@ ALLOWED = {
     "boxes": set(),
     "integrity": set(),
     "text": set(),
+    "rendering": set(),
     "places": {"errors"},
     "tasks": {"errors"},
     "untrusted": {"errors"},
@@ -55,11 +57,12 @@ ALLOWED = {
         "atomic",
         "integrity",
         "metrics.registry",
+        "rendering",
         "results",
     },
     "reproduction": {"errors", "ranking.agreement", "results"},
     "requests": {"errors", "untrusted", "hub", "results", "requests"},
-    "cards": {"errors", "limits", "untrusted", "version", "metrics.registry", "ranking", "results", "cards"},
+    "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "results", "text", "leaderboard.boards"},
     "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
@@ -78,6 +81,7 @@ ALLOWED = {
         "uploads",
         "evaluate_modules.space",
         "text",
+        "rendering",
         "leaderboard",
     },
     "sampling": {

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hf_transfer_score.cards.card import model_card
 from hf_transfer_score.cards.evidence import Evidence
-from hf_transfer_score.cards.markdown import HUB_ID
+from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.limits import RESULT_BYTES
+from hf_transfer_score.rendering import HUB_ID
 from hf_transfer_score.results.exchange import existing
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import View

@@ -10,7 +10,7 @@ from typing import Literal
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.results.dataset_card import CARD, dataset_card
+from hf_transfer_score.rendering import markdown
 from hf_transfer_score.results.hub import HubPlace
 from hf_transfer_score.results.place import Place, View
 from hf_transfer_score.results.possible import time_of
@@ -19,6 +19,7 @@ from hf_transfer_score.results.snapshot import renewed
 from hf_transfer_score.results.store import SNAPSHOT
 from hf_transfer_score.results.table import Stored
 
+CARD = "README.md"
 BATCH = 2000
 """Records that are written at a time."""
 
@@ -190,5 +191,14 @@ def _beside(place: Place, view: View, files: Mapping[str, bytes]) -> dict[str, b
     table = renewed(view, files)
     found = {} if table is None else {SNAPSHOT: table}
     if CARD not in view.files and (files or found):
-        found[CARD] = dataset_card(place.name).encode()
+        found[CARD] = results_card(place.name).encode()
     return found
+
+
+def results_card(name: str) -> str:
+    """Return the card of a repository of results: what it is, how to read it, how to add to it.
+
+    Args:
+        name: OWNER/NAME.
+    """
+    return markdown("results_card.md.jinja", name=name, snapshot=SNAPSHOT)

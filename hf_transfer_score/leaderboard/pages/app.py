@@ -16,7 +16,7 @@ from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.following import follow
 from hf_transfer_score.leaderboard.pages.page import Page
-from hf_transfer_score.leaderboard.pages.styles import CSS, ON_LOAD, theme
+from hf_transfer_score.leaderboard.pages.styles import ON_LOAD, css, theme
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
@@ -119,7 +119,7 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             prevent_thread_lock=True,
             quiet=True,
             theme=theme(),
-            css=CSS,
+            css=css(),
             js=ON_LOAD,
             footer_links=["api", "settings"],
             ssr_mode=False,

@@ -1,9 +1,21 @@
-"""Text of strangers as Markdown: whatever a record holds stays text, in its cell, on its line."""
+"""Cards and pages from the files in `templates/`, in which the text of strangers stays text.
+
+A template shows a value by `{{ value }}`. Whatever stands there is escaped: as HTML on a page, as Markdown in a card.
+Only what a filter has made, such as `{{ value | code }}`, is taken as it is.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATES = Path(__file__).parent / "templates"
 
 SHOWN = 120
 """Letters of a text that are shown."""
@@ -70,18 +82,11 @@ def repository(name: str, kind: str = "") -> str:
     return code(name)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table; a column whose title starts with a space is aligned to the right."""
-    marks = ["---:" if title.startswith(" ") else "---" for title in header]
-    lines = [[title.strip() for title in header], marks, *rows]
-    return [f"| {' | '.join(cells)} |" for cells in lines]
-
-
-def fenced(text: str, language: str) -> list[str]:
-    """Return the lines of a block of code, with a fence that is longer than any in the text."""
+def fenced(text: str, language: str) -> str:
+    """Return a block of code, with a fence that is longer than any in the text."""
     longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return [f"{fence}{language}", *text.splitlines(), fence]
+    return "\n".join([f"{fence}{language}", *text.splitlines(), fence])
 
 
 def number(value: float) -> str:
@@ -94,3 +99,56 @@ def number(value: float) -> str:
     if value == int(value) and abs(value) < 10**15:
         return f"{int(value):,}"
     return f"{value:.5g}"
+
+
+def environment(
+    escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
+) -> jinja2.Environment:
+    """Return what renders the templates of one language.
+
+    Args:
+        escape: makes text of that language that shows a value as it is.
+        filters: by name; what they return is not escaped again.
+        missing: what stands for None.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        if value is None:
+            return missing
+        foreign = isinstance(value, str) and not isinstance(value, Markup)
+        return Markup(escape(value)) if foreign else value  # noqa: S704
+
+    def trusted(function: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *values, **options: Markup(function(*values, **options))  # noqa: S704
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=shown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    joined = {"join": lambda values, between="": between.join(str(shown(one)) for one in values)}
+    made.filters.update({name: trusted(function) for name, function in {**joined, **filters}.items()})
+    return made
+
+
+@cache
+def _markdown() -> jinja2.Environment:
+    return environment(
+        plain, {"plain": plain, "code": code, "repository": repository, "fenced": fenced, "number": number}
+    )
+
+
+def markdown(template: str, **values: Any) -> str:
+    """Return the Markdown that a template makes of values.
+
+    Args:
+        template: name of a file in `templates/`.
+        **values: by the names that the template calls them.
+    """
+    return _markdown().get_template(template).render(**values)
