@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
+from hf_transfer_score.drawing.scatter import NARROW
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.comparing import ComparedColumn, ComparedTerm, Comparison, Fact, compare
-from hf_transfer_score.leaderboard.drawing.boards import record_overlap_figure
+from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.model_page import accuracy_text
 from hf_transfer_score.leaderboard.pages.texts import (
     MISSING,
@@ -86,14 +88,23 @@ def compare_page(board: Board, first: str | None, second: str | None) -> str:
     )
 
 
-def overlaps_page(first: tuple[str, RecordedOverlap | None], second: tuple[str, RecordedOverlap | None]) -> str:
-    """Return the class overlap of two models on one scale; nothing where no record of either says."""
-    known = [(label, overlap) for label, overlap in (first, second) if overlap is not None]
+def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: int = WIDTH) -> Figure | None:
+    """Return the class overlap of two models on one scale, side by side where there is room.
+
+    Args:
+        pair: the models with what records of theirs say; None where no record says.
+        width: in pixels.
+
+    Returns:
+        None where no record of either says.
+    """
+    known = [(label, overlap) for label, overlap in pair if overlap is not None]
     if not known:
-        return ""
+        return None
     largest = max((max(overlap.values, default=0.0) for _, overlap in known), default=0.0) or None
-    figures = [record_overlap_figure(label, overlap, largest=largest).html() for label, overlap in known]
-    return f'<div class="lb-head"><h3>How far the classes overlap</h3></div>{"".join(figures)}'
+    columns = len(known) if width > NARROW else 1
+    each = [record_overlap_figure(*one, largest=largest, width=width // columns) for one in known]
+    return together(each, "How far the classes overlap", columns)
 
 
 def _link(row: BoardRow) -> str:

@@ -10,9 +10,10 @@ from dataclasses import asdict, replace
 
 from hf_transfer_score.cards.command import reproduction
 from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.drawing.boards import record_overlap_figure
+from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import (
     MISSING,
     bullet_list,
@@ -70,10 +71,21 @@ def model_page(catalogue: Catalogue, model_id: str) -> str:
         _more(len(boards) - len(shown), "board"),
         _failures(records, titles),
         _warnings(records),
-        _heatmaps(catalogue, shown, model_id),
         _runs(records, titles),
     ]
     return "".join(sections)
+
+
+def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
+    """Return how far the classes overlap in a model's features, on at most four boards; None where no record says."""
+    figures: list[Figure] = []
+    for summary in catalogue.model_boards(model_id)[:MOST_BOARDS]:
+        board = catalogue.board(summary.key)
+        for row in _own(board, model_id):
+            overlap = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
+            if overlap is not None:
+                figures.append(record_overlap_figure(row.label, overlap, width=width))
+    return together(figures, "How far the classes overlap", columns=1) if figures else None
 
 
 def records_json(catalogue: Catalogue, model_id: str) -> str:
@@ -212,16 +224,6 @@ def _warnings(records: Sequence[Record]) -> str:
             found.setdefault(text, {})[one.metric.name if one.metric else "the model"] = None
     lines = [f"{', '.join(list(names)[:6])}: {text}" for text, names in list(found.items())[:MOST_ROWS]]
     return _heading("Warnings") + bullet_list(lines, label="Warnings") if lines else ""
-
-
-def _heatmaps(catalogue: Catalogue, boards: Sequence[Board], model_id: str) -> str:
-    figures: list[str] = []
-    for board in boards:
-        for row in _own(board, model_id):
-            overlap = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
-            if overlap is not None:
-                figures.append(record_overlap_figure(row.label, overlap).html())
-    return _heading("How far the classes overlap") + "".join(figures) if figures else ""
 
 
 def _runs(records: Sequence[Record], titles: dict[BoardKey, str]) -> str:

@@ -45,8 +45,19 @@ a.lb-button::after { content: " \\2197" / ""; }
 #lb-compare .lb-table { table-layout: fixed; min-width: 25rem; }
 .lb-grid * { font-family: var(--font); font-variant-numeric: tabular-nums; }
 .lb-table thead th { white-space: nowrap; background: var(--background-fill-secondary); }
-.lb-plot { overflow-x: auto; max-width: 100%; margin: 0; }
-.lb-plot svg { max-width: 100%; height: auto; }
+.lb-plot { overflow-x: auto; max-width: 100%; padding: 0 !important; }
+.lb-plot .altair { align-items: flex-start !important; }
+.lb-plot .vega-embed { max-width: 100%; }
+.lb-plot svg.marks { max-width: 100%; height: auto; border-radius: var(--radius-lg); }
+.chart-words { max-width: 860px; overflow-wrap: anywhere; }
+.chart-words :is(p, summary) { margin: .35rem 0; font-size: .9rem; line-height: 1.45; }
+.chart-words summary { cursor: pointer; }
+.chart-scroll { overflow: auto; max-height: 28rem; }
+.chart-words table { border-collapse: collapse; width: 100%; font-size: .85rem; font-variant-numeric: tabular-nums; }
+.chart-words caption { text-align: start; }
+.chart-words :is(th, td) { padding: .3rem .6rem !important; vertical-align: top; text-align: right; white-space: nowrap;
+  border: 0 solid var(--border-color-primary) !important; border-bottom-width: 1px !important; }
+.chart-words th:first-child { text-align: start; white-space: normal; min-width: 9rem; font-weight: 500; }
 .lb-card { border: 1px solid var(--border-color-primary); border-radius: var(--radius-lg); padding: .75rem 1rem; }
 #lb-count p { margin: 0; }
 #lb-table * { font-family: var(--font); font-variant-numeric: tabular-nums; }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure
+from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.trust import Trust, few_truths, trust
-from hf_transfer_score.leaderboard.drawing.agreement import TrustRow, trust_figure
 from hf_transfer_score.leaderboard.pages.texts import MISSING, escape, html_table, plain
 
 HEADERS = ("Metric", "τ_w", "τ_w, interval", "Accuracy lost", "Accuracy lost, interval", "Models")
@@ -23,19 +23,19 @@ the trivial baselines, which look at no feature.</p>
 """
 
 
-def trust_page(board: Board) -> str:
-    """Return which metrics of a board can be trusted, as HTML."""
+def trust_page(board: Board, width: int = WIDTH) -> tuple[str, Figure | None, str]:
+    """Return which metrics of a board can be trusted: HTML, a chart of so many pixels, and HTML below it."""
     found = _without_twins(trust(board))
     title = f'<div class="lb-head"><h2>{escape(board.summary.title)}</h2></div>'
     said = f'<div class="lb-note" id="lb-conclusion">{escape(conclusion(board, found), 1000)}</div>'
     if not any(one.agreement.models for one in found):
-        return f"{title}{said}{READING}"
+        return f"{title}{said}", None, READING
     truth = f"<p>Measured: {escape(board.truth or 'accuracy')}{_elsewhere(board)}</p>"
     level = f"{100 * found[0].agreement.level:.0f}%"
     rows = [_row(one) for one in found if one.agreement.models]
     table = html_table(HEADERS, rows, caption=f"Agreement with measured accuracy; intervals hold {level}")
-    figure = replace(trust_figure([_drawn(one) for one in found]), table=None).html()
-    return f"{title}{said}{truth}{figure}{table}{READING}"
+    figure = trust_figure([_drawn(one) for one in found], width=width)
+    return f"{title}{said}{truth}", figure, f"<p>{escape(figure.caption, 2000)}</p>{table}{READING}"
 
 
 def _without_twins(found: Sequence[Trust]) -> list[Trust]:
