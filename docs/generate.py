@@ -90,7 +90,7 @@ intervals cover.
 `METRIC.rank`, `METRIC.score`, with `--terms` also `METRIC.term.NAME`, and the `kind` and `reason` of a failure.
 
 `--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws
-the order with its ranges over the models' parameters.
+the order with its ranges over the models' parameters, with `--layer all` a line for each model over its layers.
 """
 
 

@@ -33,7 +33,6 @@ ALLOWED = {
     "disk": {"errors", "places"},
     "locks": set(),
     "atomic": {"disk"},
-    "boxes": set(),
     "integrity": set(),
     "text": set(),
     "rendering": set(),
@@ -64,11 +63,10 @@ ALLOWED = {
     "requests": {"errors", "untrusted", "hub", "results", "requests"},
     "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "results", "text", "leaderboard.boards"},
-    "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
         "hub",
         "untrusted",
-        "boxes",
+        *(f"drawing.{name}" for name in ("clouds", "figure", "heatmap", "look", "scatter", "trust_chart", "words")),
         "errors",
         "version",
         "places",
@@ -172,7 +170,7 @@ ALLOWED = {
         "features",
         "selection",
     },
-    "drawing": {"atomic", "boxes", "errors", "ranking", "selection", "drawing"},
+    "drawing": {"atomic", "errors", "ranking", "selection", "drawing"},
     "worker": {
         "untrusted",
         "atomic",
@@ -278,6 +276,12 @@ def test_rooms_import_their_neighbours_only(room):
         for name in imports(path):
             parts = name.split(".")
             assert {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & ALLOWED[room], f"{path.name}: {name}"
+
+
+def test_charts_of_a_board_know_no_report():
+    for path in (PACKAGE / "drawing").glob("*.py"):
+        if path.stem not in ("points", "files"):
+            assert not any(name.startswith("selection") for name in imports(path)), path
 
 
 def test_what_the_hub_raises_is_looked_at_in_one_room():
