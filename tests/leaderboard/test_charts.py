@@ -5,9 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow, BoardSummary
+from hf_transfer_score.leaderboard.boards.board import (
+    Board,
+    BoardColumn,
+    BoardKey,
+    BoardRow,
+    BoardSummary,
+    ColumnNumbers,
+    RowNumbers,
+)
 from hf_transfer_score.leaderboard.pages.charts import (
     LEAST_WIDTH,
     MOST_WIDTH,
@@ -28,6 +37,10 @@ def board():
     key = BoardKey("image-classification", "owner/pets", None, "train", "0" * 32)
     directions = {"variance_collapse": 1, "class_fairness": 1}
     column = BoardColumn("face", "face", "score", 1, {}, directions, {"class_fairness": "range too small"})
+    places = np.arange(1, 6)
+    values = np.stack([-places.astype(float), 1 - places / 50], axis=1)
+    none = np.full((5, 2), np.nan)
+    numbers = ColumnNumbers(("variance_collapse", "class_fairness"), 2 - places / 5, places, values, none, none)
     rows = tuple(
         BoardRow(
             f"owner/m{place}",
@@ -37,9 +50,7 @@ def board():
             low=max(1, place - 1),
             high=place + 1,
             mean_rank=float(place),
-            scores={"face": 2 - place / 5},
-            ranks={"face": place},
-            terms={"face": {"variance_collapse": -float(place), "class_fairness": 1 - place / 50}},
+            numbers=RowNumbers({"face": numbers}, place - 1),
             accuracy=None if place == 5 else 0.9 - place / 100,
         )
         for place in range(1, 6)
