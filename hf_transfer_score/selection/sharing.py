@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import open_place
 from hf_transfer_score.results.publishing import Published, publish
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.store import load
