@@ -36,8 +36,8 @@ from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.confidence import RankConfidence, rank_confidence
 from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
 from hf_transfer_score.ranking.ranking import RankedModel, Ranking, rank_features
-from hf_transfer_score.results.opening import read_records
 from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.store import read_records
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample

@@ -174,7 +174,6 @@ def test_reasons_are_short_lines():
 
 OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
-    "worker/child.py": "the question of the process that started it",
     "features/cache.py": "sealed with a hash when it was written",
     "hub/known.py": "sealed with a hash when it was written",
     "sampling/store.py": "sealed with a hash when it was written",

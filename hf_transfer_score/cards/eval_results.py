@@ -67,7 +67,7 @@ def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measure
 
 def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list[str]:
     """Return the tasks of a benchmark."""
-    from hf_transfer_score.results.hub import HubPlace
+    from hf_transfer_score.results.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
         raise OptionError(f"{dataset!r} is no dataset on the Hub, so it is no benchmark there.")

@@ -70,7 +70,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _place(text: str | None) -> Place:
-    from hf_transfer_score.results.opening import open_place
+    from hf_transfer_score.results.place import open_place
     from hf_transfer_score.results.shipped import shipped_place
 
     return shipped_place() if text is None else open_place(text)

@@ -17,8 +17,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.hub.words import no_token
 from hf_transfer_score.rendering import markdown
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
+from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, HubPlace, PlaceView
 from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"
@@ -177,7 +176,7 @@ def _dataset(text: str | None, option: str) -> str | None:
     return name
 
 
-def _changes(view: View, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
+def _changes(view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
     """Return the files to write, and to remove those of an earlier version of the package."""
     gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
     return {**files, **dict.fromkeys(gone)}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import open_place
 from hf_transfer_score.results.publishing import Published, publish
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.sample import LabelledSample

@@ -78,7 +78,7 @@ def test_a_model_without_a_card_gets_one(hub, model):
 
 
 def test_a_change_of_somebody_else_is_built_upon(hub, model, monkeypatch):
-    from hf_transfer_score.results.hub import HubPlace
+    from hf_transfer_score.results.place import HubPlace
 
     commit, others = HubPlace._commit, ["One more word.\n", "And one.\n"]
 

@@ -13,8 +13,7 @@ import pytest
 
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.place import FolderPlace, HubPlace
 from hf_transfer_score.results.store import load
 from tests.checkpoints import images
 from tests.conftest import clean_environment

@@ -13,8 +13,7 @@ from pyarrow import parquet
 from hf_transfer_score.hub.commits import CommitRetries
 from hf_transfer_score.results import publishing
 from hf_transfer_score.results.exchange import merge, validate
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FolderPlace, MemoryPlace
+from hf_transfer_score.results.place import FolderPlace, HubPlace, MemoryPlace
 from hf_transfer_score.results.publishing import Published, publish, results_card
 from hf_transfer_score.results.record import Record, identity, record_path
 from hf_transfer_score.results.store import SNAPSHOT, load

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.leaderboard.library import Status
+from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages.board_table import letters, range_text
 from hf_transfer_score.leaderboard.pages.texts import accuracy_text, day, escape, page, plain, plural
 
@@ -17,7 +17,7 @@ READING = """<div class="lb-head"><h2>Reading the records</h2><p>The boards appe
 need to reload the page.</p></div>"""
 
 
-def status_html(status: Status, unusable: int = 0) -> str:
+def status_html(status: LibraryStatus, unusable: int = 0) -> str:
     """Return the line that says what is shown and how far it is.
 
     Args:
@@ -52,7 +52,7 @@ def missing_html(slug: str) -> str:
     )
 
 
-def _progress(status: Status) -> str:
+def _progress(status: LibraryStatus) -> str:
     return f"{status.done:,} of {status.total:,} records read" if status.total else ""
 
 
