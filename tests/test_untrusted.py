@@ -180,7 +180,7 @@ OUR_OWN = {
     "sampling/store.py": "sealed with a hash when it was written",
     "selection/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",
-    "sampling/spool.py": "rows that were put there a moment ago",
+    "sampling/draw.py": "rows that were put there a moment ago",
     "leaderboard/boards/naming.py": "cells that a table writes of records that were checked",
     "leaderboard/boards/settings.py": "cells that a table writes of records that were checked",
     "uploads/child.py": "the question of the process that started it",
