@@ -179,7 +179,7 @@ OUR_OWN = {
     "sampling/store.py": "sealed with a hash when it was written",
     "selection/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",
-    "sampling/spool.py": "rows that were put there a moment ago",
+    "sampling/draw.py": "rows that were put there a moment ago",
     "ranking/naming.py": "model blocks of records that were checked",
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",
