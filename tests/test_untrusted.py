@@ -183,6 +183,7 @@ OUR_OWN = {
     "ranking/naming.py": "model blocks of records that were checked",
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",
+    "drawing/look.py": "the specification of a chart, made the line before",
     "uploads/child.py": "the question of the process that started it",
     "uploads/gate.py": "what gradio answers; what visitors ask goes through the decoder",
     "uploads/box.py": "what a process that was started here says, whatever it holds",

@@ -14,14 +14,17 @@ from hf_transfer_score.drawing.figure import WIDTH, Figure
 from hf_transfer_score.drawing.heatmap import overlap_figure
 from hf_transfer_score.drawing.look import specification
 from hf_transfer_score.drawing.words import Ends, capital, joined
+from hf_transfer_score.errors import UnreadableError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.results.record import RecordedOverlap
+from hf_transfer_score.untrusted import Limits, parse_json
 
 FACE = "face"
 LONGEST_TRUTH = 40
 """How accuracies were measured is said in a chart where it is as short as this; the head of the board always does."""
 
 LEAST_WIDTH, MOST_WIDTH = 280, 860
+SHORT = Limits(size=1000, depth=3, values=10, letters=100)
 
 SCREEN = """
 (...values) => {
@@ -48,10 +51,10 @@ def screen_of(text: str | None) -> Screen:
         (Screen(width=400, night=True), Screen(width=760, night=False))
     """
     try:
-        told = json.loads(text or "")
+        told = parse_json(text or "", what="what a page says of its screen", limit=SHORT)
         width = min(MOST_WIDTH, max(LEAST_WIDTH, int(told["width"])))
         return Screen(width, told["night"] is True)
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (UnreadableError, ValueError, TypeError, KeyError, OverflowError):
         return Screen()
 
 
