@@ -137,6 +137,7 @@ ALLOWED = {
         "features",
         "uploads",
         "version",
+        "rendering",
         "leaderboard.space",
     },
     "uploads": {"errors", "untrusted", "metrics", "api", "features", "parquet_pages", "worker.box", "uploads"},
