@@ -33,7 +33,6 @@ ALLOWED = {
     "disk": {"errors", "places"},
     "locks": set(),
     "atomic": {"disk"},
-    "boxes": set(),
     "integrity": set(),
     "text": set(),
     "rendering": set(),
@@ -43,8 +42,9 @@ ALLOWED = {
     "tensors": {"errors", "limits", "untrusted"},
     "parquet_pages": {"errors"},
     "metrics": {"errors", "metrics"},
-    "ranking": {"errors", "metrics.registry", "ranking"},
+    "ranking": {"errors", "metrics", "results.record", "ranking"},
     "ranking/kernel": {"metrics.registry"},
+    "ranking/pools": {"metrics.registry", "ranking", "ranking.kernel"},
     "ranking/agreement": {"errors", "ranking.kernel", "ranking.agreement"},
     "hub": {"errors", "limits", "places", "disk", "atomic", "integrity", "hub"},
     "results": {
@@ -63,18 +63,16 @@ ALLOWED = {
     "requests": {"errors", "untrusted", "hub", "results", "requests"},
     "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "results", "text", "leaderboard.boards"},
-    "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
         "hub",
         "untrusted",
-        "boxes",
+        *(f"drawing.{name}" for name in ("clouds", "figure", "heatmap", "look", "scatter", "trust_chart", "words")),
         "errors",
         "version",
         "places",
         "atomic",
         "metrics",
         "ranking",
-        "api",
         "results",
         "requests",
         "cards",
@@ -128,11 +126,9 @@ ALLOWED = {
         "backbones.base",
         "features",
     },
-    "api": {"errors", "metrics", "ranking"},
     "evaluate_modules": {
         "errors",
         "metrics",
-        "api",
         "evaluate_modules",
         "features",
         "uploads",
@@ -140,7 +136,7 @@ ALLOWED = {
         "rendering",
         "leaderboard.space",
     },
-    "uploads": {"errors", "untrusted", "metrics", "api", "features", "parquet_pages", "worker.box", "uploads"},
+    "uploads": {"errors", "untrusted", "metrics", "features", "parquet_pages", "worker.box", "uploads"},
     "truth": {
         "untrusted",
         "errors",
@@ -168,7 +164,6 @@ ALLOWED = {
         "version",
         "metrics",
         "ranking",
-        "api",
         "results",
         "sampling",
         "backbones.base",
@@ -176,7 +171,7 @@ ALLOWED = {
         "features",
         "selection",
     },
-    "drawing": {"atomic", "boxes", "errors", "selection", "drawing"},
+    "drawing": {"atomic", "errors", "ranking", "selection", "drawing"},
     "worker": {
         "untrusted",
         "atomic",
@@ -195,7 +190,7 @@ ALLOWED = {
         "errors",
         "places",
         "atomic",
-        "ranking.agreement",
+        "ranking",
         "sampling",
         "backbones.base",
         "backbones.repository",
@@ -215,7 +210,6 @@ ALLOWED = {
         "version",
         "metrics",
         "ranking",
-        "api",
         "evaluate_modules.install",
         "evaluate_modules.space_files",
         "sampling",
@@ -283,6 +277,12 @@ def test_rooms_import_their_neighbours_only(room):
         for name in imports(path):
             parts = name.split(".")
             assert {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & ALLOWED[room], f"{path.name}: {name}"
+
+
+def test_charts_of_a_board_know_no_report():
+    for path in (PACKAGE / "drawing").glob("*.py"):
+        if path.stem not in ("points", "files"):
+            assert not any(name.startswith("selection") for name in imports(path)), path
 
 
 def test_what_the_hub_raises_is_looked_at_in_one_room():

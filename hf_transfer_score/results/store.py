@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import StoreError
-from hf_transfer_score.results.place import Place, PlaceView, is_record_path
+from hf_transfer_score.results.place import Place, PlaceView, is_record_path, open_place
 from hf_transfer_score.results.possible import rules
+from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.table import RecordTable, Stored
 from hf_transfer_score.untrusted import readable
 
@@ -77,6 +78,15 @@ class Tabled(Protocol):
     def table(self) -> RecordTable:
         """Return all records of the view."""
         ...
+
+
+def read_records(results: str) -> list[Record]:
+    """Return the records of a store of results; files that hold none are left out.
+
+    Args:
+        results: a folder, or OWNER/NAME of a dataset repository on the Hub.
+    """
+    return load(open_place(results)).table.records()
 
 
 def load(

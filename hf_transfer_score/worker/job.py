@@ -27,7 +27,7 @@ from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import records_of, without_places
+from hf_transfer_score.selection.records import without_places
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.untrusted import Limits, parse_json
 from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
@@ -187,7 +187,7 @@ def _scored(request: Request, commit: str, device: str | None, max_parameters: i
         metrics=list(request.metrics) or None,
         folder=folder,
     )
-    records = tuple(records_of(report))
+    records = tuple(report.records())
     for one in records:
         one.to_json()  # what cannot be written is this request's failure, not that of the place
     failed = next((one for one in records if one.status == "failed"), None)

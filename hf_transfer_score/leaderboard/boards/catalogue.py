@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
-from hf_transfer_score.leaderboard.boards.rows import KEY, Rows
+from hf_transfer_score.leaderboard.boards.rows import KEY, RecordRows
 from hf_transfer_score.leaderboard.boards.summaries import groups, summaries
 from hf_transfer_score.results.record import Record, RecordedOverlap
 from hf_transfer_score.results.store import TableChange
@@ -39,7 +39,7 @@ class Catalogue:
         self, table: RecordTable, *, previous: Catalogue | None = None, difference: TableChange | None = None
     ) -> None:
         self.table = table
-        self._rows = Rows(table)
+        self._rows = RecordRows(table)
         self._grouped = groups(self._rows)
         self._summaries = summaries(self._rows, self._grouped)
         self._by_key = {one.key: one for one in self._summaries}

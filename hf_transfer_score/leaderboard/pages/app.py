@@ -76,8 +76,9 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
             status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
             refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
+        screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
-            page = Page(library, requests, tabs, tab, board, model, version, ledger_of(app))
+            page = Page(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
             board_tab = _build_tabs(page)
         remove_with_page(app, page.ledger)
         follow(app, page, board_tab, status=status, refresh=refresh, tick_seconds=tick_seconds)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
+from hf_transfer_score.drawing.scatter import NARROW
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.comparing import compare
-from hf_transfer_score.leaderboard.drawing.boards import record_overlap_figure
+from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import escape, page, plain
 from hf_transfer_score.results.record import RecordedOverlap
 
@@ -61,11 +65,20 @@ def _greater(first: float | None, second: float | None) -> int | None:
     return None if first is None or second is None or first == second else int(second > first)
 
 
-def overlaps_page(first: tuple[str, RecordedOverlap | None], second: tuple[str, RecordedOverlap | None]) -> str:
-    """Return the class overlap of two models on one scale; nothing where no record of either says."""
-    known = [(label, overlap) for label, overlap in (first, second) if overlap is not None]
+def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: int = WIDTH) -> Figure | None:
+    """Return the class overlap of two models on one scale, side by side where there is room.
+
+    Args:
+        pair: the models with what records of theirs say; None where no record says.
+        width: in pixels.
+
+    Returns:
+        None where no record of either says.
+    """
+    known = [(label, overlap) for label, overlap in pair if overlap is not None]
     if not known:
-        return ""
+        return None
     largest = max((max(overlap.values, default=0.0) for _, overlap in known), default=0.0) or None
-    figures = [record_overlap_figure(label, overlap, largest=largest).html() for label, overlap in known]
-    return f'<div class="lb-head"><h3>How far the classes overlap</h3></div>{"".join(figures)}'
+    columns = len(known) if width > NARROW else 1
+    each = [record_overlap_figure(*one, largest=largest, width=width // columns) for one in known]
+    return together(each, "How far the classes overlap", columns)

@@ -6,14 +6,14 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
-from itertools import islice
 from typing import Any
 
 from hf_transfer_score.cards.command import reproduction
 from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.drawing.boards import record_overlap_figure
+from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import page
 from hf_transfer_score.results.record import Record
 
@@ -71,10 +71,21 @@ def model_page(catalogue: Catalogue, model_id: str) -> str:
         terms=_terms,
         failures=sorted((one for one in records if one.status != "ok"), key=lambda one: one.metric is not None),
         warnings=_warnings(records),
-        figures=_heatmaps(catalogue, mine),
         runs=_runs(records, title),
         title=title,
     )
+
+
+def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
+    """Return how far the classes overlap in a model's features, on at most four boards; None where no record says."""
+    figures: list[Figure] = []
+    for summary in catalogue.model_boards(model_id)[:MOST_BOARDS]:
+        board = catalogue.board(summary.key)
+        for row in (one for one in board.rows if one.model == model_id):
+            overlap = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
+            if overlap is not None:
+                figures.append(record_overlap_figure(row.label, overlap, width=width))
+    return together(figures, "How far the classes overlap", columns=1) if figures else None
 
 
 def records_json(catalogue: Catalogue, model_id: str) -> str:
@@ -109,12 +120,6 @@ def _warnings(records: Sequence[Record]) -> list[str]:
         for text in one.warnings:
             found.setdefault(text, {})[one.metric.name if one.metric else "the model"] = None
     return [f"{', '.join(list(names)[:6])}: {text}" for text, names in list(found.items())[:MOST_ROWS]]
-
-
-def _heatmaps(catalogue: Catalogue, boards: Iterable[tuple[Board, list[BoardRow]]]) -> list[str]:
-    rows = ((row, catalogue.overlap(board, row)) for board, rows in boards for row in rows)
-    known = ((row, overlap) for row, overlap in rows if overlap is not None)
-    return [record_overlap_figure(row.label, overlap).html() for row, overlap in islice(known, MOST_HEATMAPS)]
 
 
 def _runs(records: Sequence[Record], title: Callable[[Record], str]) -> list[list[Record]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure
+from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.trust import Trust, few_truths, trust
-from hf_transfer_score.leaderboard.drawing.agreement import TrustRow, trust_figure
 from hf_transfer_score.leaderboard.pages.texts import page, plain, signed
 
 MOST_NAMED = 4
@@ -15,19 +15,15 @@ TWINS = {"parameters": "parameter_count", "width": "feature_width", "downloads":
 """Baselines by the fact of a model that they look at."""
 
 
-def trust_page(board: Board) -> str:
-    """Return which metrics of a board can be trusted, as HTML."""
+def trust_page(board: Board, width: int = WIDTH) -> tuple[str, Figure | None, str]:
+    """Return which metrics of a board can be trusted: HTML, a chart of so many pixels, and HTML below it."""
     found = _without_twins(trust(board))
     measured = [one for one in found if one.agreement.models]
-    figure = replace(trust_figure([_drawn(one) for one in found]), table=None).html() if measured else ""
-    return page(
-        "trust_page.html.jinja",
-        board=board,
-        conclusion=conclusion(board, found),
-        found=measured,
-        level=f"{100 * found[0].agreement.level:.0f}" if found else "",
-        figure=figure,
-    )
+    figure = trust_figure([_drawn(one) for one in found], width=width) if measured else None
+    above = page("trust_head.html.jinja", board=board, conclusion=conclusion(board, found), found=measured)
+    level = f"{100 * found[0].agreement.level:.0f}" if found else ""
+    caption = "" if figure is None else figure.caption
+    return above, figure, page("trust_page.html.jinja", found=measured, level=level, caption=caption)
 
 
 def _without_twins(found: Sequence[Trust]) -> list[Trust]:

@@ -1,4 +1,4 @@
-"""What a model of a board is called: its id, and what tells it from others of the same id."""
+"""What a model of a pool is called: its id, and what tells it from others of the same id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_transfer_score.leaderboard.boards.settings import unused
+from hf_transfer_score.ranking.settings import unused
 
 SHOWN_DETAILS = 40
 COMMIT_LETTERS = 7

@@ -1,17 +1,15 @@
-"""The metrics of a board: which records share a column, what it is called, and by which rules it ranks."""
+"""The metrics of a pool of records: which records share one, what it is called, and by which rules it ranks."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, NoReturn
 
 from hf_transfer_score.errors import NotApplicableError, UnknownMetricError
-from hf_transfer_score.leaderboard.boards.board import BoardColumn
 from hf_transfer_score.metrics.registry import Metric, Term, all_metrics
-from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 LONGEST_VALUE = 40
 """Letters of an option's value in a label."""
@@ -141,30 +139,3 @@ def _sign(value: int) -> Literal[1, -1]:
 
 def _not_here(*_: Any) -> NoReturn:
     raise NotApplicableError("is not installed here")
-
-
-def column(setting: Setting, label: str, kind: str, metric: Metric) -> BoardColumn:
-    """Return the column of a setting."""
-    known = installed(setting.name)
-    kind = kind if known is None else ("baseline" if known.baseline else "score")
-    directions = {term.name: int(term.direction) for term in metric.terms}
-    return BoardColumn(label, setting.name, kind, setting.version, setting.options, directions)
-
-
-def in_order(columns: Iterable[BoardColumn]) -> list[BoardColumn]:
-    """Return columns in the order of a board: those that decide first, baselines last."""
-    return sorted(
-        columns,
-        key=lambda one: (
-            one.kind == "baseline",
-            one.metric not in HEADLINE_METRICS,
-            one.metric,
-            one.label != one.metric,
-            one.label,
-        ),
-    )
-
-
-def flagged(one: BoardColumn, flags: Mapping[str, str]) -> BoardColumn:
-    """Return a column with the terms that tell nothing in the pool."""
-    return replace(one, flags=dict(flags))

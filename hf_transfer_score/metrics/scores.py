@@ -1,16 +1,15 @@
-"""What a user calls: score one model's features, rank a pool of models."""
+"""All metrics on one model's features: which ones, and what they say."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics, get_metric
-from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
 
 MetricChoice = str | Metric | Sequence[str | Metric] | None
 
@@ -45,33 +44,15 @@ class FeatureScores:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        found: dict[str, Any] = plain(asdict(self))
+        return found
 
 
-@dataclass(frozen=True)
-class FeatureRanking:
-    """A pool of models on one sample.
-
-    Attributes:
-        models: what the metrics say of each model; one that cannot be scored has status "failed".
-        pools: pool scores and ranks of each metric.
-    """
-
-    models: dict[str, FeatureScores]
-    pools: dict[str, PoolRanking]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return everything as plain values that JSON can hold."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
-
-
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return dictionaries and lists only, so that what is written as JSON reads back equal."""
     if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def choose_metrics(metrics: MetricChoice = None) -> list[Metric]:
@@ -133,71 +114,3 @@ def score_features(
         shared_seconds=dict(data.shared_seconds),
         seconds=time.perf_counter() - start,
     )
-
-
-def rank_features(
-    features: Mapping[str, Any],
-    labels: Any = None,
-    *,
-    metrics: MetricChoice = None,
-    targets: Any = None,
-    source_probs: Mapping[str, Any] | None = None,
-    facts: Mapping[str, ModelFacts] | None = None,
-) -> FeatureRanking:
-    """Score a pool of models on one sample, and rank them by every metric.
-
-    A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
-    when none can be scored is the first error raised.
-
-    Args:
-        features: features (N, D) by model name; rows in the same order for every model, widths may differ.
-        labels: one integer a row (N,).
-        metrics: as for `score_features`.
-        targets: regression targets.
-        source_probs: source-class probabilities by model name.
-        facts: what is known about each model, by name.
-
-    Example:
-        >>> import numpy as np
-        >>> generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
-        >>> far = generator.normal(size=(60, 8)) + 4 * np.eye(8)[labels]
-        >>> near = generator.normal(size=(60, 8)) + np.eye(8)[labels]
-        >>> rank_features({"near": near, "far": far}, labels, metrics=["ncti"]).pools["ncti"].ranks
-        {'near': 2, 'far': 1}
-    """
-    if not features:
-        raise InputError("The pool is empty: pass features by model name.")
-    chosen = choose_metrics(metrics)
-    models: dict[str, FeatureScores] = {}
-    first_error: InputError | None = None
-    for name, matrix in features.items():
-        try:
-            models[name] = score_features(
-                matrix,
-                labels,
-                metrics=chosen,
-                targets=targets,
-                source_probs=(source_probs or {}).get(name),
-                facts=(facts or {}).get(name) or ModelFacts(name=name),
-            )
-        except InputError as error:
-            first_error = first_error or error
-            models[name] = FeatureScores(status="failed", reason=str(error))
-    if first_error and all(scores.status == "failed" for scores in models.values()):
-        raise first_error
-    return rank_scores(models, chosen)
-
-
-def rank_scores(models: Mapping[str, FeatureScores], metrics: Sequence[Metric]) -> FeatureRanking:
-    """Rank models that were scored one by one; a metric that no model has a result for makes no pool.
-
-    Args:
-        models: scores by model name, of one sample; failed ones are kept and not ranked.
-        metrics: the configured metrics that every model was scored by.
-    """
-    scored = {name: scores for name, scores in models.items() if scores.status == "ok"}
-    pools = {
-        metric.name: rank_pool(metric, {name: scores.results[metric.name] for name, scores in scored.items()})
-        for metric in metrics
-    }
-    return FeatureRanking(dict(models), {name: pool for name, pool in pools.items() if pool.scores})
