@@ -133,6 +133,7 @@ ALLOWED = {
         "features",
         "uploads",
         "version",
+        "rendering",
         "leaderboard.space",
     },
     "uploads": {"errors", "untrusted", "metrics", "features", "parquet_pages", "worker.box", "uploads"},

@@ -116,7 +116,10 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         if features is not None or references is not None:
             self.add_batch(features=features, references=references)
         try:
-            return self._compute_added(options)
+            stored = self._read_back()
+            if self.process_id > 0:
+                return None
+            return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
         finally:
             self._clear()
 
@@ -175,12 +178,6 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         assert result.headline is not None
         return {self.metric_name: result.headline, **result.terms}
 
-    def _compute_added(self, options: dict[str, Any]) -> dict[str, float] | None:
-        stored = self._read_back()
-        if self.process_id > 0:
-            return None
-        return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
-
     def _score(self, rows: ArrowRows, options: dict[str, Any]) -> dict[str, float]:
         if not len(rows.references):
             raise InputError(
@@ -201,9 +198,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
     def _check_width(self, rows: ArrowRows) -> None:
         width = rows.features.shape[1]
         if self._width not in (None, width):
-            raise FeaturesError(
-                f"ArrowRows added before have {self._width} features, these have {width}; expected as many."
-            )
+            raise FeaturesError(f"Rows added before have {self._width} features, these have {width}; expected as many.")
         self._width = width
 
     def _open_writer(self) -> None:

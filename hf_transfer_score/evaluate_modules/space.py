@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
-from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.metrics.registry import Metric, get_metric
+from hf_transfer_score.rendering import markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
@@ -21,36 +21,6 @@ from hf_transfer_score.uploads.turns import SCORING
 ADVICE = "What a file must hold is told below, under “How to make the file”."
 ENDINGS = (".npz", ".safetensors", ".parquet")
 COLUMNS = ("Name", "Value", "Better", "What it is")
-
-INTRODUCTION = """# {title}
-
-Scores how well **one pretrained model** suits **your labelled dataset**, from features of a single forward pass,
-without fine-tuning. Upload a file for each model you consider, all over the same samples, and compare.
-
-Source: {citation}.
-"""
-
-FORMAT = """
-One file holds one model's features: `features`, numbers of shape (N, D), one row a sample, and `labels`, one integer a
-row. Allowed are `.npz`, `.safetensors` and `.parquet` (a list column `features`, or one numeric column a feature), up
-to {megabytes} MB. Pickled files are refused. An upload is removed as soon as it is scored.
-
-```python
-import numpy as np
-
-features = ...  # (N, D): the pooled output of the model for each sample
-labels = ...    # (N,): the class of each sample
-np.savez_compressed("my_model.npz", features=features, labels=labels)
-```
-
-For more than a handful of models use the Python package, which ranks a whole pool, with other metrics beside this one:
-
-```python
-from hf_transfer_score import rank_features
-
-rank_features({{"model-a": features_a, "model-b": features_b}}, labels, metrics=["{name}"])
-```
-"""
 
 
 def build_space(metric_name: str) -> gr.Blocks:
@@ -62,9 +32,8 @@ def build_space(metric_name: str) -> gr.Blocks:
         metric_name: name of the metric in the registry, such as "face".
     """
     metric = get_metric(metric_name)
-    formats = FORMAT.format(megabytes=FILE_BYTES // MEGABYTE, name=metric.name)
     with gr.Blocks(title=metric.title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
-        gr.Markdown(INTRODUCTION.format(title=metric.title, citation=metric.citation))
+        gr.Markdown(markdown("metric_space.md.jinja", title=metric.title, citation=metric.citation))
         file = gr.File(label="Features and labels of one model", file_types=list(ENDINGS), type="filepath")
         with gr.Row():
             example = gr.Button("Use an example file")
@@ -72,7 +41,7 @@ def build_space(metric_name: str) -> gr.Blocks:
         table = gr.Dataframe(headers=list(COLUMNS), datatype="str", interactive=False, wrap=True, label="Result")
         notes = gr.Textbox(label="Notes", interactive=False, lines=3)
         with gr.Accordion("How to make the file", open=False):
-            gr.Markdown(formats)
+            gr.Markdown(markdown("feature_file.md.jinja", megabytes=FILE_BYTES // MEGABYTE, name=metric.name))
         uploads = FileBox(ledger_of(app), file)
         scored = button.click(
             partial(_score, metric, uploads),
@@ -110,7 +79,16 @@ def score_file(metric: Metric, path: str | None) -> tuple[list[list[str]], str]:
     if result is None or result.status != "ok":
         reason = scores.reason if result is None else result.reason
         return [], f"This file cannot be scored.\n{reason}\n{ADVICE}"
-    return _table(metric, result), _notes(scores, result)
+    table = [
+        [term.name, f"{result.terms[term.name]:.6g}", "higher" if term.direction > 0 else "lower", term.description]
+        for term in metric.terms
+    ]
+    if result.headline is not None:
+        headline = [metric.name, f"{result.headline:.6g}", "higher", "the terms in one number, to compare models by"]
+        table = [headline, *table]
+    scored = f"Scored {scores.rows} samples of {scores.classes} classes, {scores.width} features each."
+    warnings = [f"Careful: {warning}." for warning in result.warnings] or ["Nothing to warn of."]
+    return table, "\n".join([scored, *warnings, "Compare only over the same samples."])
 
 
 def example_file() -> str:
@@ -127,19 +105,3 @@ def example_file() -> str:
 def _example_folder() -> tempfile.TemporaryDirectory[str]:
     """Return a folder that is removed when the program ends."""
     return tempfile.TemporaryDirectory(prefix="example-features-")
-
-
-def _table(metric: Metric, result: MetricResult) -> list[list[str]]:
-    terms = [
-        [term.name, f"{result.terms[term.name]:.6g}", "higher" if term.direction > 0 else "lower", term.description]
-        for term in metric.terms
-    ]
-    if result.headline is None:
-        return terms
-    return [[metric.name, f"{result.headline:.6g}", "higher", "the terms in one number, to compare models by"], *terms]
-
-
-def _notes(scores: FeatureScores, result: MetricResult) -> str:
-    scored = f"Scored {scores.rows} samples of {scores.classes} classes, {scores.width} features each."
-    warnings = [f"Careful: {warning}." for warning in result.warnings]
-    return "\n".join([scored, *(warnings or ["Nothing to warn of."]), "Compare only over the same samples."])

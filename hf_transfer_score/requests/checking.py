@@ -22,6 +22,19 @@ PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MAIN = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.safetensors")
 """The names that libraries load weights from; other files beside them are the same weights in other forms."""
 
+MISSING = "There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
+REFUSED = {
+    "missing": MISSING,
+    "name": MISSING,
+    "private": "The {what} {name} is private: only what is public can be requested.",
+    "disabled": "The {what} {name} is disabled on the Hub.",
+    "gated": (
+        "The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` and a "
+        "token that has."
+    ),
+}
+"""What is said of what cannot be requested, by what the Hub says of it."""
+
 
 @dataclass(frozen=True)
 class CheckLimits:
@@ -72,34 +85,32 @@ def _info(what: str, name: str, revision: str | None, ask: Callable[[], Any]) ->
         return ask()
     except Exception as error:
         trouble = trouble_of(error)
-        refused = {
-            "revision": InputError(f"The {what} {name} {no_revision(revision)}."),
-            "gated": _gated(what, name),
-            "disabled": _disabled(what, name),
-            "missing": _missing(what, name),
-            "name": _missing(what, name),
-        }
-        if trouble.kind in refused:
-            raise refused[trouble.kind] from None
+        if trouble.kind == "revision":
+            raise InputError(f"The {what} {name} {no_revision(revision)}.") from None
+        if trouble.kind in REFUSED:
+            raise InputError(REFUSED[trouble.kind].format(what=what, name=name)) from None
         reason = f"{type(error).__name__}: {trouble.reason}"
         raise HubError(f"The Hub did not say what the {what} {name} is ({reason}); try again later.") from error
 
 
 def _check_open(what: str, name: str, info: Any) -> None:
     """Refuse what not everybody may read, also where this program could."""
-    if info.private:
-        raise InputError(f"The {what} {name} is private: only what is public can be requested.")
-    if info.disabled:
-        raise _disabled(what, name)
-    if info.gated:
-        raise _gated(what, name)
+    for kind in ("private", "disabled", "gated"):
+        if getattr(info, kind):
+            raise InputError(REFUSED[kind].format(what=what, name=name))
 
 
 def _check_weights(name: str, info: Any, limits: CheckLimits) -> None:
     sizes = {file.rfilename: file.size for file in info.siblings or []}
     safe = {file: size for file, size in sizes.items() if file.endswith(SAFE)}
+    pickled = sorted(file for file in sizes if file.endswith(PICKLED))
+    if not safe and not pickled:
+        raise InputError(f"The model {name} holds no weights in safetensors files: there is nothing to load.")
     if not safe:
-        raise _unsafe(name, sorted(file for file in sizes if file.endswith(PICKLED)))
+        raise InputError(
+            f"The model {name} has pickled weights only ({pickled[0]}), and loading these may run code: its owner can "
+            "add safetensors, for example with https://huggingface.co/spaces/safetensors/convert."
+        )
     main = {file: size for file, size in safe.items() if MAIN.fullmatch(file)} or safe
     if None in main.values():
         total = info.safetensors.total * BYTES_A_PARAMETER if info.safetensors else 0
@@ -110,29 +121,3 @@ def _check_weights(name: str, info: Any, limits: CheckLimits) -> None:
             f"The weights of {name} take {total / 1e9:.1f} GB, and requests may ask for up to "
             f"{limits.weight_bytes / 1e9:.1f} GB: run it yourself with `hf-transfer-score rank`."
         )
-
-
-def _unsafe(name: str, pickled: list[str]) -> InputError:
-    if not pickled:
-        return InputError(f"The model {name} holds no weights in safetensors files: there is nothing to load.")
-    return InputError(
-        f"The model {name} has pickled weights only ({pickled[0]}), and loading these may run code: its owner can add "
-        "safetensors, for example with https://huggingface.co/spaces/safetensors/convert."
-    )
-
-
-def _missing(what: str, name: str) -> InputError:
-    return InputError(
-        f"There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
-    )
-
-
-def _gated(what: str, name: str) -> InputError:
-    return InputError(
-        f"The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` "
-        "and a token that has."
-    )
-
-
-def _disabled(what: str, name: str) -> InputError:
-    return InputError(f"The {what} {name} is disabled on the Hub.")

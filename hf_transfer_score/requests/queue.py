@@ -29,6 +29,9 @@ from hf_transfer_score.results.place import Place, PlaceView, Signed
 from hf_transfer_score.results.possible import check_time
 from hf_transfer_score.results.store import UNREAD, Problem
 
+ASKED = ("model", "dataset", "revision", "config", "split", "label_column", "metrics", "asked_by")
+"""The fields that whoever asks fills in."""
+
 LARGEST_FILE = 20_000
 """Bytes of a request's file; the longest request stays far below."""
 
@@ -109,7 +112,8 @@ class RequestQueue:
         Raises:
             InputError: too many wait already.
         """
-        fresh = _fresh(request, self.clock())
+        asked = {name: getattr(request, name) for name in ASKED}
+        fresh = Request(**asked, asked=time_text(self.clock()))
         path, answers = str(request_path(fresh)), list[Submitted]()
 
         def change(view: PlaceView) -> Mapping[str, bytes | None]:
@@ -208,7 +212,9 @@ class RequestQueue:
         def change(view: PlaceView) -> Mapping[str, bytes | None]:
             held = [one for one in self._read(view).values() if one.claimed_by == worker]
             counts.append(len(held))
-            return {str(request_path(one)): _content(self._unfinished(one)) for one in held}
+            out = self.limits.attempts
+            new = [self._given_up(one) if one.attempts >= out else _released(one, tried=True) for one in held]
+            return {str(request_path(one)): _content(one) for one in new}
 
         if not any(one.claimed_by == worker for one in self._read(self.place.view()).values()):
             return 0
@@ -224,7 +230,10 @@ class RequestQueue:
             if written and there == written[-1]:
                 return {}
             if there is None or there.claimed_by != worker:
-                raise LeaseLostError(_lost(request, worker, there))
+                now = "no longer in the queue" if there is None else there.state
+                holder = f", claimed by {there.claimed_by}" if there is not None and there.claimed_by else ""
+                what = f"the request for {request.model} on {request.dataset}"
+                raise LeaseLostError(f"{worker} no longer holds {what}: it is {now}{holder}.")
             written.append(new(there))
             return {path: _content(written[-1])}
 
@@ -271,9 +280,16 @@ class RequestQueue:
         return found
 
     def _open(self, there: Mapping[str, Request]) -> list[Request]:
-        """Return what may be claimed, the oldest first."""
+        """Return what may be claimed, the oldest first: what waits, and what is held by a claim that has ended."""
         now = self.clock()
-        return sorted((one for one in there.values() if one.state == "pending" or _has_lapsed(one, now)), key=_age)
+
+        def is_held(request: Request) -> bool:
+            until = None if request.claimed_until is None else time_of(request.claimed_until)
+            return until is not None and now < until <= now + timedelta(seconds=LONGEST_LEASE)
+
+        return sorted(
+            (one for one in there.values() if one.state in ("pending", "running") and not is_held(one)), key=_age
+        )
 
     def _in_turn(self, there: Mapping[str, Request], view: PlaceView) -> list[Request]:
         """Return what may be claimed: what goes beyond the share of who asked comes after all others."""
@@ -300,11 +316,6 @@ class RequestQueue:
     def _running(self, request: Request, worker: str, lease_seconds: float) -> Request:
         until = time_text(self.clock() + timedelta(seconds=lease_seconds))
         return replace(request, state="running", claimed_by=worker, claimed_until=until)
-
-    def _unfinished(self, request: Request) -> Request:
-        """Return a request whose run ended before it was done."""
-        last = request.attempts >= self.limits.attempts
-        return self._given_up(request) if last else _released(request, tried=True)
 
     def _given_up(self, request: Request) -> Request:
         last = "" if request.claimed_by is None else f", {request.claimed_by} last"
@@ -349,22 +360,6 @@ class RequestQueue:
         return {path: one for path, one in found.items() if isinstance(one, Request)}
 
 
-def _fresh(request: Request, now: datetime) -> Request:
-    """Return what is asked for by whom, with nothing done yet, whatever else the request said."""
-    return replace(
-        request,
-        asked=time_text(now),
-        state="pending",
-        claimed_by=None,
-        claimed_until=None,
-        attempts=0,
-        kind=None,
-        reason=None,
-        finished=None,
-        records=None,
-    )
-
-
 def _waiting(there: Mapping[str, Request]) -> dict[str, Request]:
     """Return the requests that wait or run."""
     return {path: one for path, one in there.items() if one.state in ("pending", "running")}
@@ -395,24 +390,9 @@ def _age(request: Request) -> tuple[str, str]:
     return asked, str(request_path(request))
 
 
-def _has_lapsed(request: Request, now: datetime) -> bool:
-    if request.claimed_until is None:
-        return False
-    until = time_of(request.claimed_until)
-    return until <= now or until > now + timedelta(seconds=LONGEST_LEASE)
-
-
 def _released(request: Request, *, tried: bool = False) -> Request:
     attempts = request.attempts if tried else max(request.attempts - 1, 0)
     return replace(request, state="pending", claimed_by=None, claimed_until=None, attempts=attempts)
-
-
-def _lost(request: Request, worker: str, there: Request | None) -> str:
-    if there is None:
-        now = "it is no longer in the queue"
-    else:
-        now = f"it is {there.state}" + (f", claimed by {there.claimed_by}" if there.claimed_by else "")
-    return f"{worker} no longer holds the request for {request.model} on {request.dataset}: {now}."
 
 
 def _check_lease(seconds: float) -> None:

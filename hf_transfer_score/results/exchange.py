@@ -80,14 +80,21 @@ class Gathering:
         wanted = [path for path in files if path not in known]
         self.same += len(known)
         snapshot = Snapshot.of(view) if place.shared and len(wanted) > FEW else None
-        unread = dict.fromkeys(wanted)
-        for path, content in contents(view, wanted, snapshot):
-            del unread[path]
-            try:
-                yield checked(Stored.read(path, files[path], content).plain)
-            except RecordError as error:
-                self.problems.append(Problem(path, str(error), files[path]))
-        self.problems += [Problem(path, UNREAD, files[path]) for path in unread]
+        yield from (record for _, record in _sound(view, wanted, snapshot, self.problems))
+
+
+def _sound(
+    view: PlaceView, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
+) -> Iterator[tuple[str, Record]]:
+    """Yield the records of files by path, and note the files that hold none."""
+    unread = dict.fromkeys(paths)
+    for path, content in contents(view, paths, snapshot):
+        del unread[path]
+        try:
+            yield path, checked(Stored.read(path, view.files[path], content).plain)
+        except RecordError as error:
+            problems.append(Problem(path, str(error), view.files[path]))
+    problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
 
 
 def existing(place: Place) -> PlaceView:
@@ -118,21 +125,17 @@ def merge(sources: Sequence[Place], into: Place) -> Merged:
     if not sources:
         existing(into)
         return Merged(renew(into))
-    gathering = Gathering(_blobs(into) if any(source.shared for source in sources) else {})
+    have: dict[str, str] = {}
+    if any(source.shared for source in sources):  # git's names of contents, so that equal files need not be read
+        view = into.view()
+        paths = [path for path in view.files if is_record_path(path)]
+        have = dict(view.files) if into.shared else {path: blob_id(content) for path, content in contents(view, paths)}
+    gathering = Gathering(have)
     records = (record for source in sources for record in gathering.records(source))
     published = publish(
         into, records, title=f"Merge {', '.join(source.name for source in sources)}" if sources else None
     )
     return Merged(published, gathering.same, tuple(gathering.problems))
-
-
-def _blobs(place: Place) -> dict[str, str]:
-    """Return git's names of the contents of a place's records by path."""
-    view = place.view()
-    paths = [path for path in view.files if is_record_path(path)]
-    if place.shared:
-        return {path: view.files[path] for path in paths}
-    return {path: blob_id(content) for path, content in contents(view, paths)}
 
 
 def validate(place: Place) -> Validation:
@@ -148,7 +151,12 @@ def validate(place: Place) -> Validation:
     valid: set[str] = set()
     differing = 0
     for start in range(0, len(paths), CHUNK):
-        records = dict(_checked(view, paths[start : start + CHUNK], snapshot, problems))
+        records = {}
+        for path, record in _sound(view, paths[start : start + CHUNK], snapshot, problems):
+            folder = record_path(record).parent
+            if PurePosixPath(path).parent != folder:
+                problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
+            records[path] = record
         valid |= records.keys()
         if snapshot is not None:
             rows = snapshot.records(records)
@@ -159,25 +167,6 @@ def validate(place: Place) -> Validation:
     if place.shared:
         problems += _beside(view, snapshot, valid, differing)
     return Validation(len(paths), tuple(problems))
-
-
-def _checked(
-    view: PlaceView, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
-) -> Iterator[tuple[str, Record]]:
-    """Yield the records of files that are as they should be, and note the others."""
-    unread = dict.fromkeys(paths)
-    for path, content in contents(view, paths, snapshot):
-        del unread[path]
-        try:
-            record = checked(Stored.read(path, view.files[path], content).plain)
-        except RecordError as error:
-            problems.append(Problem(path, str(error), view.files[path]))
-            continue
-        folder = record_path(record).parent
-        if PurePosixPath(path).parent != folder:
-            problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
-        yield path, record
-    problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
 
 
 def _beside(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:

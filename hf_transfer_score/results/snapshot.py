@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
@@ -53,14 +53,12 @@ class Snapshot:
         try:
             return dict(zip(known, self.table.records([self.rows[path] for path in known]), strict=True))
         except RecordError:
-            return dict(self._one_by_one(known))
-
-    def _one_by_one(self, paths: Iterable[str]) -> Iterator[tuple[str, Record]]:
-        for path in paths:
-            try:
-                yield path, self.table.records([self.rows[path]])[0]
-            except RecordError:
-                continue
+            pass
+        found = {}
+        for path in known:  # at least one of them holds none
+            with suppress(RecordError):
+                found[path] = self.table.records([self.rows[path]])[0]
+        return found
 
     def contents(self, files: Mapping[str, str]) -> dict[str, bytes]:
         """Return the contents of those files, given by their stamps, whose row is proved to hold the same."""
@@ -87,6 +85,8 @@ def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False)
         files: records that are about to be written, by path.
         prove: believe no row that is there before it is proved to hold what its file holds.
     """
+    import pyarrow
+
     stamps = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
     stamps |= {path: blob_id(content) for path, content in files.items()}
     known = Snapshot.of(view)
@@ -97,7 +97,12 @@ def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False)
     rows += _rows(unread, stamps)
     if not rows and (known is None or len(had) == len(known.rows)):
         return None
-    return _bytes(rows, None if known is None else known.table.data.take(_numbers(known.rows[path] for path in had)))
+    kept = [] if known is None else [known.table.only([known.rows[path] for path in had]).data]
+    tables = [RecordTable.of(rows).data, *kept]
+    with tempfile.TemporaryDirectory() as folder:  # sorted, so that equal records give equal files
+        file = Path(folder) / "records.parquet"
+        RecordTable(pyarrow.concat_tables(tables).unify_dictionaries().sort_by("path")).write(file)
+        return file.read_bytes()
 
 
 def _believed(known: Snapshot, stamps: Mapping[str, str], *, prove: bool) -> dict[str, str]:
@@ -118,21 +123,3 @@ def _rows(contents: Iterable[tuple[str, bytes]], stamps: Mapping[str, str]) -> I
             yield Stored.read(path, stamps[path], content)
         except RecordError:
             continue
-
-
-def _numbers(rows: Iterable[int]) -> Any:
-    import pyarrow
-
-    return pyarrow.array(list(rows), pyarrow.int64())
-
-
-def _bytes(rows: Iterable[Stored], kept: Any) -> bytes:
-    """Return a parquet file of records and of rows of an earlier table; equal records give equal files."""
-    import pyarrow
-
-    tables = [RecordTable.of(rows).data, *([] if kept is None else [kept])]
-    table = RecordTable(pyarrow.concat_tables(tables).unify_dictionaries().sort_by("path"))
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "records.parquet"
-        table.write(file)
-        return file.read_bytes()

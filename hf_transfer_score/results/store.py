@@ -112,7 +112,8 @@ def load(
     if place.shared:
         known = _nearest(known, view)
     changed, gone = _difference(known, view)
-    bad = {one.path: one for one in _problems(previous) if changed.get(one.path) == one.stamp}
+    before = () if previous is None else previous.problems
+    bad = {one.path: one for one in before if changed.get(one.path) == one.stamp}
     wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
     read, problems = _read(view, wanted, watch)
     table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
@@ -122,10 +123,6 @@ def load(
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _keep(table, cache)
     return LoadedRecords(table, view.version, (*bad.values(), *problems), len(wanted), difference)
-
-
-def _problems(previous: LoadedRecords | None) -> tuple[Problem, ...]:
-    return () if previous is None else previous.problems
 
 
 def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, str], list[int]]:
