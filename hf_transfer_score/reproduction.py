@@ -13,7 +13,7 @@ from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_f
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PublishedCheckpoint:
     """The checkpoint on the Hub that is nearest to a model of a published table.
 
     Attributes:
@@ -50,24 +50,24 @@ class Source:
     input_column: str
     metric: str
     scored_by: str
-    checkpoints: Mapping[str, Checkpoint]
+    checkpoints: Mapping[str, PublishedCheckpoint]
     remarks: tuple[str, ...] = ()
 
 
 OTHER_RECIPE = "the same architecture with weights of another training recipe"
 
 NCTI_CHECKPOINTS = {
-    "resnet34": Checkpoint("timm/resnet34.tv_in1k", True),
-    "resnet50": Checkpoint("timm/resnet50.tv_in1k", True),
-    "resnet101": Checkpoint("timm/resnet101.tv_in1k", True),
-    "resnet152": Checkpoint("timm/resnet152.tv_in1k", True),
-    "densenet121": Checkpoint("timm/densenet121.tv_in1k", True),
-    "densenet169": Checkpoint("timm/densenet169.tv_in1k", True),
-    "densenet201": Checkpoint("timm/densenet201.tv_in1k", True),
-    "inception_v3": Checkpoint("timm/inception_v3.tv_in1k", True),
-    "mobilenet_v2": Checkpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
-    "mnasnet1_0": Checkpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
-    "googlenet": Checkpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
+    "resnet34": PublishedCheckpoint("timm/resnet34.tv_in1k", True),
+    "resnet50": PublishedCheckpoint("timm/resnet50.tv_in1k", True),
+    "resnet101": PublishedCheckpoint("timm/resnet101.tv_in1k", True),
+    "resnet152": PublishedCheckpoint("timm/resnet152.tv_in1k", True),
+    "densenet121": PublishedCheckpoint("timm/densenet121.tv_in1k", True),
+    "densenet169": PublishedCheckpoint("timm/densenet169.tv_in1k", True),
+    "densenet201": PublishedCheckpoint("timm/densenet201.tv_in1k", True),
+    "inception_v3": PublishedCheckpoint("timm/inception_v3.tv_in1k", True),
+    "mobilenet_v2": PublishedCheckpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
+    "mnasnet1_0": PublishedCheckpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
+    "googlenet": PublishedCheckpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
 }
 """For torchvision's models: timm's `tv_in1k` checkpoints hold torchvision's own first ImageNet weights."""
 
@@ -109,7 +109,7 @@ class PublishedModel:
     accuracy: float
     accuracy_rank: int
     parameters: int | None
-    checkpoint: Checkpoint
+    checkpoint: PublishedCheckpoint
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def published_table(name: str) -> PublishedTable:
             truth[model],
             places[1][model],
             record.model.parameters,
-            source.checkpoints.get(model, Checkpoint(None, note="no checkpoint is known")),
+            source.checkpoints.get(model, PublishedCheckpoint(None, note="no checkpoint is known")),
         )
         for model, record in sorted(scored.items(), key=lambda one: (places[0][one[0]], one[0]))
     )

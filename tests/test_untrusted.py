@@ -176,7 +176,7 @@ OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
     "worker/child.py": "the question of the process that started it",
     "features/cache.py": "sealed with a hash when it was written",
-    "hub/known.py": "sealed with a hash when it was written",
+    "hub/downloads.py": "sealed with a hash when it was written",
     "sampling/store.py": "sealed with a hash when it was written",
     "selection/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",

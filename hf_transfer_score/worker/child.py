@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.atomic import write_text
+from hf_transfer_score.home import write_text
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.worker.box import BoxLimits, limit_this_process
 from hf_transfer_score.worker.job import ANSWER, QUESTION, Outcome, scored
