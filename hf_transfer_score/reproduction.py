@@ -28,7 +28,7 @@ class PublishedCheckpoint:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedSource:
     """Where a table's records and the data of its dataset are.
 
     Attributes:
@@ -72,7 +72,7 @@ NCTI_CHECKPOINTS = {
 """For torchvision's models: timm's `tv_in1k` checkpoints hold torchvision's own first ImageNet weights."""
 
 SOURCES = {
-    "ncti-cifar10": Source(
+    "ncti-cifar10": PublishedSource(
         title="NCTI on CIFAR-10, eleven supervised ImageNet models of torchvision",
         dataset="uoft-cs/cifar10",
         split="train",
@@ -125,7 +125,7 @@ class PublishedTable:
     """
 
     name: str
-    source: Source
+    source: PublishedSource
     models: tuple[PublishedModel, ...]
     origins: Mapping[str, str] = field(hash=False)
     agreement: Agreement
@@ -175,7 +175,7 @@ def published_table(name: str) -> PublishedTable:
     return PublishedTable(name, source, models, _origins(scored, measured), found)
 
 
-def _records(source: Source) -> tuple[dict[str, Record], dict[str, Record]]:
+def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Record]]:
     """Return the records with published scores, and those with accuracies on the same dataset, by model."""
     records = [one for one in read_shipped(shipped_folder() / REFERENCE) if one.metric and one.status == "ok"]
     scored = {one.model.id: one for one in records if one.metric and one.metric.name == source.metric}

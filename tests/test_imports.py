@@ -23,6 +23,7 @@ HEAVY = (
     "pyarrow",
     "rich",
     "altair",
+    "jinja2",
 )
 
 ALLOWED = {
@@ -30,17 +31,18 @@ ALLOWED = {
     "version": set(),
     "limits": set(),
     "locks": set(),
-    "boxes": set(),
     "integrity": set(),
     "text": set(),
+    "rendering": set(),
     "home": {"errors"},
     "tasks": {"errors"},
     "untrusted": {"errors"},
     "tensors": {"errors", "limits", "untrusted"},
     "parquet_pages": {"errors"},
     "metrics": {"errors", "metrics"},
-    "ranking": {"errors", "metrics.registry", "ranking"},
+    "ranking": {"errors", "metrics", "results.record", "ranking"},
     "ranking/kernel": {"metrics.registry"},
+    "ranking/pools": {"metrics.registry", "ranking", "ranking.kernel"},
     "ranking/agreement": {"errors", "ranking.kernel", "ranking.agreement"},
     "hub": {"errors", "limits", "home", "integrity", "hub"},
     "results": {
@@ -52,29 +54,29 @@ ALLOWED = {
         "home",
         "integrity",
         "metrics.registry",
+        "rendering",
         "results",
     },
     "reproduction": {"errors", "ranking.agreement", "results"},
     "requests": {"errors", "untrusted", "hub", "results", "requests"},
-    "cards": {"errors", "limits", "untrusted", "version", "metrics.registry", "ranking", "results", "cards"},
+    "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "results", "cards"},
     "leaderboard/boards": {"errors", "metrics", "ranking", "results", "text", "leaderboard.boards"},
-    "leaderboard/drawing": {"boxes", "errors", "results", "leaderboard.boards", "leaderboard.drawing"},
     "leaderboard": {
         "hub",
         "untrusted",
-        "boxes",
+        *(f"drawing.{name}" for name in ("clouds", "figure", "heatmap", "look", "scatter", "trust_chart", "words")),
         "errors",
         "version",
         "home",
         "metrics",
         "ranking",
-        "api",
         "results",
         "requests",
         "cards",
         "uploads",
         "evaluate_modules.space",
         "text",
+        "rendering",
         "leaderboard",
     },
     "sampling": {
@@ -112,18 +114,16 @@ ALLOWED = {
         "backbones.base",
         "features",
     },
-    "api": {"errors", "metrics", "ranking"},
     "evaluate_modules": {
         "errors",
         "metrics",
-        "api",
         "evaluate_modules",
         "features",
         "uploads",
         "version",
         "leaderboard.space",
     },
-    "uploads": {"errors", "untrusted", "metrics", "api", "features", "parquet_pages", "worker.box", "uploads"},
+    "uploads": {"errors", "untrusted", "metrics", "features", "parquet_pages", "worker.box", "uploads"},
     "truth": {
         "errors",
         "home",
@@ -148,7 +148,6 @@ ALLOWED = {
         "version",
         "metrics",
         "ranking",
-        "api",
         "results",
         "sampling",
         "backbones.base",
@@ -156,7 +155,7 @@ ALLOWED = {
         "features",
         "selection",
     },
-    "drawing": {"home", "boxes", "errors", "selection", "drawing"},
+    "drawing": {"home", "errors", "ranking", "selection", "drawing"},
     "worker": {
         "untrusted",
         "home",
@@ -173,7 +172,7 @@ ALLOWED = {
         "untrusted",
         "errors",
         "home",
-        "ranking.agreement",
+        "ranking",
         "sampling",
         "backbones.base",
         "backbones.repository",
@@ -192,7 +191,6 @@ ALLOWED = {
         "version",
         "metrics",
         "ranking",
-        "api",
         "evaluate_modules.install",
         "evaluate_modules.space_files",
         "sampling",
@@ -279,6 +277,12 @@ def test_rooms_import_their_neighbours_only(room):
         for name in imports(path):
             parts = name.split(".")
             assert {".".join(parts[:n]) for n in range(1, len(parts) + 1)} & ALLOWED[room], f"{path.name}: {name}"
+
+
+def test_charts_of_a_board_know_no_report():
+    for path in (PACKAGE / "drawing").glob("*.py"):
+        if path.stem not in ("points", "files"):
+            assert not any(name.startswith("selection") for name in imports(path)), path
 
 
 def test_what_the_hub_raises_is_looked_at_in_one_room():

@@ -31,15 +31,15 @@ def demo_text(found: Demonstration, page: Page) -> str:
     """Return scores beside accuracies, how far they agree, and how to go on."""
     report = found.report
     groups = [_ranks(found), _accuracies(found), *_scores(found), _baselines(found)]
-    failed = {name: one.status for name, one in report.outcomes.items() if one.status != "ok"}
-    table = groups_text(list(report.outcomes), groups, page, failed=failed)
+    failed = {name: one.status for name, one in report.models.items() if one.status != "ok"}
+    table = groups_text(list(report.models), groups, page, failed=failed)
     return render(_opening(found), page) + table + render(_below(found), page) + _ways_on(found)
 
 
 def _opening(found: Demonstration) -> list[RenderableType]:
     pictures, classes = len(found.report.sample), len(found.report.sample.label_names or ())
     about = (
-        f"{len(found.report.outcomes)} micro networks, pre-trained just now on the digits 0 to 4, ranked for "
+        f"{len(found.report.models)} micro networks, pre-trained just now on the digits 0 to 4, ranked for "
         f"{pictures} warped pictures of {classes} other digits."
     )
     return [about, f"{CAUTION}\n"]

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.api import FeatureRanking, rank_features
-from hf_transfer_score.cli.score_files import pool_order
 from hf_transfer_score.cli.tables import Page, number, pairs, pool_text, render
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.ranking import Ranking, rank_features
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,7 +52,7 @@ class Example:
 
     features: dict[str, Array]
     labels: NDArray[np.int64]
-    ranking: FeatureRanking
+    ranking: Ranking
     accuracies: dict[str, float]
     agreement: dict[str, float]
     held_out_rows: int
@@ -100,7 +99,7 @@ def example_text(example: Example, page: Page) -> str:
     """Return the pool beside what was measured, and how far they agree."""
     rows, classes = len(example.labels), len(np.unique(example.labels))
     title = f"Seven extractors on {rows} images of {classes} digits that none of them was trained on.\n"
-    table = pool_text(example.ranking, pool_order(example.ranking), page, measured={"accuracy": example.accuracies})
+    table = pool_text(example.ranking, page, measured={"accuracy": example.accuracies})
     agreement = sorted(example.agreement.items(), key=lambda item: -item[1])
     below: list[RenderableType] = [
         "\nAgreement of each metric's order with the accuracy, weighted Kendall τ: 1 is perfect, 0 is chance.\n",

@@ -83,7 +83,7 @@ def _answer(
         write_json(plan_facts(result)) if arguments.json else write(plan_text(result, page(UNLIMITED)))
         return 0
     _finish(result, arguments, page, write, write_json)
-    full = next((str(one.reason) for one in result.outcomes.values() if one.kind == "no_space"), None)
+    full = next((str(one.reason) for one in result.models.values() if one.kind == "no_space"), None)
     if full is not None:
         raise NoSpaceError(full)
     return 0 if result.ranks else FAILED
@@ -114,9 +114,7 @@ def _finish(
     else:
         write(report_text(report, page(UNLIMITED), terms=arguments.terms))
     if arguments.save is not None:
-        from hf_transfer_score.selection.records import save_report
-
-        count = save_report(report, arguments.save)
+        count = report.save(arguments.save)
         say(f"Saved {count} records to {arguments.save}")
     if arguments.plot is not None:
         from hf_transfer_score.drawing.files import save_plot

@@ -14,7 +14,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.results.record import LOCAL, Record
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.selection.records import last_part, records_of, save_report
+from hf_transfer_score.selection.records import last_part
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 from hf_transfer_score.truth.recipe import Recipe
@@ -55,7 +55,7 @@ class Places:
 
 def keep(found: Demonstration, truths: Sequence[Record]) -> int:
     """Write the records of scores and of measured accuracies, and a summary; return the number of records."""
-    scores = save_report(found.report, found.results)
+    scores = found.report.save(found.results)
     for record in truths:
         save_truth(found.results, record)
     write_text(found.results / SUMMARY, json.dumps(found.as_dict(), indent=2, ensure_ascii=False) + "\n")
@@ -73,9 +73,9 @@ def truth_records(
         recipe: how it was fine-tuned.
         test: what the accuracies were measured on.
     """
-    scored = {record.model.id: record for record in records_of(report) if record.metric is not None}
+    scored = {record.model.id: record for record in report.records() if record.metric is not None}
     records = []
-    for name, outcome in report.outcomes.items():
+    for name, outcome in report.models.items():
         like = scored.get(last_part(outcome.model))
         if like is not None:
             records += [

@@ -17,13 +17,14 @@ from hf_transfer_score.demonstration.pictures import TEST, TRAIN, target_digits,
 from hf_transfer_score.demonstration.work import Lesson, Trial, helpers, measure, pre_train
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.ranking.agreement import Agreement, agreements, noise_ceiling
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import PlannedModel
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 from hf_transfer_score.truth.recipe import Recipe
@@ -61,7 +62,7 @@ def demonstrate(
             clock.time(PRE_TRAINING, lambda: run.pre_train(pool))
             report = clock.time(SCORING, run.rank)
             measured, test = clock.time(FINE_TUNING, lambda: run.fine_tune(pool))
-    accuracies = {name: tuple(one.accuracy for one in measured[name]) for name in report.outcomes}
+    accuracies = {name: tuple(one.accuracy for one in measured[name]) for name in report.models}
     found = Demonstration(
         report=report,
         accuracies=accuracies,
@@ -138,7 +139,7 @@ class _Listener(Listener):
         self.watch, self.models, self.done = watch, models, 0
         watch(SCORING, 0, models)
 
-    def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
+    def finished(self, model: PlannedModel, outcomes: list[RankedModel]) -> None:
         """Count."""
         self.done += 1
         self.watch(SCORING, self.done, self.models)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hf_transfer_score.selection.sharing import read_records
 from safetensors.torch import load_file
 
 from hf_transfer_score import BackboneOptions, RankOptions, SampleOptions, load_sample, rank, weighted_kendall
@@ -17,9 +18,8 @@ from hf_transfer_score.demonstration.run import PHASES, agreements_of, demonstra
 from hf_transfer_score.demonstration.work import Trial, measure
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import open_place
 from hf_transfer_score.results.store import load
-from hf_transfer_score.selection.sharing import read_records
 from hf_transfer_score.truth.recipe import Recipe
 from tests.demonstration.conftest import MEMBERS, SMALL
 

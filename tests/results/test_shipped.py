@@ -252,7 +252,7 @@ def test_writing_again_leaves_no_old_ones(made, table):
     assert {record_path(one) for one in read_shipped(table)} == {record_path(one) for one in made[:3]}
 
 
-def test_they_are_in_the_wheel(tmp_path):
+def test_they_are_in_the_wheel_as_templates_are(tmp_path):
     pytest.importorskip("setuptools")
     pytest.importorskip("pip")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -274,6 +274,8 @@ def test_they_are_in_the_wheel(tmp_path):
     shipped = {path.name: path.read_bytes() for path in shipped_folder().iterdir()}
     assert REFERENCE in shipped and all(name.endswith(".parquet") for name in shipped)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == shipped
+    templates = {path.name for path in (ROOT / "hf_transfer_score" / "templates").iterdir()}
+    assert templates and {path.name for path in (folder.parent / "templates").iterdir()} == templates
 
 
 def test_a_folder_of_the_package_holds_them():
