@@ -21,9 +21,9 @@ from benchmarks.evidence.pretraining import Lesson, pre_train
 from benchmarks.evidence.regimes import REGIMES, SEEDS, SOURCE_ACCURACY, Regime
 from benchmarks.evidence.settings import rounds
 from benchmarks.evidence.zoo import IMAGES, STEPS, TEXTS, ImageMember, TextMember
-from hf_transfer_score.atomic import write_text
 from hf_transfer_score.demonstration.work import helpers
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.home import write_text
 from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
 from hf_transfer_score.results.shipped import EVIDENCE, shipped_folder, write_shipped
 from hf_transfer_score.sampling.load import load_sample

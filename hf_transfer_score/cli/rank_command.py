@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.checkpoints.candidate import read_candidates
 from hf_transfer_score.cli.ending import is_main, leaving_at_once
 from hf_transfer_score.cli.metric_guide import configured_metrics
@@ -22,6 +21,7 @@ from hf_transfer_score.cli.tables import UNLIMITED, Page
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.home import cache_limit, home
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, RankReport
@@ -159,7 +159,7 @@ def run_cache(
     write_json: Callable[[Any], None],
 ) -> int:
     """Run `cache` and return its exit status."""
-    cache = FeatureCache(places.home() / "features", places.cache_limit())
+    cache = FeatureCache(home() / "features", cache_limit())
     if arguments.action == "clear":
         count, size = cache.clear()
         write(f"Removed {count} entries, {short_bytes(size)}.\n")

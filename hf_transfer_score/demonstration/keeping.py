@@ -8,16 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_transfer_score import places
-from hf_transfer_score.atomic import write_text
 from hf_transfer_score.demonstration.options import Demonstration, DemoOptions
 from hf_transfer_score.demonstration.zoo import ZOO
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.home import home, write_text
 from hf_transfer_score.results.record import LOCAL, Record
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.records import last_part
 from hf_transfer_score.selection.report import RankReport
-from hf_transfer_score.truth.fine_tune import Measured
+from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.records import save_truth, truth_metric, truth_record
 
@@ -41,7 +40,7 @@ class Places:
     @classmethod
     def of(cls, save: Path | None, options: DemoOptions) -> Places:
         """Return the places, rid of an earlier demonstration; a folder with anything but one is refused."""
-        folder = save or places.home() / "demo" / f"seed-{options.seed}"
+        folder = save or home() / "demo" / f"seed-{options.seed}"
         if folder.exists() and not folder.is_dir():
             raise OptionError(f"{folder} is a file; name a new folder for the demonstration.")
         if folder.exists() and any(folder.iterdir()) and not (folder / SUMMARY).is_file():
@@ -64,7 +63,7 @@ def keep(found: Demonstration, truths: Sequence[Record]) -> int:
 
 
 def truth_records(
-    report: RankReport, measured: Mapping[str, Sequence[Measured]], recipe: Recipe, test: LabelledSample
+    report: RankReport, measured: Mapping[str, Sequence[MeasuredAccuracy]], recipe: Recipe, test: LabelledSample
 ) -> list[Record]:
     """Return a record for each measured accuracy, of the sample that was ranked on.
 

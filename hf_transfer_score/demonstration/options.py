@@ -13,7 +13,7 @@ from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.selection.report import RankReport
 
 Watch = Callable[[str, int, int], None]
-"""Told which phase is on, how much of it is done, and how much there is."""
+"""Notify which phase is on, how much of it is done, and how much there is."""
 
 RANKING = "ranking"
 """What the mean rank over the deciding metrics is called beside the metrics."""

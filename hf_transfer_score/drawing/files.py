@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.atomic import write_bytes, write_text
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.home import write_bytes, write_text
 from hf_transfer_score.selection.layers import LayerProfile
 from hf_transfer_score.selection.report import RankReport
 

@@ -1,4 +1,4 @@
-"""The drawn rows as a sample: its table, the names of its classes, and what the user should know."""
+"""Makes a sample of the drawn rows: its table, the names of its classes, and notes for the user."""
 
 from __future__ import annotations
 

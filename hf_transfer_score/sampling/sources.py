@@ -1,4 +1,4 @@
-"""Datasets from wherever they are, opened as shards of chunks of rows."""
+"""Opens datasets, wherever they are, as shards of chunks of rows."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     if path.is_file():
         return _open_file(path, name, options)
     if not path.is_dir():
-        raise DatasetError(f"{name} is no folder and no regular file but a pipe or a device, which are not read.")
+        raise DatasetError(f"{name} is neither a folder nor a regular file but a pipe or a device, which are not read.")
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         with explained(name):
             check_saved(path, name)

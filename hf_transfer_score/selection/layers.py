@@ -13,7 +13,7 @@ from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.report import RankReport, sample_facts
 from hf_transfer_score.selection.run import rank
-from hf_transfer_score.truth.choice import most_collapsed
+from hf_transfer_score.truth.recipe import most_collapsed
 
 NC1 = "nc1"
 METRICS = (NC1, "ncti", "face")

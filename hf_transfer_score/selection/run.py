@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
@@ -22,9 +21,10 @@ from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.home import cache_limit, home
 from hf_transfer_score.hub.background import Background, result_of
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.ranking import RankedModel
@@ -93,7 +93,7 @@ def rank(
         Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
     """
     start = time.perf_counter()
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
     prepared = run.prepare(dataset, models, metrics, headline, search)
     return run.carry_out(prepared, start)
 
@@ -110,7 +110,7 @@ def plan_rank(
     folder: Path | None = None,
 ) -> Plan:
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
@@ -120,8 +120,8 @@ class _RankRun:
     def __init__(self, options: RankOptions, listener: Listener, folder: Path) -> None:
         self.options, self.listener, self.folder = options, listener, folder
         self.processes = Processes.current()
-        self.cache = FeatureCache(folder / "features", places.cache_limit())
-        self.known = Known(folder / "checkpoints", fresh=options.refresh)
+        self.cache = FeatureCache(folder / "features", cache_limit())
+        self.known = Answers(folder / "checkpoints", fresh=options.refresh)
         if not self.processes.is_main:
             self.listener = Listener()
 

@@ -1,11 +1,38 @@
-"""List columns of Arrow as matrices, from a file or from memory."""
+"""What features and labels are called in files, and list columns of Arrow as matrices."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_transfer_score.errors import FeatureFileError
+
+FEATURE_KEYS = ("features", "X")
+LABEL_KEYS = ("labels", "label", "y")
+TARGET_KEYS = ("targets", "target")
+SOURCE_KEYS = ("source_probs",)
+
+
+def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: str = "") -> str:
+    """Return the name of the features among `keys`, or raise FeatureFileError with the names there are."""
+    wanted = FEATURE_KEYS if key is None else (key,)
+    found = next((name for name in wanted if name in keys), None)
+    if found is None:
+        advice = "" if key else " Name them with features_key (--features-key)."
+        raise FeatureFileError(
+            f"{path}: no features. Expected {quoted(wanted)}{hint}, found {quoted(keys) or 'nothing'}.{advice}"
+        )
+    return found
+
+
+def quoted(names: Sequence[str], most: int = 12) -> str:
+    """Return names in quotes, for messages."""
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
 
 
 def is_list(kind: Any) -> bool:
@@ -32,7 +59,7 @@ def list_matrix(column: Any) -> NDArray[Any]:
     import pyarrow.compute as pc
 
     if not is_number(column.type.value_type):
-        raise ValueError(f"must hold lists of numbers, one vector a row; holds {column.type}")
+        raise ValueError(f"must hold lists of numbers, one vector per row; holds {column.type}")
     values = column.flatten()
     if values.null_count:
         raise ValueError(f"holds nulls inside its lists ({values.null_count}); fill them or drop their rows")
