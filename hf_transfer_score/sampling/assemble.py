@@ -127,7 +127,7 @@ def assemble(source: Source, options: SampleOptions, rows: Rows, passed: Pass, d
     )
     task = rows.columns.task
     mark = fingerprint(table, {"task": task.name, "names": names, "options": options.plain()})
-    notes = (*rows.columns.notes, *_notes(options, rows, passed, drawing, names))
+    notes = (*source.notes, *rows.columns.notes, *_notes(options, rows, passed, drawing, names))
     return LabelledSample(task, table, names, about, mark, notes)
 
 

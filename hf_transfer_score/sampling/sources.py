@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.example import CAUTION, example_dataset
 from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
 from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
 from hf_transfer_score.sampling.guarded import guard
@@ -50,6 +51,7 @@ class Source:
         revision: the full commit on the Hub, None elsewhere.
         reach: which files the rows may name.
         cheap: whether rows that are not drawn cost next to nothing.
+        notes: what to know about it.
     """
 
     dataset: str
@@ -62,6 +64,7 @@ class Source:
     config: str | None = None
     revision: str | None = None
     cheap: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def name_of(dataset: Any) -> str:
@@ -74,9 +77,10 @@ def name_of(dataset: Any) -> str:
 def open_source(dataset: Any, options: SampleOptions) -> Source:
     """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
     if isinstance(dataset, (str, Path)):
-        path = _local(str(dataset))
+        path = local_path(dataset)
         if path is not None:
-            return _open_path(path, str(dataset), options)
+            opened = _open_path(path, str(dataset), options)
+            return replace(opened, notes=(CAUTION,)) if path == example_dataset(dataset) else opened
         _refuse_missing_path(str(dataset))
         return _open_hub(str(dataset), options)
     import datasets
@@ -94,11 +98,11 @@ def open_source(dataset: Any, options: SampleOptions) -> Source:
     )
 
 
-def _local(name: str) -> Path | None:
+def local_path(dataset: str | Path) -> Path | None:
     """Return what is there under a name, None where nothing is; no name is too long or too odd to ask."""
     try:
-        path = Path(name).expanduser()
-        return path if path.exists() else None
+        path = Path(dataset).expanduser()
+        return path if path.exists() else example_dataset(dataset)
     except (OSError, RuntimeError, ValueError):  # a name that is too long, a home that nobody has, a zero byte
         return None
 

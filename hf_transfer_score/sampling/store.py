@@ -16,6 +16,7 @@ from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Told, alone
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.sources import local_path
 
 DRAWING = 1
 """Goes up when the same request would draw another sample."""
@@ -35,8 +36,8 @@ def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
 
 def _identity(dataset: Any) -> dict[str, Any] | None:
     if isinstance(dataset, (str, Path)):
-        path = Path(dataset).expanduser()
-        if path.exists():
+        path = local_path(dataset)
+        if path is not None:
             return {"path": str(path.resolve()), "files": _files(path)}
         return {"hub": endpoint_of(), "id": str(dataset)}
     if isinstance(dataset, Mapping):
