@@ -22,16 +22,11 @@ NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
 LONGEST = (
-    "cli/test_demo.py",
-    "demonstration/test_run.py",
     "leaderboard/browser/test_tabs.py",
     "evidence/test_page.py",
     "evaluate_modules/test_install.py",
 )
 """Files of a minute or so each, which begin first, so that no process is left with one of them at the end."""
-
-ONE_PROCESS = ("tests/demonstration/",)
-"""Folders whose files share what takes long to make, and so run in one process."""
 
 OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
 
@@ -77,19 +72,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first."""
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out tests by file, or by folder where its files belong together."""
-    from xdist.scheduler import LoadFileScheduling
-
-    class ByFile(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file: str = super()._split_scope(nodeid)
-            return next((folder for folder in ONE_PROCESS if file.startswith(folder)), file)
-
-    return ByFile(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_unconfigure() -> None:

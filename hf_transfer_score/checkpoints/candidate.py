@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.example import NAME, example_checkpoints
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
@@ -92,8 +93,13 @@ def read_candidates(path: Path) -> list[str]:
 
 
 def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
-    """Return candidates in order, each once."""
-    return list(dict.fromkeys(parse_candidate(text) for text in texts))
+    """Return candidates in order, each once; `example` means all checkpoints that ship with the package."""
+    return list(dict.fromkeys(one for text in texts for one in _shipped(text) or [parse_candidate(text)]))
+
+
+def _shipped(text: str) -> list[Candidate]:
+    """Return checkpoints that ship with the package, under names that are the same on every machine."""
+    return [Candidate(f"{NAME}/{folder.name}", folder=folder) for folder in example_checkpoints(text.strip())]
 
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:

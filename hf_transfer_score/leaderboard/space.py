@@ -24,7 +24,7 @@ PACKAGE = "hf_transfer_score"
 DISTRIBUTION = "hf-transfer-score"
 RELEASE = f"{DISTRIBUTION} {VERSION}"
 INFORMATION = f"{PACKAGE}-{VERSION}.dist-info"
-UNNEEDED = ("__pycache__", ".pyc", ".pyo")
+UNNEEDED = ("__pycache__", ".pyc", ".pyo", "example")
 METRICS_GROUP = "hf_transfer_score.metrics"
 
 GRADIO, PYTHON = "6.31.0", "3.11"

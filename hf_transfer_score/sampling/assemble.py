@@ -87,7 +87,9 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
     )
     task = rows.columns.task
     mark = fingerprint(table, {"task": task.name, "names": names, "options": options.plain()})
-    return LabelledSample(task, table, names, about, mark, (*rows.columns.notes, *_notes(drawing, names)))
+    return LabelledSample(
+        task, table, names, about, mark, (*source.notes, *rows.columns.notes, *_notes(drawing, names))
+    )
 
 
 def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:

@@ -16,6 +16,7 @@ from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.locks import Notify, alone
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.sources import local_path
 
 DRAWING = 1
 """Goes up when the same request would draw another sample."""
@@ -29,8 +30,8 @@ def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
     """
     asked: dict[str, Any] = {"drawing": DRAWING, "options": options.plain()}
     if isinstance(dataset, (str, Path)):
-        path = Path(dataset).expanduser()
-        if not path.exists():
+        path = local_path(dataset)
+        if path is None:
             return {**asked, "hub": endpoint_of(), "id": str(dataset)}
         files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
         stats = [(one.relative_to(path).as_posix(), one.stat()) for one in files]

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.errors import CheckpointError, DatasetError
+from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
 from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
@@ -99,6 +100,8 @@ def layer_profile(
         CheckpointError: the checkpoint cannot be scored, or does not show its layers.
         DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
     """
+    if len(parse_candidates([model])) > 1:
+        raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
     report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)

@@ -18,6 +18,7 @@ from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
 from hf_transfer_score.checkpoints.search import Search, search_models
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
+from hf_transfer_score.example import NAME, example_dataset
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
@@ -77,8 +78,10 @@ def rank(
     alike, and each returns the same report.
 
     Args:
-        dataset: an id on the Hub, a folder or file, or a `datasets.Dataset` or `IterableDataset`.
-        models: ids on the Hub ("owner/name", "owner/name@revision") and folders.
+        dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, or "example", which
+            ships with the package.
+        models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
+            ship with the package; the dataset "example" takes them where none are named.
         options: what is sampled, how features are read, how sure the ranks are.
         metrics: names or configured metrics; None for NCTI, FaCe and LogME. Trivial baselines always stand beside.
         headline: the metrics whose mean rank is the ranking; None for NCTI and FaCe.
@@ -136,6 +139,8 @@ class _RankRun:
         """Return the sample and the plan; every process gets the same."""
         if isinstance(models, str):
             models = [models]
+        if not models and search is None and example_dataset(dataset) is not None:
+            models = [NAME]
         named = parse_candidates(models)
         if not named and search is None:
             raise OptionError("No model was named: pass ids or folders, or a search.")
