@@ -37,7 +37,6 @@ from hf_transfer_score.results.record import (
 from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import records_of
 from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
@@ -219,7 +218,7 @@ def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -
     for name in names:
         outcome, data = digits.outcome(name, sample, scoring)
         scored.add(outcome, Ready(None, "", lambda data=data: data))
-    records = records_of(make_report(sample, scored, scoring, RankOptions()))
+    records = make_report(sample, scored, scoring, RankOptions()).records()
     first = {record.model.id: record for record in records}
     return [*records, *(_measured(digits, record, seed) for record in first.values() for seed in TRUTH_SEEDS)]
 
