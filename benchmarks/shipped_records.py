@@ -25,7 +25,7 @@ from benchmarks import digit_extractors
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.scores import score_features
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,

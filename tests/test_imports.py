@@ -160,6 +160,15 @@ ALLOWED = {
         "features",
         "selection",
     },
+    "selection/layers": {
+        "checkpoints.candidate",
+        "drawing.files",
+        "errors",
+        "example",
+        "ranking.models",
+        "selection",
+        "truth.recipe",
+    },
     "selection/report": {  # a result shows itself by the rooms that show results, which it opens when it is asked to
         "errors",
         "metrics.scores",
@@ -171,7 +180,7 @@ ALLOWED = {
         "leaderboard.boards.catalogue",
         "leaderboard.pages.model_card",
     },
-    "drawing": {"home", "errors", "ranking", "selection", "drawing"},
+    "drawing": {"home", "errors", "ranking", "drawing"},
     "worker": {
         "untrusted",
         "home",

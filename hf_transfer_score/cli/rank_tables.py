@@ -20,7 +20,7 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.features.cache import CacheEntry
 from hf_transfer_score.ranking.agreement import weighted_kendall
-from hf_transfer_score.ranking.ranking import RankedModel, is_baseline
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.report import RankReport

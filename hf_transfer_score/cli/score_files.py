@@ -17,7 +17,8 @@ from hf_transfer_score.features.files import RowTruth, is_labels_file, read_feat
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking, ranked, scored_model
+from hf_transfer_score.ranking.models import RankedModel, scored_model
+from hf_transfer_score.ranking.ranking import Ranking, ranked
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_transfer_score.checkpoints.candidate import parse_candidates
 from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.report import RankReport, sample_facts
@@ -77,6 +77,14 @@ class LayerProfile:
             "layers": [asdict(one) for one in self.rows],
             "notes": list(self.report.notes),
         }
+
+    def plot(self, path: str | Path) -> None:
+        """Draw NC1 against the layers into a file in .png, .svg or .html."""
+        from hf_transfer_score.drawing.files import save_profile
+
+        sample = self.report.sample
+        about = f"on {sample.source.dataset}, {len(sample):,} examples"
+        save_profile({one.layer: one.nc1 for one in self.rows}, self.best.layer, self.model, about, Path(path))
 
 
 def layer_profile(

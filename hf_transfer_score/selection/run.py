@@ -28,7 +28,7 @@ from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hf_transfer_score.hub.known import Known
 from huggingface_hub import metadata_load
 from PIL import Image
 from pyarrow import parquet
@@ -26,6 +25,7 @@ from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.resolve import folder_commit
 from hf_transfer_score.cli import main
 from hf_transfer_score.example import CAUTION, FOLDER
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.selection.layers import layer_profile
 from tests.conftest import clean_environment
@@ -161,7 +161,7 @@ class TestFiles:
         assert {path.suffix for path in files} == {".md", ".json", ".safetensors", ".parquet"}
 
     def test_identities_are_as_they_were(self, tmp_path):
-        commits = {one.name: folder_commit(one, Known(tmp_path)) for one in (FOLDER / "checkpoints").iterdir()}
+        commits = {one.name: folder_commit(one, Answers(tmp_path)) for one in (FOLDER / "checkpoints").iterdir()}
         assert commits | {"example": load_sample("example").fingerprint} == IDENTITIES
 
     def test_cards_name_licence_and_source(self):
