@@ -65,7 +65,7 @@ def save_profile(profile: LayerProfile, path: Path) -> None:
     about = f"{model} on {sample.source.dataset}, {len(sample):,} examples"
     values = {one.layer: one.nc1 for one in profile.rows}
     lines = Lines({model: values}, (model, profile.best.layer), "NC1, smaller is more collapsed", log=True)
-    chart = layer_chart(lines, PROFILE_WIDTH).properties(title=title_of(about, (), PROFILE_WIDTH), description=about)
+    chart = layer_chart(lines, PROFILE_WIDTH, title=title_of(about, (), PROFILE_WIDTH), description=about)
     _write(path, chart, lambda: profile_page(chart, about, values))
 
 
