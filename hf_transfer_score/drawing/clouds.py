@@ -382,6 +382,6 @@ def _figure(
     sample = f"{len(drawn):,} of {len(marks):,} models are drawn: the best, those marked, and a random sample."
     ring = f"The ring is {in_sentence(str(chosen))}." if shown else ""
     said = joined(*caption[:-1], sample if len(drawn) < len(marks) else "", *caption[-1:], ring)
-    chart = scatter(cloud, width, HEIGHT).properties(title=title_of(plan.title, (), width), description="")
-    words = joined(shows, said)
-    return Figure(plan.title, words, said, chart.properties(description=f"{plan.title}. {words}"), table)
+    words, title = joined(shows, said), title_of(plan.title, (), width)
+    chart = scatter(cloud, width, HEIGHT, title=title, description=f"{plan.title}. {words}")
+    return Figure(plan.title, words, said, chart, table)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from hf_transfer_score.drawing.look import unchecked
 from hf_transfer_score.drawing.words import MISSING, counted, printable
 
 MOST_ROWS = 50
@@ -75,6 +76,7 @@ class Figure:
         return f'<div class="chart-words">{said}{"" if self.table is None else self.table.html(self.title)}</div>'
 
 
+@unchecked
 def together(figures: Sequence[Figure], title: str, columns: int) -> Figure:
     """Return charts side by side as one, with the words and numbers of all."""
     import altair as alt

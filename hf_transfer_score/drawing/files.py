@@ -66,7 +66,7 @@ def save_profile(values: Mapping[str, float | None], best: str, model: str, abou
     named = printable(model)
     title = f"{named} {about}"
     lines = Lines({named: values}, (named, best), "NC1, smaller is more collapsed", log=True)
-    chart = layer_chart(lines, PROFILE_WIDTH).properties(title=title_of(title, (), PROFILE_WIDTH), description=title)
+    chart = layer_chart(lines, PROFILE_WIDTH, title=title_of(title, (), PROFILE_WIDTH), description=title)
     _write(path, chart, lambda: profile_page(chart, title, values))
 
 

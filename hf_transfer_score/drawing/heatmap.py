@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
-from hf_transfer_score.drawing.look import COLOURS, ON_FULL, ON_MIDDLE, ON_PALE, data_of, title_of
+from hf_transfer_score.drawing.look import COLOURS, ON_FULL, ON_MIDDLE, ON_PALE, data_of, title_of, unchecked
 from hf_transfer_score.drawing.words import in_sentence, named, number, shorten
 from hf_transfer_score.errors import InputError
 
@@ -33,6 +33,7 @@ class Pair(NamedTuple):
     value: float
 
 
+@unchecked
 def overlap_figure(
     classes: Sequence[str],
     values: Sequence[float],
@@ -63,7 +64,7 @@ def overlap_figure(
     words = f"Overlap from 0, apart, to 1, the same, of {len(names)} classes. {caption}"
     rows = tuple((f"{names[pair.first]} and {names[pair.second]}", number(pair.value)) for pair in ordered)
     told = {"title": title_of(title, (), width), "description": f"{title}. {words}"}
-    chart = _chart(names, shown, full, width).properties(**told)
+    chart = _chart(names, shown, full, width, told)
     return Figure(title, words, caption, chart, Table(("classes", "overlap"), rows[:MOST_ROWS], len(rows), "pair"))
 
 
@@ -96,7 +97,7 @@ def _caption(ordered: list[Pair], names: list[str], count: int) -> str:
     return f"{first}{'; '.join(said)}.{cut}"
 
 
-def _chart(names: list[str], pairs: list[Pair], full: float, width: int) -> Any:
+def _chart(names: list[str], pairs: list[Pair], full: float, width: int, told: dict[str, Any]) -> Any:
     """Return the cells, each in the row of its second class and the column of its first; names end the rows."""
     import altair as alt
 
@@ -108,19 +109,19 @@ def _chart(names: list[str], pairs: list[Pair], full: float, width: int) -> Any:
     legend = alt.Legend(
         title="overlap", orient="top", values=[0, full], format="~r", symbolType="square", symbolSize=200
     )
-    told = [alt.Tooltip("both:N", title="classes"), alt.Tooltip("overlap:N")]
+    facts = [alt.Tooltip("both:N", title="classes"), alt.Tooltip("overlap:N")]
     cells = base.mark_rect(fill=COLOURS[1], cornerRadius=2).encode(
-        opacity=alt.Opacity("value:Q", scale=scale, legend=legend), tooltip=told, description="told:N"
+        opacity=alt.Opacity("value:Q", scale=scale, legend=legend), tooltip=facts, description=alt.Description("told:N")
     )
     ends = [{"first": place, "second": place, "name": shorten(name, 16)} for place, name in enumerate(names)]
     written = base.properties(data=data_of(ends)).mark_text(align="left", dx=4 - cell / 2, fontSize=12, aria=False)
-    layers = [cells, written.encode(text="name:N")]
+    layers = [cells, written.encode(text=alt.Text("name:N"))]
     if count <= MOST_WRITTEN and cell >= 28:
         colours = alt.Scale(domain=[name for _, name, _ in BANDS], range=[colour for _, _, colour in BANDS])
         numbers = base.mark_text(fontSize=12, aria=False, tooltip=None)
-        layers.append(numbers.encode(text="text:N", color=alt.Color("band:N", scale=colours, legend=None)))
-    drawn = alt.layer(*layers, data=data_of([_row(pair, names, full) for pair in pairs]))
-    return drawn.properties(width=cell * count, height=max(15, min(cell, 30)) * count)
+        layers.append(numbers.encode(text=alt.Text("text:N"), color=alt.Color("band:N", scale=colours, legend=None)))
+    rows, size = data_of([_row(pair, names, full) for pair in pairs]), (cell * count, max(15, min(cell, 30)) * count)
+    return alt.layer(*layers, data=rows, width=size[0], height=size[1], **told)
 
 
 def _row(pair: Pair, names: list[str], full: float) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Box(NamedTuple):
         return Box(self.left - room, self.top - room, self.right + room, self.bottom + room)
 
 
-class Place(NamedTuple):
+class Spot(NamedTuple):
     """Where a name stands, and where a line from its point ends; None where it stands beside it."""
 
     box: Box
@@ -66,7 +66,7 @@ def place_labels(
     sizes: Sequence[tuple[float, float] | None],
     bars: Sequence[Box],
     frame: Box,
-) -> list[Place | None]:
+) -> list[Spot | None]:
     """Return a place for each name, None where it has none left.
 
     Names never cover a point or another name; bars they cover only where nothing else is free.
@@ -78,7 +78,7 @@ def place_labels(
         frame: what names have to stay in.
     """
     taken = [Box(x, y, x, y).wider(POINT_RADIUS) for x, y in points]
-    places: list[Place | None] = []
+    places: list[Spot | None] = []
     for (x, y), size in zip(points, sizes, strict=True):
         place = None if size is None else _best(x, y, size, taken, bars, frame)
         places.append(place)
@@ -89,10 +89,10 @@ def place_labels(
 
 def _best(
     x: float, y: float, size: tuple[float, float], taken: Sequence[Box], bars: Sequence[Box], frame: Box
-) -> Place | None:
+) -> Spot | None:
     reach = Box(x - size[0], y - size[1], x + size[0], y + size[1]).wider(GAPS[-1])
     taken, bars = [one for one in taken if one.meets(reach)], [one for one in bars if one.meets(reach)]
-    best: Place | None = None
+    best: Spot | None = None
     least = math.inf
     for box, gap in _places(x, y, size):
         if not box.within(frame) or any(box.meets(other) for other in taken):
@@ -103,7 +103,7 @@ def _best(
             continue
         cost = sum(box.meets(bar) for bar in bars) + FURTHER * GAPS.index(gap)
         if cost < least:
-            best, least = Place(box, line), cost
+            best, least = Spot(box, line), cost
     return best
 
 

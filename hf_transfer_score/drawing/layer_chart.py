@@ -52,12 +52,14 @@ class Lines:
         return linear_axis(self.what, known, turned=self.turned)
 
 
-def layer_chart(lines: Lines, width: int) -> Any:
+def layer_chart(lines: Lines, width: int, *, title: Any, description: str) -> Any:
     """Return the chart of a value by layer: layers across, a line for each checkpoint, the best layer marked.
 
     Args:
         lines: what to draw.
         width: of the whole, in pixels.
+        title: of `title_of`.
+        description: for those who do not see it.
     """
     import altair as alt
 
@@ -82,15 +84,18 @@ def layer_chart(lines: Lines, width: int) -> Any:
     coloured = chart.encode(color=alt.Color("model:N", scale=colour, legend=legend))
     told = [alt.Tooltip("model:N"), alt.Tooltip("layer:N"), alt.Tooltip("value:Q", title=lines.what, format=".4g")]
     points = coloured.mark_point(filled=True, size=60, opacity=1).encode(
-        shape=alt.Shape("model:N", scale=shape, legend=legend), description="told:N", tooltip=told
+        shape=alt.Shape("model:N", scale=shape, legend=legend), description=alt.Description("told:N"), tooltip=told
     )
     marked = chart.transform_filter("isValid(datum.best)")
     mark = {"color": INK}
-    drawn = alt.layer(
+    return alt.layer(
         coloured.mark_line(strokeWidth=1.6),
         points,
         marked.mark_point(**mark, size=240, filled=False, strokeWidth=2, aria=False),
-        marked.mark_text(**mark, dy=20 if lines.log else -18, fontSize=12, aria=False).encode(text="best:N"),
+        marked.mark_text(**mark, dy=20 if lines.log else -18, fontSize=12, aria=False).encode(text=alt.Text("best:N")),
         data=data_of(rows),
+        width=width - LEFT - 24,
+        height=HEIGHT,
+        title=title,
+        description=description,
     )
-    return drawn.properties(width=width - LEFT - 24, height=HEIGHT)

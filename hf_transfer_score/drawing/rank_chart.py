@@ -19,13 +19,12 @@ def rank_chart(picture: Picture) -> Any:
     """
     import altair as alt
 
+    title = title_of(picture.title, (picture.subtitle, picture.remark), WIDTH)
+    told = {"title": title, "description": f"{picture.title}: {picture.subtitle}"}
     cloud = picture.cloud
     if picture.lines is not None:
-        chart = layer_chart(picture.lines, WIDTH)
-    elif cloud is not None:
-        chart = scatter(cloud, WIDTH, min(MOST_HEIGHT, max(LEAST_HEIGHT, round(ROW * cloud.y.high))))
-    else:
-        said = alt.Chart(data_of([{"text": "No model could be ranked."}])).mark_text(size=17, color=SOFT)
-        chart = alt.layer(said.encode(text="text:N")).properties(width=WIDTH, height=LEAST_HEIGHT)
-    words = f"{picture.title}: {picture.subtitle}"
-    return chart.properties(title=title_of(picture.title, (picture.subtitle, picture.remark), WIDTH), description=words)
+        return layer_chart(picture.lines, WIDTH, **told)
+    if cloud is not None:
+        return scatter(cloud, WIDTH, min(MOST_HEIGHT, max(LEAST_HEIGHT, round(ROW * cloud.y.high))), **told)
+    said = alt.Chart(data_of([{"text": "No model could be ranked."}])).mark_text(size=17, color=SOFT)
+    return alt.layer(said.encode(text=alt.Text("text:N")), width=WIDTH, height=LEAST_HEIGHT, **told)

@@ -9,7 +9,7 @@ from typing import Any
 
 from hf_transfer_score.drawing.axes import Axis
 from hf_transfer_score.drawing.labels import Box, label_size, place_labels
-from hf_transfer_score.drawing.look import INK, LEFT, SOFT, data_of
+from hf_transfer_score.drawing.look import INK, LEFT, SOFT, data_of, unchecked
 from hf_transfer_score.drawing.words import MISSING, Ends, shorten
 
 NARROW = 480
@@ -97,13 +97,16 @@ class Cloud:
     side: float | None = None
 
 
-def scatter(cloud: Cloud, width: int, height: int) -> Any:
+@unchecked
+def scatter(cloud: Cloud, width: int, height: int, *, title: Any, description: str) -> Any:
     """Return the chart of a cloud: pointing at a model shows what is known of it, dragging moves, a wheel zooms.
 
     Args:
         cloud: what to draw.
         width: of the whole, in pixels.
         height: without the texts around it.
+        title: of `title_of`.
+        description: for those who do not see it.
     """
     import altair as alt
 
@@ -118,7 +121,8 @@ def scatter(cloud: Cloud, width: int, height: int) -> Any:
         *_points(cloud, looks, facts),
         *_names(cloud, inside, height),
     ]
-    return alt.layer(*layers, data=data_of(rows)).properties(width=inside, height=height)
+    told = {"title": title, "description": description}
+    return alt.layer(*layers, data=data_of(rows), width=inside, height=height, **told)
 
 
 def _row(cloud: Cloud, mark: Mark, facts: Sequence[str]) -> dict[str, Any]:
@@ -142,13 +146,14 @@ def _side(cloud: Cloud, start: float) -> Any:
     import altair as alt
 
     ground = alt.Chart(data_of([{"x": start, "end": cloud.x.value(1)}]))
-    return ground.mark_rect(fill="#9a9a9a", opacity=0.12, clip=True).encode(x="x:Q", x2=alt.X2(field="end"))
+    return ground.mark_rect(fill="#9a9a9a", opacity=0.12, clip=True).encode(x=alt.X("x:Q"), x2=alt.X2(field="end"))
 
 
 def _path(cloud: Cloud) -> Any:
     import altair as alt
 
-    line = alt.Chart(data_of([{"x": x, "y": y} for x, y in cloud.path])).encode(x="x:Q", y="y:Q", order="x:Q")
+    line = alt.Chart(data_of([{"x": x, "y": y} for x, y in cloud.path]))
+    line = line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("x:Q"))
     if cloud.stepped:
         return line.mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color=SOFT, clip=True)
     return line.mark_line(strokeDash=[2, 4], strokeWidth=2, strokeCap="round", color=INK, clip=True)
@@ -158,10 +163,14 @@ def _whiskers(cloud: Cloud, colour: Any) -> list[Any]:
     import altair as alt
 
     bar = alt.Chart().mark_rule(strokeWidth=3, opacity=0.4, clip=True).encode(color=colour)
-    upwards = bar.transform_filter("isValid(datum.y_low)").encode(x="x:Q", y="y_low:Q", y2=alt.Y2(field="y_high"))
-    across = bar.transform_filter("isValid(datum.x_low)").encode(y="y:Q", x="x_low:Q", x2=alt.X2(field="x_high"))
-    shown = {name for mark in cloud.marks for name in ("across", "upwards") if getattr(mark, name) is not None}
-    return [layer for name, layer in (("upwards", upwards), ("across", across)) if name in shown]
+    layers = []
+    if any(mark.upwards for mark in cloud.marks):
+        ends = {"y": alt.Y("y_low:Q"), "y2": alt.Y2(field="y_high")}
+        layers.append(bar.transform_filter("isValid(datum.y_low)").encode(x=alt.X("x:Q"), **ends))
+    if any(mark.across for mark in cloud.marks):
+        ends = {"x": alt.X("x_low:Q"), "x2": alt.X2(field="x_high")}
+        layers.append(bar.transform_filter("isValid(datum.x_low)").encode(y=alt.Y("y:Q"), **ends))
+    return layers
 
 
 def _looks(cloud: Cloud, inside: int) -> tuple[Any, Any]:
@@ -191,9 +200,9 @@ def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[
     points = chart.mark_point(filled=True, opacity=0.6 if many else 1, clip=True).encode(
         color=looks[0],
         shape=looks[1],
-        size=alt.condition(pointed, alt.value(180), alt.value(40 if many else 75)),
+        size=alt.SizeValue(40 if many else 75, condition={"param": "pointed", "empty": False, "value": 180}),
         tooltip=[alt.Tooltip("model:N"), *told],
-        description="told:N",
+        description=alt.Description("told:N"),
     )
     ring = chart.transform_filter("datum.marked").mark_point(
         size=260, filled=False, strokeWidth=2, color=INK, clip=True, aria=False
@@ -225,8 +234,9 @@ def _names(cloud: Cloud, inside: int, height: int) -> list[Any]:
         rows.append(row)
     chart = alt.Chart(data_of(rows))
     lines = chart.transform_filter("isValid(datum.to)").mark_rule(strokeWidth=0.7, clip=True, aria=False)
-    written = chart.mark_text(fontSize=12, clip=True, aria=False).encode(x="at:Q", y="high:Q", text="name:N")
-    return [lines.encode(x="x:Q", y="y:Q", x2=alt.X2(field="to"), y2=alt.Y2(field="end")), written] if rows else []
+    lines = lines.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), x2=alt.X2(field="to"), y2=alt.Y2(field="end"))
+    written = chart.mark_text(fontSize=12, clip=True, aria=False)
+    return [lines, written.encode(x=alt.X("at:Q"), y=alt.Y("high:Q"), text=alt.Text("name:N"))] if rows else []
 
 
 def _in_the_way(cloud: Cloud, inside: int, height: int) -> list[Box]:

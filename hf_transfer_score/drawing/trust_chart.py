@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
-from hf_transfer_score.drawing.look import COLOURS, INK, data_of, title_of
+from hf_transfer_score.drawing.look import COLOURS, INK, data_of, title_of, unchecked
 from hf_transfer_score.drawing.words import (
     Ends,
     counted,
@@ -63,6 +63,7 @@ class TrustRow:
         return "" if regret is None else number(regret, 3)
 
 
+@unchecked
 def trust_figure(
     rows: Sequence[TrustRow], *, title: str = TITLE, notes: Sequence[str] = (), width: int = WIDTH
 ) -> Figure:
@@ -92,7 +93,7 @@ def trust_figure(
     ]
     columns = ("name", "kind", "τ_w", "accuracy lost by its first choice", "models")
     table = Table(columns, tuple(cells[:MOST_ROWS]), len(cells), "metric")
-    return Figure(title, words, caption, _chart(lines[:MOST_DRAWN], width).properties(**told), table)
+    return Figure(title, words, caption, _chart(lines[:MOST_DRAWN], width, told), table)
 
 
 def _words(lines: Sequence[TrustRow]) -> str:
@@ -123,7 +124,7 @@ def _row(place: int, row: TrustRow, letters: int) -> dict[str, Any]:
     return found | {"told": f"{found['metric']}, {found['kind']}: τ_w {row.told}"}
 
 
-def _chart(lines: Sequence[TrustRow], width: int) -> Any:
+def _chart(lines: Sequence[TrustRow], width: int, told: dict[str, Any]) -> Any:
     import altair as alt
 
     letters = 24 if width > 480 else 13
@@ -139,18 +140,18 @@ def _chart(lines: Sequence[TrustRow], width: int) -> Any:
     looks = {"metric": (COLOURS[1], "circle"), "trivial baseline": (COLOURS[2], "diamond")}
     colour, shape = (alt.Scale(domain=kinds, range=[looks[kind][place] for kind in kinds]) for place in (0, 1))
     legend = alt.Legend(title=None, symbolOpacity=1) if len(kinds) > 1 else None
-    told = [("metric", "metric"), ("kind", "kind"), ("tau", "τ_w"), ("lost", "accuracy lost"), ("models", "models")]
+    facts = [("metric", "metric"), ("kind", "kind"), ("tau", "τ_w"), ("lost", "accuracy lost"), ("models", "models")]
     base = alt.Chart().encode(y=y, color=alt.Color("kind:N", scale=colour, legend=legend))
     zero = alt.Chart(data_of([{"value": 0}])).mark_rule(strokeWidth=1.5, color=INK, opacity=0.7).encode(x=x)
     bars = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.5)
     points = base.mark_point(filled=True, size=85, opacity=1).encode(
         x=x,
         shape=alt.Shape("kind:N", scale=shape, legend=legend),
-        tooltip=[alt.Tooltip(f"{field}:N", title=name) for field, name in told],
-        description="told:N",
+        tooltip=[alt.Tooltip(f"{field}:N", title=name) for field, name in facts],
+        description=alt.Description("told:N"),
     )
     inside = width - room - 24
     names = alt.Chart().mark_text(align="right", fontSize=12, aria=False)
-    names = names.encode(y=y, x=alt.value(-8), text="short:N")
-    layers = [zero, bars.encode(x="low:Q", x2=alt.X2(field="high")), points, names]
-    return alt.layer(*layers, data=data_of(rows)).properties(width=inside, height=ROW * len(lines))
+    names = names.encode(y=y, x=alt.value(-8), text=alt.Text("short:N"))
+    layers = [zero, bars.encode(x=alt.X("low:Q"), x2=alt.X2(field="high")), points, names]
+    return alt.layer(*layers, data=data_of(rows), width=inside, height=ROW * len(lines), **told)

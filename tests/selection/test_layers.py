@@ -150,6 +150,11 @@ def test_pictures_are_drawn(folder, tmp_path):
 def test_any_values_can_be_drawn(values):
     points = [(str(number), value) for number, value in enumerate(values)]
     smallest = min((one for one in points if one[1] is not None), key=lambda one: one[1])[0]
-    chart = layer_chart(Lines({"a/b on $c_d$": dict(points)}, ("a/b on $c_d$", smallest), "NC1", log=True), 760)
+    chart = layer_chart(
+        Lines({"a/b on $c_d$": dict(points)}, ("a/b on $c_d$", smallest), "NC1", log=True),
+        760,
+        title="",
+        description="",
+    )
     assert image_of(chart, "png").startswith(b"\x89PNG")
     assert f"layer {smallest}: ".encode() in image_of(chart, "svg")

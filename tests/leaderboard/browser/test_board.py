@@ -88,7 +88,7 @@ def test_an_address_restores_the_view(opened, address):
     open_tab(second, "Plots")
     wait_for_query(second, tab="plots")
     first.goto(second.url)
-    first.wait_for_selector("#lb-plot-1 svg >> visible=true")
+    first.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
 
 
 def test_nonsense_in_an_address_is_left_out_until_another_board_is_typed(opened, address):

@@ -9,7 +9,7 @@ from tests.leaderboard.browser.looking import FIRST_CELL, open_controls, open_ta
 
 OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter(one => {
   const box = one.getBoundingClientRect();
-  const scrolls = one.closest("#lb-table, .lb-scroll, .lb-plot, .hts-scroll, .table-wrap, .tab-container");
+  const scrolls = one.closest("#lb-table, .lb-scroll, .lb-plot, .chart-scroll, .table-wrap, .tab-container");
   return !scrolls && box.width > 0 && box.height > 0 && box.right > window.innerWidth + 1
     && getComputedStyle(one).visibility === "visible";
 }).map(one => one.outerHTML.slice(0, 120))"""
@@ -40,7 +40,7 @@ def test_a_phone_scrolls_the_table_alone(opened, address):
     assert page.evaluate(OVERFLOWING) == []
     assert page.locator("#lb-table th[title='Rank']").bounding_box()["x"] < 300
     open_tab(page, "Plots")
-    page.wait_for_selector("#lb-plot-1 svg >> visible=true")
+    page.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 

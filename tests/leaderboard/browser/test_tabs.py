@@ -82,12 +82,12 @@ def shows(page, selector: str, text: str) -> None:
 
 def test_trust_shows_the_published_agreement(visit):
     page = visit("trust", board=CIFAR)
-    shows(page, "#lb-trust", "ncti_published")
-    row = page.locator("#lb-trust tr").filter(has_text="ncti_published").inner_text()
+    shows(page, "#lb-trust-table", "ncti_published")
+    row = page.locator("#lb-trust-table tr").filter(has_text="ncti_published").inner_text()
     assert "0.843" in row
-    assert "baseline" in page.locator("#lb-trust tr").filter(has_text="parameter_count").inner_text()
+    assert "baseline" in page.locator("#lb-trust-table tr").filter(has_text="parameter_count").inner_text()
     assert "No metric is surely above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
-    assert page.locator("#lb-trust svg").count() >= 1
+    page.wait_for_selector("#lb-trust-plot svg.marks >> visible=true")
 
 
 def test_two_models_are_compared_and_swapped(visit):
@@ -132,7 +132,7 @@ def test_a_model_has_its_card_terms_and_overlap(visit):
     page = visit("model", model="pixels")
     shows(page, "#lb-model-page", "class_fairness")
     text = page.locator("#lb-model-page").inner_text()
-    assert "Class overlap in the features of pixels" in page.locator("#lb-model-page").inner_html()
+    page.wait_for_selector("#lb-model-plot svg.marks [aria-label^='Class overlap in the features of pixels']")
     assert "How it was run" in text
     with page.expect_download() as found:
         page.locator("#lb-model-card").click()
@@ -186,7 +186,7 @@ def test_a_request_is_checked_queued_and_listed(visit, folders):
 
 
 TABS = {
-    "Which metric can I trust?": "#lb-trust table",
+    "Which metric can I trust?": "#lb-trust-table table",
     "Compare": "#lb-compare table",
     "Model": "#lb-model-page table",
     "Score your features": "#upload-score",
