@@ -69,7 +69,7 @@ def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: st
     from hf_transfer_score.results.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
-        raise OptionError(f"{dataset!r} is no dataset on the Hub, so it is no benchmark there.")
+        raise OptionError(f"{dataset!r} is not a dataset on the Hub, so it cannot be a benchmark there.")
     content = HubPlace(dataset, token=token, endpoint=endpoint).view().read([BENCHMARK]).get(BENCHMARK)
     if content is None:
         raise OptionError(

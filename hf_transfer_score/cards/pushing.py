@@ -51,7 +51,7 @@ def push_card(
     """
     if HUB_ID.fullmatch(evidence.model) is None:
         raise OptionError(
-            f"{evidence.model!r} is no model on the Hub, so it has no page: expected OWNER/NAME. "
+            f"{evidence.model!r} is not a model on the Hub, so it has no page: expected OWNER/NAME. "
             "Write its card to a file with --out."
         )
     place = HubPlace(evidence.model, repo_type="model", create_pr=create_pr, token=token, endpoint=endpoint)
