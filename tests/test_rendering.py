@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from hf_transfer_score.rendering import code, environment, plain
+from hf_transfer_score.rendering import TEMPLATES, code, environment, plain
 
 MARKDOWN = environment(plain, {"code": code})
 
@@ -28,3 +28,13 @@ def test_what_a_macro_makes_is_taken_as_it_is():
 def test_a_name_that_is_not_given_is_an_error():
     with pytest.raises(jinja2.UndefinedError, match="'colour' is undefined"):
         rendered("{{ colour }}")
+
+
+def test_every_template_is_read_and_shown_by_somebody():
+    sources = [*TEMPLATES.parent.rglob("*.py"), *TEMPLATES.iterdir()]
+    text = "".join(path.read_text(encoding="utf-8") for path in sources)
+    names = [path.name for path in TEMPLATES.iterdir()]
+    assert len(names) > 10 and [name for name in names if f'"{name}"' not in text] == []
+    for name in names:
+        if name.endswith(".jinja"):
+            MARKDOWN.parse((TEMPLATES / name).read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ A transferability score has no place there: it is not an accuracy, and such a le
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample
 from hf_transfer_score.errors import HubError, OptionError, UnreadableError
@@ -42,7 +41,7 @@ def eval_result_files(
     for (dataset, how), (sample, measured) in _measured(evidence).items():
         entry = EvalResultEntry(
             dataset_id=dataset,
-            task_id=_task(dataset, _tasks(dataset, token, endpoint), task),
+            task_id=_task(dataset, task, token, endpoint),
             value=measured.mean,
             dataset_revision=sample.dataset.revision,
             date=max(one.run.time for one in measured.records)[:10],
@@ -65,12 +64,12 @@ def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measure
     return found
 
 
-def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list[str]:
-    """Return the tasks of a benchmark."""
+def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: str | None) -> str:
+    """Return the task of a benchmark that is meant: the one that was named, or the only one."""
     from hf_transfer_score.results.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
-        raise OptionError(f"{dataset!r} is no dataset on the Hub, so it is no benchmark there.")
+        raise OptionError(f"{dataset!r} is not a dataset on the Hub, so it cannot be a benchmark there.")
     content = HubPlace(dataset, token=token, endpoint=endpoint).view().read([BENCHMARK]).get(BENCHMARK)
     if content is None:
         raise OptionError(
@@ -78,21 +77,15 @@ def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list
             "own metadata, where `card --push` puts them."
         )
     try:
-        found = parse_yaml(content, what=f"{BENCHMARK} of {dataset}")
-        return [str(one["id"]) for one in found["tasks"]]
+        tasks = [str(one["id"]) for one in parse_yaml(content, what=f"{BENCHMARK} of {dataset}")["tasks"]]
     except UnreadableError as error:
         raise HubError(f"The tasks of {dataset} cannot be read: {error}") from None
     except (KeyError, TypeError):
         raise HubError(f"{BENCHMARK} of {dataset} does not name its tasks: expected a list `tasks` with ids.") from None
-
-
-def _task(dataset: str, tasks: list[str], task: str | None) -> str:
-    if task is None and len(tasks) == 1:
-        return tasks[0]
-    if task is None or task not in tasks:
-        asked = "Choose one with --eval-task" if task is None else f"There is no task {task!r}"
-        raise OptionError(f"{asked}: the benchmark {dataset} has {', '.join(map(one_line, tasks)) or 'none'}.")
-    return task
+    if task in tasks or (task is None and len(tasks) == 1):
+        return task or tasks[0]
+    asked = "Choose one with --eval-task" if task is None else f"There is no task {task!r}"
+    raise OptionError(f"{asked}: the benchmark {dataset} has {', '.join(map(one_line, tasks)) or 'none'}.")
 
 
 def _notes(sample: Sample, measured: MeasuredAccuracy) -> str:
@@ -103,8 +96,3 @@ def _notes(sample: Sample, measured: MeasuredAccuracy) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()[:60]
-
-
-def described(files: Mapping[str, bytes]) -> str:
-    """Return files as text, each under its path."""
-    return "\n".join(f"# {path}\n{content.decode()}" for path, content in files.items())

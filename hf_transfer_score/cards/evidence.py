@@ -46,7 +46,7 @@ class MeasuredAccuracy:
 
     Attributes:
         metric: how it was measured, the seed aside.
-        values: one a seed, in the order of the seeds.
+        values: one per seed, in the order of the seeds.
         seeds: where they are known.
         exact: whether with this very sample, not another of the dataset.
         records: that say so.
@@ -178,12 +178,12 @@ def sample_key(dataset: RecordedDataset) -> SampleKey:
 
 
 def standing_key(record: Record) -> str:
-    """Return what tells one model, read in one way, on one sample, from all others."""
+    """Return a key for one model, read in one way, on one sample."""
     return json.dumps([sample_key(record.dataset), asdict(record.model)], sort_keys=True)
 
 
 def setting(metric: RecordedMetric) -> str:
-    """Return what tells a metric with its options from others."""
+    """Return a key for a metric with its options."""
     return json.dumps([metric.name, metric.version, metric.parameters], sort_keys=True)
 
 

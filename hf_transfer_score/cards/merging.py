@@ -7,6 +7,7 @@ edited instead, and what it means afterwards is compared with what it should mea
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from hf_transfer_score.cards.metadata import MAKER, is_ours
@@ -105,35 +106,23 @@ def _wanted(data: dict[str, Any], results: list[dict[str, Any]], name: str) -> d
     index = data.get(KEY)
     if index is None:
         return {**data, KEY: [{"name": name, "results": results}]} if results else data
-    if not _is_index(index):
+    if not (isinstance(index, list) and index and all(isinstance(one, dict) for one in index)) or not all(
+        isinstance(one.get("results"), list) for one in index
+    ):
         raise InputError(f"The card's {KEY} is not a list of models with a list of results each. {ADVICE}")
     kept = [{**one, "results": [result for result in one["results"] if not is_ours(result)]} for one in index]
     kept[0]["results"] += results
     return {**data, KEY: kept}
 
 
-def _is_index(index: Any) -> bool:
-    return (
-        isinstance(index, list)
-        and bool(index)
-        and all(isinstance(one, dict) and isinstance(one.get("results"), list) for one in index)
-    )
-
-
 def _edited(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str:
     """Return metadata that means what is wanted, by the smallest change that does so."""
     for edit in (_with_items, _with_index) if KEY in _read(text) else (_with_key,):
         new = edit(text, results, wanted, name, newline)
-        if new is not None and _means(new, wanted):
-            return new
+        with suppress(InputError):  # what cannot be read again does not mean what is wanted
+            if new is not None and repr(_read(new)) == repr(wanted):
+                return new
     raise InputError(f"The card's metadata cannot be added to without writing all of it anew. {ADVICE}")
-
-
-def _means(text: str, wanted: dict[str, Any]) -> bool:
-    try:
-        return repr(_read(text)) == repr(wanted)
-    except InputError:
-        return False
 
 
 def _dumped(value: Any, newline: str, indent: int = 0) -> str:
@@ -155,6 +144,8 @@ def _with_items(
     text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
 ) -> str | None:
     """Take our results out of the lists they are in, and put the new ones behind the first model's others."""
+    import yaml
+
     models = _nodes(text)
     if models is None:
         return None
@@ -168,20 +159,12 @@ def _with_items(
         lines[end - 1] = line[: first.start_mark.column].rstrip() + line[first.end_mark.column :]
     lines[end - 1] = lines[end - 1].rstrip("\r\n") + newline
     lines.insert(end, _dumped(results, newline, column) if results else "")
-    for _, model in models:
-        _remove_ours(lines, model, len(lines))
-    return "".join(lines).removesuffix(newline)
-
-
-def _remove_ours(lines: list[str], results: Any, count: int) -> None:
-    """Empty the lines of our results; each begins on the line of its dash and ends where its last value does."""
-    import yaml
-
-    for node in results.value:
-        plain = yaml.safe_load(yaml.serialize(node))
-        if is_ours(plain) and not results.flow_style:
+    count = len(lines)
+    for node in (one for _, model in models if not model.flow_style for one in model.value):
+        if is_ours(yaml.safe_load(yaml.serialize(node))):  # from the line of its dash to where its last value ends
             for number in range(node.start_mark.line, min(_last_line(node) + 1, count)):
                 lines[number] = ""
+    return "".join(lines).removesuffix(newline)
 
 
 def _with_index(

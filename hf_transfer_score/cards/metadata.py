@@ -43,65 +43,54 @@ def is_ours(result: Any) -> bool:
 
 def eval_results(sample: Sample) -> list[EvalResult]:
     """Return the terms of a sample, and the accuracies that were measured with it, as the Hub's client has them."""
-    found = [_term(record, name, sample) for record in sample.scores for name in record.terms]
-    return [*found, *(_accuracy(one, sample) for one in sample.truths if one.exact)]
-
-
-def _result(sample: Sample, **metric: Any) -> EvalResult:
     from huggingface_hub import EvalResult
 
-    dataset = sample.dataset
-    return EvalResult(
-        task_type=one_line(dataset.task),
-        dataset_type=_dataset_type(dataset.id),
-        dataset_name=one_line(dataset.id),
-        dataset_config=dataset.config,
-        dataset_split=dataset.split,
-        dataset_revision=dataset.revision,
-        dataset_args={MADE_BY: MAKER, "fingerprint": dataset.fingerprint, **_model_args(sample)},
-        verified=False,
-        **metric,
-    )
-
-
-def _dataset_type(name: str) -> str:
-    """Return a dataset's id as the metadata of a card allows it."""
-    return re.sub(r"[^\w./-]+", "-", one_line(name), flags=re.ASCII).strip("-") or "dataset"
-
-
-def _model_args(sample: Sample) -> dict[str, Any]:
-    """Return what tells this result from others of the same sample."""
     model, dataset = sample.model, sample.dataset
-    known = {
+    told = {  # what tells this result from others of the same sample
         "examples": dataset.examples or None,
         "classes": dataset.classes,
         "model_commit": model.commit,
         "layer": model.layer,
         "pooling": model.pooling,
     }
-    return {name: value for name, value in known.items() if value is not None}
+    known = {name: value for name, value in told.items() if value is not None}
+    allowed = re.sub(r"[^\w./-]+", "-", one_line(dataset.id), flags=re.ASCII).strip("-")
+    found = [_term(record, name) for record in sample.scores for name in record.terms]
+    found += [_accuracy(one) for one in sample.truths if one.exact]
+    return [
+        EvalResult(
+            task_type=one_line(dataset.task),
+            dataset_type=allowed or "dataset",
+            dataset_name=one_line(dataset.id),
+            dataset_config=dataset.config,
+            dataset_split=dataset.split,
+            dataset_revision=dataset.revision,
+            dataset_args={MADE_BY: MAKER, "fingerprint": dataset.fingerprint, **known},
+            verified=False,
+            **metric,
+        )
+        for metric in found
+    ]
 
 
-def _term(record: Record, term: str, sample: Sample) -> EvalResult:
+def _term(record: Record, term: str) -> dict[str, Any]:
     assert record.metric is not None
     metric = record.metric
     what = f"score {term}" if term == metric.name else f"term {term} of {metric.name}"
     better = {1: ", higher is better", -1: ", lower is better", None: ""}[direction(metric, term)]
-    return _result(
-        sample,
-        metric_type=one_line(f"transferability_{metric.name}" + (f"_{term}" if term != metric.name else "")),
-        metric_value=record.terms[term],
-        metric_name=one_line(f"Transferability {what}{better}; comparable on this sample only"),
-        metric_args={"version": metric.version, **chosen_options(metric)},
-    )
+    return {
+        "metric_type": one_line(f"transferability_{metric.name}" + (f"_{term}" if term != metric.name else "")),
+        "metric_value": record.terms[term],
+        "metric_name": one_line(f"Transferability {what}{better}; comparable on this sample only"),
+        "metric_args": {"version": metric.version, **chosen_options(metric)},
+    }
 
 
-def _accuracy(measured: MeasuredAccuracy, sample: Sample) -> EvalResult:
+def _accuracy(measured: MeasuredAccuracy) -> dict[str, Any]:
     how = f" ({measured.how})" if measured.how else ""
-    return _result(
-        sample,
-        metric_type=one_line(measured.metric.name),
-        metric_value=measured.mean,
-        metric_name=one_line(f"Measured {measured.metric.name}{how}, mean of {len(measured.values)}"),
-        metric_args={**measured.options, **({"seeds": list(measured.seeds)} if measured.seeds else {})},
-    )
+    return {
+        "metric_type": one_line(measured.metric.name),
+        "metric_value": measured.mean,
+        "metric_name": one_line(f"Measured {measured.metric.name}{how}, mean of {len(measured.values)}"),
+        "metric_args": {**measured.options, **({"seeds": list(measured.seeds)} if measured.seeds else {})},
+    }

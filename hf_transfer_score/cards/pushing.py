@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cards.model_card import model_card
@@ -50,7 +49,12 @@ def push_card(
         token: for the Hub; None for the one that its client finds.
         endpoint: another Hub than that of HF_ENDPOINT.
     """
-    place = _place(evidence, create_pr=create_pr, token=token, endpoint=endpoint)
+    if HUB_ID.fullmatch(evidence.model) is None:
+        raise OptionError(
+            f"{evidence.model!r} is not a model on the Hub, so it has no page: expected OWNER/NAME. "
+            "Write its card to a file with --out."
+        )
+    place = HubPlace(evidence.model, repo_type="model", create_pr=create_pr, token=token, endpoint=endpoint)
     wanted: dict[str, bytes] = {}
 
     def change(view: PlaceView) -> Mapping[str, bytes]:
@@ -64,20 +68,12 @@ def push_card(
     change(view)
     if not wanted:
         return Pushed("unchanged", view.version)
-    pending = _pending(place, wanted) if create_pr else None
-    if pending is not None:
-        return Pushed("pending", pending)
+    if create_pr:
+        for revision, url in place.pull_requests(TITLE):  # those of ours that are open and say the same
+            if place.contents(revision, wanted) == wanted:
+                return Pushed("pending", url)
     done = place.update(change, title=TITLE)
     return Pushed(("proposed" if create_pr else "written") if wanted else "unchanged", done)
-
-
-def _place(evidence: Evidence, **settings: Any) -> HubPlace:
-    if HUB_ID.fullmatch(evidence.model) is None:
-        raise OptionError(
-            f"{evidence.model!r} is no model on the Hub, so it has no page: expected OWNER/NAME. "
-            "Write its card to a file with --out."
-        )
-    return HubPlace(evidence.model, repo_type="model", **settings)
 
 
 def _text(content: bytes, model: str) -> str:
@@ -89,11 +85,3 @@ def _text(content: bytes, model: str) -> str:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         raise HubError(f"{README} of {model} is not UTF-8, so it cannot be added to without damage.") from None
-
-
-def _pending(place: HubPlace, wanted: Mapping[str, bytes]) -> str | None:
-    """Return the address of an open pull request of ours that says the same."""
-    for revision, url in place.pull_requests(TITLE):
-        if place.contents(revision, wanted) == dict(wanted):
-            return url
-    return None

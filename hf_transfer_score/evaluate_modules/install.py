@@ -100,7 +100,7 @@ def _rename_unless_there(fresh: Path, folder: Path) -> None:
 
 
 def _make_latest(script: Path) -> None:
-    """Give the script a later time than those of other versions, if it has not one already."""
+    """Give the script a later time than those of other versions, unless it has one already."""
     others = [other for other in script.parents[1].glob(f"*/{script.name}") if len(other.parent.name) == 64]
     latest = max((other.stat().st_mtime for other in others if other != script), default=0.0)
     if script.stat().st_mtime <= latest:

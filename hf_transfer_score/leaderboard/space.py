@@ -183,7 +183,7 @@ def _changes(view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes | N
 
 
 def package_files() -> dict[str, bytes]:
-    """Return the files of this package by their path in a Space: as they are installed, and what tells of them."""
+    """Return the files of this package by their path in a Space: as they are installed, and their metadata."""
     root = Path(str(hf_transfer_score.__file__)).parent
     found = sorted(path for path in root.rglob("*") if path.is_file())
     parts = ((path, path.relative_to(root)) for path in found)
@@ -197,7 +197,7 @@ def _is_needed(path: Path) -> bool:
 
 
 def _information() -> dict[str, str]:
-    """Return what tells Python's packaging that the copy is there: metrics are found through its entry points."""
+    """Return the metadata of the copy, through whose entry points metrics are found."""
     try:
         found = distribution(DISTRIBUTION).entry_points
     except PackageNotFoundError:

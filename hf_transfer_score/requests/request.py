@@ -88,11 +88,13 @@ class Request:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        """Refuse what is no request."""
+        """Refuse what is not a request."""
         _check_id("model", self.model)
         _check_id("dataset", self.dataset)
         if self.revision is not None and (len(self.revision) > LONGEST_TEXT or not REVISION.fullmatch(self.revision)):
-            raise InputError(f"The revision {_shown(self.revision)} is none: expected a branch, a tag or a commit.")
+            raise InputError(
+                f"The revision {_shown(self.revision)} is not a revision: expected a branch, a tag or a commit."
+            )
         for name in ("config", "split", "label_column", "asked_by", "claimed_by"):
             _check_text(name, getattr(self, name))
         _check_metrics(self.metrics)
@@ -186,7 +188,7 @@ def _check_version(plain: Any) -> None:
 def _check_id(what: str, text: str) -> None:
     if not isinstance(text, str) or not is_hub_id(text):
         raise InputError(
-            f"The {what} {_shown(text)} is no id of the Hub: expected owner/name, at most {LONGEST_ID} letters, "
+            f"The {what} {_shown(text)} is not an id on the Hub: expected owner/name, at most {LONGEST_ID} letters, "
             "digits, '-', '_' and '.'. Folders and web addresses cannot be requested."
         )
 
@@ -203,7 +205,9 @@ def _check_metrics(metrics: tuple[str, ...]) -> None:
         raise InputError(f"metrics is {_shown(metrics)}: expected a tuple of at most {MOST_METRICS} names.")
     for name in metrics:
         if len(name) > LONGEST_TEXT or not METRIC.fullmatch(name):
-            raise InputError(f"The metric {_shown(name)} is no name of one; `hf-transfer-score metrics` lists them.")
+            raise InputError(
+                f"The metric {_shown(name)} is not the name of a metric; `hf-transfer-score metrics` lists them."
+            )
 
 
 def _check_outcome(request: Request) -> None:

@@ -40,7 +40,7 @@ class RecordedModel:
         pooling: how a row was made of many positions.
         dtype: the precision of the forward pass.
         parameters: counted in the loaded model.
-        width: features a row.
+        width: how many features a row has.
         details: what else was chosen on the way to the features (preprocessing, longest text, ...).
     """
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.home import whole
@@ -43,29 +44,35 @@ class Column(NamedTuple):
     form: Form
 
 
-def _columns(block: str, prefix: str, fields: dict[str, Form]) -> list[Column]:
-    return [Column(f"{prefix}{name}", (block, name), form) for name, form in fields.items()]
+FORMS: dict[Any, Form] = {str: "word", int: "integer", float: "number", bool: "truth"}
+JSON_TEXT = ("terms", "interval", "overlap")
+"""Fields whose JSON hardly repeats."""
 
 
-COLUMNS = (
-    *(Column("status", ("status",), "word"), Column("kind", ("kind",), "word"), Column("reason", ("reason",), "word")),
-    *_columns("model", "model_", {"id": "word", "revision": "word", "commit": "word", "library": "word"}),
-    *_columns("model", "model_", {"layer": "word", "pooling": "word", "dtype": "word", "parameters": "integer"}),
-    *_columns("model", "model_", {"width": "integer", "details": "json"}),
-    *_columns("dataset", "dataset_", {"id": "word", "task": "word", "fingerprint": "word", "config": "word"}),
-    *_columns("dataset", "dataset_", {"split": "word", "revision": "word", "columns": "json", "examples": "integer"}),
-    *_columns("dataset", "dataset_", {"rows": "integer", "classes": "integer", "options": "json"}),
-    *_columns("metric", "metric_", {"name": "word", "version": "integer", "kind": "word", "parameters": "json"}),
-    *_columns("metric", "metric_", {"directions": "json"}),
-    *(Column("terms", ("terms",), "text"), Column("interval", ("interval",), "text")),
-    *(Column("interval_level", ("interval_level",), "number"), Column("used", ("used",), "json")),
-    *(Column("warnings", ("warnings",), "json"), Column("overlap", ("overlap",), "text")),
-    *_columns("facts", "", {"license": "word", "downloads": "integer"}),
-    *(Column("source", ("source",), "word"),),
-    *_columns("run", "run_", {"version": "word", "time": "word", "libraries": "json", "device": "word"}),
-    *_columns("run", "run_", {"forward_seconds": "number", "metric_seconds": "number", "from_cache": "truth"}),
-)
-"""Every field of a record; "text" columns other than those of records hold JSON that hardly repeats."""
+def _columns(kind: type, place: tuple[str, ...] = (), prefix: str = "") -> Iterator[Column]:
+    """Yield a column for each field of a block of records, in order."""
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        hint = hints[one.name]
+        hint = get_args(hint)[0] if NoneType in get_args(hint) else hint
+        inside = (*place, one.name)
+        if one.name in JSON_TEXT:
+            yield Column(one.name, inside, "text")
+        elif is_dataclass(hint):
+            yield from _columns(hint, inside, "" if one.name == "facts" else f"{one.name}_")  # type: ignore[arg-type]
+        elif one.name != "schema_version":  # it is said once for the whole table
+            form = "word" if get_origin(hint) is Literal else FORMS.get(hint, "json")
+            yield Column(f"{prefix}{one.name}", inside, form)
+
+
+def _in_table(column: Column) -> tuple[int, bool]:
+    """Return where a column stands: what a record is of comes before what it says, and how the run went last."""
+    first, block = ("status", "kind", "reason", "model", "dataset", "metric"), column.place[0]
+    return first.index(block) if block in first else len(first), block == "run"
+
+
+COLUMNS = tuple(sorted(_columns(Record), key=_in_table))
+"""Every field of a record; a new one is a column by itself."""
 
 KEYS = (Column("path", (), "text"), Column("stamp", (), "text"), Column("identity", (), "text"))
 """Where a row's record lies, the stamp of that file, and the record's identity."""
@@ -74,7 +81,6 @@ HEAVY = ("overlap",)
 """Columns that are left on disk until a row's own record is asked for."""
 
 NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
-JSON_TEXT = ("terms", "interval", "overlap")
 
 GROUP = 2**14
 """Rows that are written at a time."""
@@ -111,7 +117,7 @@ class Stored(NamedTuple):
 
     @classmethod
     def read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
-        """Return what a file holds; RecordError where that is no record, or not the one its name says, for any reason.
+        """Return what a file holds; RecordError where it is not a record, or not the one that its name says.
 
         Whatever a stranger may have put there, nothing else is raised.
         """
@@ -184,7 +190,7 @@ class RecordTable:
             about = parquet.read_metadata(file)
             found = dict(about.metadata or {})
             if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
-                raise StoreError(f"{file} is no table of records of schema version {SCHEMA_VERSION}.")
+                raise StoreError(f"{file} is not a table of records of schema version {SCHEMA_VERSION}.")
             if rules is not None and found.get(RULES_KEY, b"").decode() != rules:
                 raise StoreError(f"{file} is a table of records that were read by other rules.")
             data = _read(file, chunks, [name for name in NAMES if whole or name not in HEAVY])

@@ -127,7 +127,8 @@ def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended
         folder: takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
         limits: what it may take.
     """
-    _adopt_orphans()
+    if sys.platform == "linux":
+        _prctl(SUBREAPER, 1)  # processes whose parent ended become children of this one, so that none gets away
     empty = folder / "nowhere"
     empty.mkdir(parents=True, exist_ok=True)
     before = _children()
@@ -185,7 +186,8 @@ def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
     _prctl(DEATH_SIGNAL, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.disk, limits.disk))
-    if device in (None, "cpu") and not _has_accelerator():
+    accelerators = (Path(name) for name in ("/dev/nvidiactl", "/dev/kfd", "/dev/dri/renderD128"))
+    if device in (None, "cpu") and not any(path.exists() for path in accelerators):
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory + OVERHEAD, limits.memory + OVERHEAD))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error with a message then
 
@@ -193,10 +195,12 @@ def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
 @contextmanager
 def folder_of_job(parent: Path) -> Iterator[Path]:
     """Yield a new folder for one job, which is gone afterwards; what dead workers left is swept first."""
+    import psutil
+
     parent.mkdir(parents=True, exist_ok=True)
     for other in parent.iterdir():
         owner = other.name.partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(other, ignore_errors=True)
     folder = parent / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
@@ -274,25 +278,9 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _is_alive(pid: int) -> bool:
-    import psutil
-
-    return bool(psutil.pid_exists(pid))
-
-
-def _adopt_orphans() -> None:
-    """Let processes whose parent ended become children of this one, so that none gets away."""
-    if sys.platform == "linux":
-        _prctl(SUBREAPER, 1)
-
-
 def _prctl(option: int, value: int) -> None:
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def _has_accelerator() -> bool:
-    return any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/kfd", "/dev/dri/renderD128"))
 
 
 def _gigabytes(count: float) -> str:

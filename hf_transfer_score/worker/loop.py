@@ -65,7 +65,9 @@ class WorkerOptions:
     def __post_init__(self) -> None:
         """Refuse what makes no sense before anything is claimed."""
         if not 0 < len(self.name) <= 100 or not self.name.isprintable() or self.name != self.name.strip():
-            raise OptionError(f"The name {self.name[:100]!r} is none for a worker: expected 1 to 100 letters.")
+            raise OptionError(
+                f"The name {self.name[:100]!r} cannot name a worker: expected 1 to 100 printable letters."
+            )
 
 
 class Lease:
@@ -124,7 +126,7 @@ class Worker:
         queue: the requests.
         results: takes the records.
         options: how it works.
-        say: is told what was claimed, done and failed, a line each.
+        say: gets a line for each request that was claimed, done or failed.
     """
 
     def __init__(self, queue: RequestQueue, results: Place, options: WorkerOptions, say: Callable[[str], None]) -> None:
@@ -175,7 +177,10 @@ class Worker:
             self.say(f"left {title(request)} as it is, with {len(outcome.records)} records published: {error}")
             return
         self.counts[outcome.state] += 1
-        self.say(f"{_told(outcome)} {title(request)} after {time.monotonic() - start:.0f} s{_why(outcome)}")
+        told = "gave back, to be tried again," if outcome.state == "again" else outcome.state
+        kind = "" if outcome.state == "refused" else f"{outcome.kind}: "
+        why = f"{len(outcome.records)} records" if outcome.state == "done" else f"{kind}{outcome.reason}"
+        self.say(f"{told} {title(request)} after {time.monotonic() - start:.0f} s: {why}")
         if outcome.state == "again":
             time.sleep(self._pause(request.attempts - 1))
 
@@ -230,14 +235,3 @@ def title(request: Request) -> str:
     model = request.model if request.revision is None else f"{request.model}@{request.revision}"
     parts = ", ".join(part for part in (request.config, request.split) if part is not None)
     return f"{model} on {request.dataset}" + (f" ({parts})" if parts else "")
-
-
-def _told(outcome: JobOutcome) -> str:
-    return "gave back, to be tried again," if outcome.state == "again" else outcome.state
-
-
-def _why(outcome: JobOutcome) -> str:
-    if outcome.state == "done":
-        return f": {len(outcome.records)} records"
-    kind = "" if outcome.state == "refused" else f"{outcome.kind}: "
-    return f": {kind}{outcome.reason}"

@@ -130,7 +130,7 @@ def test_cards_that_cannot_be_kept_whole_are_left_alone(hub, model):
 
 
 def test_folders_have_no_page(hub):
-    with pytest.raises(OptionError, match="'mine' is no model on the Hub"):
+    with pytest.raises(OptionError, match="'mine' is not a model on the Hub"):
         push(hub, "hf_owner", gather("mine", scores("mine")))
 
 

@@ -90,7 +90,7 @@ def test_metric_cards(capsys, tmp_path):
         (("--metric", "face", "--push"), "are for models"),
         (("a/b", "--push", "--out", "x.md"), "give one of them"),
         (("a/b", "--eval-task", "x"), "give both"),
-        (("pixels", "--push"), "'pixels' is no model on the Hub"),
+        (("pixels", "--push"), "'pixels' is not a model on the Hub"),
         (("pixels", "--results", "nothing://x"), "names no place"),
         (("pixels", "--eval-results"), "no dataset on the Hub"),
         (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "no dataset on the Hub"),

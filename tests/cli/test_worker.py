@@ -202,7 +202,7 @@ def test_wrong_usage_is_told(run, tmp_path):
     for arguments, message in (
         (("--requests", "./a"), "--results"),
         ((*places, "--lease", "0"), "expected seconds above 0 and up to 86400, got '0'"),
-        ((*places, "--name", ""), "is none for a worker"),
+        ((*places, "--name", ""), "cannot name a worker"),
         (("--requests", "ftp://x/y", "--results", "./b"), "names no place"),
     ):
         status, _, said = run("worker", *arguments)

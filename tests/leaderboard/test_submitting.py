@@ -93,8 +93,8 @@ def test_what_failed_is_checked_and_waits_again(queue, api, hub):
     [
         (Asked("", "owner/pets"), "Give the id of a model on the Hub"),
         (Asked("owner/model", "  "), "Give the id of a dataset on the Hub"),
-        (Asked("<script>alert(1)</script>", "owner/pets"), "is no id of the Hub: expected owner/name"),
-        (Asked("../../etc/passwd", "owner/pets"), "is no id of the Hub"),
+        (Asked("<script>alert(1)</script>", "owner/pets"), "is not an id on the Hub: expected owner/name"),
+        (Asked("../../etc/passwd", "owner/pets"), "is not an id on the Hub"),
         (Asked("owner/model", "owner/pets", split="a\nb"), "The field split is"),
         (Asked("owner/model", "owner/pets", config="x" * 500), "The field config is"),
         (Asked("owner/missing", "owner/pets"), "There is no model owner/missing on the Hub, or it is private"),
@@ -153,8 +153,8 @@ def test_what_is_on_a_board_already_is_not_asked_for_again(queue, api, records, 
 def test_what_was_typed_is_checked_without_the_hub():
     assert check_form(Asked()) == ""
     assert check_form(Asked("owner/model", "https://huggingface.co/datasets/owner/pets")) == ""
-    assert "The model '<b>' is no id of the Hub" in check_form(Asked("<b>"))
-    assert "The dataset 'a/b/c' is no id of the Hub" in check_form(Asked(dataset="a/b/c"))
+    assert "The model '<b>' is not an id on the Hub" in check_form(Asked("<b>"))
+    assert "The dataset 'a/b/c' is not an id on the Hub" in check_form(Asked(dataset="a/b/c"))
 
 
 @pytest.mark.parametrize(

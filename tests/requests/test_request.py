@@ -84,7 +84,7 @@ def test_identity_is_what_is_asked_for(change, same):
 )
 @pytest.mark.parametrize("what", ["model", "dataset"])
 def test_names_that_are_no_ids_are_refused(what, name):
-    with pytest.raises(InputError, match=rf"^The {what} .* is no id of the Hub: expected owner/name"):
+    with pytest.raises(InputError, match=rf"^The {what} .* is not an id on the Hub: expected owner/name"):
         Request(**{"model": "a/b", "dataset": "c/d", what: name})
     with pytest.raises(RecordError, match=f"The {what} "):
         Request.from_json(json.dumps(plain(**{what: name})))
@@ -105,14 +105,14 @@ def test_names_of_the_hub_are_ids_where_its_client_says_so(name):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"revision": "../main"}, "The revision '../main' is none: expected a branch"),
-        ({"revision": "--upload"}, "The revision '--upload' is none"),
-        ({"revision": ""}, "The revision '' is none"),
+        ({"revision": "../main"}, "The revision '../main' is not a revision: expected a branch"),
+        ({"revision": "--upload"}, "The revision '--upload' is not a revision"),
+        ({"revision": ""}, "The revision '' is not a revision"),
         ({"config": "a\nb"}, r"The field config is 'a\\nb': expected a name of 1 to 200 letters"),
         ({"split": ""}, "The field split is ''"),
         ({"label_column": "x" * 201}, "The field label_column is 'x+'?...: expected"),
         ({"asked_by": "\x1b[2J"}, "The field asked_by"),
-        ({"metrics": ["ncti", "../x"]}, r"The metric '../x' is no name of one"),
+        ({"metrics": ["ncti", "../x"]}, r"The metric '../x' is not the name of a metric"),
         ({"metrics": ["m"] * 51}, "expected a tuple of at most 50 names"),
         ({"metrics": "ncti"}, "A request's field 'metrics': expected a list, got 'ncti'"),
         ({"state": "claimed"}, "A request's field 'state': expected one of pending, running, done, failed, refused"),

@@ -140,5 +140,5 @@ def test_workers_of_one_name_differ(queue):
 
 @pytest.mark.parametrize("name", ["", " x", "a\nb", "x" * 101])
 def test_names_that_are_none_are_refused(name):
-    with pytest.raises(OptionError, match="is none for a worker: expected 1 to 100 letters"):
+    with pytest.raises(OptionError, match="cannot name a worker: expected 1 to 100 printable letters"):
         WorkerOptions(name=name)

@@ -28,7 +28,7 @@ def card_of(catalogue: Catalogue, model_id: str, *, source: str | None = None) -
 
 
 def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) -> dict[str, Standing]:
-    """Return the places of a model on its boards, by what tells its ways of being read apart.
+    """Return the places of a model on its boards, by the key of each way in which it was read.
 
     Args:
         catalogue: the boards.
