@@ -16,7 +16,7 @@ from hf_transfer_score.results.record import LOCAL, Record
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.records import last_part
 from hf_transfer_score.selection.report import RankReport
-from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
+from hf_transfer_score.truth.fine_tune import FineTuningResult
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.records import save_truth, truth_metric, truth_record
 
@@ -63,7 +63,7 @@ def keep(found: Demonstration, truths: Sequence[Record]) -> int:
 
 
 def truth_records(
-    report: RankReport, measured: Mapping[str, Sequence[MeasuredAccuracy]], recipe: Recipe, test: LabelledSample
+    report: RankReport, measured: Mapping[str, Sequence[FineTuningResult]], recipe: Recipe, test: LabelledSample
 ) -> list[Record]:
     """Return a record for each measured accuracy, of the sample that was ranked on.
 

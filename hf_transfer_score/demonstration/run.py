@@ -26,7 +26,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import PlannedModel
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.run import rank
-from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
+from hf_transfer_score.truth.fine_tune import FineTuningResult
 from hf_transfer_score.truth.recipe import Recipe
 
 LEARNING_RATE, VALIDATION_SHARE = 1e-3, 0.1
@@ -106,7 +106,7 @@ class _Run:
         options = RankOptions(sample=SampleOptions(split=TRAIN), extract=ExtractOptions(device="cpu", threads=1))
         return rank(str(self.dataset), folders, options=options, listener=listener, folder=self.scratch)
 
-    def fine_tune(self, pool: Executor) -> tuple[dict[str, list[MeasuredAccuracy]], LabelledSample]:
+    def fine_tune(self, pool: Executor) -> tuple[dict[str, list[FineTuningResult]], LabelledSample]:
         """Return what fine-tuning each checkpoint gave, by name, one for each seed, and what it was tested on."""
         self.watch(FINE_TUNING, 0, len(self.options.members) * self.options.repeats)
         train, test = self._sample(TRAIN), self._sample(TEST)
@@ -117,7 +117,7 @@ class _Run:
         }
         done = {key: pool.submit(measure, trial) for key, trial in trials.items()}
         self._wait(FINE_TUNING, list(done.values()))
-        found: dict[str, list[MeasuredAccuracy]] = {}
+        found: dict[str, list[FineTuningResult]] = {}
         for (name, _), future in done.items():
             found.setdefault(name, []).append(future.result())
         return found, test

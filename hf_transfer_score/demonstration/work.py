@@ -16,7 +16,7 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.demonstration.material import SourceMaterial
 from hf_transfer_score.demonstration.zoo import Member
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.truth.fine_tune import MeasuredAccuracy, fine_tune
+from hf_transfer_score.truth.fine_tune import FineTuningResult, fine_tune
 from hf_transfer_score.truth.recipe import Recipe
 
 
@@ -66,7 +66,7 @@ def pre_train(lesson: Lesson) -> None:
     write_checkpoint(lesson.member, material, lesson.folder, lesson.seed, lesson.steps)
 
 
-def measure(trial: Trial) -> MeasuredAccuracy:
+def measure(trial: Trial) -> FineTuningResult:
     """Fine-tune a checkpoint."""
     return fine_tune(lambda: _backbone(trial), trial.train, trial.test, trial.recipe, trial.seed)
 
