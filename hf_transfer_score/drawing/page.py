@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -35,6 +36,7 @@ table.numbers { width: auto; min-width: 60%; }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .words td { overflow-wrap: anywhere; }
 """
+NOTEBOOK_ROWS = 20
 CHART_WORDS = "The chart; the table below has its numbers"
 DRAW = """
 const night = window.matchMedia("(prefers-color-scheme: dark)");
@@ -54,6 +56,27 @@ def ranking_page(chart: Any, picture: Picture) -> str:
     drawn = chart if picture.rows else None
     listed = f"<h2>Notes</h2>\n<ul>{notes}</ul>" if notes else ""
     return _page(picture.title, picture.subtitle, drawn, [*tables, listed])
+
+
+def notebook_html(picture: Picture, answer: str, image: bytes | None = None) -> str:
+    """Return a ranking as a notebook shows it: the answer, the best models in a table, and the chart.
+
+    Args:
+        picture: what is shown of the ranking.
+        answer: what to do, in a sentence.
+        image: the chart as SVG; None for no chart.
+    """
+    left = len(picture.rows) - NOTEBOOK_ROWS
+    table = _table("", ["model", *picture.head], picture.rows[:NOTEBOOK_ROWS])
+    more = f"<p>{left} more models are ranked below; <code>to_pandas()</code> has all.</p>" if left > 0 else ""
+    without = "".join(f"<li>{text_of(name)}: {text_of(why)}</li>" for name, (_, why) in picture.without)
+    chart = ""
+    if image is not None:
+        source = f"data:image/svg+xml;base64,{b64encode(image).decode()}"
+        chart = f'<img src="{source}" alt="{text_of(picture.subtitle)}" style="max-width: 100%; background: white">'
+    about = f"<p>{text_of(picture.title)}; {text_of(picture.subtitle)}.</p>"
+    failed = f"<p>Without a rank:</p><ul>{without}</ul>" if without else ""
+    return f"<div><p><strong>{text_of(answer)}</strong></p>{about}{table}{more}{failed}{chart}</div>"
 
 
 def profile_page(chart: Any, title: str, values: Mapping[str, float | None]) -> str:
@@ -108,7 +131,8 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Row], kind: str = "nu
         f'<tr><th scope="row">{text_of(name)}</th>{"".join(f"<td>{text_of(cell)}</td>" for cell in cells)}</tr>'
         for name, cells in rows
     )
+    heading = f"<h2>{title}</h2>\n" if title else ""
     return (
-        f'<h2>{title}</h2>\n<div class="scroll"><table class="{kind}">\n<thead><tr>{named}</tr></thead>\n'
+        f'{heading}<div class="scroll"><table class="{kind}">\n<thead><tr>{named}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody>\n</table></div>"
     )

@@ -27,6 +27,8 @@ from hf_transfer_score.results.record import Record
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""
 
+SHOWN_ALIKE = 3
+
 MEAN_RANK = "mean rank"
 """What the order of several metrics together is called beside the metrics."""
 
@@ -101,7 +103,7 @@ class RankedModel:
         return examples / seconds if seconds and examples else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ranking:
     """A pool of models on one sample, in order, and how sure that order is.
 
@@ -197,10 +199,32 @@ class Ranking:
         )
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
 
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen, whatever the pool holds."""
+        return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
+
     @property
     def best(self) -> RankedModel | None:
         """The first of the ranking, None where nothing could be ranked."""
         return next((self.models[name] for name in self.ranks), None)
+
+    @property
+    def answer(self) -> str:
+        """What to do, in one sentence, and how sure it is."""
+        if not self.ranks:
+            return "No model could be ranked."
+        first, *others = self.ranks
+        if not others:
+            return f"Only {first} could be ranked, so there is nothing to compare it with."
+        place = f"it is first of {len(self.ranks)}"
+        if self.confidence is None:
+            return f"Fine-tune {first}: {place}; how sure that is, is not known without bootstrap samples or intervals."
+        groups = self.confidence.groups
+        alike = [name for name in others if first in groups and groups.get(name) == groups[first]]
+        if not alike:
+            return f"Fine-tune {first}: {place}, and ahead of all others on this sample."
+        named = ", ".join(alike[:SHOWN_ALIKE]) + (f" and {len(alike) - SHOWN_ALIKE} more" * (len(alike) > SHOWN_ALIKE))
+        return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
 
     def range_of(self, name: str) -> tuple[int, int]:
         """Return the best and the worst place of a ranked model; its rank where that is all that is known."""
