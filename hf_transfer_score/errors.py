@@ -26,7 +26,7 @@ TransferScoreError
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -198,3 +198,19 @@ def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseExcep
         found.append(error)
         error = error.__cause__ or (error.__context__ if hidden or not error.__suppress_context__ else None)
     return found
+
+
+def check_least(options: object, **least: int) -> None:
+    """Raise OptionError for a field of options that is below what is named for it; None stands for a default."""
+    for name, bound in least.items():
+        value = getattr(options, name)
+        if value is not None and value < bound:
+            raise OptionError(f"{name}={value}: expected at least {bound}.")
+
+
+def check_known(options: object, **known: Collection[str]) -> None:
+    """Raise OptionError for a field of options that is none of the words that are named for it."""
+    for name, words in known.items():
+        value = getattr(options, name)
+        if value not in words:
+            raise OptionError(f"{name}={value!r}: expected one of {', '.join(words)}.")

@@ -261,10 +261,14 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+OPENED_WHEN_ASKED = {"ranking", "selection"}
+"""Rooms whose results show, read or store themselves by other rooms, which their functions import when called."""
+
+
 def files_imported(path: Path, names: dict[str, Path]) -> set[Path]:
-    """Return the files of this package that a file imports, at its top or within a function."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    """Return the files of this package that a file imports; within functions, too, but for OPENED_WHEN_ASKED."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
+    for node in tree.body if path.parent.name in OPENED_WHEN_ASKED else ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             found |= {names.get(f"{node.module}.{one.name}", names.get(node.module)) for one in node.names}
     return found - {None}

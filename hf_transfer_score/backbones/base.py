@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hf_transfer_score.backbones.repository import Repository, check_own_files, check_type_is_text
-from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
+from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError, check_known, check_least
 from hf_transfer_score.tasks import Example, Modality, Task
 
 if TYPE_CHECKING:
@@ -48,14 +48,12 @@ class BackboneOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, before any model is loaded."""
-        if self.pooling not in POOLINGS:
-            raise OptionError(f"pooling={self.pooling!r}: expected one of {', '.join(POOLINGS)}.")
+        check_known(self, pooling=POOLINGS)
         if self.layer not in (LAST, ALL, MEAN) and not (isinstance(self.layer, int) and self.layer >= 0):
             raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")
         if self.subword not in ("first", "mean"):
             raise OptionError(f"subword={self.subword!r}: expected first or mean.")
-        if self.max_length is not None and self.max_length < 1:
-            raise OptionError(f"max_length={self.max_length}: expected at least 1.")
+        check_least(self, max_length=1)
 
 
 @dataclass

@@ -42,12 +42,9 @@ class VisionReader:
         self._entered: list[torch.Tensor] = []
         self._body: Any = None
         for head in self.heads:
-            head.register_forward_pre_hook(self._remember_entered)
+            head.register_forward_pre_hook(lambda _head, inputs: self._entered.append(inputs[0]))
         if with_head:
             body(self.module, self.heads).register_forward_hook(self._remember_body)
-
-    def _remember_entered(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        self._entered.append(inputs[0])
 
     def _remember_body(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
         self._body = output

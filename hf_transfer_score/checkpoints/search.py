@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.errors import HubError, check_known, check_least
 from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.settings import CONNECT_SECONDS, endpoint_of
@@ -51,10 +51,8 @@ class Search:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense before the Hub is asked."""
-        if self.sort not in SORTS:
-            raise OptionError(f"sort={self.sort!r}: expected one of {', '.join(SORTS)}.")
-        if self.limit < 1:
-            raise OptionError(f"limit={self.limit}: expected at least 1.")
+        check_known(self, sort=SORTS)
+        check_least(self, limit=1)
 
     def words(self) -> str:
         """Return the search in words, for messages."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
-from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.errors import CheckpointError, check_known, check_least
 from hf_transfer_score.features.batches import Loader, PreparedBatch, cut
 from hf_transfer_score.features.cache import FeatureWriter
 from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
@@ -54,12 +54,8 @@ class ExtractOptions:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense before anything is loaded."""
-        if self.dtype not in DTYPES:
-            raise OptionError(f"dtype={self.dtype!r}: expected one of {', '.join(DTYPES)}.")
-        for name in ("batch_size", "threads"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name}={value}: expected at least 1.")
+        check_known(self, dtype=DTYPES)
+        check_least(self, batch_size=1, threads=1)
 
 
 def extract(

@@ -102,6 +102,8 @@ class Trees:
         return top
 
     def _entries(self, commit: str, path: str | None, *, recursive: bool) -> list[Any]:
+        from huggingface_hub import errors
+
         def ask() -> Iterable[Any]:
             return list(
                 self.api.list_repo_tree(
@@ -109,18 +111,12 @@ class Trees:
                 )
             )
 
-        return list(patiently(ask, also=_is_new))
+        # a commit may be unknown to who answers for a moment after it was made
+        return list(patiently(ask, also=lambda error: isinstance(error, errors.RevisionNotFoundError)))
 
 
 def _name(entry: Any) -> str:
     return str(entry.blob_id if hasattr(entry, "blob_id") else entry.tree_id)
-
-
-def _is_new(error: Exception) -> bool:
-    """Whether a commit is not known yet to who answers: that may take a moment after it was made."""
-    from huggingface_hub import errors
-
-    return isinstance(error, errors.RevisionNotFoundError)
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.tasks import get_task
 
 
@@ -48,10 +48,7 @@ class SampleOptions:
         """Refuse values that make no sense, before anything is read."""
         if self.task is not None:
             get_task(self.task)
-        for name, least in (("max_samples", 4), ("per_class", 2), ("rows_per_example", 1), ("max_rows", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise OptionError(f"{name}={value}: expected at least {least}.")
+        check_least(self, max_samples=4, per_class=2, rows_per_example=1, max_rows=1)
         if isinstance(self.input_columns, str) or len(self.input_columns) > 2:
             raise OptionError(
                 f"input_columns={self.input_columns!r}: expected a tuple of one name, or of two for pairs of texts."

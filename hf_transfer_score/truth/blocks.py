@@ -89,7 +89,10 @@ def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> 
             are distinguished by their equal sides.
         pool_tokens: makes rows (B, C) of tokens (B, T, C) as the network itself does: by the class token, or the mean.
     """
-    values = _states(output).float()
+    states = output[0] if isinstance(output, (tuple, list)) else output
+    for name in ("last_hidden_state", "encoder_last_hidden_state"):  # the latter goes first where there are both
+        states = getattr(output, name, None) if getattr(output, name, None) is not None else states
+    values = states.float()
     if values.ndim == 4:
         last = values.shape[1] == values.shape[2] != values.shape[3]
         return values.mean((1, 2)) if last else values.mean((2, 3))
@@ -103,14 +106,6 @@ def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> 
 def mean_of_tokens(states: torch.Tensor) -> torch.Tensor:
     """Return the mean over all tokens: how blocks of a network are pooled that does not say how it reads tokens."""
     return states.mean(1)
-
-
-def _states(output: Any) -> torch.Tensor:
-    for name in ("encoder_last_hidden_state", "last_hidden_state"):
-        if getattr(output, name, None) is not None:
-            states: torch.Tensor = getattr(output, name)
-            return states
-    return output[0] if isinstance(output, (tuple, list)) else output
 
 
 def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:

@@ -34,7 +34,7 @@ LEAST_GAIN = 0.1
 
 
 @dataclass(frozen=True)
-class MeasuredAccuracy:
+class FineTuningResult:
     """What fine-tuning gave.
 
     Attributes:
@@ -73,7 +73,7 @@ def fine_tune(
     seed: int = 0,
     *,
     progress: Progress | None = None,
-) -> MeasuredAccuracy:
+) -> FineTuningResult:
     """Fine-tune a checkpoint on a sample and return how well it does on another.
 
     Args:
@@ -150,7 +150,7 @@ class _Measurement:
         self.machine: Machine = Machine(recipe)
         self.block: str | None = None
 
-    def run(self) -> MeasuredAccuracy:
+    def run(self) -> FineTuningResult:
         """Return what the method of the recipe gives."""
         import torch
 
@@ -160,7 +160,7 @@ class _Measurement:
         notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
-    def _probe(self) -> MeasuredAccuracy:
+    def _probe(self) -> FineTuningResult:
         from hf_transfer_score.truth.classifier import Classifier
         from hf_transfer_score.truth.loop import features
 
@@ -176,13 +176,13 @@ class _Measurement:
         found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
         head = sum(one.numel() for one in classifier.head.parameters())
         total = head + sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
-        return MeasuredAccuracy(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
+        return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
 
     def _few(self, classifier: Classifier) -> dict[str, object]:
         """Return a batch of two examples."""
         return classifier.batch(self.fitted.encoded.items(classifier.backbone, self.fitted.rows[:2]))
 
-    def _trained(self) -> MeasuredAccuracy:
+    def _trained(self) -> FineTuningResult:
         """Return the best of the learning rates; only one trained model besides the current one is in memory."""
         from hf_transfer_score.truth.loop import train
 
@@ -211,7 +211,7 @@ class _Measurement:
             raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
         return self._measured(*best, notes)
 
-    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> MeasuredAccuracy:
+    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.truth.loop import evaluate
 
         self.progress("testing")
@@ -219,7 +219,7 @@ class _Measurement:
         rates = self.recipe.learning_rates
         if len(rates) > 2 and rate in (min(rates), max(rates)):
             notes.append("the best learning rate lies at the end of those that were tried")
-        return MeasuredAccuracy(
+        return FineTuningResult(
             accuracy=test.accuracy,
             train_accuracy=fitted.accuracy,
             validation_accuracy=run.best.accuracy,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.errors import OptionError, check_known, check_least
 from hf_transfer_score.tasks import Modality
 
 Method = Literal["probe", "full", "layer", "scl"]
@@ -61,16 +61,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense before any model is loaded."""
-        for name, known in (("method", METHODS), ("skip", ("pad", "interpolate")), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}.")
+        check_known(self, method=METHODS, skip=("pad", "interpolate"), precision=PRECISIONS)
         for name, values in (("learning_rates", self.learning_rates), ("penalties", self.penalties)):
             if not values or not all(value > 0 for value in values):
                 raise OptionError(f"{name}={values!r}: expected at least one number above 0.")
-        for name in ("epochs", "steps", "batch_size", "patience"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{name}={value}: expected at least 1.")
+        check_least(self, epochs=1, steps=1, batch_size=1, patience=1)
         if not 0 < self.validation_share < 1:
             raise OptionError(f"validation_share={self.validation_share}: expected a share between 0 and 1.")
         if not 0 <= self.warmup_share < 1:

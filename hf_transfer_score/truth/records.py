@@ -11,7 +11,7 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.home import write_text
 from hf_transfer_score.results.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
+from hf_transfer_score.truth.fine_tune import FineTuningResult
 from hf_transfer_score.truth.recipe import Recipe, default_recipe
 
 ACCURACY = "accuracy"
@@ -44,7 +44,7 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
-def truth_record(like: Record, metric: RecordedMetric, measured: MeasuredAccuracy | None = None) -> Record:
+def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
     """Return the record of a measured accuracy.
 
     Args:
@@ -61,14 +61,14 @@ def truth_record(like: Record, metric: RecordedMetric, measured: MeasuredAccurac
     return Record(like.model, like.dataset, metric, run, terms=terms, used=used, warnings=warnings, facts=like.facts)
 
 
-def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> MeasuredAccuracy | None:
+def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
     """Return what a folder of results holds of this very measurement, or None."""
     path = folder / record_path(truth_record(like, metric))
     try:
         record = Record.from_json(path.read_bytes())
-        used = {name: value for name, value in record.used.items() if name in MeasuredAccuracy.__dataclass_fields__}
+        used = {name: value for name, value in record.used.items() if name in FineTuningResult.__dataclass_fields__}
         usual = {"learning_rate": None, "penalty": None}
-        return MeasuredAccuracy(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
+        return FineTuningResult(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
     except (OSError, RecordError, KeyError, TypeError):
         return None
 

@@ -81,7 +81,13 @@ class Encoded:
     def are_kept(self, backbone: Backbone) -> bool:
         """Whether all examples are kept encoded; they are from now on, if they are not too large."""
         if self._items is None:
-            self._items = self._encoded(backbone)
+            items: list[Any] = []
+            first = backbone.encode(self.sample.examples(range(min(8, len(self.sample)))))
+            if sum(map(_bytes, first)) / len(first) * len(self.sample) <= KEPT_BYTES:
+                parts = cut(np.arange(len(self.sample)), ENCODED_AT_ONCE)
+                for part in Loader(backbone, self.sample).prepared(parts, lambda part: part, ahead=False):
+                    items += part.items
+            self._items = items
         return bool(self._items)
 
     def items(self, backbone: Backbone, rows: Rows) -> Sequence[Any]:
@@ -89,17 +95,6 @@ class Encoded:
         if self.are_kept(backbone) and self._items:
             return [self._items[row] for row in rows.tolist()]
         return backbone.encode(self.sample.examples(rows))
-
-    def _encoded(self, backbone: Backbone) -> list[Any]:
-        """Return all examples encoded, none where they would take too much."""
-        first = backbone.encode(self.sample.examples(range(min(8, len(self.sample)))))
-        if sum(map(_bytes, first)) / len(first) * len(self.sample) > KEPT_BYTES:
-            return []
-        items: list[Any] = []
-        parts = cut(np.arange(len(self.sample)), ENCODED_AT_ONCE)
-        for part in Loader(backbone, self.sample).prepared(parts, lambda part: part, ahead=False):
-            items += part.items
-        return items
 
 
 def _bytes(value: Any) -> int:
