@@ -21,6 +21,7 @@ NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
 LONGEST = (
+    "example/test_example.py",
     "leaderboard/browser/test_tabs.py",
     "evidence/test_page.py",
     "evaluate_modules/test_install.py",
