@@ -24,6 +24,7 @@ NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
 LONGEST = (
+    "example/test_example.py",
     "leaderboard/browser/test_tabs.py",
     "leaderboard/browser/test_board.py",
     "cli/test_worker.py",
