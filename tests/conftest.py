@@ -40,10 +40,10 @@ ONE_PROCESS = ("tests/leaderboard/browser/",)
 """Folders whose files share what takes long to make, and so run in one process."""
 
 IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm|torch|transformers)\b"
-HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(hostile|truth|checkpoints)|benchmarks", re.MULTILINE)
+HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|truth)|benchmarks", re.MULTILINE)
 """What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
 
-HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box", re.MULTILINE)
+HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box|shipped_(folder|place)", re.MULTILINE)
 """What a test names in the same way."""
 
 PROCESSES = {"hub", "shared_hub", "parent", "warm", "run_client", "browser"}
