@@ -182,7 +182,7 @@ ALLOWED = {
         "leaderboard.boards.catalogue",
         "leaderboard.pages.model_card",
     },
-    "drawing": {"atomic", "errors", "ranking", "selection", "drawing"},
+    "drawing": {"atomic", "errors", "ranking", "rendering", "selection", "drawing"},
     "worker": {
         "untrusted",
         "atomic",
