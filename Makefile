@@ -1,7 +1,7 @@
 # One way to work; continuous integration runs the same. Override PYTHON for another environment.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check fix test test-oldest docs bench
+.PHONY: check fix test test-fast test-oldest docs bench
 
 check:  ## lint, format, types, generated docs
 	$(PYTHON) -m ruff check .
@@ -15,6 +15,9 @@ fix:  ## what a machine can put right
 
 test:  ## the whole suite
 	$(PYTHON) -m pytest
+
+test-fast:  ## what needs no processes, no browser and no heavy library: the loop while you write
+	$(PYTHON) -m pytest -q --fast
 
 test-oldest:  ## the whole suite at the oldest versions that the ranges allow (7 GB, an hour)
 	$(PYTHON) benchmarks/versions.py oldest build/oldest

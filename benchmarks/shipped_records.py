@@ -1,7 +1,7 @@
 """Make the records that ship with the package, so that the first leaderboard is never empty.
 
 Two tables: the published CIFAR-10 scores of NCTI with the accuracies after fine-tuning, and a real run of every metric
-on scikit-learn's digits with accuracies that were measured. `python benchmarks/shipped_records.py` writes them into one
+on scikit-learn's digits with accuracies that were measured. `python -m benchmarks.shipped_records` writes them into one
 parquet file; `--check` measures again, writes nothing, and exits with 1 where a term differs by more than 1e-6.
 """
 
@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.cli import example
+from benchmarks import digit_extractors
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.scores import score_features
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
@@ -37,7 +37,6 @@ from hf_transfer_score.results.record import (
 from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import records_of
 from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
@@ -86,8 +85,8 @@ PARAMETERS = {
     "grey_histogram": 0,
     "pca_16": 64 + 64 * 16,
     "random_relu_128": 64 * 128,
-    "network_untrained": 64 * example.HIDDEN,
-    "network_trained": 64 * example.HIDDEN + example.HIDDEN,
+    "network_untrained": 64 * digit_extractors.HIDDEN,
+    "network_trained": 64 * digit_extractors.HIDDEN + digit_extractors.HIDDEN,
 }
 """Numbers that were fitted or drawn to make an extractor."""
 
@@ -152,15 +151,15 @@ class Digits:
     images: NDArray[np.float64]
     labels: NDArray[np.int64]
     chosen: NDArray[np.int64]
-    extractors: dict[str, example.Extractor]
+    extractors: dict[str, digit_extractors.Extractor]
 
     @classmethod
     def load(cls) -> Digits:
-        """Return the pool of `hf-transfer-score example`."""
-        images, digits = example._digits()
-        extractors = example._extractors(images[digits < 5], digits[digits < 5])
+        """Return the images and the extractors."""
+        images, digits = digit_extractors.digits()
+        extractors = digit_extractors.extractors_of(images[digits < 5], digits[digits < 5])
         target, labels = images[digits >= 5], digits[digits >= 5]
-        return cls(target, labels, example._stratified(labels), extractors)
+        return cls(target, labels, digit_extractors.stratified(labels), extractors)
 
     def sample(self) -> LabelledSample:
         """Return the sample; its fingerprint is of the pixels, not of how a library packs them."""
@@ -172,7 +171,7 @@ class Digits:
         names = [f"{digit}" for digit in range(5, 10)]
         made = memory_sample("image-classification", pictures, (labels - 5).tolist(), label_names=names, name=DIGITS)
         digest = hashlib.blake2b(shades.tobytes() + labels.astype("<i8").tobytes(), digest_size=16)
-        options = {"images_per_class": example.SAMPLE_PER_CLASS, "seed": example.SEED}
+        options = {"images_per_class": digit_extractors.SAMPLE_PER_CLASS, "seed": digit_extractors.SEED}
         source = replace(made.source, columns={"input": "images", "label": "target"}, options=options)
         return replace(made, source=source, fingerprint=digest.hexdigest())
 
@@ -194,13 +193,14 @@ class Digits:
 
     def accuracy(self, name: str, seed: int) -> tuple[float, int]:
         """Return the accuracy of a logistic regression on rows that it was not fitted on, and how many these are."""
-        train = example._stratified(self.labels, seed)
+        train = digit_extractors.stratified(self.labels, seed)
         test = np.setdiff1d(np.arange(len(self.labels)), train)
-        features = self.extractors[name](self.images)
-        return example._accuracy(features[train], self.labels[train], features[test], self.labels[test]), len(test)
+        features, labels = self.extractors[name](self.images), self.labels
+        accuracy = digit_extractors.accuracy(features[train], labels[train], features[test], labels[test])
+        return accuracy, len(test)
 
 
-def _timed(extract: example.Extractor, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+def _timed(extract: digit_extractors.Extractor, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     """Return the features in memory of their own, and the median time of making them."""
     times = []
     for _ in range(REPEATS):
@@ -218,7 +218,7 @@ def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -
     for name in names:
         outcome, data = digits.outcome(name, sample, scoring)
         scored.add(outcome, Ready(None, "", lambda data=data: data))
-    records = records_of(make_report(sample, scored, scoring, RankOptions()))
+    records = make_report(sample, scored, scoring, RankOptions()).records()
     first = {record.model.id: record for record in records}
     return [*records, *(_measured(digits, record, seed) for record in first.values() for seed in TRUTH_SEEDS)]
 

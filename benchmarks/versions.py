@@ -27,7 +27,7 @@ PARTS = (
     ("hf_transfer_score", "tests/metrics", "tests/results", "tests/hub", "tests/requests", "tests/cards"),
     ("tests/backbones", "tests/checkpoints", "tests/features", "tests/sampling", "tests/ranking", "tests/truth"),
     ("tests/cli", "tests/selection", "tests/worker"),
-    ("tests/demonstration", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
+    ("tests/example", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
     ("tests/hostile", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_*.py")))),
 )
 """Folders of tests that run in one process each."""

@@ -34,8 +34,9 @@ from hf_transfer_score.metrics.registry import (
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.confidence import RankConfidence, rank_confidence
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking, rank_features
+from hf_transfer_score.ranking.ranking import Ranking, rank_features
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.store import read_records
 from hf_transfer_score.sampling.load import load_sample

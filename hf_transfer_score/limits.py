@@ -1,4 +1,4 @@
-"""How much a stranger's input may ask for, each with its reason; what asks for more is refused before the work begins.
+"""How much input from strangers may ask for, with reasons; what asks for more is refused before the work begins.
 
 What is written plainly takes as much room as its file, and a file that large was put there knowingly. What is written
 so that it grows when it is read is a bomb where it grows beyond all that real data do.
@@ -23,7 +23,7 @@ LINE_BYTES = 128 * 2**20
 """Of a line of .csv or .json, which is parsed whole and takes several times as much in memory then."""
 
 RESULT_BYTES, TABLE_BYTES = 1_000_000, 300_000_000
-"""Of a file of results, and of a table of a million records: a place of results is read whole, by whoever shows it."""
+"""Of a file of results, and of a table of a million records: results are read whole by whoever shows them."""
 
 PIXELS = 64_000_000
 """Of an image: in floating numbers, as many preprocessors hold it, it has 768 MB. Nearly all cameras have fewer."""

@@ -1,4 +1,4 @@
-"""One process at a time for work that several would do alike; the system takes a lock back when its holder ends.
+"""One process at a time for work that several would otherwise do; the system frees a lock when its holder ends.
 
 A lock is a file that the operating system locks: however a process ends, kill -9 included, nothing is left of it but a
 name. Where a filesystem knows no locks nobody waits: the same work may then be done twice, and each result is whole.
@@ -20,16 +20,16 @@ LOOK_SECONDS = 0.1
 HELD = (BlockingIOError, PermissionError)
 """What a system says of a lock that somebody else holds."""
 
-Told = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @contextmanager
-def alone(path: Path, waiting: Told = lambda _: None) -> Iterator[None]:
+def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     """Hold the lock of a file for the length of a block, waiting for as long as another process does.
 
     Args:
         path: the file; its folder is made.
-        waiting: is told once who holds the lock, as in "process 123".
+        waiting: called once with who holds the lock, as in "process 123".
     """
     file = _wait(path, waiting)
     try:
@@ -41,7 +41,7 @@ def alone(path: Path, waiting: Told = lambda _: None) -> Iterator[None]:
             file.close()
 
 
-def _wait(path: Path, waiting: Told) -> FileIO | None:
+def _wait(path: Path, waiting: Notify) -> FileIO | None:
     """Return the locked file, None where there are no locks."""
     told = ""
     while True:

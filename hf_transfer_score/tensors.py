@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -52,7 +51,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or (length > HEADER_BYTES and length > size - 8):
-            raise UnreadableError("It is no safetensors.")
+            raise UnreadableError("It is not a safetensors file.")
         if length > HEADER_BYTES:
             raise UnreadableError(
                 f"Its header would have {length:,} bytes, more than the {HEADER_BYTES:,} of any real one."
@@ -60,8 +59,16 @@ def read_header(path: Path) -> dict[str, Tensor]:
         if length > size - 8:
             raise _cut_short(size, 8 + length)
         content = parse_json(file.read(length), what="its header", limit=HEADER, lenient=True)
-    found = _tensors(content)
-    end = _end_of(found)
+    if not isinstance(content, dict):
+        raise UnreadableError("Its header is damaged.")
+    named = {name: about for name, about in content.items() if name != "__metadata__"}
+    if len(named) > HEADER_ENTRIES:
+        raise UnreadableError(f"It has {len(named):,} arrays, more than the {HEADER_ENTRIES:,} that are read.")
+    found, end = {name: _tensor(name, about) for name, about in named.items()}, 0
+    for one in sorted(found.values(), key=lambda tensor: (tensor.start, tensor.end)):
+        if one.start != end:
+            raise UnreadableError("Its header is damaged: tensors share bytes, or leave some out.")
+        end = one.end
     if size != 8 + length + end:
         raise _cut_short(size, 8 + length + end)
     return found
@@ -69,15 +76,6 @@ def read_header(path: Path) -> dict[str, Tensor]:
 
 def _cut_short(size: int, expected: int) -> CutShortError:
     return CutShortError(f"It has {size:,} bytes where its header says {expected:,}.")
-
-
-def _tensors(content: Any) -> dict[str, Tensor]:
-    if not isinstance(content, dict):
-        raise UnreadableError("Its header is damaged.")
-    named = {name: about for name, about in content.items() if name != "__metadata__"}
-    if len(named) > HEADER_ENTRIES:
-        raise UnreadableError(f"It has {len(named):,} arrays, more than the {HEADER_ENTRIES:,} that are read.")
-    return {name: _tensor(name, about) for name, about in named.items()}
 
 
 def _tensor(name: str, about: Any) -> Tensor:
@@ -113,13 +111,3 @@ def _bits(kind: str) -> int:
 
 def _shown(shape: Any) -> str:
     return f"({', '.join(f'{one:,}' if one < 10**15 else 'too many' for one in shape)})"
-
-
-def _end_of(tensors: Mapping[str, Tensor]) -> int:
-    """Return where the last tensor ends; UnreadableError where tensors share bytes, or leave some out."""
-    end = 0
-    for one in sorted(tensors.values(), key=lambda tensor: (tensor.start, tensor.end)):
-        if one.start != end:
-            raise UnreadableError("Its header is damaged: tensors share bytes, or leave some out.")
-        end = one.end
-    return end

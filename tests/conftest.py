@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -22,16 +24,29 @@ NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
 
 LONGEST = (
-    "cli/test_demo.py",
-    "demonstration/test_run.py",
     "leaderboard/browser/test_tabs.py",
+    "leaderboard/browser/test_board.py",
+    "cli/test_worker.py",
+    "hostile/test_fuzz.py",
+    "truth/test_scl.py",
+    "evidence/test_pipeline.py",
     "evidence/test_page.py",
-    "evaluate_modules/test_install.py",
+    "hostile/test_feature_files.py",
 )
-"""Files of a minute or so each, which begin first, so that no process is left with one of them at the end."""
+"""Files of half a minute or so each, which begin first, so that no process is left with one of them at the end."""
 
-ONE_PROCESS = ("tests/demonstration/",)
+ONE_PROCESS = ("tests/leaderboard/browser/",)
 """Folders whose files share what takes long to make, and so run in one process."""
+
+IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm|torch|transformers)\b"
+HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(hostile|truth|checkpoints)|benchmarks", re.MULTILINE)
+"""What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
+
+HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box", re.MULTILINE)
+"""What a test names in the same way."""
+
+PROCESSES = {"hub", "shared_hub", "parent", "warm", "run_client", "browser"}
+"""Fixtures that start processes, browsers or servers: `--fast` leaves out what uses one."""
 
 OURS = ("COLUMNS", "HF_", "HUGGING_FACE_", "HUGGINGFACE_", "XDG_CACHE_HOME", "TRANSFORMERS_CACHE")
 
@@ -73,8 +88,32 @@ def pytest_runtest_setup() -> None:
     os.environ.pop("COLUMNS", None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the fast loop."""
+    parser.addoption("--fast", action="store_true", help="only tests without processes, servers and heavy libraries")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out files that import what takes long, so that nobody waits for these imports."""
+    if not config.getoption("--fast") or not collection_path.name.startswith("test_"):
+        return None
+    return True if HEAVY.search(collection_path.read_text(encoding="utf-8")) else None
+
+
+def is_slow(item: pytest.Item) -> bool:
+    """Whether a test starts processes or servers, or imports what takes long."""
+    function = getattr(item, "function", None)
+    if function is None or PROCESSES & set(getattr(item, "fixturenames", ())):
+        return True
+    return HEAVY_INSIDE.search(inspect.getsource(function)) is not None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first; leave out what the fast loop leaves out."""
+    if config.getoption("--fast"):
+        slow = [item for item in items if is_slow(item)]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 

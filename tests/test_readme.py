@@ -6,25 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from hf_transfer_score.cli import main
 from hf_transfer_score.cli.arguments import build_parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-
-
-def test_the_table_is_what_the_example_prints(capsys, monkeypatch):
-    """Up to the last digit of a measured number, which may differ between machines."""
-    monkeypatch.setenv("COLUMNS", "200")
-    assert main(["example"]) == 0
-    printed = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.split()}
-    table = re.search(r"```\n(.*?)```", README, re.DOTALL).group(1).splitlines()[2:]
-    assert len(table) == 7
-    for line in table:
-        model, *cells = line.split()
-        for ours, theirs in zip(cells, printed[model][1:], strict=False):
-            assert float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02), model
 
 
 def test_python_recipe(capsys):

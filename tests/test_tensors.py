@@ -78,7 +78,7 @@ def test_a_file_of_another_length_is_cut_short(tmp_path):
         read_header(tmp_path / "b")
     for content in (b"", b"1234567", b"<!DOCTYPE html>", struct.pack("<Q", 2**63) + bytes(100)):
         (tmp_path / "b").write_bytes(content)
-        with pytest.raises(UnreadableError, match="It is no safetensors"):
+        with pytest.raises(UnreadableError, match="It is not a safetensors file"):
             read_header(tmp_path / "b")
 
 

@@ -175,7 +175,7 @@ def test_reasons_are_short_lines():
 OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
     "features/cache.py": "sealed with a hash when it was written",
-    "hub/known.py": "sealed with a hash when it was written",
+    "hub/downloads.py": "sealed with a hash when it was written",
     "sampling/store.py": "sealed with a hash when it was written",
     "selection/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",

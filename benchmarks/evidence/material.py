@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evidence.regimes import SOURCE_CLASSES, TARGET_CLASSES, Regime
-from hf_transfer_score.atomic import whole
+from hf_transfer_score.home import whole
 
 TRAIN, TEST = "train", "test"
 INPUTS = {True: "img", False: "text"}

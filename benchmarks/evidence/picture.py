@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.evidence.figures import BASELINES, CHANCE, MEAN_RANK
 from benchmarks.evidence.tables import Targets, best_trivial, defaults_of
-from hf_transfer_score.atomic import write_text
+from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 NEURAL_COLLAPSE, OTHER, PLAIN, INK, GRID = "#0072b2", "#5a5a5a", "#d55e00", "#222222", "#e6e6e6"

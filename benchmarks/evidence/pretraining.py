@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.evidence.zoo import ARCHITECTURES, BATCH, LEARNING_RATE, SCHOOLINGS, ImageMember, Schooling
-from hf_transfer_score.demonstration.pictures import SIDE
-from hf_transfer_score.demonstration.pretraining import OWN_CONFIG, QUARTERS
+from benchmarks.example.networks import OWN_CONFIG, QUARTERS
+from benchmarks.example.pictures import SIDE
 
 MARGIN = 4
 

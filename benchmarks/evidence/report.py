@@ -14,7 +14,7 @@ from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.picture import write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
-from hf_transfer_score.atomic import write_text
+from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.shipped import EVIDENCE, read_shipped, shipped_folder

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evidence.encoders import write_encoder
+from benchmarks.evidence.helpers import helpers
 from benchmarks.evidence.material import TEST, TRAIN, write_source, write_source_test, write_target
 from benchmarks.evidence.measuring import Trial, measure
 from benchmarks.evidence.pretraining import Lesson, pre_train
 from benchmarks.evidence.regimes import REGIMES, SEEDS, SOURCE_ACCURACY, Regime
 from benchmarks.evidence.settings import rounds
 from benchmarks.evidence.zoo import IMAGES, STEPS, TEXTS, ImageMember, TextMember
-from hf_transfer_score.atomic import write_text
-from hf_transfer_score.demonstration.work import helpers
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.home import write_text
 from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
 from hf_transfer_score.results.shipped import EVIDENCE, shipped_folder, write_shipped
 from hf_transfer_score.sampling.load import load_sample

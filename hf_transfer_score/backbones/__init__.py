@@ -1,1 +1,1 @@
-"""Checkpoints as feature extractors: one kind a library and modality, found through an entry-point group."""
+"""Checkpoints as feature extractors: one kind per library and modality, found through an entry-point group."""

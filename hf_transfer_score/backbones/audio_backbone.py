@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.loading import beside, load_config, load_transformers, loading_errors
+from hf_transfer_score.backbones.loading import has_head, head_modules, load_config, load_transformers, loading_errors
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
     groups_of,
@@ -75,7 +75,7 @@ class AudioBackbone:
         self.module: torch.nn.Module = model.module
         self.body: torch.nn.Module = model.body
         self.source_classes = model.classes
-        self.source_heads = beside(model.module, model.body)
+        self.source_heads = head_modules(model.module, model.body)
         self._type = str(model.config.model_type)
         squeezed = getattr(model.config, "squeeze_factor", 1) > 1 or bool(getattr(model.config, "add_adapter", False))
         # padding is known to change these: a norm over time, or layers with other frames than the first
@@ -138,7 +138,7 @@ class AudioBackbone:
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 
     def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return one row a sound (B, C) of the frames (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per sound (B, C) from the frames (B, T, C) that a block gives, pooled as single layers are."""
         return self._pool(states, batch["real"])
 
     def _pool(self, states: Tensor, real: Tensor) -> Tensor:
@@ -199,10 +199,7 @@ def _pooling_of(model_type: str, asked: str) -> str:
 def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioModel:
     import transformers
 
-    named = any(name.endswith(HEADS) for name in getattr(config, "architectures", None) or ())
-    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
-    has_head = named and not several and int(getattr(config, "num_labels", 0)) > 1
-    if has_head and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
+    if has_head(config, HEADS) and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
         loaded = load_transformers(transformers.AutoModelForAudioClassification, folder, config, options)
         if all(any(part in name for part in HARMLESS) for name in loaded.missing):
             body = "encoder" if config.model_type == WHISPER else loaded.model.base_model_prefix

@@ -77,8 +77,8 @@ class Backbone(Protocol):
 
     `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
     Two more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
-    checkpoint's own head and no part of a backbone; and `pool_tokens(states, batch)`, which makes a row an example
-    (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them.
+    checkpoint's own head and no part of a backbone; and `pool_tokens(states, batch)`, which makes one row per
+    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them.
 
     Attributes:
         module: what is moved to a device; `forward` runs where it is.
@@ -92,7 +92,7 @@ class Backbone(Protocol):
     source_classes: int
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Return one item an example: decoded, resized, tokenised; what does not depend on the batch."""
+        """Return one item per example: decoded, resized, tokenised; what does not depend on the batch."""
 
     def length(self, item: Any) -> int:
         """Return how long an item is, for batches of like length; the same number for all where it does not matter."""

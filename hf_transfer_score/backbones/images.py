@@ -95,6 +95,14 @@ class Preparation:
     std: tuple[float, ...] | None = None
     channels: str = "RGB"
 
+    def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return what a network takes of pixels (B, C, H, W), on their device."""
+        if self.mean is None or pixels.dtype != torch.uint8:
+            return pixels
+        mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(-1, 1, 1)
+        return pixels.float().div_(255).sub_(mean).div_(std)
+
 
 class ImageBackbone:
     """A checkpoint for images, of whichever library."""
@@ -107,19 +115,17 @@ class ImageBackbone:
         self.source_heads = reader.heads
         self.by_place = task.unit == "pixel"
         self.source_classes = 0 if self.by_place else reader.classes
+        pooling = options.pooling
+        if self.by_place:
+            pooling = "bilinear interpolation at each place"
+        elif pooling == "auto":
+            pooling = reader.default_pooling if options.layer == LAST else reader.layer_pooling
         self.details: Mapping[str, Any] = {
             "architecture": reader.name,
-            "pooling": self._pooling(),
+            "pooling": pooling,
             "layer": options.layer,
             "preprocessing": dict(preparation.details),
         }
-
-    def _pooling(self) -> str:
-        if self.by_place:
-            return "bilinear interpolation at each place"
-        if self.options.pooling != "auto":
-            return self.options.pooling
-        return self.reader.default_pooling if self.options.layer == LAST else self.reader.layer_pooling
 
     def encode(self, examples: Sequence[Example]) -> list[Item]:
         """Return resized images as tensors."""
@@ -146,55 +152,46 @@ class ImageBackbone:
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run the model once."""
         inputs = {name: value for name, value in batch.items() if name not in ("places", "image_of_place")}
-        inputs["pixel_values"] = self._normalised(inputs["pixel_values"])
-        if self.options.layer == LAST:
-            return self._last(batch, inputs)
-        seen = self.reader.layers(inputs)
-        return BatchOutput(self._chosen(seen, batch), self._probabilities(seen))
+        inputs["pixel_values"] = self.preparation.normalised(inputs["pixel_values"])
+        if self.options.layer != LAST:
+            seen = self.reader.layers(inputs)
+            features = self._chosen(seen, batch)
+        elif self.options.pooling == "auto" and not self.by_place:
+            seen = self.reader.pooled(inputs)
+            assert seen.pooled is not None
+            features = {LAST: seen.pooled}
+        else:
+            seen = self.reader.last(inputs)
+            features = {LAST: self._reduced(seen.layers[LAST], batch)}
+        has_head = seen.logits is not None and self.source_classes
+        return BatchOutput(features, seen.logits.float().softmax(-1) if has_head else None)  # type: ignore[union-attr]
 
     def pool_tokens(self, states: torch.Tensor, batch: Mapping[str, Any]) -> torch.Tensor:
-        """Return one row an image (B, C) of the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per image (B, C) from the tokens (B, T, C) that a block gives, pooled as single layers are."""
         special = self.reader.special_tokens(states, batch["pixel_values"])
         places = states[:, special:].transpose(1, 2)[..., None]
         layer = Layer(states[:, :special] if special else None, places)
         how = self.reader.layer_pooling if self.options.pooling == "auto" else self.options.pooling
         return pool(layer, "mean" if how == "cls" and not special else how, self.reader.name)
 
-    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        if self.preparation.mean is None or pixels.dtype != torch.uint8:
-            return pixels
-        mean = torch.tensor(self.preparation.mean, device=pixels.device).view(-1, 1, 1)
-        std = torch.tensor(self.preparation.std, device=pixels.device).view(-1, 1, 1)
-        return pixels.float().div_(255).sub_(mean).div_(std)
-
-    def _last(self, batch: Mapping[str, Any], inputs: Mapping[str, torch.Tensor]) -> BatchOutput:
-        plain = self.options.pooling == "auto" and not self.by_place
-        seen = self.reader.pooled(inputs) if plain else self.reader.last(inputs)
-        features = seen.pooled if plain else self._reduced(seen.layers[LAST], batch)
-        assert features is not None
-        return BatchOutput({LAST: features}, self._probabilities(seen))
-
     def _chosen(self, seen: Seen, batch: Mapping[str, Any]) -> dict[str, torch.Tensor]:
         wanted = self.options.layer
         if wanted in (ALL, MEAN):
             rows = {name: self._reduced(layer, batch) for name, layer in seen.layers.items()}
-            return rows if wanted == ALL else {MEAN: self._mean(rows)}
+            widths = [value.shape[1] for value in rows.values()]
+            if wanted == MEAN and len(set(widths)) > 1:
+                raise CheckpointError(
+                    "unsupported",
+                    f"has layers of different widths ({', '.join(map(str, widths))}), which have no mean; "
+                    "choose the last layer, all, or one by its number",
+                )
+            return rows if wanted == ALL else {MEAN: torch.stack(list(rows.values())).mean(0)}
         if str(wanted) not in seen.layers:
             numbers = list(seen.layers)
             raise CheckpointError(
                 "unsupported", f"has the layers {numbers[0]} to {numbers[-1]}, and layer {wanted} was asked for"
             )
         return {str(wanted): self._reduced(seen.layers[str(wanted)], batch)}
-
-    def _mean(self, rows: dict[str, torch.Tensor]) -> torch.Tensor:
-        widths = [value.shape[1] for value in rows.values()]
-        if len(set(widths)) > 1:
-            raise CheckpointError(
-                "unsupported",
-                f"has layers of different widths ({', '.join(map(str, widths))}), which have no mean; "
-                "choose the last layer, all, or one by its number",
-            )
-        return torch.stack(list(rows.values())).mean(0)
 
     def _reduced(self, layer: Layer, batch: Mapping[str, Any]) -> torch.Tensor:
         if self.by_place:
@@ -204,14 +201,9 @@ class ImageBackbone:
             how = "mean" if layer.tokens is None else self.reader.layer_pooling
         return pool(layer, how, self.reader.name)
 
-    def _probabilities(self, seen: Seen) -> torch.Tensor | None:
-        if seen.logits is None or not self.source_classes:
-            return None
-        return seen.logits.float().softmax(-1)
-
 
 def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
-    """Return one row an image (B, C): the class token ("cls"), or the "mean" or "max" over all places."""
+    """Return one row per image (B, C): the class token ("cls"), or the "mean" or "max" over all places."""
     if how == "cls":
         if layer.tokens is None or layer.tokens.shape[1] == 0:
             raise CheckpointError("unsupported", f'has no class token ({name}), so that pooling="cls" has no meaning')
@@ -228,7 +220,7 @@ def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> 
         places: down and across (n, 2), in [0, 1).
 
     Returns:
-        One row a place (n, C).
+        One row per place (n, C).
 
     Example:
         >>> maps = torch.tensor([[[[0.0, 1.0]]]])

@@ -128,7 +128,7 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     except (UnreadableError, OSError) as error:
         raise CheckpointError("corrupt", f"has a {name} {why_unread(error)}; {DAMAGED}") from error
     if not isinstance(content, dict):
-        raise CheckpointError("corrupt", f"has a {name} that is no JSON object but a {type(content).__name__}")
+        raise CheckpointError("corrupt", f"has a {name} that is not a JSON object but a {type(content).__name__}")
     return content
 
 
@@ -136,7 +136,7 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     """Return the shape of each tensor in the model's safetensors, and check on the way that the files are whole.
 
     Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
-    short or is no safetensors, and for shards that the index names and the folder lacks.
+    short or is not a safetensors file, and for shards that the index names and the folder lacks.
     """
     shapes: dict[str, tuple[int, ...]] = {}
     named = [name for name in shards_of(folder) if name.endswith(".safetensors")]
@@ -258,7 +258,17 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
     return LoadedModel(model.float().eval(), frozenset(info["missing_keys"]))
 
 
-def beside(whole: Any, body: Any) -> list[Any]:
+def has_head(config: Any, endings: tuple[str, ...]) -> bool:
+    """Whether a configuration names a head of exclusive classes, by the end of the name of its class.
+
+    Heads for regression and for several labels at once are no heads here: what they say are no probabilities.
+    """
+    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
+    named = any(name.endswith(endings) for name in getattr(config, "architectures", None) or ())
+    return named and not several and int(getattr(config, "num_labels", 0)) > 1
+
+
+def head_modules(whole: Any, body: Any) -> list[Any]:
     """Return the parts of a model that hold nothing of its body: its head."""
     inside = set(body.modules())
     if whole is body:

@@ -147,7 +147,7 @@ class Repository:
         if "config.json" not in self:
             return "has no config.json, so that its architecture is unknown"
         if not self.config:
-            return "has a config.json that is no JSON object"
+            return "has a config.json that is not a JSON object"
         what = self.config.get("model_type") or self.config.get("architecture") or self.config.get("architectures")
         return f"is of a kind that no backbone here knows: {what!r}"
 
@@ -156,7 +156,7 @@ def check_type_is_text(config: Mapping[str, Any]) -> None:
     """Raise CheckpointError where the model_type of a config.json is none that could be looked up."""
     found = config.get("model_type")
     if not isinstance(found, (str, type(None))):
-        raise CheckpointError("corrupt", f"has a config.json whose model_type is no text but a {type(found).__name__}")
+        raise CheckpointError("corrupt", f"has a config.json whose model_type is not text but a {type(found).__name__}")
 
 
 def read_descriptions(places: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -227,7 +227,7 @@ def _check_links(folder: Path) -> None:
             )
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise CheckpointError("corrupt", f"holds {shown}, which is no regular file")
+            raise CheckpointError("corrupt", f"holds {shown}, which is not a regular file")
 
 
 def shards_of(folder: Path, *, allow_pickle: bool = False) -> list[str]:
@@ -303,7 +303,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, empty where there is none; what is no JSON is told by whoever needs it."""
+    """Return the JSON object in a file, empty where there is none; whoever needs it says what is not JSON."""
     if not path.is_file():
         return {}
     try:

@@ -27,7 +27,7 @@ def read_parts(modules: Any) -> list[tuple[str, str]]:
     Each is the name of its class, and its folder within: "" for the top, else with a slash at its end.
     """
     if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
-        raise CheckpointError("corrupt", "has a modules.json that is no list of modules")
+        raise CheckpointError("corrupt", "has a modules.json that is not a list of modules")
     parts = []
     for kind, path in ((str(one.get("type", "")), str(one.get("path", ""))) for one in modules):
         name = kind.rsplit(".", 1)[-1]

@@ -88,13 +88,22 @@ def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
 
 
 def _after(folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions) -> torch.nn.Module | None:
-    makers = {"Dense": _dense, "LayerNorm": _layer_norm}
     modules: list[torch.nn.Module] = []
     for name, path in parts:
-        if name in makers:
-            modules.append(makers[name](folder, path, options))
-        elif name == "Normalize":
+        if name == "Normalize":
             modules.append(Normalize())
+        if name not in ("Dense", "LayerNorm"):
+            continue
+        settings = read_json(folder, f"{path}config.json")
+        ends = (settings.get("module_input_name", ROW), settings.get("module_output_name") or ROW)
+        if name == "Dense" and ends != (ROW, ROW):
+            raise CheckpointError("unsupported", "has a Dense module for single tokens, which is not read here")
+        with loading_errors("torch"):
+            if name == "Dense":
+                modules.append(_filled(Dense(settings), folder / path, options))
+            else:
+                norm = torch.nn.LayerNorm(int(settings["dimension"]))
+                modules.append(_filled(norm, folder / path, options, "norm."))
     return torch.nn.Sequential(*modules).eval() if modules else None
 
 
@@ -129,21 +138,6 @@ class Dense(torch.nn.Module):  # type: ignore[misc]
         if not self.use_residual:
             return projected
         return projected + (self.residual(rows) if hasattr(self, "residual") else rows)
-
-
-def _dense(folder: Path, path: str, options: BackboneOptions) -> torch.nn.Module:
-    settings = read_json(folder, f"{path}config.json")
-    names = {settings.get("module_input_name", ROW), settings.get("module_output_name") or ROW}
-    if names != {ROW}:
-        raise CheckpointError("unsupported", "has a Dense module for single tokens, which is not read here")
-    with loading_errors("torch"):
-        return _filled(Dense(settings), folder / path, options)
-
-
-def _layer_norm(folder: Path, path: str, options: BackboneOptions) -> torch.nn.Module:
-    with loading_errors("torch"):
-        layer = torch.nn.LayerNorm(int(read_json(folder, f"{path}config.json")["dimension"]))
-        return _filled(layer, folder / path, options, "norm.")
 
 
 def _filled(module: torch.nn.Module, folder: Path, options: BackboneOptions, prefix: str = "") -> torch.nn.Module:

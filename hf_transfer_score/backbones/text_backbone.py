@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.loading import beside
+from hf_transfer_score.backbones.loading import head_modules
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
     groups_of,
@@ -60,7 +60,7 @@ class TextBackbone:
         if after is not None:
             self.module = torch.nn.ModuleList([model.module, after])
         self.source_classes = model.classes
-        self.source_heads = beside(model.module, model.body)
+        self.source_heads = head_modules(model.module, model.body)
         self.equal_lengths = False
         self.words = words
         self.body: torch.nn.Module = model.body
@@ -117,7 +117,7 @@ class TextBackbone:
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 
     def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return one row a text (B, C) of the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per text (B, C) from the tokens (B, T, C) that a block gives, pooled as single layers are."""
         lengths: Tensor = batch["lengths"]
         if int(lengths.max()) > states.shape[1]:  # what a block gives is shorter than what the network was given
             return states.mean(1)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions
-from hf_transfer_score.backbones.loading import load_config, load_transformers, loading_errors
+from hf_transfer_score.backbones.loading import has_head, load_config, load_transformers, loading_errors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,14 +56,9 @@ def shape_of(config: Any) -> Shape:
 
 
 def head_of(config: Any, *, words: bool) -> str:
-    """Return the end of the class name of a head that says something about rows of this unit, "" where there is none.
-
-    Heads for regression and for several labels at once are no heads here: what they say are no probabilities.
-    """
+    """Return the end of the class name of a head that says something about rows of this unit, "" without one."""
     head = TOKEN_HEAD if words else SEQUENCE_HEAD
-    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
-    ours = any(name.endswith(head) for name in getattr(config, "architectures", None) or ())
-    return head if ours and not several and getattr(config, "num_labels", 0) > 1 else ""
+    return head if has_head(config, (head,)) else ""
 
 
 @dataclass

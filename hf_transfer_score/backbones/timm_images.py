@@ -151,7 +151,7 @@ class TimmReader:
 
         rows = self.module.forward_head(final, pre_logits=True)
         if not hasattr(rows, "ndim") or rows.ndim not in (2, 4):
-            raise CheckpointError("unsupported", f"has pre-logits that are no single row an image ({self.name})")
+            raise CheckpointError("unsupported", f"has pre-logits that are not one row per image ({self.name})")
         rows = rows.mean((2, 3)) if rows.ndim == 4 else rows
         return Seen(rows, logits=self.module.forward_head(final) if self.classes else None)
 
@@ -181,7 +181,7 @@ class TimmReader:
 
 
 def own_classes(model: Any, config: Mapping[str, Any]) -> int:
-    """Return how many classes the head tells apart; 0 without a head, for independent labels, and for a projection.
+    """Return how many classes the head distinguishes; 0 without a head, for independent labels, and for a projection.
 
     The image towers of CLIP are published with the projection into the space of texts as their head, which has no
     classes: they are those with the width that timm lists for them, without names of labels, not fine-tuned.

@@ -130,7 +130,7 @@ class TokenReader:
             self._fast.enable_truncation(self.max_length, direction=tokenizer.truncation_side)
 
     def texts(self, texts: Sequence[str | tuple[str, str]]) -> list[TextItem]:
-        """Return one sequence a text, or a pair of texts."""
+        """Return one sequence per text, or per pair of texts."""
         inputs = [self._as_input(text) for text in texts]
         if self._fast is not None:
             batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
@@ -215,7 +215,9 @@ class TokenReader:
 
     def _windows(self, numbers: Numbers, sizes: Numbers, example: Words) -> TextItem:
         room = self.max_length - self._frame.size
-        numbers, sizes = _cut_long_words(numbers, sizes, room)
+        if len(sizes) and sizes.max() > room:  # no word has more tokens than a window has room for
+            place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            numbers, sizes = numbers[place < room], np.minimum(sizes, room)
         starts = np.cumsum(sizes) - sizes
         positions = np.asarray(example.positions, dtype=np.int64)
         bounds = window_bounds(starts, sizes, room)
@@ -249,14 +251,6 @@ def _words_need_spaces(fast: Any) -> bool:
     spaced = [word if number == 0 else f" {word}" for number, word in enumerate(PROBE_WORDS)]
     without = fast.encode(list(PROBE_WORDS), is_pretokenized=True, add_special_tokens=False).ids
     return bool(without != plain and fast.encode(spaced, is_pretokenized=True, add_special_tokens=False).ids == plain)
-
-
-def _cut_long_words(numbers: Numbers, sizes: Numbers, room: int) -> tuple[Numbers, Numbers]:
-    """Return tokens and sizes where no word has more tokens than a window has room for."""
-    if not len(sizes) or sizes.max() <= room:
-        return numbers, sizes
-    place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    return numbers[place < room], np.minimum(sizes, room)
 
 
 def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:

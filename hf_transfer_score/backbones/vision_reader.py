@@ -24,25 +24,27 @@ class VisionReader:
     def __init__(self, loaded: LoadedModel, *, with_head: bool) -> None:
         self.module: Any = loaded.model
         self.name = type(loaded.model).__name__
+        config = self.module.config
         self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
-        self.layer_pooling = "cls" if self.has_class_token and not _leaves_class_token(self.module.config) else "mean"
+        by_mean = bool(getattr(config, "use_mean_pooling", False))  # BEiT and data2vec have a class token all the same
+        self.layer_pooling = "cls" if self.has_class_token and not by_mean else "mean"
         self.heads: Sequence[torch.nn.Module] = _heads(self.module) if with_head else []
-        self.trusts_pooler = _trusts_pooler(loaded)
-        self.default_pooling = self._described()
-        self.classes = _exclusive_classes(self.module.config) if with_head else 0
+        # no pooler is read with random weights, nor a dense layer from pretraining, which no head sees
+        random = any("pooler." in name for name in loaded.missing)
+        self.trusts_pooler = not random and not hasattr(getattr(self.module, "pooler", None), "dense")
+        self.default_pooling = "class token" if self.has_class_token else "mean"
+        if self.heads:
+            self.default_pooling = "what the classification head sees"
+        elif self.trusts_pooler:
+            self.default_pooling = f"the model's own pooling, else the {self.default_pooling}"
+        several = getattr(config, "problem_type", None) in ("multi_label_classification", "regression")
+        self.classes = int(config.num_labels) if with_head and not several and config.num_labels > 1 else 0
         self._entered: list[torch.Tensor] = []
         self._body: Any = None
         for head in self.heads:
             head.register_forward_pre_hook(self._remember_entered)
         if with_head:
             body(self.module, self.heads).register_forward_hook(self._remember_body)
-
-    def _described(self) -> str:
-        if self.heads:
-            return "what the classification head sees"
-        if self.trusts_pooler:
-            return f"the model's own pooling, else {'the class token' if self.has_class_token else 'the mean'}"
-        return "class token" if self.has_class_token else "mean"
 
     def _remember_entered(self, module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
         self._entered.append(inputs[0])
@@ -81,8 +83,13 @@ class VisionReader:
 
     def _seen(self, inputs: Mapping[str, torch.Tensor], *, hidden: bool) -> tuple[Seen, Any]:
         self._entered.clear()
-        more = {"output_hidden_states": True} if hidden else {}
-        output = self.module(**inputs, **more, **self._order(inputs), return_dict=True)
+        more: dict[str, Any] = {"output_hidden_states": True} if hidden else {}
+        if self.module.config.model_type == "vit_mae":
+            # a masked autoencoder shuffles its patches by noise: ascending noise leaves them where they are
+            pixels, patch = inputs["pixel_values"], self.module.config.patch_size
+            count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
+            more["noise"] = torch.linspace(0, 1, count, device=pixels.device).expand(len(pixels), -1)
+        output = self.module(**inputs, **more, return_dict=True)
         if not self.heads:
             return Seen(self._pooled(output, inputs)), output
         rows = torch.stack([_row(one, self.name) for one in self._entered]).mean(0)
@@ -91,15 +98,6 @@ class VisionReader:
         if hidden:
             body = output
         return Seen(rows, logits=output.logits), body
-
-    def _order(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        if self.module.config.model_type != "vit_mae":
-            return {}
-        # a masked autoencoder shuffles its patches by noise: ascending noise leaves them where they are
-        pixels, patch = inputs["pixel_values"], self.module.config.patch_size
-        count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
-        noise = torch.linspace(0, 1, count, device=pixels.device)
-        return {"noise": noise.expand(len(pixels), -1)}
 
     def _pooled(self, output: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         own = getattr(output, "pooler_output", None)
@@ -140,18 +138,6 @@ class VisionReader:
         )
 
 
-def _leaves_class_token(config: Any) -> bool:
-    """Whether a network has a class token and reads the mean over places all the same, as BEiT and data2vec can."""
-    return bool(getattr(config, "use_mean_pooling", False))
-
-
-def _trusts_pooler(loaded: LoadedModel) -> bool:
-    pooler = getattr(loaded.model, "pooler", None)
-    if any("pooler." in name for name in loaded.missing):
-        return False  # its weights are random
-    return not hasattr(pooler, "dense")  # a dense layer from pretraining, which no head of the architecture sees
-
-
 def _heads(model: Any) -> list[torch.nn.Module]:
     base = getattr(model, model.base_model_prefix, None)
     inside = set(base.modules()) if isinstance(base, torch.nn.Module) else set()
@@ -172,12 +158,6 @@ def body(model: Any, heads: Sequence[torch.nn.Module]) -> torch.nn.Module:
         return named
     rest = [child for child in model.children() if not set(child.modules()) & set(heads)]
     return max(rest, key=lambda child: sum(value.numel() for value in child.parameters()))
-
-
-def _exclusive_classes(config: Any) -> int:
-    if getattr(config, "problem_type", None) in ("multi_label_classification", "regression"):
-        return 0
-    return int(config.num_labels) if config.num_labels > 1 else 0
 
 
 def _row(entered: torch.Tensor, name: str) -> torch.Tensor:

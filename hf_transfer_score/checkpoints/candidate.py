@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.example import NAME, example_checkpoints
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
@@ -49,9 +50,13 @@ def parse_candidate(text: str) -> Candidate:
         return _folder(text.removeprefix(FOLDER_PREFIX))
     for prefix in HUB_PREFIXES:
         if text.startswith(prefix):
-            return _hub(text.removeprefix(prefix))
-    looks_local = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
-    return _folder(text) if looks_local or is_here(text) else _hub(text)
+            break
+    else:
+        prefix = ""
+        if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or is_here(text):
+            return _folder(text)
+    name, _, revision = text.removeprefix(prefix).partition("@")
+    return Candidate(name, revision or None)
 
 
 def is_here(text: str) -> bool:
@@ -70,21 +75,12 @@ def is_here(text: str) -> bool:
 def _folder(text: str) -> Candidate:
     try:
         return Candidate(text, folder=Path(text).expanduser().resolve())
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ):  # links in a circle, a home that nobody has: a row, and the others go on
+    except (OSError, RuntimeError, ValueError):  # links in a circle, no such home: a row, and the others go on
         return Candidate(text, folder=Path(text).absolute())
 
 
-def _hub(text: str) -> Candidate:
-    name, _, revision = text.partition("@")
-    return Candidate(name, revision or None)
-
-
 def read_candidates(path: Path) -> list[str]:
-    """Return the models that a file names: one a line, or the first column of a CSV; `#` begins a comment."""
+    """Return the models that a file names: one per line, or the first column of a CSV; `#` begins a comment."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -92,13 +88,18 @@ def read_candidates(path: Path) -> list[str]:
     names = [line.split("#", 1)[0].split(",", 1)[0].strip().strip('"') for line in lines]
     found = [name for name in names if name and name.lower() not in ("model", "models", "model_id")]
     if not found:
-        raise OptionError(f"{path} names no models: expected one a line.")
+        raise OptionError(f"{path} names no models: expected one per line.")
     return found
 
 
 def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
-    """Return candidates in order, each once."""
-    return list(dict.fromkeys(parse_candidate(text) for text in texts))
+    """Return candidates in order, each once; `example` means all checkpoints that ship with the package."""
+    return list(dict.fromkeys(one for text in texts for one in _shipped(text) or [parse_candidate(text)]))
+
+
+def _shipped(text: str) -> list[Candidate]:
+    """Return checkpoints that ship with the package, under names that are the same on every machine."""
+    return [Candidate(f"{NAME}/{folder.name}", folder=folder) for folder in example_checkpoints(text.strip())]
 
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:

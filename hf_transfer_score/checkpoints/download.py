@@ -1,4 +1,4 @@
-"""Weights onto this computer: resumed, tried again, the next ones while the current ones run, freed when asked."""
+"""Downloads weights: resumed, repeated, the next ones while the current ones run, and freed on request."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from hf_transfer_score.checkpoints.resolve import Checkpoint
 from hf_transfer_score.hub.background import map_at_once
 from hf_transfer_score.hub.downloads import sound_file, sweep_parts
+from hf_transfer_score.hub.failures import checkpoint_failure
 from hf_transfer_score.hub.retry import patiently
-from hf_transfer_score.hub.words import checkpoint_failure
 
 AT_ONCE = 4
 
@@ -67,15 +67,15 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     absent = [name for name in files if on_disk(checkpoint, name) is None]
     if absent:
         sweep_parts(checkpoint.repository.name)
-    there = map_at_once(lambda name: _one(checkpoint, name), files, AT_ONCE)
+    repository = checkpoint.repository
+
+    def one(name: str) -> Path:
+        size = repository.sizes.get(name)
+        try:
+            return patiently(lambda: sound_file(repository.name, name, checkpoint.commit, repository.hashes, size))
+        except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
+            raise checkpoint_failure(repository.name, error, checkpoint.commit) from None
+
+    there = map_at_once(one, files, AT_ONCE)
     downloaded = [path for path, name in zip(there, files, strict=True) if name in absent]
     return Fetched(there[0].parents[files[0].count("/")], downloaded)
-
-
-def _one(checkpoint: Checkpoint, name: str) -> Path:
-    repository = checkpoint.repository
-    size = repository.sizes.get(name)
-    try:
-        return patiently(lambda: sound_file(repository.name, name, checkpoint.commit, repository.hashes, size))
-    except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
-        raise checkpoint_failure(repository.name, error, checkpoint.commit) from None

@@ -12,12 +12,10 @@ from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILE
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.downloads import sound_file
-from hf_transfer_score.hub.failures import is_offline
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers, sound_file
+from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
 from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.settings import endpoint_of
-from hf_transfer_score.hub.words import checkpoint_failure
 
 BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
@@ -64,7 +62,7 @@ class Checkpoint:
         return cls(**{**plain, "repository": repository, "folder": folder})
 
 
-def resolve(candidate: Candidate, known: Known) -> Checkpoint:
+def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
     """Return what a candidate's repository says now; raises CheckpointError.
 
     Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
@@ -78,7 +76,7 @@ def resolve(candidate: Candidate, known: Known) -> Checkpoint:
     return checkpoint
 
 
-def recall(candidate: Candidate, known: Known) -> Checkpoint | None:
+def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
     """Return what is remembered of a candidate without asking the Hub; a folder that changed is not remembered."""
     plain = known.recall(_question(candidate))
     if plain is None:
@@ -101,7 +99,7 @@ def _question(candidate: Candidate) -> str:
     return f"{candidate} at {endpoint_of()}"
 
 
-def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
+def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
     from huggingface_hub import HfApi
 
     def ask() -> Any:
@@ -109,7 +107,23 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
 
     try:
         info = patiently(ask)
-        return _describe(candidate, info, *patiently(partial(_descriptions, candidate.name, info)))
+        # sha256 of large files, git's hash of the others
+        named = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
+        hashes = {name: str(hashed) for name, hashed in named.items() if hashed}
+        descriptions, unread = patiently(partial(_descriptions, candidate.name, info, hashes))
+        sizes = {file.rfilename: file.size for file in info.siblings or []}
+        tags = tuple(info.tags or ())
+        licenses = [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
+        return Checkpoint(
+            str(candidate),
+            str(info.sha),
+            Repository(candidate.name, sizes, descriptions, info.library_name, tags, hashes, unread),
+            parameters=info.safetensors.total if info.safetensors else None,
+            downloads=info.downloads,
+            likes=info.likes,
+            license=licenses[0] if licenses else None,
+            gated=bool(info.gated),
+        )
     except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
         if is_offline(error):
             stored = recall(candidate, known) or _from_hub_cache(candidate)
@@ -118,37 +132,14 @@ def _from_hub(candidate: Candidate, known: Known) -> Checkpoint:
         raise checkpoint_failure(candidate.name, error, candidate.revision) from None
 
 
-def _hashes(info: Any) -> dict[str, str]:
-    """Return what the Hub says the hashes of the files are: sha256 of large ones, git's of the others."""
-    found = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings or []}
-    return {name: str(named) for name, named in found.items() if named}
-
-
-def _descriptions(name: str, info: Any) -> tuple[dict[str, Any], dict[str, str]]:
+def _descriptions(name: str, info: Any, hashes: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the contents of a repository's descriptions, and what is wrong with the others; large ones stay there."""
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES}
     small = [file for file, size in sizes.items() if size <= DESCRIPTION.size]
-    hashes = _hashes(info)
     paths = map_at_once(lambda file: sound_file(name, file, str(info.sha), hashes), small, READ_AT_ONCE)
     found, unread = read_descriptions(dict(zip(small, map(Path, paths), strict=True)))
     large = {file: f"that has {sizes[file]:,} bytes, and at most {DESCRIPTION.size:,} are read" for file in sizes}
     return found, unread | {file: reason for file, reason in large.items() if file not in small}
-
-
-def _describe(candidate: Candidate, info: Any, descriptions: dict[str, Any], unread: dict[str, str]) -> Checkpoint:
-    sizes = {file.rfilename: file.size for file in info.siblings or []}
-    tags = tuple(info.tags or ())
-    licenses = [tag.removeprefix("license:") for tag in tags if tag.startswith("license:")]
-    return Checkpoint(
-        str(candidate),
-        str(info.sha),
-        Repository(candidate.name, sizes, descriptions, info.library_name, tags, _hashes(info), unread),
-        parameters=info.safetensors.total if info.safetensors else None,
-        downloads=info.downloads,
-        likes=info.likes,
-        license=licenses[0] if licenses else None,
-        gated=bool(info.gated),
-    )
 
 
 def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
@@ -164,10 +155,13 @@ def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
     return Checkpoint(str(candidate), folder.name, repository)
 
 
-def _from_folder(candidate: Candidate, known: Known) -> Checkpoint:
+def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
     assert candidate.folder is not None
     try:
-        _check_is_folder(candidate.folder, candidate.name)
+        if not candidate.folder.is_dir():
+            here = is_here(str(candidate.folder))
+            hint = "name the folder that holds its config.json" if here else "a model on the Hub is written owner/name"
+            raise CheckpointError("missing", f"{candidate.name} is not a folder; {hint}")
         repository = Repository.from_folder(candidate.folder)
         if not repository.is_checkpoint:  # a folder of anything may be large: nothing is hashed
             raise CheckpointError("unsupported", repository.why_unknown())
@@ -177,15 +171,7 @@ def _from_folder(candidate: Candidate, known: Known) -> Checkpoint:
     return Checkpoint(candidate.folder.name, commit, repository, folder=candidate.folder)
 
 
-def _check_is_folder(folder: Path, name: str) -> None:
-    if folder.is_dir():
-        return
-    if is_here(str(folder)):
-        raise CheckpointError("missing", f"{name} is no folder; name the folder that holds its config.json")
-    raise CheckpointError("missing", f"{name} is no folder; a model on the Hub is written owner/name")
-
-
-def folder_commit(folder: Path, known: Known) -> str:
+def folder_commit(folder: Path, known: Answers) -> str:
     """Return a hash of a folder's content; files whose size and time did not change are not read again."""
     digest = hashlib.sha1(b"folder", usedforsecurity=False)
     for path in sorted(folder.rglob("*")):
@@ -195,7 +181,7 @@ def folder_commit(folder: Path, known: Known) -> str:
     return digest.hexdigest()
 
 
-def _content(path: Path, known: Known) -> str:
+def _content(path: Path, known: Answers) -> str:
     stat = path.stat()
     key = f"content of {path} {stat.st_size} {stat.st_mtime_ns}"
     remembered = known.recall(key) if stat.st_size > HASHED_BYTES else None

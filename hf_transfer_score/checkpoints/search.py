@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.hub.deadline import CONNECT_SECONDS
 from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.hub.retry import patiently
-from hf_transfer_score.hub.settings import endpoint_of
+from hf_transfer_score.hub.settings import CONNECT_SECONDS, endpoint_of
 from hf_transfer_score.tasks import TASKS, Modality
 
 Sort = Literal["downloads", "likes", "trending"]
@@ -111,21 +110,18 @@ def _listed(search: Search) -> list[Any]:
     # lists are asked for again and again; this fails at once
     get_session().head(endpoint_of(), timeout=CONNECT_SECONDS)
     tags = [search.library, f"license:{search.license}" if search.license else None]
+    known = {name for names in PIPELINES.values() for name in names} | {"token-classification", "image-segmentation"}
     return list(
         HfApi().list_models(
             search=search.text,
             author=search.author,
             filter=[tag for tag in tags if tag] or None,
-            pipeline_tag=search.task if search.task not in TASKS or search.task in _hub_tasks() else None,
+            pipeline_tag=search.task if search.task not in TASKS or search.task in known else None,
             limit=LOOKED_AT * search.limit,
             sort=SORTS[search.sort],  # type: ignore[arg-type]  # a name the client knows
             expand=["safetensors", "downloads", "likes", "gated", "pipeline_tag", "library_name", "tags"],
         )
     )
-
-
-def _hub_tasks() -> set[str]:
-    return {name for names in PIPELINES.values() for name in names} | {"token-classification", "image-segmentation"}
 
 
 def _unfit(info: Any, search: Search, modality: Modality) -> str | None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.cli.card_arguments import add_card
-from hf_transfer_score.cli.demo_arguments import add_demo
 from hf_transfer_score.cli.layers_arguments import add_layers
 from hf_transfer_score.cli.leaderboard_arguments import add_leaderboard
 from hf_transfer_score.cli.rank_arguments import CACHE_DESCRIPTION, RANK_DESCRIPTION, RANK_EXAMPLES, add_cache, add_rank
@@ -23,7 +22,7 @@ PROGRAM = "hf-transfer-score"
 
 DESCRIPTION = "Which checkpoint should I fine-tune? Transferability metrics from features of one forward pass."
 
-RANK_USAGE = f"{PROGRAM} rank DATASET --models MODEL ... [options]"
+RANK_USAGE = f"{PROGRAM} rank DATASET --models MODEL ... [options]\n       {PROGRAM} rank example [options]"
 
 ENDING = """\
 exit status:
@@ -70,13 +69,6 @@ Put the evaluate modules of this package where evaluate looks for metrics, so
 that evaluate.load("face_transferability") works, offline too.
 """
 
-EXAMPLE_DESCRIPTION = """\
-Rank seven small feature extractors for telling the digits 5 to 9 apart, on
-images that ship with scikit-learn, beside the accuracy measured on held-out
-rows. It shows how things work and is no evidence for any metric: the extractors
-are tiny, and nothing is fine-tuned.
-"""
-
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
@@ -89,9 +81,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_metrics(commands)
     _add_register(commands)
-    _add_example(commands)
     _add_cache(commands)
-    for add in (add_verify, add_layers, add_demo, add_reproduce, add_results, add_leaderboard, add_card, add_worker):
+    for add in (add_verify, add_layers, add_reproduce, add_results, add_leaderboard, add_card, add_worker):
         add(commands, _parser)
     return parser
 
@@ -192,17 +183,3 @@ def _add_register(commands: Any) -> None:
         usage=f"{PROGRAM} register",
         description=REGISTER_DESCRIPTION,
     )
-
-
-def _add_example(commands: Any) -> None:
-    parser = _parser(
-        commands.add_parser,
-        "example",
-        help="rank a small real pool, beside measured accuracies",
-        usage=f"{PROGRAM} example [--save FOLDER] [--json]",
-        description=EXAMPLE_DESCRIPTION,
-    )
-    parser.add_argument(
-        "--save", type=Path, metavar="FOLDER", help="also write each extractor's features to FOLDER/NAME.npz"
-    )
-    parser.add_argument("--json", action="store_true", help="print everything as JSON")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.cards.evidence import Evidence, gather
 from hf_transfer_score.errors import InputError, NoSpaceError, OptionError, StoreError
+from hf_transfer_score.home import write_bytes
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.results.record import Record

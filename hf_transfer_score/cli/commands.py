@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from hf_transfer_score.cli.arguments import PROGRAM, build_parser
+from hf_transfer_score.cli.arguments import build_parser
 from hf_transfer_score.cli.ending import AGAIN, ended_by_signals, interrupted_status, leave_at_once, waiting_threads
 from hf_transfer_score.cli.guide_text import guide_text, guides_text
 from hf_transfer_score.cli.last_handler import FAILED, split_traceback, tell, tell_output
@@ -31,7 +30,6 @@ from hf_transfer_score.ranking.ranking import Ranking
 ELSEWHERE = {
     "verify": "verify_command",
     "layers": "layers_command",
-    "demo": "demo_command",
     "reproduce": "reproduce_command",
     "publish": "results_command",
     "pull": "results_command",
@@ -80,7 +78,6 @@ def _run(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         "score": _score,
         "metrics": _metrics,
         "register": _register,
-        "example": _example,
         "cache": _cache,
     }
     if arguments.command is None:
@@ -177,21 +174,6 @@ def _register(_: argparse.Namespace) -> int:
     for path in paths:
         write(f"installed {path}\n")
     write("".join(f'use it by evaluate.load("{path.stem}")\n' for path in paths))
-    return 0
-
-
-def _example(arguments: argparse.Namespace) -> int:
-    from hf_transfer_score.cli.example import example_text, run_example, save_example
-
-    example = run_example()
-    if arguments.json:
-        write_json(example.as_dict())
-    else:
-        write(example_text(example, _page()))
-    if arguments.save is not None:
-        save_example(example, arguments.save)
-        folder = shlex.quote(str(arguments.save))
-        say(f"\nSaved {len(example.features)} files. Score them: {PROGRAM} score {folder}/*.npz")
     return 0
 
 

@@ -12,7 +12,7 @@ from hf_transfer_score.cli.printing import say, words
 from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.score_notes import Note
 from hf_transfer_score.cli.tables import UNLIMITED, Page, notes_table, number, render
-from hf_transfer_score.drawing.files import check_plot_path, save_profile
+from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.selection.layers import METRICS, LayerProfile, ProfileRow, layer_profile
 from hf_transfer_score.text import csv_text
 
@@ -55,7 +55,7 @@ def run(
     else:
         write(profile_text(profile, page(UNLIMITED)))
     if arguments.plot is not None:
-        save_profile(profile, arguments.plot)
+        profile.plot(arguments.plot)
         say(f"Drew {arguments.plot}")
     return 0
 

@@ -24,12 +24,16 @@ DATASET is an id on the Hub, a folder or a file (parquet, csv, json, arrow,
 folders of images or sound). A model is an id on the Hub (owner/name, or
 owner/name@revision) or a folder.
 
+The dataset `example` ships with the package, with ten checkpoints that need not
+be named: a toy to try things on, off line. One of them is example/NAME.
+
 Features are kept: a second call with other metrics runs no model and asks
 nobody. A checkpoint that cannot be scored is a row with the reason.
 """
 
 RANK_EXAMPLES = """\
 examples:
+  hf-transfer-score rank example
   hf-transfer-score rank ethz/food101 --models timm/resnet50.a1_in1k facebook/dinov2-small
   hf-transfer-score rank banking77 --search minilm --max-params 50M --limit 5
   hf-transfer-score rank ./my_images --models-from models.txt --csv > ranking.csv
@@ -50,7 +54,7 @@ UNITS = {"K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
 
 def add_rank(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of `rank`."""
-    parser.add_argument("dataset", metavar="DATASET", help="id on the Hub, folder or file")
+    parser.add_argument("dataset", metavar="DATASET", help="id on the Hub, folder or file; or example")
     _add_models(parser.add_argument_group("models"))
     _add_dataset(parser.add_argument_group("dataset"))
     _add_features(parser.add_argument_group("features"))

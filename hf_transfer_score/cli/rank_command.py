@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.checkpoints.candidate import read_candidates
 from hf_transfer_score.cli.ending import is_main, leaving_at_once
 from hf_transfer_score.cli.metric_guide import configured_metrics
@@ -20,8 +19,10 @@ from hf_transfer_score.cli.rank_progress import watching
 from hf_transfer_score.cli.rank_tables import cache_text, plan_text, report_notes, report_text
 from hf_transfer_score.cli.tables import UNLIMITED, Page
 from hf_transfer_score.errors import NoSpaceError, OptionError
+from hf_transfer_score.example import example_dataset
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.home import cache_limit, home
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.selection.plan import Plan
 from hf_transfer_score.selection.report import Interrupted, RankReport
@@ -29,6 +30,13 @@ from hf_transfer_score.selection.run import plan_rank, rank
 from hf_transfer_score.selection.words import short_bytes
 
 FAILED = 1
+
+AFTER_EXAMPLE = """
+Fine-tune them, and see how far the ranking holds (about a minute):
+  hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
+Your own dataset:
+  hf-transfer-score rank DATASET --models MODEL MODEL ...
+"""
 
 
 def run_rank(
@@ -113,6 +121,7 @@ def _finish(
             say(f"{note.kind}: {note.text}")
     else:
         write(report_text(report, page(UNLIMITED), terms=arguments.terms))
+        write(AFTER_EXAMPLE if example_dataset(arguments.dataset) else "")
     if arguments.save is not None:
         count = report.save(arguments.save)
         say(f"Saved {count} records to {arguments.save}")
@@ -159,7 +168,7 @@ def run_cache(
     write_json: Callable[[Any], None],
 ) -> int:
     """Run `cache` and return its exit status."""
-    cache = FeatureCache(places.home() / "features", places.cache_limit())
+    cache = FeatureCache(home() / "features", cache_limit())
     if arguments.action == "clear":
         count, size = cache.clear()
         write(f"Removed {count} entries, {short_bytes(size)}.\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.text import Cell, csv_text
 

@@ -18,9 +18,9 @@ from hf_transfer_score.cli.tables import (
     notes_table,
     render,
 )
-from hf_transfer_score.features.cache import Entry
+from hf_transfer_score.features.cache import CacheEntry
 from hf_transfer_score.ranking.agreement import weighted_kendall
-from hf_transfer_score.ranking.ranking import RankedModel, is_baseline
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 from hf_transfer_score.selection.report import RankReport
@@ -162,7 +162,7 @@ def _plan_caption(plan: Plan) -> str:
     return f"{models} to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
 
 
-def cache_text(entries: list[Entry], limit: int, page: Page) -> str:
+def cache_text(entries: list[CacheEntry], limit: int, page: Page) -> str:
     """Return the features that are kept, the last used first."""
     if not entries:
         return "The cache holds no features.\n"

@@ -15,7 +15,7 @@ from hf_transfer_score.reproduction import PublishedModel, PublishedTable, publi
 
 if TYPE_CHECKING:
     from hf_transfer_score.ranking.agreement import Agreement
-    from hf_transfer_score.ranking.ranking import RankedModel
+    from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.selection.report import RankReport
 
 FAILED = 1

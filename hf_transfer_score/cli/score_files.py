@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, OptionError
-from hf_transfer_score.features.files import Truth, is_labels_file, read_features, read_labels, read_truth
+from hf_transfer_score.features.files import RowTruth, is_labels_file, read_features, read_labels, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking, ranked, scored_model
+from hf_transfer_score.ranking.models import RankedModel, scored_model
+from hf_transfer_score.ranking.ranking import Ranking, ranked
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -91,16 +92,16 @@ def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: M
         return FeatureScores(status="failed", reason=str(error) or "not enough memory")
 
 
-def _truths(files: Mapping[str, Path], options: FileOptions) -> dict[str, Truth]:
+def _truths(files: Mapping[str, Path], options: FileOptions) -> dict[str, RowTruth]:
     """Return the labels and targets of the files that have some."""
-    found: dict[str, Truth] = {}
+    found: dict[str, RowTruth] = {}
     for name, path in files.items():
         with suppress(FeatureFileError):
             found[name] = read_truth(path, labels_path=options.labels_path, labels_key=options.labels_key)
     return found
 
 
-def check_same_sample(truths: Mapping[str, Truth]) -> None:
+def check_same_sample(truths: Mapping[str, RowTruth]) -> None:
     """Raise LabelsError where two models have different labels or targets."""
     names = list(truths)
     for name in names[1:]:
@@ -112,7 +113,7 @@ def check_same_sample(truths: Mapping[str, Truth]) -> None:
             )
 
 
-def _difference(one: Truth, other: Truth) -> str | None:
+def _difference(one: RowTruth, other: RowTruth) -> str | None:
     pairs = (
         ("labels", _named(one), _named(other)),
         ("targets", one.targets, other.targets),
@@ -120,7 +121,7 @@ def _difference(one: Truth, other: Truth) -> str | None:
     return next((found for what, left, right in pairs if (found := _unequal(what, left, right))), None)
 
 
-def _named(truth: Truth) -> NDArray[Any] | None:
+def _named(truth: RowTruth) -> NDArray[Any] | None:
     """Return labels as the file has them, names where they are names."""
     if truth.labels is None or truth.label_names is None:
         return truth.labels

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.ranking import Ranking
 
 SHOWN_NAMES = 3
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from hf_transfer_score.cli.printing import Rendered, rendered, words
 from hf_transfer_score.cli.score_notes import Note, score_notes
 from hf_transfer_score.metrics.scores import FeatureScores
-from hf_transfer_score.ranking.ranking import Ranking, ranked, scored_model
+from hf_transfer_score.ranking.models import scored_model
+from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.text import shown
 
 if TYPE_CHECKING:

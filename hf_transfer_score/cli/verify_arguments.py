@@ -12,7 +12,9 @@ from hf_transfer_score.cli.rank_arguments import _add_dataset, _add_models, _add
 if TYPE_CHECKING:
     from hf_transfer_score.selection.verified import VerifyOptions
 
-VERIFY_USAGE = "hf-transfer-score verify DATASET --models MODEL ... [options]"
+VERIFY_USAGE = """\
+hf-transfer-score verify DATASET --models MODEL ... [options]
+       hf-transfer-score verify example [options]"""
 
 VERIFY_DESCRIPTION = """\
 Rank checkpoints for a labelled dataset as `rank` does, fine-tune the best of
@@ -50,7 +52,7 @@ def add_verify(commands: Any, parser: Callable[..., Any]) -> None:
         description=VERIFY_DESCRIPTION,
         epilog=VERIFY_EXAMPLES,
     )
-    verify.add_argument("dataset", metavar="DATASET", help="id on the Hub, folder or file")
+    verify.add_argument("dataset", metavar="DATASET", help="id on the Hub, folder or file; or example")
     _add_models(verify.add_argument_group("models"))
     _add_dataset(verify.add_argument_group("dataset"))
     _add_testing(verify.add_argument_group("testing"))

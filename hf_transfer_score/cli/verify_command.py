@@ -25,7 +25,7 @@ from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.verified import Verified, VerifyReport
 from hf_transfer_score.selection.verifying import VerifyListener, verify
-from hf_transfer_score.truth.fine_tune import Measured
+from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 
 FAILED = 1
 
@@ -95,7 +95,7 @@ class _Lines(VerifyListener):
         """Say what will be done."""
         say(f"{len(names)} of {len(report.models)} models to fine-tune, {len(test)} rows to test on")
 
-    def measured(self, name: str, seed: int, measured: Measured, *, before: bool) -> None:
+    def measured(self, name: str, seed: int, measured: MeasuredAccuracy, *, before: bool) -> None:
         """Say what was found."""
         say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_transfer_score.cli.rank_arguments import count, whole
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.places import parse_bytes
+from hf_transfer_score.home import parse_bytes
 from hf_transfer_score.worker.box import BoxLimits
 
 WORKER_USAGE = "hf-transfer-score worker --requests PLACE --results PLACE [options]"

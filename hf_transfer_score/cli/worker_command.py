@@ -11,13 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.cli.ending import end_children, interrupted_status
 from hf_transfer_score.cli.printing import say
 from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.home import home
+from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
-from hf_transfer_score.hub.words import no_token
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.results.place import FolderPlace, Place, open_place
 from hf_transfer_score.text import shown
@@ -49,7 +49,7 @@ def run(
             arguments.device,
             arguments.max_params,
             box=BoxLimits(arguments.memory or _usual_memory(), arguments.time, arguments.disk),
-            folder=places.home().absolute(),
+            folder=home().absolute(),
         ),
     )
     worker = Worker(RequestQueue(requests), results, options, _say)
@@ -86,7 +86,7 @@ def _usual_memory() -> int:
 @contextmanager
 def _nowhere() -> Iterator[None]:
     """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
-    before, folder = Path.cwd(), places.home() / "nowhere"
+    before, folder = Path.cwd(), home() / "nowhere"
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     try:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.atomic import write_bytes, write_text
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.selection.layers import LayerProfile
-from hf_transfer_score.selection.report import RankReport
+from hf_transfer_score.home import write_bytes, write_text
+from hf_transfer_score.ranking.ranking import Ranking
 
 ENDINGS = (".png", ".svg", ".html")
 PROFILE_WIDTH = 840
@@ -26,7 +25,7 @@ def check_plot_path(path: Path) -> None:
         raise OptionError(f"{path}: {above} is a file, so nothing can be written below it.")
 
 
-def save_plot(report: RankReport, path: Path) -> None:
+def save_plot(ranking: Ranking, path: Path) -> None:
     """Draw rank against parameters, with rank ranges, tie groups, and the best rank up to each size; layers across.
 
     Where the layers of models were ranked, these are drawn across, with a line for each model. Models are labelled with
@@ -34,7 +33,7 @@ def save_plot(report: RankReport, path: Path) -> None:
     known, the width of the features takes its place.
 
     Args:
-        report: what was ranked; without ranked models the picture says so.
+        ranking: what was ranked; without ranked models the picture says so.
         path: a file in .png, .svg or .html; the page in .html shows what is known of each model, and needs no other
             file and no network.
     """
@@ -43,16 +42,19 @@ def save_plot(report: RankReport, path: Path) -> None:
     from hf_transfer_score.drawing.points import picture_of
     from hf_transfer_score.drawing.rank_chart import rank_chart
 
-    picture = picture_of(report)
+    picture = picture_of(ranking)
     chart = rank_chart(picture)
     _write(path, chart, lambda: ranking_page(chart, picture))
 
 
-def save_profile(profile: LayerProfile, path: Path) -> None:
-    """Draw NC1 against the layers, on a logarithmic scale, with the smallest marked.
+def save_profile(values: Mapping[str, float | None], best: str, model: str, about: str, path: Path) -> None:
+    """Draw NC1 against the layers of a model, on a logarithmic scale, with the smallest marked.
 
     Args:
-        profile: what to draw.
+        values: NC1 by layer, None where it is not defined.
+        best: the layer to mark.
+        model: the id or folder.
+        about: what the title says besides the model.
         path: a file in .png, .svg or .html.
     """
     check_plot_path(path)
@@ -61,12 +63,11 @@ def save_profile(profile: LayerProfile, path: Path) -> None:
     from hf_transfer_score.drawing.page import profile_page
     from hf_transfer_score.drawing.words import printable
 
-    sample, model = profile.report.sample, printable(profile.model)
-    about = f"{model} on {sample.source.dataset}, {len(sample):,} examples"
-    values = {one.layer: one.nc1 for one in profile.rows}
-    lines = Lines({model: values}, (model, profile.best.layer), "NC1, smaller is more collapsed", log=True)
-    chart = layer_chart(lines, PROFILE_WIDTH).properties(title=title_of(about, (), PROFILE_WIDTH), description=about)
-    _write(path, chart, lambda: profile_page(chart, about, values))
+    named = printable(model)
+    title = f"{named} {about}"
+    lines = Lines({named: values}, (named, best), "NC1, smaller is more collapsed", log=True)
+    chart = layer_chart(lines, PROFILE_WIDTH).properties(title=title_of(title, (), PROFILE_WIDTH), description=title)
+    _write(path, chart, lambda: profile_page(chart, title, values))
 
 
 def _write(path: Path, chart: Any, page: Callable[[], str]) -> None:

@@ -1,4 +1,4 @@
-"""What charts and pages of a ranking show, read from its report: the one place here that knows reports."""
+"""What charts and pages of a ranking show, read from its ranking: the one place here that knows reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from hf_transfer_score.drawing.layer_chart import Lines
 from hf_transfer_score.drawing.look import group_look
 from hf_transfer_score.drawing.scatter import Cloud, Kind, Mark
 from hf_transfer_score.drawing.words import MISSING, counted, printable, short_count, shorten
-from hf_transfer_score.ranking.ranking import RankedModel
-from hf_transfer_score.selection.records import dataset_id
-from hf_transfer_score.selection.report import RankReport
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.ranking import Ranking
 
 LONGEST_TITLE = 64
 ALL_LABELLED, LABELLED = 40, 20
@@ -57,38 +56,33 @@ class Picture:
     notes: tuple[str, ...]
 
 
-def picture_of(report: RankReport) -> Picture:
+def picture_of(ranking: Ranking) -> Picture:
     """Return what is shown of a ranking."""
-    letters = report.tie_letters
-    table = [(name, _cells(report, name, letters[name])) for name in report.ranks]
-    missing = [name for name in report.models if name not in report.ranks]
+    letters = ranking.tie_letters
+    table = [(name, _cells(ranking, name, letters[name])) for name in ranking.ranks]
+    missing = [name for name in ranking.models if name not in ranking.ranks]
     return Picture(
-        title=_title(report),
-        subtitle=_subtitle(report),
+        title=f"{shorten(printable(ranking.dataset), LONGEST_TITLE)}: {ranking.size}",
+        subtitle=_subtitle(ranking),
         remark=f"{counted(len(missing), 'model')} without a rank" if missing else "",
-        cloud=_cloud(report, letters) if report.ranks else None,
-        lines=_lines(report),
+        cloud=_cloud(ranking, letters) if ranking.ranks else None,
+        lines=_lines(ranking),
         head=tuple(dict.fromkeys(name for _, cells in table for name, _ in cells)),
         rows=tuple((name, [value for _, value in cells]) for name, cells in table),
-        without=tuple((name, _without(report, report.models[name])) for name in missing),
-        notes=(*report.sample.notes, *report.notes),
+        without=tuple((name, _without(ranking, ranking.models[name])) for name in missing),
+        notes=ranking.all_notes,
     )
 
 
-def _range(report: RankReport, name: str) -> tuple[int, int]:
-    rank = report.ranks[name]
-    return report.confidence.ranges.get(name, (rank, rank)) if report.confidence else (rank, rank)
-
-
-def _cells(report: RankReport, name: str, letter: str) -> list[tuple[str, str]]:
+def _cells(ranking: Ranking, name: str, letter: str) -> list[tuple[str, str]]:
     """Return what the table has of a ranked model, by column; also what pointing at it tells."""
-    outcome, (low, high) = report.models[name], _range(report, name)
-    cells = [("rank", f"{report.ranks[name]}")]
-    if report.confidence is not None and len(report.ranks) > 1:
+    outcome, (low, high) = ranking.models[name], ranking.range_of(name)
+    cells = [("rank", f"{ranking.ranks[name]}")]
+    if ranking.confidence is not None and len(ranking.ranks) > 1:
         cells += [("rank range", f"{low}-{high}" if high > low else f"{low}"), ("tie group", letter or MISSING)]
-    if len(report.headline) > 1:
-        cells.append(("mean rank", f"{report.mean_ranks[name]:.1f}"))
-    cells += [(metric, f"{report.pools[metric].scores[name]:.4g}") for metric in report.headline]
+    if len(ranking.headline) > 1:
+        cells.append(("mean rank", f"{ranking.mean_ranks[name]:.1f}"))
+    cells += [(metric, f"{ranking.pools[metric].scores[name]:.4g}") for metric in ranking.headline]
     known = {
         "parameters": short_count(outcome.parameters) if outcome.parameters else MISSING,
         "width": MISSING if outcome.width is None else str(outcome.width),
@@ -97,27 +91,27 @@ def _cells(report: RankReport, name: str, letter: str) -> list[tuple[str, str]]:
     return [*cells, *known.items()]
 
 
-def _cloud(report: RankReport, letters: dict[str, str]) -> Cloud:
-    sizes, title = _sizes(report)
+def _cloud(ranking: Ranking, letters: dict[str, str]) -> Cloud:
+    sizes, title = _sizes(ranking)
     axis, side = _size_axis(title, [size for size in sizes.values() if size], side=not all(sizes.values()))
     shares = _apart(
-        [(axis.share(size) if size else SIDE, *_range(report, name)) for name, size in sizes.items()],
+        [(axis.share(size) if size else SIDE, *ranking.range_of(name)) for name, size in sizes.items()],
     )
     marks = []
-    for (name, rank), share in zip(report.ranks.items(), shares, strict=True):
-        low, high = _range(report, name)
-        facts = tuple((key, value) for key, value in _cells(report, name, letters[name]) if value != MISSING)
+    for (name, rank), share in zip(ranking.ranks.items(), shares, strict=True):
+        low, high = ranking.range_of(name)
+        facts = tuple((key, value) for key, value in _cells(ranking, name, letters[name]) if value != MISSING)
         bar = (float(low), float(high)) if high > low else None
         marks.append(Mark(printable(name), axis.value(share), rank, None, bar, facts, letters[name]))
-    steps = _front([(mark, sizes[name]) for mark, name in zip(marks, report.ranks, strict=True)])
-    counts = Counter(letters[name] for name in report.ranks)
+    steps = _front([(mark, sizes[name]) for mark, name in zip(marks, ranking.ranks, strict=True)])
+    counts = Counter(letters[name] for name in ranking.ranks)
     kinds = {
         letter: Kind(f"{letter}: {count} models" if letter else f"not tied: {count}", *group_look(letter))
         for letter, count in counts.items()
     }
     return Cloud(
         replace(axis, title=f"{axis.title}\n{FRONT}") if len(steps) > 1 else axis,
-        rank_axis("rank", max(_range(report, name)[1] for name in report.ranks)),
+        rank_axis("rank", max(ranking.range_of(name)[1] for name in ranking.ranks)),
         tuple(marks),
         kinds,
         legend=GROUPS if set(counts) != {""} else "",
@@ -128,9 +122,9 @@ def _cloud(report: RankReport, letters: dict[str, str]) -> Cloud:
     )
 
 
-def _sizes(report: RankReport) -> tuple[dict[str, int | None], str]:
+def _sizes(ranking: Ranking) -> tuple[dict[str, int | None], str]:
     """Return parameters of ranked models, or the width of their features where no count is known."""
-    ranked = {name: report.models[name] for name in report.ranks}
+    ranked = {name: ranking.models[name] for name in ranking.ranks}
     counts = {name: outcome.parameters or None for name, outcome in ranked.items()}
     if any(counts.values()):
         left = sum(not count for count in counts.values())
@@ -171,52 +165,44 @@ def _front(marks: Sequence[tuple[Mark, int | None]]) -> tuple[tuple[float, float
     return tuple(front)
 
 
-def _has_layers(report: RankReport) -> bool:
+def _has_layers(ranking: Ranking) -> bool:
     """Whether some model was ranked with more than one layer."""
-    counts = Counter(report.models[name].model for name in report.ranks)
+    counts = Counter(ranking.models[name].model for name in ranking.ranks)
     return any(count > 1 for count in counts.values())
 
 
-def _lines(report: RankReport) -> Lines | None:
+def _lines(ranking: Ranking) -> Lines | None:
     """Return the ranked layers of each model in their order, where models have several."""
-    ranked = {name: report.models[name] for name in report.ranks}
-    if not _has_layers(report):
+    ranked = {name: ranking.models[name] for name in ranking.ranks}
+    if not _has_layers(ranking):
         return None
-    one = len(report.headline) == 1
-    values = report.pools[report.headline[0]].scores if one else report.mean_ranks
+    one = len(ranking.headline) == 1
+    values = ranking.pools[ranking.headline[0]].scores if one else ranking.mean_ranks
     found: dict[str, dict[str, float]] = {}
     for name, outcome in ranked.items():
         found.setdefault(printable(outcome.model), {})[outcome.layer or ""] = values[name]
     best = next(iter(ranked.values()))
-    names = " and ".join(printable(name) for name in report.headline)
+    names = " and ".join(printable(name) for name in ranking.headline)
     what = f"pool score of {names}, higher is better" if one else f"mean rank by {names}, lower is better"
     return Lines(found, (printable(best.model), best.layer or ""), what, turned=not one)
 
 
-def _title(report: RankReport) -> str:
-    sample = report.sample
-    labels = sample.labels
-    rows = "" if sample.rows == len(sample) else f", {sample.rows:,} {sample.task.unit}s"
-    classes = "regression" if labels is None else f"{len(set(labels.tolist())):,} classes"
-    return f"{shorten(printable(dataset_id(sample)), LONGEST_TITLE)}: {len(sample):,} examples{rows}, {classes}"
-
-
-def _subtitle(report: RankReport) -> str:
-    if not report.ranks:
+def _subtitle(ranking: Ranking) -> str:
+    if not ranking.ranks:
         return "No model could be ranked."
-    names = " and ".join(printable(name) for name in report.headline)
-    text = f"ranked by the mean rank of {names}" if len(report.headline) > 1 else f"ranked by {names}"
-    sure = report.confidence
-    if sure is None or len(report.ranks) < 2 or _has_layers(report):
+    names = " and ".join(printable(name) for name in ranking.headline)
+    text = f"ranked by the mean rank of {names}" if len(ranking.headline) > 1 else f"ranked by {names}"
+    sure = ranking.confidence
+    if sure is None or len(ranking.ranks) < 2 or _has_layers(ranking):
         return text
     return f"{text}; bars hold the rank in {sure.level:.0%} of {sure.replicates} bootstrap samples"
 
 
-def _without(report: RankReport, outcome: RankedModel) -> tuple[str, str]:
+def _without(ranking: Ranking, outcome: RankedModel) -> tuple[str, str]:
     """Return status and reason of a model without a rank."""
     status = outcome.kind or ("not ranked" if outcome.status == "ok" else outcome.status)
     if outcome.reason or outcome.scores is None:
         return status, outcome.reason or MISSING
     results = outcome.scores.results
-    missing = [results[name].reason for name in report.headline if name in results]
+    missing = [results[name].reason for name in ranking.headline if name in results]
     return status, "; ".join(one for one in missing if one) or outcome.scores.reason or MISSING

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError, InputError, LabelsError
-from hf_transfer_score.features.arrow import is_list, list_matrix
+from hf_transfer_score.features.columns import is_list, list_matrix
 from hf_transfer_score.metrics.checks import as_numpy, check_features
 
 

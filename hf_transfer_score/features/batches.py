@@ -1,14 +1,13 @@
-"""Which examples share a forward pass, and their preparation by threads."""
+"""Which examples share a forward pass; threads prepare them."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from threading import Condition
 from typing import Any
@@ -27,7 +26,7 @@ ENCODED_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedBatch:
     """A batch that is ready for the forward pass.
 
     Attributes:
@@ -102,7 +101,10 @@ class Loader:
             for start in range(0, len(everything), SORTED_TOGETHER):
                 yield self._by_length(everything[start : start + SORTED_TOGETHER])
         elif self.sample.task.modality == "audio":
-            yield everything[np.argsort(-self._bytes(), kind="stable")]
+            import pyarrow.compute as pc
+
+            sizes = np.asarray(pc.binary_length(self.sample.table.column("input")), dtype=np.int64)
+            yield everything[np.argsort(-sizes, kind="stable")]
         else:
             yield everything
 
@@ -114,33 +116,26 @@ class Loader:
         lengths = np.array([self.backbone.length(self._items[number]) for number in examples.tolist()])
         return examples[np.argsort(-lengths, kind="stable")]
 
-    def _bytes(self) -> NDArray[np.int64]:
-        import pyarrow.compute as pc
-
-        sizes: NDArray[np.int64] = np.asarray(pc.binary_length(self.sample.table.column("input")), dtype=np.int64)
-        return sizes
-
-    def prepare(self, examples: NDArray[np.int64]) -> Prepared:
+    def prepare(self, examples: NDArray[np.int64]) -> PreparedBatch:
         """Encode and collate some examples."""
         if self._items:
-            items: Sequence[Any] = [self._items[number] for number in examples.tolist()]
-        else:
-            items = self._encoded(examples)
-        return Prepared(examples, items, self.backbone.collate(items))
-
-    def _encoded(self, examples: NDArray[np.int64]) -> list[Any]:
-        """Encode some examples; of large images no more are decoded at the same time than there is room for."""
-        if self.sample.task.modality != "image":
-            return self.backbone.encode(self.sample.examples(examples))
-        items, pixels = [], self.sample.pixels(examples)
-        for start, end in parts(pixels, PIXELS_TOGETHER):
-            with DECODED.room(sum(pixels[start:end])):
-                items += self.backbone.encode(self.sample.examples(examples[start:end]))
-        return items
+            items = [self._items[number] for number in examples.tolist()]
+        elif self.sample.task.modality != "image":
+            items = self.backbone.encode(self.sample.examples(examples))
+        else:  # of large images no more are decoded at the same time than there is room for
+            items, pixels = [], self.sample.pixels(examples)
+            for start, end in parts(pixels, PIXELS_TOGETHER):
+                with DECODED.room(sum(pixels[start:end])):
+                    items += self.backbone.encode(self.sample.examples(examples[start:end]))
+        return PreparedBatch(examples, items, self.backbone.collate(items))
 
     def prepared(
-        self, batches: Sequence[NDArray[np.int64]], finish: Callable[[Prepared], Prepared], *, ahead: bool = True
-    ) -> Generator[Prepared, None, None]:
+        self,
+        batches: Sequence[NDArray[np.int64]],
+        finish: Callable[[PreparedBatch], PreparedBatch],
+        *,
+        ahead: bool = True,
+    ) -> Generator[PreparedBatch, None, None]:
         """Yield batches in order, prepared by threads.
 
         Args:
@@ -157,34 +152,28 @@ class Loader:
         pool = ThreadPoolExecutor(
             self.threads, thread_name_prefix="prepare", initializer=torch.set_num_threads, initargs=(1,)
         )
-        tasks = (partial(self._finished, examples, finish) for examples in batches)
+
+        def task(examples: NDArray[np.int64]) -> PreparedBatch:
+            return finish(self.prepare(examples))
+
+        waiting: deque[Future[PreparedBatch]] = deque()
+        todo = iter(batches)
         try:
-            yield from _ahead(pool, tasks, self.threads + 1) if ahead else _by_turns(pool, tasks, self.threads)
+            if ahead:
+                for examples in todo:
+                    waiting.append(pool.submit(task, examples))
+                    if len(waiting) > self.threads + 1:
+                        yield waiting.popleft().result()
+            # else none is being prepared while the caller has one
+            while some := [pool.submit(task, examples) for examples in islice(todo, self.threads)]:
+                wait(some)
+                while some:
+                    yield some.pop(0).result()
+            while waiting:
+                yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             torch.set_num_threads(cores)  # threads to come take over what was set last
-
-    def _finished(self, examples: NDArray[np.int64], finish: Callable[[Prepared], Prepared]) -> Prepared:
-        return finish(self.prepare(examples))
-
-
-def _ahead(pool: Executor, tasks: Iterator[Callable[[], Prepared]], count: int) -> Iterator[Prepared]:
-    """Yield results in order while the next ones are being made."""
-    waiting: deque[Future[Prepared]] = deque()
-    for task in tasks:
-        waiting.append(pool.submit(task))
-        if len(waiting) > count:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
-
-
-def _by_turns(pool: Executor, tasks: Iterator[Callable[[], Prepared]], count: int) -> Iterator[Prepared]:
-    """Yield results in order; none is being made while the caller has one."""
-    while some := [pool.submit(task) for task in islice(tasks, count)]:
-        wait(some)
-        while some:
-            yield some.pop(0).result()
 
 
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Features on disk: found by what they were made from, mapped into memory, bounded, safe for several processes.
 
-An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file a layer, and
+An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file per layer, and
 `source_probs.npy` where the checkpoint has a head. Where the features were not finite, `meta.json` alone says so. It is
 written under another name and renamed, so that an entry is whole or absent. `meta.json` holds checksums, of itself too:
 an entry whose bytes changed counts as absent. The time of `meta.json` says when it was last used.
@@ -22,11 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.atomic import temporary_name
-from hf_transfer_score.disk import reserve, room_for
 from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError
+from hf_transfer_score.home import reserve, room_for, temporary_name
 from hf_transfer_score.integrity import checksum, sealed, unsealed
-from hf_transfer_score.locks import Told, alone
+from hf_transfer_score.locks import Notify, alone
 
 FORMAT = 1
 META = "meta.json"
@@ -60,7 +59,7 @@ class CachedFeatures:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """One entry as a listing shows it."""
 
     key: str
@@ -112,10 +111,10 @@ class FeatureCache:
         return (self.folder / key / META).is_file()
 
     @contextmanager
-    def alone(self, key: str, waiting: Told = lambda _: None) -> Iterator[None]:
-        """Let no other process make this entry meanwhile; `waiting` is told who does.
+    def alone(self, key: str, waiting: Notify = lambda _: None) -> Iterator[None]:
+        """Let no other process make this entry meanwhile; `waiting` is called with the name of one that does.
 
-        What one that was killed at it has left is removed first.
+        What a killed process left is removed first.
         """
         with alone(self.folder / LOCKS / f"{key}.lock", waiting):
             for place in self.folder.glob(f".{key}.*.tmp"):
@@ -160,14 +159,16 @@ class FeatureCache:
         self._kept.add(key)
         self.shrink()
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[CacheEntry]:
         """Return all entries, the last used first."""
-        found = [entry for place in self._places() if (entry := _entry(place)) is not None]
+        found = []
+        for place in self.folder.iterdir() if self.folder.is_dir() else ():
+            if place.is_dir() and not place.name.startswith("."):
+                with suppress(OSError, ValueError):
+                    meta = _meta(place)
+                    size = sum(path.stat().st_size for path in place.iterdir())
+                    found.append(CacheEntry(place.name, size, (place / META).stat().st_mtime, meta))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
-
-    def _places(self) -> Iterator[Path]:
-        if self.folder.is_dir():
-            yield from (path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def shrink(self) -> None:
         """Remove the entries that were not used for longest until the rest is within the limit.
@@ -182,7 +183,10 @@ class FeatureCache:
             if entry.key not in self._kept:
                 self.remove(entry.key)
                 total -= entry.size
-        self._sweep()
+        for place in self.folder.glob(".*.tmp") if self.folder.is_dir() else ():  # of writers that died
+            with suppress(OSError):
+                if time.time() - place.stat().st_mtime > UNFINISHED_SECONDS:
+                    shutil.rmtree(place, ignore_errors=True)
 
     def remove(self, key: str) -> None:
         """Remove an entry; a process that has it mapped can read on."""
@@ -199,16 +203,6 @@ class FeatureCache:
         for entry in entries:
             self.remove(entry.key)
         return len(entries), sum(entry.size for entry in entries)
-
-    def _sweep(self, seconds: float = UNFINISHED_SECONDS) -> None:
-        """Remove what writers that died have left."""
-        for place in self.folder.glob(".*.tmp") if self.folder.is_dir() else ():
-            try:
-                old = time.time() - place.stat().st_mtime > seconds
-            except OSError:
-                continue
-            if old:
-                shutil.rmtree(place, ignore_errors=True)
 
 
 class FeatureWriter:
@@ -285,12 +279,3 @@ def _meta(place: Path) -> dict[str, Any]:
 
 def _write_meta(place: Path, about: Mapping[str, Any]) -> None:
     (place / META).write_text(json.dumps(sealed(about), allow_nan=False), encoding="utf-8")
-
-
-def _entry(place: Path) -> Entry | None:
-    try:
-        meta = _meta(place)
-        size = sum(path.stat().st_size for path in place.iterdir())
-        return Entry(place.name, size, (place / META).stat().st_mtime, meta)
-    except (OSError, ValueError):
-        return None

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.errors import CheckpointError, OptionError
-from hf_transfer_score.features.batches import Loader, Prepared, cut
+from hf_transfer_score.features.batches import Loader, PreparedBatch, cut
 from hf_transfer_score.features.cache import FeatureWriter
 from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -85,7 +85,7 @@ def extract(
         CheckpointError: in every process, whichever failed.
     """
     processes = processes or Processes()
-    run = _Run(backbone, sample, options or ExtractOptions(), processes)
+    run = _Extraction(backbone, sample, options or ExtractOptions(), processes)
     starts = np.concatenate([[0], np.cumsum(sample.counts)])
     begin = time.perf_counter()
     unwritten: Exception | None = None
@@ -103,22 +103,17 @@ def extract(
 
 def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results]) -> None:
     for part in done:
-        for examples, output in part:
-            writer.write(_rows(starts, examples), output.features, output.source_probs)
+        for examples, (features, source_probs) in part:
+            writer.write(_rows(starts, examples), features, source_probs)
 
 
-@dataclass
-class _Output:
-    """A forward pass's results as arrays."""
+_Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
+"""Features by layer, and source probabilities, of a forward pass."""
 
-    features: dict[str, NDArray[np.float32]]
-    source_probs: NDArray[np.float32] | None
+_Results = list[tuple[NDArray[np.int64], _Arrays]]
 
 
-_Results = list[tuple[NDArray[np.int64], _Output]]
-
-
-class _Run:
+class _Extraction:
     """The state of one extraction in one process."""
 
     def __init__(
@@ -151,10 +146,10 @@ class _Run:
                 results, failure = attempt(partial(self._some, mine, len(step[turn])))
                 yield sum(len(batches[number]) for number in step), failure or results or []
 
-    def _some(self, batches: Iterator[Prepared], count: int) -> _Results:
+    def _some(self, batches: Iterator[PreparedBatch], count: int) -> _Results:
         return [part for _ in range(count) for part in self._forward(next(batches))]
 
-    def _pin(self, batch: Prepared) -> Prepared:
+    def _pin(self, batch: PreparedBatch) -> PreparedBatch:
         import torch
 
         if self.device.type != "cuda":
@@ -163,14 +158,19 @@ class _Run:
             name: value.pin_memory() if isinstance(value, torch.Tensor) else value
             for name, value in batch.inputs.items()
         }
-        return Prepared(batch.examples, batch.items, pinned)
+        return PreparedBatch(batch.examples, batch.items, pinned)
 
     def _find_size(self, order: NDArray[np.int64]) -> int:
         """Return a batch size: on an accelerator what its free memory holds of the longest examples."""
-        if self.device.type != "cuda":
-            return self._cpu_size(order[:1])
         import torch
 
+        if self.device.type != "cuda":  # the usual size, or how many of the longest leave most of the memory free
+            import psutil
+
+            inputs = self.loader.prepare(order[:1]).inputs.values()
+            size = sum(value.numel() * value.element_size() for value in inputs if isinstance(value, torch.Tensor))
+            most = SHARE_OF_MEMORY * psutil.virtual_memory().available / TIMES_THE_INPUT
+            return max(1, min(CPU_BATCH, int(min(CPU_INPUTS, most) // max(size, 1))))
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
         resident = torch.cuda.memory_allocated(self.device)
@@ -182,17 +182,7 @@ class _Run:
         fitting = int(SHARE_OF_MEMORY * free / max(needed, 1.0))
         return max(PROBE_BATCH, min(LARGEST_BATCH, 1 << max(0, fitting.bit_length() - 1)))
 
-    def _cpu_size(self, longest: NDArray[np.int64]) -> int:
-        """Return the usual batch size, or how many examples of the longest kind leave most of the memory free."""
-        import psutil
-        import torch
-
-        inputs = self.loader.prepare(longest).inputs.values()
-        size = sum(value.numel() * value.element_size() for value in inputs if isinstance(value, torch.Tensor))
-        free = SHARE_OF_MEMORY * psutil.virtual_memory().available / TIMES_THE_INPUT
-        return max(1, min(CPU_BATCH, int(min(CPU_INPUTS, free) // max(size, 1))))
-
-    def _forward(self, batch: Prepared) -> _Results:
+    def _forward(self, batch: PreparedBatch) -> _Results:
         """Run a batch; divide it where memory runs out, and all later ones with it."""
         if self.limit and len(batch.examples) > self.limit:
             return self._halves(batch)
@@ -205,44 +195,47 @@ class _Run:
                 raise CheckpointError(
                     "out_of_memory", f"one example alone does not fit into the memory of {self.device}"
                 ) from None
-        _release(self.device)  # outside the handler: the exception holds on to the tensors of the failed pass
+        import gc
+
+        import torch
+
+        gc.collect()  # outside the handler: the exception holds on to the tensors of the failed pass
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         self.limit = (len(batch.examples) + 1) // 2
         return self._halves(batch)
 
-    def _halves(self, batch: Prepared) -> _Results:
+    def _halves(self, batch: PreparedBatch) -> _Results:
         middle = (len(batch.examples) + 1) // 2
         results: _Results = []
         for part in (slice(0, middle), slice(middle, None)):
             items = batch.items[part]
-            results += self._forward(Prepared(batch.examples[part], items, self.backbone.collate(items)))
+            results += self._forward(PreparedBatch(batch.examples[part], items, self.backbone.collate(items)))
         return results
 
-    def _compute(self, inputs: Mapping[str, Any]) -> _Output:
+    def _compute(self, inputs: Mapping[str, Any]) -> _Arrays:
         import torch
 
         moved = {
             name: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
             for name, value in inputs.items()
         }
-        with torch.inference_mode(), self._autocast():
+        dtype = self.options.dtype
+        half = nullcontext() if dtype == "float32" else torch.autocast(self.device.type, dtype=getattr(torch, dtype))
+        with torch.inference_mode(), half:
             output: BatchOutput = self.backbone.forward(moved)
         features = {layer: _array(values) for layer, values in output.features.items()}
         source = _array(output.source_probs) if self.keep_source and output.source_probs is not None else None
-        return _Output(features, source)
-
-    def _autocast(self) -> Any:
-        import torch
-
-        if self.options.dtype == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=getattr(torch, self.options.dtype))
+        return features, source
 
     def summary(self, seconds: float) -> dict[str, Any]:
         """Return what is to be known about this run."""
+        import torch
+
         return {
             "examples": len(self.sample),
             "seconds": seconds,
-            "device": _device_name(self.device),
+            "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
             "processes": self.processes.count,
             "batch_size": self.limit or self.batch_size,
             "dtype": self.options.dtype,
@@ -262,19 +255,3 @@ def _rows(starts: NDArray[np.int64], examples: NDArray[np.int64]) -> NDArray[np.
 def _array(values: torch.Tensor) -> NDArray[np.float32]:
     array: NDArray[np.float32] = values.detach().float().cpu().numpy()
     return array
-
-
-def _release(device: torch.device) -> None:
-    import gc
-
-    import torch
-
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-
-
-def _device_name(device: torch.device) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device.type)

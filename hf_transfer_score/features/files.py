@@ -7,19 +7,23 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
+from hf_transfer_score.features.columns import (
+    FEATURE_KEYS,
+    LABEL_KEYS,
+    SOURCE_KEYS,
+    TARGET_KEYS,
+    pick_features_key,
+    quoted,
+)
+from hf_transfer_score.features.parquet import ParquetArrays, open_parquet
 from hf_transfer_score.limits import too_large
 from hf_transfer_score.tensors import Tensor, read_header
-
-FEATURE_KEYS = ("features", "X")
-LABEL_KEYS = ("labels", "label", "y")
-TARGET_KEYS = ("targets", "target")
-SOURCE_KEYS = ("source_probs",)
 
 PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
 """Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""
@@ -35,7 +39,7 @@ class FeatureFile:
     Attributes:
         path: the file.
         features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 and 8-bit floats come as float32.
-        labels: one value a row (N,); names are encoded as integers in the order of `label_names`. None where the file
+        labels: one value per row (N,); names are encoded as integers in the order of `label_names`. None where the file
             holds regression targets only.
         targets: regression targets (N,) or (N, T), or None.
         source_probs: probabilities of the checkpoint's own classes (N, S), or None.
@@ -51,7 +55,7 @@ class FeatureFile:
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class RowTruth:
     """What the rows of one file are: labels or targets, as in `FeatureFile`."""
 
     labels: NDArray[Any] | None = None
@@ -59,18 +63,20 @@ class Truth:
     label_names: tuple[str, ...] | None = None
 
 
-class Arrays(Protocol):
+@dataclass(frozen=True)
+class NamedArrays:
     """An open file of named arrays."""
 
-    @property
-    def keys(self) -> Sequence[str]:
-        """Names in the file."""
+    path: Path
+    keys: Sequence[str]
+    read: Callable[[str], NDArray[Any]]
 
-    def read(self, key: str) -> NDArray[Any]:
-        """Return one array."""
+    def read_features(self, key: str | None, _: str | None) -> NDArray[Any]:
+        """Return the features (N, D), under the usual names where `key` is None."""
+        return self.read(pick_features_key(self.path, self.keys, key))
 
-    def read_features(self, key: str | None, labels_key: str | None, /) -> NDArray[Any]:
-        """Return the features (N, D), under the usual names where `key` is None; never the column `labels_key`."""
+
+Arrays: TypeAlias = NamedArrays | ParquetArrays
 
 
 def read_features(
@@ -109,7 +115,7 @@ def read_features(
     return FeatureFile(path, features, truth.labels, truth.targets, source_probs, truth.label_names)
 
 
-def read_truth(path: str | Path, *, labels_path: str | Path | None = None, labels_key: str | None = None) -> Truth:
+def read_truth(path: str | Path, *, labels_path: str | Path | None = None, labels_key: str | None = None) -> RowTruth:
     """Return what `read_features` would say the rows are, without reading the features."""
     path = Path(path)
     labels = None if labels_path is None else read_labels(labels_path, labels_key=labels_key)
@@ -118,17 +124,26 @@ def read_truth(path: str | Path, *, labels_path: str | Path | None = None, label
             labels = _read_first(arrays, _labels_keys(path, arrays, labels_key))
         targets = _read_first(arrays, TARGET_KEYS)
     if labels is None and _is_single(path):
-        labels = _labels_beside(path)
+        places = [path.with_name(f"{path.stem}.labels.npy"), path.with_name("labels.npy")]
+        beside = next((place for place in places if place.is_file()), None)
+        if beside is None:
+            raise FeatureFileError(
+                f"{path}: no labels. An .npy file holds features alone; put the labels beside it in {places[0].name} "
+                "or labels.npy, or give their file with labels_path (--labels)."
+            )
+        labels = read_labels(beside)
     if labels is None and targets is None:
         raise FeatureFileError(
-            f"{path}: no labels. Expected {_quoted(LABEL_KEYS)} (or {_quoted(TARGET_KEYS)} for regression), "
-            f"found {_quoted(arrays.keys)}. Name them with labels_key (--labels-key), or give a file of labels "
+            f"{path}: no labels. Expected {quoted(LABEL_KEYS)} (or {quoted(TARGET_KEYS)} for regression), "
+            f"found {quoted(arrays.keys)}. Name them with labels_key (--labels-key), or give a file of labels "
             "with labels_path (--labels)."
         )
     if labels is None:
-        return Truth(targets=targets)
-    codes, names = _encoded(labels)
-    return Truth(codes, targets, names)
+        return RowTruth(targets=targets)
+    if labels.dtype.kind != "U":
+        return RowTruth(labels, targets)
+    names, codes = np.unique(labels, return_inverse=True)
+    return RowTruth(codes.reshape(labels.shape), targets, tuple(str(name) for name in names))
 
 
 def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[Any]:
@@ -140,7 +155,7 @@ def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[A
         found = _read_first(arrays, _labels_keys(path, arrays, labels_key))
         if found is None:
             raise FeatureFileError(
-                f"{path}: no labels. Expected {_quoted(LABEL_KEYS)}, found {_quoted(arrays.keys)}. "
+                f"{path}: no labels. Expected {quoted(LABEL_KEYS)}, found {quoted(arrays.keys)}. "
                 "Name them with labels_key (--labels-key)."
             )
         return found
@@ -163,54 +178,18 @@ def is_labels_file(path: str | Path) -> bool:
     return name == "labels.npy" or name.endswith(".labels.npy")
 
 
-def _labels_beside(path: Path) -> NDArray[Any]:
-    places = [path.with_name(f"{path.stem}.labels.npy"), path.with_name("labels.npy")]
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise FeatureFileError(
-            f"{path}: no labels. An .npy file holds features alone; put the labels beside it in {places[0].name} or "
-            "labels.npy, or give their file with labels_path (--labels)."
-        )
-    return read_labels(found)
-
-
 def _labels_keys(path: Path, arrays: Arrays, key: str | None) -> tuple[str, ...]:
     """Return the names labels may have; a name the caller chose must be there."""
     if key is None:
         return LABEL_KEYS
     if key not in arrays.keys:
-        raise FeatureFileError(f"{path}: no {key!r} to read labels from; found {_quoted(arrays.keys)}.")
+        raise FeatureFileError(f"{path}: no {key!r} to read labels from; found {quoted(arrays.keys)}.")
     return (key,)
 
 
 def _read_first(arrays: Arrays, keys: Sequence[str]) -> NDArray[Any] | None:
     found = next((key for key in keys if key in arrays.keys), None)
     return None if found is None else arrays.read(found)
-
-
-def _encoded(labels: NDArray[Any]) -> tuple[NDArray[Any], tuple[str, ...] | None]:
-    """Return labels with names turned into integers, and the names."""
-    if labels.dtype.kind != "U":
-        return labels, None
-    names, codes = np.unique(labels, return_inverse=True)
-    return codes.reshape(labels.shape), tuple(str(name) for name in names)
-
-
-def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: str = "") -> str:
-    """Return the name of the features among `keys`, or raise FeatureFileError with the names there are."""
-    wanted = FEATURE_KEYS if key is None else (key,)
-    found = next((name for name in wanted if name in keys), None)
-    if found is None:
-        advice = "" if key else " Name them with features_key (--features-key)."
-        raise FeatureFileError(
-            f"{path}: no features. Expected {_quoted(wanted)}{hint}, found {_quoted(keys) or 'nothing'}.{advice}"
-        )
-    return found
-
-
-def _quoted(names: Sequence[str], most: int = 12) -> str:
-    shown = ", ".join(repr(str(name)) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
 
 
 @contextmanager
@@ -249,7 +228,7 @@ def _opener(path: Path) -> Callable[[Path], AbstractContextManager[Arrays]]:
     if not path.exists():
         raise FeatureFileError(f"{path}: no such file.")
     if not path.is_file():
-        raise FeatureFileError(f"{path}: is no regular file but a pipe or a device, which are not read.")
+        raise FeatureFileError(f"{path}: is not a regular file but a pipe or a device, which are not read.")
     return OPENERS[ending]
 
 
@@ -270,33 +249,18 @@ def _check_start(path: Path, magic: bytes) -> None:
         raise FeatureFileError(f"{path}: is not an {path.suffix.lower()} file; its first bytes are {start!r}.")
 
 
-@dataclass(frozen=True)
-class _Named:
-    """Arrays behind a mapping."""
-
-    path: Path
-    keys: Sequence[str]
-    get: Callable[[str], NDArray[Any]]
-
-    def read(self, key: str) -> NDArray[Any]:
-        return self.get(key)
-
-    def read_features(self, key: str | None, _: str | None) -> NDArray[Any]:
-        return self.get(pick_features_key(self.path, self.keys, key))
-
-
 @contextmanager
 def _open_npy(path: Path) -> Iterator[Arrays]:
     _check_start(path, b"\x93NUMPY")
     array = np.load(path, mmap_mode="r", allow_pickle=False)
-    yield _Named(path, FEATURE_KEYS[:1], lambda _: array)
+    yield NamedArrays(path, FEATURE_KEYS[:1], lambda _: array)
 
 
 @contextmanager
 def _open_npz(path: Path) -> Iterator[Arrays]:
     _check_start(path, b"PK\x03\x04")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        yield _Named(path, list(archive.files), partial(_member, path, archive))
+        yield NamedArrays(path, list(archive.files), partial(_member, path, archive))
 
 
 def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
@@ -306,7 +270,7 @@ def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
         raise FeatureFileError(f"{path}: {key!r} is too large: {reason}.")
     array = archive[key]
     if not isinstance(array, np.ndarray):
-        raise FeatureFileError(f"{path}: {key!r} is no array, but a file of another kind within the .npz file.")
+        raise FeatureFileError(f"{path}: {key!r} is not an array but a file of another kind within the .npz file.")
     return array
 
 
@@ -317,7 +281,7 @@ def _open_safetensors(path: Path) -> Iterator[Arrays]:
     tensors = read_header(path)  # before the library is handed the file
     try:
         with safe_open(path, framework="np") as file:
-            yield _Named(path, list(file.keys()), lambda key: _tensor(path, file, tensors[key], key))
+            yield NamedArrays(path, list(file.keys()), lambda key: _tensor(path, file, tensors[key], key))
     except SafetensorError as error:
         raise ValueError(str(error)) from error
 
@@ -360,17 +324,9 @@ SHORT_KINDS = {"BF16": _from_bfloat16, "F8_E5M2": _from_e5m2, "F8_E4M3": _from_e
 """What of a .safetensors file becomes float32, without torch, which takes seconds and 500 MB to load."""
 
 
-@contextmanager
-def _open_parquet(path: Path) -> Iterator[Arrays]:
-    from hf_transfer_score.features.parquet import open_parquet
-
-    with open_parquet(path) as arrays:
-        yield arrays
-
-
 OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[Arrays]]] = {
     ".npz": _open_npz,
     ".npy": _open_npy,
     ".safetensors": _open_safetensors,
-    ".parquet": _open_parquet,
+    ".parquet": open_parquet,
 }

@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.features.arrow import is_list, is_number, list_matrix
-from hf_transfer_score.features.files import FEATURE_KEYS, LABEL_KEYS, SOURCE_KEYS, TARGET_KEYS, pick_features_key
+from hf_transfer_score.features.columns import (
+    FEATURE_KEYS,
+    LABEL_KEYS,
+    SOURCE_KEYS,
+    TARGET_KEYS,
+    is_list,
+    is_number,
+    list_matrix,
+    pick_features_key,
+)
 from hf_transfer_score.limits import too_large
 from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
 
@@ -62,9 +70,15 @@ class ParquetArrays:
     def read(self, key: str) -> NDArray[Any]:
         """Return one column: lists as (N, D), numbers and text as (N,)."""
         self._check_size([key])
+        import pyarrow as pa
+
         kind = self.schema.field(key).type
         if is_list(kind):
-            return self._lists(key, kind)
+            column = self._column(self.file, key) if is_number(kind.value_type) else pa.array([], kind)
+            try:
+                return list_matrix(column)
+            except ValueError as error:
+                raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
         return self._texts(key) if _is_text(kind) else self._scalars(key, kind)
 
     def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
@@ -79,10 +93,17 @@ class ParquetArrays:
         if not names:
             pick_features_key(self.path, self.keys, key, " as lists, or numeric columns")
         self._check_size(names)
-        return self._stack(names)
+        kinds = [self.schema.field(name).type for name in names]
+        shape = (self.file.metadata.num_rows, len(names))
+        features = np.empty(shape, dtype=np.result_type(*(kind.to_pandas_dtype() for kind in kinds)))
+        for position, (name, kind) in enumerate(zip(names, kinds, strict=True)):
+            features[:, position] = self._scalars(name, kind)
+        return features
 
     def _numeric_names(self, pattern: str | None, labels_key: str | None) -> list[str]:
         """Return the feature columns of a wide table; whole numbers among fractions may be an id, and are refused."""
+        import pyarrow as pa
+
         names = [
             name
             for name in self.keys
@@ -91,7 +112,7 @@ class ParquetArrays:
             and is_number(self.schema.field(name).type)
             and (pattern is None or fnmatchcase(name, pattern))
         ]
-        whole = [name for name in names if not _is_fraction(self.schema.field(name).type)]
+        whole = [name for name in names if not pa.types.is_floating(self.schema.field(name).type)]
         if pattern is None and whole and len(whole) < len(names):
             raise FeatureFileError(
                 f"{self.path}: columns {', '.join(map(repr, whole[:5]))} hold whole numbers among columns of "
@@ -99,13 +120,6 @@ class ParquetArrays:
                 "the feature columns by a pattern with features_key (--features-key), such as 'f_*', or '*' for all."
             )
         return names
-
-    def _stack(self, names: list[str]) -> NDArray[Any]:
-        kinds = [self.schema.field(name).type.to_pandas_dtype() for name in names]
-        features = np.empty((self.file.metadata.num_rows, len(names)), dtype=np.result_type(*kinds))
-        for position, name in enumerate(names):
-            features[:, position] = self._scalars(name, self.schema.field(name).type)
-        return features
 
     def _column(self, file: Any, key: str) -> Any:
         """Return a column without nulls as one array, without a copy where it has one chunk."""
@@ -134,15 +148,6 @@ class ParquetArrays:
         if reason := too_large(expanded, self.path.stat().st_size):
             raise FeatureFileError(f"{self.path}: column {name!r} is too large: {reason}.")
 
-    def _lists(self, key: str, kind: Any) -> NDArray[Any]:
-        import pyarrow as pa
-
-        column = self._column(self.file, key) if is_number(kind.value_type) else pa.array([], kind)
-        try:
-            return list_matrix(column)
-        except ValueError as error:
-            raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
-
     def _scalars(self, key: str, kind: Any) -> NDArray[Any]:
         if not _is_scalar(kind):
             raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
@@ -161,12 +166,6 @@ class ParquetArrays:
         self._refuse_large(key, LETTER_BYTES * longest * max(len(column), len(column.dictionary)))
         texts = column.dictionary.to_numpy(zero_copy_only=False).astype(str)
         return np.asarray(texts[column.indices.to_numpy(zero_copy_only=False)])
-
-
-def _is_fraction(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_floating(kind))
 
 
 def _is_dictionary(kind: Any) -> bool:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, TransferScoreError
+from hf_transfer_score.home import fullness, no_space
 
 if TYPE_CHECKING:
     import torch

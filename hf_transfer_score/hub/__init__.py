@@ -1,1 +1,1 @@
-"""Everything that is said to the Hub: within one deadline, tried again in one way, its failures told in one place."""
+"""Everything that is said to the Hub: within one deadline, repeated in one way, its failures explained in one place."""

@@ -1,4 +1,4 @@
-"""Threads for what waits for the Hub; a process that is ended by hand does not wait for them."""
+"""Threads that wait for the Hub; a process that is stopped by hand does not wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client of the Hub as all libraries share it, within one deadline, and without words of its own.
+"""The client of the Hub as all libraries share it, within one deadline, without messages of its own.
 
 `huggingface_hub`, `datasets` and what builds on them ask by one HTTP client, and each has its own idea of how often and
 for how long. Inside `bounded` that client asks again where that may help, ends what takes too long, and refuses answers
@@ -20,7 +20,6 @@ from time import monotonic
 from typing import Any
 
 from hf_transfer_score.errors import NoAnswerError
-from hf_transfer_score.hub.deadline import CONNECT_SECONDS, DOWNLOADS, ONE_WAIT, Patience, pauses, question_seconds
 from hf_transfer_score.hub.failures import (
     TRANSIENT,
     cut_short,
@@ -29,6 +28,7 @@ from hf_transfer_score.hub.failures import (
     too_slow,
     transport_failure,
 )
+from hf_transfer_score.hub.settings import CONNECT_SECONDS, DOWNLOADS, ONE_WAIT, Patience, pauses, question_seconds
 
 Key = tuple[str, str, str]
 
@@ -50,7 +50,7 @@ class Talk:
     _given_up: dict[Key, tuple[NoAnswerError, float]] = field(default_factory=dict)
 
     def give_up(self, key: Key, failure: NoAnswerError) -> NoAnswerError:
-        """Remember that an address gives no answer, so that nobody asks it again at once."""
+        """Remember that an address gives no answer, so that it is not asked again at once."""
         self.failures.append(failure)
         self.patience.pop(key, None)
         self._given_up[key] = (failure, monotonic() + question_seconds())
@@ -287,30 +287,25 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
         return None
     path, place = request.url.path, f"{request.url.scheme}://{request.url.netloc.decode()}"
     html = "text/html" in response.headers.get("content-type", "")
+    reason = f"{place} answered with a web page, as a proxy or a login page does, and not as the Hub does"
+    page = NoAnswerError(reason, str(request.url))
     if "/resolve/" in path:
         etag = {"etag", "x-linked-etag"} & {name.lower() for name in response.headers}
         if request.method == "HEAD" and not etag:
             reason = f"{place} does not name the version of a file (no ETag), as the Hub does: check HF_ENDPOINT"
             return NoAnswerError(reason, str(request.url))
         if html:
-            return _page(request, place)
+            return page
         return None if stream or request.method == "HEAD" else cut_short(request, response)
     if request.method == "HEAD" or path.endswith("/auth-check") or not IS_JSON.fullmatch(path):
         return None
     try:
         found = response.json()
     except ValueError:
-        return _page(request, place) if html and response.content.strip() else _no_json(request, response, place)
+        if html and response.content.strip():
+            return page
+        what = "JSON that breaks off or is damaged" if response.content.strip() else "nothing"
+        return NoAnswerError(f"{place} answered with {what}", str(request.url))
     if isinstance(found, dict) or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
         return None
     return NoAnswerError(f"{place} answered with JSON of another shape than the Hub's", str(request.url))
-
-
-def _page(request: Any, place: str) -> NoAnswerError:
-    reason = f"{place} answered with a web page, as a proxy or a login page does, and not as the Hub does"
-    return NoAnswerError(reason, str(request.url))
-
-
-def _no_json(request: Any, response: Any, place: str) -> NoAnswerError:
-    what = "JSON that breaks off or is damaged" if response.content.strip() else "nothing"
-    return NoAnswerError(f"{place} answered with {what}", str(request.url))

@@ -1,23 +1,25 @@
-"""Files onto this computer, those of checkpoints with the content that the Hub names, and what broken downloads left.
+"""Downloads files, those of checkpoints with the content that the Hub names; sweeps what broken downloads left.
 
-What comes with other content is fetched once more, then refused. Of parts that ended half-way the client goes on from
-those it can, and the others only take room.
+A file with other content is fetched once more, then refused. The client resumes the partial downloads that it can; the
+others only take room.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.home import home, write_text
+from hf_transfer_score.hub.failures import DAMAGED
 from hf_transfer_score.hub.settings import hub_cache
-from hf_transfer_score.hub.words import DAMAGED
-from hf_transfer_score.integrity import is_named
-from hf_transfer_score.places import home
+from hf_transfer_score.integrity import is_named, sealed, unsealed
 
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -28,6 +30,39 @@ STILL_SECONDS = 600.0
 """A part that grew within this time may be at work, whatever its lock says."""
 
 OLD_SECONDS = 24 * 3600.0
+
+
+class Answers:
+    """What was learned of checkpoints, so that a second run asks nobody: small JSON files, one per question.
+
+    Args:
+        folder: where they are; made when needed.
+        fresh: whether to forget what earlier runs learned.
+    """
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self.folder, self.fresh = folder, fresh
+
+    def recall(self, question: str) -> dict[str, Any] | None:
+        """Return what is known, or None."""
+        if self.fresh and not question.startswith("content of "):
+            return None
+        try:
+            found = unsealed(json.loads(self._place(question).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return None
+        return found["answer"] if found is not None and found.get("question") == question else None
+
+    def remember(self, question: str, answer: dict[str, Any]) -> None:
+        """Keep an answer; where the disk does not take it, the next run asks again."""
+        try:
+            write_text(self._place(question), json.dumps(sealed({"question": question, "answer": answer})))
+        except OSError:
+            return
+
+    def _place(self, question: str) -> Path:
+        known_by = hashlib.blake2b(question.encode(errors="surrogateescape"), digest_size=16)
+        return self.folder / f"{known_by.hexdigest()}.json"
 
 
 def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str], size: int | None = None) -> Path:
@@ -53,7 +88,15 @@ def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str
     if not _is_sound(path, hashes.get(name), size):
         path = Path(hf_hub_download(repository, name, revision=commit, force_download=True))
         if not _is_sound(path, hashes.get(name), size):
-            raise _refused(path, name, size)
+            came = path.stat().st_size
+            for place in {path, path.resolve()}:
+                place.unlink(missing_ok=True)
+            if size is not None and came != size:
+                raise CheckpointError("download", f"{name} came with {came:,} bytes of {size:,}; try again")
+            raise CheckpointError(
+                "corrupt",
+                f"{name} came twice with other content than the Hub says it has (its hash differs): {DAMAGED}",
+            )
     return path
 
 
@@ -75,7 +118,10 @@ def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
     named = named or (real.name if real.parent.name == "blobs" and HASH.fullmatch(real.name) else None)
     if named is None:
         return True
-    known, question = Known(home() / "checkpoints"), f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}"
+    known, question = (
+        Answers(home() / "checkpoints"),
+        f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}",
+    )
     if known.recall(question) is not None:
         return True
     if not is_named(real, named):
@@ -84,21 +130,8 @@ def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
     return True
 
 
-def _refused(path: Path, name: str, size: int | None) -> CheckpointError:
-    """Remove a file that is not what it should be, and return what to say."""
-    came = path.stat().st_size
-    for place in {path, path.resolve()}:
-        place.unlink(missing_ok=True)
-    if size is not None and came != size:
-        return CheckpointError("download", f"{name} came with {came:,} bytes of {size:,}; try again")
-    return CheckpointError(
-        "corrupt",
-        f"{name} came twice with other content than the Hub says it has (its hash differs): {DAMAGED}",
-    )
-
-
 def sweep_parts(name: str) -> int:
-    """Remove parts of a checkpoint's files that nobody will go on from, and return how many bytes that freed."""
+    """Remove parts of a checkpoint's files that will not be resumed, and return how many bytes that freed."""
     folder = f"models--{name.replace('/', '--')}"
     cache, freed = hub_cache(), 0
     for part in (cache / folder / "blobs").glob("*.incomplete"):
@@ -111,19 +144,15 @@ def sweep_parts(name: str) -> int:
 
 
 def _is_left(part: Path, age: float, locks: Path) -> bool:
-    """Whether nobody goes on from a part: it is a dead process's own, or old and of another client."""
-    own = OWN.fullmatch(part.name)
-    if own is None:
-        return age > OLD_SECONDS and not _resumes()
-    return age > OLD_SECONDS or (age > STILL_SECONDS and not _is_locked(locks / f"{own['blob']}.lock"))
-
-
-def _resumes() -> bool:
-    """Whether this client goes on from parts of others: those that name each part anew do not."""
+    """Whether a part will not be resumed: it is a dead process's own, or old and of another client."""
     from huggingface_hub import file_download
 
-    move = getattr(file_download, "_download_to_tmp_and_move", None)
-    return move is not None and "uuid4" not in move.__code__.co_names
+    own = OWN.fullmatch(part.name)
+    if own is None:  # clients that name each part anew do not go on from parts of others
+        move = getattr(file_download, "_download_to_tmp_and_move", None)
+        resumes = move is not None and "uuid4" not in move.__code__.co_names
+        return age > OLD_SECONDS and not resumes
+    return age > OLD_SECONDS or (age > STILL_SECONDS and not _is_locked(locks / f"{own['blob']}.lock"))
 
 
 def _is_locked(path: Path) -> bool:

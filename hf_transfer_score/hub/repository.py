@@ -1,4 +1,4 @@
-"""All that is said to one repository of the Hub: what is there at a commit, by whom, and changes on top of it.
+"""One repository of the Hub: what it holds at a commit, who put it there, and changes on top of it.
 
 Whoever commits names the commit that was looked at as parent. Where somebody else was faster the Hub refuses, and the
 change is decided again on what is there now, so that nobody overwrites what they have not seen.
@@ -6,6 +6,8 @@ change is decided again on what is there now, so that nobody overwrites what the
 
 from __future__ import annotations
 
+import hashlib
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,23 +16,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
-from hf_transfer_score.hub.authors import Authors
 from hf_transfer_score.hub.background import map_at_once
 from hf_transfer_score.hub.client import bounded
-from hf_transfer_score.hub.commits import CommitRetries, operations
-from hf_transfer_score.hub.deadline import question_seconds
 from hf_transfer_score.hub.failures import (
+    Doing,
+    hub_error,
     is_conflict,
     is_transient,
+    missing,
+    no_token,
     seconds_to_wait,
     status_of,
     underlying,
     was_refused,
 )
 from hf_transfer_score.hub.retry import patiently
-from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of
-from hf_transfer_score.hub.trees import Trees
-from hf_transfer_score.hub.words import Doing, hub_error, missing, no_token
+from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of, question_seconds
+from hf_transfer_score.hub.trees import Authors, Trees
+from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import RESULT_BYTES
 
 if TYPE_CHECKING:
@@ -44,6 +47,54 @@ PART = 2**16
 
 OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
 """What the Hub answers where it does not have one file, or cannot find it under its name; others are still there."""
+
+
+@dataclass(frozen=True)
+class CommitRetries:
+    """How long a change is tried against those of others and against failures that may pass.
+
+    Attributes:
+        attempts: how often at most.
+        seconds: for how long at most.
+        first_wait: seconds before the second attempt, on average.
+        longest_wait: seconds between attempts at most; they grow, and differ between writers.
+    """
+
+    attempts: int = 30
+    seconds: float = 120.0
+    first_wait: float = 0.4
+    longest_wait: float = 10.0
+
+    def wait(self, attempt: int) -> float:
+        """Return how long to wait after so many attempts."""
+        grown: float = min(self.longest_wait, self.first_wait * 1.5 ** (attempt - 1))
+        return grown * random.uniform(0.25, 1.75)  # noqa: S311
+
+
+def stamps_of(content: bytes) -> tuple[str, str]:
+    """Return the stamps that a content may have on the Hub: as a file of git, and as one that LFS keeps."""
+    digest = hashlib.sha256(content).hexdigest()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
+    return blob_id(content), blob_id(pointer.encode())
+
+
+def operations(changes: Mapping[str, bytes | None], files: Mapping[str, str]) -> list[Any]:
+    """Return what to commit, without what is there already or was never there.
+
+    Args:
+        changes: contents by path, None for a file to remove.
+        files: the stamps of what is there.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    found: list[Any] = []
+    for path, content in changes.items():
+        stamp = files.get(path)
+        if content is None and stamp is not None:
+            found.append(CommitOperationDelete(path))
+        if content is not None and stamp not in stamps_of(content):
+            found.append(CommitOperationAdd(path, content))
+    return found
 
 
 @dataclass
@@ -81,7 +132,7 @@ class HubView:
         return self.repository.authors(self.version, {path: self.files[path] for path in paths})
 
     def account(self) -> str | None:
-        """Return whose token this is, None for nobody's."""
+        """Return whose token this is, None without one."""
         return self.repository.account()
 
 
@@ -168,7 +219,7 @@ class HubRepository:
             return self._authors.of(commit, files)
 
     def account(self) -> str | None:
-        """Return whose token is used, None for nobody's."""
+        """Return whose token is used, None without one."""
         if self._account is None and has_token(self.token):
             with self._explained():
                 self._account = str(patiently(self.api.whoami)["name"])
@@ -192,7 +243,12 @@ class HubRepository:
                 if answer.is_error:
                     answer.read()
                 tools.hf_raise_for_status(answer)
-                return _beginning(answer.iter_bytes(PART), self.most_bytes(path) + 1)
+                found, most = bytearray(), self.most_bytes(path) + 1
+                for part in answer.iter_bytes(PART):
+                    found += part
+                    if len(found) >= most:  # the rest is not fetched
+                        break
+                return bytes(found[:most])
 
         with self._explained():
             try:
@@ -236,14 +292,28 @@ class HubRepository:
             raise no_token(self.name)
         start, conflicts = time.monotonic(), 0
         for attempt in range(1, self.retries.attempts + 1):
-            view = self._present()
+            view = self.view()
+            if not view.version:
+                if self.create_pr:
+                    raise self.missing()
+                self.create()
+                view = self.view()
             view.attempt = conflicts
             changes = change(view)
             wanted = operations(changes, view.files) if changes else []
             if not wanted:
                 return view.version
             try:
-                return self._commit(view.version, wanted, title)
+                with bounded():
+                    done = self.api.create_commit(
+                        self.name,
+                        wanted,
+                        commit_message=title,
+                        repo_type=self.repo_type,
+                        parent_commit=view.version or None,
+                        create_pr=self.create_pr,
+                    )
+                return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
             except Exception as raised:
                 error = underlying(raised)
                 wait = max(self.retries.wait(attempt), seconds_to_wait(error))
@@ -253,28 +323,6 @@ class HubRepository:
                 conflicts += is_conflict(error)
             time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
-
-    def _present(self) -> HubView:
-        """Return the repository as it is, made where it is not there."""
-        view = self.view()
-        if view.version:
-            return view
-        if self.create_pr:
-            raise self.missing()
-        self.create()
-        return self.view()
-
-    def _commit(self, parent: str, wanted: list[Any], title: str) -> str:
-        with bounded():
-            done = self.api.create_commit(
-                self.name,
-                wanted,
-                commit_message=title,
-                repo_type=self.repo_type,
-                parent_commit=parent or None,
-                create_pr=self.create_pr,
-            )
-        return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
 
     def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
         """Return what ends a change; None for what may pass. A request whose fate is not known is not made twice."""
@@ -304,13 +352,3 @@ class HubRepository:
     def _error(self, error: Exception, doing: Doing) -> HubError:
         known: dict[str, Any] = {"repo_type": self.repo_type, "token": self.token, "endpoint": self.endpoint}
         return hub_error(self.name, error, doing=doing, **known)
-
-
-def _beginning(parts: Iterator[bytes], most: int) -> bytes:
-    """Return the first bytes of a body; the rest is not fetched."""
-    found = bytearray()
-    for part in parts:
-        found += part
-        if len(found) >= most:
-            break
-    return bytes(found[:most])

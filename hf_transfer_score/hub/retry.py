@@ -1,4 +1,4 @@
-"""Trying again where that may help, for what the Hub's client itself does not repeat within the deadline."""
+"""Repeats, where that may help, what the Hub's client itself does not repeat within the deadline."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from hf_transfer_score.errors import NoAnswerError
 from hf_transfer_score.hub.client import bounded
-from hf_transfer_score.hub.deadline import pauses, question_seconds
 from hf_transfer_score.hub.failures import is_transient
+from hf_transfer_score.hub.settings import pauses, question_seconds
 
 Value = TypeVar("Value")
 

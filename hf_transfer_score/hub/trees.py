@@ -1,10 +1,12 @@
-"""The files of a repository at one commit; folders that an earlier listing knows are not listed again."""
+"""What is in a repository at one commit, and who put it there, which is known to the Hub, whatever the files say."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.hub.retry import patiently
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
 
 MOST_FOLDERS = 12
 """Folders that are listed one by one; beyond, everything is listed at once, a thousand entries an answer."""
+
+AT_ONCE = 50
+"""Files that are asked about at a time."""
+
+MOST_COMMITS = 5000
+"""Commits that are looked through for those of files; what is older has no author."""
 
 
 @dataclass
@@ -113,3 +121,64 @@ def _is_new(error: Exception) -> bool:
     from huggingface_hub import errors
 
     return isinstance(error, errors.RevisionNotFoundError)
+
+
+@dataclass
+class Authors:
+    """Says who committed files as they are; what was asked once is kept.
+
+    Attributes:
+        api: the client.
+        repository: OWNER/NAME.
+        repo_type: "dataset", "model" or "space".
+    """
+
+    api: HfApi
+    repository: str
+    repo_type: str
+    _commits: dict[tuple[str, str], str] = field(default_factory=dict, repr=False)
+    _names: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    def of(self, revision: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+        """Return the names of those who made the last commit of each file.
+
+        Args:
+            revision: a commit that has the files.
+            files: their stamps by path.
+        """
+        unknown = [path for path, stamp in files.items() if (path, stamp) not in self._commits]
+        more: dict[str, Any] = {"expand": True, "revision": revision, "repo_type": self.repo_type}
+        for start in range(0, len(unknown), AT_ONCE):
+            some = unknown[start : start + AT_ONCE]
+            for one in patiently(partial(self.api.get_paths_info, self.repository, some, **more)):
+                if one.last_commit:
+                    self._commits[one.path, files[one.path]] = str(one.last_commit.oid)
+        commits = {path: self._commits.get((path, stamp), "") for path, stamp in files.items()}
+        self._look_up(revision, {commit for commit in commits.values() if commit} - self._names.keys())
+        return {path: self._names.get(commit, ()) for path, commit in commits.items()}
+
+    def _look_up(self, revision: str, commits: set[str]) -> None:
+        """Find the authors of commits in the history, the newest first, and no further than they are."""
+        if not commits:
+            return
+
+        def ask() -> None:
+            for commit in islice(self._history(revision), MOST_COMMITS):
+                users = [one.get("user") for one in commit.get("authors") or () if isinstance(one, dict)]
+                self._names[str(commit["id"])] = tuple(one for one in users if isinstance(one, str) and one)
+                commits.discard(str(commit["id"]))
+                if not commits:
+                    break
+
+        patiently(ask)
+
+    def _history(self, revision: str) -> Iterable[dict[str, Any]]:
+        """Yield the commits page by page; the client's own method fetches all of them."""
+        from huggingface_hub import utils
+
+        tools: Any = utils
+        address = f"{self.api.endpoint}/api/{self.repo_type}s/{self.repository}/commits/{revision}"
+        found: Iterable[dict[str, Any]] = tools.paginate(
+            address, headers=tools.build_hf_headers(token=self.api.token), params={}
+        )
+        return found

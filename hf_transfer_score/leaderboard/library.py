@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from hf_transfer_score import places
 from hf_transfer_score.errors import TransferScoreError
+from hf_transfer_score.home import home
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace, Place
 from hf_transfer_score.results.store import LoadedRecords, load
@@ -179,4 +179,4 @@ def cache_file(place: Place) -> Path:
             hidden.mkdir(exist_ok=True)
             return hidden / "records.parquet"
     name = place.name.replace("/", "--").strip("-.") or "records"
-    return places.home() / "results" / f"{name[-120:]}.parquet"
+    return home() / "results" / f"{name[-120:]}.parquet"

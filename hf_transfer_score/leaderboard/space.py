@@ -14,8 +14,8 @@ from pathlib import Path
 
 import hf_transfer_score
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
-from hf_transfer_score.hub.words import no_token
 from hf_transfer_score.rendering import markdown
 from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, HubPlace, PlaceView
 from hf_transfer_score.version import HOMEPAGE, VERSION
@@ -24,7 +24,7 @@ PACKAGE = "hf_transfer_score"
 DISTRIBUTION = "hf-transfer-score"
 RELEASE = f"{DISTRIBUTION} {VERSION}"
 INFORMATION = f"{PACKAGE}-{VERSION}.dist-info"
-UNNEEDED = ("__pycache__", ".pyc", ".pyo")
+UNNEEDED = ("__pycache__", ".pyc", ".pyo", "example")
 METRICS_GROUP = "hf_transfer_score.metrics"
 
 GRADIO, PYTHON = "6.31.0", "3.11"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.errors import FailureKind, InputError
+from hf_transfer_score.errors import InputError
 from hf_transfer_score.metrics.labelled import ModelFacts
-from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, MetricChoice, choose_metrics, plain, score_features
 from hf_transfer_score.ranking.agreement import Agreement, agreements
 from hf_transfer_score.ranking.confidence import (
@@ -21,7 +21,9 @@ from hf_transfer_score.ranking.confidence import (
     stored_confidence,
 )
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
+from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.results.record import Record
 
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
@@ -31,76 +33,6 @@ SHOWN_ALIKE = 3
 
 MEAN_RANK = "mean rank"
 """What the order of several metrics together is called beside the metrics."""
-
-
-@dataclass(frozen=True)
-class RankedModel:
-    """What is known of one model of a pool.
-
-    Attributes:
-        name: as tables show it, unique in the pool; with layer="all" each layer has a name of its own.
-        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before its turn.
-        model: the id or folder.
-        commit: the commit on the Hub, or a hash of the folder's content.
-        library: the kind of backbone that read it.
-        layer: the layer the features are of.
-        parameters: counted in the loaded model.
-        downloads: as the Hub counts them.
-        license: as its card says.
-        scores: what the metrics say.
-        extraction: how its features were made: device, dtype, seconds, examples, pooling and the like.
-        from_cache: whether the features were there before this run.
-        kind: the kind of failure.
-        reason: why it failed.
-        local: whether it is a folder.
-    """
-
-    name: str
-    status: Literal["ok", "failed", "interrupted"]
-    model: str
-    commit: str | None = None
-    library: str | None = None
-    layer: str | None = None
-    parameters: int | None = None
-    downloads: int | None = None
-    license: str | None = None
-    scores: FeatureScores | None = None
-    extraction: Mapping[str, Any] = field(default_factory=dict)
-    from_cache: bool = False
-    kind: FailureKind | None = None
-    reason: str | None = None
-    local: bool = False
-
-    def __getitem__(self, metric: str) -> MetricResult:
-        """Return the result of one metric."""
-        return self.results[metric]
-
-    @property
-    def results(self) -> Mapping[str, MetricResult]:
-        """One result a metric, none of a model that failed."""
-        return self.scores.results if self.scores else {}
-
-    @property
-    def why(self) -> str | None:
-        """Why it has no scores, in one line; None where it has."""
-        if self.scores is not None and self.scores.status == "ok":
-            return None
-        return (
-            self.reason
-            if self.kind is None and self.status == "failed"
-            else f"{self.kind or self.status}: {self.reason}"
-        )
-
-    @property
-    def width(self) -> int | None:
-        """Features a row."""
-        return self.scores.width if self.scores else None
-
-    @property
-    def throughput(self) -> float | None:
-        """Examples a second of the forward pass."""
-        seconds, examples = self.extraction.get("seconds"), self.extraction.get("examples")
-        return examples / seconds if seconds and examples else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -117,6 +49,9 @@ class Ranking:
         confidence: rank ranges and tie groups; None where neither replicates nor intervals are known.
         intervals: central interval of each raw term around its value, by model, metric and term.
         level: the share of the replicates that intervals and rank ranges cover; None where there are none.
+        dataset: what it was ranked on, "" where that is not known.
+        size: how much of it, such as "500 examples, 10 classes".
+        notes: what to know about it.
     """
 
     models: dict[str, RankedModel]
@@ -127,6 +62,9 @@ class Ranking:
     confidence: RankConfidence | None = None
     intervals: Intervals = field(default_factory=dict)
     level: float | None = None
+    dataset: str = ""
+    size: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, records: Iterable[Record], *, headline: Sequence[str] | None = None) -> Ranking:
@@ -141,10 +79,9 @@ class Ranking:
         Raises:
             InputError: the records are of several samples, whose scores cannot be compared.
         """
-        from hf_transfer_score.ranking.stored import pool_of_records
-
         pool = pool_of_records(records)
-        return ranked(pool.models, pool.metrics, headline).with_stored(pool.intervals, pool.levels, pool.metrics)
+        ranking = ranked(pool.models, pool.metrics, headline).with_stored(pool.intervals, pool.levels, pool.metrics)
+        return replace(ranking, dataset=pool.dataset, size=pool.size)
 
     def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:
         """Return the same pool, as sure as the replicates of its terms are.
@@ -225,6 +162,11 @@ class Ranking:
             return f"Fine-tune {first}: {place}, and ahead of all others on this sample."
         named = ", ".join(alike[:SHOWN_ALIKE]) + (f" and {len(alike) - SHOWN_ALIKE} more" * (len(alike) > SHOWN_ALIKE))
         return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """What to know about it, and about what it was ranked on."""
+        return self.notes
 
     def range_of(self, name: str) -> tuple[int, int]:
         """Return the best and the worst place of a ranked model; its rank where that is all that is known."""
@@ -315,12 +257,6 @@ def _around(
     return found
 
 
-def is_baseline(metric: str) -> bool:
-    """Return whether a metric that is installed is a trivial baseline."""
-    known = all_metrics()
-    return metric in known and known[metric].baseline
-
-
 def ranked(
     models: Mapping[str, RankedModel], metrics: Sequence[Metric], headline: Sequence[str] | None = None
 ) -> Ranking:
@@ -398,17 +334,3 @@ def rank_features(
     if len(errors) == len(models):
         raise errors[0]
     return ranked(models, chosen)
-
-
-def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:
-    """Return a model of which there are scores of its features, or the reason why not, and maybe some facts."""
-    about = facts or ModelFacts()
-    return RankedModel(
-        name,
-        scores.status,
-        name,
-        parameters=about.parameters,
-        downloads=about.downloads,
-        scores=scores,
-        reason=scores.reason,
-    )

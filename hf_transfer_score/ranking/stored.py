@@ -12,9 +12,9 @@ from hf_transfer_score.errors import FAILURE_KINDS, FailureKind, InputError
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.intervals import LEVEL
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
-from hf_transfer_score.ranking.ranking import RankedModel, is_baseline
 from hf_transfer_score.ranking.settings import Setting, canonical, labels, rules
 from hf_transfer_score.results.record import Record
 
@@ -30,12 +30,16 @@ class PoolOfRecords:
         metrics: the rules by which each metric ranks; one with several settings has a name for each.
         intervals: of the raw terms, by model, metric and term.
         levels: share of the replicates that the intervals of a model hold.
+        dataset: id of the dataset.
+        size: how much of it was drawn.
     """
 
     models: dict[str, RankedModel]
     metrics: tuple[Metric, ...]
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
+    dataset: str = ""
+    size: str = ""
 
 
 def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
@@ -47,7 +51,10 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
     ids = {one.model.id for one in scored}
     blocks = dict.fromkeys(_block(one) for one in records if one.terms or one.model.id not in ids)
     names = dict(zip(blocks, row_labels([json.loads(block) for block in blocks]), strict=True))
-    pool = PoolOfRecords({}, tuple(sorted(metrics.values(), key=_place)))
+    drawn = records[-1].dataset
+    classes = "regression" if drawn.classes is None else f"{drawn.classes:,} classes"
+    size = f"{drawn.examples:,} examples, {classes}"
+    pool = PoolOfRecords({}, tuple(sorted(metrics.values(), key=_place)), dataset=drawn.id, size=size)
     results: dict[str, dict[str, MetricResult]] = defaultdict(dict)
     newest: dict[str, Record] = {}
     for record in records:

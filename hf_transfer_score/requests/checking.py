@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, InputError
-from hf_transfer_score.hub.failures import trouble_of
-from hf_transfer_score.hub.words import no_revision
+from hf_transfer_score.hub.failures import no_revision, trouble_of
 from hf_transfer_score.requests.request import Request
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from hf_transfer_score.atomic import write_bytes
 from hf_transfer_score.errors import NoSpaceError, OptionError, StoreError
+from hf_transfer_score.home import write_bytes
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import RESULT_BYTES, TABLE_BYTES

@@ -21,7 +21,7 @@ CHUNK = 500
 UNREAD = "is gone, or cannot be read"
 
 Watch = Callable[[int, int], None]
-"""Told how many files were read, of how many."""
+"""Notify how many files were read, of how many."""
 
 
 @dataclass(frozen=True)

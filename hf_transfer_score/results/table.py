@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
-from hf_transfer_score.atomic import whole
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import too_large
 from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes

@@ -1,4 +1,4 @@
-"""The drawn rows as a sample: its table, the names of its classes, and what the user should know."""
+"""Makes a sample of the drawn rows: its table, the names of its classes, and notes for the user."""
 
 from __future__ import annotations
 
@@ -87,7 +87,9 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
     )
     task = rows.columns.task
     mark = fingerprint(table, {"task": task.name, "names": names, "options": options.plain()})
-    return LabelledSample(task, table, names, about, mark, (*rows.columns.notes, *_notes(drawing, names)))
+    return LabelledSample(
+        task, table, names, about, mark, (*source.notes, *rows.columns.notes, *_notes(drawing, names))
+    )
 
 
 def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:

@@ -1,4 +1,4 @@
-"""A few rows of a stream at a time, whether they come as an Arrow table or as Python values."""
+"""A few rows of a stream at a time, as an Arrow table or as Python values."""
 
 from __future__ import annotations
 

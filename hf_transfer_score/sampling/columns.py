@@ -176,7 +176,7 @@ class _Search:
 
     def _refuse_multi_label(self, column: str) -> NoReturn:
         self._refuse(
-            f"has several labels an example (column {column!r} holds lists), and the metrics need one",
+            f"has several labels per example (column {column!r} holds lists), and the metrics need one",
             "Choose another `label_column`, or keep the rows with one label and store that by itself.",
         )
 
@@ -199,7 +199,7 @@ class _Search:
         if special and named:
             task = "image-segmentation" if masks else "token-classification"
             self._refuse(
-                f"may be one for {task} (column {special[0]!r}) or for one label an example (column {named[0]!r})",
+                f"may be one for {task} (column {special[0]!r}) or for one label per example (column {named[0]!r})",
                 "Say which with `label_column`.",
             )
         if special:

@@ -1,4 +1,4 @@
-"""What a dataset's own card may ask for: files of its own, read by readers that open nothing else.
+"""What the card of a dataset may ask for: its own files, read by readers that open nothing else.
 
 The card names patterns of files and settings of a reader, and `datasets` follows both to wherever they lead. They are
 looked at first, in the very objects that the library makes of the card.
@@ -47,17 +47,30 @@ def check_folder_card(folder: Path, name: str) -> None:
 
 def _check_descriptions(found: Mapping[str, Path], name: str) -> None:
     from huggingface_hub import DatasetCardData
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
     texts = {file: _text(path, file, name) for file, path in found.items()}
-    card = _card_data(texts.get(CARD, ""), name)
+    block = REGEX_YAML_BLOCK.search(texts.get(CARD, ""))
+    card = None if block is None else _parsed_yaml(block.group(2), CARD, name)
+    if not isinstance(card, (dict, type(None))):
+        raise DatasetError(f"The dataset {name} has a {CARD} whose metadata is not a mapping of names to values.")
     more = _parsed_yaml(texts[SETTINGS], SETTINGS, name) if SETTINGS in texts else None
     if isinstance(more, dict):
-        card = {**card, **more}
+        card = {**(card or {}), **more}
     if OLD_SETTINGS in texts:
         _parsed_json(texts[OLD_SETTINGS], OLD_SETTINGS, name)
-    named = {key: value for key, value in card.items() if isinstance(key, str) and key != "self"}
-    for config in _configs(DatasetCardData(**named), name):
-        _check_config(config, name)
+    named = {key: value for key, value in (card or {}).items() if isinstance(key, str) and key != "self"}
+    configs = DatasetCardData(**named).get("configs") or []
+    if not isinstance(configs, list) or not all(isinstance(one, dict) for one in configs):
+        raise DatasetError(f"The card of the dataset {name} has `configs` that are not a list of settings.")
+    asked = [config.get(key) for config in configs for key in ("data_files", "data_dir")]
+    for pattern in (one for value in asked for one in _patterns(value)):
+        if not (isinstance(pattern, str) and is_plain(pattern)):
+            raise DatasetError(
+                f"The card of the dataset {name} asks for {str(pattern)[:200]!r}, which is outside the dataset, and so "
+                "it is not read. Patterns have to be relative, such as data/train-*.parquet; files from elsewhere "
+                "are to be downloaded first and given as a folder."
+            )
 
 
 def _text(path: Path, file: str, name: str) -> str:
@@ -68,34 +81,6 @@ def _text(path: Path, file: str, name: str) -> str:
             f"The dataset {name} has a {file} of more than {MOST_BYTES // 2**20} MiB, which is not read."
         )
     return content.decode("utf-8", errors="replace")
-
-
-def _card_data(text: str, name: str) -> dict[str, Any]:
-    """Return what the library finds in a card, once it is known to be small and plain."""
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
-
-    block = REGEX_YAML_BLOCK.search(text)
-    found = None if block is None else _parsed_yaml(block.group(2), CARD, name)
-    if not isinstance(found, (dict, type(None))):
-        raise DatasetError(f"The dataset {name} has a {CARD} whose metadata is no mapping of names to values.")
-    return found or {}
-
-
-def _configs(card: Any, name: str) -> list[dict[str, Any]]:
-    found = card.get("configs") or []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise DatasetError(f"The card of the dataset {name} has `configs` that are no list of settings.")
-    return found
-
-
-def _check_config(config: Mapping[str, Any], name: str) -> None:
-    for pattern in [*_patterns(config.get("data_files")), *_patterns(config.get("data_dir"))]:
-        if not (isinstance(pattern, str) and is_plain(pattern)):
-            raise DatasetError(
-                f"The card of the dataset {name} asks for {str(pattern)[:200]!r}, which is outside the dataset, and so "
-                "it is not read. Patterns have to be relative, such as data/train-*.parquet; files from elsewhere "
-                "are to be downloaded first and given as a folder."
-            )
 
 
 def _patterns(value: Any) -> Iterator[Any]:
@@ -123,11 +108,7 @@ def check_builder(builder: Any, reach: Reach, name: str, *, offline: bool = Fals
         )
     files = builder.config.data_files or {}
     check_files((str(path) for paths in files.values() for path in paths), reach, name)
-    _keep_plain(builder)
-
-
-def _keep_plain(builder: Any) -> None:
-    """Leave no setting of a card in force that skips damaged files or decodes what could run code."""
+    # no setting of a card may skip damaged files, or decode what could run code
     if hasattr(builder.config, "on_bad_files"):
         builder.config.on_bad_files = "error"
     decoders = getattr(builder, "DECODERS", None)
@@ -138,18 +119,18 @@ def _keep_plain(builder: Any) -> None:
 def check_saved(folder: Path, name: str) -> None:
     """Raise DatasetError where a dataset that `save_to_disk` wrote names files outside its folder."""
     splits: list[Any] = _object(folder / "dataset_dict.json", name).get("splits") or []
-    for split in splits:
-        _check_saved_name(split, name)
+    _check_saved_names(splits, name)
     for state in [folder / "state.json", *(folder / split / "state.json" for split in splits)]:
         about = _object(state, name)
-        for one in [*(about.get("_data_files") or []), *(about.get("_indices_data_files") or [])]:
-            _check_saved_name(one.get("filename") if isinstance(one, dict) else one, name)
+        files = [*(about.get("_data_files") or []), *(about.get("_indices_data_files") or [])]
+        _check_saved_names([one.get("filename") if isinstance(one, dict) else one for one in files], name)
     check_files((str(one) for one in folder.rglob("*.arrow")), Reach.of_folder(folder), name)
 
 
-def _check_saved_name(found: Any, name: str) -> None:
-    if not (isinstance(found, str) and is_plain(found)):
-        raise DatasetError(f"The dataset {name} names the file {str(found)[:200]!r}, which is outside its folder.")
+def _check_saved_names(names: Iterable[Any], name: str) -> None:
+    for found in names:
+        if not (isinstance(found, str) and is_plain(found)):
+            raise DatasetError(f"The dataset {name} names the file {str(found)[:200]!r}, which is outside its folder.")
 
 
 def _object(path: Path, name: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 LEAST_OF_A_CLASS = 2
 LEAST_GARBAGE = 64 * 1024 * 1024
-"""Bytes of dropped rows below which the file of kept rows is not written anew."""
+"""Bytes of dropped rows below which the file of kept rows is not rewritten."""
 
 PRUNE_EVERY = 64
 """Chunks between two times at which every class drops what it keeps too much."""
@@ -131,7 +131,7 @@ class RowFile:
         return values
 
     def drop(self, number: int) -> None:
-        """Forget a row; once more than half of the file is garbage it is written anew."""
+        """Forget a row; once more than half of the file is garbage, it is rewritten."""
         self._live -= self._slots.pop(number)[1]
         if self.size - self._live > max(LEAST_GARBAGE, self._live):
             old, self._file = self._file, tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
@@ -170,7 +170,7 @@ class Draw:
 
         Args:
             keys: the key of each row (n,).
-            strata: the code of the class of each row (n,), below 0 for rows that are out of the question.
+            strata: the code of the class of each row (n,), below 0 for rows that cannot be drawn.
             read: returns what is to be kept of a row of the chunk.
         """
         self._count(strata)

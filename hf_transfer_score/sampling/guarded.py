@@ -1,4 +1,4 @@
-"""Files of datasets read so that none is a bomb, and none is another than the Hub says.
+"""Reads files of datasets so that none is a bomb, and each is the one that the Hub names.
 
 `datasets` reads files by functions of its packaged modules, which open a file and hand parts of it to parsers in C.
 Those of .csv and .json hold a line whole, and Arrow's JSON parser calls itself for each bracket. A builder is made to
@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError, UnreadableError
-from hf_transfer_score.hub.words import DAMAGED
+from hf_transfer_score.home import room_for
+from hf_transfer_score.hub.failures import DAMAGED
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 from hf_transfer_score.limits import LINE_BYTES, NESTING
 from hf_transfer_score.parquet_pages import chunks_of
@@ -104,7 +104,7 @@ def _opener(module: ModuleType, columns: Sequence[str] | None = None) -> Callabl
 
 
 def check_nesting(content: bytes) -> None:
-    """Raise DatasetError where a line of JSON is nested deeper than its parser stands.
+    """Raise DatasetError where a line of JSON is nested deeper than its parser can take.
 
     Example:
         >>> check_nesting(b'{"a": [[1], [2]]}')
@@ -178,7 +178,11 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
     """
     for _ in range(ATTEMPTS):
         file = open_file()
-        name = _hash_of(file)
+        details = getattr(file, "details", None)
+        details = details if isinstance(details, Mapping) else {}
+        large, name = details.get("lfs"), details.get("blob_id")  # None where the Hub says none or it is elsewhere
+        if large is not None:
+            name = str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
         if name is None or not whole(file):
             return file
         with file:
@@ -207,17 +211,6 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     finally:
         file.seek(0)
     return bool(2 * read >= file.size)
-
-
-def _hash_of(file: Any) -> str | None:
-    """Return the hash that the Hub names an open file by, None where it says none or the file is elsewhere."""
-    details = getattr(file, "details", None)
-    if not isinstance(details, Mapping):
-        return None
-    large = details.get("lfs")
-    if large is not None:
-        return str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
-    return details.get("blob_id")
 
 
 def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:

@@ -1,4 +1,4 @@
-"""What goes wrong inside the libraries that read datasets, said in one sentence each."""
+"""Explains errors of the libraries that read datasets, in one sentence each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from hf_transfer_score.disk import fullness, no_space
 from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, chain
+from hf_transfer_score.home import fullness, hub_home, no_space
 from hf_transfer_score.hub.client import Talk, bounded
-from hf_transfer_score.hub.failures import kinds, no_answer, trouble_of
+from hf_transfer_score.hub.failures import LOG_IN, kinds, no_answer, no_revision, trouble_of
 from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
-from hf_transfer_score.hub.words import LOG_IN, no_revision
-from hf_transfer_score.places import hub_home
 
 Item = TypeVar("Item")
 
@@ -42,7 +40,7 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
     """Turn errors of the libraries into a DatasetError that names the dataset and what to do.
 
     A library may take a question without an answer for a file that is not there, and go on or say something else: that
-    question is what is told.
+    question is what the message says.
     """
     with bounded() as talk:
         before = len(talk.failures)

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
-from hf_transfer_score.locks import Told
+from hf_transfer_score.home import room_for
+from hf_transfer_score.locks import Notify
 from hf_transfer_score.sampling.assemble import Drawing, assemble
 from hf_transfer_score.sampling.columns import find_columns
 from hf_transfer_score.sampling.draw import Draw, RowFile, row_keys
@@ -28,10 +28,10 @@ ENOUGH = 3
 """Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
 
 DEVIATIONS = 4
-"""A shard with fewer classes than expected, by more than so many standard deviations, is no picture of the others."""
+"""A shard with fewer classes than expected, by more than so many standard deviations, is unlike the others."""
 
 SHARD_BITS = 40
-"""Rows are told by their shard above so many bits and by their place in it below."""
+"""The number of a row is that of its shard above so many bits, and its place in the shard below."""
 
 COPIES = 3
 """How often the rows of a sample lie in its folder at once: as they were drawn, as a table, and as it is kept."""
@@ -46,7 +46,7 @@ def load_sample(
     folder: Path | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
-    waiting: Told = lambda _: None,
+    waiting: Notify = lambda _: None,
 ) -> LabelledSample:
     """Return a stratified labelled sample of a dataset, read once and kept for the next time.
 
@@ -55,9 +55,9 @@ def load_sample(
         options: what to draw; None for the defaults.
         folder: where samples are kept: the second call with the same request reads nothing of the dataset. None to
             keep it in memory only.
-        refresh: draw it anew, also where it is kept.
+        refresh: draw it again, even if it is kept.
         progress: called with the number of rows read so far.
-        waiting: is told which other process draws the same sample, while this one waits for it.
+        waiting: called with the name of the process that draws the same sample, while this one waits for it.
 
     Example:
         >>> import datasets

@@ -85,7 +85,7 @@ def open_image(content: bytes) -> Any:
     """Return an image of which only the first bytes were read so far.
 
     Raises:
-        ValueError: it is no image, or one larger than what is read.
+        ValueError: it is not an image, or one larger than what is read.
     """
     from PIL import Image
 
@@ -132,7 +132,7 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
     if values.ndim != 2 or values.dtype.kind == "f":
         raise DatasetError(
             f"A mask of {dataset} is an image of mode {image.mode}, where one channel with class numbers was expected. "
-            "If classes are told by colours, turn these into numbers first."
+            "If colours stand for classes, turn them into numbers first."
         )
     return values.astype(np.int64)
 
@@ -140,7 +140,7 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
 def shape_of_image(content: bytes) -> tuple[int, int] | None:
     """Return height and width of an image as its camera was held, by its first bytes.
 
-    None if it is no image, or one with more pixels than are read.
+    None if it is not an image, or one with more pixels than are read.
     """
     from PIL import ExifTags
 

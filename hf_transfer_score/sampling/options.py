@@ -17,9 +17,9 @@ class SampleOptions:
         config: the configuration of the dataset; None where there is one only.
         split: the split; None for train, or for the only one there is.
         revision: branch, tag or commit on the Hub.
-        task: a name of `TASKS`; None to tell from the columns.
-        label_column: the column with the labels or targets; None to tell from its type and name.
-        input_columns: the column with the inputs, or two for pairs of texts; empty to tell from types and names.
+        task: a name of `TASKS`; None to find it from the columns.
+        label_column: the column with the labels or targets; None to find it by type and name.
+        input_columns: the column with the inputs, or two for pairs of texts; empty to choose by types and names.
         max_samples: examples that are drawn at most.
         per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
             proportions.

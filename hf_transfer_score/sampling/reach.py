@@ -1,7 +1,7 @@
 """What the rows of a dataset may reach: files inside its own folder, or inside its own repository at one commit.
 
-A row may hold the path of a file in place of its content, and whoever wrote the row chose that path. What is followed
-is listed here; whatever is not of these forms is refused, by whatever scheme, chain or link it leads elsewhere.
+A row may hold the path of a file in place of its content, and whoever wrote the row chose that path. Only
+the forms listed here are followed; everything else is refused, whatever scheme, chain or link leads there.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Reach:
                     f"these rows are your own, name the folder of their files in {FOLDERS_VARIABLE}."
                 )
             if not stat.S_ISREG(real.stat().st_mode):
-                raise DatasetError(f"the path {path!r} is no regular file.")
+                raise DatasetError(f"the path {path!r} is not a regular file.")
             return real
         return None
 
@@ -114,7 +114,7 @@ def read_file(path: Path, what: str) -> bytes:
     with os.fdopen(place, "rb") as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
-            raise DatasetError(f"the path {what!r} is no regular file.")
+            raise DatasetError(f"the path {what!r} is not a regular file.")
         return read_bounded(file, what, about.st_size)
 
 

@@ -1,4 +1,4 @@
-"""What is looked at in every row of a stream, what is kept of some, and what becomes of those that are drawn."""
+"""How rows of a stream are looked at, what is kept of them, and what a drawn row becomes."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class ClassCodes:
         self._index = {name: index for index, name in enumerate(names or ())}
 
     def encode(self, values: Iterable[Any]) -> NDArray[np.int64]:
-        """Return the code of each value (n,), MISSING where it is no label."""
+        """Return the code of each value (n,), MISSING where it is not a label."""
         return np.asarray([self.code(value) for value in values], dtype=np.int64)
 
     def code(self, value: Any) -> int:
-        """Return the code of a value, MISSING where it is no label."""
+        """Return the code of a value, MISSING where it is not a label."""
         try:
             known = self._codes.get(value)
         except TypeError:
             raise DatasetError(
                 f"Column {self.column!r} of {self.dataset} holds {type(value).__name__}s, such as {value!r:.80}; "
-                "expected one label a row."
+                "expected one label per row."
             ) from None
         if known is not None and not isinstance(value, bool):
             return known
@@ -60,7 +60,13 @@ class ClassCodes:
             return MISSING
         if label not in self._codes:
             if len(self.values) >= self.most:
-                self._refuse_many()
+                at_least = 2 * len(self.names or ())
+                advice = f"set max_samples to {at_least} at least" if self.names else "choose another label_column"
+                raise DatasetError(
+                    f"Column {self.column!r} of {self.dataset} has more than {self.most} different values, such as "
+                    f"{self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the sample: "
+                    f"{advice}, or a task that ends in -regression if these are numbers, or a larger max_samples."
+                )
             self._codes[label] = len(self.values)
             self.values.append(label)
         return self._codes[label]
@@ -79,19 +85,11 @@ class ClassCodes:
         if isinstance(value, float):
             if not value.is_integer():
                 raise DatasetError(
-                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is no class. For numbers choose "
-                    "a task that ends in -regression."
+                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is not a class. For numbers "
+                    "choose a task that ends in -regression."
                 )
             return int(value)
         return str(value) if isinstance(value, bool) else value
-
-    def _refuse_many(self) -> None:
-        advice = f"set max_samples to {2 * len(self.names)} at least" if self.names else "choose another label_column"
-        raise DatasetError(
-            f"Column {self.column!r} of {self.dataset} has more than {self.most} different values, such as "
-            f"{self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the sample: {advice}, "
-            "or a task that ends in -regression if these are numbers, or a larger max_samples."
-        )
 
     @property
     def hidden(self) -> bool:
@@ -132,7 +130,7 @@ class ExampleRows:
 
     stratified = True
     media = 1
-    why_lost = f"what they hold is no image of at most {PIXELS // 10**6} megapixels"
+    why_lost = f"what they hold is not an image of at most {PIXELS // 10**6} megapixels"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
@@ -217,7 +215,7 @@ class WordRows(ExampleRows):
         if len(words) != len(tags):
             raise DatasetError(
                 f"A row of {self.dataset} has {len(words)} words in {self.columns.inputs[0]!r} and {len(tags)} labels "
-                f"in {self.columns.label!r}; expected one label a word."
+                f"in {self.columns.label!r}; expected one label per word."
             )
         codes = [
             code if word and word.strip() else MISSING for word, code in zip(words, self._tag_codes(tags), strict=True)

@@ -53,7 +53,7 @@ class LabelledSample:
 
     The table has a column `input` (encoded images and sound as bytes, texts, lists of words), `input_2` for pairs,
     `positions` for words and pixels (numbers of words; down and across by turns for pixels), and `label` (integers) or
-    `target` (floats): one value an example, or a list with one a position.
+    `target` (floats): one value per example, or a list with one per position.
 
     Attributes:
         task: what is asked.
@@ -194,7 +194,7 @@ def memory_sample(
     Args:
         task: a name of `TASKS`.
         inputs: what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s.
-        truth: a class index (or target) an example; for words and pixels a list of them, one a position.
+        truth: a class index (or target) per example; for words and pixels a list of them, one per position.
         label_names: the names of the classes.
         name: what to call the dataset.
 

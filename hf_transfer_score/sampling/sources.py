@@ -1,4 +1,4 @@
-"""Datasets from wherever they are, opened as shards of chunks of rows."""
+"""Opens datasets, wherever they are, as shards of chunks of rows."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.example import CAUTION, example_dataset
 from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
 from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
 from hf_transfer_score.sampling.guarded import guard
@@ -51,6 +52,7 @@ class OpenSplit:
         config: the configuration, None where there is one only.
         revision: the full commit on the Hub, None elsewhere.
         cheap: whether rows that are not drawn cost next to nothing.
+        notes: what to know about it.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class OpenSplit:
     config: str | None = None
     revision: str | None = None
     cheap: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def in_split(self) -> str:
@@ -81,13 +84,10 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
     """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
     name = name_of(dataset)
     if isinstance(dataset, (str, Path)):
-        try:
-            path = Path(name).expanduser()
-            exists = path.exists()
-        except (OSError, RuntimeError, ValueError):  # a name that is too long, a home that nobody has, a zero byte
-            path, exists = Path(name), False
-        if exists:
-            return _open_path(path, name, options)
+        path = local_path(name)
+        if path is not None:
+            opened = _open_path(path, name, options)
+            return replace(opened, notes=(CAUTION,)) if path == example_dataset(name) else opened
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
             raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
         return _open_hub(name, options)
@@ -104,6 +104,15 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
     )
 
 
+def local_path(dataset: str | Path) -> Path | None:
+    """Return what is there under a name, None where nothing is; no name is too long or too odd to ask."""
+    try:
+        path = Path(dataset).expanduser()
+        return path if path.exists() else example_dataset(dataset)
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, a home that nobody has, a zero byte
+        return None
+
+
 def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix.lower() in COMPRESSED else path.suffix.lower()
 
@@ -114,7 +123,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     if path.is_file():
         return _open_file(path, name, options)
     if not path.is_dir():
-        raise DatasetError(f"{name} is no folder and no regular file but a pipe or a device, which are not read.")
+        raise DatasetError(f"{name} is neither a folder nor a regular file but a pipe or a device, which are not read.")
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         with explained(name):
             check_saved(path, name)

@@ -10,53 +10,45 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.atomic import whole, write_text
+from hf_transfer_score.home import whole, write_text
 from hf_transfer_score.hub.settings import endpoint_of
 from hf_transfer_score.integrity import checksum, sealed, unsealed
-from hf_transfer_score.locks import Told, alone
+from hf_transfer_score.locks import Notify, alone
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.sources import local_path
 
 DRAWING = 1
 """Goes up when the same request would draw another sample."""
 
 
 def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
-    """Return what tells one request from another, None for streams, which cannot be told apart.
+    """Return what identifies a request, None for streams, which cannot be distinguished.
 
-    Files are told by name, size and time of change; a Dataset by its own fingerprint; the Hub by what was asked of
-    it, so that a branch that has moved on is read again only when it is asked for anew.
+    Files are identified by name, size and time of change; a Dataset by its own fingerprint; a dataset on the Hub by
+    what was asked for, so that a branch that has moved on is read again only on request.
     """
-    identity = _identity(dataset)
-    if identity is None:
-        return None
-    return {"drawing": DRAWING, "options": options.plain(), **identity}
-
-
-def _identity(dataset: Any) -> dict[str, Any] | None:
+    asked: dict[str, Any] = {"drawing": DRAWING, "options": options.plain()}
     if isinstance(dataset, (str, Path)):
-        path = Path(dataset).expanduser()
-        if path.exists():
-            return {"path": str(path.resolve()), "files": _files(path)}
-        return {"hub": endpoint_of(), "id": str(dataset)}
+        path = local_path(dataset)
+        if path is None:
+            return {**asked, "hub": endpoint_of(), "id": str(dataset)}
+        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+        stats = [(one.relative_to(path).as_posix(), one.stat()) for one in files]
+        about = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return {**asked, "path": str(path.resolve()), "files": about}
     if isinstance(dataset, Mapping):
         marks = {split: getattr(one, "_fingerprint", None) for split, one in dataset.items()}
-        return {"fingerprints": marks} if marks and None not in marks.values() else None
+        return {**asked, "fingerprints": marks} if marks and None not in marks.values() else None
     mark = getattr(dataset, "_fingerprint", None)
-    return None if mark is None else {"fingerprint": mark, "split": str(getattr(dataset, "split", None))}
-
-
-def _files(path: Path) -> list[tuple[str, int, int]]:
-    files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
-    found = [(one, one.stat()) for one in files]
-    return [(one.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns) for one, stat in found]
+    return None if mark is None else {**asked, "fingerprint": mark, "split": str(getattr(dataset, "split", None))}
 
 
 class SampleStore:
     """Samples in a folder that several processes may share.
 
     What was asked for lies in request-HASH.json, which names the sample, FINGERPRINT-HASH.arrow, and its checksum: one
-    whose bytes changed is drawn anew. Two datasets may hold the same rows, and each keeps a file that says where they
+    whose bytes changed is drawn again. Two datasets may hold the same rows, and each keeps a file that says where they
     are from. Both are written under another name first, so that nobody sees half a file.
     """
 
@@ -78,8 +70,8 @@ class SampleStore:
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
             return None
 
-    def alone(self, request: Mapping[str, Any], waiting: Told = lambda _: None) -> AbstractContextManager[None]:
-        """Return a block in which no other process draws the sample of a request; `waiting` is told who does."""
+    def alone(self, request: Mapping[str, Any], waiting: Notify = lambda _: None) -> AbstractContextManager[None]:
+        """Return a block in which no other process draws this sample; `waiting` gets the name of one that does."""
         return alone(self._index(request).with_suffix(".lock"), waiting)
 
     def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.errors import CheckpointError, DatasetError
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.report import RankReport, sample_facts
 from hf_transfer_score.selection.run import rank
-from hf_transfer_score.truth.choice import most_collapsed
+from hf_transfer_score.truth.recipe import most_collapsed
 
 NC1 = "nc1"
 METRICS = (NC1, "ncti", "face")
@@ -77,6 +78,14 @@ class LayerProfile:
             "notes": list(self.report.notes),
         }
 
+    def plot(self, path: str | Path) -> None:
+        """Draw NC1 against the layers into a file in .png, .svg or .html."""
+        from hf_transfer_score.drawing.files import save_profile
+
+        sample = self.report.sample
+        about = f"on {sample.source.dataset}, {len(sample):,} examples"
+        save_profile({one.layer: one.nc1 for one in self.rows}, self.best.layer, self.model, about, Path(path))
+
 
 def layer_profile(
     model: str,
@@ -99,6 +108,8 @@ def layer_profile(
         CheckpointError: the checkpoint cannot be scored, or does not show its layers.
         DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
     """
+    if len(parse_candidates([model])) > 1:
+        raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
     report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.plan import Plan, PlannedModel
 

@@ -10,12 +10,12 @@ from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.download import missing_bytes
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
-from hf_transfer_score.disk import free_bytes
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache, feature_key
 from hf_transfer_score.features.processes import as_checkpoint_error
+from hf_transfer_score.home import free_bytes
 from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
@@ -81,7 +81,11 @@ class Plan:
 
 
 def make_plan(
-    candidates: Sequence[Candidate], sample: LabelledSample, cache: FeatureCache, known: Known, options: RankOptions
+    candidates: Sequence[Candidate],
+    sample: LabelledSample,
+    cache: FeatureCache,
+    known: Answers,
+    options: RankOptions,
 ) -> Plan:
     """Return what is to be done; the Hub is asked about candidates whose features are not in the cache."""
     names = display_names(candidates)
@@ -98,7 +102,7 @@ def make_plan(
 
 
 def _plan_model(
-    candidate: Candidate, sample: LabelledSample, cache: FeatureCache, known: Known, options: RankOptions
+    candidate: Candidate, sample: LabelledSample, cache: FeatureCache, known: Answers, options: RankOptions
 ) -> PlannedModel:
     own = model_options(candidate, options)
     remembered = recall(candidate, known)
@@ -128,7 +132,7 @@ def _remembered(
     checkpoint: Checkpoint,
     sample: LabelledSample,
     cache: FeatureCache,
-    known: Known,
+    known: Answers,
     options: RankOptions,
 ) -> PlannedModel | None:
     """Return a candidate whose features are in the cache, else None; to ask the kinds can import their libraries."""
@@ -169,7 +173,7 @@ def _of_checkpoint(
     checkpoint: Checkpoint,
     sample: LabelledSample,
     cache: FeatureCache,
-    known: Known,
+    known: Answers,
     options: RankOptions,
 ) -> PlannedModel:
     kind = kind_of(checkpoint.repository, sample.task)

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from hf_transfer_score.atomic import write_text
+from hf_transfer_score.home import write_text
 from hf_transfer_score.metrics.registry import ClassOverlap, MetricResult, all_metrics
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_transfer_score.atomic import write_text
+from hf_transfer_score.home import write_text
 from hf_transfer_score.integrity import sealed, unsealed
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.resampling.terms import Terms

@@ -13,7 +13,7 @@ from hf_transfer_score.results.place import open_place
 from hf_transfer_score.results.publishing import Published, publish
 from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.selection.records import records_of, save_records
+from hf_transfer_score.selection.records import dataset_id, records_of, save_records
 
 SHOWN_MODELS = 5
 
@@ -26,18 +26,24 @@ class RankReport(Ranking):
         sample: what was drawn from the dataset.
         seconds: wall-clock time of the run.
         interrupted: whether the run was ended before all candidates were scored.
-        notes: what to know about the run.
     """
 
     sample: LabelledSample = field(kw_only=True)
     seconds: float = 0.0
     interrupted: bool = False
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def on(cls, sample: LabelledSample, ranking: Ranking, notes: tuple[str, ...] = ()) -> RankReport:
         """Return a ranking with the sample that its models were scored on."""
-        return cls(**vars(ranking), sample=sample, notes=notes)
+        rows = "" if sample.rows == len(sample) else f", {sample.rows:,} {sample.task.unit}s"
+        classes = "regression" if sample.labels is None else f"{len(set(sample.labels.tolist())):,} classes"
+        about = {"dataset": dataset_id(sample), "size": f"{len(sample):,} examples{rows}, {classes}", "notes": notes}
+        return cls(**(vars(ranking) | about), sample=sample)
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """What to know about the run and the sample."""
+        return (*self.sample.notes, *self.notes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""

@@ -13,21 +13,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
 from hf_transfer_score.checkpoints.search import Search, search_models
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
+from hf_transfer_score.example import NAME, example_dataset
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.home import cache_limit, home
 from hf_transfer_score.hub.background import Background, result_of
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
@@ -77,8 +78,10 @@ def rank(
     alike, and each returns the same report.
 
     Args:
-        dataset: an id on the Hub, a folder or file, or a `datasets.Dataset` or `IterableDataset`.
-        models: ids on the Hub ("owner/name", "owner/name@revision") and folders.
+        dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, or "example", which
+            ships with the package.
+        models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
+            ship with the package; the dataset "example" takes them where none are named.
         options: what is sampled, how features are read, how sure the ranks are.
         metrics: names or configured metrics; None for NCTI, FaCe and LogME. Trivial baselines always stand beside.
         headline: the metrics whose mean rank is the ranking; None for NCTI and FaCe.
@@ -93,7 +96,7 @@ def rank(
         Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
     """
     start = time.perf_counter()
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
     prepared = run.prepare(dataset, models, metrics, headline, search)
     return run.carry_out(prepared, start)
 
@@ -110,7 +113,7 @@ def plan_rank(
     folder: Path | None = None,
 ) -> Plan:
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
@@ -120,8 +123,8 @@ class _RankRun:
     def __init__(self, options: RankOptions, listener: Listener, folder: Path) -> None:
         self.options, self.listener, self.folder = options, listener, folder
         self.processes = Processes.current()
-        self.cache = FeatureCache(folder / "features", places.cache_limit())
-        self.known = Known(folder / "checkpoints", fresh=options.refresh)
+        self.cache = FeatureCache(folder / "features", cache_limit())
+        self.known = Answers(folder / "checkpoints", fresh=options.refresh)
         if not self.processes.is_main:
             self.listener = Listener()
 
@@ -136,6 +139,8 @@ class _RankRun:
         """Return the sample and the plan; every process gets the same."""
         if isinstance(models, str):
             models = [models]
+        if not models and search is None and example_dataset(dataset) is not None:
+            models = [NAME]
         named = parse_candidates(models)
         if not named and search is None:
             raise OptionError("No model was named: pass ids or folders, or a search.")

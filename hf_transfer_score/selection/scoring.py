@@ -12,8 +12,9 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
 from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
 from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
-from hf_transfer_score.ranking.ranking import RankedModel, Ranking, ranked
+from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import PlannedModel

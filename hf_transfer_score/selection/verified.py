@@ -11,7 +11,7 @@ from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.report import RankReport
-from hf_transfer_score.truth.fine_tune import Measured
+from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 from hf_transfer_score.truth.recipe import Method, Recipe, default_recipe
 
 MOST = 12
@@ -67,7 +67,7 @@ class Verified:
 
     name: str
     status: Literal["ok", "failed", "interrupted"]
-    measured: dict[int, Measured] = field(default_factory=dict)
+    measured: dict[int, MeasuredAccuracy] = field(default_factory=dict)
     kind: str | None = None
     reason: str | None = None
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score import places
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.download import fetch
 from hf_transfer_score.checkpoints.search import Search
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.results.record import Record
@@ -25,7 +25,7 @@ from hf_transfer_score.selection.records import records_of, without_places
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.run import rank, release_memory
 from hf_transfer_score.selection.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
-from hf_transfer_score.truth.fine_tune import Measured, fine_tune
+from hf_transfer_score.truth.fine_tune import MeasuredAccuracy, fine_tune
 from hf_transfer_score.truth.held_out import held_out
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.records import measured_before, save_truth, truth_metric, truth_record
@@ -41,7 +41,7 @@ class VerifyListener:
     def stage(self, name: str, seed: int, words: str) -> None:
         """A candidate is at some stage with a seed."""
 
-    def measured(self, name: str, seed: int, measured: Measured, *, before: bool) -> None:
+    def measured(self, name: str, seed: int, measured: MeasuredAccuracy, *, before: bool) -> None:
         """A seed is done, now or by an earlier run."""
 
     def failed(self, verified: Verified) -> None:
@@ -101,7 +101,7 @@ def verify(
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
         Interrupted: the run was ended by hand while it ranked.
     """
-    options, how, folder = options or RankOptions(), how or VerifyOptions(), folder or places.home()
+    options, how, folder = options or RankOptions(), how or VerifyOptions(), folder or home()
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: start it without a launcher.")
     if options.backbone.layer == "all":
@@ -175,7 +175,7 @@ class _Verifying:
 
     def _model(self, name: str, like: Record, found: dict[str, Verified]) -> None:
         """Measure a candidate with every seed; what is measured is in `found` at once."""
-        measured: dict[int, Measured] = {}
+        measured: dict[int, MeasuredAccuracy] = {}
         free: Callable[[], Any] = lambda: None  # noqa: E731
         try:
             load: Callable[[], Backbone] | None = None
@@ -206,7 +206,7 @@ class _Verifying:
         if found[name].status == "failed":
             self.heard.failed(found[name])
 
-    def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None) -> Measured:
+    def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None) -> MeasuredAccuracy:
         assert load is not None
         told = partial(self.heard.stage, name, seed)
         return fine_tune(load, self.report.sample, self.test, self.recipe, seed, progress=told)

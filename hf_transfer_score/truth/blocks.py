@@ -82,11 +82,11 @@ def _size_in_sequences(module: torch.nn.Module) -> int:
 
 
 def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """Return one row an example (B, C) of a block's output: the mean over places, or what the network reads of tokens.
+    """Return one row per example (B, C) from a block's output: the mean over places, or what is read of tokens.
 
     Args:
-        output: of a block, or what begins with it: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C), which are told
-            apart by their equal sides.
+        output: of a block, or what begins with it: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C), which
+            are distinguished by their equal sides.
         pool_tokens: makes rows (B, C) of tokens (B, T, C) as the network itself does: by the class token, or the mean.
     """
     values = _states(output).float()

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.truth.blocks import mean_of_tokens, pooled, to_width
-from hf_transfer_score.truth.regularisation import leave_unmasked, move_as_usual, source_dropouts
+from hf_transfer_score.truth.blocks import blocks_of, mean_of_tokens, pooled, to_width
+
+MOMENTUM = 0.1
+"""Of torch's own batch norms: the share of a batch in the moving statistics."""
 
 
 class Tap:
-    """Remembers what a block gives, pooled to one row an example as its network pools."""
+    """Remembers what a block gives, pooled to one row per example as its network pools."""
 
     def __init__(self, block: torch.nn.Module, backbone: Backbone) -> None:
         self._outputs: list[Any] = []
@@ -31,7 +35,11 @@ class Tap:
         groups = batch.get("groups")
         if not groups or len(groups) == 1 or len(outputs) != len(groups):
             return self._pooled(outputs[-1], batch)
-        parts = [self._pooled(output, _some(batch, group)) for output, group in zip(outputs, groups, strict=True)]
+        told = {name: batch[name] for name in ("lengths", "real") if name in batch}  # padding from content
+        parts = []
+        for output, group in zip(outputs, groups, strict=True):
+            some = {name: value[torch.as_tensor(group, device=value.device)] for name, value in told.items()}
+            parts.append(self._pooled(output, some))
         order = torch.as_tensor([row for group in groups for row in group], device=parts[0].device).argsort()
         return torch.cat(parts)[order]
 
@@ -46,12 +54,6 @@ class Tap:
     def remove(self) -> None:
         """Listen no longer."""
         self._handle.remove()
-
-
-def _some(batch: Mapping[str, Any], group: Sequence[int]) -> dict[str, Any]:
-    """Return what tells padding from content, for some rows of a batch."""
-    told = {name: batch[name] for name in ("lengths", "real") if name in batch}
-    return {name: value[torch.as_tensor(group, device=value.device)] for name, value in told.items()}
 
 
 class Classifier:
@@ -81,7 +83,7 @@ class Classifier:
         }
 
     def features(self, batch: Mapping[str, Any]) -> torch.Tensor:
-        """Return one row an example (B, D), with the skip connection where there is one."""
+        """Return one row per example (B, D), with the skip connection where there is one."""
         if self.skip is not None:
             self.skip[0].forget()
         layers = self.backbone.forward(batch).features
@@ -112,18 +114,14 @@ class Classifier:
 
     def reached(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
         """Return the parameters that features depend on: not the checkpoint's own head, and nothing beside the path."""
-        with torch.enable_grad(), self._without_gradients():
+        module = self.backbone.module
+        module.zero_grad(set_to_none=True)
+        with torch.enable_grad():
             self.features(batch).sum().backward()
-            named = dict(self.backbone.module.named_parameters())
-            found = {name: value for name, value in named.items() if value.grad is not None}
-        self.silent = source_dropouts(self.backbone.module, lambda: self.features(batch), set(map(id, found.values())))
+        found = {name: value for name, value in module.named_parameters() if value.grad is not None}
+        module.zero_grad(set_to_none=True)
+        self.silent = source_dropouts(module, lambda: self.features(batch), set(map(id, found.values())))
         return found
-
-    @contextmanager
-    def _without_gradients(self) -> Iterator[None]:
-        self.backbone.module.zero_grad(set_to_none=True)
-        yield
-        self.backbone.module.zero_grad(set_to_none=True)
 
 
 class Trained:
@@ -142,8 +140,7 @@ class Trained:
         self.classifier, self.part = classifier, part
         self.weights = [value for value in reached.values() if id(value) in own]
         self.silent = classifier.silent
-        leave_unmasked(classifier.backbone.module)
-        move_as_usual(classifier.backbone.module)
+        leave_own_training(classifier.backbone.module)
         for value in classifier.backbone.module.parameters():
             value.requires_grad_(False)
         for value in self.weights:
@@ -176,3 +173,57 @@ class Trained:
         if self.part is not None:
             rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
             self.part.load_state_dict(rest)
+
+
+def leave_own_training(module: torch.nn.Module) -> None:
+    """Turn off what of a checkpoint's own training is no part of fine-tuning it.
+
+    Masks that speech models lay over their input are drawn from NumPy's global generator, so that a seed would not
+    repeat a measurement, and sounds shorter than a mask (0.2 seconds) are refused. Batch norms follow the data as
+    torch's do by default: some networks are configured with the momentum of another library, where it means the
+    opposite (0.9997 in MobileNetV1), and torch then keeps nothing but the last batch. Averages over all batches there
+    ever were do not move.
+    """
+    for one in module.modules():
+        config: Any = getattr(one, "config", None)
+        if getattr(config, "apply_spec_augment", False):
+            config.apply_spec_augment = False
+        if isinstance(one, _BatchNorm):
+            one.momentum = MOMENTUM
+
+
+def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached: set[int]) -> list[torch.nn.Module]:
+    """Return the dropout between the features of a network and its own head, which is tuned to that head.
+
+    It is what runs behind everything that has parameters on the path, and outside every block. What networks of timm
+    do without a module is turned off.
+
+    Args:
+        module: the network.
+        run: runs it once.
+        reached: ids of the parameters that features depend on.
+    """
+    if getattr(module, "drop_rate", None) and hasattr(module, "pretrained_cfg"):
+        module.drop_rate = 0.0
+    order: list[torch.nn.Module] = []
+
+    def ran(module: torch.nn.Module, *_: object) -> None:
+        order.append(module)
+
+    hooks = [
+        one.register_forward_pre_hook(ran) if any(True for _ in one.children()) else one.register_forward_hook(ran)
+        for one in module.modules()
+    ]
+    try:
+        with torch.no_grad():
+            run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    blocks: dict[str, torch.nn.Module] = {}
+    with suppress(CheckpointError):
+        blocks = blocks_of(module)
+    inside = {id(one) for block in blocks.values() for one in block.modules()}
+    own = [any(id(value) in reached for value in one.parameters(recurse=False)) for one in order]
+    behind = len(own) - own[::-1].index(True) if any(own) else 0
+    return [one for one in dict.fromkeys(order[behind:]) if isinstance(one, _DropoutNd) and id(one) not in inside]

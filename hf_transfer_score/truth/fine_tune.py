@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError, OptionError
@@ -21,14 +23,18 @@ if TYPE_CHECKING:
     from hf_transfer_score.truth.classifier import Classifier, Trained
     from hf_transfer_score.truth.loop import Machine, Run
 
+Array = NDArray[np.float64]
 Progress = Callable[[str], None]
+
+MOST_ITERATIONS = 2_000
+"""Of the logistic regression of a probe."""
 
 LEAST_GAIN = 0.1
 """So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAccuracy:
     """What fine-tuning gave.
 
     Attributes:
@@ -67,7 +73,7 @@ def fine_tune(
     seed: int = 0,
     *,
     progress: Progress | None = None,
-) -> Measured:
+) -> MeasuredAccuracy:
     """Fine-tune a checkpoint on a sample and return how well it does on another.
 
     Args:
@@ -76,7 +82,7 @@ def fine_tune(
         test: rows of the same classes, by the same numbers, that have no part in any choice.
         recipe: how.
         seed: of the validation part, the order of rows, and dropout.
-        progress: told what is being done, a few words at a time.
+        progress: called with a few words on what is being done.
 
     Raises:
         OptionError: the task is none that can be fine-tuned, or the block that was asked for is not there.
@@ -133,18 +139,18 @@ class _Measurement:
         seed: int,
         progress: Progress,
     ) -> None:
-        from hf_transfer_score.truth.loop import Labelled, Machine
+        from hf_transfer_score.truth.loop import LabelledRows, Machine
 
         codes, test_codes, self.classes = codes_of(train, test)
         fitted, held = split_rows(codes, recipe.validation_share, seed)
-        everything = Labelled(Encoded(train), np.arange(len(train)), codes)
+        everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
         self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
-        self.test = Labelled(Encoded(test), np.arange(len(test)), test_codes)
+        self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.machine: Machine = Machine(recipe)
         self.block: str | None = None
 
-    def run(self) -> Measured:
+    def run(self) -> MeasuredAccuracy:
         """Return what the method of the recipe gives."""
         import torch
 
@@ -154,10 +160,9 @@ class _Measurement:
         notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
-    def _probe(self) -> Measured:
+    def _probe(self) -> MeasuredAccuracy:
         from hf_transfer_score.truth.classifier import Classifier
         from hf_transfer_score.truth.loop import features
-        from hf_transfer_score.truth.probe import fit_probe
 
         classifier = Classifier(self.load(), self.machine.device)
         self.progress("reading features")
@@ -170,23 +175,32 @@ class _Measurement:
         test = (tested.double().cpu().numpy(), self.test.codes)
         found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
         head = sum(one.numel() for one in classifier.head.parameters())
-        total = head + self._reached_count(classifier)
-        return Measured(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
-
-    def _reached_count(self, classifier: Classifier) -> int:
-        return sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+        total = head + sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+        return MeasuredAccuracy(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
 
     def _few(self, classifier: Classifier) -> dict[str, object]:
         """Return a batch of two examples."""
         return classifier.batch(self.fitted.encoded.items(classifier.backbone, self.fitted.rows[:2]))
 
-    def _trained(self) -> Measured:
+    def _trained(self) -> MeasuredAccuracy:
         """Return the best of the learning rates; only one trained model besides the current one is in memory."""
+        from hf_transfer_score.truth.loop import train
+
         best: tuple[Run, _Built, float] | None = None
         notes: list[str] = []
         for rate in self.recipe.learning_rates:
             built = self._built()
-            run = self._at(rate, built)
+            self.progress(f"learning rate {rate:g}")
+            run = train(
+                built.trained,
+                self.fitted,
+                self.held,
+                self.recipe,
+                rate,
+                seed=self.seed,
+                machine=self.machine,
+                after_epoch=lambda epoch, _, rate=rate: self.progress(f"learning rate {rate:g}, epoch {epoch}"),  # type: ignore[misc]
+            )
             if not run.finite:
                 notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
             if best is None or run.best.better_than(best[0].best):
@@ -197,35 +211,15 @@ class _Measurement:
             raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
         return self._measured(*best, notes)
 
-    def _at(self, rate: float, built: _Built) -> Run:
-        from hf_transfer_score.truth.loop import train
-
-        def heard(epoch: int, score: object) -> None:
-            self.progress(f"learning rate {rate:g}, epoch {epoch}")
-
-        self.progress(f"learning rate {rate:g}")
-        return train(
-            built.trained,
-            self.fitted,
-            self.held,
-            self.recipe,
-            rate,
-            seed=self.seed,
-            machine=self.machine,
-            heard=heard,
-        )
-
-    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> Measured:
+    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> MeasuredAccuracy:
         from hf_transfer_score.truth.loop import evaluate
 
         self.progress("testing")
         test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.test, self.fitted))
-        if len(self.recipe.learning_rates) > 2 and rate in (
-            min(self.recipe.learning_rates),
-            max(self.recipe.learning_rates),
-        ):
+        rates = self.recipe.learning_rates
+        if len(rates) > 2 and rate in (min(rates), max(rates)):
             notes.append("the best learning rate lies at the end of those that were tried")
-        return Measured(
+        return MeasuredAccuracy(
             accuracy=test.accuracy,
             train_accuracy=fitted.accuracy,
             validation_accuracy=run.best.accuracy,
@@ -278,3 +272,52 @@ class _Measurement:
                     f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
                 )
         return self.block, blocks[self.block]
+
+
+class Probe(NamedTuple):
+    """A fitted probe: the shares of each part that it classifies rightly, and the penalty that was chosen."""
+
+    train: float
+    validation: float
+    test: float
+    penalty: float
+
+
+def fit_probe(
+    rows: Array, codes: Rows, parts: tuple[Rows, Rows], test: tuple[Array, Rows], penalties: tuple[float, ...]
+) -> Probe:
+    """Fit a logistic regression at each penalty, and return how the one best on the validation part does.
+
+    Features are shifted and scaled by two fixed numbers, and a penalty counts beside the mean loss of a row, so that
+    penalties mean the same for every checkpoint and every number of rows.
+
+    Args:
+        rows: features (N, D).
+        codes: classes (N,).
+        parts: places of the rows to fit on, and of those to choose by.
+        test: features (M, D) and their classes.
+        penalties: half the squared length of the weights costs so much.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted_on, chosen_by = parts
+    centre = rows[fitted_on].mean(0)
+    scale = max(float(np.sqrt(np.square(rows[fitted_on] - centre).mean())), 1e-12)
+    scaled, tested = (rows - centre) / scale, (test[0] - centre) / scale
+    best: tuple[float, float, float, Any] | None = None
+    for penalty in sorted(penalties, reverse=True):  # of equally good ones the strongest counts
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one that is not quite at its end is as good a probe
+            model = LogisticRegression(C=1 / (penalty * len(fitted_on)), max_iter=MOST_ITERATIONS)
+            model.fit(scaled[fitted_on], codes[fitted_on])
+        score = float(model.score(scaled[chosen_by], codes[chosen_by]))
+        own = np.searchsorted(model.classes_, codes[chosen_by])
+        likely = model.predict_proba(scaled[chosen_by])[np.arange(len(chosen_by)), own]
+        loss = float(-np.log(np.maximum(likely, np.finfo(np.float64).tiny)).mean())
+        if best is None or (score, -loss) > (best[0], -best[1]):
+            best = (score, loss, penalty, model)
+    assert best is not None
+    score, _, penalty, model = best
+    return Probe(
+        float(model.score(scaled[fitted_on], codes[fitted_on])), score, float(model.score(tested, test[1])), penalty
+    )

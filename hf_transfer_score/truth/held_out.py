@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def held_out(
         split: where to draw from.
         count: rows at most.
         folder: where samples are kept.
-        refresh: draw anew, also where a sample is kept.
+        refresh: draw again, even if a sample is kept.
 
     Raises:
         DatasetError: nothing is left to test on; the message says what to do.
@@ -61,31 +61,20 @@ def held_out(
             dataset, replace(asked, split=name, max_samples=max(most, 4)), folder=folder, refresh=refresh
         )
 
-    found = draw(split, count) if split is not None else _other_split(dataset, train, options, draw, count)
-    if found is None:
-        found = draw(options.split, len(train) + count)
-    return _apart(found, train, count)
-
-
-def _other_split(
-    dataset: Any,
-    train: LabelledSample,
-    options: SampleOptions,
-    draw: Callable[[str | None, int], LabelledSample],
-    count: int,
-) -> LabelledSample | None:
+    if split is not None:
+        return _apart(draw(split, count), train, count)
     splits = open_source(dataset, options).splits
     for name in SPLITS:
         if name in splits and name not in (train.source.split or "").split("+"):
-            try:
-                return draw(name, count)
-            except HiddenLabelsError:
-                continue
-    return None
+            with suppress(HiddenLabelsError):
+                return _apart(draw(name, count), train, count)
+    return _apart(draw(options.split, len(train) + count), train, count)
 
 
 def _apart(found: LabelledSample, train: LabelledSample, count: int) -> LabelledSample:
     """Return the rows that are no training rows and of classes that these have, by their numbers."""
+    import pyarrow as pa
+
     taken = set(_contents(train))
     new = np.array([content not in taken for content in _contents(found)], dtype=bool)
     codes, known = _renumbered(found, train)
@@ -96,29 +85,18 @@ def _apart(found: LabelledSample, train: LabelledSample, count: int) -> Labelled
             f"of {found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows by --per-class "
             "or --max-samples, or name another split by --test-split."
         )
-    notes = list(_notes(found, train, int((~new).sum()), int((new & ~known).sum()), len(keep)))
-    table = found.table.filter(np.isin(np.arange(len(found)), keep))
-    place = table.column_names.index("label")
-    table = table.set_column(place, "label", _column(codes[keep]))
-    known_by = fingerprint(table, {"trained on": train.fingerprint})
-    return replace(found, table=table, label_names=train.label_names, fingerprint=known_by, notes=tuple(notes))
-
-
-def _column(codes: NDArray[np.int64]) -> Any:
-    import pyarrow as pa
-
-    return pa.chunked_array([pa.array(codes)])
-
-
-def _notes(found: LabelledSample, train: LabelledSample, seen: int, strange: int, left: int) -> Sequence[str]:
-    notes = []
-    if seen and found.source.split != train.source.split:
-        notes.append(f"{seen} test rows are in the training sample too, and were left out.")
+    notes, strange = [], int((new & ~known).sum())
+    if not new.all() and found.source.split != train.source.split:
+        notes.append(f"{int((~new).sum())} test rows are in the training sample too, and were left out.")
     if strange:
         notes.append(f"{strange} test rows are of classes that the training sample lacks, and were left out.")
-    if left < FEW:
-        notes.append(f"There are {left} test rows only: differences of a few hundredths say nothing.")
-    return notes
+    if len(keep) < FEW:
+        notes.append(f"There are {len(keep)} test rows only: differences of a few hundredths say nothing.")
+    table = found.table.filter(np.isin(np.arange(len(found)), keep))
+    place = table.column_names.index("label")
+    table = table.set_column(place, "label", pa.chunked_array([pa.array(codes[keep])]))
+    known_by = fingerprint(table, {"trained on": train.fingerprint})
+    return replace(found, table=table, label_names=train.label_names, fingerprint=known_by, notes=tuple(notes))
 
 
 def _renumbered(found: LabelledSample, train: LabelledSample) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -135,12 +113,11 @@ def _renumbered(found: LabelledSample, train: LabelledSample) -> tuple[NDArray[n
 def _contents(sample: LabelledSample) -> list[bytes]:
     """Return a hash of the inputs of each row."""
     columns = [sample.table.column(name) for name in ("input", "input_2") if name in sample.table.column_names]
-    return [_hashed([column[row].as_py() for column in columns]) for row in range(len(sample))]
-
-
-def _hashed(cells: Sequence[Any]) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for cell in cells:
-        part = cell if isinstance(cell, bytes) else str(cell).encode("utf-8", "surrogatepass")
-        digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.digest()
+    hashes = []
+    for row in range(len(sample)):
+        digest = hashlib.blake2b(digest_size=16)
+        for cell in (column[row].as_py() for column in columns):
+            part = cell if isinstance(cell, bytes) else str(cell).encode("utf-8", "surrogatepass")
+            digest.update(len(part).to_bytes(8, "little") + part)
+        hashes.append(digest.digest())
+    return hashes

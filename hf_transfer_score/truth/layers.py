@@ -12,10 +12,9 @@ from hf_transfer_score.errors import CheckpointError, InputError, OptionError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.truth.blocks import blocks_of
-from hf_transfer_score.truth.choice import most_collapsed
 from hf_transfer_score.truth.classifier import Classifier, Tap
-from hf_transfer_score.truth.loop import Labelled, Machine, forward
-from hf_transfer_score.truth.recipe import AUTO
+from hf_transfer_score.truth.loop import LabelledRows, Machine, forward
+from hf_transfer_score.truth.recipe import AUTO, most_collapsed
 
 
 def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.nn.Module]:
@@ -60,7 +59,7 @@ def before_last(
 
 
 def choose_block(
-    classifier: Classifier, blocks: dict[str, torch.nn.Module], wanted: str | int, data: Labelled, machine: Machine
+    classifier: Classifier, blocks: dict[str, torch.nn.Module], wanted: str | int, data: LabelledRows, machine: Machine
 ) -> str:
     """Return the name of the block that a recipe means.
 
@@ -82,7 +81,7 @@ def choose_block(
 
 
 def nc1_profile(
-    classifier: Classifier, blocks: dict[str, torch.nn.Module], data: Labelled, machine: Machine
+    classifier: Classifier, blocks: dict[str, torch.nn.Module], data: LabelledRows, machine: Machine
 ) -> dict[str, float]:
     """Return NC1 of each block's pooled output, of those where it can be computed; smaller is more collapsed.
 

@@ -6,36 +6,32 @@ import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
-from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.features.batches import cut
 from hf_transfer_score.features.processes import Processes, choose_device
 from hf_transfer_score.truth.classifier import Classifier, Trained
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.rows import Encoded, Rows
 
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
 LARGEST_GRADIENT = 1.0
 EVALUATED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledRows:
     """Rows of a sample with their classes."""
 
     encoded: Encoded
     rows: Rows
     codes: Rows
 
-    def of(self, places: Rows) -> Labelled:
+    def of(self, places: Rows) -> LabelledRows:
         """Return some of them."""
-        return Labelled(self.encoded, self.rows[places], self.codes[places])
+        return LabelledRows(self.encoded, self.rows[places], self.codes[places])
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,17 @@ class Machine:
     """Where and in what precision is computed, by Accelerate."""
 
     def __init__(self, recipe: Recipe) -> None:
+        from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
+
         self.device = choose_device(recipe.device, Processes())
         half = recipe.precision == "bfloat16" or (recipe.precision == "auto" and self.device.type == "cuda")
-        self.accelerator = _accelerator("bf16" if half else "no", cpu=self.device.type == "cpu")
+        how: dict[str, Any] = {"mixed_precision": "bf16" if half else "no", "cpu": self.device.type == "cpu"}
+        try:
+            self.accelerator = Accelerator(**how)
+        except ValueError:  # made before in this process, in another precision or elsewhere
+            AcceleratorState._reset_state(reset_partial_state=True)
+            self.accelerator = Accelerator(**how)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Return the context that forward passes run in."""
@@ -73,27 +77,16 @@ class Machine:
         return context
 
 
-def _accelerator(precision: str, *, cpu: bool) -> Accelerator:
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    try:
-        return Accelerator(mixed_precision=precision, cpu=cpu)
-    except ValueError:  # made before in this process, in another precision or elsewhere
-        AcceleratorState._reset_state(reset_partial_state=True)
-        return Accelerator(mixed_precision=precision, cpu=cpu)
-
-
 def train(
     trained: Trained,
-    data: Labelled,
-    held: Labelled,
+    data: LabelledRows,
+    held: LabelledRows,
     recipe: Recipe,
     rate: float,
     *,
     seed: int,
     machine: Machine,
-    heard: Callable[[int, Score], None] = lambda _epoch, _score: None,
+    after_epoch: Callable[[int, Score], None] = lambda _epoch, _score: None,
 ) -> Run:
     """Train a classifier at one learning rate, and leave it in the state that was best on the rows held back.
 
@@ -105,7 +98,7 @@ def train(
         rate: the learning rate.
         seed: of the order of rows, and of dropout.
         machine: where.
-        heard: told of each pass and its score.
+        after_epoch: called with the number of each pass and its score.
     """
     classifier, order = trained.classifier, np.random.default_rng([seed, 2])
     optimizer = machine.accelerator.prepare(_optimizer(trained, recipe, rate))
@@ -124,7 +117,7 @@ def train(
                     break
             epoch += 1
             score = evaluate(classifier, held, machine)
-            heard(epoch, score)
+            after_epoch(epoch, score)
             since = 0 if score.better_than(best) else since + 1
             if not since:
                 best, state = score, trained.state()
@@ -154,7 +147,7 @@ def _factor(step: int, steps: int, recipe: Recipe) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
 
-def _step(trained: Trained, data: Labelled, optimizer: Any, factor: float, machine: Machine) -> bool:
+def _step(trained: Trained, data: LabelledRows, optimizer: Any, factor: float, machine: Machine) -> bool:
     """Take one step, and return whether the loss was finite; without that no step is taken."""
     for group in optimizer.param_groups:
         group["lr"] = group["highest"] * factor
@@ -181,7 +174,7 @@ def _batches(places: Rows, size: int) -> list[Rows]:
     return parts[:-1] if len(parts) > 1 and len(parts[-1]) == 1 else parts
 
 
-def evaluate(classifier: Classifier, data: Labelled, machine: Machine) -> Score:
+def evaluate(classifier: Classifier, data: LabelledRows, machine: Machine) -> Score:
     """Return how well a classifier does; it is in evaluation mode afterwards."""
     right, loss = 0, 0.0
     for part, rows in forward(classifier, data.encoded, data.rows, machine, classifier.logits):
@@ -202,20 +195,16 @@ def forward(
     """Return places among the rows with what is computed of them, batch by batch, in evaluation mode."""
     backbone, found = classifier.backbone, []
     backbone.module.eval()
+    order = np.arange(len(rows))
+    if encoded.are_kept(backbone):  # the longest first, so that batches hold little padding
+        lengths = np.array([backbone.length(item) for item in encoded.items(backbone, rows)])
+        order = np.argsort(-lengths, kind="stable").astype(np.int64)
     with torch.no_grad():
-        for part in cut(_longest_first(backbone, encoded, rows), EVALUATED_AT_ONCE):
+        for part in cut(order, EVALUATED_AT_ONCE):
             with machine.autocast():
                 values = compute(classifier.batch(encoded.items(backbone, rows[part])))
             found.append((part, values.float()))
     return found
-
-
-def _longest_first(backbone: Backbone, encoded: Encoded, rows: Rows) -> Rows:
-    """Return places among the rows so that batches hold little padding."""
-    if not encoded.are_kept(backbone):
-        return np.arange(len(rows))
-    lengths = np.array([backbone.length(item) for item in encoded.items(backbone, rows)])
-    return np.argsort(-lengths, kind="stable").astype(np.int64)
 
 
 def features(classifier: Classifier, encoded: Encoded, rows: Rows, machine: Machine) -> torch.Tensor:

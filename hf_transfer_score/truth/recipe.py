@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -27,7 +28,7 @@ class Recipe:
         learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
         epochs: passes over the training part at most.
         steps: optimiser steps at most, None for as many as the epochs take.
-        batch_size: examples a step.
+        batch_size: examples per step.
         weight_decay: of AdamW, on matrices only; biases and norms are left alone.
         warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
         head_factor: the new classifier learns so many times as fast as the weights below it.
@@ -60,9 +61,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense before any model is loaded."""
-        _one_of("method", self.method, METHODS)
-        _one_of("skip", self.skip, ("pad", "interpolate"))
-        _one_of("precision", self.precision, PRECISIONS)
+        for name, known in (("method", METHODS), ("skip", ("pad", "interpolate")), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise OptionError(f"{name}={getattr(self, name)!r}: expected one of {', '.join(known)}.")
         for name, values in (("learning_rates", self.learning_rates), ("penalties", self.penalties)):
             if not values or not all(value > 0 for value in values):
                 raise OptionError(f"{name}={values!r}: expected at least one number above 0.")
@@ -76,11 +77,6 @@ class Recipe:
             raise OptionError(f"warmup_share={self.warmup_share}: expected a share from 0 to below 1.")
         if self.weight_decay < 0 or self.head_factor <= 0:
             raise OptionError("weight_decay is expected from 0 on, and head_factor above 0.")
-
-
-def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise OptionError(f"{name}={value!r}: expected one of {', '.join(known)}.")
 
 
 DEFAULTS: dict[Modality, Recipe] = {
@@ -99,3 +95,17 @@ def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
         (2e-05, 0.0001, 0.0005)
     """
     return replace(DEFAULTS[modality], method=method)
+
+
+def most_collapsed(nc1: Mapping[str, float | None]) -> str | None:
+    """Return the layer with the smallest NC1, the earlier of equal ones; None where no layer has one.
+
+    Args:
+        nc1: by layer, from the input to the output; None where it is not defined.
+
+    Example:
+        >>> most_collapsed({"0": 0.4, "1": 0.2, "2": None, "3": 0.2})
+        '1'
+    """
+    known = {layer: value for layer, value in nc1.items() if value is not None}
+    return min(known, key=known.__getitem__, default=None)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from hf_transfer_score.atomic import write_text
 from hf_transfer_score.errors import RecordError
+from hf_transfer_score.home import write_text
 from hf_transfer_score.results.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.truth.fine_tune import Measured
+from hf_transfer_score.truth.fine_tune import MeasuredAccuracy
 from hf_transfer_score.truth.recipe import Recipe, default_recipe
 
 ACCURACY = "accuracy"
@@ -45,7 +44,7 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
-def truth_record(like: Record, metric: RecordedMetric, measured: Measured | None = None) -> Record:
+def truth_record(like: Record, metric: RecordedMetric, measured: MeasuredAccuracy | None = None) -> Record:
     """Return the record of a measured accuracy.
 
     Args:
@@ -56,27 +55,20 @@ def truth_record(like: Record, metric: RecordedMetric, measured: Measured | None
     run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
     run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)
     terms = {ACCURACY: -1.0 if measured is None else measured.accuracy}
-    used = {} if measured is None else _used(measured)
+    used = {} if measured is None else asdict(measured)
+    used = {name: value for name, value in used.items() if name not in ("accuracy", "notes") and value is not None}
     warnings = () if measured is None else measured.notes
     return Record(like.model, like.dataset, metric, run, terms=terms, used=used, warnings=warnings, facts=like.facts)
 
 
-def _used(measured: Measured) -> dict[str, Any]:
-    return {
-        name: value
-        for name, value in asdict(measured).items()
-        if name not in ("accuracy", "notes") and value is not None
-    }
-
-
-def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> Measured | None:
+def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> MeasuredAccuracy | None:
     """Return what a folder of results holds of this very measurement, or None."""
     path = folder / record_path(truth_record(like, metric))
     try:
         record = Record.from_json(path.read_bytes())
-        used = {name: value for name, value in record.used.items() if name in Measured.__dataclass_fields__}
+        used = {name: value for name, value in record.used.items() if name in MeasuredAccuracy.__dataclass_fields__}
         usual = {"learning_rate": None, "penalty": None}
-        return Measured(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
+        return MeasuredAccuracy(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
     except (OSError, RecordError, KeyError, TypeError):
         return None
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import LabelsError, OptionError
-from hf_transfer_score.features.batches import Loader, Prepared, cut
+from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.sampling.sample import LabelledSample
 
 Rows = NDArray[np.int64]
 
 KEPT_BYTES = 2**31
-"""Encoded examples are kept up to so many bytes; those of larger samples are made anew each time."""
+"""Encoded examples are kept up to so many bytes; those of larger samples are made again each time."""
 
 ENCODED_AT_ONCE = 64
 
@@ -30,7 +30,7 @@ def check_task(sample: LabelledSample) -> None:
         )
     if task.unit != "example":
         raise OptionError(
-            f"{task.name} has a label for each {task.unit}, and only tasks with one label an example are fine-tuned."
+            f"{task.name} has a label for each {task.unit}, and only tasks with one label per example are fine-tuned."
         )
 
 
@@ -97,13 +97,9 @@ class Encoded:
             return []
         items: list[Any] = []
         parts = cut(np.arange(len(self.sample)), ENCODED_AT_ONCE)
-        for part in Loader(backbone, self.sample).prepared(parts, _as_it_is, ahead=False):
+        for part in Loader(backbone, self.sample).prepared(parts, lambda part: part, ahead=False):
             items += part.items
         return items
-
-
-def _as_it_is(part: Prepared) -> Prepared:
-    return part
 
 
 def _bytes(value: Any) -> int:

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from hf_transfer_score import places
-from hf_transfer_score.atomic import write_text
 from hf_transfer_score.errors import (
     CheckpointError,
     DatasetError,
@@ -21,6 +19,7 @@ from hf_transfer_score.errors import (
     chain,
 )
 from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.requests.checking import CheckLimits, check_request
 from hf_transfer_score.requests.request import Request
@@ -102,7 +101,7 @@ def _boxed(request: Request, commit: str, options: JobOptions) -> JobOutcome:
         "max_parameters": options.max_parameters,
         "limits": asdict(options.box),
     }
-    with folder_of_job((options.folder or places.home()) / "jobs") as folder:
+    with folder_of_job((options.folder or home()) / "jobs") as folder:
         write_text(folder / QUESTION, json.dumps(asked))
         ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.job", str(folder)], folder, options.box)
         if ended.over is not None:

@@ -141,7 +141,7 @@ def test_damaged_files(broken):
         assert f"model.safetensors of {size:,} bytes where its header says" in reason
     (folder / "model.safetensors").write_bytes(content)
     (folder / "preprocessor_config.json").write_text("[1]")
-    assert failure(folder) == ("corrupt", "has a preprocessor_config.json that is no JSON object but a list")
+    assert failure(folder) == ("corrupt", "has a preprocessor_config.json that is not a JSON object but a list")
     (folder / "preprocessor_config.json").unlink()
     assert failure(folder)[0] == "no_preprocessor"
 

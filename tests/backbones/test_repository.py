@@ -82,8 +82,8 @@ def test_small_files_are_those_beside_the_weights():
         (holding("adapter_config.json", **ADAPTER), r"adapter.*\(a/b\)"),
         (holding("model_index.json"), "diffusion pipeline"),
         (holding("README.md"), "no config.json"),
-        (holding("config.json"), "no JSON object"),
-        (holding("config.json", **{"config.json": ["list"]}), "no JSON object"),
+        (holding("config.json"), "not a JSON object"),
+        (holding("config.json", **{"config.json": ["list"]}), "not a JSON object"),
         (holding("config.json", **{"config.json": {"model_type": "odd"}}), "no backbone here knows: 'odd'"),
         (holding("config.json", **{"config.json": {"architectures": ["Odd"]}}), r"knows: \['Odd'\]"),
     ],
@@ -124,5 +124,5 @@ def test_a_list_of_modules_that_cannot_be_read_does_not_make_a_plain_model_of_it
 @pytest.mark.parametrize("found", [["bert"], {"a": 1}, 7, True])
 def test_a_type_that_is_no_text_is_refused(found):
     repository = holding("config.json", **{"config.json": {"model_type": found}})
-    with pytest.raises(CheckpointError, match="has a config.json whose model_type is no text but a"):
+    with pytest.raises(CheckpointError, match="has a config.json whose model_type is not text but a"):
         kind_of(repository, get_task("image-classification"))

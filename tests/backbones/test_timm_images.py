@@ -86,7 +86,7 @@ def test_layers_of_a_transformer_are_its_blocks(checkpoint, architecture):
     backbone = loaded(KIND, folder, layer="all", pooling="mean")
     batch = backbone.collate(backbone.encode(PICTURES))
     with torch.inference_mode():
-        final = model.forward_features(backbone._normalised(batch["pixel_values"]))
+        final = model.forward_features(backbone.preparation.normalised(batch["pixel_values"]))
         found = backbone.forward(batch).features
     patches = [tokens[:, model.num_prefix_tokens :].mean(1) for tokens in blocks]
     assert len(found) == len(blocks)
@@ -107,7 +107,7 @@ def test_the_class_token(checkpoint):
     backbone = loaded(KIND, folder)
     batch = backbone.collate(backbone.encode(PICTURES))
     with torch.inference_mode():
-        final = backbone.module.forward_features(backbone._normalised(batch["pixel_values"]))
+        final = backbone.module.forward_features(backbone.preparation.normalised(batch["pixel_values"]))
     torch.testing.assert_close(features(KIND, folder, pooling="cls")["last"], final[:, 0])
 
 
@@ -124,7 +124,7 @@ def test_an_architecture_that_shows_its_layers_without_the_final_norm_only(check
     batch = backbone.collate(backbone.encode(PICTURES))
     with torch.inference_mode():
         stages = model.forward_intermediates(
-            backbone._normalised(batch["pixel_values"]), intermediates_only=True, output_fmt="NCHW"
+            backbone.preparation.normalised(batch["pixel_values"]), intermediates_only=True, output_fmt="NCHW"
         )
         found = backbone.forward(batch).features["last"]
     torch.testing.assert_close(found, stages[-1].mean((2, 3)))
@@ -191,7 +191,7 @@ def test_preprocessing_is_that_of_the_library(checkpoint, tmp_path, crop, size, 
     images = [*PICTURES, picture(200, 90)]
     batch = backbone.collate(backbone.encode(images))
     assert batch["pixel_values"].dtype == torch.uint8
-    ours = backbone._normalised(batch["pixel_values"])
+    ours = backbone.preparation.normalised(batch["pixel_values"])
     assert ours.shape[1:] == size
     torch.testing.assert_close(ours, torch.stack([transform(image) for image in images]), rtol=0, atol=1e-6)
 
@@ -315,7 +315,7 @@ def test_what_is_wrong_with_a_checkpoint_is_said(checkpoint, tmp_path):
     weights.write_bytes(b"<!DOCTYPE html>")
     assert failure(folder) == (
         "corrupt",
-        "has a model.safetensors (15 bytes) that is no safetensors; delete the file and download it again",
+        "has a model.safetensors (15 bytes) that is not a safetensors file; delete the file and download it again",
     )
     weights.write_bytes(content)
     (folder / "config.json").write_text("{")

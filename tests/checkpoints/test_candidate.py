@@ -64,7 +64,7 @@ def test_a_file_of_models_may_have_comments_blank_lines_and_columns(tmp_path):
 def test_a_file_without_models_is_refused(tmp_path, content):
     path = tmp_path / "models.txt"
     path.write_text(content)
-    with pytest.raises(OptionError, match="names no models: expected one a line"):
+    with pytest.raises(OptionError, match="names no models: expected one per line"):
         read_candidates(path)
     with pytest.raises(OptionError, match="cannot be read as a list of models"):
         read_candidates(tmp_path / "absent.txt")

@@ -7,10 +7,10 @@ import sys, time
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.checkpoints.download import fetch, missing_bytes, on_disk
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError
-known = Known(Path(sys.argv[1]))
+known = Answers(Path(sys.argv[1]))
 checkpoint = resolve(parse_candidate("own/model"), known)
 """
 

@@ -12,7 +12,7 @@ from hf_transfer_score.backbones.base import kind_of
 from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.checkpoints.resolve import folder_commit, recall, resolve
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.tasks import get_task
 
 CONFIG = {"model_type": "bert", "architectures": ["BertModel"]}
@@ -21,10 +21,10 @@ CODE = """
 import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import recall, resolve
 from hf_transfer_score.errors import CheckpointError
-known = Known(Path(sys.argv[1]))
+known = Answers(Path(sys.argv[1]))
 def told(call, name):
     try:
         found = call(parse_candidate(name), known)
@@ -92,7 +92,7 @@ def folder(tmp_path):
 
 
 def test_what_a_folder_says(folder, tmp_path):
-    known = Known(tmp_path / "known")
+    known = Answers(tmp_path / "known")
     candidate = parse_candidate(str(folder))
     found = resolve(candidate, known)
     assert (found.name, found.folder, found.downloads) == ("model", folder, None)
@@ -106,7 +106,7 @@ def test_what_a_folder_says(folder, tmp_path):
 
 
 def test_a_folder_is_told_by_its_content(folder, tmp_path):
-    known = Known(tmp_path / "known")
+    known = Answers(tmp_path / "known")
     candidate = parse_candidate(str(folder))
     before = resolve(candidate, known).commit
     (folder / ".git" / "HEAD").write_text("other")
@@ -122,7 +122,7 @@ def test_a_folder_is_told_by_its_content(folder, tmp_path):
 
 
 def test_large_files_are_read_once(folder, tmp_path):
-    known = Known(tmp_path / "known")
+    known = Answers(tmp_path / "known")
     large = folder / "model.safetensors"
     large.write_bytes(b"x" * (2 << 20))
     before = folder_commit(folder, known)
@@ -145,8 +145,8 @@ def test_large_files_are_read_once(folder, tmp_path):
 def test_what_is_no_folder_is_missing(tmp_path, make, words):
     if make:
         make(tmp_path / "absent")
-    with pytest.raises(CheckpointError, match=f"absent is no folder; {words}") as caught:
-        resolve(parse_candidate(str(tmp_path / "absent")), Known(tmp_path / "known"))
+    with pytest.raises(CheckpointError, match=f"absent is not a folder; {words}") as caught:
+        resolve(parse_candidate(str(tmp_path / "absent")), Answers(tmp_path / "known"))
     assert caught.value.kind == "missing"
 
 
@@ -168,13 +168,13 @@ def test_a_folder_without_a_model_is_a_folder_and_the_hub_is_not_asked(tmp_path,
     for name in names:
         (folder / name).write_text('{"base_model_name_or_path": "a/b"}')
     with pytest.raises(CheckpointError, match=words) as caught:
-        found = resolve(parse_candidate("zoo/p-lora"), Known(tmp_path / "known"))
+        found = resolve(parse_candidate("zoo/p-lora"), Answers(tmp_path / "known"))
         kind_of(found.repository, get_task("text-classification"))
     assert caught.value.kind == "unsupported"
 
 
 def test_a_memory_that_cannot_be_read_counts_as_none(folder, tmp_path):
-    known = Known(tmp_path / "known")
+    known = Answers(tmp_path / "known")
     candidate = parse_candidate(str(folder))
     resolve(candidate, known)
     for path in (tmp_path / "known").iterdir():
@@ -183,4 +183,4 @@ def test_a_memory_that_cannot_be_read_counts_as_none(folder, tmp_path):
     for path in (tmp_path / "known").iterdir():
         path.write_text(json.dumps({"question": f"folder {folder}", "answer": {"name": "of an older version"}}))
     assert recall(candidate, known) is None
-    assert recall(candidate, Known(tmp_path / "known", fresh=True)) is None
+    assert recall(candidate, Answers(tmp_path / "known", fresh=True)) is None

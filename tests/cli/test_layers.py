@@ -99,7 +99,7 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
         (("layers", "./bert", "texts.jsonl", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
         (("layers", "./bert", "texts.jsonl", "--pooling", "middle"), 2, "pooling='middle': expected one of auto"),
         (("layers", "./bert", "texts.jsonl", "--json", "--csv"), 2, "not allowed with argument --json"),
-        (("layers", "./absent", "texts.jsonl", "--quiet"), 1, "error: absent: ./absent is no folder"),
+        (("layers", "./absent", "texts.jsonl", "--quiet"), 1, "error: absent: ./absent is not a folder"),
         (("layers", "./bert", "absent.jsonl", "--quiet"), 1, "absent.jsonl"),
         (("layers", "./bert", "targets.parquet", "--quiet"), 1, "NC1 is not defined for any layer of ./bert"),
     ],

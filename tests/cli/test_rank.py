@@ -55,7 +55,7 @@ class TestRank:
         assert status == 0
         assert "3 of 5 models ranked" in out
         assert "broken: corrupt: model.safetensors ends too early; download it again" in out
-        assert "absent: missing: ./models/absent is no folder; a model on the Hub is written owner/name" in out
+        assert "absent: missing: ./models/absent is not a folder; a model on the Hub is written owner/name" in out
 
     def test_where_nothing_can_be_ranked_the_status_says_so(self, pool, run):
         status, out, _ = run("rank", "bank.jsonl", "--models", "./models/broken")
@@ -234,4 +234,4 @@ class TestCache:
         assert "1 entry, " in run("cache", "list")[1]
         monkeypatch.setenv("HF_TRANSFER_SCORE_CACHE_SIZE", "much")
         status, _, err = run("cache", "list")
-        assert status == 2 and "'much' is no number of bytes" in err
+        assert status == 2 and "'much' is not a number of bytes" in err

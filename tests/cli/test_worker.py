@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import signal
-import time
-from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.selection.bad import add_own_code
 from tests.selection.pool import PICTURES, again, change_weights, picture_shards
+from tests.selection.test_resume import until
 from tests.selection.warm import Warm
 
 TOKEN = "hf_owner"
@@ -36,7 +36,6 @@ def hub(tmp_path_factory):
         path = again(local, "bad/truncated") / "model.safetensors"
         path.write_bytes(path.read_bytes()[:2000])
         again(local, "bad/gated", gated=True)
-        add_own_code(local, "bad/remote")
         for name in ("owner/requests", "owner/results"):
             local.add(name, {"README.md": "# Here\n"}, kind="dataset")
         yield local
@@ -73,20 +72,9 @@ def slow(hub):
     hub.forget(hub.repository("slow/vit"))
 
 
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-    return found
-
-
 WRONG = {
     "bad/truncated": ("failed", "corrupt", 1, "has a model.safetensors of 2,000 bytes where its header says"),
-    "bad/remote": ("failed", "remote_code", 1, "Python code"),
     "bad/gated": ("refused", None, None, "The model bad/gated is gated"),
-    "good/vit": ("failed", "dataset", 0, "The dataset data/pictures has no split 'nowhere'"),
-    "good/resnet": ("failed", "bad_input", 0, "There is no metric 'no_such_metric'"),
 }
 
 
@@ -96,9 +84,7 @@ def done(hub, warm):
     place = HubPlace("owner/requests", token=TOKEN, endpoint=hub.endpoint)
     queue = RequestQueue(place)
     place.update(lambda _: {"requests/a/b/0.json": b'{"model": "<script>"}'}, title="hostile")
-    queue.submit(Request("good/resnet", PICTURES, metrics=("no_such_metric",)))
-    queue.submit(Request("good/vit", PICTURES, split="nowhere"))
-    for name in ("bad/truncated", "bad/gated", "bad/remote"):
+    for name in ("bad/truncated", "bad/gated"):
         queue.submit(Request(name, PICTURES))
     queue.submit(Request("good/resnet", PICTURES, label_column="label", asked_by="someone"))
     ended = warm.run("worker", "--requests", "owner/requests", "--results", "owner/results", "--once", "--name", "gpu")
@@ -129,10 +115,37 @@ def test_what_goes_wrong_is_written_back(done):
         one = wrong[name]
         assert (one.state, one.kind, one.records) == (state, kind, count), one
         assert reason in one.reason
-    assert Counter((one.model.id, one.kind) for one in records if one.status == "failed") == {
-        ("bad/truncated", "corrupt"): 1,
-        ("bad/remote", "remote_code"): 1,
-    }
+    failed = [(one.model.id, one.kind) for one in records if one.status == "failed"]
+    assert failed == [("bad/truncated", "corrupt")]
+
+
+JOBS = """
+import json, sys
+from pathlib import Path
+from hf_transfer_score.requests.request import Request
+from hf_transfer_score.worker.job import scored
+for number, (request, commit) in enumerate(json.loads(sys.argv[1])):
+    request = Request.from_json(json.dumps(request))
+    ended = scored(request, commit, device="cpu", max_parameters=None, folder=Path(f"kept-{number}"))
+    print(json.dumps([ended.state, ended.kind, len(ended.records), ended.reason]))
+"""
+
+REFUSED = {
+    "Python code from its own repository": ("remote_code", 1, Request("bad/remote", PICTURES)),
+    "has no split 'nowhere'": ("dataset", 0, Request("good/vit", PICTURES, split="nowhere")),
+    "There is no metric 'no_such_metric'": ("bad_input", 0, Request("good/vit", PICTURES, metrics=("no_such_metric",))),
+}
+
+
+def test_a_job_that_cannot_be_done_says_why(hub, parent, warm, tmp_path):
+    """What runs in a box, here without one."""
+    add_own_code(hub, "bad/remote")
+    asked = [(asdict(one), hub.repository(one.model).head.name) for *_, one in REFUSED.values()]
+    done = parent.python(JOBS, warm.environment, json.dumps(asked), folder=tmp_path)
+    assert done.status == 0, done.err
+    for line, (reason, (kind, count, _)) in zip(done.out.splitlines(), REFUSED.items(), strict=True):
+        state, *told = json.loads(line)
+        assert (state, told[:2]) == ("failed", [kind, count]) and reason in told[2]
 
 
 def test_the_log_tells_what_was_done_and_no_token(done, hub):
@@ -140,8 +153,8 @@ def test_the_log_tells_what_was_done_and_no_token(done, hub):
     lines = ended.err.splitlines()
     assert TOKEN not in ended.err and "Traceback" not in ended.err
     assert "takes requests from owner/requests and publishes to owner/results" in lines[0]
-    assert sum(" claimed " in line for line in lines) == len(requests) == 6
-    assert lines[-1].endswith("1 done, 4 failed, 1 refused")
+    assert sum(" claimed " in line for line in lines) == len(requests) == 3
+    assert lines[-1].endswith("1 done, 1 failed, 1 refused")
     assert not any(TOKEN in content.read_text() for content in (hub.root / "datasets").rglob("*.json"))
 
 
@@ -160,14 +173,13 @@ def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, 
     assert len(load(FolderPlace(tmp_path / "results")).table) == after.records > 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_that_is_ended_gives_its_request_back_at_once(number, queue, worker, slow, warm, tmp_path):
+def test_a_worker_that_is_ended_gives_its_request_back_at_once(queue, worker, slow, warm, tmp_path):
     queue.submit(Request("slow/vit", PICTURES))
     running = warm.start(*worker)
     until(lambda: slow.hits)
-    running.send(number)
+    running.send(signal.SIGTERM)
     ended = running.wait()
-    assert ended.status == 128 + number and "gave back 1 request" in ended.err and "Traceback" not in ended.err
+    assert ended.status == 128 + signal.SIGTERM and "gave back 1 request" in ended.err and "Traceback" not in ended.err
     assert [(one.state, one.attempts) for one in queue.requests()] == [("pending", 1)]
     assert not (tmp_path / "results").exists()
 

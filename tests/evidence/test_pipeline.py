@@ -20,7 +20,7 @@ from benchmarks.evidence.regimes import REGIMES, Regime
 from benchmarks.evidence.run import Evidence
 from benchmarks.evidence.settings import OPTIONS
 from benchmarks.evidence.zoo import IMAGES, TEXTS, ImageMember
-from hf_transfer_score.demonstration.run import one_thread
+from benchmarks.example.networks import one_thread
 from hf_transfer_score.truth.recipe import default_recipe
 
 MEMBERS = tuple(ImageMember("mambaout", one) for one in ("few-images", "few-steps", "untrained"))

@@ -234,8 +234,8 @@ class TestParquet:
             ({"features": [[1.0], [2.0]], "label": [0, None]}, "column 'label' holds nulls in 1 of 2 rows"),
             ({"a": [1.0, None], "label": [0, 1]}, "column 'a' holds nulls in 1 of 2 rows"),
             ({"features": [[1.0], [1.0, 2.0]], "label": [0, 1]}, "is ragged, its lists have 1 to 2 values"),
-            ({"features": [[[1.0]], [[2.0]]], "label": [0, 1]}, "must hold lists of numbers, one vector a row"),
-            ({"features": [["a"], ["b"]], "label": [0, 1]}, "must hold lists of numbers, one vector a row"),
+            ({"features": [[[1.0]], [[2.0]]], "label": [0, 1]}, "must hold lists of numbers, one vector per row"),
+            ({"features": [["a"], ["b"]], "label": [0, 1]}, "must hold lists of numbers, one vector per row"),
             ({"features": [1.0, 2.0], "label": [0, 1]}, "column 'features' must hold lists of numbers, holds double"),
             ({"features": [[1.0], [2.0]], "label": [{"a": 1}, {"a": 2}]}, "column 'label' must hold numbers"),
             (

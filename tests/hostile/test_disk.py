@@ -123,7 +123,7 @@ def test_features_have_their_room_before_they_are_mapped(tmp_path):
 def test_an_output_without_room_leaves_what_was_there(tmp_path):
     code = (
         "import resource, sys, pathlib\n"
-        "from hf_transfer_score.atomic import write_text\n"
+        "from hf_transfer_score.home import write_text\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, 9000))\n"
         "write_text(pathlib.Path(sys.argv[1]), 'x' * 10000)\n"
     )

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from hf_transfer_score.errors import StoreError, TransferScoreError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.files import read_features
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.results.table import RecordTable
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import memory_sample
@@ -132,7 +132,7 @@ def test_a_sample_that_is_kept(tmp_path):
 
 
 def test_what_is_known_of_checkpoints(tmp_path):
-    known, answer, absent = Known(tmp_path), {"parameters": 1234567, "hash": "0a1b"}, 0
+    known, answer, absent = Answers(tmp_path), {"parameters": 1234567, "hash": "0a1b"}, 0
     known.remember("question", answer)
     [path] = tmp_path.iterdir()
     content = path.read_bytes()

@@ -20,10 +20,10 @@ import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.checkpoints.download import fetch
-from hf_transfer_score.hub.known import Known
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError
-known, answer = Known(Path(sys.argv[1])), {}
+known, answer = Answers(Path(sys.argv[1])), {}
 
 def ask(name):
     try:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import clean_environment
 from tests.hostile.limited import run_limited, run_python
+from tests.hostile.watching import watch
 
 LONG = f"{'n' * 256}.npz"
 
@@ -56,15 +57,14 @@ def folder(tmp_path_factory):
     return place
 
 
-def run_many(folder, commands, **limits):
-    done = run_python(
-        MANY, json.dumps(commands), folder=folder, environment=clean_environment(folder / "home"), **limits
-    )
+def run_many(parent, folder, commands):
+    environment = clean_environment(folder / "home")
+    done = watch(parent.start([json.dumps(commands)], environment, folder=folder, code=MANY))
     assert done.clean and done.code == 0, done
     return json.loads(done.out.splitlines()[-1])
 
 
-def test_each_file_that_is_none_is_one_sentence(folder):
+def test_each_file_that_is_none_is_one_sentence(parent, folder):
     commands = [["score", name] for name in SPECIAL]
     commands += [["score", "good.npz", "--labels", name] for name in ("pipe.npy", "zero.npy", LONG)]
     commands += [
@@ -72,26 +72,24 @@ def test_each_file_that_is_none_is_one_sentence(folder):
         ["validate", "pipe.npz"],
         ["pull", LONG, "--into", "x"],
     ]
-    for arguments, (status, out, err) in zip(commands, run_many(folder, commands, seconds=60), strict=True):
+    for arguments, (status, out, err) in zip(commands, run_many(parent, folder, commands), strict=True):
         assert (status, out) in [(1, ""), (2, "")], arguments
         assert err.startswith("error: ") and err.count("\n") == 1 and "not foreseen" not in err, err
 
 
-def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(folder):
+def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(parent, folder):
     command = ["score", "good.npz", "other.npz", *SPECIAL, "--metrics", "ncti", "--json"]
-    ((status, out, err),) = run_many(folder, [command])
+    ((status, out, err),) = run_many(parent, folder, [command])
     models = json.loads(out)["models"]
     assert (status, err) == (0, "")
     assert sorted(name for name, one in models.items() if one["status"] == "ok") == ["good", "other"]
     assert len(models) == 2 + len(SPECIAL)
 
 
-def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(folder):
+def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(parent, folder):
     models = ["zoo/p-lora", "zoo/@v1", "good.npz", "./pipe.npz", "./circle.npz", "~nobody-there/x", LONG, "no/\udcff"]
-    done = run_limited(
-        [sys.executable, "-m", "hf_transfer_score", "rank", "rows.csv", "--models", *models, "--json"],
-        folder=folder, seconds=90, environment={**clean_environment(folder / "home"), "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
+    offline = {**clean_environment(folder / "home"), "HF_HUB_OFFLINE": "1"}
+    done = watch(parent.start(["rank", "rows.csv", "--models", *models, "--json"], offline, folder=folder))
     assert done.clean and done.code == 1, done
     found = {name: (one["kind"], one["reason"]) for name, one in json.loads(done.out)["models"].items()}
     assert len(found) == len(models)
@@ -100,11 +98,11 @@ def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(folder):
     assert all("no folder" in found[name][1] for name in ("good.npz", "pipe.npz")), found
 
 
-def test_datasets_that_are_no_files(folder):
+def test_datasets_that_are_no_files(parent, folder):
     commands = [
         ["rank", name, "--models", "./zoo/p-lora"] for name in ("pipe.csv", LONG, "~nobody-there/x", "folder.npz")
     ]
-    for arguments, (status, out, err) in zip(commands, run_many(folder, commands, seconds=60), strict=True):
+    for arguments, (status, out, err) in zip(commands, run_many(parent, folder, commands), strict=True):
         assert (status, out) == (1, ""), arguments
         last = err.splitlines()[-1]
         assert last.startswith("error: ") and "not foreseen" not in last, err

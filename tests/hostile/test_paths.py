@@ -311,7 +311,7 @@ def test_what_is_said(asked):
     assert "no such file of its own" in said["hub parquet chain"]
     assert "HF_TRANSFER_SCORE_FOLDERS" in said["local parquet absolute"]
     assert "outside the dataset" in said["hub card http"] and "outside the dataset" in said["local card second"]
-    assert "'hdf5' reader" in said["hub card hdf5"] and "no regular file" in said["local fifo"]
+    assert "'hdf5' reader" in said["hub card hdf5"] and "regular file" in said["local fifo"]
     assert "leads out of the dataset's folder" in said["local links"]
 
 
@@ -349,5 +349,5 @@ def test_a_zip_is_read_where_it_lies_in_the_folder(tmp_path):
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/proc/self/mem", "/dev/tty"])
 def test_files_without_end_are_refused_wherever_they_are_allowed(path):
-    with pytest.raises(DatasetError, match="no regular file|cannot be used|no such file"):
+    with pytest.raises(DatasetError, match="regular file|cannot be used|no such file"):
         read_media(["path", path], "d", Reach(anywhere=True))

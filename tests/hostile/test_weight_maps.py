@@ -131,7 +131,7 @@ def test_a_folder_that_is_a_link_and_a_fifo(copy):
     folder = copy("hub_text")
     (folder / "tokenizer.json").unlink()
     os.mkfifo(folder / "tokenizer.json")
-    assert "no regular file" in str(refusal("hub_text", folder))
+    assert "not a regular file" in str(refusal("hub_text", folder))
 
 
 def test_a_snapshot_of_the_cache_is_its_own(copy):

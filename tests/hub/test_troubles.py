@@ -7,8 +7,7 @@ import pytest
 from huggingface_hub import constants, errors
 
 from hf_transfer_score.errors import CheckpointError, HubError, NoAnswerError, chain
-from hf_transfer_score.hub.failures import trouble_of
-from hf_transfer_score.hub.words import checkpoint_failure, hub_error
+from hf_transfer_score.hub.failures import checkpoint_failure, hub_error, trouble_of
 
 REQUEST = httpx.Request("GET", "http://hub.test/api", headers={"authorization": "Bearer hf_secret"})
 

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from hf_transfer_score import places
 from hf_transfer_score.errors import StoreError
+from hf_transfer_score.home import HOME_VARIABLE
 from hf_transfer_score.leaderboard.library import Library, cache_file
 from hf_transfer_score.results.place import FolderPlace, MemoryPlace
 from hf_transfer_score.results.record import record_path
@@ -105,7 +105,7 @@ def test_who_waited_sees_the_records(place):
 
 
 def test_the_cache_lies_in_the_folder_or_at_home(tmp_path, monkeypatch):
-    monkeypatch.setenv(places.HOME_VARIABLE, str(tmp_path / "home"))
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path / "home"))
     (tmp_path / "results").mkdir()
     assert cache_file(FolderPlace(tmp_path / "results")) == tmp_path / "results" / ".index" / "records.parquet"
     elsewhere = cache_file(MemoryPlace("owner/results", shared=True))

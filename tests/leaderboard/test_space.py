@@ -56,7 +56,7 @@ def test_the_card_has_what_the_hub_reads():
 SAFE = Version("6.31")
 """The first version of gradio on which pages were tried; older ones ask other hosts, or have published advisories."""
 
-BINARY = (".parquet", ".pyc", ".png", ".npz", ".gz", ".ico")
+BINARY = (".parquet", ".safetensors", ".pyc", ".png", ".npz", ".gz", ".ico")
 NAMES_A_VERSION = re.compile(r"(?:gradio(?:\[\w+\])?\s*[=<>~!]=?|sdk_version:|GRADIO, PYTHON =)\s*\"?(\d+(?:\.\d+)*)")
 
 
@@ -85,7 +85,7 @@ def test_a_push_makes_a_space_that_has_the_package(hub, pushing):
         path.relative_to(folder / "hf_transfer_score") for path in folder.rglob("hf_transfer_score/**/*.py")
     } == mine
     assert not list(folder.rglob("__pycache__")) and not list(folder.rglob(".index"))
-    tables = {path.name: path.read_bytes() for path in shipped_folder().iterdir()}
+    tables = {path.name: path.read_bytes() for path in shipped_folder().glob("*.parquet")}  # and no example beside them
     assert {path.name: path.read_bytes() for path in (folder / "hf_transfer_score" / "shipped").iterdir()} == tables
 
 
@@ -137,7 +137,9 @@ def test_the_copy_has_the_metrics_and_says_its_version():
     entries = files[f"hf_transfer_score-{VERSION}.dist-info/entry_points.txt"].decode()
     assert "face = hf_transfer_score.metrics.face:METRIC" in entries and "backbones" not in entries
     shipped = {path: content for path, content in files.items() if path.startswith("hf_transfer_score/shipped/")}
-    tables = {f"hf_transfer_score/shipped/{path.name}": path.read_bytes() for path in shipped_folder().iterdir()}
+    tables = {
+        f"hf_transfer_score/shipped/{path.name}": path.read_bytes() for path in shipped_folder().glob("*.parquet")
+    }
     assert shipped == tables and "hf_transfer_score/shipped/reference.parquet" in shipped
 
 

@@ -13,8 +13,9 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling.terms import bootstrap_pool
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
-from hf_transfer_score.ranking.ranking import RankedModel, ranked, scored_model
+from hf_transfer_score.ranking.ranking import ranked
 from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, score
 from tests.selection.reports import Made, report_of
 

@@ -10,9 +10,8 @@ import pytest
 from huggingface_hub.errors import EntryNotFoundError
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
-from hf_transfer_score.hub.commits import CommitRetries, stamps_of
 from hf_transfer_score.hub.failures import is_conflict
-from hf_transfer_score.hub.repository import HubView
+from hf_transfer_score.hub.repository import CommitRetries, HubView, stamps_of
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.results.place import FolderPlace, HubPlace, open_place
 from tests.hub.server import LocalHub

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from pyarrow import parquet
 
-from hf_transfer_score.hub.commits import CommitRetries
+from hf_transfer_score.hub.repository import CommitRetries
 from hf_transfer_score.results import publishing
 from hf_transfer_score.results.exchange import merge, validate
 from hf_transfer_score.results.place import FolderPlace, HubPlace, MemoryPlace

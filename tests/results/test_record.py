@@ -283,7 +283,7 @@ def test_results_know_no_more_than_errors_and_what_metrics_give():
         "limits",
         "integrity",
         "parquet_pages",
-        "atomic",
+        "home",
         "hub",
         "metrics",
         "rendering",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
@@ -13,6 +12,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pytest
 
+from benchmarks import shipped_records as script
+from benchmarks.digit_extractors import stratified
 from hf_transfer_score.metrics.face import FaceOptions, overlaps
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
@@ -35,16 +36,6 @@ PUBLISHED = json.loads((ROOT / "tests" / "golden" / "published_ncti_cifar10.json
 CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
 BY_FITTING = ("nleep", "linear_probe")
 """Metrics that fit something step by step, whose last digits follow the library's version."""
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("shipped_records", ROOT / "benchmarks" / "shipped_records.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules[spec.name]
 
 
 @pytest.fixture(scope="module")
@@ -125,14 +116,12 @@ def components():
     from sklearn.datasets import load_digits
     from sklearn.decomposition import PCA
 
-    from hf_transfer_score.cli.example import _stratified
-
     data = load_digits()
     images, digits = data.data / 16, data.target
     fitted = PCA(16, svd_solver="full").fit(images[digits < 5])
     largest = [row[np.abs(row).argmax()] for row in fitted.components_]
     features = fitted.transform(images[digits >= 5]) * np.sign(largest)
-    return features, _stratified(digits[digits >= 5]), digits[digits >= 5]
+    return features, stratified(digits[digits >= 5]), digits[digits >= 5]
 
 
 def test_the_terms_of_one_extractor_are_measured_anew(records, components):
@@ -198,19 +187,19 @@ def table(tmp_path) -> Path:
 
 
 @pytest.fixture
-def made(script, table):
+def made(table):
     found = script.published_records()[:8]
     write_shipped(found, table)
     return found
 
 
-def test_the_script_makes_the_published_records_that_are_there(script, texts):
+def test_the_script_makes_the_published_records_that_are_there(texts):
     for record in script.published_records():
         there = Record.from_json(texts[str(record_path(record))])
         assert replace(there, run=record.run) == record
 
 
-def test_the_script_notices_what_differs(script, made, table):
+def test_the_script_notices_what_differs(made, table):
     assert script.differences(made, table) == []
     terms = made[0].terms["score"]
     near, far = (replace(made[0], terms={"score": terms + step}) for step in (1e-9, 1e-3))
@@ -223,7 +212,7 @@ def test_the_script_notices_what_differs(script, made, table):
     assert "(resnet152, ncti_published) is not there" in script.differences(made, table)[0]
 
 
-def run_script(script, monkeypatch, folder: Path, *arguments: str) -> int:
+def run_script(monkeypatch, folder: Path, *arguments: str) -> int:
     """Run the script on a folder, with the published records in place of all, which take long to measure."""
     monkeypatch.setattr(script, "shipped_folder", lambda: folder)
     monkeypatch.setattr(script, "digits_records", list)
@@ -231,25 +220,30 @@ def run_script(script, monkeypatch, folder: Path, *arguments: str) -> int:
     return script.main()
 
 
-def test_the_script_writes_the_table_and_checks_it(script, monkeypatch, tmp_path, capsys):
-    assert run_script(script, monkeypatch, tmp_path) == 0
+def test_the_script_writes_the_table_and_checks_it(monkeypatch, tmp_path, capsys):
+    assert run_script(monkeypatch, tmp_path) == 0
     content = (tmp_path / REFERENCE).read_bytes()
     assert {path.name for path in tmp_path.iterdir()} == {REFERENCE}
     assert sorted(read_shipped(tmp_path / REFERENCE), key=record_path) == sorted(
         script.published_records(), key=record_path
     )
-    assert run_script(script, monkeypatch, tmp_path, "--check") == 0
+    assert run_script(monkeypatch, tmp_path, "--check") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "44 records are as they were"
     write_shipped(script.published_records()[1:], tmp_path / REFERENCE)
-    assert run_script(script, monkeypatch, tmp_path, "--check") == 1
+    assert run_script(monkeypatch, tmp_path, "--check") == 1
     assert "(resnet152, ncti_published) is not there" in capsys.readouterr().out
-    assert run_script(script, monkeypatch, tmp_path) == 0
+    assert run_script(monkeypatch, tmp_path) == 0
     assert (tmp_path / REFERENCE).read_bytes() == content
 
 
 def test_writing_again_leaves_no_old_ones(made, table):
     assert write_shipped(made[:3], table) == 3
     assert {record_path(one) for one in read_shipped(table)} == {record_path(one) for one in made[:3]}
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_they_are_in_the_wheel_as_templates_are(tmp_path):
@@ -271,9 +265,11 @@ def test_they_are_in_the_wheel_as_templates_are(tmp_path):
     )
     folder = Path(found.stdout.strip())
     assert folder.is_relative_to(tmp_path / "installed")
-    shipped = {path.name: path.read_bytes() for path in shipped_folder().iterdir()}
-    assert REFERENCE in shipped and all(name.endswith(".parquet") for name in shipped)
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == shipped
+    found = files_below(folder)
+    assert {REFERENCE, "example/dataset/README.md", "example/checkpoints/vit-pretrained/model.safetensors"} <= set(
+        found
+    )
+    assert found == files_below(shipped_folder())
     templates = {path.name for path in (ROOT / "hf_transfer_score" / "templates").iterdir()}
     assert templates and {path.name for path in (folder.parent / "templates").iterdir()} == templates
 

@@ -113,9 +113,9 @@ REFUSED = {
     "multi-label": (
         {"text": TEXT, "labels": TAGS},
         {},
-        r"several labels an example \(column 'labels' holds lists.*Choose another.*labels \(lists of class labels\)",
+        r"several labels per example \(column 'labels' holds lists.*Choose another.*labels \(lists of class labels\)",
     ),
-    "multi-label image": ({"image": Image(), "labels": TAGS}, {}, "several labels an example"),
+    "multi-label image": ({"image": Image(), "labels": TAGS}, {}, "several labels per example"),
     "mask or label": (
         {"image": Image(), "mask": Image(), "label": BINARY},
         {},

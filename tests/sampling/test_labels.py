@@ -85,5 +85,5 @@ def test_what_is_no_classification():
         load_sample(texts(list(range(6000))))
     with pytest.raises(DatasetError, match="set max_samples to 40 at least"):
         load_sample(pictures(list(range(20)), [str(n) for n in range(20)]), SampleOptions(max_samples=30))
-    with pytest.raises(DatasetError, match="holds 0.5, which is no class"):
+    with pytest.raises(DatasetError, match="holds 0.5, which is not a class"):
         load_sample(texts([0.5, 1.0]), SampleOptions(task="text-classification"))

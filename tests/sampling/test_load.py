@@ -282,7 +282,7 @@ def test_pictures_that_are_none(tmp_path):
     ).cast_column("image", datasets.Image())
     sample = load_sample(rows)
     assert len(sample) == 5
-    assert "1 drawn examples were left out: what they hold is no image of at most 64 megapixels" in sample.notes
+    assert "1 drawn examples were left out: what they hold is not an image of at most 64 megapixels" in sample.notes
     assert "1 of 7 rows without a label or input were left out" in sample.notes
     gone = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": "gone.png"}] * 4, "label": [0, 1, 0, 1]})
     with pytest.raises(DatasetError, match="the path 'gone.png' in place of the content of a file"):

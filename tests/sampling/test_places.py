@@ -81,7 +81,7 @@ def test_words_by_hand():
 
 def test_word_labels_that_do_not_fit():
     rows = datasets.Dataset.from_dict({"tokens": [["a", "b"]] * 2, "ner_tags": [[0, 1, 1]] * 2}, features=TAGS)
-    with pytest.raises(DatasetError, match="2 words in 'tokens' and 3 labels in 'ner_tags'; expected one label a word"):
+    with pytest.raises(DatasetError, match="2 words in 'tokens' and 3 labels in 'ner_tags'; expected one label per"):
         load_sample(rows)
     with pytest.raises(HiddenLabelsError, match="All 2 labels"):
         load_sample(tagged([[-100, -1], [-100]]))

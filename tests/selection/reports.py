@@ -12,7 +12,7 @@ import numpy as np
 from hf_transfer_score.errors import FailureKind
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.scores import score_features
-from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.report import RankReport

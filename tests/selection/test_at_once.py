@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tests.selection.bad import add_own_code
 from tests.selection.pool import PICTURES, again, change_weights
 
-RUNS, MODELS = 4, 4
+RUNS, MODELS = 3, 3
 
 
 def until(true: Callable[[], object]) -> None:

@@ -17,9 +17,9 @@ EXPECTED = {
     "good/bert": ("wrong_modality", "is a checkpoint for text, and image-classification needs image"),
     "good/vit@nope": ("missing", "has no revision 'nope'; give a branch, a tag or a full commit"),
     "no/such": ("missing", "no no/such on the Hub, or it is private: check the id, or log in with `hf auth login`"),
-    "a/b/c": ("missing", "'a/b/c' is no id of the Hub: expected owner/name, or an existing folder"),
+    "a/b/c": ("missing", "'a/b/c' is not an id of the Hub: expected owner/name, or an existing folder"),
     "nosuch": ("missing", "there is no nosuch on the Hub, or it is private: check the id"),
-    "absent": ("missing", "is no folder; a model on the Hub is written owner/name"),
+    "absent": ("missing", "is not a folder; a model on the Hub is written owner/name"),
     "void": ("unsupported", "is empty: there are no files in it"),
     "bad/gated": (
         "gated",
@@ -52,7 +52,7 @@ EXPECTED = {
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
     "bad/pickled": ("pickle_only", r"a pickle can run any code when it is loaded; .*\(--allow-pickle bad/pickled\)"),
     "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* by --trust-remote-code"),
-    "bad/strange": ("corrupt", "has a config.json whose model_type is no text but a list"),
+    "bad/strange": ("corrupt", "has a config.json whose model_type is not text but a list"),
 }
 
 

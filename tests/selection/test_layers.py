@@ -12,7 +12,6 @@ from PIL import Image
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.drawing.export import image_of
-from hf_transfer_score.drawing.files import save_profile
 from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
 from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.sampling.options import SampleOptions
@@ -137,13 +136,13 @@ def test_what_cannot_be_profiled_is_said(folder):
 
 def test_pictures_are_drawn(folder, tmp_path):
     profile = profile_of(folder, "vit", str(folder / "pictures"))
-    save_profile(profile, tmp_path / "profile.png")
+    profile.plot(tmp_path / "profile.png")
     with Image.open(tmp_path / "profile.png") as picture:
         assert picture.size[0] > 1000
-    save_profile(profile, tmp_path / "profile.svg")
+    profile.plot(tmp_path / "profile.svg")
     drawn = (tmp_path / "profile.svg").read_text()
     assert "layer 2" in drawn or "layer 1" in drawn, "the layer that is marked is named"
-    save_profile(profile, tmp_path / "profile.html")
+    profile.plot(tmp_path / "profile.html")
     assert "vegaEmbed" in (tmp_path / "profile.html").read_text()
 
 

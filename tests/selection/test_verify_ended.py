@@ -12,8 +12,8 @@ from tests.selection.pool import PICTURES, REVIEWS, again, change_weights
 from tests.selection.test_resume import PROMPT, WEIGHTS, until
 
 MODELS, SEEDS = ("tuned/one", "tuned/two"), ("0", "1")
-QUICK = ("--max-samples", "40", "--replicates", "0", "--device", "cpu", "--json")
-FULL = ("--method", "full", "--learning-rates", "1e-5,1e-4", "--epochs", "3", "--train-batch-size", "4")
+QUICK = ("--max-samples", "24", "--replicates", "0", "--device", "cpu", "--json")
+FULL = ("--method", "full", "--learning-rates", "1e-5,1e-4", "--epochs", "2", "--train-batch-size", "4")
 
 
 def command(folder):

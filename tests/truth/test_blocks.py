@@ -11,7 +11,7 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.truth.blocks import blocks_of
 from hf_transfer_score.truth.classifier import Classifier
 from hf_transfer_score.truth.layers import choose_block, nc1_profile, usable_blocks
-from hf_transfer_score.truth.loop import Labelled, Machine
+from hf_transfer_score.truth.loop import LabelledRows, Machine
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.rows import Encoded
 from tests.truth.made import Loads, pictures
@@ -70,7 +70,7 @@ def looked_at(checkpoints):
     classifier = Classifier(backbone, machine.device)
     reached = classifier.reached(classifier.batch(backbone.encode(sample.examples([0, 1]))))
     blocks = usable_blocks(classifier, set(map(id, reached.values())))
-    return classifier, blocks, Labelled(Encoded(sample), np.arange(30), sample.labels), machine, sample
+    return classifier, blocks, LabelledRows(Encoded(sample), np.arange(30), sample.labels), machine, sample
 
 
 def test_the_profile_is_nc1_of_the_class_token_of_each_layer(looked_at):
@@ -87,7 +87,7 @@ def test_the_profile_is_nc1_of_the_class_token_of_each_layer(looked_at):
 
 def test_where_nc1_cannot_be_computed_it_is_the_block_in_the_middle(looked_at):
     classifier, blocks, data, machine, _ = looked_at
-    one_class = Labelled(data.encoded, data.rows[:4], np.zeros(4, dtype=np.int64))
+    one_class = LabelledRows(data.encoded, data.rows[:4], np.zeros(4, dtype=np.int64))
     assert choose_block(classifier, blocks, "auto", one_class, machine) == "vit.layers.1"
 
 

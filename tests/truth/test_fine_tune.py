@@ -10,8 +10,7 @@ import torch
 
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
 from hf_transfer_score.sampling.sample import memory_sample
-from hf_transfer_score.truth.fine_tune import fine_tune
-from hf_transfer_score.truth.probe import fit_probe
+from hf_transfer_score.truth.fine_tune import fine_tune, fit_probe
 from hf_transfer_score.truth.recipe import DEFAULTS, METHODS, Recipe, default_recipe
 from hf_transfer_score.truth.rows import split_rows
 from tests.truth.made import CLASSES, QUICK, Loads, pictures, reviews

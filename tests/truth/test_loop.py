@@ -10,7 +10,7 @@ import torch
 
 from hf_transfer_score.truth.classifier import Classifier, Trained
 from hf_transfer_score.truth.fine_tune import fine_tune
-from hf_transfer_score.truth.loop import Labelled, Machine, _batches, _factor, _optimizer, evaluate, features, train
+from hf_transfer_score.truth.loop import LabelledRows, Machine, _batches, _factor, _optimizer, evaluate, features, train
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.rows import Encoded, split_rows
 from tests.truth.made import CLASSES, QUICK, Loads, pictures
@@ -24,7 +24,7 @@ def ready(checkpoints):
         recipe, sample = Recipe(**{**QUICK, **changes}), pictures(30, seed=1)
         machine, backbone = Machine(recipe), Loads(checkpoints / "vit", "hub_vision")()
         classifier = Classifier(backbone, machine.device)
-        everything = Labelled(Encoded(sample), np.arange(30), sample.labels)
+        everything = LabelledRows(Encoded(sample), np.arange(30), sample.labels)
         data, held = (everything.of(part) for part in split_rows(sample.labels, 0.3, 0))
         batch = classifier.batch(backbone.encode(sample.examples([0, 1])))
         reached = classifier.reached(batch)
@@ -37,10 +37,17 @@ def ready(checkpoints):
 def run(ready, rate, *, wrongly=False, **changes):
     trained, data, held, recipe, machine = ready(**changes)
     if wrongly:
-        held = Labelled(held.encoded, held.rows, (held.codes + 1) % CLASSES)
+        held = LabelledRows(held.encoded, held.rows, (held.codes + 1) % CLASSES)
     scores = []
     found = train(
-        trained, data, held, recipe, rate, seed=0, machine=machine, heard=lambda epoch, score: scores.append(score)
+        trained,
+        data,
+        held,
+        recipe,
+        rate,
+        seed=0,
+        machine=machine,
+        after_epoch=lambda epoch, score: scores.append(score),
     )
     return found, scores, evaluate(trained.classifier, held, machine)
 

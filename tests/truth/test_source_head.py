@@ -13,7 +13,7 @@ from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.truth.classifier import Classifier, Trained
 from hf_transfer_score.truth.fine_tune import fine_tune, nothing_learned
 from hf_transfer_score.truth.layers import nc1_profile, usable_blocks
-from hf_transfer_score.truth.loop import Labelled, Machine
+from hf_transfer_score.truth.loop import LabelledRows, Machine
 from hf_transfer_score.truth.recipe import Recipe
 from hf_transfer_score.truth.records import truth_metric, truth_record
 from hf_transfer_score.truth.rows import Encoded
@@ -122,7 +122,7 @@ def test_layers_and_verify_choose_by_the_same_numbers(shown, name):
     classifier = Classifier(load(), CPU)
     reached = classifier.reached(classifier.batch(classifier.backbone.encode(sample.examples([0, 1]))))
     blocks = usable_blocks(classifier, set(map(id, reached.values())))
-    data = Labelled(Encoded(sample), np.arange(len(sample)), sample.labels)
+    data = LabelledRows(Encoded(sample), np.arange(len(sample)), sample.labels)
     own = nc1_profile(classifier, blocks, data, Machine(Recipe(device="cpu")))
     told = {one.layer: one.nc1 for one in profile.rows if one.layer != "0"}
     assert list(own.values()) == pytest.approx(list(told.values()), rel=1e-3)

@@ -11,8 +11,9 @@ import numpy as np
 from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.models import scored_model
 from hf_transfer_score.ranking.pools import PoolRanking
-from hf_transfer_score.ranking.ranking import Ranking, ranked, scored_model
+from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.limits import MOST_FILES
 from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow

@@ -41,6 +41,7 @@ def test_fields_keep_their_letters_after_a_board_was_chosen(opened, address):
     type_letters(page, SMALLEST, "123")
     assert page.input_value(SMALLEST) == "123"
     assert page.input_value(SEARCH) == "timm/alpha"
+    page.close()  # slow as it is
 
 
 def test_letters_narrow_a_choice_of_very_many_models(opened, tmp_path):
@@ -59,4 +60,4 @@ def test_letters_narrow_a_choice_of_very_many_models(opened, tmp_path):
         assert page.input_value("#lb-model input") == "owner/model-0999"
         open_tab(page, "Compare")
         page.wait_for_selector("#lb-find-pair")
-        page.context.close()
+        page.close()

@@ -1,1 +1,0 @@
-"""A pool of micro networks made on the spot, ranked, fine-tuned, and the two compared."""

@@ -1,0 +1,204 @@
+"""What ships as `example` goes through the very code of everything else, and is what its maker's rules say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import metadata_load
+from PIL import Image
+from pyarrow import parquet
+from safetensors.numpy import load_file
+
+from benchmarks.example.make import PER_CLASS, SEED, model_card
+from benchmarks.example.networks import MEMBERS, STEPS, write_checkpoint
+from benchmarks.example.pictures import TARGET_DIGITS, as_bytes, source_digits, target_digits
+from hf_transfer_score import OptionError, load_sample, plan_rank, rank
+from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
+from hf_transfer_score.checkpoints.resolve import folder_commit
+from hf_transfer_score.cli import main
+from hf_transfer_score.example import CAUTION, FOLDER
+from hf_transfer_score.hub.downloads import Answers
+from hf_transfer_score.results.record import Record
+from hf_transfer_score.selection.layers import layer_profile
+from tests.conftest import clean_environment
+
+BY_NAME = {member.name: member for member in MEMBERS}
+WELL = ("convnext-pretrained", "efficientnet-pretrained", "mambaout-pretrained", "resnet-pretrained", "vit-pretrained")
+WORSE = ("convnext-noisy-labels", "efficientnet-few-images", "mambaout-untrained", "resnet-rotations", "vit-few-steps")
+
+IDENTITIES = {
+    "convnext-noisy-labels": "eb2b714785a3ac8877db608c0e03beea90051977",
+    "convnext-pretrained": "45822d653dae4965edc9f0bdb02b28aafcb6f753",
+    "efficientnet-few-images": "9cadcd2204d6ec394c8ba6569740c1c2cda3bf5b",
+    "efficientnet-pretrained": "e2748828e39a218476f372cb0d159282e8755393",
+    "mambaout-pretrained": "b6c086bdcf3edd7642d4ba544fbbd0c048acdc2f",
+    "mambaout-untrained": "6c55b39dbd8b63fa56188ea55f9fb55155d2ac3e",
+    "resnet-pretrained": "75f23a92adc66e116375728c93399765ce7d9be2",
+    "resnet-rotations": "5fa1659b31c346ba0a6fe0b3fa88ae96e81a3323",
+    "vit-few-steps": "befd3efc0e4174007dc4be6a84263669bfe21a63",
+    "vit-pretrained": "5f2f847a040576ff95206007101ccf29829dab93",
+    "example": "d14e059586c1d76d84bd51c8f667dcfb",
+}
+"""Commits of the checkpoints and fingerprint of the sample; with others, earlier records are of other things."""
+
+
+@pytest.fixture(scope="module")
+def user(tmp_path_factory):
+    """A new user's folder, off line, and what the first command gives them."""
+    home = tmp_path_factory.mktemp("user")
+    command = [sys.executable, "-m", "hf_transfer_score", "rank", "example", "--save", "results"]
+    environment = clean_environment(home / "home") | {"HF_HUB_OFFLINE": "1"}
+    return home, subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def report(user):
+    """The same from Python, with the features that the command made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
+        patch.chdir(user[0])
+        return rank("example")
+
+
+class TestRanking:
+    def test_the_first_command_answers_and_says_how_to_go_on(self, user):
+        _, done = user
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith("dataset: example (train)\n")
+        assert CAUTION in done.stdout
+        assert "10 of 10 models ranked" in done.stdout
+        assert done.stdout.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
+
+    def test_python_gives_the_same_order(self, user, report):
+        printed = [line.split()[0] for line in user[1].stdout.splitlines() if line.startswith((*WELL, *WORSE))]
+        assert printed == list(report.ranks)
+        assert sorted(printed) == sorted([*WELL, *WORSE])
+        assert all(one.from_cache for one in report.models.values())
+
+    def test_pre_training_pays(self, report):
+        order = list(report.ranks)
+        assert set(order[:5]) == set(WELL)
+        assert len(set(report.ranks.values())) >= 3, "groups that can be told apart"
+
+    def test_records_are_the_same_on_every_machine(self, user):
+        found = [Record.from_json(path.read_bytes()) for path in (user[0] / "results").glob("records/*/*/*.json")]
+        assert {(one.model.id, one.model.commit) for one in found} == {
+            (name, IDENTITIES[name]) for name in (*WELL, *WORSE)
+        }
+        assert {(one.dataset.id, one.dataset.fingerprint) for one in found} == {("example", IDENTITIES["example"])}
+        assert {one.model.library for one in found} == {"timm_images", "hub_vision"}
+        for path in (user[0] / "results").rglob("*.json"):
+            assert str(FOLDER) not in path.read_text(encoding="utf-8")
+
+    def test_what_ships_is_verified_like_anything_else(self, user, monkeypatch, capsys):
+        monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
+        monkeypatch.chdir(user[0])
+        three = [f"example/{name}" for name in ("convnext-pretrained", "resnet-pretrained", "vit-few-steps")]
+        quick = [
+            "--seeds",
+            "0",
+            "--learning-rates",
+            "1e-3",
+            "--epochs",
+            "3",
+            "--test-samples",
+            "200",
+            "--replicates",
+            "0",
+        ]
+        assert main(["verify", "example", "--models", *three, *quick, "--quiet", "--json"]) == 0
+        models = json.loads(capsys.readouterr().out)["models"]
+        accuracies = {name: one["accuracy"] for name, one in models.items()}
+        assert (
+            min(accuracies["convnext-pretrained"], accuracies["resnet-pretrained"]) > 0.4 > accuracies["vit-few-steps"]
+        )
+
+
+class TestNames:
+    def test_one_or_all_checkpoints_can_be_named(self):
+        every = parse_candidates(["example"])
+        assert [one.name for one in every] == sorted(f"example/{name}" for name in (*WELL, *WORSE))
+        assert parse_candidates(["example/vit-pretrained", "owner/model"]) == [
+            Candidate("example/vit-pretrained", folder=FOLDER / "checkpoints" / "vit-pretrained"),
+            Candidate("owner/model"),
+        ]
+        assert parse_candidates(["example", "example/vit-pretrained"]) == every
+        assert parse_candidates(["example/other"]) == [Candidate("example/other")]
+
+    def test_what_is_here_counts_more(self, tmp_path, monkeypatch):
+        """And the same rows have the same identity wherever they lie."""
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
+        shutil.copytree(FOLDER / "dataset", tmp_path / "example")
+        sample = load_sample("example")
+        assert sample.fingerprint == IDENTITIES["example"]
+        assert CAUTION not in sample.notes
+        assert parse_candidates(["example"]) == [Candidate("example", folder=tmp_path / "example")]
+        with pytest.raises(OptionError, match="No model was named"):
+            rank("example")
+
+    def test_another_dataset_needs_models(self, tmp_path):
+        with pytest.raises(OptionError, match="No model was named: pass ids or folders, or a search"):
+            plan_rank(str(tmp_path))
+
+    def test_layers_are_those_of_one(self):
+        with pytest.raises(OptionError, match="'example' means several checkpoints"):
+            layer_profile("example", "example")
+
+
+class TestFiles:
+    def test_all_is_small_and_safe(self):
+        files = [path for path in FOLDER.rglob("*") if path.is_file()]
+        assert sum(path.stat().st_size for path in files) < 5_000_000
+        assert {path.suffix for path in files} == {".md", ".json", ".safetensors", ".parquet"}
+
+    def test_identities_are_as_they_were(self, tmp_path):
+        commits = {one.name: folder_commit(one, Answers(tmp_path)) for one in (FOLDER / "checkpoints").iterdir()}
+        assert commits | {"example": load_sample("example").fingerprint} == IDENTITIES
+
+    def test_cards_name_licence_and_source(self):
+        cards = {path.parent.name: path for path in FOLDER.rglob("README.md")}
+        assert set(cards) == {"dataset", *WELL, *WORSE}
+        for name, path in cards.items():
+            assert metadata_load(path)["license"] == ("cc-by-4.0" if name == "dataset" else "apache-2.0")
+            assert "Optical Recognition of Handwritten Digits" in path.read_text(encoding="utf-8")
+            assert name == "dataset" or path.read_text(encoding="utf-8") == model_card(BY_NAME[name])
+
+    @pytest.mark.parametrize("split", ["train", "test"])
+    def test_the_pictures_are_those_that_the_maker_draws(self, split):
+        made = target_digits(PER_CLASS, SEED)[split]
+        (path,) = (FOLDER / "dataset" / "data").glob(f"{split}-*.parquet")
+        rows = parquet.read_table(path).to_pylist()
+        shown = np.stack([np.asarray(Image.open(BytesIO(row["image"]["bytes"]))) for row in rows])
+        np.testing.assert_array_equal([row["label"] for row in rows], made.labels)
+        assert np.abs(shown.astype(int) - as_bytes(made.pictures)).max() <= 1, "rounding is the library's"
+        assert split == "test" or np.bincount(made.labels).tolist() == [PER_CLASS] * 5
+        assert load_sample("example").label_names == tuple(f"{digit}" for digit in TARGET_DIGITS)
+
+    def test_an_untrained_checkpoint_comes_out_again(self, tmp_path):
+        name = "mambaout-untrained"
+        made = write_checkpoint(BY_NAME[name], (source_digits(), source_digits()), tmp_path, SEED, STEPS)
+        weights, shipped = (load_file(one / "model.safetensors") for one in (made, FOLDER / "checkpoints" / name))
+        assert weights.keys() == shipped.keys()
+        assert all(np.array_equal(weights[tensor], shipped[tensor]) for tensor in weights)
+        configs = [json.loads((one / "config.json").read_text()) for one in (made, FOLDER / "checkpoints" / name)]
+        assert configs[0] == configs[1]
+
+
+def test_the_table_of_the_readme_is_what_is_printed(user):
+    """Up to the last digits of scores, which may differ between machines."""
+    printed = {line.split()[0]: line.split() for line in user[1].stdout.splitlines() if line.split()}
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
+    table = re.search(r"```\n(.*?)```", readme, re.DOTALL).group(1).splitlines()[2:]
+    assert [line.split()[0] for line in table] == [name for name in printed if name in BY_NAME]
+    for line in table:
+        for ours, theirs in zip(line.split()[1:], printed[line.split()[0]][1:], strict=False):
+            assert ours == theirs or float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02), line
