@@ -132,6 +132,7 @@ def environment(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.policies["json.dumps_kwargs"] = {}  # `tojson` keeps the order of names
     joined = {"join": lambda values, between="": between.join(str(shown(one)) for one in values)}
     made.filters.update({name: trusted(function) for name, function in {**joined, **filters}.items()})
     return made

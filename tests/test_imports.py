@@ -180,7 +180,7 @@ ALLOWED = {
         "leaderboard.boards.catalogue",
         "leaderboard.pages.model_card",
     },
-    "drawing": {"home", "errors", "ranking", "drawing"},
+    "drawing": {"home", "errors", "ranking", "rendering", "drawing"},
     "worker": {
         "untrusted",
         "home",
