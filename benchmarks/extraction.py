@@ -72,7 +72,7 @@ else:
     options = RankOptions(sample=SampleOptions(max_samples=5000, full_pass=True))
     report = rank(data, [model], options=options, folder=Path(home))
     assert len(report.sample) == 5000 and report.sample.source.rows_seen == 200_000, report.sample.source
-    assert report.best is not None, report.outcomes
+    assert report.best is not None, report.models
 peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(json.dumps({"megabytes": int(peak.split()[1]) / 1024}))
 """

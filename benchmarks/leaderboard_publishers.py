@@ -18,7 +18,7 @@ TOKEN = "hf_benchmark"
 CODE = """
 import sys, json, time
 from pathlib import Path
-from hf_transfer_score.results.opening import open_place
+from hf_transfer_score.results.place import open_place
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.results.store import load

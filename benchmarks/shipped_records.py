@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import digit_extractors
-from hf_transfer_score.api import score_features
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.metrics.scores import score_features
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
@@ -37,7 +38,6 @@ from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_f
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.records import records_of
-from hf_transfer_score.selection.report import ModelOutcome
 from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
@@ -176,13 +176,13 @@ class Digits:
         source = replace(made.source, columns={"input": "images", "label": "target"}, options=options)
         return replace(made, source=source, fingerprint=digest.hexdigest())
 
-    def outcome(self, name: str, sample: LabelledSample, scoring: Scoring) -> tuple[ModelOutcome, LabelledFeatures]:
+    def outcome(self, name: str, sample: LabelledSample, scoring: Scoring) -> tuple[RankedModel, LabelledFeatures]:
         """Return what the metrics say of an extractor."""
         rows = self.images[self.chosen]
         features, seconds = _timed(self.extractors[name], rows)
         extraction = {"examples": len(rows), "seconds": seconds, "device": "cpu", "dtype": f"{features.dtype}"}
         facts = ModelFacts(name, PARAMETERS[name])
-        return ModelOutcome(
+        return RankedModel(
             name=name,
             status="ok",
             model=name,

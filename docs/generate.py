@@ -62,8 +62,8 @@ SCORE_FORMATS = """\
 `--json` prints everything that Python's `rank_features` returns, with full precision: `models` holds each model's
 `status`, `reason` and `results` (by metric: `terms`, `headline`, `parameters`, `warnings`, `reason`, and for `face`
 `overlap`), and `pools` each metric's `scores`, `ranks`, `scaled` terms and `flags`. `order` lists the models from the
-best to the worst, `order_by` the metrics that decide, and `mean_ranks` the mean of their ranks. For one file it prints
-that model alone. Numbers that JSON has no word for, such as infinity, are `null`.
+best to the worst, `headline` the metrics that decide, `mean_ranks` the mean of their ranks, and `ranks` the places. For
+one file it prints that model alone. Numbers that JSON has no word for, such as infinity, are `null`.
 
 `--csv` prints a row a model with the columns `model`, `status`, `mean_rank`, `METRIC.rank`, `METRIC.score`, with
 `--terms` also `METRIC.term.NAME`, and `reason`; notes go to the error stream. For one file it prints a row a term.
@@ -90,7 +90,7 @@ intervals cover.
 `METRIC.rank`, `METRIC.score`, with `--terms` also `METRIC.term.NAME`, and the `kind` and `reason` of a failure.
 
 `--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws
-the order with its ranges over the models' parameters.
+the order with its ranges over the models' parameters, with `--layer all` a line for each model over its layers.
 """
 
 

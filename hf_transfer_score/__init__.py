@@ -1,6 +1,5 @@
 """Which checkpoint should I fine-tune? Transferability metrics from one forward pass, FaCe and NCTI first."""
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_features, score_features
 from hf_transfer_score.backbones.base import (
     Backbone,
     BackboneKind,
@@ -32,19 +31,21 @@ from hf_transfer_score.metrics.registry import (
     get_metric,
     register_metric,
 )
+from hf_transfer_score.metrics.scores import FeatureScores, score_features
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.confidence import RankConfidence, rank_confidence
 from hf_transfer_score.ranking.pools import PoolRanking, rank_pool
+from hf_transfer_score.ranking.ranking import RankedModel, Ranking, rank_features
 from hf_transfer_score.results.record import Record
+from hf_transfer_score.results.store import read_records
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan
-from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
+from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.run import plan_rank, rank
-from hf_transfer_score.selection.sharing import publish_report, read_records
 from hf_transfer_score.selection.verified import VerifyOptions, VerifyReport
 from hf_transfer_score.selection.verifying import verify
 from hf_transfer_score.tasks import Pixels, Task, Waveform, Words, get_task
@@ -62,7 +63,6 @@ __all__ = [
     "ClassStatistics",
     "DatasetError",
     "ExtractOptions",
-    "FeatureRanking",
     "FeatureScores",
     "HubError",
     "InputError",
@@ -73,7 +73,6 @@ __all__ = [
     "MetricError",
     "MetricResult",
     "ModelFacts",
-    "ModelOutcome",
     "OptionError",
     "Outcome",
     "Pixels",
@@ -82,6 +81,8 @@ __all__ = [
     "RankConfidence",
     "RankOptions",
     "RankReport",
+    "RankedModel",
+    "Ranking",
     "Recipe",
     "Record",
     "SampleOptions",
@@ -101,7 +102,6 @@ __all__ = [
     "load_sample",
     "memory_sample",
     "plan_rank",
-    "publish_report",
     "rank",
     "rank_confidence",
     "rank_features",

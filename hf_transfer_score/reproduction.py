@@ -13,7 +13,7 @@ from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_f
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class PublishedCheckpoint:
     """The checkpoint on the Hub that is nearest to a model of a published table.
 
     Attributes:
@@ -28,7 +28,7 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
-class Source:
+class PublishedSource:
     """Where a table's records and the data of its dataset are.
 
     Attributes:
@@ -50,29 +50,29 @@ class Source:
     input_column: str
     metric: str
     scored_by: str
-    checkpoints: Mapping[str, Checkpoint]
+    checkpoints: Mapping[str, PublishedCheckpoint]
     remarks: tuple[str, ...] = ()
 
 
 OTHER_RECIPE = "the same architecture with weights of another training recipe"
 
 NCTI_CHECKPOINTS = {
-    "resnet34": Checkpoint("timm/resnet34.tv_in1k", True),
-    "resnet50": Checkpoint("timm/resnet50.tv_in1k", True),
-    "resnet101": Checkpoint("timm/resnet101.tv_in1k", True),
-    "resnet152": Checkpoint("timm/resnet152.tv_in1k", True),
-    "densenet121": Checkpoint("timm/densenet121.tv_in1k", True),
-    "densenet169": Checkpoint("timm/densenet169.tv_in1k", True),
-    "densenet201": Checkpoint("timm/densenet201.tv_in1k", True),
-    "inception_v3": Checkpoint("timm/inception_v3.tv_in1k", True),
-    "mobilenet_v2": Checkpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
-    "mnasnet1_0": Checkpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
-    "googlenet": Checkpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
+    "resnet34": PublishedCheckpoint("timm/resnet34.tv_in1k", True),
+    "resnet50": PublishedCheckpoint("timm/resnet50.tv_in1k", True),
+    "resnet101": PublishedCheckpoint("timm/resnet101.tv_in1k", True),
+    "resnet152": PublishedCheckpoint("timm/resnet152.tv_in1k", True),
+    "densenet121": PublishedCheckpoint("timm/densenet121.tv_in1k", True),
+    "densenet169": PublishedCheckpoint("timm/densenet169.tv_in1k", True),
+    "densenet201": PublishedCheckpoint("timm/densenet201.tv_in1k", True),
+    "inception_v3": PublishedCheckpoint("timm/inception_v3.tv_in1k", True),
+    "mobilenet_v2": PublishedCheckpoint("timm/mobilenetv2_100.ra_in1k", False, f"{OTHER_RECIPE} (RandAugment)"),
+    "mnasnet1_0": PublishedCheckpoint("timm/mnasnet_100.rmsp_in1k", False, f"{OTHER_RECIPE} (RMSProp)"),
+    "googlenet": PublishedCheckpoint(None, note="timm has no GoogLeNet, so there is no checkpoint to score"),
 }
 """For torchvision's models: timm's `tv_in1k` checkpoints hold torchvision's own first ImageNet weights."""
 
 SOURCES = {
-    "ncti-cifar10": Source(
+    "ncti-cifar10": PublishedSource(
         title="NCTI on CIFAR-10, eleven supervised ImageNet models of torchvision",
         dataset="uoft-cs/cifar10",
         split="train",
@@ -109,7 +109,7 @@ class PublishedModel:
     accuracy: float
     accuracy_rank: int
     parameters: int | None
-    checkpoint: Checkpoint
+    checkpoint: PublishedCheckpoint
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class PublishedTable:
     """
 
     name: str
-    source: Source
+    source: PublishedSource
     models: tuple[PublishedModel, ...]
     origins: Mapping[str, str] = field(hash=False)
     agreement: Agreement
@@ -167,7 +167,7 @@ def published_table(name: str) -> PublishedTable:
             truth[model],
             places[1][model],
             record.model.parameters,
-            source.checkpoints.get(model, Checkpoint(None, note="no checkpoint is known")),
+            source.checkpoints.get(model, PublishedCheckpoint(None, note="no checkpoint is known")),
         )
         for model, record in sorted(scored.items(), key=lambda one: (places[0][one[0]], one[0]))
     )
@@ -175,7 +175,7 @@ def published_table(name: str) -> PublishedTable:
     return PublishedTable(name, source, models, _origins(scored, measured), found)
 
 
-def _records(source: Source) -> tuple[dict[str, Record], dict[str, Record]]:
+def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Record]]:
     """Return the records with published scores, and those with accuracies on the same dataset, by model."""
     records = [one for one in read_shipped(shipped_folder() / REFERENCE) if one.metric and one.status == "ok"]
     scored = {one.model.id: one for one in records if one.metric and one.metric.name == source.metric}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -44,6 +45,13 @@ def clean_environment(home: Path | str, endpoint: str = NOBODY) -> dict[str, str
         "GRADIO_ANALYTICS_ENABLED": "False",
         "NO_PROXY": "127.0.0.1,localhost",
     }
+
+
+def free_port() -> int:
+    """Return a port at which nothing listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -89,20 +97,26 @@ Client = Callable[..., Any]
 
 
 @pytest.fixture
-def run_client(tmp_path: Path) -> Client:
+def run_client(parent: Parent, tmp_path: Path) -> Client:
     """Run Python code in a process of its own, since Hub clients read their environment on import.
 
     The code runs in an empty folder, with `answer` for what it wants to return; the rest is as for `subprocess.run`.
+    With `fresh` it has an interpreter that has imported nothing.
     """
     folder = tmp_path / "elsewhere"
     folder.mkdir()
 
-    def run(code: str, environment: dict[str, str], *arguments: str) -> Any:
+    def run(code: str, environment: dict[str, str], *arguments: str, fresh: bool = False) -> Any:
         program = f"answer = None\n{code}\nimport json\nprint(json.dumps(answer))"
-        command = [sys.executable, "-c", program, *arguments]
-        done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+        if fresh:
+            command = [sys.executable, "-c", program, *arguments]
+            ended = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, timeout=120)
+            status, out, err = ended.returncode, ended.stdout, ended.stderr
+        else:
+            done = parent.python(program, environment, *arguments, folder=folder)
+            status, out, err = done.status, done.out, done.err
+        assert status == 0, err
+        return json.loads(out.splitlines()[-1])
 
     return run
 
@@ -118,15 +132,20 @@ def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
 
 
 @pytest.fixture(scope="session")
-def parent(shared_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
-    """The process whose children run the command against that Hub, all with one HF_HOME."""
-    folder = tmp_path_factory.mktemp("parent")
-    process = Parent(clean_environment(folder / "home", shared_hub.endpoint), folder)
+def parent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parent]:
+    """The process whose children run commands and code."""
+    process = Parent(tmp_path_factory.mktemp("parent"))
     yield process
     process.close()
 
 
+@pytest.fixture(scope="session")
+def shared_environment(shared_hub: LocalHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment of commands against the shared Hub, all with one HF_HOME."""
+    return clean_environment(tmp_path_factory.mktemp("home"), shared_hub.endpoint)
+
+
 @pytest.fixture(scope="module")
-def warm(parent: Parent, tmp_path_factory: pytest.TempPathFactory) -> Warm:
-    """What runs commands, with samples and features of a module's own."""
-    return Warm(parent, tmp_path_factory.mktemp("warm"))
+def warm(parent: Parent, shared_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Warm:
+    """What runs commands against the shared Hub, with samples and features of a module's own."""
+    return Warm(parent, tmp_path_factory.mktemp("warm"), shared_environment)

@@ -15,7 +15,7 @@ from benchmarks.evidence.tables import (
     mean_agreement,
     with_interval,
 )
-from hf_transfer_score.ranking.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, AgreementDifference
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 BAR = "images-50"
@@ -84,7 +84,7 @@ def _source(every: Targets) -> str:
     )
 
 
-def _signed(paired: Difference) -> str:
+def _signed(paired: AgreementDifference) -> str:
     return with_interval(paired, sign=True)
 
 
@@ -93,7 +93,7 @@ def _against_trivial(every: Targets, name: str) -> tuple[list[str], list[str]]:
     return _sure(paired, 1), _sure(paired, -1)
 
 
-def _sure(paired: dict[str, Difference], sign: int) -> list[str]:
+def _sure(paired: dict[str, AgreementDifference], sign: int) -> list[str]:
     return [words for words, one in paired.items() if one.sure and (one.value or 0) * sign > 0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,12 +12,11 @@ from benchmarks.evidence.regimes import SOURCE_ACCURACY
 from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
 from hf_transfer_score.ranking.agreement import (
     Agreement,
-    Difference,
+    AgreementDifference,
     agreement,
     difference,
     mean_rank_scores,
     noise_ceiling,
-    weighted_kendall,
 )
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, rank_pool
 from hf_transfer_score.results.record import Record
@@ -67,13 +67,13 @@ class Target:
         scores: pool scores by setting and model.
         truths: by method and model.
         skipped: why a setting has no score, by setting.
-        memo: agreements that were asked for.
+        memo: agreements and differences that were asked for.
     """
 
     scores: Mapping[str, Mapping[str, float]]
     truths: Mapping[str, Mapping[str, Truth]]
     skipped: Mapping[str, str] = field(default_factory=dict)
-    memo: dict[str, Agreement] = field(default_factory=dict, repr=False, compare=False)
+    memo: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def agreement(self, setting: str) -> Agreement:
         """Return how well a setting agrees with full fine-tuning; computed once."""
@@ -83,14 +83,18 @@ class Target:
                 self.memo[setting] = by_chance(means)
             else:
                 self.memo[setting] = agreement(self.values(setting), means, replicates=REPLICATES, level=LEVEL)
-        return self.memo[setting]
+        found: Agreement = self.memo[setting]
+        return found
 
-    def difference(self, first: str, second: str) -> Difference:
-        """Return how much better one setting agrees than another, by τ_w."""
+    def difference(self, first: str, second: str) -> AgreementDifference:
+        """Return how much better one setting agrees than another, by τ_w; computed once."""
         if CHANCE in (first, second):
             raise ValueError("A random order is no one setting.")
-        means = list(self.means.values())
-        return difference(self.values(first), self.values(second), means, replicates=REPLICATES, level=LEVEL)
+        if (first, second) not in self.memo:
+            given = self.values(first), self.values(second), list(self.means.values())
+            self.memo[first, second] = difference(*given, replicates=REPLICATES, level=LEVEL)
+        found: AgreementDifference = self.memo[first, second]
+        return found
 
     def values(self, setting: str) -> list[float]:
         """Return the scores of the models that were fine-tuned."""
@@ -110,8 +114,16 @@ class Target:
 
 def by_chance(truth: Sequence[float]) -> Agreement:
     """Return what random orders come to: the mean of τ_w, which is 0, and the share of them that `LEVEL` says."""
-    generator = np.random.default_rng(0)
-    values = [weighted_kendall(generator.permutation(len(truth)).tolist(), truth) for _ in range(REPLICATES)]
+    generator, measured = np.random.default_rng(0), np.asarray(truth, dtype=float)
+    orders = np.array([generator.permutation(len(truth)) for _ in range(REPLICATES)])  # (B, M), no two of a row alike
+    apart = np.sign(measured[:, None] - measured)
+    concordant = np.sign(orders[:, :, None] - orders[:, None]) * apart  # (B, M, M)
+    by_truth = np.array([np.lexsort([-order, -measured]).argsort() for order in orders])
+    values = np.zeros(REPLICATES)
+    for places in (len(truth) - 1 - orders, by_truth):
+        weights = 1 / (1 + places)
+        untied = np.sqrt((len(truth) - 1) * weights.sum(1) * (weights @ np.abs(apart)).sum(1))
+        values += (weights * concordant.sum(2)).sum(1) / untied / 2
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Agreement(len(truth), 0.0, (float(low), float(high)), level=LEVEL, enough=True)
 

@@ -29,7 +29,7 @@ from hf_transfer_score.results.shipped import EVIDENCE, shipped_folder, write_sh
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import last_part, records_of
+from hf_transfer_score.selection.records import last_part
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.truth.held_out import held_out
@@ -117,7 +117,7 @@ class Evidence:
         )
         models = [str(one) for one in self.checkpoints(images=images)]
         report = rank(str(dataset), models, options=options, metrics=metrics, folder=self.work / "home")
-        keep(records_of(report), self.results)
+        keep(report.records(), self.results)
         return report
 
     def trials(self, regime: Regime, report: RankReport, recipe: Recipe) -> list[Trial]:
@@ -126,7 +126,7 @@ class Evidence:
         dataset = str(self.target(regime))
         train = load_sample(dataset, options, folder=folder)
         test = held_out(dataset, train, options, split=TEST, count=regime.test_rows, folder=folder)
-        like = {record.model.id: record for record in records_of(report) if record.status == "ok"}
+        like = {record.model.id: record for record in report.records() if record.status == "ok"}
         return [
             Trial(folder, like[folder.name], train, test, replace(recipe, device=self.device), self.seeds, self.results)
             for folder in self.checkpoints(images=regime.images)

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.evidence.figures import BASELINES, CHANCE, LEVEL, MEAN_RANK, REPLICATES, TRIVIAL, Target
 from benchmarks.evidence.regimes import REGIMES
-from hf_transfer_score.ranking.agreement import Agreement, Difference
+from hf_transfer_score.ranking.agreement import Agreement, AgreementDifference
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 ABOVE, BELOW = "▲", "▼"
@@ -34,7 +34,7 @@ def heads(targets: Targets) -> list[str]:
     return [REGIMES[name].words for name in targets]
 
 
-def with_interval(found: Agreement | Difference | None, *, sign: bool = False) -> str:
+def with_interval(found: Agreement | AgreementDifference | None, *, sign: bool = False) -> str:
     """Return τ_w or a difference with the ends of its interval."""
     value, ends = _value_and_ends(found)
     if value is None:
@@ -43,10 +43,10 @@ def with_interval(found: Agreement | Difference | None, *, sign: bool = False) -
     return _minus(f"{value:{form}}" + ("" if ends is None else f" [{ends[0]:{form}}, {ends[1]:{form}}]"))
 
 
-def _value_and_ends(found: Agreement | Difference | None) -> tuple[float | None, tuple[float, float] | None]:
+def _value_and_ends(found: Agreement | AgreementDifference | None) -> tuple[float | None, tuple[float, float] | None]:
     if found is None:
         return None, None
-    if isinstance(found, Difference):
+    if isinstance(found, AgreementDifference):
         return found.value, found.interval
     return found.weighted_tau, found.weighted_tau_interval
 
@@ -96,7 +96,7 @@ def _cell(target: Target, name: str) -> str:
     return f"{told} {mark(found)}".rstrip()
 
 
-def mark(found: Difference) -> str:
+def mark(found: AgreementDifference) -> str:
     """Return whether a difference is more than noise, and which way."""
     if not found.sure or found.value is None:
         return ""

@@ -12,11 +12,25 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.hub_audio import FILTERBANK, SPECTROGRAM, WHISPER
 from hf_transfer_score.backbones.loading import beside, load_config, load_transformers, loading_errors
-from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
-from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool
-from hf_transfer_score.backbones.sounds import MOST_SECONDS, Sound, SoundReader, load_extractor
+from hf_transfer_score.backbones.pooling import (
+    back_in_order,
+    groups_of,
+    mask_of,
+    padding_matters,
+    pick_layers,
+    pool,
+    run_to_logits,
+)
+from hf_transfer_score.backbones.sounds import (
+    FILTERBANK,
+    MOST_SECONDS,
+    SPECTROGRAM,
+    WHISPER,
+    Sound,
+    SoundReader,
+    load_extractor,
+)
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Waveform
 
@@ -45,19 +59,8 @@ class AudioModel:
     def run(self, inputs: dict[str, Any], layer: str | int) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return states by layer (B, T, D), and logits if there is a head."""
         asked = inputs | {"return_dict": True, **({} if layer == LAST else {"output_hidden_states": True})}
-        if not self.head:
-            return _states(self.module(**asked), layer), None
-        caught: list[Any] = []
-        hook = self.body.register_forward_hook(lambda _module, _given, output: caught.append(output))
-        try:
-            logits = self.module(**asked).logits
-        finally:
-            hook.remove()
-        return _states(caught[-1], layer), logits
-
-
-def _states(output: Any, layer: str | int) -> dict[str, Tensor]:
-    return pick_layers(output.last_hidden_state, getattr(output, "hidden_states", None), layer)
+        output, logits = run_to_logits(self.module, self.body, asked) if self.head else (self.module(**asked), None)
+        return pick_layers(output.last_hidden_state, getattr(output, "hidden_states", None), layer), logits
 
 
 class AudioBackbone:
@@ -74,7 +77,9 @@ class AudioBackbone:
         self.source_classes = model.classes
         self.source_heads = beside(model.module, model.body)
         self._type = str(model.config.model_type)
-        self.equal_lengths = _never_masks(model.config)
+        squeezed = getattr(model.config, "squeeze_factor", 1) > 1 or bool(getattr(model.config, "add_adapter", False))
+        # padding is known to change these: a norm over time, or layers with other frames than the first
+        self.equal_lengths = squeezed or getattr(model.config, "feat_extract_norm", None) == "group"
         self._model, self._reader, self._layer, self._pooling = model, reader, options.layer, pooling
         self.details: Mapping[str, Any] = {
             "pooling": pooling,
@@ -122,7 +127,8 @@ class AudioBackbone:
         return BatchOutput(features, torch.cat([cast("Tensor", part.source_probs) for part in parts])[order])
 
     def _run_group(self, values: Tensor, real: Tensor) -> BatchOutput:
-        inputs: dict[str, Any] = {_argument(self._type): values}
+        argument = "input_features" if self._type in (WHISPER, FILTERBANK) else "input_values"
+        inputs: dict[str, Any] = {argument: values}
         if not self._reader.fixed and not self.equal_lengths:
             inputs["attention_mask"] = mask_of(real, values.shape[1]).long()
         with warnings.catch_warnings():  # WavLM hands torch masks of two types, which both of them can do
@@ -138,25 +144,14 @@ class AudioBackbone:
     def _pool(self, states: Tensor, real: Tensor) -> Tensor:
         if self._type == SPECTROGRAM:
             return pool_patches(states, real, self._model.config, self._pooling)
-        return pool(states, self._frames(real, states.shape[1]), self._pooling)
-
-    def _frames(self, real: Tensor, width: int) -> Tensor:
-        """Return how many frames of the states belong to real sound (B,)."""
+        width = states.shape[1]
         if self._type == WHISPER:
-            return ((real + 1) // 2).clamp(1, width)
-        if self.equal_lengths:
-            return torch.full_like(real, width)
-        return self._model.body._get_feat_extract_output_lengths(real).long().clamp(1, width)
-
-
-def _never_masks(config: Any) -> bool:
-    """Whether padding is known to change features: a norm over time, or layers with other frames than the first."""
-    squeezed = getattr(config, "squeeze_factor", 1) > 1 or bool(getattr(config, "add_adapter", False))
-    return squeezed or getattr(config, "feat_extract_norm", None) == "group"
-
-
-def _argument(model_type: str) -> str:
-    return "input_features" if model_type in (WHISPER, FILTERBANK) else "input_values"
+            frames = ((real + 1) // 2).clamp(1, width)
+        elif self.equal_lengths:
+            frames = torch.full_like(real, width)
+        else:
+            frames = self._model.body._get_feat_extract_output_lengths(real).long().clamp(1, width)
+        return pool(states, frames, self._pooling)  # the frames of real sound only
 
 
 def pool_patches(states: Tensor, real: Tensor, config: Any, how: str) -> Tensor:
@@ -204,7 +199,10 @@ def _pooling_of(model_type: str, asked: str) -> str:
 def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioModel:
     import transformers
 
-    if _has_head(config) and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
+    named = any(name.endswith(HEADS) for name in getattr(config, "architectures", None) or ())
+    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
+    has_head = named and not several and int(getattr(config, "num_labels", 0)) > 1
+    if has_head and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
         loaded = load_transformers(transformers.AutoModelForAudioClassification, folder, config, options)
         if all(any(part in name for part in HARMLESS) for name in loaded.missing):
             body = "encoder" if config.model_type == WHISPER else loaded.model.base_model_prefix
@@ -215,9 +213,3 @@ def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioMod
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return AudioModel(model, model, config, False)
-
-
-def _has_head(config: Any) -> bool:
-    named = any(name.endswith(HEADS) for name in getattr(config, "architectures", None) or ())
-    several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
-    return named and not several and int(getattr(config, "num_labels", 0)) > 1

@@ -13,8 +13,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hf_transfer_score.backbones.own_files import check_own_files
-from hf_transfer_score.backbones.repository import Repository, check_type_is_text
+from hf_transfer_score.backbones.repository import Repository, check_own_files, check_type_is_text
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
 from hf_transfer_score.tasks import Example, Modality, Task
 
@@ -140,16 +139,16 @@ class BackboneKind:
 
     def __post_init__(self) -> None:
         """Let `load` look at the files of a folder first, whoever calls it."""
-        object.__setattr__(self, "load", _looking_first(self.load))
+        load = self.load
 
+        @wraps(load)
+        def checked(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
+            check_own_files(
+                Path(folder), allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code
+            )
+            return load(folder, task, options)
 
-def _looking_first(load: Callable[[Path, Task, BackboneOptions], Backbone]) -> Any:
-    @wraps(load)
-    def checked(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
-        check_own_files(Path(folder), allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
-        return load(folder, task, options)
-
-    return checked
+        object.__setattr__(self, "load", checked)
 
 
 _registered: dict[str, BackboneKind] = {}
@@ -157,7 +156,7 @@ _registered: dict[str, BackboneKind] = {}
 
 def register_backbone(kind: BackboneKind) -> BackboneKind:
     """Add a kind for this process; installed packages use the entry-point group instead."""
-    if kind.name in _known():
+    if kind.name in {*_installed(), *_registered}:
         raise DuplicateBackboneError(f"There is a kind of backbone named {kind.name!r} already; choose another name.")
     _registered[kind.name] = kind
     return kind
@@ -181,10 +180,6 @@ def _installed() -> dict[str, Any]:
             )
         found[point.name] = point
     return found
-
-
-def _known() -> list[str]:
-    return [*_installed(), *_registered]
 
 
 def all_kinds() -> dict[str, BackboneKind]:

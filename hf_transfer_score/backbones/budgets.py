@@ -1,12 +1,21 @@
-"""What a checkpoint's small files may ask for, looked at before any library builds or prepares anything of them."""
+"""What a checkpoint may ask for, looked at before any library builds or prepares anything of it.
+
+Its small files are looked at first. But any number in a description may make a network large: a width, a vocabulary, a
+list of depths, a name that stands for a hundred of them. So the network is built without memory then, and held against
+its weights: what is built tells, whatever the numbers are called.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from math import prod
+from threading import get_ident
 from typing import Any
 
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.limits import EXPANDED_BYTES, USUAL_GROWTH
 
 MOST_LAYERS = 300
 """Layers of a network whose weights do not name more tensors: each layer has some, unless layers share them."""
@@ -46,6 +55,15 @@ SIZES = frozenset(
 READERS = ("preprocessor_config.json", "processor_config.json")
 CHANNELS = frozenset({"num_channels", "in_chans", "in_channels"})
 
+BYTES = 4
+"""Of a weight; all are run in single precision."""
+
+MOST_PARTS = 500_000
+"""Weights, layers, norms, functions of a network: mixtures of hundreds of experts have some ten thousand."""
+
+MOST_SECONDS = 30.0
+"""For building one without memory; the largest take two or three."""
+
 
 def check_asked(name: str, content: Any, tensors: int = 0) -> None:
     """Refuse a description that asks for more than any network needs; CheckpointError says what and how much.
@@ -64,18 +82,24 @@ def check_asked(name: str, content: Any, tensors: int = 0) -> None:
 (num_hidden_layers), and its weights hold 12 tensors
     """
     for key, value in _named(content):
+        limit: tuple[int, int, str] | None = None
         if LAYERS.fullmatch(key):
             _check_layers(name, key, value, tensors)
         elif key in SIZES:
-            _at_most(name, key, _pixels(value), MOST_PIXELS, "pixels an input")
+            limit = (_pixels(value), MOST_PIXELS, "pixels an input")
         elif key in CHANNELS:
-            _at_most(name, key, _whole(value), MOST_CHANNELS, "channels")
+            limit = (_whole(value), MOST_CHANNELS, "channels")
         elif key in MOST_OF_A_SOUND:
-            _at_most(name, key, _whole(value), *MOST_OF_A_SOUND[key])
+            limit = (_whole(value), *MOST_OF_A_SOUND[key])
         elif key == "min_pixels":
-            _at_most(name, key, _whole(value), MOST_PIXELS, "pixels an input")
+            limit = (_whole(value), MOST_PIXELS, "pixels an input")
         elif key == "max_length" and name in READERS:
-            _at_most(name, key, _whole(value), MOST_FRAMES, "frames of a sound")
+            limit = (_whole(value), MOST_FRAMES, "frames of a sound")
+        if limit is not None and limit[0] > limit[1]:
+            asked, most, what = limit
+            raise CheckpointError(
+                "too_large", f"has a {name} that asks for {_shown(asked)} {what} ({key}); at most {most:,} are run"
+            )
 
 
 def _named(content: Any) -> Iterator[tuple[str, Any]]:
@@ -126,13 +150,97 @@ def _whole(value: Any) -> int:
     return int(value) if value < ENDLESS else ENDLESS
 
 
-def _at_most(name: str, key: str, asked: int, most: int, what: str) -> None:
-    if asked > most:
-        raise CheckpointError(
-            "too_large", f"has a {name} that asks for {_shown(asked)} {what} ({key}); at most {most:,} are run"
-        )
-
-
 def _shown(count: int) -> str:
     """Return a count as it is read; one without end is not written out."""
     return f"{count:,}" if count < 10**15 else f"more than {10**15:,}"
+
+
+class _TooMuchError(Exception):
+    """Building goes beyond a limit; the message is the rest of a sentence."""
+
+
+def check_skeleton(build: Callable[[], Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a network that would take far more memory than its weights, or more parts than any has.
+
+    Args:
+        build: makes the network; called where tensors have shapes and no memory.
+        shapes: of its weights by name. Without any, nothing is checked: pickles are opened for those who trust them.
+
+    Raises:
+        CheckpointError: "too_large", before memory is taken.
+
+    Example:
+        >>> import torch
+        >>> check_skeleton(lambda: torch.nn.Linear(8, 8), {"weight": (8, 8), "bias": (8,)})
+        >>> check_skeleton(lambda: torch.nn.Linear(10**6, 10**6), {"weight": (8, 8), "bias": (8,)})
+        Traceback (most recent call last):
+        ...
+        hf_transfer_score.errors.CheckpointError: has a config.json that asks for a network of 4,000 GB, and its \
+weights hold 0.000 GB
+    """
+    if not shapes:
+        return
+    import torch
+
+    counted = _Counted(BYTES * sum(prod(shape) for shape in shapes.values()))
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad(), counted:
+            try:
+                asked = _bytes_of(build())
+            except _TooMuchError:
+                raise
+            except Exception:  # noqa: BLE001 - whatever it is, it comes again from who builds it
+                asked = counted.total
+            counted.check(asked)
+    except _TooMuchError as error:
+        raise CheckpointError("too_large", f"has a config.json that asks for a network {error}") from None
+
+
+class _Counted:
+    """Stops this thread when it puts too much into networks, or takes too long for it, while the `with` block lasts.
+
+    A single weight may be the one that is too large, and what is built behind it may fail, so each counts at once.
+    """
+
+    def __init__(self, held: int) -> None:
+        self.held, self.most = held, EXPANDED_BYTES + USUAL_GROWTH * held
+        self.total = 0
+        self._thread, self._start, self._parts = get_ident(), time.monotonic(), 0
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> None:
+        from torch.nn.modules import module
+
+        watched = (module.register_module_module_registration_hook, module.register_module_parameter_registration_hook)
+        self._handles = [watch(self._count) for watch in watched]  # many are made before the list they are put into
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+
+    def check(self, asked: int) -> None:
+        """Refuse so many bytes where the weights hold far fewer."""
+        if asked > self.most:
+            raise _TooMuchError(f"of {_gigabytes(asked)}, and its weights hold {_gigabytes(self.held)}")
+
+    def _count(self, _module: Any, _name: str, part: Any) -> None:
+        if get_ident() != self._thread:
+            return
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise _TooMuchError(f"of more than {MOST_PARTS:,} parts; at most that many are built")
+        if time.monotonic() - self._start > MOST_SECONDS:
+            raise _TooMuchError(f"that takes more than {MOST_SECONDS:.0f} s to build")
+        if hasattr(part, "numel"):
+            self.total += BYTES * part.numel()
+            self.check(BYTES * part.numel())
+
+
+def _bytes_of(model: Any) -> int:
+    parameters = {id(one): BYTES * one.numel() for one in model.parameters()}
+    total: int = sum(parameters.values()) + sum(one.numel() * one.element_size() for one in model.buffers())
+    return total
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 10**9:,.0f} GB" if count >= 10**10 else f"{count / 10**9:.3f} GB"

@@ -14,26 +14,9 @@ from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOpt
 from hf_transfer_score.backbones.hub_text import beside_weights, check_loadable
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.sounds import EXTRACTORS, MODEL_TYPES, NO_EXTRACTOR
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
-
-WAVES = (
-    "wav2vec2",
-    "hubert",
-    "wavlm",
-    "unispeech",
-    "unispeech-sat",
-    "sew",
-    "sew-d",
-    "data2vec-audio",
-    "wav2vec2-conformer",
-)
-"""Architectures that read the wave itself, by model_type."""
-
-WHISPER, SPECTROGRAM, FILTERBANK = "whisper", "audio-spectrogram-transformer", "wav2vec2-bert"
-MODEL_TYPES = (*WAVES, WHISPER, SPECTROGRAM, FILTERBANK)
-NO_EXTRACTOR = "has no feature extractor among its files (preprocessor_config.json), so sounds cannot be prepared"
-EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 
 
 def claims(repository: Repository) -> bool:

@@ -16,10 +16,11 @@ from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import (
     check_model_type,
+    from_folder,
     load_config,
     load_transformers,
     loading_errors,
-    quiet,
+    quietly,
     read_json,
 )
 from hf_transfer_score.backbones.repository import Repository
@@ -59,13 +60,11 @@ def claims(repository: Repository) -> bool:
         return False
     if config["model_type"] in NOT_BACKBONES:
         return False
-    return config["model_type"] in _image_types() or _is_unknown_image_type(repository)
-
-
-def _is_unknown_image_type(repository: Repository) -> bool:
+    if config["model_type"] in _image_types():
+        return True
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    if repository.config["model_type"] in CONFIG_MAPPING_NAMES:
+    if config["model_type"] in CONFIG_MAPPING_NAMES:
         return False
     processor = repository.descriptions.get(PREPROCESSORS[0])
     return isinstance(processor, dict) and bool({"image_processor_type", "image_mean"} & set(processor))
@@ -103,35 +102,25 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
 
 
 def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader:
-    from transformers import AutoModel, AutoModelForImageClassification
+    from transformers import MODEL_MAPPING, AutoModel, AutoModelForImageClassification
 
     from hf_transfer_score.backbones.vision_reader import VisionReader
 
-    if _has_head(folder, config):
+    architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
+    if any("ForImageClassification" in name for name in architectures):
         loaded = load_transformers(AutoModelForImageClassification, folder, config, options)
         loaded.require(_is_pooler)
         return VisionReader(loaded, with_head=True)
     tower = getattr(config, "vision_config", None)
-    if config.model_type == "vit_mae":
-        config.mask_ratio = 0.0  # all patches are seen
-    loaded = load_transformers(AutoModel, folder, config if tower is None else _tower(config, tower), options)
-    loaded.require(_is_pooler)
-    return VisionReader(loaded, with_head=False)
-
-
-def _has_head(folder: Path, config: Any) -> bool:
-    architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
-    return any("ForImageClassification" in name for name in architectures)
-
-
-def _tower(config: Any, tower: Any) -> Any:
-    from transformers import MODEL_MAPPING
-
-    if type(tower) not in MODEL_MAPPING:
+    if tower is not None and type(tower) not in MODEL_MAPPING:
         raise CheckpointError(
             "unsupported", f"is a {config.model_type}, whose image tower transformers does not load by itself"
         )
-    return tower
+    if config.model_type == "vit_mae":
+        config.mask_ratio = 0.0  # all patches are seen
+    loaded = load_transformers(AutoModel, folder, config if tower is None else tower, options)
+    loaded.require(_is_pooler)
+    return VisionReader(loaded, with_head=False)
 
 
 def _is_pooler(name: str) -> bool:
@@ -146,10 +135,8 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
     for name in PREPROCESSORS:
         if (folder / name).exists():
             check_asked(name, read_json(folder, name))
-    with quiet(), loading_errors("transformers"):
-        processor = AutoImageProcessor.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
-        )
+    processor = from_folder(AutoImageProcessor, folder, options)
+    with quietly(), loading_errors("transformers"):
         prepare = _prepare_whole(processor) if task.unit == "pixel" else _Prepare(processor, {})
     shown = ("size", "crop_size", "crop_pct", "do_center_crop", "resample", "image_mean", "image_std")
     details = {name: plain(getattr(processor, name)) for name in shown if getattr(processor, name, None) is not None}

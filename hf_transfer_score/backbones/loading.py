@@ -1,4 +1,4 @@
-"""Loading checkpoints from folders: quiet, whole or not at all, and every failure a `CheckpointError`."""
+"""Loading checkpoints from folders: quietly, whole or not at all, and every failure a `CheckpointError`."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.backbones.budgets import check_asked
-from hf_transfer_score.backbones.own_files import shards_of
-from hf_transfer_score.backbones.repository import DESCRIPTION, check_type_is_text, read_description, why_unread
-from hf_transfer_score.backbones.skeleton import check_skeleton
+from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
+from hf_transfer_score.backbones.repository import (
+    DESCRIPTION,
+    check_type_is_text,
+    read_description,
+    shards_of,
+    why_unread,
+)
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
-from hf_transfer_score.tensors import CutShortError, Tensor, read_header
+from hf_transfer_score.tensors import CutShortError, read_header
 from hf_transfer_score.untrusted import LARGE
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
@@ -29,34 +32,27 @@ LARGEST = replace(LARGE, depth=100, letters=LARGE.size)
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keep libraries from logging, warning and drawing progress bars while they load; for one thread at a time."""
-    loggers = [logging.getLogger(name) for name in LIBRARIES]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), _no_bars():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as transformers_logging
 
-    ours, hubs = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    levels = [logger.level for logger in loggers]
+    had_bars, hub_had_bars = transformers_logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     transformers_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
-        if ours:
+        if had_bars:
             transformers_logging.enable_progress_bar()  # enables those of the Hub too
-        (enable_progress_bars if hubs else disable_progress_bars)()
+        (enable_progress_bars if hub_had_bars else disable_progress_bars)()
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -148,22 +144,18 @@ def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     if lacking:
         raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
     for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in named)}):
-        shapes |= {name: tensor.shape for name, tensor in _header(path).items()}
+        try:
+            shapes |= {name: tensor.shape for name, tensor in read_header(path).items()}
+        except CutShortError as error:
+            said = str(error).removeprefix("It has ").rstrip(".")
+            raise CheckpointError("corrupt", f"has a {path.name} of {said}; {DAMAGED}") from error
+        except UnreadableError as error:
+            said = str(error).rstrip(".")
+            said = f"that {said[3:]}" if said.startswith("It is") else f"that cannot be read: {said}"
+            raise CheckpointError(
+                "corrupt", f"has a {path.name} ({path.stat().st_size:,} bytes) {said}; {DAMAGED}"
+            ) from error
     return shapes
-
-
-def _header(path: Path) -> dict[str, Tensor]:
-    try:
-        return read_header(path)
-    except CutShortError as error:
-        said = str(error).removeprefix("It has ").rstrip(".")
-        raise CheckpointError("corrupt", f"has a {path.name} of {said}; {DAMAGED}") from error
-    except UnreadableError as error:
-        said = str(error).rstrip(".")
-        said = f"that {said[3:]}" if said.startswith("It is") else f"that cannot be read: {said}"
-        raise CheckpointError(
-            "corrupt", f"has a {path.name} ({path.stat().st_size:,} bytes) {said}; {DAMAGED}"
-        ) from error
 
 
 def _some(names: Iterable[str], what: str, total: int) -> str:
@@ -179,7 +171,7 @@ def lacking_weights(names: Iterable[str], total: int) -> CheckpointError:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model of transformers and the names of its weights that the checkpoint did not have, now random."""
 
     model: Any
@@ -196,6 +188,14 @@ class Loaded:
             raise lacking_weights(lacking, len(self.model.state_dict()))
 
 
+def from_folder(auto_class: Any, folder: Path, options: BackboneOptions) -> Any:
+    """Return what an Auto class of transformers makes of a folder, other than a model; raises CheckpointError."""
+    with quietly(), loading_errors("transformers"):
+        return auto_class.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
+        )
+
+
 def load_config(folder: Path, options: BackboneOptions) -> Any:
     """Return the configuration object of transformers for a folder, or raise CheckpointError."""
     content = read_json(folder)
@@ -203,10 +203,7 @@ def load_config(folder: Path, options: BackboneOptions) -> Any:
     check_asked("config.json", content, len(weight_shapes(folder)))
     from transformers import AutoConfig
 
-    with quiet(), loading_errors("transformers"):
-        config: Any = AutoConfig.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
-        )
+    config: Any = from_folder(AutoConfig, folder, options)
     for part in filter(None, (config, getattr(config, "backbone_config", None))):
         if getattr(part, "use_pretrained_backbone", False):
             part.use_pretrained_backbone = False  # its weights are here; older versions fetch others first
@@ -226,7 +223,7 @@ def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
     raise CheckpointError(*unknown_architecture_reason(f"model_type {model_type!r}", "transformers"))
 
 
-def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> Loaded:
+def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> LoadedModel:
     """Return a model of transformers from a folder: in float32, in evaluation mode, on the CPU.
 
     Args:
@@ -236,20 +233,29 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
         options: whether pickles and remote code are allowed.
     """
     import torch
+    import transformers
+
+    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
+    dtype = {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": torch.float32}
+    only_auto = {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
+
+    def skeleton() -> Any:
+        own = copy.deepcopy(config)  # which stays as it is
+        return model_class.from_config(own, **only_auto) if only_auto else model_class(own)
 
     shapes = weight_shapes(folder)
-    with quiet(), loading_errors("transformers"):
-        check_skeleton(partial(_skeleton, model_class, config, options), shapes)
+    with quietly(), loading_errors("transformers"):
+        check_skeleton(skeleton, shapes)
         model, info = model_class.from_pretrained(
             str(folder),
             config=config,
             local_files_only=True,
             output_loading_info=True,
             use_safetensors=None if options.allow_pickle else True,
-            **_only_for_auto(model_class, options),
-            **{_dtype_argument(): torch.float32},
+            **only_auto,
+            **dtype,
         )
-    return Loaded(model.float().eval(), frozenset(info["missing_keys"]))
+    return LoadedModel(model.float().eval(), frozenset(info["missing_keys"]))
 
 
 def beside(whole: Any, body: Any) -> list[Any]:
@@ -262,20 +268,3 @@ def beside(whole: Any, body: Any) -> list[Any]:
         for module in whole.modules()
         if module not in inside and not inside & set(module.modules()) and any(True for _ in module.parameters())
     ]
-
-
-def _skeleton(model_class: Any, config: Any, options: BackboneOptions) -> Any:
-    """Return a model of random weights; the configuration stays as it is."""
-    own, more = copy.deepcopy(config), _only_for_auto(model_class, options)
-    return model_class.from_config(own, **more) if more else model_class(own)
-
-
-def _only_for_auto(model_class: Any, options: BackboneOptions) -> dict[str, Any]:
-    return {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
-
-
-def _dtype_argument() -> str:
-    import transformers
-
-    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    return "dtype" if (major, minor) >= (4, 56) else "torch_dtype"

@@ -1,17 +1,26 @@
-"""From the states of tokens or frames to rows of features: which layer, and what of its states."""
+"""From the states of tokens or frames to rows of features: which layer, and what of its states.
+
+Padding never changes features: what says which sequences may run together is here, and a trial that finds it out.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from hf_transfer_score.backbones.base import ALL, LAST, MEAN
+from hf_transfer_score.backbones.base import ALL, LAST, MEAN, Backbone
+from hf_transfer_score.backbones.loading import loading_errors
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Example
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+LEAK = 3e-5  # relative; rounding stays well below it, and what padding adds is well above
 
 
 def mask_of(lengths: Tensor, width: int) -> Tensor:
@@ -51,46 +60,23 @@ def pool(states: Tensor, lengths: Tensor, how: str) -> Tensor:
     Args:
         states: (B, T, D), padded on the right.
         lengths: how many places of each sequence are real (B,), at least one.
-        how: a key of POOLINGS_BY_NAME: "cls" (the first place), "last" (the last real one), "mean", "max",
+        how: "cls" (the first place), "last" (the last real one), "mean", "max",
             "mean_sqrt_len" (the sum over the root of the length) or "weightedmean" (places weigh 1, 2, 3, ...).
     """
     states = states.float()
-    return POOLINGS_BY_NAME[how](states, lengths, mask_of(lengths, states.shape[1])[..., None])
-
-
-def _first(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    return states[:, 0]
-
-
-def _last(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    return states[torch.arange(len(states), device=states.device), lengths - 1]
-
-
-def _mean(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    return states.masked_fill(~mask, 0).sum(1) / lengths[:, None]
-
-
-def _max(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    return states.masked_fill(~mask, float("-inf")).amax(1)
-
-
-def _mean_sqrt_len(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    return states.masked_fill(~mask, 0).sum(1) / lengths[:, None].sqrt()
-
-
-def _weighted_mean(states: Tensor, lengths: Tensor, mask: Tensor) -> Tensor:
-    weights = torch.arange(1, states.shape[1] + 1, device=states.device)[None, :, None] * mask
-    return (states.masked_fill(~mask, 0) * weights).sum(1) / weights.sum(1)
-
-
-POOLINGS_BY_NAME: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "cls": _first,
-    "last": _last,
-    "mean": _mean,
-    "max": _max,
-    "mean_sqrt_len": _mean_sqrt_len,
-    "weightedmean": _weighted_mean,
-}
+    mask = mask_of(lengths, states.shape[1])[..., None]
+    if how == "cls":
+        return states[:, 0]
+    if how == "last":
+        return states[torch.arange(len(states), device=states.device), lengths - 1]
+    if how == "max":
+        return states.masked_fill(~mask, float("-inf")).amax(1)
+    real = states.masked_fill(~mask, 0)
+    if how == "weightedmean":
+        weights = torch.arange(1, states.shape[1] + 1, device=states.device)[None, :, None] * mask
+        return (real * weights).sum(1) / weights.sum(1)
+    size = lengths[:, None]
+    return real.sum(1) / {"mean": size, "mean_sqrt_len": size.sqrt()}[how]
 
 
 def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
@@ -106,3 +92,47 @@ def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
     sizes = torch.zeros(count, dtype=picked.dtype, device=picked.device)
     sizes.index_add_(0, places[2], torch.ones_like(picked[:, 0]))
     return rows.index_add_(0, places[2], picked) / sizes[:, None]
+
+
+def groups_of(lengths: NDArray[Any], most: int, *, equal: bool) -> list[list[int]]:
+    """Return which sequences are run together: at most so many, and only of one length if `equal`.
+
+    Example:
+        >>> groups_of(np.array([3, 5, 3]), 2, equal=True)
+        [[0, 2], [1]]
+        >>> groups_of(np.array([3, 5, 3]), 2, equal=False)
+        [[0, 1], [2]]
+    """
+    everything = np.arange(len(lengths))
+    groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
+    return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
+
+
+def back_in_order(groups: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return the index that puts what was concatenated by groups back in order."""
+    return torch.from_numpy(np.argsort(np.concatenate(groups)))
+
+
+def padding_matters(backbone: Backbone, short: Example, long: Example) -> bool:
+    """Whether the features of a short example change when it is padded to the length of a long one.
+
+    Architectures differ in what they mask: convolutions over tokens, Fourier transforms and norms over time let padding
+    through. So the loaded model itself is asked. What a library raises at this first run becomes a CheckpointError.
+    """
+    items = backbone.encode([short, long])
+    with torch.no_grad(), loading_errors("transformers"):
+        alone = backbone.forward(backbone.collate(items[:1])).features
+        both = backbone.forward(backbone.collate(items)).features
+    differences = [((both[name][: len(rows)] - rows).abs().max(), rows.abs().max()) for name, rows in alone.items()]
+    return any(bool(difference > LEAK * size) for difference, size in differences)
+
+
+def run_to_logits(module: Any, body: Any, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
+    """Run a model with a head; return what its body puts out on the way, and the logits of the head."""
+    caught: list[Any] = []
+    hook = body.register_forward_hook(lambda _module, _given, output: caught.append(output))
+    try:
+        logits = module(**inputs).logits
+    finally:
+        hook.remove()
+    return caught[-1], logits

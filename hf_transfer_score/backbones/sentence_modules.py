@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,6 @@ import torch
 from hf_transfer_score.backbones.base import LAST, BackboneOptions
 from hf_transfer_score.backbones.loading import load_config, loading_errors, read_json, weight_shapes
 from hf_transfer_score.backbones.pooling import pool
-from hf_transfer_score.backbones.sentence_folders import Part, pooling_modes
 from hf_transfer_score.backbones.text_backbone import LONGEST, TextBackbone, check_padding, make_reader
 from hf_transfer_score.backbones.text_models import load_bare, shape_of
 from hf_transfer_score.backbones.tokens import TextStyle
@@ -23,22 +23,36 @@ SETTINGS = tuple(
 )
 ROW = "sentence_embedding"
 
+OLD_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""Settings of a pooling in layouts before 5.5, in the order in which several are concatenated."""
 
-def load_sentence_backbone(folder: Path, parts: list[Part], options: BackboneOptions, *, words: bool) -> TextBackbone:
+OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
+
+
+def load_sentence_backbone(
+    folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions, *, words: bool
+) -> TextBackbone:
     """Return a backbone from a folder and its modules; rows belong to words or to texts."""
-    inner = folder / parts[0].path
+    inner = folder / parts[0][1]
     config = load_config(inner, options)
     model = load_bare(inner, config, options, shape_of(config))
     style, longest = _style(folder, inner)
     reader = make_reader(inner, model, options, words=words, longest=longest, style=style)
     modes = (
-        pooling_modes(read_json(folder, f"{parts[1].path}config.json"))
+        pooling_modes(read_json(folder, f"{parts[1][1]}config.json"))
         if options.pooling == "auto"
         else [options.pooling]
     )
     whole = options.pooling == "auto" and options.layer == LAST and not words
     after = _after(folder, parts[2:], options) if whole else None
-    names = [part.name for part in parts] if whole else ["Transformer"]
+    names = [name for name, _ in parts] if whole else ["Transformer"]
     backbone = TextBackbone(
         model,
         reader,
@@ -53,6 +67,16 @@ def load_sentence_backbone(folder: Path, parts: list[Part], options: BackboneOpt
     return backbone
 
 
+def pooling_modes(settings: dict[str, Any]) -> list[str]:
+    """Return the poolings that the config.json of a pooling asks for, by our names; rows are concatenated."""
+    modes = settings.get("pooling_mode") or [mode for key, mode in OLD_MODES.items() if settings.get(key)] or "mean"
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    unknown = [mode for mode in modes if mode not in OLD_MODES.values()]
+    if unknown:
+        raise CheckpointError("unsupported", f"pools by {', '.join(map(repr, unknown))}, which is not read here")
+    return [OUR_NAMES.get(mode, mode) for mode in modes]
+
+
 def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
     """Return what is done to texts first, and how many tokens are read."""
     name = next((name for name in SETTINGS if (inner / name).exists()), None)
@@ -63,13 +87,13 @@ def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
     return TextStyle(prompt, bool(settings.get("do_lower_case"))), settings.get("max_seq_length") or LONGEST
 
 
-def _after(folder: Path, parts: list[Part], options: BackboneOptions) -> torch.nn.Module | None:
+def _after(folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions) -> torch.nn.Module | None:
     makers = {"Dense": _dense, "LayerNorm": _layer_norm}
     modules: list[torch.nn.Module] = []
-    for part in parts:
-        if part.name in makers:
-            modules.append(makers[part.name](folder, part.path, options))
-        elif part.name == "Normalize":
+    for name, path in parts:
+        if name in makers:
+            modules.append(makers[name](folder, path, options))
+        elif name == "Normalize":
             modules.append(Normalize())
     return torch.nn.Sequential(*modules).eval() if modules else None
 
@@ -89,7 +113,12 @@ class Dense(torch.nn.Module):  # type: ignore[misc]
         super().__init__()
         width, out = int(settings["in_features"]), int(settings["out_features"])
         self.linear = torch.nn.Linear(width, out, bias=bool(settings.get("bias", True)))
-        self.activation_function = _activation(str(settings.get("activation_function", "Tanh")))
+        named = str(settings.get("activation_function", "Tanh"))
+        if named.rsplit(".", 1)[-1] not in ACTIVATIONS:
+            raise CheckpointError(
+                "unsupported", f"has a Dense module with the activation {named!r}, which is not read here"
+            )
+        self.activation_function = getattr(torch.nn, named.rsplit(".", 1)[-1])()
         self.use_residual = bool(settings.get("use_residual"))
         if self.use_residual and width != out:
             self.residual = torch.nn.Linear(width, out, bias=False)
@@ -100,13 +129,6 @@ class Dense(torch.nn.Module):  # type: ignore[misc]
         if not self.use_residual:
             return projected
         return projected + (self.residual(rows) if hasattr(self, "residual") else rows)
-
-
-def _activation(name: str) -> torch.nn.Module:
-    short = name.rsplit(".", 1)[-1]
-    if short not in ACTIVATIONS:
-        raise CheckpointError("unsupported", f"has a Dense module with the activation {name!r}, which is not read here")
-    return cast("torch.nn.Module", getattr(torch.nn, short)())
 
 
 def _dense(folder: Path, path: str, options: BackboneOptions) -> torch.nn.Module:

@@ -11,10 +11,27 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked
-from hf_transfer_score.backbones.hub_audio import EXTRACTORS, NO_EXTRACTOR, SPECTROGRAM, WAVES, WHISPER
-from hf_transfer_score.backbones.loading import loading_errors, quiet, read_json
+from hf_transfer_score.backbones.loading import from_folder, read_json
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform
+
+WAVES = (
+    "wav2vec2",
+    "hubert",
+    "wavlm",
+    "unispeech",
+    "unispeech-sat",
+    "sew",
+    "sew-d",
+    "data2vec-audio",
+    "wav2vec2-conformer",
+)
+"""Architectures that read the wave itself, by model_type."""
+
+WHISPER, SPECTROGRAM, FILTERBANK = "whisper", "audio-spectrogram-transformer", "wav2vec2-bert"
+MODEL_TYPES = (*WAVES, WHISPER, SPECTROGRAM, FILTERBANK)
+NO_EXTRACTOR = "has no feature extractor among its files (preprocessor_config.json), so sounds cannot be prepared"
+EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 
 MOST_SECONDS = 30.0
 LEAST_SECONDS = 0.1  # silence fills shorter sounds up, so that a spectrogram has frames
@@ -54,14 +71,11 @@ def load_extractor(folder: Path, options: BackboneOptions) -> Any:
         raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
     from transformers import AutoFeatureExtractor
 
-    for name in ("preprocessor_config.json", "processor_config.json"):
+    for name in EXTRACTORS:
         if (folder / name).exists():
             check_asked(name, read_json(folder, name))
     try:
-        with quiet(), loading_errors("transformers"):
-            return AutoFeatureExtractor.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
-            )
+        return from_folder(AutoFeatureExtractor, folder, options)
     except CheckpointError as error:
         if error.kind != "error":
             raise
@@ -90,34 +104,26 @@ class SoundReader:
 
     def read(self, sound: Waveform) -> Sound:
         """Return the item of a sound."""
-        heard = np.asarray(sound.samples, dtype=np.float32)[: int(MOST_SECONDS * sound.rate)]
-        samples = resample(heard, sound.rate, self.rate)
+        first = np.asarray(sound.samples, dtype=np.float32)[: int(MOST_SECONDS * sound.rate)]
+        samples = resample(first, sound.rate, self.rate)
         if self._type in WAVES:
-            return self._wave(samples)
+            if len(samples):
+                samples = self._extract(samples, "input_values", padding=False)
+            samples = self._filled(np.asarray(samples, dtype=np.float32))  # behind the normalisation: zeros are silence
+            return Sound(samples, len(samples))
+        filled = self._filled(samples)
         if self._type == WHISPER:
-            return self._whisper(samples)
-        return self._spectrogram(self._filled(samples))
+            values = self._extract(filled, "input_features", padding="max_length")
+            frames = -(-len(samples) // self._extractor.hop_length)
+            return Sound(values, int(np.clip(frames, 1, values.shape[1])))
+        if self._type == SPECTROGRAM:
+            values = self._extract(filled, "input_values")
+            return Sound(values, min(1 + (len(filled) - WINDOW) // HOP, len(values)))
+        values = self._extract(filled, "input_features", padding=False, pad_to_multiple_of=None)
+        return Sound(values, len(values))
 
     def _filled(self, samples: Samples) -> Samples:
         return np.pad(samples, (0, max(0, self._least - len(samples))))
-
-    def _wave(self, samples: Samples) -> Sound:
-        if len(samples):
-            samples = self._extract(samples, "input_values", padding=False)
-        samples = self._filled(np.asarray(samples, dtype=np.float32))  # behind the normalisation: zeros are silence
-        return Sound(samples, len(samples))
-
-    def _whisper(self, samples: Samples) -> Sound:
-        values = self._extract(self._filled(samples), "input_features", padding="max_length")
-        frames = -(-len(samples) // self._extractor.hop_length)
-        return Sound(values, int(np.clip(frames, 1, values.shape[1])))
-
-    def _spectrogram(self, samples: Samples) -> Sound:
-        if self._type == SPECTROGRAM:
-            values = self._extract(samples, "input_values")
-            return Sound(values, min(1 + (len(samples) - WINDOW) // HOP, len(values)))
-        values = self._extract(samples, "input_features", padding=False, pad_to_multiple_of=None)
-        return Sound(values, len(values))
 
     def _extract(self, samples: Samples, name: str, **settings: Any) -> Samples:
         found = self._extractor(samples, sampling_rate=self.rate, return_tensors="np", **settings)

@@ -11,10 +11,17 @@ import torch
 
 from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
 from hf_transfer_score.backbones.loading import beside
-from hf_transfer_score.backbones.padding import back_in_order, groups_of, padding_matters
-from hf_transfer_score.backbones.pooling import mask_of, pick_layers, pool, pool_words
+from hf_transfer_score.backbones.pooling import (
+    back_in_order,
+    groups_of,
+    mask_of,
+    padding_matters,
+    pick_layers,
+    pool,
+    pool_words,
+)
 from hf_transfer_score.backbones.text_models import CLASS_TOKEN_LAST, TextModel, load_text_model
-from hf_transfer_score.backbones.tokens import Limits, TextItem, TextStyle, TokenReader, load_tokenizer
+from hf_transfer_score.backbones.tokens import TextItem, TextStyle, TokenLimits, TokenReader, load_tokenizer
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
 
@@ -100,8 +107,13 @@ class TextBackbone:
         """Run a batch: a row for each text or pair, or for each labelled word."""
         layers, logits = self._run(batch)
         if self.words:
-            return self._word_rows(batch, layers, logits)
-        features = {name: self._finish(self._pooler(states, batch["lengths"])) for name, states in layers.items()}
+            places, count = batch["places"], batch["rows"]
+            features = {name: pool_words(states, places, count) for name, states in layers.items()}
+            probabilities = None if logits is None else pool_words(logits.float().softmax(-1), places, count)
+            return BatchOutput(features, probabilities)
+        features = {name: self._pooler(states, batch["lengths"]) for name, states in layers.items()}
+        if self._after is not None:
+            features = {name: cast("Tensor", self._after(rows)) for name, rows in features.items()}
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 
     def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
@@ -111,41 +123,29 @@ class TextBackbone:
             return states.mean(1)
         return self._pooler(states, lengths)
 
-    def _word_rows(self, batch: Mapping[str, Any], layers: dict[str, Tensor], logits: Tensor | None) -> BatchOutput:
-        places, count = batch["places"], batch["rows"]
-        features = {name: pool_words(states, places, count) for name, states in layers.items()}
-        probabilities = None if logits is None else pool_words(logits.float().softmax(-1), places, count)
-        return BatchOutput(features, probabilities)
-
-    def _finish(self, rows: Tensor) -> Tensor:
-        return rows if self._after is None else cast("Tensor", self._after(rows))
-
     def _run(self, batch: Mapping[str, Any]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return states by layer (S, T, D) and logits, put together from the groups."""
         groups = batch["groups"]
         if len(groups) == 1:
             return self._run_group(batch["numbers"], batch["lengths"], batch.get("types"))
-        parts = [self._run_group(*_cut(batch, indices)) for indices in groups]
-        order = back_in_order(groups)
-        width = batch["numbers"].shape[1]
+        parts = []
+        for indices in groups:
+            chosen = torch.as_tensor(indices).to(batch["numbers"].device)
+            lengths = batch["lengths"][chosen]
+            width = int(lengths.max())
+            types = batch.get("types")
+            types = None if types is None else types[chosen, :width]
+            parts.append(self._run_group(batch["numbers"][chosen, :width], lengths, types))
+        order, width = back_in_order(groups), batch["numbers"].shape[1]
         layers = {name: _join([part[0][name] for part in parts], order, width) for name in parts[0][0]}
         if parts[0][1] is None:
             return layers, None
-        logits = [part[1] for part in parts]
-        return layers, _join(logits, order, width if self.words else None)
+        return layers, _join([part[1] for part in parts], order, width if self.words else None)
 
     def _run_group(self, numbers: Tensor, lengths: Tensor, types: Tensor | None) -> tuple[dict[str, Tensor], Any]:
         mask = mask_of(lengths, numbers.shape[1])
         last, hidden, logits = self._model.run(numbers, mask, types, self._layer)
         return pick_layers(last, hidden, self._layer), logits
-
-
-def _cut(batch: Mapping[str, Any], indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor | None]:
-    chosen = torch.as_tensor(indices).to(batch["numbers"].device)
-    lengths = batch["lengths"][chosen]
-    width = int(lengths.max())
-    types = batch.get("types")
-    return batch["numbers"][chosen, :width], lengths, None if types is None else types[chosen, :width]
 
 
 def _join(parts: Sequence[Tensor], order: Tensor, width: int | None) -> Tensor:
@@ -230,7 +230,7 @@ def make_reader(
     asked = options.max_length or min(longest, LONGEST)
     bounds = [one for one in (asked, tokenizer.model_max_length, model.longest) if one]
     types = model.token_types if "token_type_ids" in tokenizer.model_input_names else 0
-    limits = Limits(int(min(bounds)), model.vocabulary, types)
+    limits = TokenLimits(int(min(bounds)), model.vocabulary, types)
     join_pairs = model.shape == "decoder"
     return TokenReader(tokenizer, limits, style, words=words, subword=options.subword, join_pairs=join_pairs)
 

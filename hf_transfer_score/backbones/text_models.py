@@ -121,22 +121,16 @@ class TextModel:
             inputs["token_type_ids"] = types
         if layer != LAST:
             inputs["output_hidden_states"] = True
-        if not self.head:
-            return *_states(self.module(**inputs)), None
-        caught: list[Any] = []
-        hook = self.body.register_forward_hook(lambda _module, _given, output: caught.append(output))
-        try:
-            logits = self.module(**inputs).logits
-        finally:
-            hook.remove()
-        return *_states(caught[-1]), logits
+        if self.head:
+            from hf_transfer_score.backbones.pooling import run_to_logits
 
-
-def _states(output: Any) -> tuple[Tensor, tuple[Tensor, ...] | None]:
-    last = getattr(output, "encoder_last_hidden_state", None)
-    if last is not None:
-        return last, getattr(output, "encoder_hidden_states", None)
-    return output.last_hidden_state, getattr(output, "hidden_states", None)
+            output, logits = run_to_logits(self.module, self.body, inputs)
+        else:
+            output, logits = self.module(**inputs), None
+        last = getattr(output, "encoder_last_hidden_state", None)
+        if last is not None:
+            return last, getattr(output, "encoder_hidden_states", None), logits
+        return output.last_hidden_state, getattr(output, "hidden_states", None), logits
 
 
 def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> TextModel:
@@ -174,12 +168,8 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     cut = shape == "encoder-decoder"
     auto = transformers.AutoModelForTextEncoding if cut and encoder_only else transformers.AutoModel
     loaded = load_transformers(auto, folder, config, options)
-    loaded.require(_beside_features)
+    # no feature passes through the pooler behind the last states, nor through decoders behind encoders
+    loaded.require(lambda name: "pooler." in name or name.startswith(("decoder.", "model.decoder.")))
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return TextModel(model, model, shape, "", loaded.model.config)
-
-
-def _beside_features(name: str) -> bool:
-    """Whether no feature passes through a weight: the pooler behind the last states, and decoders behind encoders."""
-    return "pooler." in name or name.startswith(("decoder.", "model.decoder."))

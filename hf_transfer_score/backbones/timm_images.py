@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.budgets import check_asked
-from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quiet, read_json, weight_shapes
+from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
+from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quietly, read_json, weight_shapes
 from hf_transfer_score.backbones.repository import Repository
-from hf_transfer_score.backbones.skeleton import check_skeleton
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
@@ -60,7 +59,7 @@ def _model(folder: Path) -> torch.nn.Module:
     import timm
 
     shapes = weight_shapes(folder)
-    with quiet(), loading_errors("timm"):
+    with quietly(), loading_errors("timm"):
         check_skeleton(lambda: timm.create_model(f"local-dir:{folder}", pretrained=False), shapes)
         try:
             model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
@@ -68,15 +67,10 @@ def _model(folder: Path) -> torch.nn.Module:
             missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
             if missing is None:
                 raise
-            raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), _total(folder)) from error
+            total = len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
+            raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), total) from error
     _require_weights(model, shapes)
     return model.float().eval()
-
-
-def _total(folder: Path) -> int:
-    import timm
-
-    return len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
 
 
 def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -125,7 +119,9 @@ class TimmReader:
         self.layer_pooling = "cls" if getattr(model, "global_pool", None) == "token" else "mean"
         self.default_pooling = "pre-logits"
         self.classes = own_classes(model, config)
-        self.heads: Sequence[torch.nn.Module] = _heads(model)
+        head = model.get_classifier() if hasattr(model, "get_classifier") else None
+        heads = head if isinstance(head, (tuple, list)) else [head]  # two in a network with a teacher
+        self.heads: Sequence[torch.nn.Module] = [one for one in heads if hasattr(one, "parameters")]
 
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
         """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
@@ -184,13 +180,6 @@ class TimmReader:
         return final, [Layer(one[1], one[0]) if isinstance(one, tuple) else Layer(None, one) for one in found]
 
 
-def _heads(model: Any) -> list[torch.nn.Module]:
-    """Return the classifier, or the two of a network with a teacher."""
-    found = model.get_classifier() if hasattr(model, "get_classifier") else None
-    several = found if isinstance(found, (tuple, list)) else [found]
-    return [one for one in several if hasattr(one, "parameters")]
-
-
 def own_classes(model: Any, config: Mapping[str, Any]) -> int:
     """Return how many classes the head tells apart; 0 without a head, for independent labels, and for a projection.
 
@@ -202,17 +191,14 @@ def own_classes(model: Any, config: Mapping[str, Any]) -> int:
     if kinds & {"multi_label_classification", "regression", "sigmoid"} or model.num_classes < 2:
         return 0
     named = config.get("label_names") or about.get("label_names") or about.get("labels")
-    return 0 if not named and _is_projection(model, config) else int(model.num_classes)
+    name, tag = str(config["architecture"]), str(about.get("tag") or "")
+    if not named and "clip" in name + tag and "ft_in" not in tag:
+        import timm
 
-
-def _is_projection(model: Any, config: Mapping[str, Any]) -> bool:
-    import timm
-
-    name, tag = str(config["architecture"]), str((config.get("pretrained_cfg") or {}).get("tag") or "")
-    if "clip" not in name + tag or "ft_in" in tag:
-        return False
-    listed = timm.get_pretrained_cfg(f"{name}.{tag}" if tag else name)
-    return listed is not None and listed.num_classes == model.num_classes
+        listed = timm.get_pretrained_cfg(f"{name}.{tag}" if tag else name)
+        if listed is not None and listed.num_classes == model.num_classes:
+            return 0
+    return int(model.num_classes)
 
 
 KIND = BackboneKind("timm_images", "image", claims, files, load, priority=1, library="timm")

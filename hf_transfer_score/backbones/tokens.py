@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.backbones.loading import loading_errors, quiet, read_json
+from hf_transfer_score.backbones.loading import from_folder, read_json
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words
 
@@ -54,10 +54,7 @@ def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        with quiet(), loading_errors("transformers"):
-            tokenizer = AutoTokenizer.from_pretrained(
-                str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
-            )
+        tokenizer = from_folder(AutoTokenizer, folder, options)
     except CheckpointError as error:
         if (folder / "tokenizer.json").exists():
             read_json(folder, "tokenizer.json")
@@ -84,7 +81,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TokenLimits:
     """What bounds the tokens.
 
     Attributes:
@@ -115,14 +112,16 @@ class TokenReader:
     """
 
     def __init__(
-        self, tokenizer: Any, limits: Limits, style: TextStyle, *, words: bool, subword: str, join_pairs: bool
+        self, tokenizer: Any, limits: TokenLimits, style: TextStyle, *, words: bool, subword: str, join_pairs: bool
     ) -> None:
         self._tokenizer, self._limits, self._style, self._subword = tokenizer, limits, style, subword
         self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
         if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
             self._fast.no_truncation()
             self._fast.no_padding()
-        self.stand_in = _stand_in(tokenizer, limits.vocabulary)
+        names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
+        known = (getattr(tokenizer, name, None) for name in names)
+        self.stand_in = next((int(one) for one in known if one is not None and one < limits.vocabulary), 0)
         self._frame = self._read_frame()
         self._space = self._fast is not None and words and _words_need_spaces(self._fast)
         self._join_pairs = join_pairs or not self._knows_pairs()
@@ -135,17 +134,11 @@ class TokenReader:
         inputs = [self._as_input(text) for text in texts]
         if self._fast is not None:
             batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
-            return [TextItem((self._tokens(one.ids, self._types_of(one)),)) for one in batch(inputs)]
-        found = [self._slow(text) for text in inputs]
+            typed = bool(self._limits.types)  # else not asked for, since reading them makes a list each time
+            return [TextItem((self._tokens(one.ids, one.type_ids if typed else None),)) for one in batch(inputs)]
+        parts = [(text,) if isinstance(text, str) else text for text in inputs]
+        found = [self._tokenizer(*one, truncation=True, max_length=self.max_length) for one in parts]
         return [TextItem((self._tokens(one["input_ids"], one.get("token_type_ids")),)) for one in found]
-
-    def _types_of(self, encoding: Any) -> Sequence[int] | None:
-        types: Sequence[int] | None = encoding.type_ids if self._limits.types else None  # a list made on each reading
-        return types
-
-    def _slow(self, text: str | tuple[str, str]) -> Any:
-        both = (text,) if isinstance(text, str) else text
-        return self._tokenizer(*both, truncation=True, max_length=self.max_length)
 
     def _as_input(self, text: str | tuple[str, str]) -> str | tuple[str, str]:
         if isinstance(text, str):
@@ -154,15 +147,11 @@ class TokenReader:
         return f"{first}\n{second}" if self._join_pairs else (first, second)
 
     def _styled(self, text: str) -> str:
-        text = self._cut(text)
-        return text.lower() if self._style.lower else text
-
-    def _cut(self, text: str) -> str:
         """Return the part of a text that can reach the model: tokens that are cut off cost as much as the others."""
         most = LETTERS_A_TOKEN * self.max_length
-        if len(text) <= most:
-            return text
-        return text[-most:] if self._tokenizer.truncation_side == "left" else text[:most]
+        if len(text) > most:
+            text = text[-most:] if self._tokenizer.truncation_side == "left" else text[:most]
+        return text.lower() if self._style.lower else text
 
     def _tokens(self, numbers: Sequence[int], types: Sequence[int] | None) -> Tokens:
         if not numbers:
@@ -195,27 +184,24 @@ class TokenReader:
 
     def words(self, examples: Sequence[Words]) -> list[TextItem]:
         """Return the windows of words of each example, and where each of its positions is."""
-        return [
-            self._windows(*pieces, example) for pieces, example in zip(self._pieces(examples), examples, strict=True)
+        lists = [
+            [
+                f" {self._styled(word)}" if self._space and number else self._styled(word)
+                for number, word in enumerate(one.words)
+            ]
+            for one in examples
         ]
-
-    def _pieces(self, examples: Sequence[Words]) -> list[tuple[Numbers, Numbers]]:
-        lists = [[self._as_word(word, number) for number, word in enumerate(one.words)] for one in examples]
+        pieces = []
         if self._fast is not None:
             found = self._fast.encode_batch(lists, is_pretokenized=True, add_special_tokens=False)
-            return [
-                self._with_stand_ins(one.ids, one.word_ids, len(words)) for one, words in zip(found, lists, strict=True)
-            ]
-        return [self._slow_pieces(words) for words in lists]
-
-    def _as_word(self, word: str, number: int) -> str:
-        word = self._styled(word)
-        return f" {word}" if self._space and number else word
-
-    def _slow_pieces(self, words: list[str]) -> tuple[Numbers, Numbers]:
-        pieces = [self._tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
-        owners = [number for number, piece in enumerate(pieces) for _ in piece]
-        return self._with_stand_ins([token for piece in pieces for token in piece], owners, len(words))
+            for one, words in zip(found, lists, strict=True):
+                pieces.append(self._with_stand_ins(one.ids, one.word_ids, len(words)))
+        else:
+            for words in lists:
+                parts = [self._tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+                owners = [number for number, part in enumerate(parts) for _ in part]
+                pieces.append(self._with_stand_ins([token for part in parts for token in part], owners, len(words)))
+        return [self._windows(*piece, example) for piece, example in zip(pieces, examples, strict=True)]
 
     def _with_stand_ins(self, ids: Sequence[int], owners: Sequence[int], count: int) -> tuple[Numbers, Numbers]:
         """Return tokens, and how many of them each word has: at least one, the stand-in where there is none."""
@@ -255,13 +241,6 @@ class TokenReader:
 
 _EMPTY: Numbers = np.zeros(0, dtype=np.int32)
 _NOTHING = Tokens(_EMPTY, _EMPTY)
-
-
-def _stand_in(tokenizer: Any, vocabulary: int) -> int:
-    """Return the token for what has none: the unknown one, or else the end of texts."""
-    names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
-    found = (getattr(tokenizer, name, None) for name in names)
-    return next((int(number) for number in found if number is not None and number < vocabulary), 0)
 
 
 def _words_need_spaces(fast: Any) -> bool:

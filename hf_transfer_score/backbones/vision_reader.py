@@ -9,7 +9,7 @@ import torch
 
 from hf_transfer_score.backbones.base import LAST
 from hf_transfer_score.backbones.images import Layer, Seen
-from hf_transfer_score.backbones.loading import Loaded
+from hf_transfer_score.backbones.loading import LoadedModel
 from hf_transfer_score.errors import CheckpointError
 
 CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
@@ -21,7 +21,7 @@ class VisionReader:
     Hooks remember what passes the body and the head; one batch at a time is in `forward`.
     """
 
-    def __init__(self, loaded: Loaded, *, with_head: bool) -> None:
+    def __init__(self, loaded: LoadedModel, *, with_head: bool) -> None:
         self.module: Any = loaded.model
         self.name = type(loaded.model).__name__
         self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
@@ -145,7 +145,7 @@ def _leaves_class_token(config: Any) -> bool:
     return bool(getattr(config, "use_mean_pooling", False))
 
 
-def _trusts_pooler(loaded: Loaded) -> bool:
+def _trusts_pooler(loaded: LoadedModel) -> bool:
     pooler = getattr(loaded.model, "pooler", None)
     if any("pooler." in name for name in loaded.missing):
         return False  # its weights are random

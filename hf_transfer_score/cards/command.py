@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from hf_transfer_score.cards.evidence import Sample, chosen_options, known_metric
-from hf_transfer_score.cards.markdown import HUB_ID
+from hf_transfer_score.rendering import HUB_ID
 from hf_transfer_score.results.record import Record
 
 PROGRAM = "hf-transfer-score"
@@ -38,66 +38,46 @@ class Reproduction:
 
 def reproduction(sample: Sample) -> Reproduction | None:
     """Return the command that measures a sample's records again, None where no command of this package made them."""
-    options = sample.dataset.options
-    if not {"max_samples", "rows_per_example", "seed"} <= options.keys():
+    if not {"max_samples", "rows_per_example", "seed"} <= sample.dataset.options.keys():
         return None
     chosen, left_out = _one_setting_each(sample.records)
     if not chosen and not sample.failures:
         return None
-    words = [PROGRAM, "rank", *_dataset(sample), "--models", _model(sample), *_features(sample)]
-    words += [*_metrics(chosen), *_bootstrap(sample)]
-    command = " ".join(map(shlex.quote, words))
+    options = [
+        *_dataset_options(sample),
+        ("models", _model(sample)),
+        *_feature_options(sample),
+        *_metric_options(chosen),
+    ]
+    levels = [one.interval_level for one in sample.records if one.interval]
+    options += [] if levels else [("replicates", 0)]
+    options += [("level", levels[0])] if levels and levels[0] not in (None, DEFAULT_LEVEL) else []
+    dataset = sample.dataset.id if sample.dataset.revision is not None else f"./{sample.dataset.id}"
+    words = [PROGRAM, "rank", f"./{dataset}" if dataset.startswith("-") else dataset]
+    for name, value in options:
+        words += (
+            [f"--{name}={value}"]
+            if str(value).startswith("-")
+            else [f"--{name}", *([] if value is True else [str(value)])]
+        )
+    quoted = [shlex.quote(word) for word in words]
+    command = " ".join(quoted)
     if not command.isprintable():
         return None  # no option of a real run has line breaks in it
-    shown = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in map(shlex.quote, words))
-    return Reproduction(command, shown, (*_notes(sample), *_left_out(left_out)))
+    shown = " ".join(f"\\\n  {word}" if word.startswith("--") else word for word in quoted)
+    return Reproduction(command, shown, tuple(_notes(sample, left_out)))
 
 
-def _one_setting_each(records: Iterable[Record]) -> tuple[list[Record], list[Record]]:
-    """Return a record for each metric that is installed, and those that one command cannot make."""
+def _one_setting_each(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Return a record for each metric that is installed, and the names of metrics that the same call cannot make."""
     chosen: dict[str, Record] = {}
-    left_out = []
+    left_out = set()
     for one in records:
-        if one.metric is None:
-            continue
-        if known_metric(one.metric) is None or one.metric.name in chosen:
-            left_out.append(one)
-        else:
+        if one.metric is not None and (known_metric(one.metric) is None or one.metric.name in chosen):
+            left_out.add(one.metric.name)
+        elif one.metric is not None:
             chosen[one.metric.name] = one
-    return list(chosen.values()), left_out
-
-
-def _dataset(sample: Sample) -> list[str]:
-    dataset, options = sample.dataset, sample.dataset.options
-    fill = _is_pinned(sample)
-    on_hub = dataset.revision is not None
-    words = [_operand(dataset.id if on_hub else f"./{dataset.id}")]
-    named = {"task": dataset.task, "config": dataset.config, "split": dataset.split, "revision": dataset.revision}
-    for name, known in named.items():
-        value = options.get(name) or (known if fill else None)
-        words += _option(name, known if name == "revision" and on_hub else value)
-    words += _option("label", options.get("label_column"))
-    for column in options.get("input_columns") or ():
-        words += _option("input", column)
-    for name, flag in (("max_samples", "max-samples"), ("rows_per_example", "rows-per-example"), ("seed", "seed")):
-        words += [] if options[name] == SAMPLE_DEFAULTS[name] else _option(flag, options[name])
-    words += [*_option("per-class", options.get("per_class")), *_option("max-rows", options.get("max_rows"))]
-    ignored = options.get("ignore_values") or SAMPLE_DEFAULTS["ignore_values"]
-    if list(ignored) != SAMPLE_DEFAULTS["ignore_values"]:
-        words += [word for value in ignored for word in _option("ignore-value", value)]
-    return [*words, "--full-pass"] if options.get("full_pass") else words
-
-
-def _operand(text: str) -> str:
-    return f"./{text}" if text.startswith("-") else text
-
-
-def _option(name: str, value: Any) -> list[str]:
-    """Return an option with its value as words of a command; a value that looks like an option stays a value."""
-    if value is None:
-        return []
-    text = str(value)
-    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+    return list(chosen.values()), sorted(left_out)
 
 
 def _is_pinned(sample: Sample) -> bool:
@@ -106,10 +86,29 @@ def _is_pinned(sample: Sample) -> bool:
     return revision is not None and sample.dataset.options.get("revision") != revision
 
 
+def _dataset_options(sample: Sample) -> Iterator[tuple[str, Any]]:
+    """Yield what draws the same sample, by name; options that are as they come are left out."""
+    dataset, options = sample.dataset, sample.dataset.options
+    named = {"task": dataset.task, "config": dataset.config, "split": dataset.split, "revision": dataset.revision}
+    found = {name: options.get(name) or (known if _is_pinned(sample) else None) for name, known in named.items()}
+    found["revision"] = dataset.revision or found["revision"]
+    found["label"] = options.get("label_column")
+    yield from ((name, value) for name, value in found.items() if value is not None)
+    yield from (("input", column) for column in options.get("input_columns") or ())
+    for name in ("max_samples", "rows_per_example", "seed", "per_class", "max_rows"):
+        value = options.get(name)
+        if value is not None and value != SAMPLE_DEFAULTS.get(name):
+            yield name.replace("_", "-"), value
+    ignored = list(options.get("ignore_values") or SAMPLE_DEFAULTS["ignore_values"])
+    if ignored != SAMPLE_DEFAULTS["ignore_values"]:
+        yield from (("ignore-value", value) for value in ignored)
+    if options.get("full_pass"):
+        yield "full-pass", True
+
+
 def _on_hub(sample: Sample) -> bool:
     commit = sample.model.commit
-    known = commit is None or COMMIT.fullmatch(commit) is not None
-    return known and HUB_ID.fullmatch(sample.model.id) is not None
+    return (commit is None or COMMIT.fullmatch(commit) is not None) and HUB_ID.fullmatch(sample.model.id) is not None
 
 
 def _model(sample: Sample) -> str:
@@ -120,58 +119,40 @@ def _model(sample: Sample) -> str:
     return f"{model.id}@{revision}" if revision else model.id
 
 
-def _features(sample: Sample) -> list[str]:
-    model = sample.model
-    words = []
-    layer = model.layer if model.layer in (None, "last", "mean") or str(model.layer).isdigit() else "all"
-    if layer not in (None, "last"):
-        words += _option("layer", layer)
+def _feature_options(sample: Sample) -> Iterator[tuple[str, Any]]:
+    model, length = sample.model, sample.model.details.get("max_length")
+    if model.layer not in (None, "last"):
+        yield "layer", model.layer if model.layer == "mean" or str(model.layer).isdigit() else "all"
     if model.pooling in POOLINGS:
-        words += _option("pooling", model.pooling)
+        yield "pooling", model.pooling
     if model.pooling == "mean sub-word":
-        words += _option("subword", "mean")
-    length = model.details.get("max_length")
+        yield "subword", "mean"
     if isinstance(length, int):
-        words += _option("max-length", length)
-    return words if model.dtype in (None, "float32") else [*words, *_option("dtype", model.dtype)]
+        yield "max-length", length
+    if model.dtype not in (None, "float32"):
+        yield "dtype", model.dtype
 
 
-def _metrics(chosen: list[Record]) -> list[str]:
-    words = []
+def _metric_options(chosen: list[Record]) -> Iterator[tuple[str, Any]]:
     metrics = [one.metric for one in chosen if one.metric is not None]
     if metrics:
-        words += _option("metrics", ",".join(one.name for one in metrics))
+        yield "metrics", ",".join(one.name for one in metrics)
     for metric in metrics:
         for name, value in chosen_options(metric).items():
-            words += _option("option", f"{metric.name}.{name}={_typed(value)}")
-    return words
+            typed = str(value).lower() if value is None or isinstance(value, bool) else value
+            yield "option", f"{metric.name}.{name}={typed}"
 
 
-def _typed(value: Any) -> str:
-    return str(value).lower() if value is None or isinstance(value, bool) else str(value)
-
-
-def _bootstrap(sample: Sample) -> list[str]:
-    level = next((one.interval_level for one in sample.records if one.interval), None)
-    if not any(one.interval for one in sample.records):
-        return ["--replicates", "0"]
-    return [] if level in (None, DEFAULT_LEVEL) else _option("level", level)
-
-
-def _notes(sample: Sample) -> tuple[str, ...]:
-    notes = []
+def _notes(sample: Sample, left_out: list[str]) -> Iterator[str]:
+    """Yield what the command takes besides, and where it differs."""
     if sample.dataset.revision is None:
-        notes.append("The dataset was a file or folder on somebody's machine: put its place for the first argument.")
+        yield "The dataset was a file or folder on somebody's machine: put its place for the first argument."
     if not _on_hub(sample):
-        notes.append("The model was a folder on somebody's machine: put its place behind --models.")
+        yield "The model was a folder on somebody's machine: put its place behind --models."
     if _is_pinned(sample):
-        notes.append(
+        yield (
             "It names the dataset's commit, so that the rows are the same. A fingerprint covers what was asked for "
             "too, so that of the new sample differs from the one above."
         )
-    return tuple(notes)
-
-
-def _left_out(records: list[Record]) -> tuple[str, ...]:
-    names = sorted({one.metric.name for one in records if one.metric is not None})
-    return (f"It leaves out what this version cannot measure in the same call: {', '.join(names)}.",) if names else ()
+    if left_out:
+        yield f"It leaves out what this version cannot measure in the same call: {', '.join(left_out)}."

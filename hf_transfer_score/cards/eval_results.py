@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from hf_transfer_score.cards.evidence import Evidence, Measured, Sample
-from hf_transfer_score.cards.markdown import HUB_ID, one_line
+from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample
 from hf_transfer_score.errors import HubError, OptionError, UnreadableError
+from hf_transfer_score.rendering import HUB_ID, one_line
 from hf_transfer_score.untrusted import parse_yaml
 
 FOLDER = ".eval_results"
@@ -53,9 +53,9 @@ def eval_result_files(
     return files
 
 
-def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measured]]:
+def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, MeasuredAccuracy]]:
     """Return the accuracies by dataset and by how they were measured; the first of several samples counts."""
-    found: dict[tuple[str, str], tuple[Sample, Measured]] = {}
+    found: dict[tuple[str, str], tuple[Sample, MeasuredAccuracy]] = {}
     for sample in evidence.samples:
         for one in sample.truths:
             if one.exact and one.metric.name == "accuracy":
@@ -67,7 +67,7 @@ def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, Measure
 
 def _tasks(dataset: str, token: str | bool | None, endpoint: str | None) -> list[str]:
     """Return the tasks of a benchmark."""
-    from hf_transfer_score.results.hub import HubPlace
+    from hf_transfer_score.results.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
         raise OptionError(f"{dataset!r} is no dataset on the Hub, so it is no benchmark there.")
@@ -95,7 +95,7 @@ def _task(dataset: str, tasks: list[str], task: str | None) -> str:
     return task
 
 
-def _notes(sample: Sample, measured: Measured) -> str:
+def _notes(sample: Sample, measured: MeasuredAccuracy) -> str:
     seeds = f"mean of {len(measured.values)} seeds" if len(measured.values) > 1 else "one run"
     parts = ["a share from 0 to 1", measured.how, seeds, f"sample drawn from split {sample.dataset.split or 'unknown'}"]
     return one_line("; ".join(part for part in parts if part), 300)

@@ -41,7 +41,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAccuracy:
     """A measured accuracy, over its seeds.
 
     Attributes:
@@ -64,9 +64,25 @@ class Measured:
         return sum(self.values) / len(self.values)
 
     @property
+    def options(self) -> dict[str, Any]:
+        """How it was measured, by name, the seed aside."""
+        return {name: value for name, value in self.metric.parameters.items() if name != "seed"}
+
+    @property
     def how(self) -> str:
         """How it was measured, such as "method=full"."""
-        return ", ".join(f"{name}={value}" for name, value in self.metric.parameters.items() if name != "seed")
+        return ", ".join(f"{name}={value}" for name, value in self.options.items())
+
+    @property
+    def method(self) -> str:
+        """The name of the way it was measured, "None" where it is not recorded."""
+        return str(self.metric.parameters.get("method"))
+
+    @property
+    def remarks(self) -> list[str]:
+        """What its records warn of, and where they were published."""
+        sources = [f"Published as: {one.source}" for one in self.records if one.source]
+        return list(dict.fromkeys([*(text for one in self.records for text in one.warnings), *sources]))
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ class Sample:
     model: RecordedModel
     dataset: RecordedDataset
     records: tuple[Record, ...]
-    truths: tuple[Measured, ...] = ()
+    truths: tuple[MeasuredAccuracy, ...] = ()
     standing: Standing | None = None
 
     @property
@@ -140,25 +156,20 @@ def gather(
     for one in mine:
         if one not in truths:
             scored[standing_key(one)].append(one)
-    places, found = standing or {}, []
-    for key in sorted(scored, key=lambda key: _order(scored[key][0])):
-        group = sorted(scored[key], key=_metric_order)
-        found.append(_sample(group, truths, places.get(key)))
+    found = []
+    for key, group in sorted(scored.items(), key=lambda item: (sample_key(item[1][0].dataset), item[0])):
+        model_of, dataset = group[0].model, group[0].dataset
+        ordered = tuple(sorted(group, key=_metric_order))
+        found.append(
+            Sample(model_of, dataset, ordered, _measured(truths, dataset, model_of), (standing or {}).get(key))
+        )
     alone = [one for one in truths if not any(_of_dataset(one, sample) for sample in found)]
     first = {sample_key(one.dataset): one for one in alone}.values()
     found += [Sample(one.model, one.dataset, (), _measured(alone, one.dataset, one.model)) for one in first]
-    return Evidence(model, tuple(_without_old_failures(found)), source)
-
-
-def _sample(group: list[Record], truths: list[Record], standing: Standing | None) -> Sample:
-    model, dataset = group[0].model, group[0].dataset
-    return Sample(model, dataset, tuple(group), _measured(truths, dataset, model), standing)
-
-
-def _without_old_failures(samples: list[Sample]) -> list[Sample]:
-    """Leave out samples with nothing but a failure where the same sample was scored at another time."""
-    scored = {sample_key(one.dataset) for one in samples if one.scores}
-    return [one for one in samples if not one.failures or sample_key(one.dataset) not in scored]
+    done = {sample_key(one.dataset) for one in found if one.scores}  # a failure counts until it is mended
+    return Evidence(
+        model, tuple(one for one in found if not one.failures or sample_key(one.dataset) not in done), source
+    )
 
 
 def sample_key(dataset: RecordedDataset) -> SampleKey:
@@ -180,6 +191,13 @@ def known_metric(metric: RecordedMetric) -> Metric | None:
     """Return the installed metric of that name and version, None where there is none."""
     found = all_metrics().get(metric.name)
     return found if found is not None and found.version == metric.version else None
+
+
+def direction(metric: RecordedMetric, term: str) -> int | None:
+    """Return 1 where a higher term is better, -1 where a lower one is, None where neither is known."""
+    known = known_metric(metric)
+    said = {one.name: one.direction for one in known.terms} if known is not None else {}
+    return metric.directions.get(term, said.get(term))
 
 
 def chosen_options(metric: RecordedMetric) -> dict[str, Any]:
@@ -204,10 +222,6 @@ def _newest(records: list[Record]) -> list[Record]:
     return list(found.values())
 
 
-def _order(record: Record) -> tuple[Any, ...]:
-    return (*sample_key(record.dataset), json.dumps(asdict(record.model), sort_keys=True))
-
-
 def _metric_order(record: Record) -> tuple[int, str]:
     """Put metrics in the order of the registry, and those it does not know behind."""
     if record.metric is None:
@@ -224,29 +238,25 @@ def _of_dataset(truth: Record, sample: Sample) -> bool:
     return same == (sample.dataset.id, sample.dataset.task, sample.dataset.config) and len(commits) <= 1
 
 
-def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[Measured, ...]:
+def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[MeasuredAccuracy, ...]:
     """Return the accuracies that were measured with a sample, or else with another of its dataset."""
     mine = [one for one in truths if _of_dataset(one, Sample(model, dataset, ()))]
     exact = [one for one in mine if sample_key(one.dataset) == sample_key(dataset)]
     ways: dict[str, list[Record]] = defaultdict(list)
     for one in exact or mine:
         assert one.metric is not None
-        ways[_way(one.metric)].append(one)
+        options = {name: value for name, value in one.metric.parameters.items() if name != "seed"}
+        ways[json.dumps([one.metric.name, one.metric.version, options], sort_keys=True)].append(one)
     return tuple(_joined(ways[way], bool(exact)) for way in sorted(ways))
 
 
-def _way(metric: RecordedMetric) -> str:
-    options = {name: value for name, value in metric.parameters.items() if name != "seed"}
-    return json.dumps([metric.name, metric.version, options], sort_keys=True)
-
-
-def _joined(records: list[Record], exact: bool) -> Measured:
+def _joined(records: list[Record], exact: bool) -> MeasuredAccuracy:
     ordered = sorted(records, key=lambda one: (_seed(one) is None, str(_seed(one))))
     metric = ordered[0].metric
     assert metric is not None
     values = [one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered]
     seeds = [_seed(one) for one in ordered if _seed(one) is not None]
-    return Measured(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
+    return MeasuredAccuracy(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
 
 
 def _seed(record: Record) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cards.evidence import Evidence, Measured, Sample, chosen_options, known_metric
-from hf_transfer_score.cards.markdown import one_line
+from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample, chosen_options, direction
+from hf_transfer_score.rendering import one_line
 from hf_transfer_score.results.record import Record
 
 if TYPE_CHECKING:
@@ -85,28 +85,23 @@ def _model_args(sample: Sample) -> dict[str, Any]:
 def _term(record: Record, term: str, sample: Sample) -> EvalResult:
     assert record.metric is not None
     metric = record.metric
-    options, directions = chosen_options(metric), metric.directions
-    known = known_metric(metric)
-    if known is not None:
-        directions = {one.name: one.direction for one in known.terms} | directions
     what = f"score {term}" if term == metric.name else f"term {term} of {metric.name}"
-    better = {1: ", higher is better", -1: ", lower is better", None: ""}[directions.get(term)]
+    better = {1: ", higher is better", -1: ", lower is better", None: ""}[direction(metric, term)]
     return _result(
         sample,
         metric_type=one_line(f"transferability_{metric.name}" + (f"_{term}" if term != metric.name else "")),
         metric_value=record.terms[term],
         metric_name=one_line(f"Transferability {what}{better}; comparable on this sample only"),
-        metric_args={"version": metric.version, **options},
+        metric_args={"version": metric.version, **chosen_options(metric)},
     )
 
 
-def _accuracy(measured: Measured, sample: Sample) -> EvalResult:
-    options = {name: value for name, value in measured.metric.parameters.items() if name != "seed"}
+def _accuracy(measured: MeasuredAccuracy, sample: Sample) -> EvalResult:
     how = f" ({measured.how})" if measured.how else ""
     return _result(
         sample,
         metric_type=one_line(measured.metric.name),
         metric_value=measured.mean,
         metric_name=one_line(f"Measured {measured.metric.name}{how}, mean of {len(measured.values)}"),
-        metric_args={**options, **({"seeds": list(measured.seeds)} if measured.seeds else {})},
+        metric_args={**measured.options, **({"seeds": list(measured.seeds)} if measured.seeds else {})},
     )

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hf_transfer_score.cards.card import model_card
 from hf_transfer_score.cards.evidence import Evidence
-from hf_transfer_score.cards.markdown import HUB_ID
+from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.limits import RESULT_BYTES
+from hf_transfer_score.rendering import HUB_ID
 from hf_transfer_score.results.exchange import existing
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import View
+from hf_transfer_score.results.place import HubPlace, PlaceView
 
 README = "README.md"
 TITLE = "Add transferability scores"
@@ -54,7 +53,7 @@ def push_card(
     place = _place(evidence, create_pr=create_pr, token=token, endpoint=endpoint)
     wanted: dict[str, bytes] = {}
 
-    def change(view: View) -> Mapping[str, bytes]:
+    def change(view: PlaceView) -> Mapping[str, bytes]:
         there = view.read([README, *(files or {})])
         card = model_card(evidence, _text(there.get(README, b""), evidence.model), metadata=metadata).encode()
         wanted.clear()

@@ -50,7 +50,7 @@ def run(
         return 0
     if files is not None:
         return _write_files(files, arguments.out, write)
-    from hf_transfer_score.cards.card import model_card
+    from hf_transfer_score.cards.model_card import model_card
 
     existing = _existing(arguments.out)
     return _finish(model_card(evidence, existing, metadata=not arguments.no_metadata), arguments, write)
@@ -70,7 +70,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _place(text: str | None) -> Place:
-    from hf_transfer_score.results.opening import open_place
+    from hf_transfer_score.results.place import open_place
     from hf_transfer_score.results.shipped import shipped_place
 
     return shipped_place() if text is None else open_place(text)
@@ -113,13 +113,11 @@ def _nothing(model: str, place: Place, dataset: str | None, models: list[str], f
 
 def metric_text(name: str) -> str:
     """Return the card of a metric."""
-    from hf_transfer_score.cards.metric_card import MetricWords, OptionWords, metric_card
+    from hf_transfer_score.cards.metric_card import metric_card
     from hf_transfer_score.cli.metric_guide import metric_guide
 
     metric = get_metric(name)
-    guide = metric_guide(metric)
-    options = [OptionWords(one.name, one.kind, one.default, one.meaning) for one in guide.options]
-    return metric_card(metric, MetricWords(guide.about, guide.computes, guide.pool_rule, options))
+    return metric_card(metric, metric_guide(metric))
 
 
 def _eval_files(evidence: Evidence, arguments: argparse.Namespace) -> dict[str, bytes] | None:
@@ -148,8 +146,8 @@ def _push(
 
 
 def _plain(evidence: Evidence, files: dict[str, bytes] | None) -> dict[str, Any]:
-    from hf_transfer_score.cards.card import model_section
     from hf_transfer_score.cards.metadata import model_index, model_name
+    from hf_transfer_score.cards.model_card import model_section
 
     name = model_name(evidence.model)
     found: dict[str, Any] = {"model": evidence.model, "section": model_section(evidence)}

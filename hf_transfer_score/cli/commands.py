@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
-from hf_transfer_score.api import FeatureRanking, choose_metrics
 from hf_transfer_score.cli.arguments import build_parser
 from hf_transfer_score.cli.ending import AGAIN, ended_by_signals, interrupted_status, leave_at_once, waiting_threads
 from hf_transfer_score.cli.guide_text import guide_text, guides_text
 from hf_transfer_score.cli.last_handler import FAILED, split_traceback, tell, tell_output
 from hf_transfer_score.cli.metric_guide import all_guides, configured_metrics, metric_guide
 from hf_transfer_score.cli.printing import say, standard_streams, status, write, write_json
-from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_facts, pool_order, score_files
+from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_facts, score_files
 from hf_transfer_score.cli.score_notes import score_notes
 from hf_transfer_score.cli.tables import UNLIMITED, Page, model_text, pool_text
 from hf_transfer_score.cli.tables_csv import model_csv, pool_csv
@@ -25,6 +24,8 @@ from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.hub.background import at_work
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric, get_metric
+from hf_transfer_score.metrics.scores import choose_metrics
+from hf_transfer_score.ranking.ranking import Ranking
 
 ELSEWHERE = {
     "verify": "verify_command",
@@ -132,10 +133,11 @@ def _progress(count: int) -> Iterator[Callable[[str], None]]:
         yield lambda name: line.update(f"scoring {next(done)} of {count}: {name}")
 
 
-def _print_model(ranking: FeatureRanking, arguments: argparse.Namespace) -> int:
-    name, scores = next(iter(ranking.models.items()))
-    if scores.status != "ok":
-        raise TransferScoreError(scores.reason)
+def _print_model(ranking: Ranking, arguments: argparse.Namespace) -> int:
+    name, one = next(iter(ranking.models.items()))
+    if one.scores is None or one.why is not None:
+        raise TransferScoreError(one.why)
+    scores = one.scores
     if arguments.json:
         write_json({"model": name, **scores.as_dict()})
     else:
@@ -143,17 +145,14 @@ def _print_model(ranking: FeatureRanking, arguments: argparse.Namespace) -> int:
     return 0 if any(result.status == "ok" for result in scores.results.values()) else FAILED
 
 
-def _print_pool(ranking: FeatureRanking, arguments: argparse.Namespace) -> int:
-    order = pool_order(ranking)
+def _print_pool(ranking: Ranking, arguments: argparse.Namespace) -> int:
     if arguments.json:
-        write_json(
-            {"order": order.models, "order_by": order.metrics, "mean_ranks": order.mean_ranks, **ranking.as_dict()}
-        )
+        write_json(ranking.as_dict())
     elif arguments.csv:
-        write(pool_csv(ranking, order, terms=arguments.terms))
+        write(pool_csv(ranking, terms=arguments.terms))
         _write_notes(ranking)
     else:
-        write(pool_text(ranking, order, _page(UNLIMITED), terms=arguments.terms))
+        write(pool_text(ranking, _page(UNLIMITED), terms=arguments.terms))
     return 0 if ranking.pools else FAILED
 
 
@@ -184,7 +183,7 @@ def _page(piped_width: int = PROSE_WIDTH) -> Page:
     return Page(shutil.get_terminal_size((PROSE_WIDTH if terminal else piped_width, 24)).columns, colour=terminal)
 
 
-def _write_notes(ranking: FeatureRanking) -> None:
+def _write_notes(ranking: Ranking) -> None:
     """Write what a table of numbers has no place for to the error stream."""
     for note in score_notes(ranking):
         say(f"{note.kind}: {note.text}")

@@ -89,7 +89,7 @@ def _options(arguments: argparse.Namespace) -> RankOptions:
 
 def profile_text(profile: LayerProfile, page: Page) -> str:
     """Return a profile as text: what was sampled, a row a layer with a bar, and what the smallest NC1 means."""
-    from hf_transfer_score.sampling.describe import describe
+    from hf_transfer_score.sampling.sample import describe
 
     about = [f"model: {profile.model}", *describe(profile.report.sample), ""]
     return render([*about, _table(profile), "", *_meaning(profile), *notes_table(_notes(profile))], page)

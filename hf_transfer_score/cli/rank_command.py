@@ -32,7 +32,7 @@ from hf_transfer_score.selection.words import short_bytes
 FAILED = 1
 
 AFTER_EXAMPLE = """
-Fine-tune them, and see how far the ranking holds (about a minute):
+See how far that holds: fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
 Your own dataset:
   hf-transfer-score rank DATASET --models MODEL MODEL ...
@@ -91,7 +91,7 @@ def _answer(
         write_json(plan_facts(result)) if arguments.json else write(plan_text(result, page(UNLIMITED)))
         return 0
     _finish(result, arguments, page, write, write_json)
-    full = next((str(one.reason) for one in result.outcomes.values() if one.kind == "no_space"), None)
+    full = next((str(one.reason) for one in result.models.values() if one.kind == "no_space"), None)
     if full is not None:
         raise NoSpaceError(full)
     return 0 if result.ranks else FAILED
@@ -121,11 +121,10 @@ def _finish(
             say(f"{note.kind}: {note.text}")
     else:
         write(report_text(report, page(UNLIMITED), terms=arguments.terms))
-        write(AFTER_EXAMPLE if example_dataset(arguments.dataset) else "")
+        if example_dataset(arguments.dataset) is not None:
+            write(f"\n{report.answer}\n{AFTER_EXAMPLE}")
     if arguments.save is not None:
-        from hf_transfer_score.selection.records import save_report
-
-        count = save_report(report, arguments.save)
+        count = report.save(arguments.save)
         say(f"Saved {count} records to {arguments.save}")
     if arguments.plot is not None:
         from hf_transfer_score.drawing.files import save_plot

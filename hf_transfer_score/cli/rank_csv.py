@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.text import Cell, csv_text
 
 HEADER = (
@@ -16,13 +17,13 @@ def report_csv(report: RankReport, *, terms: bool = False) -> str:
     header = [*HEADER]
     for metric, shown in _terms(report).items():
         header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in shown if terms)]
-    rows = (_row(report, name, one, terms) for name, one in report.outcomes.items())
+    rows = (_row(report, name, one, terms) for name, one in report.models.items())
     return csv_text([*header, "kind", "reason"], rows)
 
 
-def _row(report: RankReport, name: str, one: ModelOutcome, terms: bool) -> list[Cell]:
+def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
     sure = report.confidence if name in report.ranks else None
-    low, high = sure.ranges[name] if sure else (None, None)
+    low, high = report.range_of(name) if sure else (None, None)
     cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, sure.groups[name] if sure else None]
     cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width, one.throughput]
     cells += [one.extraction.get("seconds"), one.license, one.downloads]

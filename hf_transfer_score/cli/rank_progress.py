@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cli.printing import moving, say, words
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.plan import Plan, PlannedModel
-from hf_transfer_score.selection.report import ModelOutcome
 from hf_transfer_score.text import LONGEST, shown
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class BarListener(PlanListener):
         self.progress.advance(self.model, count)
         self.progress.advance(self.run, count)
 
-    def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
+    def finished(self, model: PlannedModel, outcomes: list[RankedModel]) -> None:
         """Say at once what failed."""
         for outcome in outcomes:
             if outcome.status == "failed":

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores
 from hf_transfer_score.cli.printing import words
 from hf_transfer_score.cli.score_notes import Note, score_notes
 from hf_transfer_score.cli.tables import (
@@ -20,12 +19,12 @@ from hf_transfer_score.cli.tables import (
     render,
 )
 from hf_transfer_score.features.cache import Entry
-from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import weighted_kendall
-from hf_transfer_score.sampling.describe import describe
+from hf_transfer_score.ranking.ranking import RankedModel, is_baseline
+from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.selection.plan import Plan, PlannedModel
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
-from hf_transfer_score.selection.words import duration, short_bytes, short_count, tie_letters
+from hf_transfer_score.selection.report import RankReport
+from hf_transfer_score.selection.words import duration, short_bytes, short_count
 
 TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
@@ -34,47 +33,28 @@ LEAST_COMPARED = 4
 
 def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
     """Return a ranking as text: what was sampled, a row a model, and notes below."""
-    scores = as_feature_ranking(report)
-    shown = [name for name in report.pools if not _is_baseline(name)]
+    shown = [name for name in report.pools if not is_baseline(name)]
     groups = [
         _places(report),
-        *(metric_group(scores, name, terms=terms) for name in shown),
+        *(metric_group(report, name, terms=terms) for name in shown),
         _baselines(report),
         _facts(report),
     ]
-    without = {name: one.status for name, one in report.outcomes.items() if one.status != "ok"}
-    table = groups_text(list(report.outcomes), [group for group in groups if group.headers], page, failed=without)
+    without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
+    table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
     about = render([*describe(report.sample), ""], page)
     return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
-
-
-def as_feature_ranking(report: RankReport) -> FeatureRanking:
-    """Return the scores of a report in the form that the tables of `score` take."""
-    return FeatureRanking({name: _scores(one) for name, one in report.outcomes.items()}, report.pools)
-
-
-def _scores(one: ModelOutcome) -> FeatureScores:
-    """Return a model's scores without baselines that nothing is known for, or its failure."""
-    if one.scores is None:
-        return FeatureScores("failed", reason=f"{one.kind or one.status}: {one.reason}")
-    told = {name: result for name, result in one.scores.results.items() if result.terms or not _is_baseline(name)}
-    return replace(one.scores, results=told)
-
-
-def _is_baseline(metric: str) -> bool:
-    known = all_metrics()
-    return metric in known and known[metric].baseline
 
 
 def _places(report: RankReport) -> Group:
     """Return rank, its range, the tie group and the mean rank."""
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
-    cells, letters = {}, tie_letters(report)
+    cells, letters = {}, report.tie_letters
     for name, rank in report.ranks.items():
         row = [str(rank)]
         if sure:
-            low, high = sure.ranges[name]
+            low, high = report.range_of(name)
             row += [f"{low}-{high}" if high > low else str(low), letters[name]]
         if len(report.headline) > 1:
             row.append(f"{report.mean_ranks[name]:.1f}")
@@ -84,7 +64,7 @@ def _places(report: RankReport) -> Group:
 
 def _baselines(report: RankReport) -> Group:
     """Return the ranks that trivial baselines would give."""
-    names = [name for name in report.pools if _is_baseline(name)]
+    names = [name for name in report.pools if is_baseline(name)]
     short = {"parameter_count": "params", "feature_width": "width", "random_order": "random"}
     cells = {
         model: tuple(str(report.pools[name].ranks.get(model, MISSING)) for name in names) for model in report.ranks
@@ -94,10 +74,10 @@ def _baselines(report: RankReport) -> Group:
 
 def _facts(report: RankReport) -> Group:
     headers = ("params", "width", "per s", "time")
-    return Group("model", headers, {name: _fact(one) for name, one in report.outcomes.items() if one.scores})
+    return Group("model", headers, {name: _fact(one) for name, one in report.models.items() if one.scores})
 
 
-def _fact(one: ModelOutcome) -> tuple[str, ...]:
+def _fact(one: RankedModel) -> tuple[str, ...]:
     seconds = one.extraction.get("seconds")
     time = "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
     return (
@@ -116,7 +96,7 @@ def _captions(report: RankReport) -> list[str]:
     if not report.ranks:
         return ["No model could be ranked."]
     rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
-    lines = [f"{len(report.ranks)} of {len(report.outcomes)} models ranked, in the order of the {rule}."]
+    lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
     if report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
@@ -129,16 +109,24 @@ def _captions(report: RankReport) -> list[str]:
 def report_notes(report: RankReport) -> list[Note]:
     """Return what to know before trusting a ranking."""
     return [
-        *score_notes(as_feature_ranking(report)),
+        *score_notes(replace(report, models={name: _told(one) for name, one in report.models.items()})),
         *(Note("note", note) for note in report.notes),
         *_agreements(report),
     ]
 
 
+def _told(one: RankedModel) -> RankedModel:
+    """Return a model without the baselines that nothing is known for."""
+    if one.scores is None:
+        return one
+    told = {name: result for name, result in one.results.items() if result.terms or not is_baseline(name)}
+    return replace(one, scores=replace(one.scores, results=told))
+
+
 def _agreements(report: RankReport) -> Iterable[Note]:
     """Yield the baselines whose order is much like the ranking."""
     models = list(report.ranks)
-    for name in filter(_is_baseline, report.pools):
+    for name in filter(is_baseline, report.pools):
         pool = report.pools[name]
         if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
             continue

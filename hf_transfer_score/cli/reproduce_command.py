@@ -15,7 +15,8 @@ from hf_transfer_score.reproduction import PublishedModel, PublishedTable, publi
 
 if TYPE_CHECKING:
     from hf_transfer_score.ranking.agreement import Agreement
-    from hf_transfer_score.selection.report import ModelOutcome, RankReport
+    from hf_transfer_score.ranking.ranking import RankedModel
+from hf_transfer_score.selection.report import RankReport
 
 FAILED = 1
 MAX_SAMPLES = 5000
@@ -39,9 +40,9 @@ class Rescored:
     names: Mapping[str, str]
 
     @property
-    def outcomes(self) -> dict[str, ModelOutcome]:
-        """Outcomes by the name in the table."""
-        return {self.names[one.model]: one for one in self.report.outcomes.values()}
+    def models(self) -> dict[str, RankedModel]:
+        """Models by the name in the table."""
+        return {self.names[one.model]: one for one in self.report.models.values()}
 
     @property
     def metrics(self) -> list[str]:
@@ -148,7 +149,7 @@ def _run_groups(table: PublishedTable, rescored: Rescored) -> list[Group]:
 def _checkpoint(one: PublishedModel, rescored: Rescored) -> str:
     if one.checkpoint.id is None:
         return MISSING
-    failed = rescored.outcomes[one.name].status != "ok"
+    failed = rescored.models[one.name].status != "ok"
     mark = "failed: " if failed else "" if one.checkpoint.same_weights else "* "
     return f"{mark}{one.checkpoint.id}"
 
@@ -186,7 +187,7 @@ def _notes(table: PublishedTable, rescored: Rescored | None) -> list[Note]:
     notes.append(Note("now", f"{about}, with features of one forward pass"))
     notes.append(Note("note", PREPARED))
     notes += [Note("note", f"{one.name}{_near(one)}: {one.checkpoint.note}") for one in table.models if _differs(one)]
-    failed = {name: one for name, one in rescored.outcomes.items() if one.status != "ok"}
+    failed = {name: one for name, one in rescored.models.items() if one.status != "ok"}
     notes += [Note("failed", f"{one.model} ({name}): {one.kind}: {one.reason}") for name, one in failed.items()]
     return [*notes, *(Note("note", text) for text in rescored.report.notes)]
 

@@ -10,9 +10,7 @@ from hf_transfer_score.cli.tables import Page
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.results.exchange import Gathering, Merged, merge, pull, validate
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.opening import local_folder, open_place
-from hf_transfer_score.results.place import FolderPlace, Place
+from hf_transfer_score.results.place import FolderPlace, HubPlace, Place, local_folder, open_place
 from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.results.store import Problem
 from hf_transfer_score.text import shown

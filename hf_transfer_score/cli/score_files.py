@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores, score_features
 from hf_transfer_score.errors import FeatureFileError, InputError, LabelsError, OptionError
 from hf_transfer_score.features.files import Truth, is_labels_file, read_features, read_labels, read_truth
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
-from hf_transfer_score.ranking.pools import headline_ranks
+from hf_transfer_score.metrics.scores import FeatureScores, score_features
+from hf_transfer_score.ranking.ranking import RankedModel, Ranking, ranked, scored_model
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -37,21 +37,6 @@ class FileOptions:
     labels_key: str | None = None
 
 
-@dataclass(frozen=True)
-class PoolOrder:
-    """The order in which the models of a pool are shown.
-
-    Attributes:
-        models: every model, the best first, those without a rank last.
-        metrics: the metrics whose ranks decide.
-        mean_ranks: mean rank over these metrics, of the models that have all of them.
-    """
-
-    models: list[str]
-    metrics: list[str]
-    mean_ranks: dict[str, float]
-
-
 def score_files(
     files: Mapping[str, Path],
     *,
@@ -59,7 +44,7 @@ def score_files(
     options: FileOptions | None = None,
     facts: Mapping[str, ModelFacts] | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> FeatureRanking:
+) -> Ranking:
     """Score the models of some files and rank them by every metric; one file is in memory at a time.
 
     A file that cannot be read or scored is kept with status "failed" and the reason.
@@ -78,11 +63,12 @@ def score_files(
     if options.labels_path is not None:
         read_labels(options.labels_path, labels_key=options.labels_key)
     check_same_sample(_truths(files, options))
-    models: dict[str, FeatureScores] = {}
+    models: dict[str, RankedModel] = {}
     for name, path in files.items():
         progress(name)
-        models[name] = _score(path, metrics, options, (facts or {}).get(name) or ModelFacts(name=name))
-    return rank_scores(models, metrics)
+        about = (facts or {}).get(name) or ModelFacts(name=name)
+        models[name] = scored_model(name, _score(path, metrics, options, about), about)
+    return ranked(models, metrics)
 
 
 def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: ModelFacts) -> FeatureScores:
@@ -159,14 +145,6 @@ def _unequal(what: str, left: NDArray[Any] | None, right: NDArray[Any] | None) -
     first = tuple(places[0])
     rows = len(np.unique(places[:, 0]))
     return f"{what} differ in {rows} of {len(left)} rows, the first in row {first[0]}: {left[first]} and {right[first]}"
-
-
-def pool_order(ranking: FeatureRanking) -> PoolOrder:
-    """Return the models by mean rank of FaCe and NCTI where both rank the pool, else by rank of the first metric."""
-    order = headline_ranks(ranking.pools)
-    failed = {model: scores.status != "ok" for model, scores in ranking.models.items()}
-    models = sorted(ranking.models, key=lambda model: (failed[model], order.mean_ranks.get(model, float("inf"))))
-    return PoolOrder(models, list(order.metrics), order.mean_ranks)
 
 
 def name_models(paths: Iterable[Path]) -> dict[str, Path]:

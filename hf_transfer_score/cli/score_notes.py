@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores
+from hf_transfer_score.ranking.ranking import RankedModel, Ranking
 
 SHOWN_NAMES = 3
 
@@ -17,10 +17,10 @@ class Note(NamedTuple):
     text: str
 
 
-def score_notes(ranking: FeatureRanking) -> list[Note]:
+def score_notes(ranking: Ranking) -> list[Note]:
     """Return the notes to some models; what is said of several models or metrics is said once."""
     return [
-        *(Note("failed", f"{model}: {scores.reason}") for model, scores in ranking.models.items() if scores.reason),
+        *(Note("failed", f"{name}: {one.why}") for name, one in ranking.models.items() if one.why),
         *_skipped(ranking.models),
         *_flags(ranking),
         *_pairs(ranking),
@@ -28,18 +28,18 @@ def score_notes(ranking: FeatureRanking) -> list[Note]:
     ]
 
 
-def _skipped(models: Mapping[str, FeatureScores]) -> Iterator[Note]:
+def _skipped(models: Mapping[str, RankedModel]) -> Iterator[Note]:
     found: dict[str, list[str]] = {}
     for model, scores in models.items():
         for result in scores.results.values():
             if result.reason:
                 found.setdefault(result.reason, []).append(model)
-    scored = sum(scores.status == "ok" for scores in models.values())
+    scored = sum(scores.why is None for scores in models.values())
     for reason, where in found.items():
         yield Note("skipped", f"{reason}{_where(where, scored)}")
 
 
-def _flags(ranking: FeatureRanking) -> Iterator[Note]:
+def _flags(ranking: Ranking) -> Iterator[Note]:
     found: dict[str, list[str]] = {}
     for metric, pool in ranking.pools.items():
         for term, reason in pool.flags.items():
@@ -48,7 +48,7 @@ def _flags(ranking: FeatureRanking) -> Iterator[Note]:
         yield Note("flag", f"{_joined(terms, len(terms))}: {reason}; counts as 0 for all")
 
 
-def _pairs(ranking: FeatureRanking) -> Iterator[Note]:
+def _pairs(ranking: Ranking) -> Iterator[Note]:
     """Yield what to know of a pool of two, whose terms are scaled to 0 and 1 whatever their difference is."""
     scaled = [name for name, pool in ranking.pools.items() if any(len(terms) > 1 for terms in pool.scaled.values())]
     two = [name for name in scaled if len(ranking.pools[name].scores) == 2]
@@ -60,13 +60,13 @@ def _pairs(ranking: FeatureRanking) -> Iterator[Note]:
         )
 
 
-def _warnings(models: Mapping[str, FeatureScores]) -> Iterator[Note]:
+def _warnings(models: Mapping[str, RankedModel]) -> Iterator[Note]:
     found: dict[str, list[tuple[str, str]]] = {}
     for model, scores in models.items():
         for metric, result in scores.results.items():
             for warning in result.warnings:
                 found.setdefault(warning, []).append((metric, model))
-    scored = sum(scores.status == "ok" for scores in models.values())
+    scored = sum(scores.why is None for scores in models.values())
     for warning, places in found.items():
         metrics, where = (list(dict.fromkeys(names)) for names in zip(*places, strict=True))
         about = f"{len(metrics)} metrics" if len(metrics) > SHOWN_NAMES else _joined(metrics, SHOWN_NAMES)

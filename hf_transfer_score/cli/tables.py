@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores
 from hf_transfer_score.cli.printing import Rendered, rendered, words
-from hf_transfer_score.cli.score_files import PoolOrder
 from hf_transfer_score.cli.score_notes import Note, score_notes
+from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.ranking import Ranking, ranked, scored_model
 from hf_transfer_score.text import shown
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ def seconds(value: float) -> str:
 
 
 def pool_text(
-    ranking: FeatureRanking,
-    order: PoolOrder,
+    ranking: Ranking,
     page: Page,
     *,
     terms: bool = False,
@@ -126,18 +125,17 @@ def pool_text(
 
     Args:
         ranking: the pool.
-        order: the order of its rows.
         page: what the text is laid out for.
         terms: whether raw terms are shown too.
         measured: numbers to stand beside the metrics, by title and model.
     """
     groups = [_measured(title, values) for title, values in (measured or {}).items()]
-    if len(order.metrics) > 1:
-        groups.append(_mean_ranks(order))
+    if len(ranking.headline) > 1:
+        groups.append(_mean_ranks(ranking))
     groups += [metric_group(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
-    failed = [model for model, scores in ranking.models.items() if scores.status != "ok"]
-    tables = groups_text(order.models, groups, page, failed=dict.fromkeys(failed, FAILED))
-    return tables + render([_caption(order), *notes_table(score_notes(ranking))], page)
+    failed = [name for name, one in ranking.models.items() if one.status != "ok"]
+    tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, FAILED))
+    return tables + render([_caption(ranking), *notes_table(score_notes(ranking))], page)
 
 
 def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
@@ -159,11 +157,11 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     return render(blocks, replace(page, width=max(page.width, needed)))
 
 
-def _caption(order: PoolOrder) -> str:
-    if not order.metrics:
+def _caption(ranking: Ranking) -> str:
+    if not ranking.headline:
         return "No model could be ranked."
-    rule = f"{'mean ' if len(order.metrics) > 1 else ''}rank of {' and '.join(order.metrics)}"
-    return f"{len(order.mean_ranks)} of {len(order.models)} models ranked, in the order of the {rule}."
+    rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
+    return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked, in the order of the {rule}."
 
 
 def _measured(title: str, values: Mapping[str, float]) -> Group:
@@ -171,12 +169,12 @@ def _measured(title: str, values: Mapping[str, float]) -> Group:
     return Group("", (title,), {model: (number(value),) for model, value in values.items()}, best)
 
 
-def _mean_ranks(order: PoolOrder) -> Group:
-    cells = {model: (f"{rank:.1f}",) for model, rank in order.mean_ranks.items()}
-    return Group("mean", ("rank",), cells, best_of(order.mean_ranks))
+def _mean_ranks(ranking: Ranking) -> Group:
+    cells = {model: (f"{rank:.1f}",) for model, rank in ranking.mean_ranks.items()}
+    return Group("mean", ("rank",), cells, best_of(ranking.mean_ranks))
 
 
-def metric_group(ranking: FeatureRanking, metric: str, *, terms: bool = False) -> Group:
+def metric_group(ranking: Ranking, metric: str, *, terms: bool = False) -> Group:
     """Return a metric's ranks and scores, and its raw terms on request."""
     pool = ranking.pools[metric]
     shown = list(next(iter(pool.scaled.values()))) if terms else []
@@ -184,7 +182,7 @@ def metric_group(ranking: FeatureRanking, metric: str, *, terms: bool = False) -
         model: (
             str(pool.ranks[model]),
             number(score),
-            *(number(ranking.models[model].results[metric].terms[term]) for term in shown),
+            *(number(ranking.models[model][metric].terms[term]) for term in shown),
         )
         for model, score in pool.scores.items()
     }
@@ -224,7 +222,7 @@ def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group],
 
 def model_text(name: str, scores: FeatureScores, page: Page) -> str:
     """Return one model's metrics as text: a row a term, and notes below."""
-    notes = render(notes_table(score_notes(FeatureRanking({name: scores}, {}))), page)
+    notes = render(notes_table(score_notes(ranked({name: scored_model(name, scores)}, []))), page)
     about = render([words(_about(shown(name), scores))], page)
     if not any(result.terms for result in scores.results.values()):
         return about + notes

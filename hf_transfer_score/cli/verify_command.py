@@ -93,7 +93,7 @@ class _Lines(VerifyListener):
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
         """Say what will be done."""
-        say(f"{len(names)} of {len(report.outcomes)} models to fine-tune, {len(test)} rows to test on")
+        say(f"{len(names)} of {len(report.models)} models to fine-tune, {len(test)} rows to test on")
 
     def measured(self, name: str, seed: int, measured: Measured, *, before: bool) -> None:
         """Say what was found."""

@@ -8,7 +8,7 @@ from hf_transfer_score.cli.score_notes import Note
 from hf_transfer_score.cli.tables import MISSING, Group, Page, groups_text, notes_table, render
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
-from hf_transfer_score.sampling.describe import describe
+from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.selection.verified import Verified, VerifyReport
 from hf_transfer_score.selection.words import duration, short_count
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hf_transfer_score.drawing.look import DAY, configuration
+from hf_transfer_score.drawing.look import specification
 
 SCALE = 2
 """Pixels of an image for each of the chart."""
@@ -22,7 +22,7 @@ def image_of(chart: Any, ending: str) -> bytes:
     """
     import vl_convert
 
-    specification = chart.configure(**configuration(DAY)).to_dict()
+    found = specification(chart)
     if ending == "svg":
-        return str(vl_convert.vegalite_to_svg(specification, allowed_base_urls=NOBODY)).encode()
-    return bytes(vl_convert.vegalite_to_png(specification, scale=SCALE, allowed_base_urls=NOBODY))
+        return str(vl_convert.vegalite_to_svg(found, allowed_base_urls=NOBODY)).encode()
+    return bytes(vl_convert.vegalite_to_png(found, scale=SCALE, allowed_base_urls=NOBODY))

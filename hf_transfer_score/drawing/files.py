@@ -12,6 +12,7 @@ from hf_transfer_score.selection.layers import LayerProfile
 from hf_transfer_score.selection.report import RankReport
 
 ENDINGS = (".png", ".svg", ".html")
+PROFILE_WIDTH = 840
 
 
 def check_plot_path(path: Path) -> None:
@@ -26,10 +27,11 @@ def check_plot_path(path: Path) -> None:
 
 
 def save_plot(report: RankReport, path: Path) -> None:
-    """Draw rank against parameters, with rank ranges, tie groups, and the best rank up to each size.
+    """Draw rank against parameters, with rank ranges, tie groups, and the best rank up to each size; layers across.
 
-    Models are labelled with their names where there is room. Those whose parameter count is not known stand at the
-    side; where no count is known, the width of the features takes its place.
+    Where the layers of models were ranked, these are drawn across, with a line for each model. Models are labelled with
+    their names where there is room. Those whose parameter count is not known stand at the side; where no count is
+    known, the width of the features takes its place.
 
     Args:
         report: what was ranked; without ranked models the picture says so.
@@ -43,7 +45,7 @@ def save_plot(report: RankReport, path: Path) -> None:
 
     picture = picture_of(report)
     chart = rank_chart(picture)
-    _write(path, chart, lambda: ranking_page(chart, picture, report))
+    _write(path, chart, lambda: ranking_page(chart, picture))
 
 
 def save_profile(profile: LayerProfile, path: Path) -> None:
@@ -54,15 +56,17 @@ def save_profile(profile: LayerProfile, path: Path) -> None:
         path: a file in .png, .svg or .html.
     """
     check_plot_path(path)
-    from hf_transfer_score.drawing.layer_chart import layer_chart
+    from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
+    from hf_transfer_score.drawing.look import title_of
     from hf_transfer_score.drawing.page import profile_page
+    from hf_transfer_score.drawing.words import printable
 
-    sample = profile.report.sample
-    about = f"{profile.model} on {sample.source.dataset}, {len(sample):,} examples"
-    points = [(one.layer, one.nc1) for one in profile.rows]
-    told = [(layer, "-" if value is None else f"{value:.4g}") for layer, value in points]
-    chart = layer_chart(points, profile.best.layer, about)
-    _write(path, chart, lambda: profile_page(chart.properties(title=""), about, told))
+    sample, model = profile.report.sample, printable(profile.model)
+    about = f"{model} on {sample.source.dataset}, {len(sample):,} examples"
+    values = {one.layer: one.nc1 for one in profile.rows}
+    lines = Lines({model: values}, (model, profile.best.layer), "NC1, smaller is more collapsed", log=True)
+    chart = layer_chart(lines, PROFILE_WIDTH).properties(title=title_of(about, (), PROFILE_WIDTH), description=about)
+    _write(path, chart, lambda: profile_page(chart, about, values))
 
 
 def _write(path: Path, chart: Any, page: Callable[[], str]) -> None:

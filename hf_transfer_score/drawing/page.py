@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from hf_transfer_score.drawing.look import AT_NIGHT, DAY, NIGHT, configuration
-from hf_transfer_score.drawing.points import Picture, printable
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
-from hf_transfer_score.selection.words import short_count
+from hf_transfer_score.drawing.look import specification
+from hf_transfer_score.drawing.points import Picture, Row
+from hf_transfer_score.drawing.words import MISSING, printable
 
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
 )
-MISSING = "-"
 STYLE = """
 :root { --ground: #ffffff; --ink: #222222; --soft: #5a5a5a; --grid: #e4e4e4; }
 @media (prefers-color-scheme: dark) {
@@ -37,30 +36,53 @@ table.numbers { width: auto; min-width: 60%; }
 .numbers td, .numbers thead th:not(:first-child) { text-align: right; white-space: nowrap; }
 .words td { overflow-wrap: anywhere; }
 """
+NOTEBOOK_ROWS = 20
 CHART_WORDS = "The chart; the table below has its numbers"
 DRAW = """
 const night = window.matchMedia("(prefers-color-scheme: dark)");
-const actions = {export: true, source: false, compiled: false, editor: false};
-const draw = () => {
-  const [chart, config] = night.matches ? NIGHT : DAY;
-  return vegaEmbed("#chart", chart, {config, renderer: "svg", actions});
-};
+const draw = () => vegaEmbed("#chart", night.matches ? NIGHT : DAY);
 night.addEventListener("change", draw);
 draw();
 """
 
 
-def ranking_page(chart: Any, picture: Picture, report: RankReport) -> str:
-    """Return the page of a ranking: its chart, and all models in a table."""
-    drawn = chart.properties(title="") if picture.points else None
-    tables = [_ranked(picture, report)] if picture.points else []
-    return _page(picture.title, picture.subtitle, drawn, [*tables, _without(report), _notes(report)])
+def ranking_page(chart: Any, picture: Picture) -> str:
+    """Return the page of a ranking: its chart, and all models in tables."""
+    tables = [
+        _table("Ranking", ["model", *picture.head], picture.rows),
+        _table("Without a rank", ["model", "status", "reason"], picture.without, "words"),
+    ]
+    notes = "".join(f"<li>{text_of(note)}</li>" for note in picture.notes)
+    drawn = chart if picture.rows else None
+    listed = f"<h2>Notes</h2>\n<ul>{notes}</ul>" if notes else ""
+    return _page(picture.title, picture.subtitle, drawn, [*tables, listed])
 
 
-def profile_page(chart: Any, title: str, rows: Sequence[tuple[str, str]]) -> str:
+def notebook_html(picture: Picture, answer: str, image: bytes | None = None) -> str:
+    """Return a ranking as a notebook shows it: the answer, the best models in a table, and the chart.
+
+    Args:
+        picture: what is shown of the ranking.
+        answer: what to do, in a sentence.
+        image: the chart as SVG; None for no chart.
+    """
+    left = len(picture.rows) - NOTEBOOK_ROWS
+    table = _table("", ["model", *picture.head], picture.rows[:NOTEBOOK_ROWS])
+    more = f"<p>{left} more models are ranked below; <code>to_pandas()</code> has all.</p>" if left > 0 else ""
+    without = "".join(f"<li>{text_of(name)}: {text_of(why)}</li>" for name, (_, why) in picture.without)
+    chart = ""
+    if image is not None:
+        source = f"data:image/svg+xml;base64,{b64encode(image).decode()}"
+        chart = f'<img src="{source}" alt="{text_of(picture.subtitle)}" style="max-width: 100%; background: white">'
+    about = f"<p>{text_of(picture.title)}; {text_of(picture.subtitle)}.</p>"
+    failed = f"<p>Without a rank:</p><ul>{without}</ul>" if without else ""
+    return f"<div><p><strong>{text_of(answer)}</strong></p>{about}{table}{more}{failed}{chart}</div>"
+
+
+def profile_page(chart: Any, title: str, values: Mapping[str, float | None]) -> str:
     """Return the page of the layers of a checkpoint."""
-    told = [(layer, [value]) for layer, value in rows]
-    return _page(title, "NC1 by layer, smaller is more collapsed", chart, [_table("Layers", ["layer", "NC1"], told)])
+    rows = [(layer, [MISSING if value is None else f"{value:.4g}"]) for layer, value in values.items()]
+    return _page(title, "NC1 by layer, smaller is more collapsed", chart, [_table("Layers", ["layer", "NC1"], rows)])
 
 
 def _page(title: str, subtitle: str, chart: Any, tables: Sequence[str]) -> str:
@@ -86,14 +108,9 @@ def _scripts(chart: Any) -> str:
     import vl_convert
 
     bundle: Any = vl_convert.javascript_bundle
-    by_day, by_night = json.dumps(chart.to_dict()), json.dumps(chart.to_dict())
-    for colour, at_night in AT_NIGHT.items():
-        by_night = by_night.replace(f'"{colour}"', f'"{at_night}"')
-    looks = {"DAY": (by_day, configuration(DAY)), "NIGHT": (by_night, configuration(NIGHT))}
-    told = "".join(
-        f"const {name} = [{_in_script(one)}, {_in_script(json.dumps(how))}];\n" for name, (one, how) in looks.items()
-    )
-    return f"<script>{bundle()}</script>\n<script>\n{told}{DRAW}</script>"
+    drawn = chart.properties(title="")
+    day, night = (_in_script(json.dumps(specification(drawn, night=dark))) for dark in (False, True))
+    return f"<script>{bundle()}</script>\n<script>\nconst DAY = {day};\nconst NIGHT = {night};\n{DRAW}</script>"
 
 
 def _in_script(text: str) -> str:
@@ -106,58 +123,16 @@ def text_of(text: object) -> str:
     return escape("".join(one if one == "\n" else printable(one) for one in str(text)))
 
 
-def _ranked(picture: Picture, report: RankReport) -> str:
-    several = len(report.headline) > 1
-    head = ["rank", *(["range", "tie"] if picture.bars else []), *(["mean rank"] if several else [])]
-    facts = ["parameters", "width", "examples/s"]
-    rows = []
-    for point, name in zip(picture.points, report.ranks, strict=True):
-        cells = [str(point.rank)]
-        if picture.bars:
-            cells += [f"{point.low}-{point.high}" if point.high > point.low else str(point.low), point.tie]
-        if several:
-            cells.append(f"{report.mean_ranks[name]:.1f}")
-        scores = [f"{report.pools[metric].scores[name]:.4g}" for metric in report.headline]
-        rows.append((point.name, [*cells, *scores, *_facts(report.outcomes[name])]))
-    return _table("Ranking", ["model", *head, *report.headline, *facts], rows)
-
-
-def _facts(outcome: ModelOutcome) -> list[str]:
-    speed = MISSING if outcome.throughput is None else f"{outcome.throughput:.3g}"
-    width = MISSING if outcome.width is None else str(outcome.width)
-    return [short_count(outcome.parameters) if outcome.parameters else MISSING, width, speed]
-
-
-def _table(title: str, head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]], kind: str = "numbers") -> str:
+def _table(title: str, head: Sequence[str], rows: Sequence[Row], kind: str = "numbers") -> str:
+    if not rows:
+        return ""
     named = "".join(f'<th scope="col">{text_of(one)}</th>' for one in head)
     lines = "\n".join(
         f'<tr><th scope="row">{text_of(name)}</th>{"".join(f"<td>{text_of(cell)}</td>" for cell in cells)}</tr>'
         for name, cells in rows
     )
+    heading = f"<h2>{title}</h2>\n" if title else ""
     return (
-        f'<h2>{title}</h2>\n<div class="scroll"><table class="{kind}">\n<thead><tr>{named}</tr></thead>\n'
+        f'{heading}<div class="scroll"><table class="{kind}">\n<thead><tr>{named}</tr></thead>\n'
         f"<tbody>\n{lines}\n</tbody>\n</table></div>"
     )
-
-
-def _without(report: RankReport) -> str:
-    """Return the models without a rank, with the reason."""
-    rows = [
-        (name, [outcome.kind or ("not ranked" if outcome.status == "ok" else outcome.status), _reason(outcome, report)])
-        for name, outcome in report.outcomes.items()
-        if name not in report.ranks
-    ]
-    return _table("Without a rank", ["model", "status", "reason"], rows, "words") if rows else ""
-
-
-def _reason(outcome: ModelOutcome, report: RankReport) -> str:
-    if outcome.reason or outcome.scores is None:
-        return outcome.reason or MISSING
-    results = outcome.scores.results
-    missing = [results[name].reason for name in report.headline if name in results and results[name].reason]
-    return "; ".join(one for one in missing if one) or outcome.scores.reason or MISSING
-
-
-def _notes(report: RankReport) -> str:
-    notes = "".join(f"<li>{text_of(note)}</li>" for note in (*report.sample.notes, *report.notes))
-    return f"<h2>Notes</h2>\n<ul>{notes}</ul>" if notes else ""

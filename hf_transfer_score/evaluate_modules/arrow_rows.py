@@ -18,7 +18,7 @@ from hf_transfer_score.features.arrow import is_list, list_matrix
 from hf_transfer_score.metrics.checks import as_numpy, check_features
 
 
-class Rows(NamedTuple):
+class ArrowRows(NamedTuple):
     """Features (N, D) with one class label a row (N,)."""
 
     features: NDArray[Any]
@@ -30,7 +30,7 @@ def is_array(values: Any) -> bool:
     return hasattr(values, "__array__")
 
 
-def check_rows(features: Any, references: Any) -> Rows:
+def check_rows(features: Any, references: Any) -> ArrowRows:
     """Return one batch as arrays, or raise; whether the classes suffice is judged when all batches are there."""
     if features is None or references is None:
         missing = "features" if features is None else "references"
@@ -39,7 +39,7 @@ def check_rows(features: Any, references: Any) -> Rows:
         )
     matrix, labels = _stack(features, "features"), _stack(references, "references")
     if matrix.shape[:1] == labels.shape == (0,):
-        return Rows(matrix.reshape(0, 0), np.empty(0, dtype=np.int64))
+        return ArrowRows(matrix.reshape(0, 0), np.empty(0, dtype=np.int64))
     matrix = check_features(matrix, allow_constant=True)
     if labels.ndim != 1 or labels.dtype.kind not in "iub":
         raise LabelsError(
@@ -49,7 +49,7 @@ def check_rows(features: Any, references: Any) -> Rows:
         raise LabelsError(
             f"Got {len(labels)} references for {len(matrix)} rows of features; they must match one to one."
         )
-    return Rows(matrix, labels.astype(np.int64))
+    return ArrowRows(matrix, labels.astype(np.int64))
 
 
 def _stack(values: Any, what: str) -> NDArray[Any]:
@@ -115,7 +115,7 @@ def _error(what: str) -> type[InputError]:
     return LabelsError if what == "references" else FeaturesError
 
 
-def to_columns(rows: Rows) -> dict[str, pa.Array]:
+def to_columns(rows: ArrowRows) -> dict[str, pa.Array]:
     """Return rows as Arrow columns, the features as lists of float64; a float64 matrix is not copied."""
     count, width = rows.features.shape
     values = np.ascontiguousarray(rows.features, dtype=np.float64).reshape(-1)
@@ -126,24 +126,26 @@ def to_columns(rows: Rows) -> dict[str, pa.Array]:
     }
 
 
-def from_table(table: pa.Table) -> Rows:
+def from_table(table: pa.Table) -> ArrowRows:
     """Return the rows of an Arrow table; where they lie in one piece they are a view of it, not a copy."""
     column = table.column("predictions")
     widths = pc.unique(pc.list_value_length(column)).to_pylist()
     if len(widths) > 1:
         raise FeaturesError(f"The processes added features of different widths, {sorted(widths)}; expected one width.")
     pieces = [
-        Rows(batch["predictions"].flatten().to_numpy().reshape(batch.num_rows, -1), batch["references"].to_numpy())
+        ArrowRows(batch["predictions"].flatten().to_numpy().reshape(batch.num_rows, -1), batch["references"].to_numpy())
         for batch in table.to_batches()
         if batch.num_rows
     ]
     return concatenate(pieces)
 
 
-def concatenate(parts: list[Rows]) -> Rows:
+def concatenate(parts: list[ArrowRows]) -> ArrowRows:
     """Return the rows of all parts in order; a single part is returned as it is."""
     if not parts:
-        return Rows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
+        return ArrowRows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
     if len(parts) == 1:
         return parts[0]
-    return Rows(np.concatenate([part.features for part in parts]), np.concatenate([part.references for part in parts]))
+    return ArrowRows(
+        np.concatenate([part.features for part in parts]), np.concatenate([part.references for part in parts])
+    )

@@ -20,7 +20,7 @@ import numpy as np
 
 from hf_transfer_score.errors import FeaturesError, InputError, TransferScoreError
 from hf_transfer_score.evaluate_modules.arrow_rows import (
-    Rows,
+    ArrowRows,
     check_rows,
     concatenate,
     from_table,
@@ -85,7 +85,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.last_result: MetricResult | None = None
-        self._parts: list[Rows | int] = []  # arrays kept in memory, or how many rows went to Arrow, in order
+        self._parts: list[ArrowRows | int] = []  # arrays kept in memory, or how many rows went to Arrow, in order
         self._width: int | None = None
         self._handed_over: Path | None = None
 
@@ -134,11 +134,11 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             return
         self._check_width(rows)
         if self.num_process == 1 and is_array(features):
-            self._parts.append(Rows(np.array(rows.features), rows.references))
+            self._parts.append(ArrowRows(np.array(rows.features), rows.references))
             return
         self._open_writer()
         for part in row_chunks(*rows.features.shape):
-            self.writer.write_batch(to_columns(Rows(rows.features[part], rows.references[part])))
+            self.writer.write_batch(to_columns(ArrowRows(rows.features[part], rows.references[part])))
         self._parts.append(len(rows.references))
 
     def add(
@@ -181,27 +181,29 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             return None
         return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
 
-    def _score(self, rows: Rows, options: dict[str, Any]) -> dict[str, float]:
+    def _score(self, rows: ArrowRows, options: dict[str, Any]) -> dict[str, float]:
         if not len(rows.references):
             raise InputError(
                 "There is nothing to compute on: pass `predictions` and `references`, or call `add_batch` before."
             )
         return self._compute(**rows._asdict(), **options)
 
-    def _in_order(self, stored: Rows) -> Iterator[Rows]:
+    def _in_order(self, stored: ArrowRows) -> Iterator[ArrowRows]:
         """Yield what was kept in memory and what comes back from Arrow in the order in which it was added."""
         start = 0
         for part in self._parts:
             if isinstance(part, int):
-                yield Rows(stored.features[start : start + part], stored.references[start : start + part])
+                yield ArrowRows(stored.features[start : start + part], stored.references[start : start + part])
                 start += part
             else:
                 yield part
 
-    def _check_width(self, rows: Rows) -> None:
+    def _check_width(self, rows: ArrowRows) -> None:
         width = rows.features.shape[1]
         if self._width not in (None, width):
-            raise FeaturesError(f"Rows added before have {self._width} features, these have {width}; expected as many.")
+            raise FeaturesError(
+                f"ArrowRows added before have {self._width} features, these have {width}; expected as many."
+            )
         self._width = width
 
     def _open_writer(self) -> None:
@@ -223,7 +225,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         self.selected_feature_format = self.features
         self._init_writer()
 
-    def _read_back(self) -> Rows:
+    def _read_back(self) -> ArrowRows:
         """Return the rows that went through Arrow, of all processes; without rows of its own a process joins in too."""
         if self.num_process > 1:
             self._open_writer()

@@ -10,8 +10,8 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import Metric, MetricResult, get_metric
+from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of

@@ -13,7 +13,7 @@ from hf_transfer_score import places
 from hf_transfer_score.errors import TransferScoreError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.place import FolderPlace, Place
-from hf_transfer_score.results.store import Loaded, load
+from hf_transfer_score.results.store import LoadedRecords, load
 from hf_transfer_score.results.table import RecordTable
 
 POLL_SECONDS = 30.0
@@ -21,7 +21,7 @@ LONGEST_PAUSE = 600.0
 
 
 @dataclass(frozen=True)
-class Status:
+class LibraryStatus:
     """How far the records of a leaderboard are.
 
     Attributes:
@@ -72,8 +72,8 @@ class Library:
         self.changed = changed
         self.cache = cache
         self.poll_seconds = poll_seconds
-        self._loaded: Loaded | None = None
-        self._state = (Catalogue(RecordTable.of([])), Status(self.name))
+        self._loaded: LoadedRecords | None = None
+        self._state = (Catalogue(RecordTable.of([])), LibraryStatus(self.name))
         self._wake, self._stopped, self._turn = threading.Event(), threading.Event(), threading.Lock()
         self._first, self._looked = threading.Event(), threading.Condition()
         self._looks, self._looking = 0, False
@@ -85,7 +85,7 @@ class Library:
         return self._state[0]
 
     @property
-    def status(self) -> Status:
+    def status(self) -> LibraryStatus:
         """How far it is."""
         return self._state[1]
 
@@ -157,9 +157,9 @@ class Library:
                 self._looked.notify_all()
             self._first.set()
 
-    def _show(self, found: Loaded) -> None:
+    def _show(self, found: LoadedRecords) -> None:
         now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
-        status = Status(self.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
+        status = LibraryStatus(self.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
         catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
         self._state = (catalogue, status)
 

@@ -16,8 +16,8 @@ import hf_transfer_score
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.hub.words import no_token
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, View
+from hf_transfer_score.rendering import markdown
+from hf_transfer_score.results.place import HUB_NAME, HUB_PREFIX, HubPlace, PlaceView
 from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"
@@ -66,52 +66,6 @@ from hf_transfer_score.leaderboard.starting import run_space
 if __name__ == "__main__":
     run_space({arguments})
 '''
-
-README = """\
----
-title: Transferability Leaderboard
-emoji: 🧭
-colorFrom: indigo
-colorTo: green
-sdk: gradio
-sdk_version: {gradio}
-python_version: "{python}"
-app_file: app.py
-pinned: false
-license: apache-2.0
-short_description: Which checkpoint should I fine-tune on my dataset?
-hf_oauth: true
-tags:
-  - leaderboard
-  - transfer-learning
-  - transferability
-  - model-selection
-{datasets}---
-
-# Transferability leaderboard
-
-Which pretrained checkpoint should I fine-tune on my dataset? Each board ranks checkpoints on one labelled sample by
-scores of the features of a single forward pass, without fine-tuning any of them.
-
-- **Records** come from {results}.
-- **New records** appear without a restart.
-- **Requests** for models to be scored {requests}.
-
-## Settings
-
-Variables of the Space, which count more than what `app.py` says:
-
-- `RESULTS`: dataset repository of the records, as `hf-transfer-score publish` makes it.
-- `REQUESTS`: dataset repository of the requests, which `hf-transfer-score worker` takes.
-
-The secret `HF_TOKEN` is needed where one of them is private, and for requests: it has to be allowed to write there.
-
-The folder `{package}` is the package [hf-transfer-score]({homepage}), of the version that pushed this Space:
-`hf-transfer-score space push OWNER/NAME` brings it up to date. The same page runs on your machine by
-`hf-transfer-score leaderboard`.
-"""
-
-OWN_RECORDS = "the package: published tables, and small models with their fine-tuning"
 
 
 @dataclass(frozen=True)
@@ -199,26 +153,14 @@ def demo_files(results: str | None = None, requests: str | None = None) -> dict[
     """
     named = {"results": results, "requests": requests}
     arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in named.items() if value)
-    readme = README.format(
-        gradio=GRADIO,
-        python=PYTHON,
-        datasets=f"datasets:\n  - {results}\n" if results else "",
-        results=_linked(results)
-        if results
-        else "the package: published tables, and small models with their fine-tuning",
-        requests=f"go to {_linked(requests)}" if requests else "are not taken here, unless `REQUESTS` says where to",
-        package=PACKAGE,
-        homepage=HOMEPAGE,
+    readme = markdown(
+        "leaderboard_space.md.jinja", gradio=GRADIO, python=PYTHON, package=PACKAGE, homepage=HOMEPAGE, **named
     )
     return {
         "README.md": readme,
         "app.py": APP.format(arguments=arguments),
         "requirements.txt": "".join(f"{one}\n" for one in REQUIREMENTS),
     }
-
-
-def _linked(name: str) -> str:
-    return f"[{name}](https://huggingface.co/datasets/{name})"
 
 
 def _dataset(text: str | None, option: str) -> str | None:
@@ -234,7 +176,7 @@ def _dataset(text: str | None, option: str) -> str | None:
     return name
 
 
-def _changes(view: View, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
+def _changes(view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
     """Return the files to write, and to remove those of an earlier version of the package."""
     gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
     return {**files, **dict.fromkeys(gone)}

@@ -66,7 +66,7 @@ def _stratified_folds(data: LabelledFeatures, folds: int, seed: int) -> NDArray[
     return where
 
 
-class _Fit(NamedTuple):
+class _ProbeFit(NamedTuple):
     """Least squares on the rows outside a fold, in the eigenbasis of their scatter.
 
     values (r,) and vectors (D, r) of the scatter, loadings of the classes (K, r), mean (D,) relative to that of all
@@ -80,7 +80,7 @@ class _Fit(NamedTuple):
     prior: Array
 
 
-def _fit_outside(data: LabelledFeatures, fold: NDArray[np.int64]) -> _Fit:
+def _fit_outside(data: LabelledFeatures, fold: NDArray[np.int64]) -> _ProbeFit:
     """Fit on all rows but those of `fold`, whose share is taken off the sums over all rows.
 
     All sums are about the mean of all rows, so that taking a part off costs no digits.
@@ -93,7 +93,7 @@ def _fit_outside(data: LabelledFeatures, fold: NDArray[np.int64]) -> _Fit:
     mean = sums.sum(axis=0) / counts.sum()
     scatter = data.total_scatter - inside.matrix() - counts.sum() * np.outer(mean, mean)
     values, vectors = decompose(scatter)
-    return _Fit(values, vectors, (sums - counts[:, None] * mean) @ vectors, mean, counts / counts.sum())
+    return _ProbeFit(values, vectors, (sums - counts[:, None] * mean) @ vectors, mean, counts / counts.sum())
 
 
 def _fold_chunks(data: LabelledFeatures, fold: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:

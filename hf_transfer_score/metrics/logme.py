@@ -104,7 +104,7 @@ def log_evidence(targets: Spectrum, options: LogMEOptions) -> Array:
     return _evidence(targets, fit, options.convention)
 
 
-class _Fit(NamedTuple):
+class _EvidenceFit(NamedTuple):
     """Precisions of weights and noise, weight norm and residual from before the last update, all (T,)."""
 
     alpha: Array
@@ -113,10 +113,10 @@ class _Fit(NamedTuple):
     residual: Array
 
 
-def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _Fit:
+def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _EvidenceFit:
     """Update the precisions of every target until their ratio stands still; one that has settled is left alone."""
     count = len(targets.outside)
-    fit = _Fit(*(np.ones(count) for _ in range(4)))
+    fit = _EvidenceFit(*(np.ones(count) for _ in range(4)))
     active = np.arange(count, dtype=np.int64)
     for _ in range(rounds):
         ratio = fit.alpha[active] / fit.beta[active]
@@ -130,7 +130,7 @@ def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _Fit:
     return fit
 
 
-def _update(targets: Spectrum, active: NDArray[np.int64], ratio: Array) -> _Fit:
+def _update(targets: Spectrum, active: NDArray[np.int64], ratio: Array) -> _EvidenceFit:
     """Return the precisions that follow from ratio = alpha / beta for the active targets."""
     values, squares = targets.values, targets.squares[active]
     shrunk = values + ratio[:, None]
@@ -139,10 +139,10 @@ def _update(targets: Spectrum, active: NDArray[np.int64], ratio: Array) -> _Fit:
     residual = (squares * (ratio[:, None] / shrunk) ** 2).sum(axis=1) + targets.outside[active]
     alpha = effective / (weights + PRIOR_COUNT)
     beta = (targets.rows - effective) / (residual + PRIOR_COUNT)
-    return _Fit(alpha, beta, weights, residual)
+    return _EvidenceFit(alpha, beta, weights, residual)
 
 
-def _evidence(targets: Spectrum, fit: _Fit, convention: str) -> Array:
+def _evidence(targets: Spectrum, fit: _EvidenceFit, convention: str) -> Array:
     alpha, beta, weights, residual = fit
     rows, width = targets.rows, targets.width
     if convention == "icml":

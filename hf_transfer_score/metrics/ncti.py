@@ -66,7 +66,7 @@ def ncti(data: LabelledFeatures, options: NCTIOptions) -> Outcome:
     )
 
 
-class _Fit(NamedTuple):
+class _SeliFit(NamedTuple):
     """seli, the number of discriminant directions, and the map (p, q) that whitens the within-class covariance."""
 
     seli: float
@@ -74,7 +74,7 @@ class _Fit(NamedTuple):
     whitening: Array
 
 
-def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, width: int) -> _Fit:
+def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, width: int) -> _SeliFit:
     """Fit the discriminant analysis; without shrinkage at the floor, with it above.
 
     The shrinkage target is trace / width for the nominal width, as if components without variance were still there.
@@ -100,7 +100,7 @@ def _discriminant(data: LabelledFeatures, space: Principal, shrinkage: float, wi
     directions = whitening @ vectors[:, :count]
     spread = np.linalg.eigvalsh(directions.T @ total @ directions)
     seli = float(np.sqrt(data.rows) * np.sqrt(np.maximum(spread, 0.0)).sum())
-    return _Fit(seli, count, whitening)
+    return _SeliFit(seli, count, whitening)
 
 
 def _whitening(covariance: Array) -> Array:
@@ -126,7 +126,7 @@ def _posterior_terms(data: LabelledFeatures, space: Principal, whitening: Array)
     return correct / data.rows, norms
 
 
-def _headline(data: LabelledFeatures, fit: _Fit, ncc: float, vc: float) -> float:
+def _headline(data: LabelledFeatures, fit: _SeliFit, ncc: float, vc: float) -> float:
     structure = 1 - np.sqrt(data.rows) * fit.directions / fit.seli
     largest = np.log(np.sqrt(data.counts * np.minimum(data.counts, data.class_count)).sum())
     smallest = np.log(np.sqrt(data.counts / data.class_count).sum())

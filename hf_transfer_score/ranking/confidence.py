@@ -10,7 +10,7 @@ than those of the replicates as they are, or of rows weighted half by the draw, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking import kernel
-from hf_transfer_score.ranking.pools import headline_ranks, rank_pool
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, mean_ranks, replicate_count
+from hf_transfer_score.ranking.pools import HeadlineRanks, headline_ranks, rank_pool
 
 Array = NDArray[np.float64]
 ReplicateTerms = Mapping[str, Mapping[str, Mapping[str, Array]]]
@@ -34,8 +35,8 @@ class RankConfidence:
         ranges: lowest and highest rank that a model takes in the central `level` of the replicates, by model; its place
             on the sample itself and the rank that it shares are always inside, and a tie counts as both places.
         groups: number of the group of models that cannot be told apart, by model; 1 holds the best.
-        first: share of the replicates in which a model is first; ties share it.
-        separated: pairs of models, the better first, that can be told apart.
+        first: share of the replicates in which a model is first; ties share it; empty where stored intervals tell.
+        separated: pairs of models, the better first, that can be told apart; likewise.
         replicates: number of replicates that counted; those without a value for some model do not.
         level: confidence of ranges and pairs.
         metrics: the metrics whose ranks decide.
@@ -49,6 +50,12 @@ class RankConfidence:
     replicates: int
     level: float
     metrics: tuple[str, ...]
+
+    def only(self, known: Sequence[bool]) -> RankConfidence:
+        """Return the same without ranges and groups of the models (M,) whose spread is not known."""
+        told = {name for name, there in zip(self.ranks, known, strict=True) if there}
+        ranges = {name: ends for name, ends in self.ranges.items() if name in told}
+        return replace(self, ranges=ranges, groups={name: one for name, one in self.groups.items() if name in told})
 
 
 def rank_confidence(
@@ -72,10 +79,22 @@ def rank_confidence(
         names: metrics whose mean rank decides, as for `headline_ranks`.
         level: share of the replicates that ranges cover.
     """
-    if isinstance(level, bool) or not 0 < level < 1:
-        raise OptionError(f"level must be a number between 0 and 1, such as 0.9; got {level!r}.")
     pools = {metric.name: rank_pool(metric, _of(metric, results)) for metric in metrics}
     headline = headline_ranks({name: pool for name, pool in pools.items() if pool.ranks}, names)
+    return replicate_confidence(terms, results, metrics, headline, level=level)
+
+
+def replicate_confidence(
+    terms: ReplicateTerms,
+    results: Mapping[str, Mapping[str, MetricResult]],
+    metrics: Sequence[Metric],
+    headline: HeadlineRanks,
+    *,
+    level: float,
+) -> RankConfidence:
+    """Return what `rank_confidence` does of a pool whose order is known already."""
+    if isinstance(level, bool) or not 0 < level < 1:
+        raise OptionError(f"level must be a number between 0 and 1, such as 0.9; got {level!r}.")
     models = list(headline.ranks)
     deciding = [metric for metric in metrics if metric.name in headline.metrics]
     count = _replicate_count(terms)
@@ -83,7 +102,8 @@ def rank_confidence(
     valid = np.all([np.ones(count, bool), *(np.isfinite(one).all(axis=(0, 2)) for one in values)], axis=0)
     drawn = np.zeros((int(valid.sum()), len(models)))
     for metric, one in zip(deciding, values, strict=True):
-        known = {model: place for place, model in enumerate(pools[metric.name].ranks)}
+        having = [model for model, result in _of(metric, results).items() if result.status == "ok"]
+        known = {model: place for place, model in enumerate(having)}
         ranks = kernel.pool_ranks(metric, one[:, valid])
         drawn += ranks[:, [known[model] for model in models]] / len(deciding)
     return _summary(models, list(headline.ranks.values()), drawn, level, headline.metrics)
@@ -146,4 +166,36 @@ def _summary(
         replicates=replicates,
         level=level,
         metrics=metrics,
+    )
+
+
+def stored_confidence(
+    pools: Sequence[DrawnPool],
+    headline: HeadlineRanks,
+    *,
+    known: Sequence[bool] = (),
+    level: float = LEVEL,
+    seed: int = 0,
+) -> RankConfidence:
+    """Return rank ranges and groups of a pool from the intervals that its records hold.
+
+    Args:
+        pools: the metrics that decide, over the ranked models in order.
+        headline: the order.
+        known: whether each ranked model has intervals; the others lead no group. All have where it is empty.
+        level: share of the replicates that ranges cover.
+        seed: of the draws.
+    """
+    models, count = list(headline.ranks), replicate_count(len(headline.ranks))
+    drawn = mean_ranks(pools, count, seed)
+    found = kernel.ranges_of(drawn, list(headline.ranks.values()), level, known)
+    return RankConfidence(
+        ranks=dict(zip(models, found.ranks, strict=True)),
+        ranges=dict(zip(models, zip(found.low.tolist(), found.high.tolist(), strict=True), strict=True)),
+        groups=dict(zip(models, found.groups, strict=True)),
+        first={},
+        separated=(),
+        replicates=count,
+        level=level,
+        metrics=headline.metrics,
     )

@@ -1,4 +1,4 @@
-"""Rank ranges and groups from stored intervals, for boards of any size.
+"""Replicates of mean ranks from stored intervals, for pools of any size.
 
 A record keeps the interval of a term, not the replicates it came from. So replicates are drawn anew: each term normal
 around its value with the spread that its interval implies. Models are drawn independently of one another, while a
@@ -56,21 +56,6 @@ def spreads(low: Array, high: Array, level: Array) -> Array:
 def replicate_count(models: int) -> int:
     """Return how many replicates a board of that size gets."""
     return MOST_REPLICATES if models <= 1000 else MOST_REPLICATES // 2
-
-
-def rank_ranges(
-    pools: Sequence[DrawnPool], ranks: Sequence[int], *, level: float = LEVEL, seed: int = 0, known: Sequence[bool] = ()
-) -> kernel.Ranges:
-    """Return rank ranges and groups of models in order, the best first, by the rules of `rank_confidence`.
-
-    Args:
-        pools: the metrics that decide.
-        ranks: the place of each model by its values as they are.
-        level: share of the replicates that ranges cover.
-        seed: of the draws.
-        known: whether a model has intervals; the others lead no group. All have where it is empty.
-    """
-    return kernel.ranges_of(mean_ranks(pools, replicate_count(len(ranks)), seed), ranks, level, known)
 
 
 def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArray[np.float32]:

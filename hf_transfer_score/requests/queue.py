@@ -25,7 +25,7 @@ from hf_transfer_score.requests.request import (
     time_text,
     utc_now,
 )
-from hf_transfer_score.results.place import Place, Signed, View
+from hf_transfer_score.results.place import Place, PlaceView, Signed
 from hf_transfer_score.results.possible import check_time
 from hf_transfer_score.results.store import UNREAD, Problem
 
@@ -112,7 +112,7 @@ class RequestQueue:
         fresh = _fresh(request, self.clock())
         path, answers = str(request_path(fresh)), list[Submitted]()
 
-        def change(view: View) -> Mapping[str, bytes | None]:
+        def change(view: PlaceView) -> Mapping[str, bytes | None]:
             there = self._read(view)
             came_through = bool(answers) and there.get(path) == fresh
             answers.append(Submitted("new", fresh) if came_through else self._answer(fresh, there, view))
@@ -142,7 +142,7 @@ class RequestQueue:
             return None
         claimed: list[Request | None] = []
 
-        def change(view: View) -> Mapping[str, bytes | None]:
+        def change(view: PlaceView) -> Mapping[str, bytes | None]:
             there, written, found = self._read(view), {}, None
             if claimed and claimed[-1] in there.values():
                 return {}
@@ -205,7 +205,7 @@ class RequestQueue:
         """
         counts: list[int] = []
 
-        def change(view: View) -> Mapping[str, bytes | None]:
+        def change(view: PlaceView) -> Mapping[str, bytes | None]:
             held = [one for one in self._read(view).values() if one.claimed_by == worker]
             counts.append(len(held))
             return {str(request_path(one)): _content(self._unfinished(one)) for one in held}
@@ -219,7 +219,7 @@ class RequestQueue:
         """Replace a request that a worker holds."""
         path, written = str(request_path(request)), list[Request]()
 
-        def change(view: View) -> Mapping[str, bytes | None]:
+        def change(view: PlaceView) -> Mapping[str, bytes | None]:
             there = self._read(view, only=path).get(path)
             if written and there == written[-1]:
                 return {}
@@ -231,7 +231,7 @@ class RequestQueue:
         self.place.update(change, title=title)
         return written[-1]
 
-    def _answer(self, fresh: Request, there: Mapping[str, Request], view: View) -> Submitted:
+    def _answer(self, fresh: Request, there: Mapping[str, Request], view: PlaceView) -> Submitted:
         """Return what becomes of a request beside those that are there; InputError where there is no room."""
         same = there.get(str(request_path(fresh)))
         if same is not None and same.state in ("pending", "running", "done"):
@@ -254,7 +254,7 @@ class RequestQueue:
             )
         return Submitted("new", fresh)
 
-    def _askers(self, view: View, requests: Mapping[str, Request], *, trusted: bool) -> dict[str, str | None]:
+    def _askers(self, view: PlaceView, requests: Mapping[str, Request], *, trusted: bool) -> dict[str, str | None]:
         """Return who each request counts against: whoever committed it, whatever name stands in it.
 
         The name inside counts where nobody knows who wrote a file, as in a folder, and in commits of this account
@@ -275,7 +275,7 @@ class RequestQueue:
         now = self.clock()
         return sorted((one for one in there.values() if one.state == "pending" or _has_lapsed(one, now)), key=_age)
 
-    def _in_turn(self, there: Mapping[str, Request], view: View) -> list[Request]:
+    def _in_turn(self, there: Mapping[str, Request], view: PlaceView) -> list[Request]:
         """Return what may be claimed: what goes beyond the share of who asked comes after all others."""
         waiting, found = _waiting(there), self._open(there)
         if len(waiting) <= self.limits.per_user:
@@ -290,7 +290,7 @@ class RequestQueue:
                     later.add(path)
         return sorted(found, key=lambda one: str(request_path(one)) in later)
 
-    def _named(self, request: Request, view: View) -> Request:
+    def _named(self, request: Request, view: PlaceView) -> Request:
         """Return a request with the name of who committed it, where that is known to be somebody else."""
         path = str(request_path(request))
         asker = self._askers(view, {path: request}, trusted=True)[path]
@@ -335,7 +335,7 @@ class RequestQueue:
             records=records,
         )
 
-    def _read(self, view: View, *, only: str | None = None) -> dict[str, Request]:
+    def _read(self, view: PlaceView, *, only: str | None = None) -> dict[str, Request]:
         """Return the requests of a state by path, or one of them."""
         stamps = {path: stamp for path, stamp in view.files.items() if is_request_path(path) and only in (None, path)}
         known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and times are coarse

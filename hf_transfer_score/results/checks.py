@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cache, partial
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from hf_transfer_score.errors import RecordError
 
@@ -26,28 +26,26 @@ GREATEST = 1e100
 LONGEST = 20_000
 """Letters of a text."""
 
-COUNT, SECONDS = (0, 10**15), (0.0, 1e9)
-RANGES: dict[tuple[str, str], tuple[float, float]] = {
-    ("RecordedModel", "parameters"): COUNT,
-    ("RecordedModel", "width"): (0, 10**9),
-    ("RecordedDataset", "examples"): COUNT,
-    ("RecordedDataset", "rows"): COUNT,
-    ("RecordedDataset", "classes"): (0, 10**9),
-    ("RecordedMetric", "version"): (0, 10**6),
-    ("RecordedFacts", "downloads"): COUNT,
-    ("RecordedRun", "forward_seconds"): SECONDS,
-    ("RecordedRun", "metric_seconds"): SECONDS,
-}
-"""What numbers a field may hold, by the name of its class and its own."""
 
-NAMING = {
-    *(("RecordedModel", name) for name in ("id", "revision", "commit", "library", "layer", "pooling", "dtype")),
-    *(("RecordedDataset", name) for name in ("id", "task", "fingerprint", "config", "split", "revision")),
-    *(("RecordedRun", name) for name in ("version", "time", "device")),
-    *(("RecordedMetric", "name"), ("RecordedFacts", "license"), ("Record", "kind")),
-}
-LONGEST_NAME = 1000
-"""Letters of fields that name something."""
+@dataclass(frozen=True, eq=False)
+class Limit:
+    """What a field takes, of all values of its type: in words, as a test, and as keywords of JSON Schema."""
+
+    words: str
+    holds: Callable[[Any], bool]
+    schema: dict[str, float]
+
+
+def within(low: float, high: float) -> Limit:
+    """Return the limit of a field of numbers."""
+    schema = {"minimum": low, "maximum": high}
+    return Limit(f"a number from {low:,} to {high:,}", lambda value: low <= value <= high, schema)
+
+
+Name = Annotated[str, Limit("at most 1,000 letters", lambda text: len(text) <= 1000, {"maxLength": 1000})]
+Count = Annotated[int, within(0, 10**15)]
+SmallCount = Annotated[int, within(0, 10**9)]
+Seconds = Annotated[float, within(0.0, 1e9)]
 
 
 def wrong(where: str, expected: str, value: Any) -> RecordError:
@@ -94,26 +92,8 @@ Reader = Callable[[Any, str], Any]
 @cache
 def _hints(kind: type) -> dict[str, Reader]:
     """Return what reads each field, by name, in order."""
-    hints = get_type_hints(kind)
-    return {one.name: _limited(kind.__name__, one.name, _reader(hints[one.name])) for one in fields(kind)}
-
-
-def _limited(kind: str, name: str, read: Reader) -> Reader:
-    """Return what reads a field within its range or length."""
-    if (kind, name) in RANGES:
-        low, high = RANGES[kind, name]
-        expected = f"a number from {low:,} to {high:,}"
-        return lambda value, where: _checked(read(value, where), where, expected, lambda one: low <= one <= high)
-    if (kind, name) in NAMING:
-        expected = f"at most {LONGEST_NAME:,} letters"
-        return lambda value, where: _checked(read(value, where), where, expected, lambda one: len(one) <= LONGEST_NAME)
-    return read
-
-
-def _checked(value: Any, where: str, expected: str, test: Callable[[Any], bool]) -> Any:
-    if value is not None and not test(value):
-        raise wrong(where, expected, value)
-    return value
+    hints = get_type_hints(kind, include_extras=True)
+    return {one.name: _reader(hints[one.name]) for one in fields(kind)}
 
 
 def _reader(hint: Any) -> Reader:
@@ -121,6 +101,8 @@ def _reader(hint: Any) -> Reader:
     if NoneType in get_args(hint):
         inner = _reader(next(one for one in get_args(hint) if one != NoneType))
         return lambda value, where: None if value is None else inner(value, where)
+    if get_origin(hint) is Annotated:
+        return partial(_limited, _reader(get_args(hint)[0]), get_args(hint)[1])
     if is_dataclass(hint):
         return partial(block, hint)  # type: ignore[arg-type]
     if hint is Any:
@@ -128,6 +110,13 @@ def _reader(hint: Any) -> Reader:
     if get_origin(hint) is not None:
         return _compound(get_origin(hint), get_args(hint))
     return _finite if hint is float else partial(_exact, hint)
+
+
+def _limited(read: Reader, limit: Limit, value: Any, where: str) -> Any:
+    found = read(value, where)
+    if not limit.holds(found):
+        raise wrong(where, limit.words, found)
+    return found
 
 
 def _exact(kind: type, value: Any, where: str) -> Any:

@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 
 from hf_transfer_score.errors import RecordError, StoreError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FOLDER, Place, View, is_record_path
+from hf_transfer_score.results.place import FOLDER, HubPlace, Place, PlaceView, is_record_path
 from hf_transfer_score.results.publishing import Published, publish, renew
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import Snapshot, contents
@@ -91,7 +90,7 @@ class Gathering:
         self.problems += [Problem(path, UNREAD, files[path]) for path in unread]
 
 
-def existing(place: Place) -> View:
+def existing(place: Place) -> PlaceView:
     """Return the present state of a place that has to be there."""
     view = place.view()
     if not view.version and isinstance(place, HubPlace):
@@ -163,7 +162,7 @@ def validate(place: Place) -> Validation:
 
 
 def _checked(
-    view: View, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
+    view: PlaceView, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
 ) -> Iterator[tuple[str, Record]]:
     """Yield the records of files that are as they should be, and note the others."""
     unread = dict.fromkeys(paths)
@@ -181,7 +180,7 @@ def _checked(
     problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
 
 
-def _beside(view: View, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
+def _beside(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
     """Yield what is wrong with the table beside records."""
     stamp = view.files.get(SNAPSHOT, "")
     if snapshot is None and (valid or stamp):

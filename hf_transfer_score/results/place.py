@@ -17,18 +17,20 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.atomic import write_bytes
-from hf_transfer_score.errors import NoSpaceError, StoreError
+from hf_transfer_score.errors import NoSpaceError, OptionError, StoreError
+from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.limits import RESULT_BYTES, TABLE_BYTES
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"
+FORMS = f"a folder (./results), OWNER/NAME on the Hub, or {HUB_PREFIX}OWNER/NAME"
 LOCK = ".lock"
 FOLDER = "records/"
 LOCK_SECONDS = 60.0
 
 
-class View(Protocol):
+class PlaceView(Protocol):
     """One state of a place.
 
     Attributes:
@@ -69,7 +71,7 @@ class Signed(Protocol):
         ...
 
 
-Change = Callable[[View], Mapping[str, bytes | None]]
+Change = Callable[[PlaceView], Mapping[str, bytes | None]]
 """From the state that is there to the files to write, None for one to remove."""
 
 
@@ -95,7 +97,7 @@ class Place(Protocol):
         """Return what names the present state, None where there is no such place yet."""
         ...
 
-    def view(self) -> View:
+    def view(self) -> PlaceView:
         """Return the present state; that of a place that is not there has no files."""
         ...
 
@@ -299,3 +301,53 @@ def is_hub_name(text: str) -> bool:
     if text.startswith(HUB_PREFIX):
         return True
     return HUB_NAME.fullmatch(text) is not None and not Path(text).exists()
+
+
+@dataclass
+class HubPlace(HubRepository):
+    """A repository on the Hub, of whose files as much is read as records, requests and tables may hold."""
+
+    @property
+    def shared(self) -> bool:
+        """True: others write here too."""
+        return True
+
+    def most_bytes(self, path: str) -> int:
+        """Return how many bytes of a file are read, whatever its size."""
+        return most_bytes(path)
+
+
+def open_place(text: str, *, token: str | bool | None = None, private: bool = False, create_pr: bool = False) -> Place:
+    """Return the place that a text names: a folder, or a dataset repository on the Hub.
+
+    OWNER/NAME means a repository unless there is such a folder; a folder that is still to be made is written ./a/b.
+
+    Args:
+        text: the folder, OWNER/NAME, or hf://datasets/OWNER/NAME.
+        token: for the Hub; None for the one that its client finds.
+        private: make a repository private that is not there yet.
+        create_pr: propose changes to a repository as pull requests.
+
+    Example:
+        >>> open_place("hf://datasets/owner/results").name, open_place("./results").name
+        ('owner/results', 'results')
+    """
+    if is_hub_name(text):
+        name = text.removeprefix(HUB_PREFIX).strip("/")
+        if HUB_NAME.fullmatch(name) is None:
+            raise OptionError(f"{text!r} names no repository: expected {FORMS}.")
+        return HubPlace(name, token=token, private=private, create_pr=create_pr)
+    if not text.strip() or "://" in text:
+        raise OptionError(f"{text!r} names no place of results: expected {FORMS}.")
+    if create_pr or private:
+        option = "--create-pr" if create_pr else "--private"
+        raise OptionError(f"{option} is for repositories on the Hub, and {text} is a folder.")
+    return FolderPlace(local_folder(text))
+
+
+def local_folder(text: str | Path) -> Path:
+    """Return the folder that a text names; it need not be there yet."""
+    folder = Path(text).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise OptionError(f"{text} is a file; expected {FORMS}.")
+    return folder

@@ -10,15 +10,15 @@ from typing import Literal
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.results.dataset_card import CARD, dataset_card
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import Place, View
+from hf_transfer_score.rendering import markdown
+from hf_transfer_score.results.place import HubPlace, Place, PlaceView
 from hf_transfer_score.results.possible import time_of
 from hf_transfer_score.results.record import Record, checked, record_path
 from hf_transfer_score.results.snapshot import renewed
 from hf_transfer_score.results.store import SNAPSHOT
 from hf_transfer_score.results.table import Stored
 
+CARD = "README.md"
 BATCH = 2000
 """Records that are written at a time."""
 
@@ -77,7 +77,7 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
         files = _latest(batch)
         decision = Decision()
 
-        def change(view: View, files: dict[str, Record] = files, last: bool = last) -> Mapping[str, bytes | None]:
+        def change(view: PlaceView, files: dict[str, Record] = files, last: bool = last) -> Mapping[str, bytes | None]:
             nonlocal decision
             decision = decide(view, files, shared=place.shared)
             return decision.files | (_beside(place, view, decision.files) if last else {})
@@ -101,14 +101,14 @@ def renew(place: Place) -> Published:
     No row that is there is believed: one that does not hold what its file holds is made anew.
     """
 
-    def change(view: View) -> Mapping[str, bytes | None]:
+    def change(view: PlaceView) -> Mapping[str, bytes | None]:
         table = renewed(view, {}, prove=True)
         return {} if table is None else {SNAPSHOT: table}
 
     return Published(version_or_url=place.update(change, title=_title(0)) if place.shared else place.version() or "")
 
 
-def decide(view: View, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
+def decide(view: PlaceView, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
     """Return what to write of records by path, beside what a place holds.
 
     Args:
@@ -183,12 +183,21 @@ def _title(count: int) -> str:
     return f"Add {count} record{'s' if count > 1 else ''}"
 
 
-def _beside(place: Place, view: View, files: Mapping[str, bytes]) -> dict[str, bytes]:
+def _beside(place: Place, view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the table and the card that come with records, unless others are writing too."""
     if not place.shared or _proposes(place) or view.attempt > 0:
         return {}
     table = renewed(view, files)
     found = {} if table is None else {SNAPSHOT: table}
     if CARD not in view.files and (files or found):
-        found[CARD] = dataset_card(place.name).encode()
+        found[CARD] = results_card(place.name).encode()
     return found
+
+
+def results_card(name: str) -> str:
+    """Return the card of a repository of results: what it is, how to read it, how to add to it.
+
+    Args:
+        name: OWNER/NAME.
+    """
+    return markdown("results_card.md.jinja", name=name, snapshot=SNAPSHOT)

@@ -7,10 +7,10 @@ import json
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from hf_transfer_score.errors import RecordError, UnreadableError
-from hf_transfer_score.results.checks import LONGEST, block, wrong
+from hf_transfer_score.results.checks import LONGEST, Count, Name, Seconds, SmallCount, block, within, wrong
 from hf_transfer_score.results.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.results.possible import check_metric, check_time
 from hf_transfer_score.untrusted import Limits, parse_json, reason_of
@@ -44,15 +44,15 @@ class RecordedModel:
         details: what else was chosen on the way to the features (preprocessing, longest text, ...).
     """
 
-    id: str
-    revision: str | None = None
-    commit: str | None = None
-    library: str | None = None
-    layer: str | None = None
-    pooling: str | None = None
-    dtype: str | None = None
-    parameters: int | None = None
-    width: int | None = None
+    id: Name
+    revision: Name | None = None
+    commit: Name | None = None
+    library: Name | None = None
+    layer: Name | None = None
+    pooling: Name | None = None
+    dtype: Name | None = None
+    parameters: Count | None = None
+    width: SmallCount | None = None
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -74,16 +74,16 @@ class RecordedDataset:
         options: the options of sampling.
     """
 
-    id: str
-    task: str
-    fingerprint: str
-    config: str | None = None
-    split: str | None = None
-    revision: str | None = None
+    id: Name
+    task: Name
+    fingerprint: Name
+    config: Name | None = None
+    split: Name | None = None
+    revision: Name | None = None
     columns: dict[str, str] = field(default_factory=dict)
-    examples: int = 0
-    rows: int = 0
-    classes: int | None = None
+    examples: Count = 0
+    rows: Count = 0
+    classes: SmallCount | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -99,8 +99,8 @@ class RecordedMetric:
         directions: by term, 1 where higher is better and -1 where lower is; empty for a metric that is not installed.
     """
 
-    name: str
-    version: int = 1
+    name: Name
+    version: Annotated[int, within(0, 10**6)] = 1
     kind: Kind = "score"
     parameters: dict[str, Any] = field(default_factory=dict)
     directions: dict[str, Literal[1, -1]] = field(default_factory=dict)
@@ -115,8 +115,8 @@ class RecordedFacts:
         downloads: as the Hub counted them.
     """
 
-    license: str | None = None
-    downloads: int | None = None
+    license: Name | None = None
+    downloads: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -146,12 +146,12 @@ class RecordedRun:
         time: when the record was made, in UTC.
     """
 
-    version: str
-    time: str
+    version: Name
+    time: Name
     libraries: dict[str, str] = field(default_factory=dict)
-    device: str | None = None
-    forward_seconds: float | None = None
-    metric_seconds: float | None = None
+    device: Name | None = None
+    forward_seconds: Seconds | None = None
+    metric_seconds: Seconds | None = None
     from_cache: bool = False
 
 
@@ -183,7 +183,7 @@ class Record:
     metric: RecordedMetric | None
     run: RecordedRun
     status: Literal["ok", "failed", "skipped"] = "ok"
-    kind: str | None = None
+    kind: Name | None = None
     reason: str | None = None
     terms: dict[str, float] = field(default_factory=dict)
     interval: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -11,9 +11,9 @@ import inspect
 import re
 from dataclasses import fields, is_dataclass
 from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from hf_transfer_score.results.checks import GREATEST, LARGEST, LONGEST, LONGEST_NAME, NAMING, RANGES
+from hf_transfer_score.results.checks import GREATEST, LARGEST, LONGEST
 from hf_transfer_score.results.migrations import SCHEMA_VERSION
 from hf_transfer_score.results.possible import LONGEST_TIME, TIME
 from hf_transfer_score.results.record import Record, RecordedMetric
@@ -31,8 +31,6 @@ NARROWER: dict[tuple[str, str], dict[str, Any]] = {
     ("RecordedRun", "time"): {"maxLength": LONGEST_TIME, "pattern": f"^{TIME.pattern}$"},
     ("RecordedOverlap", "values"): {"items": {"type": "number", "minimum": 0, "maximum": 1}},
 }
-NARROWER |= {place: {"minimum": low, "maximum": high} for place, (low, high) in RANGES.items()}
-NARROWER |= {place: {"maxLength": LONGEST_NAME, **NARROWER.get(place, {})} for place in NAMING}
 """What else is checked of a field, by the name of its class and its own."""
 
 NULL, TEXT = {"type": "null"}, {"type": "string"}
@@ -63,7 +61,7 @@ def json_schema() -> dict[str, Any]:
 
 def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a dataclass; those of the dataclasses in its fields go to `blocks`."""
-    hints, text = get_type_hints(kind), inspect.getdoc(kind) or ""
+    hints, text = get_type_hints(kind, include_extras=True), inspect.getdoc(kind) or ""
     described = _descriptions(text)
     properties = {}
     for one in fields(kind):
@@ -85,6 +83,8 @@ def _value(hint: Any, blocks: dict[str, Any]) -> dict[str, Any]:
     if NoneType in arguments:
         inner = _value(next(one for one in arguments if one is not NoneType), blocks)
         return {**inner, "type": [inner["type"], "null"]} if "type" in inner else {"anyOf": [inner, NULL]}
+    if get_origin(hint) is Annotated:
+        return {**_value(arguments[0], blocks), **arguments[1].schema}
     if is_dataclass(hint):
         return _reference(hint, blocks)  # type: ignore[arg-type]
     if hint is Any:

@@ -14,7 +14,7 @@ from typing import Any
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.results.place import View, is_record_path
+from hf_transfer_score.results.place import PlaceView, is_record_path
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.store import CHUNK, snapshot_of
 from hf_transfer_score.results.table import RecordTable, Stored
@@ -35,7 +35,7 @@ class Snapshot:
     stamps: Mapping[str, str]
 
     @classmethod
-    def of(cls, view: View) -> Snapshot | None:
+    def of(cls, view: PlaceView) -> Snapshot | None:
         """Return the table of a place; None where there is none, or none that makes sense."""
         table = snapshot_of(view)
         if table is None:
@@ -69,7 +69,7 @@ class Snapshot:
         return {path: content for path, content in found.items() if blob_id(content) == files[path]}
 
 
-def contents(view: View, paths: Iterable[str], snapshot: Snapshot | None = None) -> Iterator[tuple[str, bytes]]:
+def contents(view: PlaceView, paths: Iterable[str], snapshot: Snapshot | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield files by path, from the table where that is proved to hold the same."""
     wanted = list(paths)
     for start in range(0, len(wanted), CHUNK):
@@ -79,7 +79,7 @@ def contents(view: View, paths: Iterable[str], snapshot: Snapshot | None = None)
         yield from view.read(path for path in chunk if path not in found).items()
 
 
-def renewed(view: View, files: Mapping[str, bytes], *, prove: bool = False) -> bytes | None:
+def renewed(view: PlaceView, files: Mapping[str, bytes], *, prove: bool = False) -> bytes | None:
     """Return the table as it has to be once files are written; None where the one that is there is in step.
 
     Args:

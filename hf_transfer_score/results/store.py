@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import StoreError
-from hf_transfer_score.results.place import Place, View, is_record_path
+from hf_transfer_score.results.place import Place, PlaceView, is_record_path, open_place
 from hf_transfer_score.results.possible import rules
+from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.table import RecordTable, Stored
 from hf_transfer_score.untrusted import readable
 
@@ -39,7 +40,7 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Difference:
+class TableChange:
     """What tells a table from an earlier one.
 
     Attributes:
@@ -52,7 +53,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedRecords:
     """What a place holds.
 
     Attributes:
@@ -67,7 +68,7 @@ class Loaded:
     version: str | None = None
     problems: tuple[Problem, ...] = ()
     read: int = 0
-    difference: Difference | None = None
+    difference: TableChange | None = None
 
 
 @runtime_checkable
@@ -79,9 +80,18 @@ class Tabled(Protocol):
         ...
 
 
+def read_records(results: str) -> list[Record]:
+    """Return the records of a store of results; files that hold none are left out.
+
+    Args:
+        results: a folder, or OWNER/NAME of a dataset repository on the Hub.
+    """
+    return load(open_place(results)).table.records()
+
+
 def load(
-    place: Place, *, cache: Path | None = None, previous: Loaded | None = None, watch: Watch | None = None
-) -> Loaded:
+    place: Place, *, cache: Path | None = None, previous: LoadedRecords | None = None, watch: Watch | None = None
+) -> LoadedRecords:
     """Return the records of a place.
 
     Args:
@@ -95,10 +105,10 @@ def load(
     if previous is not None and previous.version == view.version:
         return previous
     if isinstance(view, Tabled):
-        return Loaded(view.table(), view.version)
+        return LoadedRecords(view.table(), view.version)
     known = previous.table if previous is not None else _kept(cache)
     if known is not None and known.at == view.version and previous is None:
-        return Loaded(known, view.version)
+        return LoadedRecords(known, view.version)
     if place.shared:
         known = _nearest(known, view)
     changed, gone = _difference(known, view)
@@ -107,18 +117,18 @@ def load(
     read, problems = _read(view, wanted, watch)
     table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
     told = previous is not None and known is previous.table
-    difference = Difference(tuple(gone), known.datasets(gone) | read.datasets()) if told and known else None
+    difference = TableChange(tuple(gone), known.datasets(gone) | read.datasets()) if told and known else None
     later = 0 if table.extra is None else table.extra.num_rows
     if cache is not None and (table.file is None or later + len(gone) > CHUNK):
         table = _keep(table, cache)
-    return Loaded(table, view.version, (*bad.values(), *problems), len(wanted), difference)
+    return LoadedRecords(table, view.version, (*bad.values(), *problems), len(wanted), difference)
 
 
-def _problems(previous: Loaded | None) -> tuple[Problem, ...]:
+def _problems(previous: LoadedRecords | None) -> tuple[Problem, ...]:
     return () if previous is None else previous.problems
 
 
-def _difference(known: RecordTable | None, view: View) -> tuple[dict[str, str], list[int]]:
+def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, str], list[int]]:
     """Return the files to read with their stamps, and the rows that no longer hold what a file holds.
 
     Of what did not change only a hash is kept meanwhile: there may be a hundred thousand files.
@@ -137,7 +147,7 @@ def _difference(known: RecordTable | None, view: View) -> tuple[dict[str, str], 
     return changed, [row for row, one in enumerate(known.stamps()) if hash(one) in unseen]
 
 
-def _nearest(known: RecordTable | None, view: View) -> RecordTable | None:
+def _nearest(known: RecordTable | None, view: PlaceView) -> RecordTable | None:
     """Return what leaves less to read: what is known, or the snapshot that lies beside the records."""
     missing = len(_difference(known, view)[0])
     if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
@@ -146,7 +156,7 @@ def _nearest(known: RecordTable | None, view: View) -> RecordTable | None:
     return known if found is None or len(_difference(found, view)[0]) >= missing else found
 
 
-def _believed(table: RecordTable | None, view: View) -> RecordTable | None:
+def _believed(table: RecordTable | None, view: PlaceView) -> RecordTable | None:
     """Return the rows of a table that is somebody else's that are proved to hold what the files of a view hold."""
     if table is None:
         return None
@@ -155,7 +165,7 @@ def _believed(table: RecordTable | None, view: View) -> RecordTable | None:
     return table.only(table.proved(list(rows.values())))
 
 
-def snapshot_of(view: View) -> RecordTable | None:
+def snapshot_of(view: PlaceView) -> RecordTable | None:
     """Return the table that lies beside the records, None where there is none that can be read."""
     import tempfile
 
@@ -171,7 +181,7 @@ def snapshot_of(view: View) -> RecordTable | None:
             return None
 
 
-def _read(view: View, files: Mapping[str, str], watch: Watch | None) -> tuple[RecordTable, list[Problem]]:
+def _read(view: PlaceView, files: Mapping[str, str], watch: Watch | None) -> tuple[RecordTable, list[Problem]]:
     """Return the records of files, and those files that hold none."""
     import pyarrow
 

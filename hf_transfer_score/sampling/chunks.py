@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,6 @@ ROWS = 500
 
 PYTHON_ROWS = 64
 """Rows of a chunk of Python values, which may hold whole images."""
-
-
-class Chunk(Protocol):
-    """Some rows; labels are read from all of them, inputs from the few that are kept."""
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-
-    def column(self, name: str) -> list[Any]:
-        """Return a whole column."""
-
-    def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which values of a column are not there (n,); a file that is neither content nor path is not."""
-
-    def cell(self, row: int, name: str) -> Any:
-        """Return one value."""
 
 
 class ArrowChunk:
@@ -51,7 +35,7 @@ class ArrowChunk:
         return values
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which values of a column are not there (n,)."""
+        """Return which values of a column are not there (n,); a file that is neither content nor path is not."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -83,17 +67,16 @@ class PythonChunk:
 
     def missing(self, name: str) -> NDArray[np.bool_]:
         """Return which values of a column are not there (n,)."""
-        return np.asarray([_is_missing(value) for value in self.column(name)], dtype=bool)
+        parts = [value.values() if isinstance(value, dict) else [value] for value in self.column(name)]
+        return np.asarray([all(part is None for part in one) for one in parts], dtype=bool)
 
     def cell(self, row: int, name: str) -> Any:
         """Return one value."""
         return self.rows[row].get(name)
 
 
-def _is_missing(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(part is None for part in value.values())
-    return value is None
+Chunk: TypeAlias = ArrowChunk | PythonChunk
+"""Some rows; labels are read from all of them, inputs from the few that are kept."""
 
 
 def python_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:

@@ -10,16 +10,21 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.disk import room_for
+from hf_transfer_score.errors import DatasetError, UnreadableError
+from hf_transfer_score.hub.words import DAMAGED
+from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 from hf_transfer_score.limits import LINE_BYTES, NESTING
-from hf_transfer_score.sampling.hub_files import is_mostly_read, open_named
+from hf_transfer_score.parquet_pages import chunks_of
 
 BRACKETS = np.zeros(256, np.int32)
 BRACKETS[[ord("["), ord("{")]], BRACKETS[[ord("]"), ord("}")]] = 1, -1
@@ -27,6 +32,18 @@ TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 TABLES_OF_TEXT = (".csv", ".json", ".jsonl")
 OPENING = {"open", "pd", "paj"}
 NEITHER = bytes(code for code in range(256) if code not in b"[]{}\n")
+
+SMALL_BYTES = 4 * 1024 * 1024
+"""A file of no more bytes is fetched whole, whatever is read of it."""
+
+WHOLE_BYTES = 256 * 1024 * 1024
+"""A file of more bytes is read in parts, which cannot be held to the hash of the whole."""
+
+MEMORY_BYTES = 64 * 1024 * 1024
+"""A file of more bytes waits on the disk for its reader."""
+
+ATTEMPTS = 2
+"""How often a file is fetched whose content is not what the Hub says."""
 
 
 def guard(builder: Any) -> None:
@@ -41,19 +58,24 @@ def guard(builder: Any) -> None:
 def _called(function: FunctionType, named: str, builder: Any, *arguments: Any, **options: Any) -> Any:
     """Call a builder's function with other ways to open and to parse; all else is as its module has it now."""
     module = sys.modules[named]
-    columns = () if function.__name__ == "_split_generators" else _columns(builder)
-    names = {**vars(module), "open": _opener(module, columns)}
-    names |= {"pd": _Instead(module.pd, read_csv=_csv_reader(module))} if hasattr(module, "pd") else {}
-    names |= {"paj": _Instead(module.paj, read_json=_json_reader(module))} if hasattr(module, "paj") else {}
+    of_parquet = type(builder).__module__.endswith(".parquet")
+    columns: Sequence[str] | None = getattr(builder.config, "columns", None) if of_parquet else None
+    opened = _opener(module, () if function.__name__ == "_split_generators" else columns)
+
+    def read_csv(file: Any, **options: Any) -> Any:
+        return module.pd.read_csv(_opener(module)(file, "rb"), **{**options, "compression": None})
+
+    def read_json(file: Any, *arguments: Any, **options: Any) -> Any:
+        if isinstance(file, io.BytesIO):
+            check_nesting(file.getvalue())
+        return module.paj.read_json(file, *arguments, **options)
+
+    names = {**vars(module), "open": opened}
+    names |= {"pd": _Instead(module.pd, read_csv=read_csv)} if hasattr(module, "pd") else {}
+    names |= {"paj": _Instead(module.paj, read_json=read_json)} if hasattr(module, "paj") else {}
     read = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     read.__kwdefaults__ = function.__kwdefaults__
     return read(builder, *arguments, **options)
-
-
-def _columns(builder: Any) -> Sequence[str] | None:
-    """Return which columns of Parquet files are read, None for files of other kinds."""
-    columns: Sequence[str] | None = getattr(builder.config, "columns", None)
-    return columns if type(builder).__module__.endswith(".parquet") else None
 
 
 class _Instead:
@@ -75,26 +97,10 @@ def _opener(module: ModuleType, columns: Sequence[str] | None = None) -> Callabl
         usual = partial(vars(module).get("open", open), file, "rb", *arguments, **options)
         content = open_named(usual, lambda file: is_mostly_read(file, columns))
         if module.__name__.endswith(TABLES_OF_TEXT) or str(file).endswith(TABLES_OF_TEXT):
-            content = io.BufferedReader(_Lines(content))
+            content = io.BufferedReader(_LimitedLines(content))
         return content if "b" in mode else io.TextIOWrapper(content, **encoding)
 
     return opened
-
-
-def _csv_reader(module: ModuleType) -> Callable[..., Any]:
-    def read_csv(file: Any, **options: Any) -> Any:
-        return module.pd.read_csv(_opener(module)(file, "rb"), **{**options, "compression": None})
-
-    return read_csv
-
-
-def _json_reader(module: ModuleType) -> Callable[..., Any]:
-    def read_json(file: Any, *arguments: Any, **options: Any) -> Any:
-        if isinstance(file, io.BytesIO):
-            check_nesting(file.getvalue())
-        return module.paj.read_json(file, *arguments, **options)
-
-    return read_json
 
 
 def check_nesting(content: bytes) -> None:
@@ -123,7 +129,7 @@ def _depth(content: bytes) -> int:
     return int((depth - before[np.cumsum(marks == ord("\n"))]).max())
 
 
-class _Lines(io.RawIOBase):
+class _LimitedLines(io.RawIOBase):
     """A file of lines; one without an end is refused when it is too long to be a row."""
 
     def __init__(self, file: Any) -> None:
@@ -161,3 +167,66 @@ def _too_long(what: str) -> DatasetError:
         f"{what} has more than {LINE_BYTES:,} bytes, and has to be read whole. Store the rows as Parquet, or as JSON "
         "with a line for each row."
     )
+
+
+def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> Any:
+    """Return an open file; one on the Hub is fetched whole, and again where its hash is not what the Hub says.
+
+    Args:
+        open_file: opens it, by `datasets` or on this computer.
+        whole: whether a file on the Hub is to be fetched whole; one that is not is returned as it was opened.
+    """
+    for _ in range(ATTEMPTS):
+        file = open_file()
+        name = _hash_of(file)
+        if name is None or not whole(file):
+            return file
+        with file:
+            copy, found = _copied(file, name)
+        if found == name:
+            return copy
+        copy.close()
+    raise DatasetError(
+        f"the file {file.path!r} came {ATTEMPTS} times with other content than the Hub says it has: {DAMAGED}."
+    )
+
+
+def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
+    """Whether at least half of a file on the Hub is read, so that to fetch it whole costs little.
+
+    Args:
+        file: it.
+        columns: what is read of a Parquet file, nothing where only types are; None where all of a file is read.
+    """
+    if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
+        return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))
+    try:
+        read = sum(one.stop - one.start for one in chunks_of(file) if one.is_in(set(columns)))
+    except UnreadableError:  # whoever reads it says why
+        return True
+    finally:
+        file.seek(0)
+    return bool(2 * read >= file.size)
+
+
+def _hash_of(file: Any) -> str | None:
+    """Return the hash that the Hub names an open file by, None where it says none or the file is elsewhere."""
+    details = getattr(file, "details", None)
+    if not isinstance(details, Mapping):
+        return None
+    large = details.get("lfs")
+    if large is not None:
+        return str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
+    return details.get("blob_id")
+
+
+def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
+    """Return the content of a file on the Hub in one without a name, and its hash of the kind of another."""
+    copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
+    digest = digest_of(name, file.size)
+    with room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
+        while part := file.read(READ_AT_ONCE):
+            copy.write(part)
+            digest.update(part)
+    copy.seek(0)
+    return copy, digest.hexdigest()

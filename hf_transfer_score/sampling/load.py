@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,14 @@ import numpy as np
 from hf_transfer_score.disk import room_for
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
 from hf_transfer_score.locks import Told
-from hf_transfer_score.sampling.assemble import Drawing, Pass, assemble, draw_truths, in_split
-from hf_transfer_score.sampling.chunks import Chunk
+from hf_transfer_score.sampling.assemble import Drawing, assemble
 from hf_transfer_score.sampling.columns import find_columns
-from hf_transfer_score.sampling.draw import Draw, row_keys
-from hf_transfer_score.sampling.labels import MISSING
+from hf_transfer_score.sampling.draw import Draw, RowFile, row_keys
 from hf_transfer_score.sampling.library import explained, explained_items
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.rows import Rows, rows_for
+from hf_transfer_score.sampling.rows import MISSING, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.sampling.sources import Source, name_of, open_source
-from hf_transfer_score.sampling.spool import Spool
+from hf_transfer_score.sampling.sources import OpenSplit, name_of, open_source
 from hf_transfer_score.sampling.store import SampleStore, request_of
 
 ENOUGH = 3
@@ -89,124 +87,112 @@ def _drawn(
     progress: Progress | None,
 ) -> LabelledSample:
     """Return a sample that is drawn now, and kept where there is a place for it."""
+    import pyarrow as pa
+
     parent = Path(tempfile.gettempdir()) if store is None else store.folder
     with room_for(f"the sample of {name_of(dataset)}", parent):
         parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
             sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
             sample = sample if store is None else store.keep(request, sample)
-    _give_memory_back()
+    # what Arrow keeps of the stream for later is freed: what comes next are models, which need it more
+    pa.default_memory_pool().release_unused()
     return sample
 
 
-def _give_memory_back() -> None:
-    """Free what Arrow keeps of the stream for later: what comes next are models, which need it more."""
-    import pyarrow as pa
-
-    pa.default_memory_pool().release_unused()
-
-
-def _draw(source: Source, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:
+def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:
     if not source.features:
         raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it.")
     columns = find_columns(source.features, options, source.dataset)
     rows = rows_for(columns, options, source.dataset)
     if options.per_class is not None and not rows.stratified:
         raise OptionError(f"per_class={options.per_class}: examples of {columns.task.name} have no class each.")
-    spool = Spool(scratch)
-    with room_for(f"the sample of {source.dataset}", scratch.parent, lambda: COPIES * spool.size), spool:
-        draw = Draw(spool, options.max_samples, options.per_class)
-        passed = _read(source, options, rows, draw, progress)
-        _refuse_unlabelled(source, rows, passed)
-        drawn, truths = draw_truths(source, options, rows, draw)
-        return assemble(source, options, rows, passed, Drawing(drawn, truths, draw, scratch))
+    kept = RowFile(scratch)
+    with room_for(f"the sample of {source.dataset}", scratch.parent, lambda: COPIES * kept.size), kept:
+        drawing = Drawing(source, options, rows, Draw(kept, options.max_samples, options.per_class))
+        _read(drawing, progress)
+        _refuse_unlabelled(drawing)
+        return assemble(drawing, scratch)
 
 
-def _read(source: Source, options: SampleOptions, rows: Rows, draw: Draw, progress: Progress | None) -> Pass:
+def _read(drawing: Drawing, progress: Progress | None) -> None:
+    """Offer the rows of a source to the draw: all of them, or those of some shards in random order that will do."""
+    source, options, rows, draw = drawing.source, drawing.options, drawing.rows, drawing.draw
     with explained(source.dataset):
         shards = list(enumerate(source.shards(rows.columns.all)))
     whole = options.full_pass or source.cheap or len(shards) == 1
     if not whole:
         order = np.random.default_rng(options.seed).permutation(len(shards))
         shards = [shards[place] for place in order]
-    passed = Pass(shards=len(shards))
+    drawing.shards = len(shards)
     for number, shard in shards:
         before = list(draw.counts)
-        start = passed.seen if whole else number << SHARD_BITS
+        start = drawing.seen if whole else number << SHARD_BITS
         for chunk in explained_items(shard, source.dataset):
-            _offer(chunk, start, options, rows, draw, passed)
+            strata, read = rows.strata(chunk), len(chunk)
+            if options.max_rows is not None and drawing.seen + read >= options.max_rows:
+                read = options.max_rows - drawing.seen
+                strata[read:] = MISSING
+                drawing.stopped = True
+            numbers = np.arange(start, start + len(chunk), dtype=np.uint64)
+            draw.offer(row_keys(numbers, options.seed), strata, partial(rows.keep, chunk))
+            drawing.seen += read
+            drawing.labelled += int((strata >= 0).sum())
             start += len(chunk)
             if progress is not None:
-                progress(passed.seen)
-            if passed.stopped:
-                return passed
-        passed.shards_read += 1
-        passed.mixtures.append(_mixture(before, draw.counts))
-        if not whole and _enough(options, rows, draw, passed, len(before)):
-            break
-    return passed
+                progress(drawing.seen)
+            if drawing.stopped:
+                return
+        drawing.shards_read += 1
+        added = np.asarray(draw.counts) - np.pad(before, (0, len(draw.counts) - len(before)))
+        drawing.mixtures.append((int(added.sum()), int((added > 0).sum())))
+        if not whole and _is_enough(drawing, len(before)):
+            return
 
 
-def _offer(chunk: Chunk, start: int, options: SampleOptions, rows: Rows, draw: Draw, passed: Pass) -> None:
-    strata = rows.strata(chunk)
-    read = len(chunk)
-    if options.max_rows is not None and passed.seen + read >= options.max_rows:
-        read = options.max_rows - passed.seen
-        strata[read:] = MISSING
-        passed.stopped = True
-    numbers = np.arange(start, start + len(chunk), dtype=np.uint64)
-    draw.offer(row_keys(numbers, options.seed), strata, lambda row: rows.keep(chunk, row))
-    passed.seen += read
-    passed.labelled += int((strata >= 0).sum())
+def _is_enough(drawing: Drawing, classes_before: int) -> bool:
+    """Return whether the shards read so far do: three rows for each to be drawn, all classes, in all shards alike.
 
-
-def _mixture(before: list[int], after: list[int]) -> tuple[int, int]:
-    """Return the labelled rows of a shard and how many classes they have."""
-    added = [count - (before[place] if place < len(before) else 0) for place, count in enumerate(after)]
-    return sum(added), sum(count > 0 for count in added)
-
-
-def _enough(options: SampleOptions, rows: Rows, draw: Draw, passed: Pass, classes_before: int) -> bool:
-    """Return whether the shards read so far do: three rows for each to be drawn, all classes, in all shards alike."""
+    Each shard has to have as many classes as rows in random order would give it; shards of sorted rows have not.
+    """
+    options, rows, counts = drawing.options, drawing.rows, drawing.draw.counts
     wanted = options.max_samples
     if rows.stratified and options.per_class is not None:
-        wanted = min(wanted, options.per_class * len(draw.counts))
-        if min(draw.counts, default=0) < options.per_class:
+        wanted = min(wanted, options.per_class * len(counts))
+        if min(counts, default=0) < options.per_class:
             return False
-    if passed.labelled < ENOUGH * wanted:
+    if drawing.labelled < ENOUGH * wanted:
         return False
     if not rows.stratified:
         return True
     names = rows.columns.class_names
-    return len(draw.counts) == (len(names) if names else classes_before) and _well_mixed(draw.counts, passed.mixtures)
-
-
-def _well_mixed(counts: list[int], mixtures: list[tuple[int, int]]) -> bool:
-    """Return whether each shard has as many classes as rows in random order would give it; sorted rows do not."""
+    if len(counts) != (len(names) if names else classes_before):
+        return False
     shares = np.asarray(counts) / max(sum(counts), 1)
-    for size, found in mixtures:
+    for size, found in drawing.mixtures:
         present = 1 - (1 - shares) ** size
         if found < present.sum() - DEVIATIONS * np.sqrt((present * (1 - present)).sum()) - 0.5:
             return False
     return len(counts) > 1
 
 
-def _refuse_unlabelled(source: Source, rows: Rows, passed: Pass) -> None:
-    if passed.seen == 0:
-        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it{in_split(source)}.")
+def _refuse_unlabelled(drawing: Drawing) -> None:
+    source, rows = drawing.source, drawing.rows
+    if drawing.seen == 0:
+        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it{source.in_split}.")
     no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
-    if passed.labelled and not no_class:
+    if drawing.labelled and not no_class:
         return
     label = rows.columns.label
     better = [split for split in source.splits if split != source.split and _has_labels(source, split, label)]
     advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
     raise HiddenLabelsError(
-        f"All {passed.seen} labels{in_split(source)} of {source.dataset} are hidden (column {label!r} holds -1 or "
+        f"All {drawing.seen} labels{source.in_split} of {source.dataset} are hidden (column {label!r} holds -1 or "
         f"nothing): {advice}."
     )
 
 
-def _has_labels(source: Source, split: str, label: str) -> bool:
+def _has_labels(source: OpenSplit, split: str, label: str) -> bool:
     values: list[Any] = []
     with suppress(DatasetError), explained(source.dataset):
         values = source.peek(split, label)

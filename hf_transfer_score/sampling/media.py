@@ -1,33 +1,44 @@
-"""The bytes of images and sound, as the dataset has them; nothing is decoded."""
+"""Images and sound: the bytes that a sample keeps, and what they hold once they are decoded.
+
+Bytes come from strangers, so images are opened by decoders of pictures only, and none larger than there is room for.
+"""
 
 from __future__ import annotations
 
-import zipfile
-from functools import partial
+import io
+import warnings
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.hub_files import open_named
-from hf_transfer_score.sampling.library import explained
-from hf_transfer_score.sampling.reach import MOST_MEDIA_BYTES, Reach, in_zip, read_bounded, read_file
-from hf_transfer_score.sampling.sample import encode_input, encode_sound
-from hf_transfer_score.tasks import Waveform
+from hf_transfer_score.limits import PIXELS, SIDE, SLENDER
+from hf_transfer_score.tasks import Pixels, Waveform, Words
+
+FORMATS = (
+    *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),
+    *("SGI", "TGA", "TIFF", "WEBP", "XBM"),
+)
+"""Kinds that are decoded, as Pillow calls them; PostScript is not one: other programs are run to draw it."""
 
 PATH = "path"
+"""Marks a value that is kept as the path of its file, which is read only if its row is drawn."""
 
 
 def as_media(value: Any) -> bytes | list[str] | None:
-    """Return the bytes of an image or of sound, or [PATH, where they are] so that only rows that are drawn are read."""
+    """Return the bytes of an image or sound as a dataset has it, or [PATH, the path of its file]."""
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, (str, Path)):
         return [PATH, str(value)]
     if isinstance(value, dict):
         if value.get("array") is not None:
-            return encode_sound(Waveform(_one_channel(value["array"]), int(value["sampling_rate"])))
+            samples = np.asarray(value["array"], dtype=np.float32)
+            if samples.ndim != 1:
+                samples = samples.mean(axis=0 if samples.shape[0] < samples.shape[-1] else -1)
+            return encode_sound(Waveform(samples, int(value["sampling_rate"])))
         return value.get("bytes") or ([PATH, str(value["path"])] if value.get("path") else None)
     encoded = encode_input(value)
     if not isinstance(encoded, bytes):
@@ -35,68 +46,107 @@ def as_media(value: Any) -> bytes | list[str] | None:
     return encoded
 
 
-def _one_channel(samples: Any) -> np.ndarray[Any, np.dtype[np.float32]]:
-    array = np.asarray(samples, dtype=np.float32)
-    return array if array.ndim == 1 else array.mean(axis=0 if array.shape[0] < array.shape[-1] else -1)
+def encode_input(value: Any) -> Any:
+    """Return an input as the table of a sample keeps it: bytes for images and sound, else itself."""
+    if isinstance(value, Pixels):
+        value = value.image
+    if isinstance(value, Words):
+        return value.words
+    if isinstance(value, Waveform):
+        return encode_sound(value)
+    if hasattr(value, "save") and hasattr(value, "convert"):
+        buffer = io.BytesIO()
+        value.save(buffer, format="PNG")
+        return buffer.getvalue()
+    return value
 
 
-def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
-    """Return bytes, read from their file if that is what is known of them.
+def encode_sound(sound: Waveform) -> bytes:
+    """Return sound as the bytes of a WAV file in 32-bit floats, without loss."""
+    import soundfile
 
-    Args:
-        value: what `as_media` returned.
-        dataset: the dataset, for messages.
-        reach: which files the rows may name.
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT")
+    return buffer.getvalue()
+
+
+def decode_sound(content: bytes) -> Waveform:
+    """Return one channel of sound, the mean of all."""
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DatasetError(f"it cannot be decoded as sound ({error}).") from error
+    return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))
+
+
+def open_image(content: bytes) -> Any:
+    """Return an image of which only the first bytes were read so far.
+
+    Raises:
+        ValueError: it is no image, or one larger than what is read.
     """
-    if isinstance(value, bytes):
-        return value
-    if value is None:
-        raise DatasetError(f"A row of {dataset} has an image or sound without content.")
-    path = str(value[1])
+    from PIL import Image
+
+    Image.init()
     try:
-        found = _read(path, dataset, reach)
-    except (DatasetError, OSError) as error:
-        raise DatasetError(f"A row of {dataset} cannot be used: {error}") from error
-    if found is None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at below
+            image = Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.ID])
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(str(error)) from error
+    size = f"it has {image.width} x {image.height} pixels, where"
+    if not 0 < image.width * image.height <= PIXELS or max(image.size) > SIDE:
+        raise ValueError(f"{size} {PIXELS // 10**6} megapixels are read at most, and {SIDE:,} pixels along a side")
+    if max(image.size) > SLENDER * min(image.size):
+        raise ValueError(f"{size} images are read that are at most {SLENDER} times as long as they are wide")
+    return image
+
+
+def decode_image(content: bytes) -> Any:
+    """Return an image in RGB, turned as its camera was held, transparency on white."""
+    from PIL import Image, ImageOps
+
+    try:
+        image = ImageOps.exif_transpose(open_image(content))
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        if image.mode.startswith("I"):  # 16 bits of grey, of which conversion would keep the lowest 8
+            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
+        return image.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
+
+
+def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
+    """Return the class numbers of a mask (height, width): grey values, or the indices of a palette."""
+    try:
+        image = open_image(content)
+        values = np.asarray(image)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"A mask of {dataset} cannot be decoded: {error}.") from error
+    if values.ndim == 3 and (values[..., :3] == values[..., :1]).all():
+        values = values[..., 0]
+    if values.ndim != 2 or values.dtype.kind == "f":
         raise DatasetError(
-            f"A row of {dataset} has the path {path!r} in place of the content of a file, and the dataset has no such "
-            "file of its own. Store the content with the rows (`datasets` does so in push_to_hub and to_parquet), or "
-            "keep the files beside them."
+            f"A mask of {dataset} is an image of mode {image.mode}, where one channel with class numbers was expected. "
+            "If classes are told by colours, turn these into numbers first."
         )
-    return found
+    return values.astype(np.int64)
 
 
-def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
-    """Return the content of a file that is allowed, None where there is none by that path."""
-    packed = in_zip(path)
-    if packed is None:
-        return read_file(real, path) if (real := reach.file(path)) else _read_url(path, dataset, reach)
-    member, archive = packed
+def shape_of_image(content: bytes) -> tuple[int, int] | None:
+    """Return height and width of an image as its camera was held, by its first bytes.
+
+    None if it is no image, or one with more pixels than are read.
+    """
+    from PIL import ExifTags
+
     try:
-        if (real := reach.file(archive)) is not None:
-            with real.open("rb") as file:
-                return _member(file, member)
-        if reach.allows_url(archive):
-            with explained(dataset), _opened(archive) as file:
-                return _member(file, member)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-        raise DatasetError(f"{member!r} cannot be read from {archive!r} ({error}).") from error
-    return None
-
-
-def _read_url(path: str, dataset: str, reach: Reach) -> bytes | None:
-    if not reach.allows_url(path):
+        image = open_image(content)
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except (OSError, ValueError, SyntaxError):
         return None
-    with explained(dataset), open_named(partial(_opened, path), lambda file: file.size <= MOST_MEDIA_BYTES) as file:
-        return read_bounded(file, path, getattr(file, "size", None))
-
-
-def _opened(path: str) -> Any:
-    from datasets.utils.file_utils import xopen
-
-    return xopen(path, "rb")
-
-
-def _member(file: IO[bytes], name: str) -> bytes:
-    with zipfile.ZipFile(file) as archive, archive.open(name) as member:
-        return read_bounded(member, name, archive.getinfo(name).file_size)
+    return (image.width, image.height) if turned else (image.height, image.width)

@@ -9,14 +9,18 @@ from __future__ import annotations
 import os
 import re
 import stat
+import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.integrity import FOLDERS_VARIABLE, homes_of
+from hf_transfer_score.sampling.guarded import open_named
+from hf_transfer_score.sampling.library import explained
 
 MOST_MEDIA_BYTES = 64 * 1024 * 1024
 """Bytes of one image or sound: 16 of them are read at a time, and all of that has to fit into 2 GB."""
@@ -69,8 +73,11 @@ class Reach:
         if not (self.anywhere or self.folders) or SCHEME in path or "\0" in path:
             return None
         for candidate in dict.fromkeys((self.base or Path()) / path if n else Path(path) for n in (1, 0)):
-            real = _real(candidate)
-            if real is None or not real.exists():
+            try:
+                real = candidate.expanduser().resolve()
+            except (OSError, RuntimeError, ValueError):  # links in a circle, names that no system takes
+                continue
+            if not real.exists():
                 continue
             if not self.anywhere and not any(real.is_relative_to(folder) for folder in self.folders):
                 raise DatasetError(
@@ -145,34 +152,22 @@ def check_files(paths: Iterable[str], reach: Reach, dataset: str) -> None:
         raise DatasetError(f"The dataset {dataset} names a data file that is not its own: {reason}.")
 
 
-def _real(path: Path) -> Path | None:
-    try:
-        return path.expanduser().resolve()
-    except (OSError, RuntimeError, ValueError):  # links in a circle, names that no system takes
-        return None
-
-
 def reach_of(dataset: Any) -> Reach:
     """Return the reach of a dataset in memory.
 
     What the user's own program made may name any file on this computer; what `datasets` loaded from the Hub may name
     files of that repository only, in the cache of the Hub or, for a stream, on the Hub.
     """
+    from datasets import config
+
     streamed = tuple(getattr(dataset, "_token_per_repo_id", None) or ())
-    prepared = _prepared_from(dataset)
+    files = [Path(one["filename"]) for one in getattr(dataset, "cache_files", None) or ()]
+    cache = Path(config.HF_DATASETS_CACHE)
+    parts = [file.relative_to(cache).parts[0] for file in files if file.is_relative_to(cache)]
+    prepared = {part for part in parts if "___" in part}  # folders that `datasets` names after a repository
     if not streamed and not prepared:
         return Reach(anywhere=True)
     return Reach(folders=tuple(place for name in prepared for place in _cached(name)), origins=streamed)
-
-
-def _prepared_from(dataset: Any) -> set[str]:
-    """Return the repositories whose rows `datasets` has prepared in its cache, as it names their folders there."""
-    from datasets import config
-
-    files = [Path(one["filename"]) for one in getattr(dataset, "cache_files", None) or ()]
-    cache = Path(config.HF_DATASETS_CACHE)
-    places = [file.relative_to(cache).parts[0] for file in files if file.is_relative_to(cache)]
-    return {place for place in places if "___" in place}
 
 
 def _cached(prepared: str) -> list[Path]:
@@ -186,3 +181,60 @@ def _cached(prepared: str) -> list[Path]:
         if f"{owner}___{camelcase_to_snakecase(name)}" == prepared:
             found.append(place.resolve())
     return found
+
+
+def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
+    """Return bytes, read from their file if that is what is known of them.
+
+    Args:
+        value: what `as_media` returned.
+        dataset: the dataset, for messages.
+        reach: which files the rows may name.
+    """
+    if isinstance(value, bytes):
+        return value
+    if value is None:
+        raise DatasetError(f"A row of {dataset} has an image or sound without content.")
+    path = str(value[1])
+    try:
+        found = _read(path, dataset, reach)
+    except (DatasetError, OSError) as error:
+        raise DatasetError(f"A row of {dataset} cannot be used: {error}") from error
+    if found is None:
+        raise DatasetError(
+            f"A row of {dataset} has the path {path!r} in place of the content of a file, and the dataset has no such "
+            "file of its own. Store the content with the rows (`datasets` does so in push_to_hub and to_parquet), or "
+            "keep the files beside them."
+        )
+    return found
+
+
+def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
+    """Return the content of a file that is allowed, None where there is none by that path."""
+    from datasets.utils.file_utils import xopen
+
+    packed = in_zip(path)
+    if packed is None:
+        if real := reach.file(path):
+            return read_file(real, path)
+        if not reach.allows_url(path):
+            return None
+        opened = partial(xopen, path, "rb")
+        with explained(dataset), open_named(opened, lambda file: file.size <= MOST_MEDIA_BYTES) as file:
+            return read_bounded(file, path, getattr(file, "size", None))
+    member, archive = packed
+    try:
+        if (real := reach.file(archive)) is not None:
+            with real.open("rb") as file:
+                return _member(file, member)
+        if reach.allows_url(archive):
+            with explained(dataset), xopen(archive, "rb") as file:
+                return _member(file, member)
+    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+        raise DatasetError(f"{member!r} cannot be read from {archive!r} ({error}).") from error
+    return None
+
+
+def _member(file: IO[bytes], name: str) -> bytes:
+    with zipfile.ZipFile(file) as archive, archive.open(name) as member:
+        return read_bounded(member, name, archive.getinfo(name).file_size)

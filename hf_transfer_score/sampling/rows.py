@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,20 +13,114 @@ from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.limits import PIXELS
 from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import Columns
-from hf_transfer_score.sampling.labels import IGNORED_TAG, MISSING, Classes
-from hf_transfer_score.sampling.media import as_media
+from hf_transfer_score.sampling.draw import even_quotas
+from hf_transfer_score.sampling.media import as_media, decode_mask, shape_of_image
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.places import decode_mask, draw_pixels, draw_words, same_shape, shape_of_image
+
+MISSING = -1
+"""The code of a row without a label."""
+
+IGNORED_TAG = -100
+"""What token classification writes where a word has no label."""
 
 
-class Truth(NamedTuple):
+class ClassCodes:
+    """Gives each value of a label column a code, in the order in which they come.
+
+    Args:
+        names: names that the dataset gives its classes, None where it gives none.
+        most: classes that there may be; beyond that it is a number or an identifier.
+        column: the column, for messages.
+        dataset: the dataset, for messages.
+    """
+
+    def __init__(self, names: Sequence[str] | None, most: int, column: str, dataset: str) -> None:
+        self.names, self.most, self.column, self.dataset = names, most, column, dataset
+        self.values: list[Any] = []
+        self._codes: dict[Any, int] = {}
+        self._index = {name: index for index, name in enumerate(names or ())}
+
+    def encode(self, values: Iterable[Any]) -> NDArray[np.int64]:
+        """Return the code of each value (n,), MISSING where it is no label."""
+        return np.asarray([self.code(value) for value in values], dtype=np.int64)
+
+    def code(self, value: Any) -> int:
+        """Return the code of a value, MISSING where it is no label."""
+        try:
+            known = self._codes.get(value)
+        except TypeError:
+            raise DatasetError(
+                f"Column {self.column!r} of {self.dataset} holds {type(value).__name__}s, such as {value!r:.80}; "
+                "expected one label a row."
+            ) from None
+        if known is not None and not isinstance(value, bool):
+            return known
+        label = self._label(value)
+        if label is None:
+            return MISSING
+        if label not in self._codes:
+            if len(self.values) >= self.most:
+                self._refuse_many()
+            self._codes[label] = len(self.values)
+            self.values.append(label)
+        return self._codes[label]
+
+    def _label(self, value: Any) -> Any:
+        """Return a value as the class it stands for, None where it stands for none."""
+        if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+            return None
+        if self.names is not None:
+            index = self._index.get(value) if isinstance(value, str) else int(value)
+            if index is None or index >= len(self._index):
+                raise DatasetError(
+                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is not among its classes."
+                )
+            return None if index < 0 else index
+        if isinstance(value, float):
+            if not value.is_integer():
+                raise DatasetError(
+                    f"Column {self.column!r} of {self.dataset} holds {value!r}, which is no class. For numbers choose "
+                    "a task that ends in -regression."
+                )
+            return int(value)
+        return str(value) if isinstance(value, bool) else value
+
+    def _refuse_many(self) -> None:
+        advice = f"set max_samples to {2 * len(self.names)} at least" if self.names else "choose another label_column"
+        raise DatasetError(
+            f"Column {self.column!r} of {self.dataset} has more than {self.most} different values, such as "
+            f"{self.values[0]!r} and {self.values[-1]!r}, and every class needs two examples of the sample: {advice}, "
+            "or a task that ends in -regression if these are numbers, or a larger max_samples."
+        )
+
+    @property
+    def hidden(self) -> bool:
+        """Whether there is no label at all, or -1 in place of all."""
+        return not self.values or self.values == [-1]
+
+    def order(self, codes: Iterable[int]) -> tuple[dict[int, int], tuple[str, ...]]:
+        """Return class indices from 0 on by code, for the codes that occur, and the names in that order."""
+        present = sorted(set(codes), key=lambda code: (str(type(self.values[code])), self.values[code]))
+        return {code: index for index, code in enumerate(present)}, tuple(self.name(code) for code in present)
+
+    def name(self, code: int) -> str:
+        """Return the name of a class."""
+        value = self.values[code]
+        return str(value) if self.names is None else self.names[value]
+
+    def absent(self, present: Sequence[str]) -> list[str]:
+        """Return the names of the dataset's classes that are not among these."""
+        return [name for name in self.names or () if name not in set(present)]
+
+
+class DrawnTruth(NamedTuple):
     """What a drawn example has beside its input: codes of its classes or its target, and places within it."""
 
     value: Any
     positions: list[Any] | None = None
 
 
-class Rows:
+class ExampleRows:
     """Examples with one class each.
 
     Attributes:
@@ -41,11 +136,9 @@ class Rows:
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
-        self.classes: Classes | None = self._classes()
-
-    def _classes(self) -> Classes | None:
-        most = self.options.max_samples // 2
-        return Classes(self.columns.class_names, most, self.columns.label, self.dataset)
+        self.classes: ClassCodes | None = None
+        if columns.task.truth == "labels":
+            self.classes = ClassCodes(columns.class_names, options.max_samples // 2, columns.label, dataset)
 
     def strata(self, chunk: Chunk) -> NDArray[np.int64]:
         """Return the class of each row (n,), MISSING for rows without label or input."""
@@ -61,30 +154,22 @@ class Rows:
 
     def keep(self, chunk: Chunk, row: int) -> list[Any]:
         """Return what is kept of a row: its inputs first, then its label if that is still needed."""
-        return [self.plain_input(chunk.cell(row, name)) for name in self.columns.inputs]
+        plain = str if self.columns.task.modality == "text" else as_media
+        return [plain(chunk.cell(row, name)) for name in self.columns.inputs]
 
-    def plain_input(self, value: Any) -> Any:
-        """Return an input as bytes or plain values."""
-        if self.columns.task.modality == "text":
-            return str(value)
-        return as_media(value)
-
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return label and places of a row that is drawn, None if it cannot be used after all."""
-        return Truth(stratum) if self.usable(kept) else None
+        return DrawnTruth(stratum) if self.usable(kept) else None
 
     def usable(self, kept: list[Any]) -> bool:
         """Return whether an image is one, as far as its first bytes tell."""
         return self.columns.task.modality != "image" or shape_of_image(kept[0]) is not None
 
 
-class TargetRows(Rows):
+class TargetRows(ExampleRows):
     """Examples with a number each: drawn uniformly."""
 
     stratified = False
-
-    def _classes(self) -> None:
-        return None
 
     def codes(self, labels: list[Any]) -> NDArray[np.int64]:
         """Return 0 for rows with a target."""
@@ -94,12 +179,12 @@ class TargetRows(Rows):
         """Return inputs and target."""
         return [*super().keep(chunk, row), float(chunk.cell(row, self.columns.label))]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the target."""
-        return Truth(kept[-1]) if self.usable(kept) else None
+        return DrawnTruth(kept[-1]) if self.usable(kept) else None
 
 
-class WordRows(Rows):
+class WordRows(ExampleRows):
     """Texts as words, with a class each."""
 
     stratified = False
@@ -139,13 +224,13 @@ class WordRows(Rows):
         ]
         return [[word or "" for word in words], codes]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the words that are drawn and their labels."""
         positions = draw_words(kept[1], self.counts, self.options.rows_per_example, rng).tolist()
-        return Truth([kept[1][place] for place in positions], positions) if positions else None
+        return DrawnTruth([kept[1][place] for place in positions], positions) if positions else None
 
 
-class PixelRows(Rows):
+class PixelRows(ExampleRows):
     """Images with a mask of classes."""
 
     stratified = False
@@ -163,7 +248,7 @@ class PixelRows(Rows):
         """Return image and mask."""
         return [as_media(chunk.cell(row, name)) for name in self.columns.all]
 
-    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> Truth | None:
+    def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the pixels that are drawn and their classes."""
         mask, shape = decode_mask(kept[1], self.dataset), shape_of_image(kept[0])
         if shape is None or not same_shape(shape, mask.shape):
@@ -171,12 +256,76 @@ class PixelRows(Rows):
         centres, values = draw_pixels(mask, self.options.ignore_values, self.options.rows_per_example, rng)
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]
-        return Truth(codes, centres.ravel().tolist()) if codes else None
+        return DrawnTruth(codes, centres.ravel().tolist()) if codes else None
 
 
-def rows_for(columns: Columns, options: SampleOptions, dataset: str) -> Rows:
+def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the numbers of the words that are drawn from a text, ascending.
+
+    A word's chance grows with the rarity of its label, by one over the square root of how often it was seen: where most
+    words have the label "O", those with another come first, and "O" is not lost.
+
+    Args:
+        codes: the code of the label of each word, below 0 where there is none.
+        counts: how often each code was seen.
+        most: words to draw at most.
+        rng: source of randomness.
+    """
+    labelled = np.flatnonzero(np.asarray(codes) >= 0)
+    if len(labelled) <= most:
+        return labelled
+    weights = np.asarray([counts[codes[place]] for place in labelled.tolist()], dtype=np.float64) ** -0.5
+    chosen = rng.choice(labelled, most, replace=False, p=weights / weights.sum())
+    return np.sort(chosen)
+
+
+def draw_pixels(
+    mask: NDArray[np.int64], ignored: Sequence[int], most: int, rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return pixel centres (n, 2), down and across as fractions, and the values of the mask there (n,).
+
+    The classes of an image give the same number of pixels each, as far as they have them.
+
+    Args:
+        mask: class numbers (height, width).
+        ignored: values that mean "no label".
+        most: pixels to draw at most.
+        rng: source of randomness.
+    """
+    flat = mask.ravel()
+    usable = np.flatnonzero(~np.isin(flat, np.asarray(ignored, dtype=np.int64)))
+    order = usable[np.argsort(flat[usable], kind="stable")]
+    _, starts, counts = np.unique(flat[order], return_index=True, return_counts=True)
+    quotas = even_quotas(counts.tolist(), most, most)
+    left = min(most, int(counts.sum())) - sum(quotas)
+    for index in rng.permutation(len(counts)):
+        if left > 0 and quotas[index] < counts[index]:
+            quotas[index] += 1
+            left -= 1
+    parts = [
+        order[start + rng.choice(count, quota, replace=False)]
+        for start, count, quota in zip(starts, counts, quotas, strict=True)
+    ]
+    chosen = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *parts]))
+    down, across = np.divmod(chosen, mask.shape[1])
+    centres = np.stack([(down + 0.5) / mask.shape[0], (across + 0.5) / mask.shape[1]], axis=1)
+    return centres.astype(np.float32), flat[chosen]
+
+
+def same_shape(image: tuple[int, int], mask: tuple[int, ...]) -> bool:
+    """Return whether places in a mask are the same places in an image: one may be the other in another size.
+
+    Example:
+        >>> same_shape((480, 640), (120, 160)), same_shape((480, 640), (640, 480))
+        (True, False)
+    """
+    ratio = (image[0] * mask[1]) / (image[1] * mask[0])
+    return 0.95 < ratio < 1.05
+
+
+def rows_for(columns: Columns, options: SampleOptions, dataset: str) -> ExampleRows:
     """Return how to look at the rows of a task."""
     task = columns.task
-    kinds: dict[str, type[Rows]] = {"word": WordRows, "pixel": PixelRows}
-    kind = TargetRows if task.truth == "targets" else kinds.get(task.unit, Rows)
+    kinds: dict[str, type[ExampleRows]] = {"word": WordRows, "pixel": PixelRows}
+    kind = TargetRows if task.truth == "targets" else kinds.get(task.unit, ExampleRows)
     return kind(columns, options, dataset)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.media import decode_image, decode_sound, encode_input, shape_of_image
 from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_task
 
 if TYPE_CHECKING:
@@ -124,8 +124,6 @@ class LabelledSample:
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> list[int]:
         """Return how many pixels the images of some examples have, by their first bytes."""
-        from hf_transfer_score.sampling.places import shape_of_image
-
         shapes = [shape_of_image(content) or (0, 0) for content in self._cells("input", indices)]
         return [height * width for height, width in shapes]
 
@@ -154,18 +152,16 @@ class LabelledSample:
         """Write the sample to one Arrow file; write to a temporary name and rename for safety."""
         import pyarrow as pa
 
-        described = self.table.replace_schema_metadata({DESCRIPTION_KEY: json.dumps(self._description()).encode()})
-        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, described.schema) as writer:
-            writer.write_table(described)
-
-    def _description(self) -> dict[str, Any]:
-        return {
+        about = {
             "task": self.task.name,
             "label_names": self.label_names,
             "source": asdict(self.source),
             "fingerprint": self.fingerprint,
             "notes": self.notes,
         }
+        described = self.table.replace_schema_metadata({DESCRIPTION_KEY: json.dumps(about).encode()})
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, described.schema) as writer:
+            writer.write_table(described)
 
     @classmethod
     def load(cls, path: Path) -> LabelledSample:
@@ -236,54 +232,20 @@ def fingerprint(table: pa.Table, options: dict[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def encode_input(value: Any) -> Any:
-    """Return an input as the table keeps it: bytes for images and sound, else itself."""
-    if isinstance(value, Pixels):
-        value = value.image
-    if isinstance(value, Words):
-        return value.words
-    if isinstance(value, Waveform):
-        return encode_sound(value)
-    if hasattr(value, "save") and hasattr(value, "convert"):
-        buffer = io.BytesIO()
-        value.save(buffer, format="PNG")
-        return buffer.getvalue()
-    return value
+def describe(sample: LabelledSample) -> list[str]:
+    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen.
 
-
-def decode_image(content: bytes) -> Any:
-    """Return an image in RGB, turned as its camera was held, transparency on white."""
-    from PIL import Image, ImageOps
-
-    from hf_transfer_score.sampling.pictures import open_image
-
-    try:
-        image = ImageOps.exif_transpose(open_image(content))
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode.startswith("I"):  # 16 bits of grey, of which conversion would keep the lowest 8
-            image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
-        return image.convert("RGB")
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"it cannot be decoded as an image ({error}).") from error
-
-
-def encode_sound(sound: Waveform) -> bytes:
-    """Return sound as the bytes of a WAV file in 32-bit floats, without loss."""
-    import soundfile
-
-    buffer = io.BytesIO()
-    soundfile.write(buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT")
-    return buffer.getvalue()
-
-
-def decode_sound(content: bytes) -> Waveform:
-    """Return one channel of sound, the mean of all."""
-    import soundfile
-
-    try:
-        samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DatasetError(f"it cannot be decoded as sound ({error}).") from error
-    return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))
+    Example:
+        >>> describe(memory_sample("text-classification", ["good", "bad"], [1, 0]))
+        ['dataset: memory', 'task: text-classification', '2 examples of 2 rows read, 2 classes']
+    """
+    source = sample.source
+    parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
+    where = ", ".join(part for part in parts if part)
+    lines = [f"dataset: {source.dataset}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
+    rows = "" if sample.task.unit == "example" else f" with {sample.rows:,} {sample.task.unit}s"
+    part = "" if source.complete else ", the dataset in part"
+    labels = sample.labels
+    classes = "" if labels is None else f", {len(np.unique(labels)):,} classes"
+    lines.append(f"{len(sample):,} examples{rows} of {source.rows_seen:,} rows read{part}{classes}")
+    return lines + list(sample.notes)

@@ -34,37 +34,43 @@ PEEKED = 16
 """Rows of another split that are looked at for labels."""
 
 Shard = Callable[[], Iterable[Chunk]]
+Peek = Callable[[str, str], list[Any]]
 
 
 @dataclass(frozen=True)
-class Source:
+class OpenSplit:
     """An open split of a dataset.
 
     Attributes:
-        dataset: what to call it.
+        dataset: what to call the dataset.
         split: the split, None where there are none.
-        splits: all splits.
         features: the types of the columns.
         shards: returns the parts of the split that can be read by themselves, given the columns to read.
+        reach: which files the rows may name.
+        splits: all splits.
         peek: returns some values of a column of another split.
         config: the configuration, None where there is one only.
         revision: the full commit on the Hub, None elsewhere.
-        reach: which files the rows may name.
         cheap: whether rows that are not drawn cost next to nothing.
         notes: what to know about it.
     """
 
     dataset: str
     split: str | None
-    splits: tuple[str, ...]
     features: Mapping[str, Any]
     shards: Callable[[Sequence[str]], list[Shard]]
-    peek: Callable[[str, str], list[Any]]
     reach: Reach
+    splits: tuple[str, ...] = ()
+    peek: Peek = lambda *_: []
     config: str | None = None
     revision: str | None = None
     cheap: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def in_split(self) -> str:
+        """The split, as messages end with it."""
+        return "" if self.split is None else f" in the split {self.split}"
 
 
 def name_of(dataset: Any) -> str:
@@ -74,24 +80,24 @@ def name_of(dataset: Any) -> str:
     return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or "memory")
 
 
-def open_source(dataset: Any, options: SampleOptions) -> Source:
+def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
     """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
+    name = name_of(dataset)
     if isinstance(dataset, (str, Path)):
         path = local_path(dataset)
         if path is not None:
-            opened = _open_path(path, str(dataset), options)
+            opened = _open_path(path, name, options)
             return replace(opened, notes=(CAUTION,)) if path == example_dataset(dataset) else opened
-        _refuse_missing_path(str(dataset))
-        return _open_hub(str(dataset), options)
+        if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
+            raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
+        return _open_hub(name, options)
     import datasets
 
-    name = name_of(dataset)
     if isinstance(dataset, Mapping):
         return _open_splits(dataset, name, options)
-    if isinstance(dataset, datasets.Dataset):
-        return _of_dataset(dataset, name, str(dataset.split) if dataset.split is not None else None, reach_of(dataset))
-    if isinstance(dataset, datasets.IterableDataset):
-        return _of_stream(dataset, name, str(dataset.split) if dataset.split is not None else None, reach_of(dataset))
+    if isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
+        split = str(dataset.split) if dataset.split is not None else None
+        return _of_object(dataset, name, split, reach_of(dataset))
     raise DatasetError(
         f"Expected a dataset as an id on the Hub, a folder, a file, or a Dataset or IterableDataset of `datasets`; got "
         f"{type(dataset).__name__}. `datasets.Dataset.from_dict({{'text': [...], 'label': [...]}})` makes one."
@@ -107,17 +113,11 @@ def local_path(dataset: str | Path) -> Path | None:
         return None
 
 
-def _refuse_missing_path(name: str) -> None:
-    looks_local = name.startswith((".", "/", "~", "\\")) or name.count("/") > 1
-    if looks_local or _suffix(Path(name)) in READERS:
-        raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
-
-
 def _suffix(path: Path) -> str:
     return Path(path.stem).suffix.lower() if path.suffix.lower() in COMPRESSED else path.suffix.lower()
 
 
-def _open_path(path: Path, name: str, options: SampleOptions) -> Source:
+def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     import datasets
 
     if path.is_file():
@@ -136,7 +136,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> Source:
     return _open_builder(name, options, reach=Reach.of_folder(path), path=str(path))
 
 
-def _open_file(path: Path, name: str, options: SampleOptions) -> Source:
+def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     reader = READERS.get(_suffix(path))
     if reader is None:
         raise DatasetError(f"The file {name} is of no known kind; expected one of {', '.join(READERS)}.")
@@ -149,7 +149,7 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> Source:
     return _open_builder(name, options, reach=reach, path=reader, builder_options=files)
 
 
-def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> Source:
+def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> OpenSplit:
     """Open one of several splits that are in memory or mapped from a disk."""
     import datasets
 
@@ -164,9 +164,9 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
 
     parts = [splits[part] for part in split.split("+")]
     chosen = parts[0] if len(parts) == 1 else datasets.concatenate_datasets(parts)
-    opened = _of_dataset if isinstance(chosen, datasets.Dataset) else _of_stream
     reach = reach_of(chosen) if folder is None else Reach.of_folder(folder)
-    return opened(chosen, name, split or None, reach, tuple(filter(None, splits)), peek)
+    opened = _of_object(chosen, name, split or None, reach)
+    return replace(opened, splits=tuple(filter(None, splits)), peek=peek)
 
 
 def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
@@ -183,64 +183,38 @@ def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
     raise DatasetError(f"The dataset {dataset} has no split named train; choose one with `split`: {listed}.")
 
 
-def _no_peek(other: str, column: str) -> list[Any]:
-    return []
+def _of_object(dataset: Any, name: str, split: str | None, reach: Reach) -> OpenSplit:
+    """Return an object of `datasets` as one shard.
 
+    A Dataset is mapped from a disk, and only labels are read of rows that are not drawn. To split an IterableDataset of
+    the user's could change what skip and take mean.
+    """
+    import datasets
 
-def _of_dataset(
-    dataset: Any,
-    name: str,
-    split: str | None,
-    reach: Reach,
-    splits: tuple[str, ...] = (),
-    peek: Callable[[str, str], list[Any]] = _no_peek,
-) -> Source:
-    """Wrap a Dataset: one shard, mapped from a disk, of which only labels are read of rows that are not drawn."""
+    mapped = isinstance(dataset, datasets.Dataset)
+    with explained(name):
+        features = dataset.features or ({} if mapped else features_of(dataset))
 
     def read(columns: Sequence[str]) -> Iterator[Chunk]:
-        chosen = dataset.select_columns(list(columns)).with_format("arrow")
-        return (ArrowChunk(table) for table in chosen.iter(batch_size=ROWS))
+        if mapped:
+            chosen = dataset.select_columns(list(columns)).with_format("arrow")
+            return (ArrowChunk(table) for table in chosen.iter(batch_size=ROWS))
+        # rows as they are stored: without types nothing is decoded, and newer versions would decode ahead
+        ahead = dataset.features and hasattr(dataset, "decode")
+        return python_chunks((dataset.decode(False) if ahead else dataset).cast(None))
 
-    return Source(
-        name, split, splits, dataset.features, lambda columns: [partial(read, columns)], peek, reach, cheap=True
-    )
-
-
-def _of_stream(
-    stream: Any,
-    name: str,
-    split: str | None,
-    reach: Reach,
-    splits: tuple[str, ...] = (),
-    peek: Callable[[str, str], list[Any]] = _no_peek,
-) -> Source:
-    """Wrap an IterableDataset of the user's: one shard, since to split it could change what skip and take mean."""
-    with explained(name):
-        features = stream.features or features_of(stream)
-
-    def shards(columns: Sequence[str]) -> list[Shard]:
-        return [partial(_python_rows, stream)]
-
-    return Source(name, split, splits, features, shards, peek, reach)
-
-
-def _python_rows(stream: Any) -> Iterator[Chunk]:
-    """Yield rows as they are stored: without types nothing is decoded."""
-    if stream.features and hasattr(stream, "decode"):
-        stream = stream.decode(False)  # newer versions decode ahead, whatever the types are in the end
-    return python_chunks(stream.cast(None))
+    return OpenSplit(name, split, features, lambda columns: [partial(read, columns)], reach, cheap=mapped)
 
 
 def features_of(stream: Any) -> Mapping[str, Any]:
     """Return the types of the columns of a stream by its first rows."""
     import datasets
 
-    rows = list(stream.cast(None).take(PEEKED))
-    features: Mapping[str, Any] = datasets.Dataset.from_list(rows).features
+    features: Mapping[str, Any] = datasets.Dataset.from_list(list(stream.cast(None).take(PEEKED))).features
     return features
 
 
-def _open_hub(name: str, options: SampleOptions) -> Source:
+def _open_hub(name: str, options: SampleOptions) -> OpenSplit:
     """Open a dataset on the Hub at one commit, once its card is known to ask for nothing else."""
     with explained(name, options.revision):
         commit = commit_of(name, options.revision)
@@ -259,7 +233,7 @@ def _open_builder(
     reach: Reach,
     revision: str | None = None,
     builder_options: Mapping[str, Any] | None = None,
-) -> Source:
+) -> OpenSplit:
     import datasets
 
     on_hub = reach.repository is not None
@@ -267,8 +241,12 @@ def _open_builder(
         try:
             builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
         except ValueError as error:
-            _refuse_config(error, name)
-            raise
+            said, missing = str(error), "Config name is missing" in str(error)  # its message is all that tells
+            if not missing and "not found. Available" not in said:
+                raise
+            known = said[said.find("[") + 1 : said.find("]")].replace("'", "")
+            wrong = "has several configurations" if missing else f"has no configuration {said.split(chr(39))[1]!r}"
+            raise DatasetError(f"The dataset {name} {wrong}; choose one with `config`: {known}.") from error
         check_builder(builder, reach, name, offline=on_hub and revision is None)
         if hasattr(builder.config, "decode_num_threads"):
             builder.config.decode_num_threads = 0  # else images are fetched and decoded ahead, drawn or not
@@ -276,33 +254,23 @@ def _open_builder(
         streams = builder.as_streaming_dataset()
     split = choose_split(list(streams), options.split, name)
     with explained(name):
-        opened = _Opened(builder, split, local=not on_hub)
+        opened = _BuilderStreams(builder, split, local=not on_hub)
         features = opened.features()
-    return Source(
+    return OpenSplit(
         name,
         split,
-        tuple(streams),
         features,
         opened.shards,
-        opened.peek,
         reach,
+        tuple(streams),
+        opened.peek,
         config=builder.config.name if len(builder.builder_configs) > 1 else None,
         revision=builder.hash if on_hub else None,
         cheap=opened.lists_files,
     )
 
 
-def _refuse_config(error: ValueError, name: str) -> None:
-    """Raise DatasetError where the library misses a configuration; its message is all that tells."""
-    said = str(error)
-    missing = "Config name is missing" in said
-    if missing or "not found. Available" in said:
-        known = said[said.find("[") + 1 : said.find("]")].replace("'", "")
-        wrong = "has several configurations" if missing else f"has no configuration {said.split(chr(39))[1]!r}"
-        raise DatasetError(f"The dataset {name} {wrong}; choose one with `config`: {known}.") from error
-
-
-class _Opened:
+class _BuilderStreams:
     """A builder of `datasets`, read as streams: of Arrow tables where it makes them, else of Python values."""
 
     def __init__(self, builder: Any, split: str, *, local: bool) -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from hf_transfer_score.checkpoints.candidate import parse_candidates
 from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.report import ModelOutcome, RankReport, sample_facts
+from hf_transfer_score.selection.report import RankReport, sample_facts
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.truth.choice import most_collapsed
 
@@ -64,7 +65,7 @@ class LayerProfile:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        first = next(iter(self.report.outcomes.values()))
+        first = next(iter(self.report.models.values()))
         return {
             "model": self.model,
             "commit": first.commit,
@@ -104,7 +105,7 @@ def layer_profile(
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
     report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)
-    outcomes = list(report.outcomes.values())
+    outcomes = list(report.models.values())
     for one in outcomes:
         if one.layer is None:
             raise CheckpointError(one.kind or "error", f"{one.name}: {one.reason}")
@@ -114,7 +115,7 @@ def layer_profile(
     return LayerProfile(model, rows, report)
 
 
-def _row(one: ModelOutcome) -> ProfileRow:
+def _row(one: RankedModel) -> ProfileRow:
     assert one.layer is not None
     if one.scores is None:
         return ProfileRow(one.layer, None, None, {}, {NC1: str(one.reason)})

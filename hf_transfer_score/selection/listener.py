@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.plan import Plan, PlannedModel
-from hf_transfer_score.selection.report import ModelOutcome
 
 
 class Listener:
@@ -31,7 +31,7 @@ class Listener:
     def examples(self, model: PlannedModel, count: int) -> None:
         """So many more examples went through the model."""
 
-    def finished(self, model: PlannedModel, outcomes: list[ModelOutcome]) -> None:
+    def finished(self, model: PlannedModel, models: list[RankedModel]) -> None:
         """A candidate is done, well or not."""
 
     def ranking(self) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from hf_transfer_score.atomic import write_text
 from hf_transfer_score.metrics.registry import ClassOverlap, MetricResult, all_metrics
+from hf_transfer_score.ranking.ranking import RankedModel, Ranking
 from hf_transfer_score.results.record import (
     Record,
     RecordedDataset,
@@ -27,7 +28,6 @@ from hf_transfer_score.results.record import (
     record_path,
 )
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
 from hf_transfer_score.version import VERSION
 
 RANKING = "ranking.json"
@@ -39,53 +39,48 @@ BARE_PATH = re.compile(r"(?<![\w:/\\.])(?:~|[A-Za-z]:)?[\\/](?:[^\s'\"\\/]+[\\/]
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 
 
-def records_of(report: RankReport) -> list[Record]:
+def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
     """Return a record for each metric of each model that was scored, and one for each model that failed.
 
     Candidates that an interrupted run did not reach have none.
     """
-    dataset, now = _dataset(report.sample), datetime.now(timezone.utc).isoformat(timespec="seconds")
+    dataset, now = _dataset(sample), datetime.now(timezone.utc).isoformat(timespec="seconds")
     records = []
-    for name, outcome in report.outcomes.items():
-        if outcome.status == "interrupted":
+    for name, one in ranking.models.items():
+        if one.status == "interrupted":
             continue
-        model, run = _model(outcome), _run(outcome, now)
-        if outcome.scores is None or outcome.scores.status == "failed":
-            records.append(_failure(outcome, model, dataset, run))
+        model, run = _model(one), _run(one, now)
+        if one.scores is None or one.scores.status == "failed":
+            records.append(_failure(one, model, dataset, run))
             continue
-        for result in outcome.scores.results.values():
+        for result in one.results.values():
             record = _result(result, model, dataset, run)
-            record = replace(record, facts=_facts(outcome), overlap=_overlap(result.overlap, report.sample.label_names))
-            records.append(_with_interval(record, report.intervals.get(name, {}).get(result.metric, {}), report.level))
+            record = replace(record, facts=_facts(one), overlap=_overlap(result.overlap, sample.label_names))
+            records.append(
+                _with_interval(record, ranking.intervals.get(name, {}).get(result.metric, {}), ranking.level)
+            )
     return records
 
 
-def save_report(report: RankReport, folder: Path) -> int:
-    """Write the records of a report and the ranking itself, and return the number of records.
-
-    A record of the same identity is replaced; others that lie there stay.
-
-    Args:
-        report: what was ranked.
-        folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
-    """
-    texts = {folder / record_path(record): record.to_json() for record in records_of(report)}
+def save_records(records: Sequence[Record], ranking: Mapping[str, Any], folder: Path) -> int:
+    """Write the records of a ranking and the ranking itself as plain values, and return the number of records."""
+    texts = {folder / record_path(record): record.to_json() for record in records}
     for path, text in texts.items():
         write_text(path, text)
-    ranking = json.dumps(_plain(report.as_dict()), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(folder / RANKING, _encodable(ranking) + "\n")
+    text = json.dumps(plain_values(ranking), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / RANKING, _encodable(text) + "\n")
     return len(texts)
 
 
-def _failure(outcome: ModelOutcome, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
-    reason = outcome.reason or (outcome.scores.reason if outcome.scores else None) or "no reason is known"
-    kind, facts = outcome.kind or "error", _facts(outcome)
+def _failure(one: RankedModel, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
+    reason = one.reason or (one.scores.reason if one.scores else None) or "no reason is known"
+    kind, facts = one.kind or "error", _facts(one)
     return Record(model, dataset, None, run, status="failed", kind=kind, reason=without_places(reason), facts=facts)
 
 
-def _facts(outcome: ModelOutcome) -> RecordedFacts:
-    license_name = None if outcome.license is None else _encodable(outcome.license)
-    return RecordedFacts(license=license_name, downloads=outcome.downloads)
+def _facts(one: RankedModel) -> RecordedFacts:
+    license_name = None if one.license is None else _encodable(one.license)
+    return RecordedFacts(license=license_name, downloads=one.downloads)
 
 
 def _result(result: MetricResult, model: RecordedModel, dataset: RecordedDataset, run: RecordedRun) -> Record:
@@ -137,27 +132,27 @@ def _metric(result: MetricResult) -> tuple[RecordedMetric, dict[str, Any]]:
     return metric, {name: value for name, value in values.items() if name not in options}
 
 
-def _model(outcome: ModelOutcome) -> RecordedModel:
-    details = dict(outcome.extraction.get("details") or {})
-    pooling, name, revision = details.pop("pooling", None), *_name_and_revision(outcome)
+def _model(one: RankedModel) -> RecordedModel:
+    details = dict(one.extraction.get("details") or {})
+    pooling, name, revision = details.pop("pooling", None), *_name_and_revision(one)
     return RecordedModel(
         id=name,
-        revision=revision if outcome.commit is None else None,
-        commit=outcome.commit,
-        library=outcome.library,
-        layer=outcome.layer,
+        revision=revision if one.commit is None else None,
+        commit=one.commit,
+        library=one.library,
+        layer=one.layer,
         pooling=None if pooling is None else str(pooling),
-        dtype=outcome.extraction.get("dtype"),
-        parameters=outcome.parameters,
-        width=outcome.width,
+        dtype=one.extraction.get("dtype"),
+        parameters=one.parameters,
+        width=one.width,
         details=_described(details),
     )
 
 
-def _name_and_revision(outcome: ModelOutcome) -> tuple[str, str | None]:
+def _name_and_revision(one: RankedModel) -> tuple[str, str | None]:
     """Return the id without the revision for the Hub, and the last part of the name for a folder."""
-    text = _encodable(outcome.model)
-    if outcome.local:
+    text = _encodable(one.model)
+    if one.local:
         return last_part(text), None
     name, _, revision = text.partition("@")
     return name, revision or None
@@ -195,14 +190,14 @@ def _dataset(sample: LabelledSample) -> RecordedDataset:
     )
 
 
-def _run(outcome: ModelOutcome, now: str) -> RecordedRun:
+def _run(one: RankedModel, now: str) -> RecordedRun:
     return RecordedRun(
         version=VERSION,
         time=now,
         libraries=dict(_versions()),
-        device=outcome.extraction.get("device"),
-        forward_seconds=outcome.extraction.get("seconds"),
-        from_cache=outcome.from_cache,
+        device=one.extraction.get("device"),
+        forward_seconds=one.extraction.get("seconds"),
+        from_cache=one.from_cache,
     )
 
 
@@ -236,18 +231,18 @@ def _encodable(text: str) -> str:
 
 def _described(values: Any) -> dict[str, Any]:
     """Return named values as a record holds them."""
-    found: dict[str, Any] = _plain(values, hide=True)
+    found: dict[str, Any] = plain_values(values, hide=True)
     return found
 
 
-def _plain(value: Any, *, hide: bool = False) -> Any:
+def plain_values(value: Any, *, hide: bool = False) -> Any:
     """Return values that JSON can hold: NumPy's as Python's, what is not finite as None, the rest as text."""
     if isinstance(value, dict):
-        return {str(name): _plain(one, hide=hide) for name, one in value.items()}
+        return {str(name): plain_values(one, hide=hide) for name, one in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(one, hide=hide) for one in value]
+        return [plain_values(one, hide=hide) for one in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist(), hide=hide)
+        return plain_values(value.tolist(), hide=hide)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, (bool, int)):

@@ -1,126 +1,138 @@
-"""What a ranking says: an outcome for each candidate, the pool scores, and how sure the order is."""
+"""What a run of `rank` returns: the ranking of its candidates, with the sample they were ranked on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from hf_transfer_score.api import FeatureScores, _plain
-from hf_transfer_score.errors import FailureKind
-from hf_transfer_score.ranking.confidence import RankConfidence
-from hf_transfer_score.ranking.pools import PoolRanking
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.metrics.scores import plain
+from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.results.place import open_place
+from hf_transfer_score.results.publishing import Published, publish
+from hf_transfer_score.results.record import Record, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.selection.records import records_of, save_records
+
+SHOWN_MODELS = 5
 
 
-@dataclass(frozen=True)
-class ModelOutcome:
-    """What became of one candidate.
-
-    Attributes:
-        name: as tables show it; with layer="all" there is an outcome for each layer.
-        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before it.
-        model: the id or folder.
-        commit: the commit on the Hub, or a hash of the folder's content.
-        library: the kind of backbone that read it.
-        layer: the layer the features are of.
-        parameters: counted in the loaded model.
-        downloads: as the Hub counts them.
-        license: as its card says.
-        scores: what the metrics say.
-        extraction: how its features were made: device, dtype, seconds, examples a second, pooling and the like.
-        from_cache: whether the features were there before this run.
-        kind: the kind of failure.
-        reason: why it failed.
-        local: whether it is a folder.
-    """
-
-    name: str
-    status: Literal["ok", "failed", "interrupted"]
-    model: str
-    commit: str | None = None
-    library: str | None = None
-    layer: str | None = None
-    parameters: int | None = None
-    downloads: int | None = None
-    license: str | None = None
-    scores: FeatureScores | None = None
-    extraction: Mapping[str, Any] = field(default_factory=dict)
-    from_cache: bool = False
-    kind: FailureKind | None = None
-    reason: str | None = None
-    local: bool = False
-
-    @property
-    def width(self) -> int | None:
-        """Features a row."""
-        return self.scores.width if self.scores else None
-
-    @property
-    def throughput(self) -> float | None:
-        """Examples a second of the forward pass."""
-        seconds, examples = self.extraction.get("seconds"), self.extraction.get("examples")
-        return examples / seconds if seconds and examples else None
-
-
-@dataclass(frozen=True)
-class RankReport:
+@dataclass(frozen=True, repr=False)
+class RankReport(Ranking):
     """A ranking of candidates on a dataset.
 
     Attributes:
         sample: what was drawn from the dataset.
-        outcomes: every candidate by name, the best first, then those without a rank.
-        pools: pool scores and ranks of each metric.
-        headline: the metrics whose mean rank decides.
-        mean_ranks: mean rank over the headline metrics.
-        ranks: final rank by name, in order; models that cannot be told apart share the better one, and so do equal
-            mean ranks.
-        confidence: rank ranges and tie groups; None where no bootstrap was asked for or possible.
-        intervals: central interval of each raw term over the bootstrap, around its value, by model, metric and term.
-        level: the share of the bootstrap that intervals and rank ranges cover; None where there was none.
         seconds: wall-clock time of the run.
         interrupted: whether the run was ended before all candidates were scored.
         notes: what to know about the run.
     """
 
-    sample: LabelledSample
-    outcomes: dict[str, ModelOutcome]
-    pools: dict[str, PoolRanking]
-    headline: tuple[str, ...]
-    mean_ranks: dict[str, float]
-    ranks: dict[str, int]
-    confidence: RankConfidence | None = None
-    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = field(default_factory=dict)
-    level: float | None = None
+    sample: LabelledSample = field(kw_only=True)
     seconds: float = 0.0
     interrupted: bool = False
     notes: tuple[str, ...] = ()
 
-    @property
-    def best(self) -> ModelOutcome | None:
-        """The first of the ranking, None where nothing could be ranked."""
-        return next((outcome for name, outcome in self.outcomes.items() if name in self.ranks), None)
+    @classmethod
+    def on(cls, sample: LabelledSample, ranking: Ranking, notes: tuple[str, ...] = ()) -> RankReport:
+        """Return a ranking with the sample that its models were scored on."""
+        return cls(**vars(ranking), sample=sample, notes=notes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        confidence = None if self.confidence is None else asdict(self.confidence)
-        plain = {
-            "sample": sample_facts(self.sample),
-            "order": list(self.outcomes),
-            "headline": self.headline,
-            "mean_ranks": self.mean_ranks,
-            "ranks": self.ranks,
-            "confidence": confidence,
-            "models": {name: asdict(outcome) for name, outcome in self.outcomes.items()},
-            "pools": {name: asdict(pool) for name, pool in self.pools.items()},
-            "intervals": self.intervals,
-            "level": self.level,
-            "seconds": self.seconds,
-            "interrupted": self.interrupted,
-            "notes": self.notes,
-        }
-        result: dict[str, Any] = _plain(plain)
-        return result
+        found: dict[str, Any] = plain(
+            {
+                "sample": sample_facts(self.sample),
+                "order": list(self.models),
+                "headline": self.headline,
+                "mean_ranks": self.mean_ranks,
+                "ranks": self.ranks,
+                "confidence": None if self.confidence is None else asdict(self.confidence),
+                "models": {name: asdict(one) for name, one in self.models.items()},
+                "pools": {name: asdict(pool) for name, pool in self.pools.items()},
+                "intervals": self.intervals,
+                "level": self.level,
+                "seconds": self.seconds,
+                "interrupted": self.interrupted,
+                "notes": self.notes,
+            }
+        )
+        return found
+
+    def records(self) -> list[Record]:
+        """Return a record for each metric of each model that was scored, and one for each model that failed.
+
+        Candidates that an interrupted run did not reach have none.
+        """
+        return records_of(self, self.sample)
+
+    def save(self, folder: str | Path) -> int:
+        """Write the records and the ranking itself into a folder, and return the number of records.
+
+        A record of the same identity is replaced; others that lie there stay.
+
+        Args:
+            folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
+        """
+        return save_records(self.records(), self.as_dict(), Path(folder))
+
+    def publish(self, to: str, *, create_pr: bool = False) -> Published:
+        """Put the records into a store of results, and return what became of them.
+
+        Args:
+            to: a folder, or OWNER/NAME of a dataset repository on the Hub, which is made where it is not there.
+            create_pr: propose them as a pull request.
+        """
+        return publish(open_place(to, create_pr=create_pr), self.records())
+
+    def card(self, model: str | None = None) -> str:
+        """Return the model card of a ranked model as Markdown, with its place among the others.
+
+        Args:
+            model: its name in the ranking; None for the best.
+
+        Raises:
+            OptionError: it is not in the ranking, or nothing could be ranked.
+        """
+        from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+        from hf_transfer_score.leaderboard.pages.model_card import card_of
+        from hf_transfer_score.results.table import RecordTable, Stored
+
+        one = self.best if model is None else self.models.get(model)
+        if one is None:
+            known = ", ".join(list(self.models)[:SHOWN_MODELS])
+            raise OptionError(f"{'The ranking has no best model' if model is None else model!r}; its models: {known}.")
+        records = self.records()
+        mine = records_of(replace(self, models={one.name: one}), self.sample)
+        stored = (Stored.of(str(record_path(record)), "", record) for record in records)
+        return card_of(Catalogue(RecordTable.of(stored)), mine[0].model.id)
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return the chart, rank against size with rank ranges and tie groups, and write it to a file if one is named.
+
+        Args:
+            path: a file in .png, .svg or .html, whose page needs no other file and no network.
+
+        Returns:
+            An `altair.Chart`, which a notebook shows.
+        """
+        from hf_transfer_score.drawing.files import save_plot
+        from hf_transfer_score.drawing.points import picture_of
+        from hf_transfer_score.drawing.rank_chart import rank_chart
+
+        if path is not None:
+            save_plot(self, Path(path))
+        return rank_chart(picture_of(self))
+
+    def _repr_html_(self) -> str:
+        """Return the answer, the table and the chart, as a notebook shows them."""
+        from hf_transfer_score.drawing.export import image_of
+        from hf_transfer_score.drawing.page import notebook_html
+        from hf_transfer_score.drawing.points import picture_of
+
+        image = image_of(self.plot(), "svg") if self.ranks else None
+        return notebook_html(picture_of(self), self.answer, image)
 
 
 def sample_facts(sample: LabelledSample) -> dict[str, Any]:
@@ -142,6 +154,6 @@ class Interrupted(KeyboardInterrupt):
     """A run was ended by hand; what is done is in the cache, and in `report` for those who want to show it."""
 
     def __init__(self, report: RankReport) -> None:
-        done = sum(outcome.status == "ok" for outcome in report.outcomes.values())
-        super().__init__(f"interrupted with {done} of {len(report.outcomes)} models scored")
+        done = sum(one.status == "ok" for one in report.models.values())
+        super().__init__(f"interrupted with {done} of {len(report.models)} models scored")
         self.report = report

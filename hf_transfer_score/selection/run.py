@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score import places
-from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.download import Fetched, fetch
@@ -28,22 +27,24 @@ from hf_transfer_score.hub.background import Background, result_of
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.known import Known
 from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.scores import MetricChoice
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan, PlannedModel, make_plan
-from hf_transfer_score.selection.report import Interrupted, ModelOutcome, RankReport
+from hf_transfer_score.selection.report import Interrupted, RankReport
 from hf_transfer_score.selection.scoring import (
     Ready,
     Scored,
     Scoring,
     choose_scoring,
-    failed_outcome,
+    failed_model,
     labelled,
     make_report,
-    model_outcome,
     score_layer,
+    unscored_model,
 )
 from hf_transfer_score.version import VERSION
 
@@ -51,7 +52,7 @@ GONE = "its features vanished from the cache during the run; run again"
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """A run before its first model: the sample, what will be computed, and the plan."""
 
     sample: LabelledSample
@@ -72,7 +73,7 @@ def rank(
 ) -> RankReport:
     """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
 
-    A checkpoint that cannot be scored is an outcome with status "failed" and the reason. Features are kept, so that a
+    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so that a
     second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
     alike, and each returns the same report.
 
@@ -95,7 +96,7 @@ def rank(
         Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
     """
     start = time.perf_counter()
-    run = _Run(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
     prepared = run.prepare(dataset, models, metrics, headline, search)
     return run.carry_out(prepared, start)
 
@@ -112,11 +113,11 @@ def plan_rank(
     folder: Path | None = None,
 ) -> Plan:
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _Run(options or RankOptions(), listener or Listener(), folder or places.home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or places.home())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
-class _Run:
+class _RankRun:
     """What stays the same through a run."""
 
     def __init__(self, options: RankOptions, listener: Listener, folder: Path) -> None:
@@ -134,7 +135,7 @@ class _Run:
         metrics: MetricChoice,
         headline: Sequence[str] | None,
         search: Search | None,
-    ) -> Prepared:
+    ) -> PreparedRun:
         """Return the sample and the plan; every process gets the same."""
         if isinstance(models, str):
             models = [models]
@@ -151,7 +152,7 @@ class _Run:
         )
         plan = self.processes.from_main(plan)
         self.listener.planned(plan)
-        return Prepared(sample, scoring, plan)
+        return PreparedRun(sample, scoring, plan)
 
     def _sample(self, dataset: Any) -> LabelledSample:
         with quiet_client():
@@ -174,23 +175,23 @@ class _Run:
             plan = make_plan(named, sample, self.cache, self.known, self.options)
         return replace(plan, notes=(*notes, *plan.notes))
 
-    def carry_out(self, prepared: Prepared, start: float) -> RankReport:
+    def carry_out(self, prepared: PreparedRun, start: float) -> RankReport:
         """Score every candidate in turn and return the report."""
         scored, left, interrupted = Scored(), list(prepared.plan.models), False
         with quiet_client(), _Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads:
             try:
                 for number, model in enumerate(prepared.plan.models, start=1):
                     self.listener.started(model, number, len(prepared.plan.models))
-                    outcomes = self._model(model, prepared, downloads, scored)
+                    found = self._model(model, prepared, downloads, scored)
                     left.remove(model)
-                    self.listener.finished(model, outcomes)
+                    self.listener.finished(model, found)
             except KeyboardInterrupt:
                 interrupted = True
                 downloads.cancel()
             finally:
                 gc.unfreeze()
         for model in left:
-            scored.add(failed_outcome(model))
+            scored.add(failed_model(model))
         self.listener.ranking()
         report = self._report(prepared, scored, everywhere=not interrupted)
         notes = (*prepared.plan.notes, *report.notes)
@@ -199,7 +200,7 @@ class _Run:
             raise Interrupted(report)
         return report
 
-    def _report(self, prepared: Prepared, scored: Scored, *, everywhere: bool) -> RankReport:
+    def _report(self, prepared: PreparedRun, scored: Scored, *, everywhere: bool) -> RankReport:
         """Return the report; the main process has it, and gives it to the others unless they are being ended."""
         if not everywhere or self.processes.count == 1:
             return make_report(prepared.sample, scored, prepared.scoring, self.options)
@@ -214,9 +215,9 @@ class _Run:
         return replace(received, sample=prepared.sample)
 
     def _model(
-        self, model: PlannedModel, prepared: Prepared, downloads: _Downloads, scored: Scored
-    ) -> list[ModelOutcome]:
-        """Return the outcomes of one candidate; its failure is one of them."""
+        self, model: PlannedModel, prepared: PreparedRun, downloads: _Downloads, scored: Scored
+    ) -> list[RankedModel]:
+        """Return what became of one candidate, one model per layer; a failure is one, too."""
         was_there = True
         try:
             if model.failure:
@@ -234,20 +235,20 @@ class _Run:
             if self.processes.count > 1:  # the others would wait for ever
                 raise
             failure = as_checkpoint_error(error)
-        outcome = failed_outcome(replace(model, failure=failure))
-        scored.add(outcome)
-        return [outcome]
+        failed = failed_model(replace(model, failure=failure))
+        scored.add(failed)
+        return [failed]
 
     def _score(
-        self, model: PlannedModel, prepared: Prepared, scored: Scored, *, from_cache: bool
-    ) -> list[ModelOutcome]:
+        self, model: PlannedModel, prepared: PreparedRun, scored: Scored, *, from_cache: bool
+    ) -> list[RankedModel]:
         self.listener.stage(model, "scoring")
-        cached, outcomes, sample = self._cached(model), [], prepared.sample
+        cached, found, sample = self._cached(model), [], prepared.sample
         for layer in cached.features:
-            known = model_outcome(model, cached, layer, from_cache=from_cache)
-            outcomes.append(score_layer(known, cached, layer, sample, prepared.scoring))
-            scored.add(outcomes[-1], Ready(cached.folder, layer, partial(self._labelled, model, layer, sample)))
-        return outcomes
+            known = unscored_model(model, cached, layer, from_cache=from_cache)
+            found.append(score_layer(known, cached, layer, sample, prepared.scoring))
+            scored.add(found[-1], Ready(cached.folder, layer, partial(self._labelled, model, layer, sample)))
+        return found
 
     def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:
         return labelled(self._cached(model), layer, sample)

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from hf_transfer_score.api import _plain
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.metrics.registry import all_metrics
-from hf_transfer_score.ranking.agreement import Agreement, agreements, noise_ceiling
+from hf_transfer_score.metrics.scores import plain
+from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.truth.fine_tune import Measured
 from hf_transfer_score.truth.recipe import Method, Recipe, default_recipe
 
 MOST = 12
-MEAN_RANK = "mean rank"
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class VerifyReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
-        plain: dict[str, Any] = _plain(
+        found: dict[str, Any] = plain(
             {
                 "recipe": asdict(self.recipe),
                 "test": {
@@ -140,18 +138,12 @@ class VerifyReport:
                 "interrupted": self.interrupted,
             }
         )
-        return plain | {"ranking": self.ranking.as_dict()}
+        return found | {"ranking": self.ranking.as_dict()}
 
 
 def agreements_of(report: RankReport, models: Mapping[str, Verified]) -> dict[str, Agreement]:
     """Return how well each metric of a ranking, and their mean rank, agree with the accuracies; baselines last."""
-    truth = {name: one.accuracies for name, one in models.items() if one.measured}
-    scores = {name: dict(pool.scores) for name, pool in report.pools.items()}
-    if len(report.headline) > 1:
-        scores = {MEAN_RANK: {name: -mean for name, mean in report.mean_ranks.items()}, **scores}
-    known = all_metrics()
-    ordered = sorted(scores, key=lambda name: name in known and known[name].baseline)
-    return agreements({name: scores[name] for name in ordered}, truth)
+    return report.agreements({name: one.accuracies for name, one in models.items() if one.measured})
 
 
 def ceiling_of(models: Mapping[str, Verified]) -> Agreement | None:

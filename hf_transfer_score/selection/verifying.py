@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score import places
-from hf_transfer_score.api import MetricChoice
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.download import fetch
 from hf_transfer_score.checkpoints.search import Search
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
 from hf_transfer_score.features.processes import Processes, as_checkpoint_error
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.selection.plan import Plan, PlannedModel
-from hf_transfer_score.selection.records import records_of, save_report, without_places
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.records import records_of, without_places
+from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.run import rank, release_memory
 from hf_transfer_score.selection.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
 from hf_transfer_score.truth.fine_tune import Measured, fine_tune
@@ -132,7 +132,7 @@ def verify(
     codes, _, _ = codes_of(report.sample, test)
     split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
     if save is not None:
-        save_report(report, save)
+        report.save(save)
     run = _Verifying(report, test, recipe, how, kept.models, heard or VerifyListener(), save, options.free_disk)
     return run.run()
 
@@ -162,7 +162,7 @@ class _Verifying:
                     self._model(name, like[name], found)
         except KeyboardInterrupt:
             interrupted = True
-        for name, outcome in self.report.outcomes.items():
+        for name, outcome in self.report.models.items():
             if outcome.status == "failed":
                 found[name] = Verified(name, "failed", kind=outcome.kind, reason=outcome.reason)
         left = len(self.report.ranks) - len(names)
@@ -213,7 +213,7 @@ class _Verifying:
 
     def _loader(self, name: str) -> tuple[Callable[[], Backbone], Callable[[], Any]]:
         """Return what loads a candidate afresh, and what frees the disk of it."""
-        model, kinds = self.planned[self.report.outcomes[name].model], all_kinds()
+        model, kinds = self.planned[self.report.models[name].model], all_kinds()
         assert model.checkpoint is not None
         kind = kinds[model.kind or ""]
         fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
@@ -228,11 +228,7 @@ def _readable(record: Record) -> Record:
 def _one_of_each(report: RankReport) -> dict[str, Record]:
     """Return a record of each candidate that was scored, by name."""
     found = {}
-    for name, outcome in report.outcomes.items():
-        if outcome.scores is not None:
-            found[name] = records_of(_only(report, name, outcome))[0]
+    for name, one in report.models.items():
+        if one.scores is not None:
+            found[name] = records_of(replace(report, models={name: one}), report.sample)[0]
     return found
-
-
-def _only(report: RankReport, name: str, outcome: ModelOutcome) -> RankReport:
-    return replace(report, outcomes={name: outcome})

@@ -1,19 +1,6 @@
-"""Counts, sizes and times as people say them, and the letters of tie groups."""
+"""Counts, sizes and times as people say them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-
-from hf_transfer_score.selection.report import RankReport
-
-
-def tie_letters(report: RankReport) -> dict[str, str]:
-    """Return the letter of each ranked model's tie group, nothing for one that stands alone."""
-    groups: Mapping[str, int] = report.confidence.groups if report.confidence else {}
-    numbers = [groups[name] for name in report.ranks if name in groups]
-    shared = sorted({number for number in numbers if numbers.count(number) > 1})
-    letters = {number: chr(ord("a") + place) if place < 26 else str(place) for place, number in enumerate(shared)}
-    return {name: letters.get(groups.get(name, -1), "") for name in report.ranks}
 
 
 def short_count(value: float) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.uploads import limits
 from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed
 from hf_transfer_score.worker.box import environment_of

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.api import FeatureScores
+from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.uploads.limits import MEMORY_BYTES, SECONDS
 from hf_transfer_score.worker.box import BoxLimits, limit_this_process
 

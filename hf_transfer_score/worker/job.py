@@ -27,10 +27,10 @@ from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import records_of, without_places
+from hf_transfer_score.selection.records import without_places
 from hf_transfer_score.selection.run import rank
 from hf_transfer_score.untrusted import Limits, parse_json
-from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, run_in_box
+from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
 
 PASSING = ("no_network", "download", "no_space")
 """Kinds of failure that another attempt may not meet."""
@@ -63,7 +63,7 @@ class JobOptions:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobOutcome:
     """What a request came to.
 
     Attributes:
@@ -79,12 +79,12 @@ class Outcome:
     reason: str = ""
 
 
-def carry_out(request: Request, options: JobOptions) -> Outcome:
+def carry_out(request: Request, options: JobOptions) -> JobOutcome:
     """Return what a request comes to; whatever goes wrong with it is an outcome too."""
     try:
         commit = check_request(request, limits=options.limits)
     except InputError as error:
-        return Outcome("refused", reason=_said(error))
+        return JobOutcome("refused", reason=_said(error))
     except Exception as error:  # noqa: BLE001  # one request never ends the worker
         return _failure(error)
     try:
@@ -93,7 +93,7 @@ def carry_out(request: Request, options: JobOptions) -> Outcome:
         return _failure(error)
 
 
-def _boxed(request: Request, commit: str, options: JobOptions) -> Outcome:
+def _boxed(request: Request, commit: str, options: JobOptions) -> JobOutcome:
     """Return what a request comes to in a process of its own, without secrets and within limits."""
     asked = {
         "request": asdict(request),
@@ -104,7 +104,7 @@ def _boxed(request: Request, commit: str, options: JobOptions) -> Outcome:
     }
     with folder_of_job((options.folder or places.home()) / "jobs") as folder:
         write_text(folder / QUESTION, json.dumps(asked))
-        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.child", str(folder)], folder, options.box)
+        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.job", str(folder)], folder, options.box)
         if ended.over is not None:
             return _over(ended, options.box)
         answer = folder / ANSWER
@@ -113,22 +113,22 @@ def _boxed(request: Request, commit: str, options: JobOptions) -> Outcome:
         return _broken(ended, folder / "log")
 
 
-def _over(ended: Ended, limits: BoxLimits) -> Outcome:
+def _over(ended: Ended, limits: BoxLimits) -> JobOutcome:
     """Return the outcome of a job that went over a limit: another attempt would, too."""
     kind, reason = {
         "memory": ("out_of_memory", f"It took more than the {limits.memory / 1e9:.3g} GB of memory"),
         "time": ("out_of_time", f"It took longer than the {limits.seconds:g} s"),
         "disk": ("out_of_disk", f"It took more than the {limits.disk / 1e9:.3g} GB of disk"),
     }[str(ended.over)]
-    return Outcome("failed", kind=kind, reason=f"{reason} that this worker gives one job (--{ended.over}).")
+    return JobOutcome("failed", kind=kind, reason=f"{reason} that this worker gives one job (--{ended.over}).")
 
 
-def _broken(ended: Ended, log: Path) -> Outcome:
+def _broken(ended: Ended, log: Path) -> JobOutcome:
     """Return the outcome of a job that ended without an answer; another worker may have more."""
     if ended.code < 0:
         how = f"was ended by {_signal(-ended.code)}; it took {ended.megabytes:,.0f} MB of memory at most"
-        return Outcome("again", kind="error", reason=f"Its process {how}.")
-    return Outcome("again", kind="error", reason=f"Its process ended with exit code {ended.code}: {_last_line(log)}")
+        return JobOutcome("again", kind="error", reason=f"Its process {how}.")
+    return JobOutcome("again", kind="error", reason=f"Its process ended with exit code {ended.code}: {_last_line(log)}")
 
 
 def _signal(number: int) -> str:
@@ -147,23 +147,25 @@ def _last_line(log: Path) -> str:
     return without_places(found[-1] if found else "it printed nothing")
 
 
-def _answered(answer: Path, request: Request, commit: str) -> Outcome:
+def _answered(answer: Path, request: Request, commit: str) -> JobOutcome:
     """Return the outcome that a job wrote; it is read as what a stranger may have written."""
     if answer.stat().st_size > ANSWERS.size:
-        return Outcome("failed", kind="error", reason="Its records take more than is read of one job.")
+        return JobOutcome("failed", kind="error", reason="Its records take more than is read of one job.")
     plain = parse_json(answer.read_bytes(), what="the answer", limit=ANSWERS)
     records = tuple(map(Record.from_json, plain["records"]))
     for one in records:
         of_it = one.model.id == request.model and one.model.commit in (None, commit)
         if not of_it or one.dataset.id != request.dataset:
-            return Outcome("failed", kind="error", reason="Its records are of another model or dataset.")
+            return JobOutcome("failed", kind="error", reason="Its records are of another model or dataset.")
     state: Literal["done", "failed", "again"] = plain["state"]
     if state not in ("done", "failed", "again"):
-        return Outcome("failed", kind="error", reason="It ended in no known state.")
-    return Outcome(state, records, str(plain["kind"]), str(plain["reason"]))
+        return JobOutcome("failed", kind="error", reason="It ended in no known state.")
+    return JobOutcome(state, records, str(plain["kind"]), str(plain["reason"]))
 
 
-def scored(request: Request, commit: str, *, device: str | None, max_parameters: int | None, folder: Path) -> Outcome:
+def scored(
+    request: Request, commit: str, *, device: str | None, max_parameters: int | None, folder: Path
+) -> JobOutcome:
     """Return what a request comes to in this very process; whatever goes wrong with it is an outcome too."""
     try:
         return _scored(request, commit, device, max_parameters, folder)
@@ -171,7 +173,7 @@ def scored(request: Request, commit: str, *, device: str | None, max_parameters:
         return _failure(error)
 
 
-def _scored(request: Request, commit: str, device: str | None, max_parameters: int | None, folder: Path) -> Outcome:
+def _scored(request: Request, commit: str, device: str | None, max_parameters: int | None, folder: Path) -> JobOutcome:
     """Return the records of a ranking with one candidate: they hold raw terms, which need no others beside them."""
     report = rank(
         request.dataset,
@@ -185,21 +187,21 @@ def _scored(request: Request, commit: str, device: str | None, max_parameters: i
         metrics=list(request.metrics) or None,
         folder=folder,
     )
-    records = tuple(records_of(report))
+    records = tuple(report.records())
     for one in records:
         one.to_json()  # what cannot be written is this request's failure, not that of the place
     failed = next((one for one in records if one.status == "failed"), None)
     if failed is None:
-        return Outcome("done", records)
+        return JobOutcome("done", records)
     if failed.kind in PASSING:
-        return Outcome("again", records, failed.kind, failed.reason or "")
-    return Outcome("failed", records, failed.kind or "error", failed.reason or "")
+        return JobOutcome("again", records, failed.kind, failed.reason or "")
+    return JobOutcome("failed", records, failed.kind or "error", failed.reason or "")
 
 
-def _failure(error: Exception) -> Outcome:
+def _failure(error: Exception) -> JobOutcome:
     """Return the outcome of what was raised before there was anything to make a record of."""
     passing = isinstance(error, HubError) or any(is_transient(one) or is_offline(one) for one in chain(error))
-    return Outcome("again" if passing else "failed", kind=_kind(error, passing=passing), reason=_said(error))
+    return JobOutcome("again" if passing else "failed", kind=_kind(error, passing=passing), reason=_said(error))
 
 
 def _kind(error: Exception, *, passing: bool) -> str:
@@ -218,3 +220,22 @@ def _said(error: Exception) -> str:
     """Return what an exception says, without what the worker's files are called and without tokens."""
     expected = isinstance(error, (InputError, DatasetError, HubError, CheckpointError, UnknownMetricError))
     return without_places(str(error) if expected else f"{type(error).__name__}: {error}")
+
+
+def main(folder: Path) -> None:
+    """Carry out the job that a folder describes, in the process of its box, and write what it came to."""
+    asked = parse_json((folder / QUESTION).read_bytes(), what="the question", limit=ANSWERS)
+    limit_this_process(BoxLimits(**asked["limits"]), device=asked["device"])
+    outcome = scored(
+        Request.from_json(json.dumps(asked["request"])),
+        asked["commit"],
+        device=asked["device"],
+        max_parameters=asked["max_parameters"],
+        folder=folder / "kept",
+    )
+    plain = {**asdict(outcome), "records": [one.to_json() for one in outcome.records]}
+    write_text(folder / ANSWER, json.dumps(plain))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

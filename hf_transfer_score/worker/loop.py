@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event, Thread
 from typing import TypeVar
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
@@ -15,8 +16,7 @@ from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.results.publishing import publish
-from hf_transfer_score.worker.job import JobOptions, Outcome, carry_out
-from hf_transfer_score.worker.lease import Lease
+from hf_transfer_score.worker.job import JobOptions, JobOutcome, carry_out
 
 Value = TypeVar("Value")
 
@@ -28,6 +28,16 @@ CLOSED = (400, 401, 403, 404)
 
 PUBLISHING_ATTEMPTS = 8
 """After which a place takes no records at all, and every further model would be run in vain."""
+
+
+RENEWALS = 3
+"""Renewals within the time of one lease: two may fail."""
+
+HASTE = 10
+"""How many times sooner it is tried again after a renewal that failed."""
+
+LAST_SECONDS = 5.0
+"""How long the end waits for a renewal that is on its way; one that comes later changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,55 @@ class WorkerOptions:
         """Refuse what makes no sense before anything is claimed."""
         if not 0 < len(self.name) <= 100 or not self.name.isprintable() or self.name != self.name.strip():
             raise OptionError(f"The name {self.name[:100]!r} is none for a worker: expected 1 to 100 letters.")
+
+
+class Lease:
+    """Renews a claim in a thread of its own while the `with` block lasts.
+
+    Attributes:
+        lost: whether the request is another worker's by now.
+
+    Args:
+        queue: where the request is claimed.
+        request: what was claimed.
+        worker: by whom.
+        seconds: how long a claim lasts.
+        say: is told what goes wrong.
+    """
+
+    def __init__(
+        self, queue: RequestQueue, request: Request, worker: str, seconds: float, say: Callable[[str], None]
+    ) -> None:
+        self.queue, self.request, self.worker, self.seconds, self.say = queue, request, worker, seconds, say
+        self.lost = False
+        self._ended = Event()
+        self._thread = Thread(target=self._renew, daemon=True)
+
+    def __enter__(self) -> Lease:
+        """Start renewing."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Stop renewing; whoever is interrupted does not wait."""
+        self._ended.set()
+        if kind is None:
+            self._thread.join(LAST_SECONDS)
+
+    def _renew(self) -> None:
+        wait = self.seconds / RENEWALS
+        while not self._ended.wait(wait):
+            try:
+                self.queue.renew(self.request, self.worker, self.seconds)
+                wait = self.seconds / RENEWALS
+            except LeaseLostError as error:
+                self.lost = True
+                if not self._ended.is_set():
+                    self.say(str(error))
+                return
+            except Exception as error:  # noqa: BLE001  # the place may be back before the lease ends
+                self.say(f"The claim could not be renewed, and that is tried again: {error}")
+                wait = self.seconds / RENEWALS / HASTE
 
 
 class Worker:
@@ -104,7 +163,7 @@ class Worker:
         with Lease(self.queue, request, self.id, self.options.lease, self.say) as lease:
             outcome = carry_out(request, self.options.job)
             if outcome.state == "again" and request.attempts >= self.queue.limits.attempts:
-                outcome = Outcome("failed", outcome.records, outcome.kind, outcome.reason)
+                outcome = JobOutcome("failed", outcome.records, outcome.kind, outcome.reason)
             if outcome.records and outcome.state != "again":
                 self._patiently(lambda: publish(self.results, outcome.records), PUBLISHING_ATTEMPTS)
         try:
@@ -120,7 +179,7 @@ class Worker:
         if outcome.state == "again":
             time.sleep(self._pause(request.attempts - 1))
 
-    def _settle(self, request: Request, outcome: Outcome) -> Request:
+    def _settle(self, request: Request, outcome: JobOutcome) -> Request:
         """Write what became of a request into the queue."""
         if outcome.state == "done":
             return self.queue.finish(request, self.id, records=len(outcome.records))
@@ -173,11 +232,11 @@ def title(request: Request) -> str:
     return f"{model} on {request.dataset}" + (f" ({parts})" if parts else "")
 
 
-def _told(outcome: Outcome) -> str:
+def _told(outcome: JobOutcome) -> str:
     return "gave back, to be tried again," if outcome.state == "again" else outcome.state
 
 
-def _why(outcome: Outcome) -> str:
+def _why(outcome: JobOutcome) -> str:
     if outcome.state == "done":
         return f": {len(outcome.records)} records"
     kind = "" if outcome.state == "refused" else f"{outcome.kind}: "

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_transfer_score.backbones.padding import groups_of
-from hf_transfer_score.backbones.pooling import pick_layers, pool, pool_words
+from hf_transfer_score.backbones.pooling import groups_of, pick_layers, pool, pool_words
 from hf_transfer_score.errors import CheckpointError
 
 STATES = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [900.0, 900.0]]])

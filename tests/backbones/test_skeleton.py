@@ -5,8 +5,8 @@ import threading
 import pytest
 import torch
 
-from hf_transfer_score.backbones import skeleton
-from hf_transfer_score.backbones.skeleton import check_skeleton
+from hf_transfer_score.backbones import budgets
+from hf_transfer_score.backbones.budgets import check_skeleton
 from hf_transfer_score.errors import CheckpointError
 
 SHAPES = {"weight": (8, 8)}
@@ -38,20 +38,20 @@ def test_buffers_count():
 
 
 def test_parts_without_end_are_refused(monkeypatch):
-    monkeypatch.setattr(skeleton, "MOST_PARTS", 2000)
+    monkeypatch.setattr(budgets, "MOST_PARTS", 2000)
     check_skeleton(lambda: deep(400), SHAPES)
     with pytest.raises(CheckpointError, match="asks for a network of more than 2,000 parts"):
         check_skeleton(lambda: deep(10**9), SHAPES)
 
 
 def test_building_takes_no_longer_than_it_may(monkeypatch):
-    monkeypatch.setattr(skeleton, "MOST_SECONDS", 0.2)
+    monkeypatch.setattr(budgets, "MOST_SECONDS", 0.2)
     with pytest.raises(CheckpointError, match="takes more than 0 s to build"):
         check_skeleton(lambda: deep(10**9), SHAPES)
 
 
 def test_other_threads_build_what_they_like(monkeypatch):
-    monkeypatch.setattr(skeleton, "MOST_PARTS", 10)
+    monkeypatch.setattr(budgets, "MOST_PARTS", 10)
 
     def made():
         other = threading.Thread(target=deep, args=(100,))

@@ -8,10 +8,10 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from hf_transfer_score.cards.card import model_card, model_section
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cards.markdown import code, plain
 from hf_transfer_score.cards.merging import END, START, split
+from hf_transfer_score.cards.model_card import model_card, model_section
+from hf_transfer_score.rendering import code, plain
 from hf_transfer_score.results.record import RecordedFacts, RecordedMetric
 from tests.cards.made import PETS, RUN, failure, model, scores, truth
 

@@ -9,10 +9,10 @@ import yaml
 from huggingface_hub import ModelCard
 from huggingface_hub.repocard_data import model_index_to_eval_results
 
-from hf_transfer_score.cards.card import model_card, model_section
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cards.merging import END, START, merged_body, split
 from hf_transfer_score.cards.metadata import eval_results, model_index
+from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.errors import InputError
 from tests.cards.made import DATA_COMMIT, PETS, later, scores, truth
 

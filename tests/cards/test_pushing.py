@@ -7,8 +7,8 @@ import json
 import pytest
 from huggingface_hub import HfApi
 
-from hf_transfer_score.cards.card import model_card, model_section
 from hf_transfer_score.cards.evidence import gather
+from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.cards.pushing import TITLE, push_card
 from hf_transfer_score.errors import HubError, InputError, OptionError
 from tests.cards.made import MODEL, pool, scores, write
@@ -78,7 +78,7 @@ def test_a_model_without_a_card_gets_one(hub, model):
 
 
 def test_a_change_of_somebody_else_is_built_upon(hub, model, monkeypatch):
-    from hf_transfer_score.results.hub import HubPlace
+    from hf_transfer_score.results.place import HubPlace
 
     commit, others = HubPlace._commit, ["One more word.\n", "And one.\n"]
 

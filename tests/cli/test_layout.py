@@ -9,7 +9,6 @@ import pytest
 import hf_transfer_score
 from hf_transfer_score import rank_features
 from hf_transfer_score.cli.metric_guide import all_guides
-from hf_transfer_score.cli.score_files import pool_order
 from hf_transfer_score.cli.tables import Page, number, pool_text
 from tests.cli.pool import FILES, LABELS, POOL, flat, table_rows
 
@@ -63,9 +62,7 @@ class TestLayout:
         monkeypatch.setenv("TERM", "xterm-256color")
         monkeypatch.delenv("NO_COLOR", raising=False)
         ranking = rank_features(POOL, LABELS, metrics=["face", "ncti"])
-        plain, coloured = (
-            pool_text(ranking, pool_order(ranking), Page(100, colour=colour)) for colour in (False, True)
-        )
+        plain, coloured = (pool_text(ranking, Page(100, colour=colour)) for colour in (False, True))
         assert "\x1b[" not in plain
         assert "\x1b[1;32m" in coloured
         uncoloured = re.sub(r"\x1b\[[\d;]*m", "", coloured)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from tests.sampling.made import image_bytes
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "published_ncti_cifar10.json").read_text())
 MISSING = "timm/densenet201.tv_in1k"
+RUN = ("reproduce", "ncti-cifar10", "--run")
 ARCHITECTURES = ("test_resnet", "test_byobnet", "test_efficientnet")
 
 
@@ -69,7 +68,7 @@ answer = [status, [name for name in heavy if name in sys.modules]]
 
 
 def test_off_line_nothing_heavy_is_loaded_and_nobody_is_asked(hub, hub_environment, run_client):
-    assert run_client(OFFLINE, hub_environment) == [0, []]
+    assert run_client(OFFLINE, hub_environment, fresh=True) == [0, []]
     assert hub.requests == []
 
 
@@ -134,7 +133,7 @@ def cifar() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def online(tmp_path_factory):
+def online(parent, tmp_path_factory):
     """A Hub with CIFAR-10 and all checkpoints but one, in small; and what runs the command there."""
     folder = tmp_path_factory.mktemp("reproduce")
     with LocalHub(folder / "hub") as hub:
@@ -143,21 +142,17 @@ def online(tmp_path_factory):
             made = timm_image(folder / f"{number}", ARCHITECTURES[number % 3], seed=number)
             hub.add(one, made, pipeline_tag="image-classification")
 
-        def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-            program = [sys.executable, "-m", "hf_transfer_score", "reproduce", "ncti-cifar10", "--run", *arguments]
-            environment = clean_environment(folder / "home", hub.endpoint)
-            return subprocess.run(program, env=environment, capture_output=True, text=True, timeout=120, cwd=folder)
-
-        yield command
+        environment = clean_environment(folder / "home", hub.endpoint)
+        yield lambda *more: parent.run(*RUN, *more, environment=environment, folder=folder)
 
 
 @pytest.fixture(scope="module")
 def found(online):
     """What a run printed as JSON."""
     done = online("--per-class", "8", "--json", "--device", "cpu")
-    assert done.returncode == 0, done.stderr
-    assert "9 models to run" in done.stderr
-    return json.loads(done.stdout)
+    assert done.status == 0, done.err
+    assert "9 models to run" in done.err
+    return done.report
 
 
 def test_a_run_scores_the_checkpoints_on_the_dataset_of_the_hub(found):
@@ -188,8 +183,8 @@ def test_agreement_is_with_the_published_accuracies(found):
 
 def test_both_stand_side_by_side_and_what_is_missing_is_a_row(online, found):
     done = online("--per-class", "8", "--quiet")
-    assert (done.returncode, done.stderr) == (0, "")
-    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.strip()}
+    assert (done.status, done.err) == (0, "")
+    rows = {line.split()[0]: line.split()[1:] for line in done.out.splitlines() if line.strip()}
     scores, ranks = found["run"]["scores"], found["run"]["ranks"]
     told = rows["resnet152"]
     assert told[:4] == ["1", "2.000", "1", "97.53%"] and told[-1] == "timm/resnet152.tv_in1k"
@@ -199,18 +194,17 @@ def test_both_stand_side_by_side_and_what_is_missing_is_a_row(online, found):
     assert rows["densenet201"][-2:] == ["failed:", MISSING] and set(rows["densenet201"][4:-2]) == {"–"}
     assert rows["googlenet"][4:] == ["–"] * 7
     assert rows["mobilenet_v2"][-2:] == ["*", "timm/mobilenetv2_100.ra_in1k"]
-    assert f"{MISSING} (densenet201): missing: " in done.stdout
-    assert "googlenet: timm has no GoogLeNet, so there is no checkpoint to score" in done.stdout
-    assert "same architecture with weights of another training recipe (RMSProp)" in done.stdout
+    assert f"{MISSING} (densenet201): missing: " in done.out
+    assert "googlenet: timm has no GoogLeNet, so there is no checkpoint to score" in done.out
+    assert "same architecture with weights of another training recipe (RMSProp)" in done.out
     weighted = found["run"]["agreement"]["ncti"]["weighted_tau"]
-    assert f"ncti now and the accuracies: 9 models, τ_w {weighted:.3f}" in done.stdout
+    assert f"ncti now and the accuracies: 9 models, τ_w {weighted:.3f}" in done.out
     kept = [name for name in GOLDEN["ncti_score"] if name in scores["ncti"]]
     published = weightedtau([GOLDEN["ncti_score"][n] for n in kept], [GOLDEN["finetuned_accuracy"][n] for n in kept])
-    assert f"Published scores of those scored now: 9 models, τ_w {published.statistic:.3f}" in done.stdout
+    assert f"Published scores of those scored now: 9 models, τ_w {published.statistic:.3f}" in done.out
 
 
-def test_a_hub_without_the_dataset_ends_with_one_line(hub_environment):
-    command = [sys.executable, "-m", "hf_transfer_score", "reproduce", "ncti-cifar10", "--run"]
-    done = subprocess.run(command, env=hub_environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("error: ") and "uoft-cs/cifar10" in done.stderr and "Traceback" not in done.stderr
+def test_a_hub_without_the_dataset_ends_with_one_line(parent, hub_environment):
+    done = parent.run(*RUN, environment=hub_environment)
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("error: ") and "uoft-cs/cifar10" in done.err and "Traceback" not in done.err

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -33,15 +31,19 @@ def owner(hub, hub_environment):
     return hub_environment | {"HF_TOKEN": "hf_owner"}
 
 
-def command(environment, *arguments):
+@pytest.fixture
+def command(parent, saved):
     """Run the command line in a process of its own: status, output and errors."""
-    line = [sys.executable, "-m", "hf_transfer_score", *map(str, arguments)]
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stdout, done.stderr
+
+    def run(environment, *arguments):
+        done = parent.run(*arguments, environment=environment, folder=saved)
+        return done.status, done.out, done.err
+
+    return run
 
 
 class TestHub:
-    def test_from_a_folder_to_the_hub_and_back(self, saved, hub, owner):
+    def test_from_a_folder_to_the_hub_and_back(self, command, saved, hub, owner):
         address = f"{hub.endpoint}/datasets/owner/results"
         status, out, err = command(owner, "publish", "results", "--to", "owner/results")
         assert (status, err) == (0, "")
@@ -60,7 +62,7 @@ class TestHub:
         copied = load(FolderPlace(saved / "copy")).table.records()
         assert {record_path(one): one for one in copied} == {record_path(one): one for one in RECORDS}
 
-    def test_who_may_not_write_proposes(self, saved, hub, owner):
+    def test_who_may_not_write_proposes(self, command, saved, hub, owner):
         hub.add("datasets", "owner/results", {"README.md": "mine"})
         guest = owner | {"HF_TOKEN": "hf_guest"}
         status, out, err = command(guest, "publish", "results", "--to", "owner/results")
@@ -71,17 +73,17 @@ class TestHub:
         assert facts["version"] is None and facts["written"] == 3
         assert list(hub.repository("owner/results", "dataset").head.files) == ["README.md"]
 
-    def test_without_a_token_it_says_how_to_get_one(self, saved, hub, hub_environment):
+    def test_without_a_token_it_says_how_to_get_one(self, command, hub, hub_environment):
         status, out, err = command(hub_environment, "publish", "results", "--to", "owner/results")
         assert (status, out) == (1, "") and err.startswith("error: Writing to owner/results on the Hub needs a token")
         assert "`hf auth login`" in err and err.count("\n") == 1 and "Traceback" not in err
 
-    def test_a_trial_needs_no_token_and_writes_nothing(self, saved, hub, hub_environment):
+    def test_a_trial_needs_no_token_and_writes_nothing(self, command, hub, hub_environment):
         status, out, _ = command(hub_environment, "publish", "results", "--to", "owner/results", "--dry-run")
         assert (status, out) == (0, "To be written to owner/results: 3 written, 0 unchanged.\n")
         assert hub.all("datasets") == []
 
-    def test_the_table_is_brought_in_step(self, saved, hub, owner):
+    def test_the_table_is_brought_in_step(self, command, saved, hub, owner):
         command(owner, "publish", "results", "--to", "owner/results", "--private")
         assert hub.repository("owner/results", "dataset").private
         (hub.repository("owner/results", "dataset").folder / SNAPSHOT).unlink()

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_transfer_score import PoolRanking, rank_features
-from hf_transfer_score.api import FeatureRanking, FeatureScores
-from hf_transfer_score.cli.score_files import name_models, pool_order
+from hf_transfer_score import rank_features
+from hf_transfer_score.cli.score_files import name_models
 from hf_transfer_score.errors import OptionError
 from tests.cli.pool import FILES, LABELS, POOL
 
@@ -92,20 +91,3 @@ class TestNames:
     def test_the_same_file_twice(self):
         with pytest.raises(OptionError, match="m.npz is named twice"):
             name_models([Path("m.npz"), Path("x/../m.npz")])
-
-
-class TestOrder:
-    def pool(self, metric, **ranks):
-        return PoolRanking(metric, {name: -float(rank) for name, rank in ranks.items()}, ranks, {})
-
-    def test_mean_ranks_then_the_unranked_then_the_failed(self):
-        models = {name: FeatureScores("failed" if name == "f" else "ok", reason="x") for name in "fuabc"}
-        pools = {"face": self.pool("face", a=1, b=2, c=3, u=4), "ncti": self.pool("ncti", a=3, b=1, c=2)}
-        order = pool_order(FeatureRanking(models, pools))
-        assert order.models == ["b", "a", "c", "u", "f"]
-        assert order.mean_ranks == {"a": 2.0, "b": 1.5, "c": 2.5}
-
-    def test_one_of_the_two_alone_does_not_decide(self):
-        models = {name: FeatureScores("ok") for name in "ab"}
-        pools = {"nc1": self.pool("nc1", a=2, b=1), "face": self.pool("face", a=1, b=2)}
-        assert pool_order(FeatureRanking(models, pools)).models == ["b", "a"]

@@ -110,9 +110,9 @@ class TestPool:
         status, out, _ = run("score", *FILES, "--json")
         found = json.loads(out)
         assert status == 0
-        assert found.pop("order") == ["far", "middle", "near"]
-        assert found.pop("order_by") == ["face", "ncti"]
-        assert found.pop("mean_ranks") == {"far": 1.0, "middle": 2.0, "near": 3.0}
+        assert found["order"] == ["far", "middle", "near"]
+        assert found["headline"] == ["face", "ncti"]
+        assert found["mean_ranks"] == {"far": 1.0, "middle": 2.0, "near": 3.0}
         assert without_times(found) == without_times(rank_features(POOL, LABELS).as_dict())
 
     def test_csv_is_in_full_precision_and_says_the_rest_elsewhere(self, folder, run):

@@ -13,15 +13,14 @@ import pytest
 
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.place import FolderPlace, HubPlace
 from hf_transfer_score.results.store import load
 from tests.checkpoints import images
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.selection.bad import add_own_code
 from tests.selection.pool import PICTURES, again, change_weights, picture_shards
-from tests.selection.warm import Parent, Warm
+from tests.selection.warm import Warm
 
 TOKEN = "hf_owner"
 WEIGHTS = r"/resolve/.*model.safetensors$"
@@ -44,11 +43,9 @@ def hub(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def warm(hub, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("parent")
-    parent = Parent(clean_environment(folder / "home", hub.endpoint) | {"HF_TOKEN": TOKEN}, folder)
-    yield Warm(parent, tmp_path_factory.mktemp("warm"))
-    parent.close()
+def warm(hub, parent, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("warm")
+    return Warm(parent, folder, clean_environment(folder / "home", hub.endpoint) | {"HF_TOKEN": TOKEN})
 
 
 @pytest.fixture

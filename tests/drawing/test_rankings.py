@@ -16,10 +16,11 @@ import pytest
 from PIL import Image
 
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
-from hf_transfer_score.drawing.points import SIDE_START, STEP, picture_of
+from hf_transfer_score.drawing.points import STEP, picture_of
 from hf_transfer_score.drawing.rank_chart import rank_chart
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.selection.report import RankReport
+from tests.drawing.charts import layers_of, rows_of
 from tests.selection.reports import Made, classified, measured, report_of
 
 HOSTILE = [
@@ -168,22 +169,16 @@ def test_names_are_shown_and_never_read_as_markup(hostile, tmp_path):
     assert ("h1", "<script>d</script>$\\frac{1$: 60 examples, 4 classes") in page.data
 
 
-def rows_of(chart, mark):
-    """Return the data of the layers of a kind."""
-    told = chart.to_dict()
-    given = [layer["data"] for layer in told["layer"] if layer["mark"]["type"] == mark]
-    return [told["datasets"][one["name"]] if "name" in one else one["values"] for one in given]
-
-
 def test_pointing_at_a_model_tells_all_that_is_known(twelve):
     chart = rank_chart(picture_of(twelve))
-    (rows,) = rows_of(chart, "point")
+    rows = rows_of(chart)
     assert [row["model"] for row in rows][::-1] == list(twelve.ranks)
     best = next(iter(twelve.ranks))
     told = rows[-1]["told"].split(", ")
     low, high = twelve.confidence.ranges[best]
     for fact in (
-        f"rank: 1 (range {low}-{high})" if high > low else "rank: 1",
+        "rank: 1",
+        f"rank range: {low}-{high}" if high > low else f"rank range: {low}",
         f"mean rank: {twelve.mean_ranks[best]:.1f}",
         f"ncti: {twelve.pools['ncti'].scores[best]:.4g}",
         f"face: {twelve.pools['face'].scores[best]:.4g}",
@@ -191,31 +186,26 @@ def test_pointing_at_a_model_tells_all_that_is_known(twelve):
         "examples a second: 120",
     ):
         assert fact in told
-    (layer,) = [one for one in chart.to_dict()["layer"] if one["mark"]["type"] == "point"]
-    titles = [one.get("title") for one in layer["encoding"]["tooltip"]]
+    encoding = layers_of(chart, "point")[0][0]["encoding"]
+    titles = [one.get("title") for one in encoding["tooltip"]]
     assert {"rank", "mean rank", "ncti", "face", "parameters", "width"} <= set(titles)
-    assert layer["encoding"]["description"]["field"] == "told", "for who hears a page"
+    assert encoding["description"]["field"] == "told", "for who hears a page"
 
 
 def test_what_is_drawn_is_explained(twelve, cases):
-    axes = [
-        layer["encoding"]["x"]
-        for layer in rank_chart(picture_of(twelve)).to_dict()["layer"]
-        if "x" in layer["encoding"]
-    ]
-    assert ["parameters", "dashed: the best rank up to this size"] in [axis.get("title") for axis in axes]
-    (points,) = [one for one in rank_chart(picture_of(twelve)).to_dict()["layer"] if one["mark"]["type"] == "point"]
-    assert points["encoding"]["color"]["legend"]["title"].startswith("Models of one colour and shape")
+    encoding = layers_of(rank_chart(picture_of(twelve)), "point")[0][0]["encoding"]
+    assert encoding["x"]["title"] == ["parameters", "dashed: the best rank up to this size"]
+    assert encoding["color"]["legend"]["title"].startswith("Models of one colour and shape")
     alone = rank_chart(picture_of(cases["one"])).to_dict()
     assert all("dashed" not in str(layer) for layer in alone["layer"])
 
 
 def test_points_of_the_chart_are_the_ranking(twelve):
-    (rows,) = rows_of(rank_chart(picture_of(twelve)), "point")
-    for row in rows:
-        assert row["rank"] == twelve.ranks[row["model"]]
-        assert (row["low"], row["high"]) == tuple(twelve.confidence.ranges[row["model"]])
-        assert row["size"] == pytest.approx(twelve.outcomes[row["model"]].parameters, rel=0.15), "less a step aside"
+    for row in rows_of(rank_chart(picture_of(twelve))):
+        assert row["y"] == twelve.ranks[row["model"]]
+        low, high = twelve.confidence.ranges[row["model"]]
+        assert (row.get("y_low", low), row.get("y_high", low)) == (low, high)
+        assert row["x"] == pytest.approx(twelve.models[row["model"]].parameters, rel=0.15), "less a step aside"
 
 
 def test_a_page_has_all_models_in_its_table(twelve, tmp_path):
@@ -240,9 +230,8 @@ def test_ranges_are_told_only_where_there_are_any(cases, tmp_path):
     for case in ("unsure", "one"):
         text = page_text(cases[case], tmp_path)
         assert "bootstrap" not in text.partition("<script>")[0]
-        assert "range" not in [data for tag, data in Page(text).data if tag == "th"]
-        (rows,) = rows_of(rank_chart(picture_of(cases[case])), "point")
-        assert all(row["low"] == row["rank"] == row["high"] for row in rows)
+        assert "rank range" not in [data for tag, data in Page(text).data if tag == "th"]
+        assert not [row for row in rows_of(rank_chart(picture_of(cases[case]))) if "y_low" in row]
 
 
 def test_the_title_says_what_was_ranked_and_how(cases):
@@ -257,65 +246,55 @@ def test_the_title_says_what_was_ranked_and_how(cases):
     assert picture_of(cases["none"]).subtitle == "No model could be ranked."
 
 
-def test_points_stand_where_their_size_and_rank_are(twelve):
-    picture = picture_of(twelve)
-    sizes = np.log([twelve.outcomes[point.name].parameters for point in picture.points])
-    across = np.array([point.x for point in picture.points])
-    slope, start = np.polyfit(sizes, across, 1)
-    assert slope > 0
-    assert np.abs(across - slope * sizes - start).max() < 4 * STEP
-    assert [point.rank for point in picture.points] == list(twelve.ranks.values())
-    assert picture.down(1) < picture.down(2)
-    assert picture.down(1) > 0
-    assert picture.down(picture.worst) < 1
-
-
-def test_ticks_lie_on_the_scale(twelve):
-    picture = picture_of(twelve)
-    units = {"K": 1e3, "M": 1e6, "B": 1e9}
-    values = np.log([float(text[:-1]) * units[text[-1]] for _, text in picture.ticks])
-    places = np.array([x for x, _ in picture.ticks])
-    assert len(values) >= 3
-    assert np.ptp(np.diff(places) / np.diff(values)) < 1e-9
+def test_points_stand_where_their_size_is(twelve):
+    cloud = picture_of(twelve).cloud
+    shares = [(cloud.x.share(mark.x), cloud.x.share(twelve.models[mark.name].parameters)) for mark in cloud.marks]
+    assert max(abs(one - other) for one, other in shares) < 4 * STEP
+    assert [mark.y for mark in cloud.marks] == list(twelve.ranks.values())
+    assert cloud.y.share(1) > cloud.y.share(2), "1 is on top"
 
 
 def test_models_without_a_count_stand_at_the_side(cases):
-    picture = picture_of(cases["some sizeless"])
-    assert picture.axis == "parameters (2 models without a count at the side)"
-    assert [point.x > SIDE_START for point in picture.points] == [point.size is None for point in picture.points]
-    assert sum(point.size is not None for point in picture.points) == 1
-    assert picture.ticks[-1][1] == "not known"
-    assert picture_of(cases["twelve"]).axis == "parameters"
+    cloud = picture_of(cases["some sizeless"]).cloud
+    assert cloud.x.title.split("\n")[0] == "parameters (2 models without a count at the side)"
+    known = [bool(cases["some sizeless"].models[mark.name].parameters) for mark in cloud.marks]
+    assert [mark.x < cloud.side for mark in cloud.marks] == known
+    assert sum(known) == 1
+    assert cloud.x.ticks[-1][1] == "not known"
+    assert picture_of(cases["twelve"]).cloud.side is None
 
 
 def test_without_any_count_the_width_takes_its_place(cases):
-    picture = picture_of(cases["sizeless"])
-    assert picture.axis == "width of the features (no parameter counts are known)"
-    assert [point.size for point in picture.points] == [12, 12, 12]
+    cloud = picture_of(cases["sizeless"]).cloud
+    assert cloud.x.title == "width of the features (no parameter counts are known)"
+    assert [mark.x for mark in cloud.marks] == pytest.approx([12, 12, 12], rel=0.05)
 
 
 def test_the_front_holds_what_no_smaller_model_beats(twelve):
-    known = {name: (twelve.outcomes[name].parameters, rank) for name, rank in twelve.ranks.items()}
+    known = {name: (twelve.models[name].parameters, rank) for name, rank in twelve.ranks.items()}
     expected = [
         name
         for name, (size, rank) in known.items()
         if not any(other != name and known[other][0] <= size and known[other][1] <= rank for other in known)
     ]
-    places = {point.name: (point.x, point.rank) for point in picture_of(twelve).points}
+    cloud = picture_of(twelve).cloud
+    places = {mark.name: (mark.x, mark.y) for mark in cloud.marks}
     assert 1 < len(expected) < 12
-    assert sorted(picture_of(twelve).front) == sorted(places[name] for name in expected)
+    assert sorted(cloud.path) == sorted(places[name] for name in expected)
 
 
 def test_the_front_of_equal_sizes_is_the_best_alone(cases):
-    picture = picture_of(cases["same size"])
-    assert picture.front == ((picture.points[0].x, 1),)
+    cloud = picture_of(cases["same size"]).cloud
+    assert cloud.path == ((cloud.marks[0].x, 1),)
+    shares = [cloud.x.share(mark.x) for mark in cloud.marks]
+    assert min(abs(one - other) for one, other in combinations(shares, 2)) > 0.5 * STEP, "bars of one size stand apart"
 
 
 def test_a_larger_model_of_the_same_rank_is_not_on_the_front(twelve):
     ranks = dict.fromkeys(twelve.ranks, 1)
-    smallest = min(ranks, key=lambda name: twelve.outcomes[name].parameters)
-    picture = picture_of(replace(twelve, ranks=ranks))
-    assert [x for x, _ in picture.front] == [point.x for point in picture.points if point.name == smallest]
+    smallest = min(ranks, key=lambda name: twelve.models[name].parameters)
+    cloud = picture_of(replace(twelve, ranks=ranks)).cloud
+    assert [x for x, _ in cloud.path] == [mark.x for mark in cloud.marks if mark.name == smallest]
 
 
 def test_tie_groups_have_the_letters_of_the_table(twelve):
@@ -323,20 +302,35 @@ def test_tie_groups_have_the_letters_of_the_table(twelve):
     names = list(twelve.ranks)[:6]
     sure = replace(twelve.confidence, groups=dict(zip(names, groups.values(), strict=True)))
     short = replace(twelve, confidence=sure, ranks={name: place + 1 for place, name in enumerate(names)})
-    picture = picture_of(short)
-    assert [point.tie for point in picture.points] == ["", "a", "a", "", "b", "b"]
-    assert (picture.ties, picture.alone) == ({"a": 2, "b": 2}, 2)
+    cloud = picture_of(short).cloud
+    assert [mark.kind for mark in cloud.marks] == ["", "a", "a", "", "b", "b"]
+    assert [kind.words for kind in cloud.kinds.values()] == ["not tied: 2", "a: 2 models", "b: 2 models"]
 
 
-def test_bars_of_one_size_stand_apart(cases):
-    points = picture_of(cases["same size"]).points
-    assert min(abs(one.x - other.x) for one, other in combinations(points, 2)) > 0.5 * STEP
+def test_layers_are_drawn_across():
+    models = [
+        Made(f"{model} [layer {layer}]", 1.5 - layer / 10, known={"model": model, "layer": str(layer)})
+        for model in ("owner/a", "owner/b")
+        for layer in (0, 2, 10)
+    ]
+    report = report_of(models, replicates=0)
+    chart = rank_chart(picture_of(report))
+    encoding = layers_of(chart, "point")[0][0]["encoding"]
+    assert encoding["x"]["scale"]["domain"] == ["0", "2", "10"], "from the input to the output, not by letters"
+    assert encoding["y"]["title"] == ["mean rank by ncti and face, lower is better"]
+    drawn = {(row["model"], row["layer"]): row["value"] for row in rows_of(chart, "line")}
+    assert drawn == {
+        (report.models[name].model, report.models[name].layer): report.mean_ranks[name] for name in report.ranks
+    }
+    (best,) = [row for row in rows_of(chart) if "best" in row]
+    assert (best["model"], best["layer"]) == (report.best.model, report.best.layer)
+    alone = rank_chart(picture_of(report_of(models, replicates=0, headline=["ncti"])))
+    assert layers_of(alone, "point")[0][0]["encoding"]["y"]["title"] == ["pool score of ncti, higher is better"]
 
 
 def test_of_many_models_only_the_best_have_labels():
     report = report_of(pool(45), replicates=0)
-    (rows,) = rows_of(rank_chart(picture_of(report)), "text")
-    shown = {row["name"] for row in rows}
+    shown = {row["name"] for row in rows_of(rank_chart(picture_of(report)), "text")}
     assert 12 < len(shown) <= 20 and shown <= set(list(report.ranks)[:20])
 
 

@@ -1,8 +1,6 @@
 """Two real processes that share their rows through Arrow files."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 
@@ -32,25 +30,19 @@ print(json.dumps(results))
 """
 
 
-def test_two_processes_compute_on_the_rows_of_both_in_three_rounds(tmp_path):
+def test_two_processes_compute_on_the_rows_of_both_in_three_rounds(parent, tmp_path):
     """In the last round one process has no rows at all."""
     features, labels = sample()
     np.savez(tmp_path / "data.npz", features=features, labels=labels)
     folder, environment = str(MODULES / NAMES["face"]), clean_environment(tmp_path / "home")
     arguments = [str(tmp_path / "data.npz"), str(tmp_path / "cache")]
     workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, folder, str(rank), *arguments],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        parent.start([folder, str(rank), *arguments], environment, code=WORKER, imports=("datasets", "evaluate"))
         for rank in (0, 1)
     ]
-    outputs = [worker.communicate(timeout=120) for worker in workers]
-    assert [worker.returncode for worker in workers] == [0, 0], outputs
-    first, second = (json.loads(output.splitlines()[-1]) for output, _ in outputs)
+    done = [worker.wait() for worker in workers]
+    assert [one.status for one in done] == [0, 0], done
+    first, second = (json.loads(one.out.splitlines()[-1]) for one in done)
     result = get_metric("face")(features, labels)
     assert first == [{"face": result.headline, **result.terms}] * 3
     assert second == [None, None, None]

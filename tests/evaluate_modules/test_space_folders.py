@@ -4,7 +4,6 @@ import doctest
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ from hf_transfer_score.evaluate_modules.space import example_file
 from hf_transfer_score.evaluate_modules.space_files import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.leaderboard.space import GRADIO, PYTHON
 from hf_transfer_score.uploads.limits import FILE_BYTES
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, free_port
 from tests.evaluate_modules.samples import MODULES, NAMES, SPACES, expected, sample
 from tests.leaderboard.pins import check_pins
 
@@ -177,12 +176,6 @@ def test_the_folder_is_all_of_the_package_that_its_module_needs(pushed, tmp_path
     where, result = json.loads(done.stdout.splitlines()[-1])
     assert Path(where) == folder / "hf_transfer_score" / "__init__.py"
     assert result == expected("face", features, labels)
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def test_settings_are_proposed_where_they_are_clearly_better():
     said = conclusions({"images-50": good, "images-10": bad}, {"images-50": good})
     assert "`--option face.temperature=1.0` (1 of 2)" in said
     assert "`--option hscore.pca=16` (1 of 2)" in said
-    bad.scores["face (temperature=1.0)"] = {model: -value for model, value in bad.scores["knn"].items()}
+    bad = target(**{"face (temperature=1.0)": [-value for value in bad.scores["knn"].values()]})
     said = conclusions({"images-50": good, "images-10": bad}, {"images-50": good})
     assert "Nothing is proposed as a better default of FaCe or NCTI" in said
     assert "`--option face.temperature=1.0` (1 of 2; surely worse with 10 images a class)" in said

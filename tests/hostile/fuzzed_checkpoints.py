@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from hf_transfer_score.backbones.base import BackboneOptions, kind_of
 from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import read_json
-from hf_transfer_score.backbones.own_files import check_own_files
-from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.repository import Repository, check_own_files
 from hf_transfer_score.cards.merging import END, START, merged_card, split
 from hf_transfer_score.errors import CheckpointError, InputError
 from hf_transfer_score.tasks import TASKS

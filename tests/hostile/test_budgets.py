@@ -17,7 +17,7 @@ from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.text_backbone import load_text_backbone
 from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.sampling.pictures import open_image
+from hf_transfer_score.sampling.media import open_image
 from tests.checkpoints import texts
 from tests.checkpoints.sounds import write_sound
 

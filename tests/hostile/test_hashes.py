@@ -82,11 +82,11 @@ SAMPLES = """
 import datasets, sys
 datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_RETRY_INTERVAL = 0
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling import hub_files
+from hf_transfer_score.sampling import guarded
 from hf_transfer_score.sampling.load import load_sample
-answer, limits = {}, (hub_files.MEMORY_BYTES, hub_files.SMALL_BYTES)
+answer, limits = {}, (guarded.MEMORY_BYTES, guarded.SMALL_BYTES)
 for name in sys.argv[1].split():
-    hub_files.MEMORY_BYTES, hub_files.SMALL_BYTES = (0, 0) if name.endswith("large") else limits
+    guarded.MEMORY_BYTES, guarded.SMALL_BYTES = (0, 0) if name.endswith("large") else limits
     try:
         sample = load_sample(f"own/{name}")
         answer[name] = sample.table.to_pylist().__repr__() + repr(sample.label_names)

@@ -59,7 +59,7 @@ from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.hub.known import Known
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError, HubError
-from hf_transfer_score.results.hub import HubPlace
+from hf_transfer_score.results.place import HubPlace
 for action in (lambda: HubPlace("a/b").version(), lambda: resolve(parse_candidate("a/b"), Known(Path(sys.argv[1])))):
     try:
         action()

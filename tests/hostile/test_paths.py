@@ -21,8 +21,7 @@ import pytest
 from pyarrow import parquet
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.media import read_media
-from hf_transfer_score.sampling.reach import MOST_MEDIA_BYTES, Reach
+from hf_transfer_score.sampling.reach import MOST_MEDIA_BYTES, Reach, read_media
 from tests.conftest import clean_environment
 from tests.hostile.limited import run_python
 from tests.hub.server import LocalHub

@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from hf_transfer_score.uploads import limits
-from tests.conftest import clean_environment
+from tests.conftest import clean_environment, free_port
 from tests.hostile.limited import MEGABYTE, resident_bytes
-from tests.leaderboard.browser.conftest import free_port, write_records
+from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.records import pool
 from tests.uploads.made import forged_parquet, save_bfloat16, save_npz
 

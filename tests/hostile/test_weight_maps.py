@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_transfer_score.backbones import own_files
+from hf_transfer_score.backbones import repository
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds
-from hf_transfer_score.backbones.own_files import check_own_files
+from hf_transfer_score.backbones.repository import check_own_files
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import get_task
 from tests.checkpoints.images import timm_image, vit
@@ -176,7 +176,7 @@ def test_an_adapter_is_not_followed_where_it_would_be(copy, monkeypatch):
     folder = copy("hub_text")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "victim/private"}')
     check_own_files(folder)
-    monkeypatch.setattr(own_files, "find_spec", lambda name: name)
+    monkeypatch.setattr(repository, "find_spec", lambda name: name)
     assert "holds an adapter" in str(refusal("hub_text", folder))
 
 

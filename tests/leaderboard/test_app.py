@@ -8,7 +8,7 @@ import pytest
 
 from hf_transfer_score.leaderboard.boards.board import BoardRow
 from hf_transfer_score.leaderboard.boards.selecting import select
-from hf_transfer_score.leaderboard.library import Status
+from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages import downloads
 from hf_transfer_score.leaderboard.pages.board_table import columns_of, letters, range_text, shown_labels, table_value
 from hf_transfer_score.leaderboard.pages.board_words import card_html, head_html, notes_html, status_html
@@ -228,9 +228,9 @@ def test_downloads_do_not_pile_up(monkeypatch):
 
 
 def test_the_status_says_how_far_it_is():
-    loading = Status("owner/results", done=12_000, total=100_000)
+    loading = LibraryStatus("owner/results", done=12_000, total=100_000)
     assert status_html(loading) == "<p>Reading <bdi>owner/results</bdi> · 12,000 of 100,000 records read</p>"
-    ready = Status("owner/results", "v", 1500, 2, loading=False, error="<no>")
+    ready = LibraryStatus("owner/results", "v", 1500, 2, loading=False, error="<no>")
     assert "1,500 records · 2 files left out" in status_html(ready) and "<bdi>&lt;no&gt;</bdi>" in status_html(ready)
 
 

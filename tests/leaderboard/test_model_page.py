@@ -11,10 +11,11 @@ import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.boards.trust import trust
-from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_page, row_choices, row_of
+from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_figure, row_choices, row_of
 from hf_transfer_score.leaderboard.pages.model_card import card_of, standings
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
+    heatmaps_figure,
     model_choices,
     model_command,
     model_page,
@@ -95,9 +96,20 @@ def test_the_overlap_of_classes_is_drawn():
     overlap = RecordedOverlap(("cat", "dog"), (0.25,))
     first = replace(pool("owner/a")[0], overlap=overlap)
     both = catalogue(first, *pool("owner/a", "owner/b")[1:])
-    assert "Class overlap in the features of owner/a" in read(model_page(both, "owner/a")).text
-    assert "overlap" not in read(model_page(both, "owner/b")).text
-    assert overlaps_page(("owner/a", None), ("owner/b", None)) == ""
+    assert (
+        heatmaps_figure(both, "owner/a").caption
+        == "Class overlap in the features of owner/a: Overlap: cat and dog 0.25."
+    )
+    assert heatmaps_figure(both, "owner/b") is None
+    pair = overlaps_figure([("owner/a", overlap), ("owner/b", RecordedOverlap(("cat", "dog"), (0.5,)))])
+    scales = [layer["encoding"]["opacity"]["scale"] for layer in _cells(pair.chart)]
+    assert [one["domain"] for one in scales] == [[0, 0.5], [0, 0.5]], "the colours of both mean the same"
+    assert [row[0] for row in pair.table.rows] == [f"Class overlap in the features of owner/{name}" for name in "ab"]
+    assert overlaps_figure([("owner/a", None), ("owner/b", None)]) is None
+
+
+def _cells(chart):
+    return [part["layer"][0] for part in chart.to_dict()["concat"]]
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "**bold** [x](javascript:alert(1))", "\u202eevil", "x" * 300])
@@ -118,7 +130,8 @@ def test_hostile_records_stay_text(name):
     assert "\u202e" not in page.text
     read(compare_page(board, name, "owner/b"))
     read(compare_page(board, HOSTILE + "?", "owner/b"))
-    read(trust_page(board))
+    read("".join(trust_page(board)[::2]))
+    read(heatmaps_figure(found, name).words_html())
 
 
 def test_an_unknown_id_is_told_with_ids_that_look_like_it():
@@ -192,11 +205,13 @@ def test_a_model_that_failed_is_named_with_the_reason_where_it_is_compared():
 
 def test_trust_in_the_published_table(shipped):
     board = board_of(shipped, "uoft-cs/cifar10")
-    text = read(trust_page(board)).text
+    above, figure, below = trust_page(board)
+    text = read(above + below).text
+    assert "Best metric: ncti_published, τ_w 0.84" in figure.caption
     assert "ncti_published 0.843" in text
     assert "parameter_count baseline" in text
     assert conclusion(board, trust(board)).startswith("No metric is surely above the trivial baselines")
-    assert "for 7 models" in read(trust_page(board_of(shipped, "scikit-learn digits"))).text
+    assert "for 7 models" in read(trust_page(board_of(shipped, "scikit-learn digits"))[0]).text
 
 
 def test_a_metric_above_all_baselines_is_named():
@@ -215,6 +230,8 @@ def test_a_metric_above_all_baselines_is_named():
 
 def test_without_measured_accuracies_nothing_is_concluded():
     found = catalogue(*pool("owner/a", "owner/b"))
-    page = read(trust_page(found.board(found.boards()[0].key)))
+    above, figure, below = trust_page(found.board(found.boards()[0].key))
+    page = read(above + below)
+    assert figure is None
     assert "No accuracy after fine-tuning is known" in page.text
     assert "table" not in page.tags

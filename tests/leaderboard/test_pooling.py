@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
-from hf_transfer_score.api import rank_features
 from hf_transfer_score.ranking.pools import headline_ranks
+from hf_transfer_score.ranking.ranking import rank_features
 from hf_transfer_score.results.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, catalogue, face, failed, metric, model, ncti, score
 

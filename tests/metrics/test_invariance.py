@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import all_metrics, score_features
-from hf_transfer_score.api import FeatureScores
+from hf_transfer_score.metrics.scores import FeatureScores
 from tests.metrics.samples import mixture
 
 GOLDEN = Path(__file__).parent.parent / "golden"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_confidence
-from hf_transfer_score.ranking.intervals import DrawnPool, rank_ranges, spreads
+from hf_transfer_score.ranking.confidence import stored_confidence
+from hf_transfer_score.ranking.intervals import DrawnPool, spreads
+from hf_transfer_score.ranking.pools import HeadlineRanks
 
 
 def test_a_wider_interval_is_a_wider_spread_by_its_level():
@@ -26,6 +28,5 @@ def test_close_models_are_grouped_as_by_the_ranking():
     replicates = {f"m{i}": {"nc1": {"nc1": values[0, i] + noise[i]}} for i in range(count)}
     results = {f"m{i}": {"nc1": MetricResult("nc1", "ok", {"nc1": float(values[0, i])})} for i in range(count)}
     expected = rank_confidence(replicates, results, [nc1])
-    found = rank_ranges([drawn_pool], range(1, count + 1))
-    assert found.groups == list(expected.groups.values())
-    assert list(zip(found.low, found.high, strict=True)) == list(expected.ranges.values())
+    found = stored_confidence([drawn_pool], HeadlineRanks(("nc1",), {}, {f"m{i}": i + 1 for i in range(count)}))
+    assert (found.ranks, found.groups, found.ranges) == (expected.ranks, expected.groups, expected.ranges)

@@ -10,9 +10,10 @@ import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_confidence, rank_pool
 from hf_transfer_score.metrics.registry import Metric
-from hf_transfer_score.ranking.intervals import DrawnPool, rank_ranges
+from hf_transfer_score.ranking.confidence import stored_confidence
+from hf_transfer_score.ranking.intervals import DrawnPool
 from hf_transfer_score.ranking.kernel import tie_groups
-from hf_transfer_score.ranking.pools import headline_ranks
+from hf_transfer_score.ranking.pools import HeadlineRanks, headline_ranks
 
 SEEDS = range(300)
 DECIDING = (("face", "ncti"), ("ncti", "face"), ("nc1",), ("knn",), ("face", "ncti", "logme"))
@@ -221,7 +222,8 @@ def test_ranges_of_stored_intervals_are_what_loops_over_draws_give(part, monkeyp
             sizes = generator.choice([0.0, 0.01, 0.3], size=(len(values), len(own)))
             spreads = sizes * np.abs(values[:, own])
             pools.append(DrawnPool(metric, values[:, own], spreads, np.searchsorted(own, models)))
-        found = rank_ranges(pools, places, level=pool.level, seed=seed, known=known.tolist())
+        headline = HeadlineRanks((), {}, {f"m{number}": place for number, place in enumerate(places)})
+        found = stored_confidence(pools, headline, level=pool.level, seed=seed, known=known.tolist())
         again, rows = np.random.default_rng(seed), []
         for _ in range(15):
             pair = [np.zeros(len(models)), np.zeros(len(models))]
@@ -231,10 +233,10 @@ def test_ranges_of_stored_intervals_are_what_loops_over_draws_give(part, monkeyp
                     row += np.array(ranks(scores(one.metric, moved)))[one.chosen]
             rows += [(row.astype(np.float32) / np.float32(len(pools))).tolist() for row in pair]
         expected = summary(rows, places, pool.level, known.tolist())
-        assert found.ranks == expected["ranks"], seed
-        assert found.groups == expected["groups"], seed
-        assert found.low.tolist() == expected["low"], seed
-        assert found.high.tolist() == expected["high"], seed
+        assert list(found.ranks.values()) == expected["ranks"], seed
+        assert list(found.groups.values()) == expected["groups"], seed
+        assert [low for low, _ in found.ranges.values()] == expected["low"], seed
+        assert [high for _, high in found.ranges.values()] == expected["high"], seed
 
 
 @pytest.mark.parametrize(("wins", "groups"), [(19, [1, 2]), (18, [1, 1])])

@@ -11,7 +11,7 @@ import pytest
 from hf_transfer_score.errors import HubError, StoreError
 from hf_transfer_score.results import exchange
 from hf_transfer_score.results.exchange import merge, pull, validate
-from hf_transfer_score.results.place import FolderPlace, MemoryPlace, View
+from hf_transfer_score.results.place import FolderPlace, MemoryPlace, PlaceView
 from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.results.record import Record
 from hf_transfer_score.results.store import SNAPSHOT, load
@@ -146,7 +146,7 @@ class TestMerge:
         assert merge([old], folder).published.unchanged == 3 and validate(folder).problems == ()
 
 
-def renamed(path: str, content: bytes, view: View) -> dict[str, bytes]:
+def renamed(path: str, content: bytes, view: PlaceView) -> dict[str, bytes]:
     return {path: content}
 
 

@@ -14,9 +14,7 @@ from hf_transfer_score.hub.commits import CommitRetries, stamps_of
 from hf_transfer_score.hub.failures import is_conflict
 from hf_transfer_score.hub.repository import HubView
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.opening import open_place
-from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.results.place import FolderPlace, HubPlace, open_place
 from tests.hub.server import LocalHub
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
@@ -153,7 +151,7 @@ class TestErrors:
 
     def test_offline_is_said(self, shared, run_client, hub_environment):
         code = (
-            "from hf_transfer_score.results.opening import open_place\n"
+            "from hf_transfer_score.results.place import open_place\n"
             f"try:\n    open_place('{NAME}').view()\nexcept Exception as error:\n"
             "    answer = [type(error).__name__, str(error)]"
         )

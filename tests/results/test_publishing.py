@@ -12,11 +12,9 @@ from pyarrow import parquet
 
 from hf_transfer_score.hub.commits import CommitRetries
 from hf_transfer_score.results import publishing
-from hf_transfer_score.results.dataset_card import dataset_card
 from hf_transfer_score.results.exchange import merge, validate
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import FolderPlace, MemoryPlace
-from hf_transfer_score.results.publishing import Published, publish
+from hf_transfer_score.results.place import FolderPlace, HubPlace, MemoryPlace
+from hf_transfer_score.results.publishing import Published, publish, results_card
 from hf_transfer_score.results.record import Record, identity, record_path
 from hf_transfer_score.results.store import SNAPSHOT, load
 from tests.hub.server import LocalHub
@@ -268,6 +266,6 @@ answer = [sorted(rows["model_id"]), rows.column_names[:4], len(rows)]
 def test_the_card_is_one_for_the_real_client():
     from huggingface_hub import DatasetCard
 
-    card = DatasetCard(dataset_card("owner/results"))
+    card = DatasetCard(results_card("owner/results"))
     assert card.data.configs == [{"config_name": "default", "data_files": [{"split": "train", "path": SNAPSHOT}]}]
     assert card.data.license == "apache-2.0" and "publish ./results --to owner/results --create-pr" in card.text

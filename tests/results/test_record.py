@@ -286,6 +286,7 @@ def test_results_know_no_more_than_errors_and_what_metrics_give():
         "atomic",
         "hub",
         "metrics",
+        "rendering",
         "results",
     }
     assert {name for name in found if name.startswith("metrics")} == {"metrics.registry"}

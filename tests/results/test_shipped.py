@@ -246,7 +246,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
-def test_they_are_in_the_wheel(tmp_path):
+def test_they_are_in_the_wheel_as_templates_are(tmp_path):
     pytest.importorskip("setuptools")
     pytest.importorskip("pip")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -265,11 +265,11 @@ def test_they_are_in_the_wheel(tmp_path):
     )
     folder = Path(found.stdout.strip())
     assert folder.is_relative_to(tmp_path / "installed")
-    found = files_below(folder)
-    assert {REFERENCE, "example/dataset/README.md", "example/checkpoints/vit-pretrained/model.safetensors"} <= set(
-        found
-    )
-    assert found == files_below(shipped_folder())
+    shipped = files_below(folder)
+    assert {REFERENCE, "example/dataset/README.md", "example/checkpoints/vit-pretrained/config.json"} <= set(shipped)
+    assert shipped == files_below(shipped_folder())
+    templates = {path.name for path in (ROOT / "hf_transfer_score" / "templates").iterdir()}
+    assert templates and {path.name for path in (folder.parent / "templates").iterdir()} == templates
 
 
 def test_a_folder_of_the_package_holds_them():

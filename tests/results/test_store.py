@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score.errors import RecordError, StoreError
-from hf_transfer_score.results.place import FolderPlace, MemoryPlace, View
+from hf_transfer_score.results.place import FolderPlace, MemoryPlace, PlaceView
 from hf_transfer_score.results.record import Record, identity, record_path
-from hf_transfer_score.results.store import SNAPSHOT, Loaded, is_record_path, load
+from hf_transfer_score.results.store import SNAPSHOT, LoadedRecords, is_record_path, load
 from hf_transfer_score.results.table import COLUMNS, RecordTable, Stored
 from tests.results.test_migrations import FIXTURES, IDENTITIES
 from tests.results.test_record import FAILED, METRIC, MODEL, OK, RUN, SKIPPED
@@ -27,7 +27,7 @@ def put(place: FolderPlace | MemoryPlace, *records: Record) -> None:
     place.update(lambda view: files, title="records")
 
 
-def held(loaded: Loaded) -> dict[str, Record]:
+def held(loaded: LoadedRecords) -> dict[str, Record]:
     return {identity(one): one for one in loaded.table.records()}
 
 
@@ -240,7 +240,7 @@ def test_records_of_an_earlier_version_count(place):
 class CountingView:
     """A view that keeps what was read through it."""
 
-    inner: View
+    inner: PlaceView
     asked: list[str]
     version: str = "counted"
     attempt: int = 0

@@ -10,21 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_transfer_score.sampling import spool as spool_module
-from hf_transfer_score.sampling.draw import Draw, even_quotas, proportional_quotas, row_keys
-from hf_transfer_score.sampling.spool import Spool
+from hf_transfer_score.sampling import draw as draw_module
+from hf_transfer_score.sampling.draw import Draw, RowFile, even_quotas, proportional_quotas, row_keys
 
 COUNTS = st.lists(st.integers(1, 400), min_size=2, max_size=12)
 
 
 def drawn_rows(labels: np.ndarray, most: int, each: int | None = None, seed: int = 0, chunk: int = 100) -> list[int]:
-    with Spool() as spool:
-        draw = Draw(spool, most, each)
+    with RowFile() as rows:
+        draw = Draw(rows, most, each)
         for start in range(0, len(labels), chunk):
             part = labels[start : start + chunk]
             keys = row_keys(np.arange(start, start + len(part), dtype=np.uint64), seed)
             draw.offer(keys, part, lambda row, start=start: [start + row])
-        return [spool.get(one.slot)[0] for one in draw.finish()]
+        return [rows.get(one.slot)[0] for one in draw.finish()]
 
 
 def sorted_rows(labels: np.ndarray, most: int, each: int | None = None, seed: int = 0) -> list[int]:
@@ -65,12 +64,12 @@ def test_seeds_and_chunks():
 
 
 def test_little_is_kept_of_a_long_stream():
-    with Spool() as spool:
-        draw = Draw(spool, 500)
+    with RowFile() as rows:
+        draw = Draw(rows, 500)
         for start in range(0, 50_000, 500):
             keys = row_keys(np.arange(start, start + 500, dtype=np.uint64), 0)
             draw.offer(keys, np.arange(500) % 10, lambda row: [row])
-            assert draw.kept <= 2.5 * 500
+            assert len(rows) <= 2.5 * 500
 
 
 def test_every_row_is_as_likely():
@@ -100,15 +99,15 @@ def test_quotas_are_shares_to_rounding(counts, most):
             assert abs(quota - Fraction(count * most, sum(counts))) < 1, index
 
 
-def test_a_spool_gives_room_back(monkeypatch):
-    monkeypatch.setattr(spool_module, "LEAST_GARBAGE", 1000)
-    with Spool() as spool:
-        numbers = [spool.put([bytes([number]) * 100, f"text {number}", [number, None]]) for number in range(100)]
+def test_a_file_of_rows_gives_room_back(monkeypatch):
+    monkeypatch.setattr(draw_module, "LEAST_GARBAGE", 1000)
+    with RowFile() as rows:
+        numbers = [rows.put([bytes([number]) * 100, f"text {number}", [number, None]]) for number in range(100)]
         for number in numbers[:90]:
-            spool.drop(number)
-        assert spool.size < 3500
+            rows.drop(number)
+        assert rows.size < 3500
         for number in numbers[90:]:
-            assert spool.get(number) == [bytes([number]) * 100, f"text {number}", [number, None]]
+            assert rows.get(number) == [bytes([number]) * 100, f"text {number}", [number, None]]
 
 
 def splitmix(value: int) -> int:

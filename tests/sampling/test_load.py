@@ -17,10 +17,10 @@ from datasets import Audio, ClassLabel, Features, Value
 
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.metrics.checks import check_labels
-from hf_transfer_score.sampling.describe import describe
 from hf_transfer_score.sampling.draw import proportional_quotas
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import describe
 from tests.sampling.made import picture, pictures, row_numbers, shards, sound, texts
 
 ROWS = 60

@@ -9,7 +9,8 @@ import soundfile
 from PIL import Image
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.sample import LabelledSample, decode_image, decode_sound, memory_sample
+from hf_transfer_score.sampling.media import decode_image, decode_sound
+from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.tasks import Pixels, Waveform, Words
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.api import score_features
 from hf_transfer_score.errors import FailureKind
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
+from hf_transfer_score.metrics.scores import score_features
+from hf_transfer_score.ranking.ranking import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.report import ModelOutcome, RankReport
+from hf_transfer_score.selection.report import RankReport
 from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 
 CLASSES, EACH = 4, 15
@@ -50,9 +51,9 @@ def features_of(made: Made, sample: LabelledSample, seed: int) -> np.ndarray:
     return noise + 2.0 * np.eye(made.width)[sample.labels]
 
 
-def outcome_of(made: Made, sample: LabelledSample, scoring: Scoring, seed: int) -> ModelOutcome:
+def outcome_of(made: Made, sample: LabelledSample, scoring: Scoring, seed: int) -> RankedModel:
     if made.kind is not None:
-        outcome = ModelOutcome(made.name, "failed", made.name, kind=made.kind, reason=f"is {made.kind}")
+        outcome = RankedModel(made.name, "failed", made.name, kind=made.kind, reason=f"is {made.kind}")
         return replace(outcome, **(made.known or {}))
     facts = ModelFacts(made.name, made.parameters, 7)
     scores = score_features(
@@ -69,7 +70,7 @@ def outcome_of(made: Made, sample: LabelledSample, scoring: Scoring, seed: int) 
         "dtype": "float32",
         "details": {"pooling": "mean", "max_length": 512},
     }
-    outcome = ModelOutcome(made.name, "ok", made.name, "c" * 40, "memory", "last", made.parameters, downloads=7)
+    outcome = RankedModel(made.name, "ok", made.name, "c" * 40, "memory", "last", made.parameters, downloads=7)
     return replace(outcome, scores=scores, extraction=extraction, **(made.known or {}))
 
 

@@ -113,7 +113,7 @@ answer = [status, heavy, out.getvalue()]
 def test_other_metrics_ask_nobody_and_run_nothing(first, shared_hub, warm, run_client):
     shared_hub.requests.clear()
     arguments = ("rank", PICTURES, "--models", *MODELS, "--metrics", "logme,knn,leep", "--json", "--quiet")
-    status, heavy, out = run_client(OTHER_METRICS, warm.environment, *arguments)
+    status, heavy, out = run_client(OTHER_METRICS, warm.environment, *arguments, fresh=True)
     assert (status, heavy) == (0, []), "neither a model nor the dataset is looked at again"
     assert shared_hub.requests == []
     report = json.loads(out)

@@ -13,7 +13,7 @@ from PIL import Image
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.drawing.export import image_of
 from hf_transfer_score.drawing.files import save_profile
-from hf_transfer_score.drawing.layer_chart import layer_chart
+from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
 from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.selection.layers import layer_profile
@@ -151,6 +151,6 @@ def test_pictures_are_drawn(folder, tmp_path):
 def test_any_values_can_be_drawn(values):
     points = [(str(number), value) for number, value in enumerate(values)]
     smallest = min((one for one in points if one[1] is not None), key=lambda one: one[1])[0]
-    chart = layer_chart(points, smallest, "a/b on $c_d$, 10 examples")
+    chart = layer_chart(Lines({"a/b on $c_d$": dict(points)}, ("a/b on $c_d$", smallest), "NC1", log=True), 760)
     assert image_of(chart, "png").startswith(b"\x89PNG")
     assert f"layer {smallest}: ".encode() in image_of(chart, "svg")

@@ -2,21 +2,14 @@
 
 import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from hf_transfer_score import rank
 from tests.checkpoints.texts import write_text
 from tests.cli.rank_pool import write_dataset
+from tests.conftest import free_port
 
-ROOT = Path(__file__).parents[2]
-LAUNCH = (
-    *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
-    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
-)
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -32,17 +25,18 @@ processes.leave()
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder with a dataset, two checkpoints, and what two processes made of them."""
+def folder(parent, tmp_path_factory):
+    """A folder with a dataset, two checkpoints, and what two processes made of them, as a launcher starts them."""
     folder = tmp_path_factory.mktemp("processes")
     write_dataset(folder / "bank.jsonl")
     for seed in range(2):
         write_text(folder / f"bert{seed}", seed=seed)
-    (folder / "script.py").write_text(SCRIPT)
-    command = [*LAUNCH, str(folder / "script.py"), str(folder), *names(folder)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    both = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    ranks = ({"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2))
+    told = [{**os.environ, **both, **rank} for rank in ranks]
+    started = [parent.start([str(folder), *names(folder)], one, code=SCRIPT) for one in told]
+    done = [one.wait() for one in started]
+    assert [one.status for one in done] == [0, 0], done
     return folder
 
 
@@ -66,5 +60,5 @@ def test_the_terms_are_those_of_one_process(folder):
     together = read(folder, 0)["models"]
     for name in ("bert0", "bert1"):
         assert together[name]["extraction"]["processes"] == 2
-        for metric, result in alone.outcomes[name].scores.results.items():
+        for metric, result in alone.models[name].scores.results.items():
             assert together[name]["scores"]["results"][metric]["terms"] == pytest.approx(result.terms, rel=1e-6), metric

@@ -61,7 +61,7 @@ def test_failures_of_all_sorts_are_outcomes(tmp_path, loaded, data):
     models = [checkpoint(tmp_path, name, name, seed) for seed, name in enumerate(("crash", "one", "refuse", "two"))]
     report = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
     assert set(report.ranks) == {"one", "two"} and report.best.name in report.ranks
-    kinds = {name: (one.kind, one.reason) for name, one in report.outcomes.items() if one.status == "failed"}
+    kinds = {name: (one.kind, one.reason) for name, one in report.models.items() if one.status == "failed"}
     assert kinds == {
         "crash": ("error", "ZeroDivisionError: of all things"),
         "refuse": ("unsupported", "is not for this"),
@@ -76,7 +76,7 @@ def test_what_was_run_is_not_run_again_until_it_changes(tmp_path, loaded, data):
     checkpoint(tmp_path, "two", seed=7)
     report = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
     assert loaded == ["one", "two", "two"]
-    assert {name: one.from_cache for name, one in report.outcomes.items()} == {"one": True, "two": False}
+    assert {name: one.from_cache for name, one in report.models.items()} == {"one": True, "two": False}
 
 
 def test_features_that_are_damaged_are_made_again(tmp_path, loaded, data):
@@ -85,7 +85,7 @@ def test_features_that_are_damaged_are_made_again(tmp_path, loaded, data):
     damaged = next((tmp_path / "kept" / "features").glob("*/features.0.npy"))
     damaged.write_bytes(damaged.read_bytes()[:200])
     after = rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
-    assert sorted(one.from_cache for one in after.outcomes.values()) == [False, True] and len(loaded) == 3
+    assert sorted(one.from_cache for one in after.models.values()) == [False, True] and len(loaded) == 3
     assert after.mean_ranks == before.mean_ranks
 
 
@@ -115,7 +115,7 @@ def test_an_interruption_carries_the_report(tmp_path, loaded, data):
     with pytest.raises(KeyboardInterrupt, match="interrupted with 1 of 3 models scored") as caught:
         rank(data, models, options=OPTIONS, listener=Stops(), folder=tmp_path / "kept")
     assert isinstance(caught.value, Interrupted) and caught.value.report.interrupted
-    statuses = {name: one.status for name, one in caught.value.report.outcomes.items()}
+    statuses = {name: one.status for name, one in caught.value.report.models.items()}
     assert statuses == {"one": "ok", "two": "interrupted", "three": "interrupted"}
     rank(data, models, options=OPTIONS, folder=tmp_path / "kept")
     assert loaded == ["one", "two", "three"]
@@ -137,7 +137,7 @@ def test_streams_and_tables_give_the_same_ranking(tmp_path, loaded, data):
         for kind, rows in (("table", data), ("stream", data.to_iterable_dataset(num_shards=2)))
     ]
     for name in ("one", "two"):
-        terms = [one.outcomes[name].scores.results["logme"].terms for one in reports]
+        terms = [one.models[name].scores.results["logme"].terms for one in reports]
         assert terms[0] == pytest.approx(terms[1], rel=1e-6)
 
 

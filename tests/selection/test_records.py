@@ -15,7 +15,7 @@ from hf_transfer_score import rank
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, all_metrics, get_metric
 from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, identity, record_path
 from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import dataset_id, records_of, save_report, without_places
+from hf_transfer_score.selection.records import dataset_id, without_places
 from hf_transfer_score.version import VERSION
 from tests.checkpoints.texts import write_text
 from tests.cli.rank_pool import write_dataset
@@ -33,17 +33,17 @@ def report():
 
 @pytest.fixture(scope="module")
 def records(report):
-    return {(one.model.id, one.metric.name if one.metric else None): one for one in records_of(report)}
+    return {(one.model.id, one.metric.name if one.metric else None): one for one in report.records()}
 
 
 def test_every_number_of_the_ranking_has_a_record(report, records):
     expected = {
-        (name, metric) for name in ("timm/small", "timm/large") for metric in report.outcomes[name].scores.results
+        (name, metric) for name in ("timm/small", "timm/large") for metric in report.models[name].scores.results
     }
     assert set(records) == expected | {("private/x", None)}
     for (model, metric), record in records.items():
         if metric is not None:
-            result = report.outcomes[model].scores[metric]
+            result = report.models[model].scores[metric]
             assert (record.status, record.terms, record.warnings) == (result.status, result.terms, result.warnings)
             assert record.run.metric_seconds == (result.seconds if result.status == "ok" else None)
 
@@ -72,7 +72,7 @@ def test_options_are_apart_from_what_follows_from_the_features(records):
 
 def test_options_that_were_asked_for_are_recorded_and_change_the_identity():
     plain, warm = (
-        next(one for one in records_of(report_of(POOL[:2], metrics=[metric])) if one.metric.name == "face")
+        next(one for one in report_of(POOL[:2], metrics=[metric]).records() if one.metric.name == "face")
         for metric in (get_metric("face"), get_metric("face", temperature=0.5))
     )
     assert (plain.metric.parameters["temperature"], warm.metric.parameters["temperature"]) == (0.05, 0.5)
@@ -92,15 +92,15 @@ def test_a_level_stands_beside_intervals_only(report, records):
     levels = {key: (one.interval != {}, one.interval_level) for key, one in records.items()}
     assert set(levels.values()) == {(True, 0.9), (False, None)}
     again = replace(report, level=0.5)
-    assert {one.interval_level for one in records_of(again) if one.interval} == {0.5}
+    assert {one.interval_level for one in again.records() if one.interval} == {0.5}
     without = report_of(POOL[:1], replicates=0)
-    assert without.level is None and {one.interval_level for one in records_of(without)} == {None}
+    assert without.level is None and {one.interval_level for one in without.records()} == {None}
     assert report.as_dict()["level"] == 0.9
 
 
 def test_intervals_without_a_value_are_left_out(report):
     intervals = {"timm/small": {"face": {"class_fairness": (math.nan, 1.0), "variance_collapse": (0.5, 1.0)}}}
-    face = [one for one in records_of(replace(report, intervals=intervals)) if one.metric and one.metric.name == "face"]
+    face = [one for one in replace(report, intervals=intervals).records() if one.metric and one.metric.name == "face"]
     assert [one.interval for one in face if one.model.id == "timm/small"] == [{"variance_collapse": (0.5, 1.0)}]
     assert [one.interval for one in face if one.model.id == "timm/large"] == [{}]
 
@@ -117,15 +117,15 @@ def test_scores_are_told_from_baselines_and_name_their_version(records):
 def test_another_version_is_another_record(monkeypatch, report, records):
     metrics = {**all_metrics(), "face": replace(get_metric("face"), version=7)}
     monkeypatch.setattr("hf_transfer_score.selection.records.all_metrics", lambda: metrics)
-    again = {(one.model.id, one.metric.name if one.metric else None): one for one in records_of(report)}
+    again = {(one.model.id, one.metric.name if one.metric else None): one for one in report.records()}
     changed = {key for key, one in again.items() if identity(one) != identity(records[key])}
     assert changed == {("timm/small", "face"), ("timm/large", "face")}
     assert again["timm/small", "face"].metric.version == 7
 
 
 def test_what_the_page_said_is_in_every_record_and_no_part_of_the_identity(report, records):
-    outcomes = {name: replace(one, license="apache-2.0", downloads=3) for name, one in report.outcomes.items()}
-    for one in records_of(replace(report, outcomes=outcomes)):
+    outcomes = {name: replace(one, license="apache-2.0", downloads=3) for name, one in report.models.items()}
+    for one in replace(report, models=outcomes).records():
         before = records[one.model.id, one.metric.name if one.metric else None]
         assert one.facts == RecordedFacts("apache-2.0", 3) != before.facts
         assert identity(one) == identity(before)
@@ -143,8 +143,8 @@ def test_what_the_page_said_is_in_every_record_and_no_part_of_the_identity(repor
 def test_overlaps_are_of_classes_by_name(names, expected):
     sample = replace(classified(), label_names=names)
     report = report_of(POOL[:1], sample, metrics=["face", "ncti"], replicates=0)
-    found = {one.metric.name: one for one in records_of(report)}
-    values = report.outcomes["timm/small"].scores["face"].overlap.values
+    found = {one.metric.name: one for one in report.records()}
+    values = report.models["timm/small"].scores["face"].overlap.values
     assert found["face"].overlap == RecordedOverlap(expected, values)
     assert {one.overlap for name, one in found.items() if name != "face"} == {None}
     assert Record.from_json(found["face"].to_json()) == found["face"]
@@ -155,7 +155,7 @@ def test_classes_that_are_absent_from_the_sample_do_not_shift_names():
     sample = classified()
     kept = sample.table.filter(np.isin(sample.labels, (1, 3)))
     sample = replace(sample, table=kept, label_names=("ant", "bee", "cat", "dog"))
-    found = records_of(report_of(POOL[:1], sample, metrics="face", replicates=0))
+    found = report_of(POOL[:1], sample, metrics="face", replicates=0).records()
     assert [one.overlap.classes for one in found if one.metric.name == "face"] == [("bee", "dog")]
 
 
@@ -167,7 +167,7 @@ def test_a_second_run_from_the_cache_says_the_same(tmp_path):
         rank(f"{tmp_path / 'bank.jsonl'}", [f"{tmp_path / 'bert'}"], options=options, folder=tmp_path / "kept")
         for _ in range(2)
     )
-    pairs = list(zip(records_of(first), records_of(second), strict=True))
+    pairs = list(zip(first.records(), second.records(), strict=True))
     assert [(one.run.from_cache, other.run.from_cache) for one, other in pairs] == [(False, True)] * len(pairs)
     assert all(replace(other, run=one.run) == one for one, other in pairs)
     (overlap,) = (one.overlap for _, one in pairs if one.overlap)
@@ -184,15 +184,15 @@ def test_what_failed_and_what_was_skipped_is_a_record_too(records):
 
 def test_features_that_cannot_be_scored_are_one_failure(report):
     outcome = replace(
-        report.outcomes["timm/small"], status="failed", kind="bad_input", reason="all rows equal", scores=None
+        report.models["timm/small"], status="failed", kind="bad_input", reason="all rows equal", scores=None
     )
-    found = records_of(replace(report, outcomes={"timm/small": outcome}))
+    found = replace(report, models={"timm/small": outcome}).records()
     assert [(one.status, one.kind, one.metric) for one in found] == [("failed", "bad_input", None)]
 
 
 def test_a_model_that_was_not_reached_has_no_record(report):
-    outcome = replace(report.outcomes["private/x"], status="interrupted", kind=None)
-    assert records_of(replace(report, outcomes={"private/x": outcome})) == []
+    outcome = replace(report.models["private/x"], status="interrupted", kind=None)
+    assert replace(report, models={"private/x": outcome}).records() == []
 
 
 def test_the_run_is_described(records):
@@ -204,7 +204,7 @@ def test_the_run_is_described(records):
 
 
 def test_regression_and_a_pool_of_one():
-    found = records_of(report_of(POOL[:1], measured()))
+    found = report_of(POOL[:1], measured()).records()
     assert {one.metric.name for one in found} >= {"logme_regression", "parameter_count"}
     assert found[0].dataset.classes is None
     assert found[0].dataset.task == "text-regression"
@@ -219,13 +219,13 @@ def test_a_metric_that_is_not_installed_is_recorded_without_directions():
         lambda data, _: Outcome({"spread": 1.0}, used={"rows": np.int64(3)}),
         (Term("spread", ""),),
     )
-    record = next(one for one in records_of(report_of(POOL[:1], metrics=[metric])) if one.metric.name == "spread")
+    record = next(one for one in report_of(POOL[:1], metrics=[metric]).records() if one.metric.name == "spread")
     assert (record.terms, record.metric.directions) == ({"spread": 1.0}, {})
     assert Record.from_json(record.to_json()).metric.parameters == {"rows": 3}
 
 
 def test_saving_writes_what_can_be_read_again(report, records, tmp_path):
-    assert save_report(report, tmp_path / "new" / "results") == len(records)
+    assert report.save(tmp_path / "new" / "results") == len(records)
     folder = tmp_path / "new" / "results"
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert files == sorted([*(Path(record_path(one)) for one in records.values()), Path("ranking.json")])
@@ -238,12 +238,12 @@ def test_saving_writes_what_can_be_read_again(report, records, tmp_path):
 
 
 def test_saving_again_replaces_the_same_and_keeps_the_rest(report, tmp_path):
-    save_report(report, tmp_path)
+    report.save(tmp_path)
     before = {path: path.read_text() for path in (tmp_path / "records").rglob("*.json")}
-    outcome = report.outcomes["timm/small"]
+    outcome = report.models["timm/small"]
     face = replace(outcome.scores["face"], terms={"variance_collapse": -0.5, "class_fairness": 0.5})
     changed = replace(outcome, scores=replace(outcome.scores, results={"face": face}))
-    assert save_report(replace(report, outcomes={"timm/small": changed}, intervals={}), tmp_path) == 1
+    assert replace(report, models={"timm/small": changed}, intervals={}).save(tmp_path) == 1
     after = {path: path.read_text() for path in (tmp_path / "records").rglob("*.json")}
     assert set(after) == set(before)
     different = [path for path in after if after[path] != before[path]]
@@ -251,7 +251,7 @@ def test_saving_again_replaces_the_same_and_keeps_the_rest(report, tmp_path):
 
 
 def test_the_ranking_holds_no_value_that_json_does_not_know(report, tmp_path):
-    save_report(replace(report, seconds=math.inf, mean_ranks={"timm/small": math.nan}), tmp_path)
+    replace(report, seconds=math.inf, mean_ranks={"timm/small": math.nan}).save(tmp_path)
     text = (tmp_path / "ranking.json").read_text(encoding="utf-8")
     found = json.loads(text, parse_constant=lambda word: pytest.fail(word))
     assert (found["seconds"], found["mean_ranks"]["timm/small"]) == (None, None)
@@ -265,7 +265,7 @@ def test_no_place_and_no_token_is_recorded():
         Made("/home/me/models/bad", kind="corrupt", known={"local": True, **reasons}),
         Made("C:\\Users\\me\\checkpoint", 0.9, known={"local": True}),
     ]
-    found = records_of(report_of(models, classified("/home/me/data/pets.parquet")))
+    found = report_of(models, classified("/home/me/data/pets.parquet")).records()
     text = "".join(one.to_json() for one in found)
     assert not [word for word in ("/home", "Users", token, "my models") if word in text]
     assert {one.model.id for one in found} == {"good", "bad", "checkpoint"}
@@ -302,13 +302,13 @@ def test_only_places_are_left_out(text, expected):
     ],
 )
 def test_the_revision_is_not_part_of_the_id(model, known, expected):
-    record = records_of(report_of([Made(model, known=known)], replicates=0))[0]
+    record = report_of([Made(model, known=known)], replicates=0).records()[0]
     assert (record.model.id, record.model.revision) == expected
 
 
 def test_layers_of_one_model_are_different_records():
     models = [Made(f"a/b [layer {layer}]", known={"model": "a/b", "layer": layer}) for layer in "01"]
-    found = records_of(report_of(models, replicates=0))
+    found = report_of(models, replicates=0).records()
     assert {(one.model.id, one.model.layer) for one in found} == {("a/b", "0"), ("a/b", "1")}
     assert len({identity(one) for one in found}) == len(found)
 
@@ -318,7 +318,7 @@ def test_layers_of_one_model_are_different_records():
 )
 def test_hostile_names_stay_in_the_folder(name, tmp_path):
     folder = tmp_path / "deep" / "down"
-    assert save_report(report_of([Made(name)], replicates=0), folder) > 0
+    assert report_of([Made(name)], replicates=0).save(folder) > 0
     assert [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_relative_to(folder)] == []
 
 

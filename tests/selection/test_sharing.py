@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from hf_transfer_score import publish_report, read_records
+from hf_transfer_score import read_records
 from hf_transfer_score.results.record import identity
-from hf_transfer_score.selection.records import records_of
 from tests.selection.reports import Made, report_of
 
 
 def test_records_of_a_ranking_are_read_as_they_were_published(tmp_path):
     report = report_of([Made("owner/good", 0.5), Made("owner/bad", 3.0), Made("owner/closed", kind="gated")])
-    done = publish_report(report, str(tmp_path / "results"))
-    expected = {identity(one) for one in records_of(report)}
+    done = report.publish(str(tmp_path / "results"))
+    expected = {identity(one) for one in report.records()}
     assert done.written == len(expected)
     found = read_records(str(tmp_path / "results"))
     assert {identity(one) for one in found} == expected
     assert {one.model.id for one in found} == {"owner/good", "owner/bad", "owner/closed"}
-    publish_report(report, str(tmp_path / "results"))
+    report.publish(str(tmp_path / "results"))
     assert {identity(one) for one in read_records(str(tmp_path / "results"))} == expected

@@ -46,8 +46,8 @@ def ranked(dataset, models, folder, **settings):
     """Rank, and expect every model to be scored."""
     options = settings.pop("options", None) or RankOptions(replicates=10)
     report = rank(dataset, models, options=options, folder=folder, **settings)
-    assert {name: one.reason for name, one in report.outcomes.items() if one.status != "ok"} == {}
-    assert set(report.ranks) == set(report.outcomes)
+    assert {name: one.reason for name, one in report.models.items() if one.status != "ok"} == {}
+    assert set(report.ranks) == set(report.models)
     return report
 
 
@@ -69,7 +69,7 @@ def test_image_classification(images, tmp_path):
     dataset = Dataset.from_list(rows, features=Features({"image": Image(), "label": ClassLabel(names=names)}))
     report = ranked(dataset, images, tmp_path, metrics="all")
     assert report.sample.task.name == "image-classification" and report.sample.label_names == tuple(names)
-    for outcome in report.outcomes.values():
+    for outcome in report.models.values():
         assert outcome.scores["knn"].terms["knn"] > 0.9, "colours are told apart by any network"
         assert outcome.scores["leep"].status == "ok", "both have a head"
 
@@ -145,8 +145,8 @@ def test_all_layers_make_a_row_each(texts, tmp_path):
     rows = [{"text": f"{word} {'the ' * n}", "label": word} for n in range(12) for word in ("bank", "card")]
     options = RankOptions(backbone=BackboneOptions(layer="all"), replicates=5)
     report = ranked(Dataset.from_list(rows), texts[:1], tmp_path, options=options)
-    assert sorted(report.outcomes) == [f"bert [layer {n}]" for n in range(3)]
-    assert {outcome.layer for outcome in report.outcomes.values()} == {"0", "1", "2"}
+    assert sorted(report.models) == [f"bert [layer {n}]" for n in range(3)]
+    assert {outcome.layer for outcome in report.models.values()} == {"0", "1", "2"}
 
 
 def test_a_stream_is_read_once_for_all_models(texts, tmp_path):
@@ -161,7 +161,7 @@ def test_a_stream_is_read_once_for_all_models(texts, tmp_path):
 
     features = Features({"text": Value("string"), "label": ClassLabel(names=["train", "cash"])})
     report = ranked(IterableDataset.from_generator(rows, features=features), texts, tmp_path)
-    assert len(report.outcomes) == 3
+    assert len(report.models) == 3
     assert read == list(range(50))
 
 

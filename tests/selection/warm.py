@@ -1,14 +1,14 @@
-"""The command in processes of its own that start at once: children of one that has imported the heavy libraries.
+"""The command, or code, in processes of its own that start at once: children of one that has imported heavy libraries.
 
-A child does what `python -m hf_transfer_score` does, from its arguments to its exit status; signals reach it as any
-other process. What libraries read from the environment on import (HF_HOME, HF_ENDPOINT, HF_HUB_OFFLINE) is that of the
-parent for all.
+A child does what `python -m hf_transfer_score` or `python -c` do, from arguments to exit status; signals reach it, and
+it has an environment of its own. What is tested about importing needs an interpreter of its own.
 """
 
 from __future__ import annotations
 
 import atexit
 import gc
+import importlib
 import json
 import os
 import resource
@@ -17,7 +17,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,18 @@ FILE_BYTES = "TEST_FILE_BYTES"
 
 SECONDS = 120
 """After which a child is killed."""
+
+HEAVY = {
+    "datasets": ("aiohttp", "pandas"),
+    "transformers": ("torch", "accelerate", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "rich.console"),
+    "timm": (),
+    "evaluate": ("evaluate.loading",),
+    "gradio": (),
+}
+"""What takes long to import, with parts that are imported late."""
+
+COMMAND = ("datasets", "transformers", "timm")
+"""What commands need of it."""
 
 
 @dataclass
@@ -71,28 +84,29 @@ class Running:
 
     def wait(self) -> Done:
         """Wait for its end."""
-        status = self.parent.ask({"wait": self.pid})
+        status = self.parent.ask(wait=self.pid)
         seconds = time.perf_counter() - self.start
         written = (path.read_text() if path.exists() else "" for path in (self.out, self.err))  # killed before both
         return Done(status, *written, seconds)
 
 
 class Parent:
-    """The process that has imported what the command does, and starts it."""
+    """The process that has imported what commands and code need, and starts them."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self.environment = {**environment, "OMP_NUM_THREADS": "1"}
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.process = subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**self.environment, "PYTHONPATH": str(Path.cwd())},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())},
             cwd=folder,
             start_new_session=True,
         )
+        self.count = 0
 
-    def ask(self, question: dict[str, Any]) -> Any:
+    def ask(self, **question: Any) -> Any:
         """Return its answer."""
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(question), file=self.process.stdin, flush=True)
@@ -102,19 +116,59 @@ class Parent:
         """End it."""
         self.process.communicate()
 
+    def start(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path | None = None,
+        code: str | None = None,
+        imports: Sequence[str] = COMMAND,
+    ) -> Running:
+        """Start `hf-transfer-score` with some arguments, or some code as `python -c` does.
+
+        Args:
+            arguments: of the command or the code.
+            environment: the whole of it.
+            folder: where it runs; None for where the parent is.
+            code: what runs in place of the command.
+            imports: the keys of `HEAVY` that it needs.
+        """
+        self.count += 1
+        out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
+        told = {"OMP_NUM_THREADS": "1", **environment}
+        pid = self.ask(
+            start=list(arguments),
+            environment=told,
+            out=str(out),
+            err=str(err),
+            folder=None if folder is None else str(folder),
+            code=code,
+            imports=list(imports),
+        )
+        return Running(self, pid, out, err)
+
+    def run(self, *arguments: str, environment: Mapping[str, str], folder: Path | None = None) -> Done:
+        """Run `hf-transfer-score` to its end."""
+        return self.start(arguments, environment, folder=folder).wait()
+
+    def python(self, code: str, environment: Mapping[str, str], *arguments: str, folder: Path | None = None) -> Done:
+        """Run Python code to its end."""
+        needed = [name for name in HEAVY if name in code or (name in COMMAND and "hf_transfer_score" in code)]
+        return self.start(arguments, environment, folder=folder, code=code, imports=needed).wait()
+
 
 class Warm:
     """Commands that keep samples and features in one folder.
 
     Attributes:
         home: that folder.
-        environment: for other processes that are to share all that.
+        environment: of each of them.
     """
 
-    def __init__(self, parent: Parent, folder: Path) -> None:
-        self.parent, self.folder, self.count = parent, folder, 0
-        self.home = folder / "kept"
-        self.environment = {**parent.environment, "HF_TRANSFER_SCORE_HOME": str(self.home)}
+    def __init__(self, parent: Parent, folder: Path, environment: Mapping[str, str]) -> None:
+        self.parent, self.home = parent, folder / "kept"
+        self.environment = {**environment, "HF_TRANSFER_SCORE_HOME": str(self.home)}
 
     @property
     def hub_cache(self) -> Path:
@@ -123,11 +177,7 @@ class Warm:
 
     def start(self, *arguments: str, **environment: str) -> Running:
         """Start `hf-transfer-score` with some arguments, and with more in its environment."""
-        self.count += 1
-        out, err = (self.folder / f"{self.count}.{name}" for name in ("out", "err"))
-        told = {"HF_TRANSFER_SCORE_HOME": str(self.home), **environment}
-        pid = self.parent.ask({"start": arguments, "environment": told, "out": str(out), "err": str(err)})
-        return Running(self.parent, pid, out, err)
+        return self.parent.start(arguments, {**self.environment, **environment})
 
     def run(self, *arguments: str, **environment: str) -> Done:
         """Run `hf-transfer-score` to its end."""
@@ -135,51 +185,89 @@ class Warm:
 
 
 def serve() -> None:
-    """Import what takes long, then start children until the pipe is closed."""
+    """Start children until the pipe is closed, and import what they need before the first that does."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _import_all()
     for line in sys.stdin:
         question = json.loads(line)
-        answer = _wait(question["wait"]) if "wait" in question else os.fork()
-        if answer == 0 and "start" in question:
-            _become(question)
+        if "wait" in question:
+            answer = _wait(question["wait"])
+        else:
+            _import(question["imports"])
+            answer = os.fork()
+            if answer == 0:
+                _become(question)
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _import_all() -> None:
-    import accelerate  # noqa: F401
-    import aiohttp  # noqa: F401
-    import datasets  # noqa: F401
-    import rich.console  # noqa: F401
-    import timm  # noqa: F401
-    from PIL import JpegImagePlugin, PngImagePlugin  # noqa: F401
-    from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel, Dinov2Model, ViTModel  # noqa: F401
+def _import(names: Sequence[str]) -> None:
+    """Import libraries, with their parts that are imported late."""
+    missing = [name for name in names if name not in sys.modules]
+    for name in missing:
+        for module in (name, *HEAVY[name]):
+            importlib.import_module(module)
+    if "transformers" in missing:
+        from transformers import AutoImageProcessor, AutoModel, AutoTokenizer, BertModel, ViTModel  # noqa: F401
 
-    import hf_transfer_score.cli.rank_command  # noqa: F401
-    from hf_transfer_score.backbones.base import all_kinds
+        from hf_transfer_score.backbones.base import all_kinds
 
-    all_kinds()
-    gc.freeze()
+        all_kinds()
+    if missing:
+        gc.freeze()
 
 
 def _become(question: dict[str, Any]) -> None:
-    """Be the command from here on."""
+    """Be the command, or the code, from here on."""
     for name, number, flags in (("/dev/null", 0, os.O_RDONLY), (question["out"], 1, 0), (question["err"], 2, 0)):
         os.dup2(os.open(name, flags or os.O_WRONLY | os.O_CREAT), number)
+    os.chdir(question["folder"] or ".")
+    os.environ.clear()
     os.environ.update(question["environment"])
+    _read_environment_again()
     if FILE_BYTES in os.environ:
         most = int(os.environ[FILE_BYTES])
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0)  # noqa: SIM115
-    from hf_transfer_score.cli import main
-
-    status = main(question["start"])
+    status = _run_code(question) if question["code"] else _run_command(question["start"])
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(status)  # taking all modules apart would need seconds
+
+
+def _run_command(arguments: Sequence[str]) -> int:
+    from hf_transfer_score.cli import main
+
+    return main(arguments)
+
+
+def _run_code(question: dict[str, Any]) -> int:
+    sys.argv = ["-c", *question["start"]]
+    sys.path.insert(0, "")
+    try:
+        exec(compile(question["code"], "<code>", "exec"), {"__name__": "__main__"})
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001  # as an interpreter does
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def _read_environment_again() -> None:
+    """Let the clients of the Hub know the new environment: they read it when they are imported."""
+    if (hub := sys.modules.get("huggingface_hub.constants")) is None:
+        return
+    importlib.reload(hub)
+    if "huggingface_hub.hf_api" in sys.modules:
+        sys.modules["huggingface_hub.hf_api"].api.endpoint = hub.ENDPOINT
+    for name in ("datasets.config", "evaluate.config"):
+        if name in sys.modules:
+            importlib.reload(sys.modules[name])
+    for name in ("transformers.utils", "transformers.utils.hub", "transformers.dynamic_module_utils"):
+        if name in sys.modules:
+            vars(sys.modules[name])["HF_MODULES_CACHE"] = str(Path(hub.HF_HOME) / "modules")
 
 
 def _wait(pid: int) -> int:

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from hf_transfer_score.api import FeatureScores
 from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.uploads.scoring import scored_files
 from tests.hostile.forged_parquet import varint
 

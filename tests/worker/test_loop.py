@@ -10,10 +10,8 @@ import pytest
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results.hub import HubPlace
-from hf_transfer_score.results.place import MemoryPlace
-from hf_transfer_score.worker.lease import Lease
-from hf_transfer_score.worker.loop import Worker, WorkerOptions
+from hf_transfer_score.results.place import HubPlace, MemoryPlace
+from hf_transfer_score.worker.loop import Lease, Worker, WorkerOptions
 
 ONE = Request("a/one", "d/pets")
 AT_ONCE = WorkerOptions(once=True, pauses=(0.0,))

@@ -6,6 +6,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
 
 @dataclass(frozen=True)
 class BoardKey:
@@ -78,6 +83,86 @@ class BoardColumn:
     flags: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False)
+class ColumnNumbers:
+    """The numbers of one column of a board, of all its models; NaN where there is none.
+
+    Attributes:
+        terms: names of the raw terms.
+        scores: pool scores (M,).
+        ranks: ranks (M,).
+        values: raw terms (M, T).
+        low: lower ends of their intervals (M, T).
+        high: upper ends (M, T).
+    """
+
+    terms: tuple[str, ...]
+    scores: Array
+    ranks: Array
+    values: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class RowNumbers:
+    """The numbers of one model of a board, read from its columns.
+
+    Attributes:
+        columns: by label.
+        place: of the model in them.
+    """
+
+    columns: Mapping[str, ColumnNumbers] = field(default_factory=dict)
+    place: int = 0
+
+    def score(self, label: str) -> float | None:
+        """Return the pool score of one column; None where there is none."""
+        value = float(self.columns[label].scores[self.place]) if label in self.columns else float("nan")
+        return value if value == value else None
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Pool score by column label; higher is better."""
+        found = ((label, float(one.scores[self.place])) for label, one in self.columns.items())
+        return {label: value for label, value in found if value == value}
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Rank by column label."""
+        found = ((label, float(one.ranks[self.place])) for label, one in self.columns.items())
+        return {label: int(value) for label, value in found if value == value}
+
+    @property
+    def terms(self) -> dict[str, dict[str, float]]:
+        """Raw terms by column label and name."""
+        found = {}
+        for label, one in self.columns.items():
+            values = zip(one.terms, one.values[self.place].tolist(), strict=True)
+            if there := {name: value for name, value in values if value == value}:
+                found[label] = there
+        return found
+
+    @property
+    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Ends of the intervals of raw terms by column label and name."""
+        found = {}
+        for label, one in self.columns.items():
+            ends = zip(one.terms, one.low[self.place].tolist(), one.high[self.place].tolist(), strict=True)
+            if there := {name: (low, high) for name, low, high in ends if low == low}:
+                found[label] = there
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether all numbers are the same."""
+        if not isinstance(other, RowNumbers):
+            return NotImplemented
+        names = ("scores", "ranks", "terms", "intervals")
+        return all(getattr(self, name) == getattr(other, name) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True)
 class BoardRow:
     """A model of a board.
@@ -101,10 +186,7 @@ class BoardRow:
         high: worst place that its intervals allow.
         group: models of one group cannot be told apart; 1 holds the best.
         mean_rank: mean rank over the metrics that decide.
-        scores: pool score by column label; higher is better.
-        ranks: rank by column label.
-        terms: raw terms by column label and name.
-        intervals: ends of the intervals of raw terms by column label and name.
+        numbers: pool scores, ranks, raw terms and their intervals, by column label.
         accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
         accuracies: the single measurements.
         warnings: of its records.
@@ -129,15 +211,32 @@ class BoardRow:
     high: int | None = None
     group: int | None = None
     mean_rank: float | None = None
-    scores: Mapping[str, float] = field(default_factory=dict)
-    ranks: Mapping[str, int] = field(default_factory=dict)
-    terms: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    numbers: RowNumbers = field(default_factory=RowNumbers, hash=False)
     accuracy: float | None = None
     accuracies: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     source: str | None = None
     time: str = ""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Pool score by column label; higher is better."""
+        return self.numbers.scores
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Rank by column label."""
+        return self.numbers.ranks
+
+    @property
+    def terms(self) -> dict[str, dict[str, float]]:
+        """Raw terms by column label and name."""
+        return self.numbers.terms
+
+    @property
+    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
+        """Ends of the intervals of raw terms by column label and name."""
+        return self.numbers.intervals
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, BoardRow, BoardSummary
-from hf_transfer_score.leaderboard.boards.grid import Grid, IntervalsRow, TermsRow, WholeRow
-from hf_transfer_score.leaderboard.boards.naming import row_labels
+from hf_transfer_score.leaderboard.boards.board import (
+    Board,
+    BoardFailure,
+    BoardRow,
+    BoardSummary,
+    ColumnNumbers,
+    RowNumbers,
+)
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
-from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Rows, parsed
+from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, RecordRows, parsed
 from hf_transfer_score.leaderboard.boards.summaries import Groups, size_of
-from hf_transfer_score.leaderboard.boards.truths import Truth, mean, truth_of
+from hf_transfer_score.leaderboard.boards.truths import BoardTruth, mean, truth_of
+from hf_transfer_score.ranking.naming import row_labels
 
 SKIPPED = "skipped"
 """The kind of failure of a model that no metric could be computed for."""
@@ -50,7 +56,7 @@ class _Models:
     index: Codes
 
 
-def build(rows: Rows, grouped: Groups, summary: BoardSummary, board: int) -> Built:
+def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) -> Built:
     """Return a board.
 
     Args:
@@ -88,7 +94,7 @@ def build(rows: Rows, grouped: Groups, summary: BoardSummary, board: int) -> Bui
     return Built(made, places)
 
 
-def _models(rows: Rows, grouped: Groups, chosen: Codes) -> _Models:
+def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> _Models:
     """Return the models of rows with terms, in an order that does not depend on that of the table."""
     _, first, index = np.unique(grouped.block[chosen], return_index=True, return_inverse=True)
     blocks = [{name: rows.coded(f"model_{name}").at(row) for name in MODEL} for row in chosen[first].tolist()]
@@ -99,7 +105,7 @@ def _models(rows: Rows, grouped: Groups, chosen: Codes) -> _Models:
     return _Models(blocks, row_labels(blocks), chosen[first][order], places[index.reshape(-1)])
 
 
-def _truth(rows: Rows, grouped: Groups, mine: Codes, models: _Models) -> Truth:
+def _truth(rows: RecordRows, grouped: Groups, mine: Codes, models: _Models) -> BoardTruth:
     family = grouped.family[mine[0]] if len(mine) else -1
     others = np.flatnonzero(grouped.truth & rows.sound & (grouped.family == family))
     own = mine[grouped.truth[mine]]
@@ -131,12 +137,12 @@ class _Facts:
     time: str
 
 
-def _facts(rows: Rows, grouped: Groups, cells: Sequence[Cells], models: _Models) -> list[_Facts]:
+def _facts(rows: RecordRows, grouped: Groups, cells: Sequence[Cells], models: _Models) -> list[_Facts]:
     table = np.array([one.rows for one in cells], np.int64).reshape(len(cells), len(models.labels))
     return [_facts_of(rows, grouped.newest, column[column >= 0]) for column in table.T]
 
 
-def _facts_of(rows: Rows, newest: Codes, own: Codes) -> _Facts:
+def _facts_of(rows: RecordRows, newest: Codes, own: Codes) -> _Facts:
     """Return the facts of one model from its rows in the order of columns."""
     latest = own[np.argsort(-newest[own])].tolist()
     parameters, downloads = (
@@ -164,12 +170,20 @@ def _first(values: Any) -> float | None:
 
 
 def _rows(
-    models: _Models, cells: Sequence[Cells], found: Order, facts: Sequence[_Facts], truth: Truth
+    models: _Models, cells: Sequence[Cells], found: Order, facts: Sequence[_Facts], truth: BoardTruth
 ) -> list[BoardRow]:
     """Return the rows of models with terms, the best first, then those without a rank."""
-    names = {one.column.label: place for place, one in enumerate(cells)}
-    scores, ranks = Grid(names, found.scores), Grid(names, found.ranks)
-    grids = [{one.column.label: one.grid(getattr(one, name)) for one in cells} for name in ("values", "low", "high")]
+    columns = {
+        one.column.label: ColumnNumbers(
+            tuple(term.name for term in one.metric.terms),
+            found.scores[:, place],
+            found.ranks[:, place],
+            one.values,
+            one.low,
+            one.high,
+        )
+        for place, one in enumerate(cells)
+    }
     places = {label: place for place, label in enumerate(models.labels)}
     headline = {label: at for at, label in enumerate(found.headline.ranks)}
     rest = [
@@ -180,7 +194,6 @@ def _rows(
         place = places[label]
         block, fact = models.blocks[place], facts[place]
         measured = truth.of(block["id"], block["commit"])
-        low, high = (TermsRow(grid, place) for grid in grids[1:])
         made.append(
             BoardRow(
                 label=label,
@@ -190,10 +203,7 @@ def _rows(
                 layer=block["layer"],
                 pooling=block["pooling"],
                 width=block["width"],
-                scores=scores.row(place),
-                ranks=WholeRow(ranks.row(place)),
-                terms=TermsRow(grids[0], place),
-                intervals=IntervalsRow(low, high),
+                numbers=RowNumbers(columns, place),
                 accuracy=mean(measured),
                 accuracies=measured,
                 **_standing(found, label, headline.get(label)),
@@ -207,15 +217,16 @@ def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
     """Return the rank of a model, and how sure it is where that is known."""
     if at is None:
         return {}
-    rank = found.headline.ranks[label] if found.ranges is None else found.ranges.ranks[at]
-    standing: dict[str, Any] = {"rank": rank, "mean_rank": found.headline.mean_ranks[label]}
-    if found.ranges is not None and found.known[at]:
-        low, high = int(found.ranges.low[at]), int(found.ranges.high[at])
-        standing |= {"low": low, "high": high, "group": found.ranges.groups[at]}
+    sure = found.confidence
+    ranks = found.headline.ranks if sure is None else sure.ranks
+    standing: dict[str, Any] = {"rank": ranks[label], "mean_rank": found.headline.mean_ranks[label]}
+    if sure is not None and found.known[at]:
+        low, high = sure.ranges[label]
+        standing |= {"low": low, "high": high, "group": sure.groups[label]}
     return standing
 
 
-def _measured_only(truth: Truth, scored: set[str]) -> list[BoardRow]:
+def _measured_only(truth: BoardTruth, scored: set[str]) -> list[BoardRow]:
     """Return rows of models whose accuracy on this very sample is known, and nothing else."""
     names = sorted(name for name in truth.found if name not in scored) if truth.exact else []
     found = []
@@ -225,7 +236,7 @@ def _measured_only(truth: Truth, scored: set[str]) -> list[BoardRow]:
     return found
 
 
-def _failures(rows: Rows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
+def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
     """Return the newest reason of each model that has no score; the failure of a model comes before a metric's."""
     status = rows.coded("status").where(lambda value: value == "failed")
     without = mine[grouped.without[mine]]
@@ -247,7 +258,7 @@ def _notes(found: Order) -> list[str]:
     if found.headline.metrics and ranked < scored:
         lacking = " and ".join(found.headline.metrics)
         notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
-    if found.ranges is not None and not all(found.known):
+    if found.confidence is not None and not all(found.known):
         exact = len(found.known) - sum(found.known)
         notes.append(
             f"{exact} of {ranked} models have no intervals, so their ranks have no range; "

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
-from hf_transfer_score.leaderboard.boards.rows import KEY, Rows
+from hf_transfer_score.leaderboard.boards.rows import KEY, RecordRows
 from hf_transfer_score.leaderboard.boards.summaries import groups, summaries
 from hf_transfer_score.results.record import Record, RecordedOverlap
-from hf_transfer_score.results.store import Difference
+from hf_transfer_score.results.store import TableChange
 from hf_transfer_score.results.table import RecordTable
 
 KEPT_BOARDS = 16
@@ -36,10 +36,10 @@ class Catalogue:
     """
 
     def __init__(
-        self, table: RecordTable, *, previous: Catalogue | None = None, difference: Difference | None = None
+        self, table: RecordTable, *, previous: Catalogue | None = None, difference: TableChange | None = None
     ) -> None:
         self.table = table
-        self._rows = Rows(table)
+        self._rows = RecordRows(table)
         self._grouped = groups(self._rows)
         self._summaries = summaries(self._rows, self._grouped)
         self._by_key = {one.key: one for one in self._summaries}
@@ -100,7 +100,7 @@ class Catalogue:
         found = (record.overlap for record in self._records(list(chosen)))
         return next((one for one in found if one is not None), None)
 
-    def _kept(self, difference: Difference, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
+    def _kept(self, difference: TableChange, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
         """Return the boards that were made and are the same in a later table, with the rows as they are there."""
         removed = np.array(difference.removed, np.intp)
         with self._lock:

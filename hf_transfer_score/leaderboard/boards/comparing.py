@@ -14,7 +14,7 @@ Ends = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Fact:
+class ComparedFact:
     """One fact of both models.
 
     Attributes:
@@ -92,7 +92,7 @@ class Comparison:
 
     first: BoardRow
     second: BoardRow
-    facts: tuple[Fact, ...]
+    facts: tuple[ComparedFact, ...]
     columns: tuple[ComparedColumn, ...]
     sentence: str
 
@@ -104,7 +104,7 @@ def compare(board: Board, first_label: str, second_label: str) -> Comparison:
     return Comparison(
         first,
         second,
-        tuple(Fact(name, getattr(first, name), getattr(second, name)) for name in FACTS),
+        tuple(ComparedFact(name, getattr(first, name), getattr(second, name)) for name in FACTS),
         tuple(one for one in columns if one.first_score is not None or one.second_score is not None),
         _sentence(board, first, second),
     )

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardColumn
-from hf_transfer_score.leaderboard.boards.grid import Grid
-from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
-from hf_transfer_score.leaderboard.boards.settings import (
-    Setting,
-    canonical,
-    column,
-    flagged,
-    in_order,
-    labels,
-    rules,
-)
+from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
 from hf_transfer_score.metrics.registry import Metric, MetricResult
-from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, rank_ranges, spreads
-from hf_transfer_score.ranking.kernel import Ranges
-from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.settings import Setting, canonical, installed, labels, rules
 
 Array = NDArray[np.float64]
 
@@ -57,12 +48,8 @@ class Cells:
         """The places of the models that have this metric."""
         return np.flatnonzero(self.rows >= 0)
 
-    def grid(self, values: Array) -> Grid:
-        """Return some numbers of the terms by name."""
-        return Grid({term.name: place for place, term in enumerate(self.metric.terms)}, values)
 
-
-def cells_of(rows: Rows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
+def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count: int) -> list[Cells]:
     """Return the columns of a board, in its order.
 
     Args:
@@ -80,10 +67,22 @@ def cells_of(rows: Rows, chosen: Codes, model: Codes, newest: Codes, count: int)
         cells = _cells(rows, setting, names[setting], chosen[order], model[order], count)
         if len(cells.present):
             found[cells.column.label] = cells
-    return [found[one.label] for one in in_order(cells.column for cells in found.values())]
+    return sorted(found.values(), key=_place)
 
 
-def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
+def _place(cells: Cells) -> tuple[bool, bool, str, bool, str]:
+    """Return what puts columns in the order of a board: those that decide first, baselines last."""
+    one = cells.column
+    return (
+        one.kind == "baseline",
+        one.metric not in HEADLINE_METRICS,
+        one.metric,
+        one.label != one.metric,
+        one.label,
+    )
+
+
+def _by_setting(rows: RecordRows, chosen: Codes) -> dict[Setting, list[int]]:
     """Return places in `chosen` by metric, version and options."""
     name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
     whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
@@ -97,7 +96,7 @@ def _by_setting(rows: Rows, chosen: Codes) -> dict[Setting, list[int]]:
     return settings
 
 
-def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
+def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
     """Return one column from rows in order of time; those that contradict the others are left out."""
     terms, ends = ([parsed(text) for text in rows.texts(name, chosen)] for name in ("terms", "interval"))
     said = rows.coded("metric_directions")
@@ -117,11 +116,15 @@ def _cells(rows: Rows, setting: Setting, label: str, chosen: Codes, model: Codes
     found = np.where(latest >= 0, chosen[latest] if len(chosen) else -1, -1)
     level = rows.numbers("interval_level")[found]
     kind = _kind(rows, chosen[kept])
-    return Cells(column(setting, label, kind, metric), metric, found, values, low, high, level)
+    known = installed(setting.name)
+    kind = kind if known is None else ("baseline" if known.baseline else "score")
+    signs = {term.name: int(term.direction) for term in metric.terms}
+    shown = BoardColumn(label, setting.name, kind, setting.version, setting.options, signs)
+    return Cells(shown, metric, found, values, low, high, level)
 
 
 def _fitting(
-    rows: Rows,
+    rows: RecordRows,
     metric: Metric,
     chosen: Codes,
     held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, object]]],
@@ -145,7 +148,7 @@ def _ordered(ends: Mapping[str, Any]) -> bool:
     return all(low <= high for low, high in ends.values())
 
 
-def _kind(rows: Rows, chosen: Codes) -> str:
+def _kind(rows: RecordRows, chosen: Codes) -> str:
     codes = rows.coded("metric_kind")
     kinds = Counter(codes.codes[chosen].tolist())
     return str(codes.values[min(kinds, key=lambda one: (-kinds[one], codes.values[one]))]) if kinds else "score"
@@ -160,15 +163,15 @@ class Order:
         scores: pool scores (M, C), NaN where there is none.
         ranks: their ranks (M, C).
         headline: the mean ranks and the order, of models by their label.
-        ranges: how sure it is, of the ranked models in order; None where too little is known.
-        known: whether each of these has intervals.
+        confidence: how sure it is; None where too little is known.
+        known: whether each ranked model has intervals.
     """
 
     columns: tuple[BoardColumn, ...]
     scores: Array
     ranks: Array
     headline: HeadlineRanks
-    ranges: Ranges | None
+    confidence: RankConfidence | None
     known: tuple[bool, ...]
 
 
@@ -187,11 +190,11 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     chosen = np.array([places[label] for label in headline.ranks], np.intp)
     known = tuple(_known(deciding, chosen).tolist())
     return Order(
-        tuple(flagged(one.column, pools[one.column.label].flags) for one in cells),
+        tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells),
         _beside(cells, models, [pool.scores for pool in pools.values()]),
         _beside(cells, models, [pool.ranks for pool in pools.values()]),
         headline,
-        _ranges(deciding, chosen, list(headline.ranks.values()), known),
+        stored_confidence([_drawn(one, chosen) for one in deciding], headline, known=known) if any(known) else None,
         known,
     )
 
@@ -220,14 +223,6 @@ def _known(deciding: Sequence[Cells], chosen: NDArray[np.intp]) -> NDArray[np.bo
     for one in deciding:
         known &= ~np.isnan(one.low[chosen]).all(axis=1)
     return known
-
-
-def _ranges(
-    deciding: Sequence[Cells], chosen: NDArray[np.intp], ranks: Sequence[int], known: Sequence[bool]
-) -> Ranges | None:
-    if not any(known):
-        return None
-    return rank_ranges([_drawn(one, chosen) for one in deciding], ranks, known=known)
 
 
 def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:

@@ -69,7 +69,7 @@ class Coded:
 
 
 @dataclass
-class Rows:
+class RecordRows:
     """Columns of a table as they are needed, and which of its rows are sound.
 
     Attributes:
@@ -211,7 +211,7 @@ def _is_warnings(text: str) -> bool:
     return isinstance(found, list) and all(type(one) is str for one in found)
 
 
-def _checks(rows: Rows) -> Iterable[tuple[str, Mask]]:
+def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     """Yield why a row may not count, with the rows that pass."""
     yield from _filled(rows)
     status = rows.coded("status")
@@ -234,13 +234,13 @@ def _checks(rows: Rows) -> Iterable[tuple[str, Mask]]:
     yield "the level of the intervals is no share", np.isnan(level) | ((level > 0) & (level < 1))
 
 
-def _filled(rows: Rows) -> Iterable[tuple[str, Mask]]:
+def _filled(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     for name in ("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "run_time"):
         yield f"{name} is missing", rows.coded(name).where(bool)
     yield "the number of examples is missing", rows.numbers("dataset_examples") >= 0
 
 
-def _matching(rows: Rows, name: str, pattern: str, test: Callable[[str | None], bool]) -> Mask:
+def _matching(rows: RecordRows, name: str, pattern: str, test: Callable[[str | None], bool]) -> Mask:
     """Return the rows whose text is plain, or else passes a test."""
     from pyarrow import compute
 

@@ -99,7 +99,7 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
     """Return what rows are sorted by."""
     label = sort.removeprefix(SCORE)
     if sort not in SORTED_FIELDS and label in board.columns:
-        return lambda row: row.scores.get(label)
+        return lambda row: row.numbers.score(label)
     if sort not in SORTED_FIELDS:
         known = ", ".join((*SORTED_FIELDS, *board.columns))
         raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.leaderboard.boards.board import BoardKey, BoardSummary
-from hf_transfer_score.leaderboard.boards.rows import KEY, MODEL, Codes, Mask, Rows
+from hf_transfer_score.leaderboard.boards.rows import KEY, MODEL, Codes, Mask, RecordRows
 
 FINGERPRINT_LETTERS = 8
 
@@ -38,7 +38,7 @@ class Groups:
     without: Mask
 
 
-def groups(rows: Rows) -> Groups:
+def groups(rows: RecordRows) -> Groups:
     """Return what belongs together."""
     ok = rows.sound & rows.coded("status").where(lambda value: value == "ok")
     truth = rows.coded("metric_kind").where(lambda value: value == "truth")
@@ -53,7 +53,7 @@ def groups(rows: Rows) -> Groups:
     )
 
 
-def _by_time(rows: Rows) -> Codes:
+def _by_time(rows: RecordRows) -> Codes:
     """Return the place of each row by time; rows of one time are told apart by what they are, not by where."""
     ties = [np.asarray(_order(rows, name)) for name in ("terms", "path", "identity")]
     order = np.lexsort([*ties, rows.times()])
@@ -62,7 +62,7 @@ def _by_time(rows: Rows) -> Codes:
     return places
 
 
-def _order(rows: Rows, name: str) -> Codes:
+def _order(rows: RecordRows, name: str) -> Codes:
     from pyarrow import compute
 
     column = rows.table.data.column(name)
@@ -70,7 +70,7 @@ def _order(rows: Rows, name: str) -> Codes:
     return np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64)
 
 
-def summaries(rows: Rows, grouped: Groups) -> list[BoardSummary]:
+def summaries(rows: RecordRows, grouped: Groups) -> list[BoardSummary]:
     """Return the boards, those with most models first."""
     counts = int(grouped.board.max()) + 1 if len(grouped.board) else 0
     kept = np.flatnonzero(rows.sound)
@@ -124,7 +124,7 @@ def _last(grouped: Groups, kept: Codes, counts: int) -> Codes:
     return found
 
 
-def _middle(rows: Rows, grouped: Groups, name: str, counts: int) -> list[float]:
+def _middle(rows: RecordRows, grouped: Groups, name: str, counts: int) -> list[float]:
     """Return the lower median of a number over each board's rows, which one odd row does not move."""
     values = rows.numbers(name)
     kept = np.flatnonzero(rows.sound & ~np.isnan(values))
@@ -137,7 +137,7 @@ def _middle(rows: Rows, grouped: Groups, name: str, counts: int) -> list[float]:
     ]
 
 
-def _key(rows: Rows, row: int) -> BoardKey:
+def _key(rows: RecordRows, row: int) -> BoardKey:
     return BoardKey(*(rows.coded(f"dataset_{name}").at(row) for name in KEY))
 
 
@@ -162,7 +162,7 @@ def _title(key: BoardKey, size: str, several: bool) -> str:
     return " · ".join(parts)
 
 
-def size_of(rows: Rows, chosen: Codes) -> tuple[int, int | None]:
+def size_of(rows: RecordRows, chosen: Codes) -> tuple[int, int | None]:
     """Return examples and classes of a board, by most of its rows."""
     examples, classes = (rows.numbers(name)[chosen] for name in ("dataset_examples", "dataset_classes"))
     classes = classes[~np.isnan(classes)]

@@ -95,7 +95,7 @@ def _computed(board: Board) -> list[Trust]:
 
 
 def _score(label: str) -> Value:
-    return lambda row: row.scores.get(label)
+    return lambda row: row.numbers.score(label)
 
 
 def _same(row: BoardRow) -> float:

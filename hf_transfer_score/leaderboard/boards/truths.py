@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hf_transfer_score.leaderboard.boards.rows import Codes, Rows, parsed
-from hf_transfer_score.leaderboard.boards.settings import Setting, described
+from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
+from hf_transfer_score.ranking.settings import Setting, described
 
 SEED = "seed"
 OTHER_SAMPLE = "The accuracies were measured with another sample of this dataset."
@@ -33,7 +33,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Truth:
+class BoardTruth:
     """The accuracies of one way of measuring.
 
     Attributes:
@@ -57,7 +57,7 @@ class Truth:
         )
 
 
-def truth_of(rows: Rows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> Truth:
+def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> BoardTruth:
     """Return the accuracies for a board.
 
     Args:
@@ -72,7 +72,7 @@ def truth_of(rows: Rows, own: Codes, others: Codes, models: Collection[str], new
     notes = [LOWER.format(setting.name) for setting, sign in ways if sign < 0]
     upward = {setting: found for (setting, sign), found in ways.items() if sign > 0}
     if not upward:
-        return Truth(notes=tuple(dict.fromkeys(notes)))
+        return BoardTruth(notes=tuple(dict.fromkeys(notes)))
     ids = {setting: {one.model for one in found} for setting, found in upward.items()}
     best = min(
         upward, key=lambda one: (-len(ids[one] & set(models)), -len(ids[one]), not _is_full(one), described(one))
@@ -82,7 +82,7 @@ def truth_of(rows: Rows, own: Codes, others: Codes, models: Collection[str], new
         by_model[measurement.model].append(measurement)
     if not exact:
         notes.append(OTHER_SAMPLE)
-    return Truth(_label(best, len(upward) - 1), exact, dict(by_model), tuple(dict.fromkeys(notes)))
+    return BoardTruth(_label(best, len(upward) - 1), exact, dict(by_model), tuple(dict.fromkeys(notes)))
 
 
 def _is_full(setting: Setting) -> bool:
@@ -97,7 +97,7 @@ def _label(best: Setting, left_out: int) -> str:
     return f"{described(best)}, the most frequent one; {others} of measuring left out"
 
 
-def _latest(rows: Rows, chosen: Codes, newest: Codes) -> Codes:
+def _latest(rows: RecordRows, chosen: Codes, newest: Codes) -> Codes:
     """Return the newest row of each measurement, in an order that does not depend on that of the table."""
     names = [f"model_{name}" for name in ("id", "commit", "revision", "library", "layer", "pooling", "dtype")]
     names += ["model_details", "metric_name", "metric_version", "metric_parameters", "dataset_fingerprint"]
@@ -108,7 +108,7 @@ def _latest(rows: Rows, chosen: Codes, newest: Codes) -> Codes:
     return np.array(sorted(latest.values(), key=newest.__getitem__), np.int64)
 
 
-def _ways(rows: Rows, chosen: Codes) -> dict[tuple[Setting, int], list[Measurement]]:
+def _ways(rows: RecordRows, chosen: Codes) -> dict[tuple[Setting, int], list[Measurement]]:
     """Return measurements by how they were made, seeds aside, and whether higher is better."""
     found: dict[tuple[Setting, int], list[Measurement]] = defaultdict(list)
     model, commit = rows.coded("model_id"), rows.coded("model_commit")
@@ -120,7 +120,7 @@ def _ways(rows: Rows, chosen: Codes) -> dict[tuple[Setting, int], list[Measureme
     return found
 
 
-def _setting(rows: Rows, row: int) -> Setting:
+def _setting(rows: RecordRows, row: int) -> Setting:
     options = parsed(rows.coded("metric_parameters").at(row))
     text = json.dumps({name: value for name, value in options.items() if name != SEED}, sort_keys=True)
     return Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), text)

@@ -16,7 +16,7 @@ from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.following import follow
 from hf_transfer_score.leaderboard.pages.page import Page
-from hf_transfer_score.leaderboard.pages.styles import CSS, ON_LOAD, theme
+from hf_transfer_score.leaderboard.pages.styles import ON_LOAD, css, theme
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
@@ -76,8 +76,9 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
             status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
             refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
+        screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
-            page = Page(library, requests, tabs, tab, board, model, version, ledger_of(app))
+            page = Page(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
             board_tab = _build_tabs(page)
         remove_with_page(app, page.ledger)
         follow(app, page, board_tab, status=status, refresh=refresh, tick_seconds=tick_seconds)
@@ -119,7 +120,7 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             prevent_thread_lock=True,
             quiet=True,
             theme=theme(),
-            css=CSS,
+            css=css(),
             js=ON_LOAD,
             footer_links=["api", "settings"],
             ssr_mode=False,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
-from hf_transfer_score.leaderboard.pages.texts import MISSING, day, number, percent, plain, short_count
+from hf_transfer_score.leaderboard.pages.texts import MISSING, accuracy_text, day, number, plain, short_count
 
 GROUPS = {
     "scores": "Scores",
@@ -68,11 +68,6 @@ def range_text(row: BoardRow) -> str:
     if row.low is None or row.high is None:
         return MISSING
     return f"{row.low}" if row.low == row.high else f"{row.low}–{row.high}"
-
-
-def accuracy_text(value: float | None) -> str:
-    """Return a measured accuracy: a share as a percentage, others as they are."""
-    return percent(value) if value is not None and 0 <= value <= 1 else number(value)
 
 
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:

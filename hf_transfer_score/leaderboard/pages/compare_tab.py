@@ -8,10 +8,11 @@ import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.charts import Screen, add_chart, drawn
 from hf_transfer_score.leaderboard.pages.compare_page import (
     MOST_CHOICES,
     compare_page,
-    overlaps_page,
+    overlaps_figure,
     row_choices,
     row_of,
 )
@@ -37,7 +38,7 @@ def build_compare_tab(page: Page) -> None:
 
     def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, Any, str]:
         """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
-        catalogue, board = board_of(slug)
+        board = board_of(slug)[1]
         if board is None:
             return (
                 gr.skip(),
@@ -50,21 +51,33 @@ def build_compare_tab(page: Page) -> None:
         shown = (left, right)
         updates = [offered(_with(labels, value), value, old) for value, old in zip(chosen, shown, strict=True)]
         many = gr.update(visible=len(board.rows) > MOST_CHOICES)
-        return updates[0], updates[1], many, _content(catalogue, board, *chosen)
+        return updates[0], updates[1], many, compare_page(board, *chosen)
 
     def show(slug: str | None, left: str | None, right: str | None) -> str:
-        catalogue, board = board_of(slug)
-        return NO_BOARD if board is None else _content(catalogue, board, left, right)
+        board = board_of(slug)[1]
+        return NO_BOARD if board is None else compare_page(board, left, right)
 
     def narrowed(typed: str, slug: str | None) -> list[str]:
         board = board_of(slug)[1]
         return [] if board is None else row_choices(board, typed)
 
     find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
+
+    def draw(slug: str | None, left: str | None, right: str | None, screen: Screen) -> tuple[Any, str]:
+        catalogue, board = board_of(slug)
+        rows = [] if board is None else [row for text in (left, right) if (row := row_of(board, text)) is not None]
+        if board is None or len(rows) < 2:
+            return drawn(None, screen, "")
+        pair = [(row.label, catalogue.overlap(board, row)) for row in rows]
+        return drawn(overlaps_figure(pair, screen.width), screen, "overlap")
+
     content = gr.HTML("", elem_id="lb-compare")
+    chart = add_chart("lb-compare-plot")
     page.when_shown(
         COMPARE, offer, inputs=[page.board, first, second, page.model], outputs=[first, second, find, content]
     )
+    changes = [first.change, second.change]
+    page.when_drawn(COMPARE, draw, inputs=[page.board, first, second], outputs=chart, also=changes)
     gr.on(
         [first.input, second.input],
         show,
@@ -109,12 +122,3 @@ def _defaults(board: Board, left: str | None, right: str | None, model: str | No
     chosen = row_of(board, model)
     wanted = [*known, *([chosen.label] if chosen else []), *(row.label for row in board.rows[:2])]
     return [*dict.fromkeys(wanted), None, None][:2]
-
-
-def _content(catalogue: Catalogue, board: Board, left: str | None, right: str | None) -> str:
-    page = compare_page(board, left, right)
-    first, second = row_of(board, left), row_of(board, right)
-    if first is None or second is None:
-        return page
-    pair = [(row.label, catalogue.overlap(board, row)) for row in (first, second)]
-    return page + overlaps_page(*pair)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.library import Status
+from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.board_words import status_html
@@ -91,7 +91,7 @@ def _read(kept: Kept, query: Mapping[str, str], catalogue: Catalogue) -> Any:
     return gr.skip() if value is None else value
 
 
-def shown_version(status: Status) -> str | None:
+def shown_version(status: LibraryStatus) -> str | None:
     """Return what names the records that a page shows; None while they are read for the first time."""
     if status.loading and status.version is None and not status.records:
         return None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from hf_transfer_score.cards.card import model_card
 from hf_transfer_score.cards.evidence import Standing, gather, setting, standing_key
+from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.results.record import Record

@@ -9,10 +9,12 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.charts import add_chart, drawn
 from hf_transfer_score.leaderboard.pages.finding import add_finder
 from hf_transfer_score.leaderboard.pages.model_card import card_of
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
+    heatmaps_figure,
     model_choices,
     model_command,
     model_page,
@@ -51,6 +53,7 @@ def build_model_tab(page: Page) -> None:
     )
     find = add_finder([choice], lambda typed: model_choices(page.library.catalogue, typed), name="lb-find-model")
     content = gr.HTML("", elem_id="lb-model-page")
+    chart = add_chart("lb-model-plot")
     command = gr.Code(label="Measure it again", language="shell", interactive=False, visible=False, elem_id="lb-again")
     with gr.Row(visible=False) as downloads:
         as_json = gr.Button("Download its records (JSON)", size="sm", scale=0, min_width=260, elem_id="lb-model-json")
@@ -77,6 +80,14 @@ def build_model_tab(page: Page) -> None:
         )
 
     page.when_shown(MODEL, show, inputs=[page.model, choice], outputs=[choice, find, content, command, downloads])
+    page.when_drawn(
+        MODEL,
+        lambda model, screen: drawn(
+            heatmaps_figure(page.library.catalogue, model, screen.width) if model else None, screen, "overlap"
+        ),
+        inputs=[page.model],
+        outputs=chart,
+    )
     choice.input(
         lambda typed: (typed or "").strip()[:LONGEST_VALUE] or None, inputs=choice, outputs=page.model, **QUIET
     )

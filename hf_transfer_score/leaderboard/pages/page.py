@@ -10,6 +10,7 @@ import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
+from hf_transfer_score.leaderboard.pages.charts import SCREEN, screen_of
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.uploads.ledger import Ledger
 
@@ -54,8 +55,9 @@ class Page:
       initial page. Contents come from `when_shown`, which is also called after the first load.
     - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows
       plain text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
-    - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a figure
-      around an SVG that may scroll), and colours of the theme as --body-text-color and the like.
+    - A chart is two components of `charts.add_chart`; what `charts.drawn` returns for them comes from `when_drawn`.
+    - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a chart),
+      and colours of the theme as --body-text-color and the like.
 
     Attributes:
         library: the records.
@@ -65,6 +67,7 @@ class Page:
         board: state: slug of the chosen board, None where there is none yet.
         model: state: id of the chosen model, None where none was chosen.
         version: state: changes when the shown records do.
+        screen: hidden: what charts are drawn for.
         ledger: the files that visitors uploaded.
         kept: components that are part of the address.
     """
@@ -76,6 +79,7 @@ class Page:
     board: gr.State
     model: gr.State
     version: gr.State
+    screen: gr.Textbox
     ledger: Ledger
     kept: list[Kept] = field(default_factory=list)
 
@@ -111,6 +115,7 @@ class Page:
         inputs: Sequence[Any],
         outputs: Sequence[Any],
         also: Sequence[Any] = (),
+        js: str | None = None,
     ) -> None:
         """Call a function whenever what a tab shows may be out of date: it is opened, or what it shows changes.
 
@@ -122,6 +127,7 @@ class Page:
             inputs: components and states; `page.board` and `page.model` among others.
             outputs: components.
             also: further events that call it, such as `my_dropdown.input`.
+            js: changes the inputs on the page.
         """
         outputs = list(outputs)
 
@@ -136,10 +142,27 @@ class Page:
             if_open,
             inputs=[self.tab, *inputs],
             outputs=outputs,
+            js=js,
             show_progress="hidden",
             trigger_mode="always_last",
             api_visibility="private",
         )
+
+    def when_drawn(
+        self,
+        tab: str,
+        function: Callable[..., Any],
+        *,
+        inputs: Sequence[Any],
+        outputs: Sequence[Any],
+        also: Sequence[Any] = (),
+    ) -> None:
+        """Do the same as `when_shown` for a function that draws: its last argument is a `charts.Screen`."""
+
+        def draw(*values: Any) -> Any:
+            return function(*values[:-1], screen_of(values[-1]))
+
+        self.when_shown(tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=SCREEN)
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The tab with the pictures of a board."""
+"""The tab with the charts of a board."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ from typing import Any
 
 import gradio as gr
 
+from hf_transfer_score.drawing.words import Ends
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.boards.trust import trust
-from hf_transfer_score.leaderboard.drawing import (
-    Agreement,
+from hf_transfer_score.leaderboard.pages.charts import (
+    Screen,
+    add_chart,
     board_accuracy_figure,
     board_collapse_figure,
     board_size_figure,
+    drawn,
     record_overlap_figure,
 )
 from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, Page, offered
@@ -23,34 +26,34 @@ from hf_transfer_score.leaderboard.pages.texts import plain
 ORDER = ""
 """The choice of the order of the board instead of one column."""
 
-TITLES = (
-    "Score against parameters",
-    "Variance collapse against class fairness",
-    "Score against measured accuracy",
-    "Overlap of the classes",
-)
+FILES = ("size", "terms", "accuracy", "overlap")
+"""Names of images that visitors save."""
+
+HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dragging moves a chart, the wheel with Ctrl
+zooms, a double click shows all again; the button at its corner saves it.</p>"""
 
 
 def build_plots_tab(page: Page) -> None:
     """Add the components of the tab."""
     with gr.Row():
         score = gr.Dropdown(
-            _scores(None), value=ORDER, label="Score", info="of the first and third picture", elem_id="lb-plot-score"
+            _scores(None), value=ORDER, label="Score", info="of the first and third chart", elem_id="lb-plot-score"
         )
         model = gr.Dropdown(
-            [], value=None, label="Model", info="of the overlap of classes; type to search", elem_id="lb-plot-model"
+            [], value=None, label="Model", info="has a ring in each chart; type to search", elem_id="lb-plot-model"
         )
-    figures = [gr.HTML(f"<p>{title}</p>", elem_id=f"lb-plot-{place}") for place, title in enumerate(TITLES, 1)]
+    gr.HTML(HINT)
+    charts = [part for place in range(1, len(FILES) + 1) for part in add_chart(f"lb-plot-{place}")]
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
         return _offers(page.library.catalogue, slug, wanted or ORDER, named or chosen, shown=(wanted, named))
 
-    def draw(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[str, ...]:
-        return _draw(page.library.catalogue, slug, wanted or ORDER, named or chosen)
+    def draw(slug: str | None, wanted: str | None, named: str | None, chosen: str | None, screen: Screen) -> Any:
+        return _draw(page.library.catalogue, slug, wanted or ORDER, named or chosen, screen)
 
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
-    page.when_shown(PLOTS, draw, inputs=inputs, outputs=figures, also=[score.input, model.input])
+    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input])
     page.keep("score", score, read=_read_score)
 
 
@@ -75,21 +78,26 @@ def _offers(
     )
 
 
-def _draw(catalogue: Catalogue, slug: str | None, wanted: str, named: str | None) -> tuple[str, ...]:
+def _draw(catalogue: Catalogue, slug: str | None, wanted: str, named: str | None, screen: Screen) -> tuple[Any, ...]:
     found = catalogue.find(slug or "")
     if found is None:
-        return ("<p>There is no board yet.</p>", "", "", "")
+        return (
+            gr.skip(),
+            "<p>There is no board yet.</p>",
+            *(part for _ in FILES[1:] for part in drawn(None, screen, "")),
+        )
     board = catalogue.board(found.key)
     column = wanted if wanted in board.columns else None
     face = column if column is not None and board.columns[column].metric == "face" else None
     row = _row(board, named)
-    overlap = None if row is None else catalogue.overlap(board, row)
-    return (
-        board_size_figure(board, column).html(),
-        board_collapse_figure(board, face).html(),
-        board_accuracy_figure(board, column, _agreement(board, column)).html(),
-        "" if row is None else record_overlap_figure(row.label, overlap).html(),
+    look: Any = {"marked": None if row is None else row.label, "width": screen.width}
+    figures = (
+        board_size_figure(board, column, **look),
+        board_collapse_figure(board, face, **look),
+        board_accuracy_figure(board, column, _agreement(board, column), **look),
+        None if row is None else record_overlap_figure(row.label, catalogue.overlap(board, row), width=screen.width),
     )
+    return tuple(part for figure, file in zip(figures, FILES, strict=True) for part in drawn(figure, screen, file))
 
 
 def _row(board: Board, named: str | None) -> BoardRow | None:
@@ -104,13 +112,12 @@ def _scores(board: Board | None) -> list[tuple[str, str]]:
     return [("The order of the board", ORDER), *((plain(label, 80), label) for label in labels)]
 
 
-def _agreement(board: Board, column: str | None) -> Agreement | None:
-    """Return how far the order of a column, or of the board, agrees with the measured accuracies."""
+def _agreement(board: Board, column: str | None) -> tuple[float, Ends | None] | None:
+    """Return τ_w of the order of a column, or of the board, and the measured accuracies, with its interval."""
     wanted = column if column is not None else next(iter(board.headline), None)
     if len(board.headline) > 1 and column is None:
         wanted = "mean rank"
     for one in trust(board):
         if one.label == wanted and one.agreement.weighted_tau is not None:
-            low, high = one.agreement.weighted_tau_interval or (None, None)
-            return Agreement(one.agreement.weighted_tau, low, high)
+            return one.agreement.weighted_tau, one.agreement.weighted_tau_interval
     return None

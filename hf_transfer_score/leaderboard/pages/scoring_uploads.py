@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_transfer_score.api import FeatureRanking, FeatureScores, rank_scores
 from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
-from hf_transfer_score.ranking.pools import PoolRanking, headline_ranks
+from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.pools import PoolRanking
+from hf_transfer_score.ranking.ranking import Ranking, ranked, scored_model
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.limits import MOST_FILES
 from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow
@@ -36,7 +37,7 @@ class UploadScores:
     rows: list[list[str]]
     terms: list[list[str]]
     notes: tuple[str, ...]
-    ranking: FeatureRanking | None = None
+    ranking: Ranking | None = None
 
 
 def offered_metrics() -> dict[str, str]:
@@ -89,7 +90,7 @@ def _model_names(files: Sequence[Path]) -> list[str]:
 
 def _told(models: Mapping[str, FeatureScores], chosen: Sequence[Metric]) -> UploadScores:
     done = [metric for metric in chosen if any(metric.name in scores.results for scores in models.values())]
-    ranking = rank_scores(models, done)
+    ranking = ranked({name: scored_model(name, scores) for name, scores in models.items()}, done)
     notes = tuple(_notes(ranking, chosen))
     if not ranking.pools:
         return _nothing(*notes)
@@ -97,15 +98,13 @@ def _told(models: Mapping[str, FeatureScores], chosen: Sequence[Metric]) -> Uplo
     return UploadScores(headers, rows, _terms(ranking), notes, ranking)
 
 
-def _table(ranking: FeatureRanking) -> tuple[tuple[str, ...], list[list[str]]]:
+def _table(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]]]:
     """Return the pool in order: its place, and score and place by each metric."""
-    headline = headline_ranks(ranking.pools)
     pools = ranking.pools.values()
-    others = [model for model in ranking.models if model not in headline.ranks]
     headers = ("Rank", "Model", *(f"{pool.metric} score (rank)" for pool in pools))
     rows = [
-        [str(headline.ranks.get(model, MISSING)), model, *(_cell(pool, model) for pool in pools)]
-        for model in (*headline.ranks, *others)
+        [str(ranking.ranks.get(model, MISSING)), model, *(_cell(pool, model) for pool in pools)]
+        for model in ranking.models
     ]
     return headers, rows
 
@@ -114,7 +113,7 @@ def _cell(pool: PoolRanking, model: str) -> str:
     return f"{number(pool.scores[model])} ({pool.ranks[model]})" if model in pool.scores else MISSING
 
 
-def _terms(ranking: FeatureRanking) -> list[list[str]]:
+def _terms(ranking: Ranking) -> list[list[str]]:
     found = []
     for model, scores in ranking.models.items():
         for name, result in scores.results.items():
@@ -124,10 +123,10 @@ def _terms(ranking: FeatureRanking) -> list[list[str]]:
     return found
 
 
-def _notes(ranking: FeatureRanking, chosen: Sequence[Metric]) -> Iterator[str]:
+def _notes(ranking: Ranking, chosen: Sequence[Metric]) -> Iterator[str]:
     """Yield what to know; what is true of several models or metrics is said once."""
-    scored = {name: scores for name, scores in ranking.models.items() if scores.status == "ok"}
-    yield from (f"{name} cannot be scored. {one.reason}" for name, one in ranking.models.items() if one.reason)
+    scored = {name: one.scores for name, one in ranking.models.items() if one.scores and one.why is None}
+    yield from (f"{name} cannot be scored. {one.why}" for name, one in ranking.models.items() if one.why)
     if not scored:
         yield "What a file must hold is told below, under “How to make the files”."
         return
@@ -136,7 +135,7 @@ def _notes(ranking: FeatureRanking, chosen: Sequence[Metric]) -> Iterator[str]:
     if len(scored) == 1:
         yield "One model alone has nothing to be compared with: its scores are 0. Upload others, or read its raw terms."
     else:
-        deciding = headline_ranks(ranking.pools).metrics
+        deciding = ranking.headline
         way = f"by {deciding[0]}" if len(deciding) == 1 else f"by the mean of the ranks by {' and '.join(deciding)}"
         yield f"Ranked {way}; ranks and pool scores hold among these files only."
     missing = [metric.name for metric in chosen if any(metric.name not in one.results for one in scored.values())]
@@ -145,7 +144,7 @@ def _notes(ranking: FeatureRanking, chosen: Sequence[Metric]) -> Iterator[str]:
     yield from _remarks(ranking, scored)
 
 
-def _remarks(ranking: FeatureRanking, scored: Mapping[str, FeatureScores]) -> Iterator[str]:
+def _remarks(ranking: Ranking, scored: Mapping[str, FeatureScores]) -> Iterator[str]:
     found: dict[str, dict[str, None]] = {}
     for model, scores in scored.items():
         for name, result in scores.results.items():

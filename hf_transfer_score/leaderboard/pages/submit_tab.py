@@ -19,7 +19,7 @@ from hf_transfer_score.leaderboard.pages.submitting import (
     check_form,
     submit,
 )
-from hf_transfer_score.leaderboard.pages.texts import MISSING, escape, html_table
+from hf_transfer_score.leaderboard.pages.texts import escape, page
 from hf_transfer_score.requests.queue import RequestQueue
 
 LONGEST = 200
@@ -149,5 +149,4 @@ def _table(listed: RequestList, *, anew: bool) -> str:
         return f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
     if not rows:
         return '<p class="lb-muted">There are no requests yet.</p>'
-    cells = [[escape(cell or MISSING, 600) for cell in row] for row in rows]
-    return html_table(REQUEST_HEADERS, cells, caption="Requests, the newest first")
+    return page("requests.html.jinja", headers=REQUEST_HEADERS, rows=rows)

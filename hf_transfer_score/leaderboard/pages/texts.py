@@ -6,8 +6,16 @@ import html
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from hf_transfer_score.leaderboard.boards.board import BoardRow
+from hf_transfer_score.rendering import environment
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 MISSING = "–"
 LONGEST = 300
@@ -89,6 +97,27 @@ def percent(share: float | None) -> str:
     return MISSING if share is None else f"{100 * share:.2f}%"
 
 
+def accuracy_text(value: float | None) -> str:
+    """Return a measured accuracy: a share as a percentage, others as they are."""
+    return percent(value) if value is not None and 0 <= value <= 1 else number(value)
+
+
+def accuracy_in_words(row: BoardRow) -> str:
+    """Return the measured accuracy of a model, with the number of measurements where there are several."""
+    several = row.accuracy is not None and len(row.accuracies) > 1
+    return accuracy_text(row.accuracy) + (f" (mean of {len(row.accuracies)})" if several else "")
+
+
+def signed(value: float | None, digits: int, scale: float = 1) -> str:
+    """Return a number with fixed decimals and a true minus, or a dash.
+
+    Example:
+        >>> signed(-0.1234, 3), signed(0.0123, 2, 100), signed(None, 2)
+        ('−0.123', '1.23', '–')
+    """
+    return MISSING if value is None else f"{scale * value + 0.0:.{digits}f}".replace("-", "−")
+
+
 def day(time: str) -> str:
     """Return the date of a time in UTC, such as 2025-01-31; nothing for what is no time."""
     found = re.match(r"\d{4}-\d{2}-\d{2}", time)
@@ -149,18 +178,31 @@ def link(text: str, url: str | None, *, button: bool = False) -> str:
     return f'<a href="{html.escape(url)}" target="_blank" rel="noopener noreferrer"{look}>{escape(text)}</a>'
 
 
-def bullet_list(lines: Iterable[str], *, label: str) -> str:
-    """Return lines of foreign text as an HTML list, nothing where there are none."""
-    items = "".join(f"<li>{escape(line, 1000)}</li>" for line in lines)
-    return f'<ul class="lb-list" aria-label="{html.escape(label)}">{items}</ul>' if items else ""
+@cache
+def _pages() -> Environment:
+    """Return what renders pages; the filters that return addresses return no HTML."""
+    filters: dict[str, Callable[..., str]] = {
+        "foreign": lambda value, longest=LONGEST: MISSING if value is None else escape(value, longest),
+        "link": link,
+        "button": partial(link, button=True),
+        "number": number,
+        "signed": signed,
+        "whole": lambda value: MISSING if value is None else f"{value:,}",
+        "short_count": short_count,
+        "plural": plural,
+        "accuracy": accuracy_in_words,
+        "minute": lambda time: escape(time[:16].replace("T", " "), 40),
+    }
+    made = environment(escape, filters, missing=MISSING)
+    made.filters.update(model_url=model_url, dataset_url=dataset_url)
+    return made
 
 
-def html_table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, caption: str) -> str:
-    """Return a small HTML table; cells are HTML already, such as `escape` and `link` return; headers are our own."""
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in headers)
-    body = "".join(
-        "<tr>" + f'<th scope="row">{row[0]}</th>' + "".join(f"<td>{cell}</td>" for cell in row[1:]) + "</tr>"
-        for row in rows
-    )
-    top = f"<caption>{html.escape(caption)}</caption><thead><tr>{head}</tr></thead>"
-    return f'<div class="lb-scroll"><table class="lb-table">{top}<tbody>{body}</tbody></table></div>'
+def page(template: str, **values: Any) -> str:
+    """Return the HTML that a template makes of values.
+
+    Args:
+        template: name of a file in `templates/`.
+        **values: by the names that the template calls them.
+    """
+    return _pages().get_template(template).render(**values)

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure
+from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.trust import Trust, few_truths, trust
-from hf_transfer_score.leaderboard.drawing.agreement import TrustRow, trust_figure
-from hf_transfer_score.leaderboard.pages.texts import MISSING, escape, html_table, plain
+from hf_transfer_score.leaderboard.pages.texts import page, plain, signed
 
-HEADERS = ("Metric", "τ_w", "τ_w, interval", "Accuracy lost", "Accuracy lost, interval", "Models")
 MOST_NAMED = 4
 TWINS = {"parameters": "parameter_count", "width": "feature_width", "downloads": "downloads"}
 """Baselines by the fact of a model that they look at."""
 
-READING = """
-<p class="lb-muted">τ_w is Kendall's weighted rank correlation of a metric's scores with the measured accuracies: 1 is
-the same order, 0 is chance, and the best models count most. “Accuracy lost” is how much less accurate the metric's
-first choice is than the best model of the board. Intervals are from a bootstrap over the models. A metric has to beat
-the trivial baselines, which look at no feature.</p>
-"""
 
-
-def trust_page(board: Board) -> str:
-    """Return which metrics of a board can be trusted, as HTML."""
+def trust_page(board: Board, width: int = WIDTH) -> tuple[str, Figure | None, str]:
+    """Return which metrics of a board can be trusted: HTML, a chart of so many pixels, and HTML below it."""
     found = _without_twins(trust(board))
-    title = f'<div class="lb-head"><h2>{escape(board.summary.title)}</h2></div>'
-    said = f'<div class="lb-note" id="lb-conclusion">{escape(conclusion(board, found), 1000)}</div>'
-    if not any(one.agreement.models for one in found):
-        return f"{title}{said}{READING}"
-    truth = f"<p>Measured: {escape(board.truth or 'accuracy')}{_elsewhere(board)}</p>"
-    level = f"{100 * found[0].agreement.level:.0f}%"
-    rows = [_row(one) for one in found if one.agreement.models]
-    table = html_table(HEADERS, rows, caption=f"Agreement with measured accuracy; intervals hold {level}")
-    figure = replace(trust_figure([_drawn(one) for one in found]), table=None).html()
-    return f"{title}{said}{truth}{figure}{table}{READING}"
+    measured = [one for one in found if one.agreement.models]
+    figure = trust_figure([_drawn(one) for one in found], width=width) if measured else None
+    above = page("trust_head.html.jinja", board=board, conclusion=conclusion(board, found), found=measured)
+    level = f"{100 * found[0].agreement.level:.0f}" if found else ""
+    caption = "" if figure is None else figure.caption
+    return above, figure, page("trust_page.html.jinja", found=measured, level=level, caption=caption)
 
 
 def _without_twins(found: Sequence[Trust]) -> list[Trust]:
@@ -72,7 +60,7 @@ def conclusion(board: Board, found: Sequence[Trust]) -> str:
     best = scores[0]
     return (
         f"No metric is surely above the trivial baselines: the intervals overlap. {plain(best.label, 80)} has the "
-        f"highest τ_w, {_tau(best)}; more measured models would tell."
+        f"highest τ_w, {signed(best.agreement.weighted_tau, 3)}; more measured models would tell."
     )
 
 
@@ -94,35 +82,6 @@ def _named(labels: Sequence[str]) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
-def _tau(one: Trust) -> str:
-    value = one.agreement.weighted_tau
-    return MISSING if value is None else f"{value:.3f}".replace("-", "−")
-
-
-def _ends(ends: tuple[float, float] | None, scale: float, digits: int) -> str:
-    if ends is None:
-        return MISSING
-    low, high = (f"{scale * end + 0.0:.{digits}f}".replace("-", "−") for end in ends)
-    return f"{low} to {high}"
-
-
-def _row(one: Trust) -> list[str]:
-    found = one.agreement
-    mark = "" if one.kind == "score" else ' <span class="lb-muted">baseline</span>'
-    share = found.top_regret is None or found.top_regret <= 1
-    scale, unit = (100, " points") if share else (1, "")
-    lost = MISSING if found.top_regret is None else f"{scale * found.top_regret:.2f}{unit}"
-    within = _ends(found.weighted_tau_interval, 1, 3)
-    return [
-        escape(one.label) + mark,
-        _tau(one),
-        within,
-        lost,
-        _ends(found.top_regret_interval, scale, 2),
-        f"{found.models}",
-    ]
-
-
 def _drawn(one: Trust) -> TrustRow:
     found = one.agreement
     return TrustRow(
@@ -133,7 +92,3 @@ def _drawn(one: Trust) -> TrustRow:
         found.top_regret,
         found.models,
     )
-
-
-def _elsewhere(board: Board) -> str:
-    return "." if board.truth_exact else ", with another sample of the dataset."

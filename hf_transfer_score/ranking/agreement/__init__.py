@@ -3,13 +3,13 @@
 from hf_transfer_score.ranking.agreement.compare import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.ranking.agreement.figures import FIGURES, weighted_kendall
 from hf_transfer_score.ranking.agreement.measured import agreements, mean_rank_scores, measured_agreement, noise_ceiling
-from hf_transfer_score.ranking.agreement.paired import Difference, difference
+from hf_transfer_score.ranking.agreement.paired import AgreementDifference, difference
 
 __all__ = [
     "ENOUGH_MODELS",
     "FIGURES",
     "Agreement",
-    "Difference",
+    "AgreementDifference",
     "agreement",
     "agreements",
     "difference",

@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Difference:
+class AgreementDifference:
     """How much better one score agrees than another.
 
     Attributes:
@@ -56,7 +56,7 @@ def difference(
     replicates: int = 1000,
     seed: int = 0,
     level: float = 0.9,
-) -> Difference:
+) -> AgreementDifference:
     """Return how much better one score agrees with accuracies than another, with a paired interval over models.
 
     Two scores that rest on the same features err together, so that their own intervals can overlap although one is
@@ -84,10 +84,10 @@ def difference(
     better, worse = (_figure(one, y, figure) for one in (x, other))
     value = None if better is None or worse is None else better - worse
     if value is None or len(x) < ENOUGH_MODELS:
-        return Difference(len(x), figure, value, None, level)
+        return AgreementDifference(len(x), figure, value, None, level)
     draws = draw_models(len(x), replicate_count(len(x), replicates), seed)
     drawn = np.subtract(*(_drawn(one, y, draws, figure) for one in (x, other)))
-    return Difference(len(x), figure, value, interval(drawn, value, level), level)
+    return AgreementDifference(len(x), figure, value, interval(drawn, value, level), level)
 
 
 def _figure(x: Array, y: Array, figure: str) -> float | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import Record, record_path
+from tests.conftest import free_port
 from tests.leaderboard.browser.records import pool
 
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update"]
@@ -53,13 +53,6 @@ def served(folder: Path, requests: Path | None = None, *, tick_seconds: float = 
     finally:
         app.close(verbose=False)
         library.stop()
-
-
-def free_port() -> int:
-    """Return a port at which nothing listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="package")

@@ -1,0 +1,124 @@
+"""A model's section, and a whole card with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from hf_transfer_score.cards.command import SAMPLE_DEFAULTS, reproduction
+from hf_transfer_score.cards.evidence import Evidence, Sample, chosen_options, direction, known_metric, setting
+from hf_transfer_score.cards.merging import merged_card
+from hf_transfer_score.cards.metadata import model_index, model_name
+from hf_transfer_score.cards.metric_card import bibtex
+from hf_transfer_score.rendering import HUB_ID, markdown, one_line, plain
+from hf_transfer_score.results.record import Record, RecordedDataset
+
+LONG = 400
+"""Letters of a reason or a warning that are shown."""
+
+METHODS = {
+    "full": "all weights fine-tuned",
+    "probe": "a linear classifier on frozen features; no weight of the model was changed",
+}
+"""What is known of ways to measure an accuracy."""
+
+SHOWN_DETAILS = ("max_length", "preprocessing", "architecture", "features")
+
+
+def model_card(evidence: Evidence, existing: str = "", *, metadata: bool = True) -> str:
+    """Return a card with the section of a model and its terms as metadata.
+
+    Args:
+        evidence: what is known about the model.
+        existing: the card there is; whatever it has stays as it is.
+        metadata: whether the terms are put into the metadata too.
+    """
+    before = existing if existing.strip() else f"# {plain(evidence.model)}\n"
+    results = model_index(evidence) if metadata else None
+    return merged_card(before, model_section(evidence), results, name=model_name(evidence.model))
+
+
+def model_section(evidence: Evidence) -> str:
+    """Return the section that a model's card gets, between two marks by which it is found again."""
+    scores = [record for sample in evidence.samples for record in sample.scores]
+    known = [known_metric(one.metric) for one in scores if one.metric is not None]
+    return markdown(
+        "model_section.md.jinja",
+        model=evidence.model,
+        source=evidence.source if evidence.source and HUB_ID.fullmatch(evidence.source) else None,
+        published=bool(scores) and all(one.source for one in scores),
+        samples=[_part(sample) for sample in evidence.samples],
+        citations=bibtex(metric for metric in known if metric is not None),
+        methods=METHODS,
+        long=LONG,
+    )
+
+
+def _part(sample: Sample) -> dict[str, Any]:
+    """Return what the card says of one sample beside the facts that stand in its records."""
+    read, dataset, standing = sample.model, sample.dataset, sample.standing
+    named = [(one, one.metric.name) for one in (*sample.scores, *sample.baselines) if one.metric is not None]
+    rows = [row for one, _ in named for row in _rows(one, sample)]
+    ranked = standing is not None and standing.rank is not None and standing.models > 1
+    features = {"read by": read.library, "layer": read.layer, "pooling": read.pooling, "precision": read.dtype}
+    days = sorted({one.run.time[:10] for one in sample.records})
+    levels = {one.interval_level for one in sample.records if one.interval}
+    level = levels.pop() if len(levels) == 1 else None
+    return {
+        "sample": sample,
+        "standing": standing if ranked else None,
+        "options": {name: value for name, value in dataset.options.items() if _tells(name, value, dataset)},
+        "features": {name: value for name, value in features.items() if value},
+        "details": {name: read.details[name] for name in SHOWN_DETAILS if read.details.get(name) is not None},
+        "days": " to ".join(dict.fromkeys([*days[:1], *days[-1:]])),
+        "versions": _versions(sample.records),
+        "sources": list(dict.fromkeys(one.source for one in sample.records if one.source)),
+        "rows": rows,
+        "intervals": any(row["ends"] for row in rows) and (f"{100 * level:g} % interval" if level else "Interval"),
+        "places": any(row["place"] for row in rows),
+        "warnings": [(name, text) for one, name in named for text in one.warnings],
+        "beside": [name for one, name in named if _is_beside(one) and one in sample.scores],
+        "again": reproduction(sample) if sample.records else None,
+    }
+
+
+def _tells(name: str, value: Any, dataset: RecordedDataset) -> bool:
+    """Whether an option of sampling says something: it was given, and is of use for such a dataset."""
+    if name in ("ignore_values", "rows_per_example") and dataset.rows == dataset.examples:
+        return bool(value != SAMPLE_DEFAULTS[name])
+    return value is not None and value is not False and value != []
+
+
+def _versions(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    newest = max(records, key=lambda one: one.run.time).run
+    libraries = ", ".join(f"{name} {version}" for name, version in newest.libraries.items())
+    device = f" on {newest.device}" if newest.device else ""
+    return one_line(f"hf-transfer-score {newest.version}{device}; {libraries}".rstrip("; "), LONG)
+
+
+def _rows(record: Record, sample: Sample) -> Iterator[dict[str, Any]]:
+    """Yield the terms of a record, in the order of the metric, which files do not keep."""
+    metric = record.metric
+    assert metric is not None
+    known = known_metric(metric)
+    order = [one.name for one in known.terms] if known is not None else []
+    place, models = sample.standing.places.get(setting(metric), (0, 0)) if sample.standing else (0, 0)
+    names = sorted(record.terms, key=lambda name: order.index(name) if name in order else len(order))
+    for name in names:
+        first = name == names[0]
+        yield {
+            "metric": metric if first else None,
+            "options": chosen_options(metric),
+            "term": name,
+            "value": record.terms[name],
+            "ends": record.interval.get(name),
+            "direction": direction(metric, name),
+            "place": f"{place} of {models}" if first and models > 1 else "",
+        }
+
+
+def _is_beside(record: Record) -> bool:
+    """Whether a value lies outside its interval."""
+    return any(not low <= record.terms[term] <= high for term, (low, high) in record.interval.items())

@@ -1,0 +1,387 @@
+"""The charts of a board's models: score against size, the two terms of FaCe, and score against measured accuracy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Literal
+
+from hf_transfer_score.drawing.axes import Axis, fitting_axis, linear_axis, log_axis, rank_axis
+from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
+from hf_transfer_score.drawing.look import COLOURS, STAR, title_of
+from hf_transfer_score.drawing.scatter import NARROW, Cloud, Kind, Mark, scatter
+from hf_transfer_score.drawing.words import (
+    Ends,
+    capital,
+    counted,
+    ends_of,
+    finite,
+    in_sentence,
+    interval_text,
+    joined,
+    listed,
+    named,
+    number,
+    short_count,
+)
+
+MOST_POINTS = 1000
+SURELY = 50
+"""As many of the best points are always kept."""
+
+MOST_WHISKERS = 60
+"""With more points, the lines of their intervals would hide them."""
+
+SEED = 20240
+FEWEST_FOR_TREND = 6
+HEIGHT = 340
+LABELLED, LABELLED_NARROW = 10, 6
+PLAIN, FRONT, BEST, TRUTH = "plain", "front", "best", "truth"
+Better = Literal["high", "low"]
+"""Which values of a score are good; the low ones for a rank."""
+
+
+@dataclass(frozen=True)
+class ModelPoint:
+    """A model with two numbers.
+
+    Attributes:
+        name: of the model.
+        x: across; None where it is not known.
+        y: upwards; None where it is not known.
+        across: ends of the interval of x.
+        upwards: ends of the interval of y.
+        rank: its place, where neither number gives it.
+    """
+
+    name: str
+    x: float | None
+    y: float | None
+    across: Ends | None = None
+    upwards: Ends | None = None
+    rank: int | None = None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What a chart of models is made of, beside its models.
+
+    Attributes:
+        title: above it.
+        names: of the numbers across and upwards.
+        write: how they are written.
+        order: sorts points that can be drawn, those that matter most first.
+        missing: what the points lack that are left out.
+        axes: makes both axes from the values they have to hold.
+        kinds: what points can be.
+    """
+
+    title: str
+    names: tuple[str, str]
+    write: tuple[Callable[..., str], Callable[..., str]]
+    order: Callable[[Mark], tuple[float, ...]]
+    missing: str
+    axes: Callable[[Sequence[float], Sequence[float]], tuple[Axis, Axis]]
+    kinds: dict[str, Kind]
+
+
+def size_figure(
+    points: Sequence[ModelPoint],
+    *,
+    score: str = "score",
+    better: Better = "high",
+    marked: str | None = None,
+    width: int = WIDTH,
+) -> Figure:
+    """Return the score against the number of parameters, with the front of the best for their size.
+
+    Args:
+        points: parameters across, the score upwards.
+        score: name of the score.
+        better: which scores are good; with "low", the score is a rank, and 1 is drawn on top.
+        marked: name of a model to mark.
+        width: in pixels.
+    """
+    sign = -1.0 if better == "low" else 1.0
+
+    def axes(sizes: Sequence[float], scores: Sequence[float]) -> tuple[Axis, Axis]:
+        upwards = rank_axis("rank, 1 is the best", max(scores)) if better == "low" else _high(score, scores)
+        return log_axis("parameters", sizes), upwards
+
+    plan = _Plan(
+        f"{capital(score)} against parameters",
+        ("parameters", score),
+        (lambda value, _: short_count(value), interval_text),
+        lambda mark: (-sign * mark.y, mark.x),
+        "a score or a parameter count",
+        axes,
+        _kinds(best=f"best {score}", front="best up to its size"),
+    )
+    marks, left_out, table = _marks([one for one in points if _above_zero(one.x)], points, plan)
+    if len(marks) < 2:
+        return _too_few(plan, marks, left_out, table)
+    places = front([(mark.x, sign * mark.y) for mark in marks])
+    leaders = listed([f"{in_sentence(marks[place].name)} ({short_count(marks[place].x)})" for place in places], 8)
+    many = f"{counted(len(places), 'model')} of {len(marks):,} on the front (no smaller one does as well): {leaders}."
+    shows = f"{counted(len(marks), 'model')} with their {score} and number of parameters. Best: {_said(marks[0])}."
+    path = [(marks[place].x, marks[place].y) for place in places]
+    caption = [many, "The dashed line is the front." if len(path) > 1 else "", left_out]
+    parts = dict.fromkeys(places, FRONT) | {0: BEST}
+    return _figure(plan, marks, parts, table, shows, caption, path=path, stepped=True, marked=marked, width=width)
+
+
+def collapse_figure(
+    points: Sequence[ModelPoint], *, notes: Sequence[str] = (), marked: str | None = None, width: int = WIDTH
+) -> Figure:
+    """Return variance collapse against class fairness, the two terms that FaCe adds up.
+
+    Args:
+        points: class fairness across, variance collapse upwards, and the rank by FaCe.
+        notes: what to know of a term, such as that it tells nothing in this pool.
+        marked: name of a model to mark.
+        width: in pixels.
+    """
+    ranks = {named(one.name): one.rank for one in points}
+
+    def order(mark: Mark) -> tuple[float, ...]:
+        rank = ranks[mark.name]
+        return (rank is None, rank or 0.0, -mark.y, -mark.x)
+
+    def axes(fairness: Sequence[float], collapse: Sequence[float]) -> tuple[Axis, Axis]:
+        upwards = fitting_axis("↑ variance collapse, 0 is the best", collapse)
+        return linear_axis("class fairness, higher is better →", fairness), upwards
+
+    plan = _Plan(
+        "Variance collapse against class fairness",
+        ("class fairness", "variance collapse"),
+        (interval_text, interval_text),
+        order,
+        "these terms",
+        axes,
+        _kinds(best="best by FaCe", front="not beaten in both terms"),
+    )
+    marks, left_out, table = _marks(points, points, plan)
+    if len(marks) < 2:
+        return _too_few(plan, marks, left_out, table)
+    places = front([(-mark.x, mark.y) for mark in marks])
+    ranked = ranks[marks[0].name] is not None
+    first = f"Best by FaCe: {_said(marks[0])}." if ranked else ""
+    leaders = listed([in_sentence(marks[place].name) for place in places], 5)
+    shows = f"{counted(len(marks), 'model')} with the two terms of FaCe; further right and up is better."
+    caption = [first, f"No other model is better in both terms than {leaders}.", left_out, *notes]
+    parts = dict.fromkeys(places, FRONT) | ({0: BEST} if ranked else {})
+    return _figure(plan, marks, parts, table, shows, caption, marked=marked, width=width)
+
+
+def accuracy_figure(
+    points: Sequence[ModelPoint],
+    agreement: tuple[float, Ends | None] | None = None,
+    *,
+    score: str = "score",
+    truth: str = "measured accuracy",
+    better: Better = "high",
+    notes: Sequence[str] = (),
+    marked: str | None = None,
+    width: int = WIDTH,
+) -> Figure:
+    """Return the score against measured accuracy, with the trend over neighbours in the order of the score.
+
+    Args:
+        points: the score across, the accuracy that fine-tuning gave upwards; those without one are counted.
+        agreement: τ_w of the two orders, from -1 to 1, with its interval.
+        score: name of the score.
+        truth: what was measured.
+        better: which scores are good; with "low", the score is a rank, and low values lie on the right.
+        notes: what to know of the measurements.
+        marked: name of a model to mark.
+        width: in pixels.
+    """
+    low = better == "low"
+
+    def axes(scores: Sequence[float], accuracies: Sequence[float]) -> tuple[Axis, Axis]:
+        words = f"{score}, lower is better →" if low else f"{score}, higher is better →"
+        whole = low and all(value == int(value) for value in scores)
+        across = rank_axis(words, max(scores)) if whole else linear_axis(words, scores, turned=low)
+        return across, linear_axis(f"↑ {truth}", accuracies)
+
+    plan = _Plan(
+        f"{capital(score)} against {truth}",
+        (score, truth),
+        (interval_text, interval_text),
+        lambda mark: (mark.x if low else -mark.x, -mark.y),
+        "a score or a measurement",
+        axes,
+        _kinds(best=f"best by {score}", truth=f"best by {truth}"),
+    )
+    marks, left_out, table = _marks(points, points, plan)
+    if len(marks) < 2:
+        return _too_few(plan, marks, left_out, table)
+    said = "" if agreement is None else tau_text(*agreement)
+    plan = replace(plan, title=f"{plan.title}: {said}") if said else plan
+    truest = max(range(len(marks)), key=lambda place: (marks[place].y, -place))
+    both = f"Best by {score} and by {truth}: {_said(marks[0])}."
+    if truest:
+        lost = number(marks[truest].y - marks[0].y, 2)
+        both = f"Best by {score}: {_said(marks[0])}; best by {truth}: {_said(marks[truest])}, {lost} higher."
+    path = trend([(mark.x, mark.y) for mark in marks])
+    shows = f"{counted(len(marks), 'model')} with their {score} and {truth}."
+    dotted = f"The dotted line is the middle {truth} of neighbours in the order of {score}." if len(path) > 1 else ""
+    means = f"{said}: 1 is the same order, 0 is chance." if said else ""
+    if truest == 0:
+        plan = replace(plan, kinds=plan.kinds | {BEST: replace(plan.kinds[BEST], words="best by both")})
+    parts = {truest: TRUTH, 0: BEST}
+    caption = [means, both, dotted, left_out, *notes]
+    return _figure(plan, marks, parts, table, shows, caption, path=path, marked=marked, width=width)
+
+
+def tau_text(value: float, interval: Ends | None) -> str:
+    """Return an agreement of two orders as a title says it.
+
+    Example:
+        >>> tau_text(-0.25, (-0.5, 0.1))
+        'τ_w −0.25 (−0.50 to 0.10)'
+    """
+    ends = "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
+    return f"τ_w {value:.2f}{ends}".replace("-", "−")
+
+
+def front(points: Sequence[tuple[float, float]]) -> list[int]:
+    """Return the places of points that no other beats: less of the first and more of the second, from left to right.
+
+    Example:
+        >>> front([(1, 0.5), (2, 0.4), (3, 0.9), (3, 0.8)])
+        [0, 2]
+    """
+    order = sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1], place))
+    found: list[int] = []
+    for place in order:
+        if not found or points[place][1] > points[found[-1]][1] or points[place] == points[found[-1]]:
+            found.append(place)
+    return found
+
+
+def trend(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the middle of both values of neighbours in the order of the first; nothing for a few points.
+
+    Neighbours are a quarter of the points, at least three and at most 50; the order alone decides who they are.
+
+    Args:
+        points: in any order.
+    """
+    ordered = sorted(points)
+    if len(ordered) < FEWEST_FOR_TREND:
+        return []
+    width = min(50, max(3, len(ordered) // 4))
+    starts = range(0, len(ordered) - width + 1, max(1, (len(ordered) - width) // 40))
+    groups = [ordered[start : start + width] for start in starts]
+    return list({median(x for x, _ in group): median(y for _, y in group) for group in groups}.items())
+
+
+def sampled(count: int, kept: Sequence[int], most: int = MOST_POINTS) -> list[int]:
+    """Return places of points to draw, in order: all of a few; of many the first, those to keep, and a sample.
+
+    Args:
+        count: how many points there are, those that matter most first.
+        kept: places that are drawn in any case.
+        most: how many are drawn, unless there are more to keep.
+    """
+    if count <= most:
+        return list(range(count))
+    sure = {*range(SURELY), *kept}
+    others = [place for place in range(count) if place not in sure]
+    drawn = random.Random(SEED).sample(others, max(0, min(len(others), most - len(sure))))  # noqa: S311
+    return sorted({*sure, *drawn})
+
+
+def _kinds(**words: str) -> dict[str, Kind]:
+    looks = {BEST: (COLOURS[4], STAR), FRONT: (COLOURS[2], "diamond"), TRUTH: (COLOURS[2], "triangle-up")}
+    return {kind: Kind(text, *looks[kind]) for kind, text in words.items()} | {PLAIN: Kind("other models", COLOURS[1])}
+
+
+def _high(score: str, values: Sequence[float]) -> Axis:
+    return linear_axis(f"↑ {score}, higher is better", values)
+
+
+def _above_zero(value: float | None) -> bool:
+    found = finite(value)
+    return found is not None and found > 0
+
+
+def _marks(usable: Sequence[ModelPoint], points: Sequence[ModelPoint], plan: _Plan) -> tuple[list[Mark], str, Table]:
+    """Return the points that can be drawn, those that matter most first, how many are left out, and all in a table."""
+    found = []
+    for point in usable:
+        x, y = finite(point.x), finite(point.y)
+        if x is not None and y is not None:
+            across, upwards = ends_of(point.across), ends_of(point.upwards)
+            facts = ((plan.names[1], plan.write[1](y, upwards)), (plan.names[0], plan.write[0](x, across)))
+            found.append(Mark(named(point.name), x, y, across, upwards, facts, PLAIN))
+    marks = sorted(found, key=plan.order)
+    left = len(points) - len(marks)
+    left_out = f"{counted(left, 'model')} without {plan.missing} left out." if left else ""
+    drawn = [(mark.name, *(value for _, value in mark.facts)) for mark in marks[:MOST_ROWS]]
+    names = {mark.name for mark in marks}
+    others = [one for one in points if named(one.name) not in names][: MOST_ROWS - len(drawn)]
+    for point in others:
+        pair = ((plan.write[1], point.y, point.upwards), (plan.write[0], point.x, point.across))
+        cells = ("" if finite(value) is None else write(finite(value), ends_of(ends)) for write, value, ends in pair)
+        drawn.append((named(point.name), *cells))
+    return marks, left_out, Table(("model", plan.names[1], plan.names[0]), tuple(drawn), len(points))
+
+
+def _said(mark: Mark) -> str:
+    """Return a model with its numbers, as a sentence says it."""
+    return f"{in_sentence(mark.name)} ({', '.join(f'{name} {value}' for name, value in mark.facts)})"
+
+
+def _too_few(plan: _Plan, marks: Sequence[Mark], left_out: str, table: Table) -> Figure:
+    """Return why there is no chart of fewer than two models."""
+    both = f"both {plan.names[1]} and {plan.names[0]}"
+    text = f"No model has {both} yet."
+    if marks:
+        text = f"Only one model has {both}: {_said(marks[0])}. A second one makes a chart."
+    return Figure(plan.title, joined(text, left_out), table=table)
+
+
+def _figure(
+    plan: _Plan,
+    marks: Sequence[Mark],
+    parts: dict[int, str],
+    table: Table,
+    shows: str,
+    caption: Sequence[str],
+    *,
+    path: Sequence[tuple[float, float]] = (),
+    stepped: bool = False,
+    marked: str | None,
+    width: int,
+) -> Figure:
+    """Return the chart of some of the points, with all words."""
+    chosen = None if marked is None else named(marked)
+    places = sampled(len(marks), [*parts, *(place for place, one in enumerate(marks) if one.name == chosen)])
+    drawn = tuple(replace(marks[place], kind=parts.get(place, PLAIN)) for place in places)
+    ends = len(drawn) <= MOST_WHISKERS
+    xs = [one for mark in drawn for one in (mark.x, *((mark.across or ()) if ends else ()))]
+    ys = [one for mark in drawn for one in (mark.y, *((mark.upwards or ()) if ends else ()))]
+    used = {kind: look for kind, look in plan.kinds.items() if any(mark.kind == kind for mark in drawn)}
+    matter = [(mark.name != chosen, mark.kind == PLAIN, place) for place, mark in enumerate(drawn)]
+    first = [place for _, _, place in sorted(matter)]
+    shown = any(mark.name == chosen for mark in drawn)
+    cloud = Cloud(
+        *plan.axes(xs, ys),
+        drawn,
+        used,
+        path=tuple(path),
+        stepped=stepped,
+        named=tuple(first[: LABELLED if width > NARROW else LABELLED_NARROW]),
+        marked=chosen if shown else None,
+        whiskers=ends,
+    )
+    sample = f"{len(drawn):,} of {len(marks):,} models are drawn: the best, those marked, and a random sample."
+    ring = f"The ring is {in_sentence(str(chosen))}." if shown else ""
+    said = joined(*caption[:-1], sample if len(drawn) < len(marks) else "", *caption[-1:], ring)
+    chart = scatter(cloud, width, HEIGHT).properties(title=title_of(plan.title, (), width), description="")
+    words = joined(shows, said)
+    return Figure(plan.title, words, said, chart.properties(description=f"{plan.title}. {words}"), table)

@@ -1,0 +1,253 @@
+"""Points between two axes: what a cloud of models shows, and its chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from hf_transfer_score.drawing.axes import Axis
+from hf_transfer_score.drawing.labels import Box, label_size, place_labels
+from hf_transfer_score.drawing.look import INK, LEFT, SOFT, data_of
+from hf_transfer_score.drawing.words import MISSING, Ends, shorten
+
+NARROW = 480
+"""Pixels up to which a chart has few and short names."""
+
+MOST_GROUPS = 8
+"""Kinds that the legend names."""
+
+LONGEST_LABEL, LONGEST_NARROW = 40, 22
+MANY = 150
+"""From so many points on they are smaller and shine through."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a point can be: a line of the legend.
+
+    Attributes:
+        words: of the legend.
+        colour: of its points.
+        shape: of its points: a name or an outline.
+    """
+
+    words: str
+    colour: str
+    shape: str = "circle"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point.
+
+    Attributes:
+        name: of the model, made printable.
+        x: its value across.
+        y: its value upwards.
+        across: ends of the interval of x.
+        upwards: ends of the interval of y.
+        facts: what else is known, in pairs of words.
+        kind: key of its kind.
+    """
+
+    name: str
+    x: float
+    y: float
+    across: Ends | None = None
+    upwards: Ends | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    kind: str = ""
+
+    @property
+    def told(self) -> str:
+        """The name and all facts in one text."""
+        return ", ".join([self.name, *(f"{key}: {value}" for key, value in self.facts)])
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """All that a chart of points shows.
+
+    Attributes:
+        x: the horizontal axis.
+        y: the vertical axis.
+        marks: the points, those that matter most first.
+        kinds: what they can be; one kind needs no legend.
+        legend: its title.
+        path: values that a line joins: the steps of a front, or a trend.
+        stepped: whether it is a front.
+        named: places of the points that have their name beside them, those that matter most first.
+        marked: name of the model with a ring.
+        whiskers: whether intervals are drawn.
+        side: where the ground for points begins whose x is not known.
+    """
+
+    x: Axis
+    y: Axis
+    marks: tuple[Mark, ...]
+    kinds: Mapping[str, Kind]
+    legend: str = ""
+    path: tuple[tuple[float, float], ...] = ()
+    stepped: bool = False
+    named: tuple[int, ...] = ()
+    marked: str | None = None
+    whiskers: bool = True
+    side: float | None = None
+
+
+def scatter(cloud: Cloud, width: int, height: int) -> Any:
+    """Return the chart of a cloud: pointing at a model shows what is known of it, dragging moves, a wheel zooms.
+
+    Args:
+        cloud: what to draw.
+        width: of the whole, in pixels.
+        height: without the texts around it.
+    """
+    import altair as alt
+
+    inside = width - LEFT - 24
+    looks = _looks(cloud, inside)
+    facts = list(dict.fromkeys(name for mark in cloud.marks for name, _ in mark.facts))
+    rows = [_row(cloud, mark, facts) for mark in reversed(cloud.marks)]  # the best are drawn last, on top
+    layers = [
+        *([_side(cloud, cloud.side)] if cloud.side is not None else []),
+        *([_path(cloud)] if len(cloud.path) > 1 else []),
+        *(_whiskers(cloud, looks[0]) if cloud.whiskers else []),
+        *_points(cloud, looks, facts),
+        *_names(cloud, inside, height),
+    ]
+    return alt.layer(*layers, data=data_of(rows)).properties(width=inside, height=height)
+
+
+def _row(cloud: Cloud, mark: Mark, facts: Sequence[str]) -> dict[str, Any]:
+    found = {"model": mark.name, "x": mark.x, "y": mark.y, "kind": cloud.kinds[mark.kind].words, "told": mark.told}
+    for name, interval in (("x", mark.across), ("y", mark.upwards)):
+        if interval is not None and interval[1] > interval[0]:
+            found |= {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+    if mark.name == cloud.marked:
+        found["marked"] = 1
+    known = dict(mark.facts)
+    return found | {f"fact_{place}": known.get(name, MISSING) for place, name in enumerate(facts)}
+
+
+def _ends(cloud: Cloud) -> dict[str, Any]:
+    import altair as alt
+
+    return {"x": cloud.x.channel(alt.X, "x"), "y": cloud.y.channel(alt.Y, "y")}
+
+
+def _side(cloud: Cloud, start: float) -> Any:
+    import altair as alt
+
+    ground = alt.Chart(data_of([{"x": start, "end": cloud.x.value(1)}]))
+    return ground.mark_rect(fill="#9a9a9a", opacity=0.12, clip=True).encode(x="x:Q", x2=alt.X2(field="end"))
+
+
+def _path(cloud: Cloud) -> Any:
+    import altair as alt
+
+    line = alt.Chart(data_of([{"x": x, "y": y} for x, y in cloud.path])).encode(x="x:Q", y="y:Q", order="x:Q")
+    if cloud.stepped:
+        return line.mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color=SOFT, clip=True)
+    return line.mark_line(strokeDash=[2, 4], strokeWidth=2, strokeCap="round", color=INK, clip=True)
+
+
+def _whiskers(cloud: Cloud, colour: Any) -> list[Any]:
+    import altair as alt
+
+    bar = alt.Chart().mark_rule(strokeWidth=3, opacity=0.4, clip=True).encode(color=colour)
+    upwards = bar.transform_filter("isValid(datum.y_low)").encode(x="x:Q", y="y_low:Q", y2=alt.Y2(field="y_high"))
+    across = bar.transform_filter("isValid(datum.x_low)").encode(y="y:Q", x="x_low:Q", x2=alt.X2(field="x_high"))
+    shown = {name for mark in cloud.marks for name in ("across", "upwards") if getattr(mark, name) is not None}
+    return [layer for name, layer in (("upwards", upwards), ("across", across)) if name in shown]
+
+
+def _looks(cloud: Cloud, inside: int) -> tuple[Any, Any]:
+    """Return the channels of colour and shape, by kind, with one legend where there are several."""
+    import altair as alt
+
+    kinds, legend = list(cloud.kinds.values()), None
+    words = [kind.words for kind in kinds]
+    if len(kinds) > 1:
+        columns = max(1, inside // (80 + 4 * max(map(len, words))))
+        shown = {"title": cloud.legend or None, "titleLimit": inside, "columns": columns, "symbolLimit": MOST_GROUPS}
+        legend = alt.Legend(**shown, symbolOpacity=1)
+    colours = alt.Scale(domain=words, range=[kind.colour for kind in kinds])
+    shapes = alt.Scale(domain=words, range=[kind.shape for kind in kinds])
+    return alt.Color("kind:N", scale=colours, legend=legend), alt.Shape("kind:N", scale=shapes, legend=legend)
+
+
+def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[Any]:
+    """Return the points, with a ring around the one that was chosen."""
+    import altair as alt
+
+    many = len(cloud.marks) > MANY
+    told = [alt.Tooltip(f"fact_{place}:N", title=name) for place, name in enumerate(facts)]
+    pointed = alt.selection_point(name="pointed", fields=["model"], on="pointerover", clear="pointerout", empty=False)
+    view = alt.selection_interval(name="view", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]")
+    chart = alt.Chart().encode(**_ends(cloud))
+    points = chart.mark_point(filled=True, opacity=0.6 if many else 1, clip=True).encode(
+        color=looks[0],
+        shape=looks[1],
+        size=alt.condition(pointed, alt.value(180), alt.value(40 if many else 75)),
+        tooltip=[alt.Tooltip("model:N"), *told],
+        description="told:N",
+    )
+    ring = chart.transform_filter("datum.marked").mark_point(
+        size=260, filled=False, strokeWidth=2, color=INK, clip=True, aria=False
+    )
+    return [points.add_params(pointed, view), *([ring] if cloud.marked else [])]
+
+
+def _names(cloud: Cloud, inside: int, height: int) -> list[Any]:
+    """Return names beside points, none over another, with lines to those that stand further away."""
+    import altair as alt
+
+    rows = []
+    first = [cloud.marks[place] for place in cloud.named]
+    spots = [(cloud.x.share(mark.x) * inside, (1 - cloud.y.share(mark.y)) * height) for mark in first]
+    texts = [shorten(mark.name, LONGEST_LABEL if inside > NARROW else LONGEST_NARROW) for mark in first]
+    bars, frame = _in_the_way(cloud, inside, height), Box(0, 0, inside, height)
+    places = place_labels(spots, [label_size(text) for text in texts], bars, frame)
+    for mark, text, place in zip(first, texts, places, strict=True):
+        if place is None:
+            continue
+        left, top, right, bottom = place.box
+        row = {"name": text, "x": mark.x, "y": mark.y}
+        row |= {
+            "at": cloud.x.value((left + right) / 2 / inside),
+            "high": cloud.y.value(1 - (top + bottom) / 2 / height),
+        }
+        if place.line is not None:
+            row |= {"to": cloud.x.value(place.line[0] / inside), "end": cloud.y.value(1 - place.line[1] / height)}
+        rows.append(row)
+    chart = alt.Chart(data_of(rows))
+    lines = chart.transform_filter("isValid(datum.to)").mark_rule(strokeWidth=0.7, clip=True, aria=False)
+    written = chart.mark_text(fontSize=12, clip=True, aria=False).encode(x="at:Q", y="high:Q", text="name:N")
+    return [lines.encode(x="x:Q", y="y:Q", x2=alt.X2(field="to"), y2=alt.Y2(field="end")), written] if rows else []
+
+
+def _in_the_way(cloud: Cloud, inside: int, height: int) -> list[Box]:
+    """Return what names had better not cover: intervals, the path, and points without a name."""
+    named = set(cloud.named)
+    spans: list[tuple[float, float, float, float]] = []
+    for place, mark in enumerate(cloud.marks):
+        if place not in named:
+            spans.append((mark.x, mark.x, mark.y, mark.y))
+        if cloud.whiskers:
+            spans += [(mark.x, mark.x, *mark.upwards)] if mark.upwards else []
+            spans += [(*mark.across, mark.y, mark.y)] if mark.across else []
+    for (x, y), (next_x, next_y) in pairwise(cloud.path):
+        spans += [(x, next_x, y, y), (next_x, next_x, y, next_y)] if cloud.stepped else []
+        steps = (
+            [] if cloud.stepped else [(x + (next_x - x) * step / 8, y + (next_y - y) * step / 8) for step in range(9)]
+        )
+        spans += [(one, one, other, other) for one, other in steps]
+    boxes = []
+    for x, end_x, y, end_y in spans:
+        across = sorted(cloud.x.share(one) * inside for one in (x, end_x))
+        down = sorted((1 - cloud.y.share(one)) * height for one in (y, end_y))
+        boxes.append(Box(across[0], down[0], across[1], down[1]).wider(2))
+    return boxes

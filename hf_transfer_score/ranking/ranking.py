@@ -1,0 +1,414 @@
+"""A pool of models in order, and how sure that order is: what every table, chart, card and file is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from hf_transfer_score.errors import FailureKind, InputError
+from hf_transfer_score.metrics.labelled import ModelFacts
+from hf_transfer_score.metrics.registry import Metric, MetricResult, all_metrics
+from hf_transfer_score.metrics.scores import FeatureScores, MetricChoice, choose_metrics, plain, score_features
+from hf_transfer_score.ranking.agreement import Agreement, agreements
+from hf_transfer_score.ranking.confidence import (
+    RankConfidence,
+    ReplicateTerms,
+    centred,
+    replicate_confidence,
+    stored_confidence,
+)
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
+from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.results.record import Record
+
+Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
+"""Ends of the interval of each raw term, by model, metric and term."""
+
+SHOWN_ALIKE = 3
+
+MEAN_RANK = "mean rank"
+"""What the order of several metrics together is called beside the metrics."""
+
+
+@dataclass(frozen=True)
+class RankedModel:
+    """What is known of one model of a pool.
+
+    Attributes:
+        name: as tables show it, unique in the pool; with layer="all" each layer has a name of its own.
+        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before its turn.
+        model: the id or folder.
+        commit: the commit on the Hub, or a hash of the folder's content.
+        library: the kind of backbone that read it.
+        layer: the layer the features are of.
+        parameters: counted in the loaded model.
+        downloads: as the Hub counts them.
+        license: as its card says.
+        scores: what the metrics say.
+        extraction: how its features were made: device, dtype, seconds, examples, pooling and the like.
+        from_cache: whether the features were there before this run.
+        kind: the kind of failure.
+        reason: why it failed.
+        local: whether it is a folder.
+    """
+
+    name: str
+    status: Literal["ok", "failed", "interrupted"]
+    model: str
+    commit: str | None = None
+    library: str | None = None
+    layer: str | None = None
+    parameters: int | None = None
+    downloads: int | None = None
+    license: str | None = None
+    scores: FeatureScores | None = None
+    extraction: Mapping[str, Any] = field(default_factory=dict)
+    from_cache: bool = False
+    kind: FailureKind | None = None
+    reason: str | None = None
+    local: bool = False
+
+    def __getitem__(self, metric: str) -> MetricResult:
+        """Return the result of one metric."""
+        return self.results[metric]
+
+    @property
+    def results(self) -> Mapping[str, MetricResult]:
+        """One result a metric, none of a model that failed."""
+        return self.scores.results if self.scores else {}
+
+    @property
+    def why(self) -> str | None:
+        """Why it has no scores, in one line; None where it has."""
+        if self.scores is not None and self.scores.status == "ok":
+            return None
+        return (
+            self.reason
+            if self.kind is None and self.status == "failed"
+            else f"{self.kind or self.status}: {self.reason}"
+        )
+
+    @property
+    def width(self) -> int | None:
+        """Features a row."""
+        return self.scores.width if self.scores else None
+
+    @property
+    def throughput(self) -> float | None:
+        """Examples a second of the forward pass."""
+        seconds, examples = self.extraction.get("seconds"), self.extraction.get("examples")
+        return examples / seconds if seconds and examples else None
+
+
+@dataclass(frozen=True, repr=False)
+class Ranking:
+    """A pool of models on one sample, in order, and how sure that order is.
+
+    Attributes:
+        models: every model by name, the best first, then those without a rank, and those that failed last.
+        pools: pool scores and ranks of each metric.
+        headline: the metrics whose mean rank decides.
+        mean_ranks: mean rank over these metrics, of the models that have all of them, the best first.
+        ranks: final rank by name, in order; models that cannot be told apart share the better one, and so do equal
+            mean ranks.
+        confidence: rank ranges and tie groups; None where neither replicates nor intervals are known.
+        intervals: central interval of each raw term around its value, by model, metric and term.
+        level: the share of the replicates that intervals and rank ranges cover; None where there are none.
+    """
+
+    models: dict[str, RankedModel]
+    pools: dict[str, PoolRanking]
+    headline: tuple[str, ...]
+    mean_ranks: dict[str, float]
+    ranks: dict[str, int]
+    confidence: RankConfidence | None = None
+    intervals: Intervals = field(default_factory=dict)
+    level: float | None = None
+
+    @classmethod
+    def of(cls, records: Iterable[Record], *, headline: Sequence[str] | None = None) -> Ranking:
+        """Return the ranking of stored records of one sample, as sure as the intervals that they hold.
+
+        Of two records of one model and metric the newer counts. Measured accuracies are no scores and left out.
+
+        Args:
+            records: of one sample of one dataset.
+            headline: metrics that decide; None for NCTI and FaCe where all models have both, else the first one.
+
+        Raises:
+            InputError: the records are of several samples, whose scores cannot be compared.
+        """
+        from hf_transfer_score.ranking.stored import pool_of_records
+
+        pool = pool_of_records(records)
+        return ranked(pool.models, pool.metrics, headline).with_stored(pool.intervals, pool.levels, pool.metrics)
+
+    def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:
+        """Return the same pool, as sure as the replicates of its terms are.
+
+        Args:
+            terms: over the replicates (B,), by model, metric and term; without any nothing is known.
+            metrics: the configured metrics of the pool.
+            level: share of the replicates that ranges and intervals cover.
+        """
+        if not terms:
+            return self
+        results = {name: one.results for name, one in self.models.items() if one.scores}
+        order = HeadlineRanks(self.headline, self.mean_ranks, self.ranks)
+        sure = replicate_confidence(terms, results, metrics, order, level=level)
+        known = {metric.name: metric for metric in metrics}
+        found = {
+            model: {name: _around(known[name], results[model][name].terms, of, level) for name, of in drawn.items()}
+            for model, drawn in terms.items()
+        }
+        return replace(self, ranks=sure.ranks, confidence=sure, intervals=found, level=level)
+
+    def with_stored(self, intervals: Intervals, levels: Mapping[str, float], metrics: Sequence[Metric]) -> Ranking:
+        """Return the same pool, as sure as stored intervals are.
+
+        Args:
+            intervals: of the raw terms.
+            levels: share of the replicates that the intervals of a model hold.
+            metrics: the rules by which each metric ranks, named as in `pools`.
+        """
+        ranked_models = list(self.ranks)
+        known = [all(intervals.get(name, {}).get(one) for one in self.headline) for name in ranked_models]
+        if not any(known):
+            return self
+        pools = []
+        for metric in metrics:
+            if metric.name in self.headline:
+                there = list(self.pools[metric.name].scores)
+                ends = [intervals.get(name, {}).get(metric.name, {}) for name in there]
+                low, high = (
+                    np.array([[one.get(term.name, (np.nan, np.nan))[side] for one in ends] for term in metric.terms])
+                    for side in (0, 1)
+                )
+                level = np.array([levels.get(name, LEVEL) for name in there])
+                values = np.array(
+                    [[self.models[name][metric.name].terms[term.name] for name in there] for term in metric.terms]
+                )
+                place = {name: number for number, name in enumerate(there)}
+                chosen = np.array([place[name] for name in ranked_models], np.intp)
+                pools.append(DrawnPool(metric, values, np.nan_to_num(spreads(low, high, level[None])), chosen))
+        sure = stored_confidence(pools, HeadlineRanks(self.headline, self.mean_ranks, self.ranks), known=known).only(
+            known
+        )
+        return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
+
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen, whatever the pool holds."""
+        return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
+
+    @property
+    def best(self) -> RankedModel | None:
+        """The first of the ranking, None where nothing could be ranked."""
+        return next((self.models[name] for name in self.ranks), None)
+
+    @property
+    def answer(self) -> str:
+        """What to do, in one sentence, and how sure it is."""
+        if not self.ranks:
+            return "No model could be ranked."
+        first, *others = self.ranks
+        if not others:
+            return f"Only {first} could be ranked, so there is nothing to compare it with."
+        place = f"it is first of {len(self.ranks)}"
+        if self.confidence is None:
+            return f"Fine-tune {first}: {place}; how sure that is, is not known without bootstrap samples or intervals."
+        groups = self.confidence.groups
+        alike = [name for name in others if first in groups and groups.get(name) == groups[first]]
+        if not alike:
+            return f"Fine-tune {first}: {place}, and ahead of all others on this sample."
+        named = ", ".join(alike[:SHOWN_ALIKE]) + (f" and {len(alike) - SHOWN_ALIKE} more" * (len(alike) > SHOWN_ALIKE))
+        return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
+
+    def range_of(self, name: str) -> tuple[int, int]:
+        """Return the best and the worst place of a ranked model; its rank where that is all that is known."""
+        rank = self.ranks[name]
+        return self.confidence.ranges.get(name, (rank, rank)) if self.confidence else (rank, rank)
+
+    @property
+    def tie_letters(self) -> dict[str, str]:
+        """The letter of each ranked model's tie group, nothing for one that stands alone."""
+        groups = self.confidence.groups if self.confidence else {}
+        numbers = [groups[name] for name in self.ranks if name in groups]
+        shared = sorted({number for number in numbers if numbers.count(number) > 1})
+        letters = {number: chr(ord("a") + place) if place < 26 else str(place) for place, number in enumerate(shared)}
+        return {name: letters.get(groups.get(name, -1), "") for name in self.ranks}
+
+    @property
+    def orders(self) -> dict[str, dict[str, float]]:
+        """Scores by model of everything that orders the pool, higher is better: the mean rank, metrics, baselines."""
+        scores = {name: dict(pool.scores) for name, pool in self.pools.items()}
+        if len(self.headline) > 1:
+            scores = {MEAN_RANK: {name: -mean for name, mean in self.mean_ranks.items()}, **scores}
+        return {name: scores[name] for name in sorted(scores, key=is_baseline)}
+
+    def agreements(self, accuracies: Mapping[str, Sequence[float]]) -> dict[str, Agreement]:
+        """Return how well the order, each metric and each baseline agree with measured accuracies.
+
+        Args:
+            accuracies: the measurements of each model, one for each seed, by name.
+        """
+        return agreements(self.orders, accuracies)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        found: dict[str, Any] = plain(
+            {
+                "order": list(self.models),
+                "headline": self.headline,
+                "mean_ranks": self.mean_ranks,
+                "ranks": self.ranks,
+                "models": {name: _scores_of(one) for name, one in self.models.items()},
+                "pools": {name: asdict(pool) for name, pool in self.pools.items()},
+            }
+        )
+        return found
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per model: rank and range, facts, and the score of each metric."""
+        import pandas
+
+        letters = self.tie_letters
+        rows = []
+        for name, one in self.models.items():
+            low, high = self.range_of(name) if name in self.ranks else (None, None)
+            row = {
+                "model": name,
+                "status": one.status,
+                "rank": self.ranks.get(name),
+                "rank_low": low,
+                "rank_high": high,
+                "tie": letters.get(name, ""),
+                "mean_rank": self.mean_ranks.get(name),
+                "parameters": one.parameters,
+                "width": one.width,
+                "license": one.license,
+                "downloads": one.downloads,
+                "reason": one.why,
+            }
+            rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})
+        whole = ("rank", "rank_low", "rank_high", "parameters", "width", "downloads")
+        return pandas.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+
+
+def _scores_of(one: RankedModel) -> dict[str, Any]:
+    return asdict(one.scores or FeatureScores("failed", reason=one.why))
+
+
+def _around(
+    metric: Metric, values: Mapping[str, float], drawn: Mapping[str, Any], level: float
+) -> dict[str, tuple[float, float]]:
+    """Return the interval of each term that a replicate gave; those of a term that lies in [0, 1] do so too."""
+    found = {}
+    for term in metric.terms:
+        replicates = drawn.get(term.name)
+        if replicates is not None and np.isfinite(replicates).any():
+            ends = np.nanquantile(centred(values[term.name], replicates), [(1 - level) / 2, (1 + level) / 2])
+            low, high = np.clip(ends, 0, 1) if term.bounded else ends
+            found[term.name] = (float(low), float(high))
+    return found
+
+
+def is_baseline(metric: str) -> bool:
+    """Return whether a metric that is installed is a trivial baseline."""
+    known = all_metrics()
+    return metric in known and known[metric].baseline
+
+
+def ranked(
+    models: Mapping[str, RankedModel], metrics: Sequence[Metric], headline: Sequence[str] | None = None
+) -> Ranking:
+    """Return the ranking of models that were scored one by one; a metric that no model has a result for is left out.
+
+    Args:
+        models: of one sample, by name.
+        metrics: the configured metrics that every model was scored by.
+        headline: names of those whose mean rank decides, as for `headline_ranks`.
+    """
+    scored = {name: one.results for name, one in models.items() if one.why is None}
+    pools = {
+        metric.name: rank_pool(
+            metric, {name: results[metric.name] for name, results in scored.items() if metric.name in results}
+        )
+        for metric in metrics
+    }
+    pools = {name: pool for name, pool in pools.items() if pool.scores}
+    order = headline_ranks(pools, headline)
+    places = {name: place for place, name in enumerate(order.ranks)}
+    names = sorted(models, key=lambda name: (models[name].why is not None, places.get(name, len(places))))
+    return Ranking({name: models[name] for name in names}, pools, order.metrics, order.mean_ranks, order.ranks)
+
+
+def rank_features(
+    features: Mapping[str, Any],
+    labels: Any = None,
+    *,
+    metrics: MetricChoice = None,
+    targets: Any = None,
+    source_probs: Mapping[str, Any] | None = None,
+    facts: Mapping[str, ModelFacts] | None = None,
+) -> Ranking:
+    """Score a pool of models on one sample, and rank them by every metric.
+
+    A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
+    when none can be scored is the first error raised.
+
+    Args:
+        features: features (N, D) by model name; rows in the same order for every model, widths may differ.
+        labels: one integer a row (N,).
+        metrics: as for `score_features`.
+        targets: regression targets.
+        source_probs: source-class probabilities by model name.
+        facts: what is known about each model, by name.
+
+    Example:
+        >>> import numpy as np
+        >>> generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
+        >>> far = generator.normal(size=(60, 8)) + 4 * np.eye(8)[labels]
+        >>> near = generator.normal(size=(60, 8)) + np.eye(8)[labels]
+        >>> rank_features({"near": near, "far": far}, labels, metrics=["ncti"]).ranks
+        {'far': 1, 'near': 2}
+    """
+    if not features:
+        raise InputError("The pool is empty: pass features by model name.")
+    chosen = choose_metrics(metrics)
+    models: dict[str, RankedModel] = {}
+    errors: list[InputError] = []
+    for name, matrix in features.items():
+        about = (facts or {}).get(name) or ModelFacts(name=name)
+        try:
+            scores = score_features(
+                matrix,
+                labels,
+                metrics=chosen,
+                targets=targets,
+                source_probs=(source_probs or {}).get(name),
+                facts=about,
+            )
+            models[name] = scored_model(name, scores, about)
+        except InputError as error:
+            errors.append(error)
+            models[name] = RankedModel(name, "failed", name, reason=str(error))
+    if len(errors) == len(models):
+        raise errors[0]
+    return ranked(models, chosen)
+
+
+def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:
+    """Return a model of which there are scores of its features, or the reason why not, and maybe some facts."""
+    about = facts or ModelFacts()
+    return RankedModel(
+        name,
+        scores.status,
+        name,
+        parameters=about.parameters,
+        downloads=about.downloads,
+        scores=scores,
+        reason=scores.reason,
+    )

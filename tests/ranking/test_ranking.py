@@ -1,0 +1,192 @@
+"""The type of a pool in order: made of features, of candidates and of stored records, it says the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hf_transfer_score import MetricResult, Ranking, Record, get_metric, rank_confidence, rank_features, rank_pool
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.resampling.terms import bootstrap_pool
+from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.pools import headline_ranks
+from hf_transfer_score.ranking.ranking import RankedModel, ranked, scored_model
+from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, score
+from tests.selection.reports import Made, report_of
+
+LATER = "2025-06-01T00:00:00+00:00"
+
+
+def pool_of(count: int, spread: float | None = 0.02, seed: int = 0) -> list[Record]:
+    """Return records of both headline metrics and a baseline."""
+    generator = np.random.default_rng(seed)
+    records = []
+    for number in range(count):
+        name = f"o/m{number}"
+        records += [
+            score(name, "face", face(-generator.random(), generator.random()), spread=spread),
+            score(name, "ncti", ncti(*generator.random(3).tolist()), spread=spread),
+            score(name, "parameter_count", float(number + 1)),
+        ]
+    return records
+
+
+def by_values(metric_name: str, **values: float) -> dict[str, dict[str, MetricResult]]:
+    return {
+        name: {metric_name: MetricResult(metric_name, "ok", {metric_name: value})} for name, value in values.items()
+    }
+
+
+def models_of(results: dict[str, dict[str, MetricResult]]) -> dict[str, RankedModel]:
+    return {name: scored_model(name, FeatureScores("ok", results=found)) for name, found in results.items()}
+
+
+class TestOrder:
+    def test_the_ranked_come_first_then_the_unranked_then_the_failed(self):
+        nc1, knn = by_values("nc1", a=1.0, b=2.0, c=3.0, u=4.0), by_values("knn", a=0.1, b=0.9, c=0.5)
+        results = {name: nc1[name] | knn.get(name, {}) for name in ("u", "c", "b", "a")}
+        models = {"f": RankedModel("f", "failed", "f", reason="no file"), **models_of(results)}
+        found = ranked(models, [get_metric("nc1"), get_metric("knn")], ["nc1", "knn"])
+        assert list(found.models) == ["b", "a", "c", "u", "f"]
+        assert found.mean_ranks == {"b": 1.5, "a": 2.0, "c": 2.5}
+        assert found.ranks == {"b": 1, "a": 2, "c": 3}
+        assert found.best is not None and found.best.name == "b"
+
+    def test_it_is_that_of_the_pools(self):
+        generator, labels = np.random.default_rng(1), np.repeat(np.arange(4), 20)
+        pool = {f"m{i}": generator.normal(size=(80, 12)) + (i + 1) * 0.4 * np.eye(12)[labels] for i in range(5)}
+        found = rank_features(pool, labels, metrics=["face", "ncti", "knn"])
+        for chosen in choose_metrics(["face", "ncti", "knn"]):
+            again = rank_pool(chosen, {name: one[chosen.name] for name, one in found.models.items()})
+            assert found.pools[chosen.name].scores == again.scores
+        order = headline_ranks(found.pools)
+        assert (found.headline, found.mean_ranks, found.ranks) == (order.metrics, order.mean_ranks, order.ranks)
+
+    def test_without_scores_there_is_no_best(self):
+        found = ranked({"f": RankedModel("f", "failed", "f", kind="gated", reason="ask first")}, choose_metrics("face"))
+        assert (found.best, found.ranks, found.pools) == (None, {}, {})
+        assert found.models["f"].why == "gated: ask first"
+
+
+class TestReplicates:
+    def test_the_confidence_is_that_of_the_terms_whatever_the_order_of_the_models(self):
+        generator, labels = np.random.default_rng(2), np.repeat(np.arange(3), 20)
+        features = {f"m{i}": generator.normal(size=(60, 8)) + (3 - i) * np.eye(8)[labels] for i in range(4)}
+        features = dict(reversed(features.items()))
+        chosen = choose_metrics(["face", "ncti"])
+        read = {name: lambda one=one: LabelledFeatures(one, labels) for name, one in features.items()}
+        terms = bootstrap_pool(read, chosen, replicates=30, seed=0)
+        plain = rank_features(features, labels, metrics=chosen)
+        sure = plain.with_replicates(terms, chosen, 0.8)
+        results = {name: plain.models[name].results for name in features}
+        expected = rank_confidence(terms, results, chosen, level=0.8)
+        assert sure.confidence == expected
+        assert sure.ranks == expected.ranks and sure.level == 0.8
+        for name in features:
+            for term, (low, high) in sure.intervals[name]["face"].items():
+                assert low <= plain.models[name]["face"].terms[term] <= high
+        assert plain.with_replicates({}, chosen, 0.8) is plain
+
+
+class TestRecords:
+    @pytest.mark.parametrize("spread", [None, 0.02, 0.2])
+    def test_the_ranking_of_records_is_their_board(self, spread):
+        records = pool_of(9, spread)
+        found, made = Ranking.of(records), board(records)
+        assert found.headline == made.headline
+        for row in made.rows:
+            assert found.ranks[row.label] == row.rank and found.mean_ranks[row.label] == row.mean_rank
+            assert {name: pool.scores[row.label] for name, pool in found.pools.items()} == row.scores
+            if spread is not None:
+                assert found.range_of(row.label) == (row.low, row.high)
+                assert found.confidence.groups[row.label] == row.group
+        assert list(found.ranks) == [row.label for row in made.rows]
+        assert (found.confidence is None) is (spread is None)
+
+    def test_models_without_intervals_have_no_range(self):
+        records = [*pool_of(5, 0.05), *(replace(one, interval={}) for one in pool_of(6)[-3:])]
+        found, made = Ranking.of(records), board(records)
+        ranges = {row.label: (row.low, row.high) for row in made.rows if row.low is not None}
+        assert found.confidence.ranges == ranges
+        assert "o/m5" not in ranges
+
+    def test_a_report_and_its_records_rank_alike(self):
+        report = report_of(
+            [Made("o/good", 0.5), Made("o/middling", 1.5), Made("o/bad", 4.0), Made("o/shut", kind="gated")]
+        )
+        found = Ranking.of(report.records(), headline=report.headline)
+        for name, pool in report.pools.items():
+            assert found.pools[name].scores == pool.scores, name
+        assert found.mean_ranks == report.mean_ranks
+        one, again = report.models["o/good"], found.models["o/good"]
+        for fact in ("model", "commit", "library", "layer", "parameters", "downloads", "width", "throughput"):
+            assert getattr(again, fact) == getattr(one, fact), fact
+        assert found.models["o/shut"].why == report.models["o/shut"].why == "gated: is gated"
+
+    def test_the_newest_of_two_counts_and_a_failure_that_is_over_does_not(self):
+        records = pool_of(3)
+        better = score("o/m2", "face", face(0.0, 5.0), time=LATER)
+        found = Ranking.of([better, *records, failed("o/m1"), failed("o/x")])
+        assert found.models["o/m2"]["face"].terms == face(0.0, 5.0)
+        assert set(found.models) == {"o/m0", "o/m1", "o/m2", "o/x"}
+        assert found.models["o/x"].status == "failed"
+
+    def test_settings_of_one_metric_stand_side_by_side(self):
+        records = [*pool_of(3), *(score(f"o/m{i}", metric("knn", neighbours=3), 0.1 * i) for i in range(3))]
+        records += [score(f"o/m{i}", metric("knn", neighbours=7), 0.2 * i) for i in range(3)]
+        found = Ranking.of(records)
+        assert [name for name in found.pools if name.startswith("knn")] == [
+            name for name in board(records).columns if name.startswith("knn")
+        ]
+
+    def test_layers_of_one_model_are_told_apart(self):
+        records = [score(model("o/a", layer=layer), "face", face(-float(layer), 0.5)) for layer in ("1", "2", "3")]
+        assert set(Ranking.of(records).models) == {"o/a [layer 1]", "o/a [layer 2]", "o/a [layer 3]"}
+
+    def test_accuracies_are_no_scores(self):
+        assert list(Ranking.of([*pool_of(2), accuracy("o/m0", 0.9)]).pools) == ["face", "ncti", "parameter_count"]
+
+    def test_records_of_several_samples_are_refused(self):
+        other = replace(DATASET, fingerprint="e" * 32)
+        with pytest.raises(
+            InputError, match=r"are of 2: owner/pets \(train, ffffffff\), owner/pets \(train, eeeeeeee\)"
+        ):
+            Ranking.of([*pool_of(2), score("o/m0", "face", face(1, 1), dataset=other)])
+        with pytest.raises(InputError, match="no records"):
+            Ranking.of([])
+
+
+class TestReading:
+    def test_ties_have_letters_and_ranges(self):
+        report = report_of([Made("same", 1.0), Made("alike", 1.0), Made("far", 9.0)])
+        assert report.confidence is not None
+        letters = report.tie_letters
+        groups = report.confidence.groups
+        for one in report.ranks:
+            shared = sum(groups[other] == groups[one] for other in report.ranks) > 1
+            assert bool(letters[one]) is shared
+            low, high = report.range_of(one)
+            assert low <= report.ranks[one] <= high
+
+    def test_agreement_is_of_the_order_metrics_and_baselines(self):
+        found = Ranking.of(pool_of(6))
+        truth = {name: [0.5 + 0.05 * place] for place, name in enumerate(found.models)}
+        agreements = found.agreements(truth)
+        assert list(agreements) == ["mean rank", "face", "ncti", "parameter_count"]
+        means = [-found.mean_ranks[name] for name in truth]
+        assert agreements["mean rank"].weighted_tau == pytest.approx(
+            weighted_kendall(means, [value for (value,) in truth.values()])
+        )
+
+    def test_a_table_of_pandas_has_one_row_per_model(self):
+        report = report_of([Made("good", 0.5), Made("bad", 4.0), Made("shut", kind="gated")])
+        table = report.to_pandas()
+        assert table["model"].tolist() == list(report.models)
+        assert table["rank"].tolist()[:2] == list(report.ranks.values())
+        assert table["rank"].isna().tolist() == [False, False, True]
+        assert table["face"].tolist()[:2] == [report.pools["face"].scores[name] for name in report.ranks]
+        assert table["reason"].tolist()[2] == "gated: is gated"

@@ -1,0 +1,30 @@
+"""What stands in templates: values are escaped unless a filter made them, and a name that is not given is an error."""
+
+import jinja2
+import pytest
+
+from hf_transfer_score.rendering import code, environment, plain
+
+MARKDOWN = environment(plain, {"code": code})
+
+
+def rendered(text, **values):
+    return MARKDOWN.from_string(text).render(**values)
+
+
+def test_values_are_escaped_and_what_filters_made_is_not_escaped_twice():
+    assert rendered("*{{ a }}* {{ a | code }} {{ 3 }}", a="<b>*x*|") == "*&lt;b&gt;&#42;x&#42;&#124;* `<b>*x*¦` 3"
+
+
+def test_lists_are_escaped_one_by_one():
+    assert rendered("{{ ['*', 'a|b'] | join(', ') }}") == "&#42;, a&#124;b"
+    assert rendered("{{ [a | code, a] | join(' ') }}", a="*") == "`*` &#42;"
+
+
+def test_what_a_macro_makes_is_taken_as_it_is():
+    assert rendered("{% macro bold(x) %}**{{ x }}**{% endmacro %}{{ bold(a) }}", a="*") == "**&#42;**"
+
+
+def test_a_name_that_is_not_given_is_an_error():
+    with pytest.raises(jinja2.UndefinedError, match="'colour' is undefined"):
+        rendered("{{ colour }}")
