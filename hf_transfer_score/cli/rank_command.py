@@ -32,7 +32,7 @@ from hf_transfer_score.selection.words import short_bytes
 FAILED = 1
 
 AFTER_EXAMPLE = """
-Fine-tune them, and see how far the ranking holds (about a minute):
+See how far that holds: fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
 Your own dataset:
   hf-transfer-score rank DATASET --models MODEL MODEL ...
@@ -121,7 +121,8 @@ def _finish(
             say(f"{note.kind}: {note.text}")
     else:
         write(report_text(report, page(UNLIMITED), terms=arguments.terms))
-        write(AFTER_EXAMPLE if example_dataset(arguments.dataset) else "")
+        if example_dataset(arguments.dataset) is not None:
+            write(f"\n{report.answer}\n{AFTER_EXAMPLE}")
     if arguments.save is not None:
         count = report.save(arguments.save)
         say(f"Saved {count} records to {arguments.save}")

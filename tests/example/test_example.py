@@ -80,6 +80,7 @@ class TestRanking:
     def test_python_gives_the_same_order(self, user, report):
         printed = [line.split()[0] for line in user[1].stdout.splitlines() if line.startswith((*WELL, *WORSE))]
         assert printed == list(report.ranks)
+        assert f"\n{report.answer}\n" in user[1].stdout
         assert sorted(printed) == sorted([*WELL, *WORSE])
         assert all(one.from_cache for one in report.models.values())
 
