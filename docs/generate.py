@@ -1,26 +1,28 @@
-"""Write the generated references of docs/ from the metrics, the parser and the records; --check only compares."""
+"""Write the generated references of docs/ from the metrics, the commands and the records; --check only compares."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import inspect
 import json
-import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import reduce
 from pathlib import Path
-from unittest import mock
 
-from hf_transfer_score.cli.arguments import PROGRAM, build_parser
-from hf_transfer_score.cli.guide_text import option_text, setting
+from cyclopts import App
+
+from hf_transfer_score.cli.app import COMMANDS, PROGRAM, WORDS, build_app
 from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, metric_guide
+from hf_transfer_score.cli.metrics import option_text, setting
+from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.results.schema import json_schema
 
 FOLDER = Path(__file__).parent
-NOTICE = "<!-- Written by docs/generate.py; change the docstrings or the parser, then run it. -->"
-HELP_WIDTH = "100"
+NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
 DIFFERENCE_LINES = 30
 
 METRICS_INTRODUCTION = """\
@@ -53,7 +55,14 @@ CLI_INTRODUCTION = f"""\
 
 Tables fit the terminal, or `COLUMNS` where that is set: a pool too wide for it is printed in blocks, and long names are
 folded. A table of scores that is piped stays whole, one line a model. Errors go to the error stream, as one line that
-starts with `error:`.
+starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
+
+`{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
+is told with the one that was meant.
+
+The exit status is 0 where something was scored, 1 where nothing could be, 2 for wrong usage or what no row can tell,
+129, 130 and 143 when ended by SIGHUP, Ctrl-C and SIGTERM (what is done is kept), and 141 when what read the output
+stopped reading.
 """
 
 SCORE_FORMATS = """\
@@ -92,6 +101,9 @@ intervals cover.
 `--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws
 the order with its ranges over the models' parameters, with `--layer all` a line for each model over its layers.
 """
+
+
+FORMATS = {"rank": RANK_FORMATS, "score": SCORE_FORMATS}
 
 
 def metrics_page() -> str:
@@ -162,16 +174,39 @@ def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def cli_page() -> str:
-    """Return the help of every command, as Python 3.10 to 3.13 all print it."""
-    with mock.patch.dict(os.environ, {"COLUMNS": HELP_WIDTH}):
-        parser = build_parser()
-        action = next(one for one in parser._actions if isinstance(one, argparse._SubParsersAction))
-        helps = {PROGRAM: parser.format_help()}
-        helps |= {f"{PROGRAM} {name}": command.format_help() for name, command in action.choices.items()}
-    sections = [f"## {name}\n\n```text\n{text.rstrip()}\n```\n" for name, text in helps.items()]
-    sections.insert(3, SCORE_FORMATS)
-    sections.insert(2, RANK_FORMATS)
-    return "\n".join([NOTICE, "", CLI_INTRODUCTION, *sections])
+    """Return every command with its flags."""
+    app = build_app(WORDS)
+    groups = [
+        f"**{title}**\n\n{_table(('command', 'what it does'), _linked_commands(commands))}"
+        for title, commands in COMMANDS.items()
+    ]
+    sections = [_command(app, words) for commands in COMMANDS.values() for words in commands]
+    return "\n".join([NOTICE, "", CLI_INTRODUCTION, *groups, *sections])
+
+
+def _linked_commands(commands: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
+    return ((f"[`{words}`](#{words.replace(' ', '-')})", line) for words, line in commands.items())
+
+
+def _command(app: App, words: str) -> str:
+    """Return what a command does, and a table for each group of its flags."""
+    command = reduce(lambda above, word: above[word], words.split(), app)
+    told = re.split(r"^Args:\n", inspect.getdoc(command.default_command) or "", maxsplit=1, flags=re.MULTILINE)[0]
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    collection = command.assemble_argument_collection(default_parameter=app.default_parameter, parse_docstring=True)
+    for one in sorted(
+        collection, key=lambda one: next((group.sort_key or 0 for group in one.parameter.group if group.show), 0)
+    ):
+        if one.show:
+            title = next(group.name for group in one.parameter.group if group.show)
+            default = "required" if one.required else shown_default(one.field_info.default) if one.show_default else ""
+            choices = f" One of {', '.join(one.get_choices())}." if one.get_choices() else ""
+            what = " ".join(one.parameter.help.split())
+            groups.setdefault(title, []).append(
+                (f"`{one.name}`", f"{what[:1].upper()}{what[1:]}{choices}", default or "")
+            )
+    tables = [f"**{title}**\n\n{_table(('flag', 'what it does', 'default'), rows)}" for title, rows in groups.items()]
+    return "\n".join([f"## {words}\n", f"{told.strip()}\n", FORMATS.get(words, ""), *tables])
 
 
 def schema_page() -> str:

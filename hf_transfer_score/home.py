@@ -131,7 +131,7 @@ def remedy(folder: Path) -> str:
     if there.is_relative_to(home().absolute()):
         how, more = f"set {HOME_VARIABLE} to", "; `hf-transfer-score cache clear` removes the features that are kept"
     elif there.is_relative_to(hub_home().absolute()):
-        how, more = "set HF_HOME to", "; --free-disk removes the weights of each checkpoint once it is scored"
+        how, more = "set HF_HOME to", "; `free_disk` removes the weights of each checkpoint once it is scored"
     else:
         how = "set TMPDIR to" if there == Path(tempfile.gettempdir()).absolute() else "name"
     return f"Make room there, or {how} a folder on another disk{more}."

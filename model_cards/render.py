@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hf_transfer_score.cards.model_card import model_card
-from hf_transfer_score.cli.card_command import collect
+from hf_transfer_score.cli.card import collect
 from hf_transfer_score.results.shipped import shipped_place
 
 FOLDER = Path(__file__).parent

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hf_transfer_score import all_metrics
-from hf_transfer_score.cli.arguments import build_parser
+from hf_transfer_score.cli.app import COMMANDS, build_app
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -71,5 +71,14 @@ def test_every_metric_term_and_option_is_there():
 
 def test_every_command_is_there():
     text = (DOCS / "cli.md").read_text(encoding="utf-8")
-    commands = next(action for action in build_parser()._actions if action.dest == "command").choices
-    assert re.findall(r"^## hf-transfer-score ?(.*)$", text, re.MULTILINE) == ["", *commands]
+    commands = [words for group in COMMANDS.values() for words in group]
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == commands
+
+
+@pytest.mark.parametrize(("words", "line"), [pair for group in COMMANDS.values() for pair in group.items()])
+def test_the_list_of_commands_says_what_each_says_of_itself(words, line):
+    *room, name = words.split()
+    app = build_app(words.split())
+    command = app[room[0]][name] if room else app[name]
+    assert command.default_command.__doc__.splitlines()[0] == line
+    assert all(one.parameter.help for one in command.assemble_argument_collection(parse_docstring=True) if one.show)

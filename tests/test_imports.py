@@ -234,7 +234,7 @@ def loaded_by(statement: str) -> list[str]:
 @pytest.mark.parametrize(
     "statement",
     [
-        "import hf_transfer_score",
+        "from hf_transfer_score import *",
         "import hf_transfer_score; hf_transfer_score.all_metrics()",
         "import hf_transfer_score.cli",
         "import hf_transfer_score.selection.run",
@@ -317,7 +317,15 @@ def test_nothing_imports_the_command_line():
 
 
 def test_the_public_list_is_what_can_be_imported():
-    public = [name for name in vars(hf_transfer_score) if not name.startswith("_")]
-    modules = {path.stem for path in PACKAGE.iterdir()}
-    assert sorted(set(public) - modules - {"VERSION"}) == sorted(hf_transfer_score.__all__)
-    assert list(hf_transfer_score.__all__) == sorted(hf_transfer_score.__all__)
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    public = next(ast.literal_eval(one.value) for one in stub.body if isinstance(one, ast.Assign))
+    assert public == hf_transfer_score.__all__ == sorted(public)
+    assert all(getattr(hf_transfer_score, name) for name in public)
+
+
+def test_the_root_loads_nothing_before_it_is_asked():
+    code = (
+        "import sys, hf_transfer_score; print(sorted({name.split('.')[0] for name in sys.modules} & {'numpy', 'ast'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['ast']\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_transfer_score.cli.arguments import build_parser
+from hf_transfer_score.cli.app import build_app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,7 +46,8 @@ def test_the_commands_that_are_shown_are_understood(page):
     commands = commands_of(page)
     assert commands
     for command in commands:
-        assert build_parser().parse_args(command).command == command[0]
+        function, *_ = build_app(command).parse_args(command, exit_on_error=False, print_error=False)
+        assert function.__name__.split("_") == command[: function.__name__.count("_") + 1]
 
 
 @pytest.mark.parametrize(

@@ -31,16 +31,16 @@ class BackboneOptions:
     """How features are read off a checkpoint; whatever can change a feature is a field.
 
     Attributes:
-        pooling: "auto" is the documented default of each kind; "cls", "mean", "last" (token) or "max".
-        layer: "last", "mean" (of all layers), "all" (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; None for what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: "first" or their "mean".
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
         trust_remote_code: run Python code that comes with the checkpoint.
         allow_pickle: load pickled weights where there are no safetensors.
     """
 
     pooling: str = "auto"
-    layer: str | int = LAST
+    layer: int | str = LAST
     max_length: int | None = None
     subword: str = "first"
     trust_remote_code: bool = False

@@ -95,7 +95,7 @@ def _reason(error: Exception, library: str) -> tuple[FailureKind, str]:
 
 def remote_code_reason() -> tuple[FailureKind, str]:
     """Return kind and reason for a checkpoint that brings the code of its own architecture."""
-    advice = "read that code, and if you trust it allow it for this model by --trust-remote-code and its id"
+    advice = "read that code, and if you trust it name this model in `trust_remote_code`"
     return "remote_code", f"needs Python code from its own repository to run; {advice}"
 
 

@@ -115,8 +115,8 @@ class Repository:
         if any(folder + name in self.sizes for name in PICKLED_WEIGHTS) or self._has(folder, (".bin", ".pt", ".pth")):
             raise CheckpointError(
                 "pickle_only",
-                "has pickled weights only, and a pickle can run any code when it is loaded; allow it for this model "
-                f"if you trust its author (--allow-pickle {self.name}), or ask for safetensors",
+                "has pickled weights only, and a pickle can run any code when it is loaded; if you trust "
+                f"its author, name {self.name} in `allow_pickle`, or ask for safetensors",
             )
         if self._has(folder, (".h5", ".msgpack", ".onnx", ".gguf", ".tflite")):
             raise CheckpointError("unsupported", "has weights for other frameworks only, none for PyTorch")

@@ -18,13 +18,13 @@ REFUSED = "a transferability score is not an accuracy, and has no place among th
 
 
 def eval_result_files(
-    evidence: Evidence, *, task: str | None = None, token: str | bool | None = None, endpoint: str | None = None
+    evidence: Evidence, *, eval_task: str | None = None, token: str | bool | None = None, endpoint: str | None = None
 ) -> dict[str, bytes]:
     """Return the files for the measured accuracies of a model, by path.
 
     Args:
         evidence: what is known about the model.
-        task: the task of the benchmark; None where it has one only.
+        eval_task: the task of the benchmark; None where it has one only.
         token: for the Hub.
         endpoint: another Hub than that of HF_ENDPOINT.
 
@@ -41,7 +41,7 @@ def eval_result_files(
     for (dataset, how), (sample, measured) in _measured(evidence).items():
         entry = EvalResultEntry(
             dataset_id=dataset,
-            task_id=_task(dataset, task, token, endpoint),
+            task_id=_task(dataset, eval_task, token, endpoint),
             value=measured.mean,
             dataset_revision=sample.dataset.revision,
             date=max(one.run.time for one in measured.records)[:10],
@@ -74,7 +74,7 @@ def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: st
     if content is None:
         raise OptionError(
             f"{dataset} is not registered as a benchmark: it has no {BENCHMARK}. Its accuracies belong in the card's "
-            "own metadata, where `card --push` puts them."
+            "own metadata, where pushing the card puts them."
         )
     try:
         tasks = [str(one["id"]) for one in parse_yaml(content, what=f"{BENCHMARK} of {dataset}")["tasks"]]
@@ -84,7 +84,7 @@ def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: st
         raise HubError(f"{BENCHMARK} of {dataset} does not name its tasks: expected a list `tasks` with ids.") from None
     if task in tasks or (task is None and len(tasks) == 1):
         return task or tasks[0]
-    asked = "Choose one with --eval-task" if task is None else f"There is no task {task!r}"
+    asked = "Choose one with `eval_task`" if task is None else f"There is no task {task!r}"
     raise OptionError(f"{asked}: the benchmark {dataset} has {', '.join(map(one_line, tasks)) or 'none'}.")
 
 

@@ -27,7 +27,7 @@ UNFOLDED = 10**6
 LIMIT = LARGE
 """How much the metadata of a card may hold: that of some benchmarks has thousands of results."""
 
-ADVICE = "Mend it by hand, or leave the metadata out with --no-metadata."
+ADVICE = "Mend it by hand, or leave the metadata out (metadata=False)."
 
 
 def merged_card(existing: str, section: str, results: list[dict[str, Any]] | None, *, name: str = "model") -> str:

@@ -31,12 +31,12 @@ class Search:
 
     Attributes:
         text: words of the id.
-        task: a pipeline tag; None for those that suit the dataset's modality.
-        library: such as "timm", "transformers", "sentence-transformers".
+        task: a pipeline tag; without it those that suit the dataset's modality.
+        library: such as timm, transformers or sentence-transformers.
         author: a user or organisation.
-        license: such as "apache-2.0".
+        license: such as apache-2.0.
         max_parameters: the most parameters; repositories that do not say how many they have are left out.
-        sort: "downloads", "likes" or "trending".
+        sort: what comes first.
         limit: how many to take.
     """
 

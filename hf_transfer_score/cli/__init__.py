@@ -1,5 +1,5 @@
 """The command line."""
 
-from hf_transfer_score.cli.commands import main
+from hf_transfer_score.cli.app import main
 
 __all__ = ["main"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Timer, main_thread
 from typing import Any, NoReturn
 
-from hf_transfer_score.cli.printing import say
+from hf_transfer_score.cli.output import say
 
 AGAIN_SECONDS = 0.05
 AGAIN = "interrupted: run the same command again to go on"

@@ -8,7 +8,8 @@ import sys
 import traceback
 
 from hf_transfer_score.cli.ending import is_main
-from hf_transfer_score.cli.printing import say
+from hf_transfer_score.cli.naming import with_flags
+from hf_transfer_score.cli.output import say
 from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, UnknownMetricError
 from hf_transfer_score.text import LONGEST, shown
 
@@ -44,7 +45,7 @@ def sentence(error: BaseException) -> str:
     """Return what went wrong in one sentence, and what to do where that is known."""
     said = shown(str(error).strip(), LONGEST)
     if isinstance(error, TransferScoreError):
-        return said
+        return with_flags(said)
     if isinstance(error, OSError):
         return _of_the_system(error, said)
     if isinstance(error, MemoryError):

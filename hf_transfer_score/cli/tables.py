@@ -7,39 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hf_transfer_score.cli.printing import Rendered, rendered, words
-from hf_transfer_score.cli.score_notes import Note, score_notes
-from hf_transfer_score.metrics.scores import FeatureScores
-from hf_transfer_score.ranking.models import scored_model
-from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.cli.naming import with_flags
+from hf_transfer_score.cli.notes import Note
+from hf_transfer_score.cli.output import Page, Rendered, render, words
+from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import shown
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
 
 MISSING = "–"
-FAILED = "failed"
+
 DIGITS = 4
 GAP = 3
 NAME_SHARE = 3
 """The models' names get at most one part in so many of the width, and are folded beyond it."""
-
-UNLIMITED = 4096
-"""Width of a page that goes to a file or another program: every row stays on one line."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """What text is laid out for.
-
-    Attributes:
-        width: characters a line.
-        colour: whether colours and bold letters may be used.
-    """
-
-    width: int = 100
-    colour: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,35 +93,6 @@ def number(value: float | None) -> str:
     return f"{value:.{DIGITS - 1}e}"
 
 
-def seconds(value: float) -> str:
-    """Return a time in seconds, to the millisecond."""
-    return f"{value:.3f}" if value >= 0.001 else "<0.001"
-
-
-def pool_text(
-    ranking: Ranking,
-    page: Page,
-    *,
-    terms: bool = False,
-    measured: Mapping[str, Mapping[str, float]] | None = None,
-) -> str:
-    """Return a pool as text: a row a model, a rank and a score a metric, and notes below.
-
-    Args:
-        ranking: the pool.
-        page: what the text is laid out for.
-        terms: whether raw terms are shown too.
-        measured: numbers to stand beside the metrics, by title and model.
-    """
-    groups = [_measured(title, values) for title, values in (measured or {}).items()]
-    if len(ranking.headline) > 1:
-        groups.append(_mean_ranks(ranking))
-    groups += [metric_group(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
-    failed = [name for name, one in ranking.models.items() if one.status != "ok"]
-    tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, FAILED))
-    return tables + render([_caption(ranking), *notes_table(score_notes(ranking))], page)
-
-
 def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
     """Return a row a model and its groups of columns, in as many blocks as the page is too narrow for.
 
@@ -156,23 +110,6 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
     blocks = [part for block in packed for part in (_block(names, list(failed), block, name_width), "")]
     return render(blocks, replace(page, width=max(page.width, needed)))
-
-
-def _caption(ranking: Ranking) -> str:
-    if not ranking.headline:
-        return "No model could be ranked."
-    rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
-    return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked, in the order of the {rule}."
-
-
-def _measured(title: str, values: Mapping[str, float]) -> Group:
-    best = frozenset(model for model, value in values.items() if value == max(values.values()))
-    return Group("", (title,), {model: (number(value),) for model, value in values.items()}, best)
-
-
-def _mean_ranks(ranking: Ranking) -> Group:
-    cells = {model: (f"{rank:.1f}",) for model, rank in ranking.mean_ranks.items()}
-    return Group("mean", ("rank",), cells, best_of(ranking.mean_ranks))
 
 
 def metric_group(ranking: Ranking, metric: str, *, terms: bool = False) -> Group:
@@ -211,7 +148,7 @@ def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
 
 
 def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
-    table = _plain_table()
+    table = plain_table()
     table.add_column("\nmodel", width=name_width, overflow="fold")
     for group in groups:
         table.add_column(words(group.head), min_width=group.width)
@@ -221,36 +158,8 @@ def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group],
     return table
 
 
-def model_text(name: str, scores: FeatureScores, page: Page) -> str:
-    """Return one model's metrics as text: a row a term, and notes below."""
-    notes = render(notes_table(score_notes(ranked({name: scored_model(name, scores)}, []))), page)
-    about = render([words(_about(shown(name), scores))], page)
-    if not any(result.terms for result in scores.results.values()):
-        return about + notes
-    shared = seconds(sum(scores.shared_seconds.values()))
-    table = render(["", _terms_table(scores), ""], replace(page, width=UNLIMITED))
-    below = f"Seconds are each metric's own; what metrics share took {shared} more."
-    return about + table + render([below], page) + notes
-
-
-def _about(name: str, scores: FeatureScores) -> str:
-    classes = f", {scores.classes} classes" if scores.classes else ""
-    return f"{name}: {scores.rows} rows, {scores.width} features{classes}; {seconds(scores.seconds)} seconds"
-
-
-def _terms_table(scores: FeatureScores) -> Table:
-    table = _plain_table()
-    for header in ("metric", "headline", "term", "value", "seconds"):
-        table.add_column(header, justify="left" if header in ("metric", "term") else "right")
-    for metric, result in scores.results.items():
-        first = (words(metric, "bold"), number(result.headline), seconds(result.seconds))
-        for term, value in result.terms.items():
-            table.add_row(first[0], first[1], term, number(value), first[2])
-            first = (words(""), "", "")
-    return table
-
-
-def _plain_table() -> Table:
+def plain_table() -> Table:
+    """Return an empty table with wide gaps."""
     from rich.table import Table
 
     return Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False, header_style="bold")
@@ -259,7 +168,7 @@ def _plain_table() -> Table:
 def notes_table(notes: Sequence[Note]) -> list[RenderableType]:
     """Return notes with the word for their kind in a column of its own."""
     styles = {"failed": "red", "warning": "yellow", "flag": "yellow"}
-    return ["", pairs(notes, styles)] if notes else []
+    return ["", pairs([(kind, with_flags(text)) for kind, text in notes], styles)] if notes else []
 
 
 def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = None, *, indent: int = 0) -> Table:
@@ -274,6 +183,17 @@ def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = No
     return grid
 
 
-def render(parts: Iterable[RenderableType], page: Page) -> Rendered:
-    """Return parts one below the other as text, without blanks at the ends of lines."""
-    return rendered(parts, width=page.width, colour=page.colour)
+def table_of(*headers: str, whole: bool = False) -> Table:
+    """Return an empty table with a column for each header, aligned to the right where it begins with ">".
+
+    Args:
+        headers: what stands above each column.
+        whole: whether cells stay on one line; else long ones are folded.
+    """
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
+    for header in headers:
+        side: JustifyMethod = "right" if header.startswith(">") else "left"
+        table.add_column(header.removeprefix(">"), justify=side, overflow="fold", no_wrap=whole)
+    return table

@@ -41,10 +41,10 @@ class ExtractOptions:
     """How the forward passes are run.
 
     Attributes:
-        dtype: the precision of the forward pass: "float32", or autocast to "bfloat16" or "float16".
-        batch_size: examples in a forward pass; None finds one. It is halved where memory runs out.
-        device: where to compute, as torch names it; None takes an accelerator where there is one.
-        threads: threads that decode and preprocess; None takes the cores there are.
+        dtype: the precision of the forward pass: float32, or autocast to bfloat16 or float16.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is one.
+        threads: threads that decode and preprocess; without it one for each core.
     """
 
     dtype: str = "float32"

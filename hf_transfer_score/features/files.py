@@ -129,14 +129,14 @@ def read_truth(path: str | Path, *, labels_path: str | Path | None = None, label
         if beside is None:
             raise FeatureFileError(
                 f"{path}: no labels. An .npy file holds features alone; put the labels beside it in {places[0].name} "
-                "or labels.npy, or give their file with labels_path (--labels)."
+                "or labels.npy, or give their file with `labels_path`."
             )
         labels = read_labels(beside)
     if labels is None and targets is None:
         raise FeatureFileError(
             f"{path}: no labels. Expected {quoted(LABEL_KEYS)} (or {quoted(TARGET_KEYS)} for regression), "
-            f"found {quoted(arrays.keys)}. Name them with labels_key (--labels-key), or give a file of labels "
-            "with labels_path (--labels)."
+            f"found {quoted(arrays.keys)}. Name them with `labels_key`, or give a file of labels "
+            "with `labels_path`."
         )
     if labels is None:
         return RowTruth(targets=targets)
@@ -156,7 +156,7 @@ def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[A
         if found is None:
             raise FeatureFileError(
                 f"{path}: no labels. Expected {quoted(LABEL_KEYS)}, found {quoted(arrays.keys)}. "
-                "Name them with labels_key (--labels-key)."
+                "Name them with `labels_key`."
             )
         return found
 

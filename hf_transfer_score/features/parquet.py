@@ -116,8 +116,8 @@ class ParquetArrays:
         if pattern is None and whole and len(whole) < len(names):
             raise FeatureFileError(
                 f"{self.path}: columns {', '.join(map(repr, whole[:5]))} hold whole numbers among columns of "
-                "fractions, so they may be ids or labels. Name the label column with labels_key (--labels-key), and "
-                "the feature columns by a pattern with features_key (--features-key), such as 'f_*', or '*' for all."
+                "fractions, so they may be ids or labels. Name the label column with `labels_key`, and "
+                "the feature columns by a pattern with `features_key`, such as 'f_*', or '*' for all."
             )
         return names
 

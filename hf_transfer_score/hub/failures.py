@@ -324,7 +324,7 @@ def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> st
     if trouble.status == 403 and doing == "write":
         return (
             f"This token may not write to {name} ({reason}): use one with write access (`hf auth login`), "
-            "or propose the change with --create-pr."
+            "or propose the change with `create_pr`."
         )
     if trouble.status == 403:
         return f"{name} is closed to this token ({reason})."

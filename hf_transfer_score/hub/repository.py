@@ -331,7 +331,7 @@ class HubRepository:
         if is_conflict(error):
             return StoreError(
                 f"{self.name} was changed by others before each of {attempt} attempts to write to it: try again "
-                "later, or propose the change with --create-pr."
+                "later, or propose the change with `create_pr`."
             )
         if self.create_pr and is_transient(error) and not was_refused(error):
             return HubError(

@@ -36,6 +36,7 @@ REQUIREMENTS = (
     "safetensors==0.8.0",
     "threadpoolctl==3.8.0",
     "filelock==4.3.1",
+    "lazy-loader==0.6",
     "huggingface_hub==2.4.0",
     "pyyaml==6.0.4",
     f"gradio[oauth]=={GRADIO}",
@@ -104,7 +105,7 @@ def push_space(
         token: for the Hub; None for the one that its client finds.
         endpoint: another Hub than that of HF_ENDPOINT.
     """
-    results, requests = _dataset(results, "--results"), _dataset(requests, "--requests")
+    results, requests = _dataset(results, "`results`"), _dataset(requests, "`requests`")
     place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
     files = space_files(results, requests)
     return push_files(place, files, title=f"Leaderboard of {RELEASE}", notes=_notes(results, requests))
@@ -171,7 +172,7 @@ def _dataset(text: str | None, option: str) -> str | None:
     if HUB_NAME.fullmatch(name) is None:
         raise OptionError(
             f"{option} {text!r}: a Space reads a dataset repository on the Hub, OWNER/NAME. "
-            "`hf-transfer-score publish FOLDER --to OWNER/NAME` makes one from a folder."
+            "`hf-transfer-score results publish FOLDER --to OWNER/NAME` makes one from a folder."
         )
     return name
 
@@ -212,7 +213,7 @@ def _information() -> dict[str, str]:
 def _notes(results: str | None, requests: str | None) -> tuple[str, ...]:
     found = []
     if results is None:
-        found.append("It shows the records that ship with the package; --results OWNER/NAME shows others.")
+        found.append("It shows the records that ship with the package; `results` names others.")
     if requests is not None:
         found.append(f"Requests need a token that may write to {requests}: set it as the secret HF_TOKEN of the Space.")
     return tuple(found)

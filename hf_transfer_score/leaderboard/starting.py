@@ -34,7 +34,7 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
     """
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
-    place = existing(open_place(results), "--results")
+    place = existing(open_place(results), "`results`")
     return Library(place, cache=cache_file(place), poll_seconds=poll_seconds, changed=_settle)
 
 

@@ -177,4 +177,4 @@ def _beside(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differi
     elif snapshot is not None and (differing or snapshot.rows.keys() - valid):
         old = len(snapshot.rows.keys() - valid)
         reason = f"is not in step with the records: {differing} of {len(valid)} differ, {old} rows are of no record"
-        yield Problem(SNAPSHOT, f"{reason}; `merge --into` puts it right", stamp)
+        yield Problem(SNAPSHOT, f"{reason}; `results merge` puts it right", stamp)

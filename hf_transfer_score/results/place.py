@@ -340,7 +340,7 @@ def open_place(text: str, *, token: str | bool | None = None, private: bool = Fa
     if not text.strip() or "://" in text:
         raise OptionError(f"{text!r} names no place of results: expected {FORMS}.")
     if create_pr or private:
-        option = "--create-pr" if create_pr else "--private"
+        option = "`create_pr`" if create_pr else "`private`"
         raise OptionError(f"{option} is for repositories on the Hub, and {text} is a folder.")
     return FolderPlace(local_folder(text))
 

@@ -14,12 +14,12 @@ class SampleOptions:
     """Which rows and columns of a dataset make the sample; whatever can change it is a field.
 
     Attributes:
-        config: the configuration of the dataset; None where there is one only.
-        split: the split; None for train, or for the only one there is.
-        revision: branch, tag or commit on the Hub.
-        task: a name of `TASKS`; None to find it from the columns.
-        label_column: the column with the labels or targets; None to find it by type and name.
-        input_columns: the column with the inputs, or two for pairs of texts; empty to choose by types and names.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
         max_samples: examples that are drawn at most.
         per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
             proportions.
@@ -50,9 +50,7 @@ class SampleOptions:
             get_task(self.task)
         check_least(self, max_samples=4, per_class=2, rows_per_example=1, max_rows=1)
         if isinstance(self.input_columns, str) or len(self.input_columns) > 2:
-            raise OptionError(
-                f"input_columns={self.input_columns!r}: expected a tuple of one name, or of two for pairs of texts."
-            )
+            raise OptionError(f"input_columns={self.input_columns!r}: expected one name, or two for pairs of texts.")
         if self.seed < 0:
             raise OptionError(f"seed={self.seed}: expected a whole number from 0 on.")
 

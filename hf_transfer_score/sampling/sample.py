@@ -135,7 +135,7 @@ class LabelledSample:
             except DatasetError as error:
                 where = f"Example {int(index)} of the sample of {self.source.dataset}"
                 raise DatasetError(
-                    f"{where} is damaged: {error} Remove it from the dataset, or draw another --seed."
+                    f"{where} is damaged: {error} Remove it from the dataset, or draw with another `seed`."
                 ) from None
         return found
 

@@ -19,8 +19,8 @@ class RankOptions:
         backbone: how features are read off a checkpoint.
         extract: how the forward passes are run.
         max_parameters: candidates with more are not run.
-        trust_remote_code: the models whose own Python code may run.
-        allow_pickle: the models whose pickled weights may be loaded.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
         free_disk: remove the weights that this run downloads once they are scored.
         refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
         replicates: bootstrap replicates behind the rank ranges; 0 for none.

@@ -222,6 +222,6 @@ def _notes(models: Sequence[PlannedModel], free: int | None, options: RankOption
     needed = [model.download_bytes for model in models]
     at_once = sum(sorted(needed)[-2:]) if options.free_disk else sum(needed)
     if free is not None and at_once > free:
-        remedy = "" if options.free_disk else "; --free-disk removes weights once they are scored"
+        remedy = "" if options.free_disk else "; `free_disk` removes weights once they are scored"
         return [f"The downloads need {at_once:,} bytes, and {free:,} are free{remedy}."]
     return []

@@ -340,7 +340,7 @@ def _finish(
         "version": VERSION,
     }
     if bad:
-        advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try --dtype float32"
+        advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try dtype=float32"
         failure = CheckpointError(
             "non_finite",
             f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",

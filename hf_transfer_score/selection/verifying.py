@@ -167,7 +167,7 @@ class _Verifying:
                 found[name] = Verified(name, "failed", kind=outcome.kind, reason=outcome.reason)
         left = len(self.report.ranks) - len(names)
         below = "One model ranked below was" if left == 1 else f"{left} models ranked below were"
-        notes = [f"{below} not fine-tuned; --top sets how many are."] if left else []
+        notes = [f"{below} not fine-tuned; `top` sets how many are."] if left else []
         agreements = agreements_of(self.report, found)
         everything = (*self.test.notes, *notes)
         ceiling = ceiling_of(found)

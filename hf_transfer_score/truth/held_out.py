@@ -82,8 +82,8 @@ def _apart(found: LabelledSample, train: LabelledSample, count: int) -> Labelled
     if not len(keep):
         raise DatasetError(
             f"No row is left to test on: all {len(found)} rows of the split {found.source.split or 'that there is'} "
-            f"of {found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows by --per-class "
-            "or --max-samples, or name another split by --test-split."
+            f"of {found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows with "
+            "`per_class` or `max_samples`, or name another split with `test_split`."
         )
     notes, strange = [], int((new & ~known).sum())
     if not new.all() and found.source.split != train.source.split:

@@ -39,7 +39,7 @@ def test_checkpoints_that_cannot_be_read_say_why(tmp_path):
     assert kind == "unsupported" and "'bert9'" in reason and "pip install --upgrade transformers" in reason
     auto_map = {"AutoModel": "modeling.Own", "AutoConfig": "modeling.OwnConfig"}
     kind, reason = failure(edit_config(write_text(tmp_path / "b"), model_type="own", auto_map=auto_map))
-    assert kind == "remote_code" and "--trust-remote-code" in reason
+    assert kind == "remote_code" and "`trust_remote_code`" in reason
     quantised = edit_config(write_text(tmp_path / "c"), quantization_config={"quant_method": "gptq"})
     assert failure(quantised) == (
         "unsupported",

@@ -62,7 +62,7 @@ def test_what_shows_before_the_download():
     code = {"model_type": "of_tomorrow", "auto_map": {"AutoModel": "modeling.Tomorrow"}}
     kind, reason = refused(code, "preprocessor_config.json")
     assert kind == "remote_code"
-    assert "--trust-remote-code" in reason
+    assert "`trust_remote_code`" in reason
     kind, reason = refused({"model_type": "of_tomorrow"}, "preprocessor_config.json", trust_remote_code=True)
     assert kind == "unsupported"
     assert "model_type 'of_tomorrow'" in reason

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hf_transfer_score.cards.evidence import Evidence
-from hf_transfer_score.cli.card_command import collect
+from hf_transfer_score.cli.card import collect
 from hf_transfer_score.results.place import FolderPlace
 from hf_transfer_score.results.record import (
     Record,

@@ -10,7 +10,7 @@ import pytest
 
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cards.model_card import model_card, model_section
-from hf_transfer_score.cli.card_command import metric_text
+from hf_transfer_score.cli.card import metric_text
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import all_metrics

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from hf_transfer_score.cards.command import POOLINGS, SAMPLE_DEFAULTS, reproduction
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cli.arguments import build_parser
-from hf_transfer_score.cli.metric_guide import configured_metrics
-from hf_transfer_score.cli.rank_arguments import rank_options
+from hf_transfer_score.cli.app import build_app
+from hf_transfer_score.cli.flags import rank_options
 from hf_transfer_score.sampling.options import SampleOptions
 from tests.cards.made import COMMIT, DATA_COMMIT, PETS, failure, model, scores
 
@@ -30,7 +30,14 @@ def parsed(records):
     program, *words = shlex.split(found.command)
     assert program == "hf-transfer-score" and "\n" not in found.command
     assert bash(found.shown) == bash(found.command) == [program, *words]
-    return build_parser().parse_args(words), found.notes
+    _, bound, _ = build_app(words).parse_args(words, exit_on_error=False, print_error=False)
+    bound.apply_defaults()
+    return SimpleNamespace(**bound.arguments), found.notes
+
+
+def options_of(arguments):
+    """Return the options of `rank` that the arguments mean."""
+    return rank_options(arguments.options, arguments.task, arguments.search)
 
 
 def sampled(**options):
@@ -40,10 +47,11 @@ def sampled(**options):
 
 def test_the_model_the_metrics_and_the_commit_are_those_of_the_records():
     arguments, notes = parsed(scores())
-    assert (arguments.dataset, arguments.models) == ("team/pets", [f"owner/model@{COMMIT}"])
-    assert (arguments.revision, arguments.config, arguments.split) == (DATA_COMMIT, "small", "train")
-    assert arguments.metrics == ["face", "ncti"] and "so that the rows are the same" in notes[0]
-    face, ncti = configured_metrics(arguments.metrics, arguments.options)
+    assert (arguments.dataset, arguments.candidates.models) == ("team/pets", (f"owner/model@{COMMIT}",))
+    sample = options_of(arguments).sample
+    assert (sample.revision, sample.config, sample.split) == (DATA_COMMIT, "small", "train")
+    assert arguments.scoring.metrics == ("face", "ncti") and "so that the rows are the same" in notes[0]
+    face, ncti = arguments.scoring.configured()
     assert face.options.temperature == 0.1 and ncti.options.pca == "auto"
 
 
@@ -61,7 +69,7 @@ def test_the_model_the_metrics_and_the_commit_are_those_of_the_records():
 def test_a_sample_is_asked_for_as_it_was(options):
     asked = SampleOptions(revision=DATA_COMMIT, **options)
     arguments, notes = parsed(sampled(revision=DATA_COMMIT, **options))
-    assert rank_options(arguments).sample == asked and notes == ()
+    assert options_of(arguments).sample == asked and notes == ()
 
 
 def test_defaults_left_out_are_the_real_ones():
@@ -74,24 +82,25 @@ def test_defaults_left_out_are_the_real_ones():
 
 def test_features_are_read_as_they_were():
     text = {"pooling": "mean", "layer": "4", "dtype": "bfloat16", "details": {"max_length": 128}}
-    options = rank_options(parsed(scores(**text))[0])
+    options = options_of(parsed(scores(**text))[0])
     found = options.backbone
     assert (found.pooling, found.layer, found.max_length, found.subword) == ("mean", 4, 128, "first")
     assert options.extract.dtype == "bfloat16"
-    assert rank_options(parsed(scores(pooling="mean sub-word"))[0]).backbone.subword == "mean"
-    assert rank_options(parsed(scores())[0]).backbone.pooling == "auto"
+    assert options_of(parsed(scores(pooling="mean sub-word"))[0]).backbone.subword == "mean"
+    assert options_of(parsed(scores())[0]).backbone.pooling == "auto"
 
 
 def test_intervals_are_asked_for_where_there_were_some():
-    assert parsed(scores())[0].replicates == 100
-    assert parsed([replace(one, interval={}, interval_level=None) for one in scores()])[0].replicates == 0
-    assert parsed([replace(one, interval_level=0.8) for one in scores()])[0].level == 0.8
+    assert parsed(scores())[0].options.replicates == 100
+    assert parsed([replace(one, interval={}, interval_level=None) for one in scores()])[0].options.replicates == 0
+    assert parsed([replace(one, interval_level=0.8) for one in scores()])[0].options.level == 0.8
 
 
 def test_folders_of_others_are_said_to_be_such():
     local = replace(PETS, id="pets.parquet", revision=None)
     arguments, notes = parsed([replace(one, model=model("mine", commit="0" * 32)) for one in scores(dataset=local)])
-    assert (arguments.dataset, arguments.models, arguments.revision) == ("./pets.parquet", ["./mine"], None)
+    assert (arguments.dataset, arguments.candidates.models) == ("./pets.parquet", ("./mine",))
+    assert options_of(arguments).sample.revision is None
     assert "put its place for the first argument" in notes[0] and "behind --models" in notes[1]
 
 
@@ -101,12 +110,12 @@ def test_what_one_call_cannot_do_is_said():
     foreign = replace(face, metric=replace(face.metric, name="mine"))
     old = replace(face, metric=replace(face.metric, name="ncti", version=99))
     arguments, notes = parsed([face, other, foreign, old])
-    assert arguments.metrics == ["face"] and "leaves out" in notes[-1] and "face, mine, ncti" in notes[-1]
+    assert arguments.scoring.metrics == ("face",) and "leaves out" in notes[-1] and "face, mine, ncti" in notes[-1]
 
 
 def test_a_failure_can_be_tried_again():
     arguments, _ = parsed([failure()])
-    assert arguments.models == ["owner/model"] and arguments.metrics is None
+    assert arguments.candidates.models == ("owner/model",) and arguments.scoring.metrics is None
 
 
 def test_records_of_others_have_no_command():

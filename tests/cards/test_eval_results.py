@@ -48,11 +48,11 @@ def test_a_dataset_that_is_no_benchmark_is_refused(hub):
 
 def test_of_several_tasks_one_is_to_be_chosen(hub):
     hub.add("team/pets", {"eval.yaml": BENCHMARK + "- id: dogs\n"}, kind="dataset")
-    with pytest.raises(OptionError, match=r"Choose one with --eval-task: the benchmark team/pets has cats, dogs\."):
+    with pytest.raises(OptionError, match=r"Choose one with `eval_task`: the benchmark team/pets has cats, dogs\."):
         files(hub)
     with pytest.raises(OptionError, match="There is no task 'cows'"):
-        files(hub, task="cows")
-    assert yaml.safe_load(files(hub, task="dogs")[PATH])[0]["dataset"]["task_id"] == "dogs"
+        files(hub, eval_task="cows")
+    assert yaml.safe_load(files(hub, eval_task="dogs")[PATH])[0]["dataset"]["task_id"] == "dogs"
 
 
 @pytest.mark.parametrize("text", ["tasks: 3", "- a", "{: x", "tasks:\n- name: x", ""])

@@ -208,7 +208,7 @@ def test_no_metadata_means_none():
 def test_metadata_that_cannot_be_added_to_is_left_alone(inside, message):
     with pytest.raises(InputError, match=message) as caught:
         model_card(EVIDENCE, card(inside))
-    assert "--no-metadata" in str(caught.value)
+    assert "metadata=False" in str(caught.value)
 
 
 def test_text_around_our_section_is_kept_to_the_letter():

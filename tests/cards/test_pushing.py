@@ -94,7 +94,7 @@ def test_a_change_of_somebody_else_is_built_upon(hub, model, monkeypatch):
 
 
 def test_whoever_may_not_write_is_told_of_pull_requests(hub, model):
-    with pytest.raises(HubError, match=r"may not write to owner/model .* or propose the change with --create-pr"):
+    with pytest.raises(HubError, match=r"may not write to owner/model .* or propose the change with `create_pr`"):
         push(hub, "hf_guest")
     with pytest.raises(HubError, match=r"needs a token: log in with `hf auth login`"):
         push(hub, False, create_pr=True)
@@ -124,7 +124,7 @@ def test_cards_that_cannot_be_kept_whole_are_left_alone(hub, model):
     with pytest.raises(HubError, match="not UTF-8"):
         push(hub, "hf_owner")
     (model.folder / "README.md").write_text("---\n{license: mit}\n---\n# x\n")
-    with pytest.raises(InputError, match="--no-metadata"):
+    with pytest.raises(InputError, match="metadata=False"):
         push(hub, "hf_owner")
     assert len(model.discussions) == 0
 
@@ -144,7 +144,7 @@ def test_the_command_pushes_from_a_results_repository(hub, model, run_client, hu
     hub.add("team/results", write(tmp_path / "records", pool()).folder, kind="dataset")
     code = """
 import contextlib, io
-from hf_transfer_score.cli.commands import main
+from hf_transfer_score.cli import main
 def call(*words):
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
-from hf_transfer_score.cli.commands import main
+from hf_transfer_score.cli import main
 from hf_transfer_score.results.record import Record
 from tests.cards.made import PETS, pool, scores, write
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
@@ -123,7 +123,7 @@ def test_measured_accuracies_of_a_benchmark_are_printed(capsys, hub, run_client,
     folder = write(tmp_path / "r", [*scores(), truth(0.75)]).folder
     code = f"""
 import contextlib, io
-from hf_transfer_score.cli.commands import main
+from hf_transfer_score.cli import main
 out = io.StringIO()
 with contextlib.redirect_stdout(out):
     status = main(["card", "owner/model", "--results", {str(folder)!r}, "--eval-results"])

@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset
 from PIL import Image
 
-from hf_transfer_score.cli.layers_command import bars
+from hf_transfer_score.cli.layers import bars
 from tests.checkpoints.texts import write_text
 
 WORDS = ("bank", "card", "town")
@@ -95,10 +95,10 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "wording"),
     [
-        (("layers", "./bert"), 2, "the following arguments are required: DATASET"),
+        (("layers", "./bert"), 2, 'Command "layers" parameter DATASET requires an argument'),
         (("layers", "./bert", "texts.jsonl", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
-        (("layers", "./bert", "texts.jsonl", "--pooling", "middle"), 2, "pooling='middle': expected one of auto"),
-        (("layers", "./bert", "texts.jsonl", "--json", "--csv"), 2, "not allowed with argument --json"),
+        (("layers", "./bert", "texts.jsonl", "--pooling", "middle"), 2, "--pooling 'middle': expected one of auto"),
+        (("layers", "./bert", "texts.jsonl", "--json", "--csv"), 2, "--json and --csv exclude each other"),
         (("layers", "./absent", "texts.jsonl", "--quiet"), 1, "error: absent: ./absent is not a folder"),
         (("layers", "./bert", "absent.jsonl", "--quiet"), 1, "absent.jsonl"),
         (("layers", "./bert", "targets.parquet", "--quiet"), 1, "NC1 is not defined for any layer of ./bert"),

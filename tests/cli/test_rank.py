@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
-from hf_transfer_score.cli.rank_arguments import count
+from hf_transfer_score.cli.flags import count
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 
 
@@ -195,8 +195,8 @@ class TestUsage:
             (["rank", "bank.jsonl", "--models", "./models/clear", "--metrics", "fase"], "did you mean 'face'"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--headline", "fase"], "did you mean 'face'"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--task", "image"], "There is no task 'image'"),
-            (["rank", "bank.jsonl", "--models", "./models/clear", "--level", "1.5"], "level=1.5"),
-            (["rank", "bank.jsonl", "--models", "./models/clear", "--replicates", "-1"], "replicates=-1"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--level", "1.5"], "--level 1.5"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--replicates", "-1"], "--replicates -1"),
             (["rank", "bank.jsonl", "--models-from", "nothing.txt"], "cannot be read as a list of models"),
         ],
     )

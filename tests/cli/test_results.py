@@ -1,4 +1,4 @@
-"""The commands `publish`, `pull`, `merge` and `validate` as a user meets them."""
+"""The commands `results publish`, `pull`, `merge` and `validate` as a user meets them."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def command(parent, saved):
 class TestHub:
     def test_from_a_folder_to_the_hub_and_back(self, command, saved, hub, owner):
         address = f"{hub.endpoint}/datasets/owner/results"
-        status, out, err = command(owner, "publish", "results", "--to", "owner/results")
+        status, out, err = command(owner, "results", "publish", "results", "--to", "owner/results")
         assert (status, err) == (0, "")
         assert out == f"Published to owner/results: 3 written, 0 unchanged.\n{address}\n"
-        assert command(owner, "publish", "results", "--to", "hf://datasets/owner/results")[1] == (
+        assert command(owner, "results", "publish", "results", "--to", "hf://datasets/owner/results")[1] == (
             f"Published to owner/results: 0 written, 3 unchanged.\n{address}\n"
         )
-        assert command(owner, "validate", "owner/results") == (
+        assert command(owner, "results", "validate", "owner/results") == (
             0,
             "owner/results: 3 records, all as they should be.\n",
             "",
         )
-        status, out, _ = command(owner, "pull", "owner/results", "--into", "copy", "--json")
+        status, out, _ = command(owner, "results", "pull", "owner/results", "--into", "copy", "--json")
         facts = json.loads(out)
         assert status == 0 and (facts["written"], facts["problems"]) == (3, [])
         copied = load(FolderPlace(saved / "copy")).table.records()
@@ -65,59 +65,67 @@ class TestHub:
     def test_who_may_not_write_proposes(self, command, saved, hub, owner):
         hub.add("datasets", "owner/results", {"README.md": "mine"})
         guest = owner | {"HF_TOKEN": "hf_guest"}
-        status, out, err = command(guest, "publish", "results", "--to", "owner/results")
+        status, out, err = command(guest, "results", "publish", "results", "--to", "owner/results")
         assert (status, out) == (1, "") and "or propose the change with --create-pr" in err
-        status, out, err = command(guest, "publish", "results", "--to", "owner/results", "--create-pr", "--json")
+        status, out, err = command(
+            guest, "results", "publish", "results", "--to", "owner/results", "--create-pr", "--json"
+        )
         facts = json.loads(out)
         assert status == 0 and facts["url"] == f"{hub.endpoint}/datasets/owner/results/discussions/1"
         assert facts["version"] is None and facts["written"] == 3
         assert list(hub.repository("owner/results", "dataset").head.files) == ["README.md"]
 
     def test_without_a_token_it_says_how_to_get_one(self, command, hub, hub_environment):
-        status, out, err = command(hub_environment, "publish", "results", "--to", "owner/results")
+        status, out, err = command(hub_environment, "results", "publish", "results", "--to", "owner/results")
         assert (status, out) == (1, "") and err.startswith("error: Writing to owner/results on the Hub needs a token")
         assert "`hf auth login`" in err and err.count("\n") == 1 and "Traceback" not in err
 
     def test_a_trial_needs_no_token_and_writes_nothing(self, command, hub, hub_environment):
-        status, out, _ = command(hub_environment, "publish", "results", "--to", "owner/results", "--dry-run")
+        status, out, _ = command(hub_environment, "results", "publish", "results", "--to", "owner/results", "--dry-run")
         assert (status, out) == (0, "To be written to owner/results: 3 written, 0 unchanged.\n")
         assert hub.all("datasets") == []
 
     def test_the_table_is_brought_in_step(self, command, saved, hub, owner):
-        command(owner, "publish", "results", "--to", "owner/results", "--private")
+        command(owner, "results", "publish", "results", "--to", "owner/results", "--private")
         assert hub.repository("owner/results", "dataset").private
         (hub.repository("owner/results", "dataset").folder / SNAPSHOT).unlink()
-        status, out, _ = command(owner, "validate", "owner/results")
+        status, out, _ = command(owner, "results", "validate", "owner/results")
         assert (status, out) == (1, f"wrong: {SNAPSHOT}: is missing\nowner/results: 3 records, 1 problem.\n")
-        assert command(owner, "merge", "--into", "owner/results") == (
+        assert command(owner, "results", "merge", "--into", "owner/results") == (
             0, "The table of owner/results is in step with its records.\n", "",
         )  # fmt: skip
-        assert command(owner, "validate", "owner/results", "--json")[0] == 0
+        assert command(owner, "results", "validate", "owner/results", "--json")[0] == 0
 
 
 class TestFolders:
     def test_folders_are_merged_pulled_and_checked(self, saved, run):
         publish(FolderPlace(saved / "more"), [replace(OK, model=replace(OK.model, id="a/b"))])
-        assert run("merge", "results", "more", "--into", "./both") == (
+        assert run("results", "merge", "results", "more", "--into", "./both") == (
             0,
             "Merged into both: 4 written, 0 unchanged.\n",
             "",
         )
-        assert run("pull", "both", "--into", "copy")[1] == "Pulled from both into copy: 4 written, 0 unchanged.\n"
-        assert run("validate", "copy")[:2] == (0, "copy: 4 records, all as they should be.\n")
-        assert run("publish", "more", "results", "--to", "./copy")[1] == "Published to copy: 0 written, 4 unchanged.\n"
-        assert "there is no table to bring in step" in run("merge", "--into", "copy")[1]
+        assert (
+            run("results", "pull", "both", "--into", "copy")[1]
+            == "Pulled from both into copy: 4 written, 0 unchanged.\n"
+        )
+        assert run("results", "validate", "copy")[:2] == (0, "copy: 4 records, all as they should be.\n")
+        assert (
+            run("results", "publish", "more", "results", "--to", "./copy")[1]
+            == "Published to copy: 0 written, 4 unchanged.\n"
+        )
+        assert "there is no table to bring in step" in run("results", "merge", "--into", "copy")[1]
 
     def test_bad_files_are_named_and_the_others_taken(self, saved, run):
         name = record_path(FAILED)
         text = FAILED.to_json().replace('"kind": "gated"', '"\\u001b[31mkind": "gated"')
         (saved / "results" / name).write_text(text)
-        status, out, err = run("publish", "results", "--to", "./copy")
+        status, out, err = run("results", "publish", "results", "--to", "./copy")
         first, second = out.splitlines()
         assert (status, err) == (0, "") and first.startswith(f"bad: {name}: A record")
         assert second == "Published to copy: 2 written, 0 unchanged, 1 bad and left out."
         assert "\x1b" not in out
-        status, out, _ = run("validate", "results", "--json")
+        status, out, _ = run("results", "validate", "results", "--json")
         facts = json.loads(out)
         assert status == 1 and (facts["records"], facts["valid"]) == (3, False)
         assert [one["path"] for one in facts["problems"]] == [str(name)]
@@ -125,26 +133,34 @@ class TestFolders:
     def test_where_nothing_is_valid_nothing_is_published(self, saved, run):
         for path in (saved / "results" / "records").rglob("*.json"):
             path.write_text("{")
-        status, out, err = run("publish", "results", "--to", "./copy")
+        status, out, err = run("results", "publish", "results", "--to", "./copy")
         assert status == 1 and out.count("bad: records/") == 3 and not (saved / "copy").exists()
         assert err == (
             "error: There is no valid record in results: `rank --save FOLDER` writes them to FOLDER/records.\n"
         )
-        status, out, _ = run("publish", "results", "--to", "./copy", "--json")
+        status, out, _ = run("results", "publish", "results", "--to", "./copy", "--json")
         assert status == 1 and len(json.loads(out)["problems"]) == 3
 
     @pytest.mark.parametrize(
         ("line", "status", "said"),
         [
-            (["publish", "none", "--to", "./copy"], 1, "There is no folder none"),
-            (["publish", "results", "--to", "https://huggingface.co/datasets/a/b"], 2, "expected a folder (./results)"),
-            (["publish", "results", "--to", "./copy", "--create-pr"], 2, "--create-pr is for repositories on the Hub"),
-            (["publish", "results/ranking.json", "--to", "./copy"], 2, "results/ranking.json is a file"),
-            (["publish", "results"], 2, "the following arguments are required: --to"),
-            (["pull", "./none", "--into", "copy"], 1, "There is no folder none"),
-            (["pull", "results", "--into", "results/ranking.json"], 2, "is a file"),
-            (["merge", "--into", "./none"], 1, "There is no folder none"),
-            (["validate", "hf://models/a/b"], 2, "names no place of results"),
+            (["results", "publish", "none", "--to", "./copy"], 1, "There is no folder none"),
+            (
+                ["results", "publish", "results", "--to", "https://huggingface.co/datasets/a/b"],
+                2,
+                "expected a folder (./results)",
+            ),
+            (
+                ["results", "publish", "results", "--to", "./copy", "--create-pr"],
+                2,
+                "--create-pr is for repositories on the Hub",
+            ),
+            (["results", "publish", "results/ranking.json", "--to", "./copy"], 2, "results/ranking.json is a file"),
+            (["results", "publish", "results"], 2, 'Command "results publish" parameter --to requires an argument.'),
+            (["results", "pull", "./none", "--into", "copy"], 1, "There is no folder none"),
+            (["results", "pull", "results", "--into", "results/ranking.json"], 2, "is a file"),
+            (["results", "merge", "--into", "./none"], 1, "There is no folder none"),
+            (["results", "validate", "hf://models/a/b"], 2, "names no place of results"),
         ],
     )
     def test_wrong_usage_is_one_line(self, saved, run, line, status, said):
@@ -153,6 +169,6 @@ class TestFolders:
 
     @pytest.mark.parametrize("name", ["publish", "pull", "merge", "validate"])
     def test_help_has_examples(self, run, name):
-        status, out, _ = run(name, "--help")
-        assert status == 0 and f"  hf-transfer-score {name} " in out.split("examples:")[1]
+        status, out, _ = run("results", name, "--help")
+        assert status == 0 and f"\n hf-transfer-score results {name} " in out
         assert all(len(line) <= 100 for line in out.splitlines())

@@ -29,7 +29,7 @@ class TestUsage:
     def test_without_arguments_the_help(self, run):
         status, out, _ = run()
         assert status == 0
-        assert out.startswith("usage: hf-transfer-score COMMAND")
+        assert out.startswith("Usage: hf-transfer-score COMMAND")
         assert run("--help") == (0, out, "")
 
     def test_version(self, run):
@@ -38,11 +38,11 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("arguments", "wording"),
         [
-            (["rang"], "invalid choice: 'rang'"),
-            (["score"], "hf-transfer-score score: error: the following arguments are required: FILE"),
-            (["score", "a.npz", "--json", "--csv"], "argument --csv: not allowed with argument --json"),
+            (["rang"], 'Unknown command "rang". Did you mean "rank"?'),
+            (["score"], 'Command "score" parameter FILES requires an argument.\nhf-transfer-score score --help'),
+            (["score", "a.npz", "--json", "--csv"], "--json and --csv exclude each other"),
             (["score", "a.npz", "--metrics", ","], "expected names with commas, such as face,ncti, or all"),
-            (["score", "a.npz", "--metric", "face"], "unrecognized arguments: --metric"),
+            (["score", "a.npz", "--metric", "face"], "Unknown option: --metric. Did you mean --metrics?"),
             (
                 ["score", "a.npz", "--metrics", "fase"],
                 "error: There is no metric 'fase' (did you mean 'face'?). Known: face",
@@ -60,13 +60,13 @@ class TestUsage:
 
     def test_interrupted_it_says_so_in_one_sentence(self, run, monkeypatch):
         monkeypatch.setattr(
-            "hf_transfer_score.cli.commands.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+            "hf_transfer_score.cli.score.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         assert run("score", "a.npz") == (130, "", "interrupted: run the same command again to go on\n")
 
     @pytest.mark.parametrize(("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2)])
     def test_our_errors_are_one_line(self, run, monkeypatch, error, status):
-        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", failing(error("what happened")))
+        monkeypatch.setattr("hf_transfer_score.cli.metrics.all_guides", failing(error("what happened")))
         assert run("metrics") == (status, "", "error: what happened\n")
 
     @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ class TestUsage:
     def test_whatever_else_goes_wrong_is_one_line_too_and_the_place_is_shown_on_request(
         self, run, monkeypatch, error, wording
     ):
-        monkeypatch.setattr("hf_transfer_score.cli.commands.all_guides", failing(error))
+        monkeypatch.setattr("hf_transfer_score.cli.metrics.all_guides", failing(error))
         status, out, err = run("metrics")
         assert (status, out) == (2, "")
         assert err.startswith(f"error: {wording}") and err.count("\n") == 1

@@ -155,19 +155,19 @@ def test_only_the_best_are_fine_tuned_and_the_text_says_so(verify, counted):
 def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
     status, out, _ = verify(*MODELS, "--method", "layer", "--seeds", "0", "--layer", "9")
     assert status == 1
-    assert "first: bad_input: layer=9: this checkpoint has the blocks 0 to 1" in out
+    assert "first: bad_input: --layer 9: this checkpoint has the blocks 0 to 1" in out
 
 
 def test_wrong_usage_is_told_before_anything_is_read(verify, folder):
     status, _, err = verify(*MODELS, "--seeds", "0,0")
-    assert status == 2 and "seeds=(0, 0): expected whole numbers from 0 on, each once" in err
+    assert status == 2 and "--seeds (0, 0): expected whole numbers from 0 on, each once" in err
     status, _, err = verify(*MODELS, "--seeds", "x")
     assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
     assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
     status, _, err = verify(*MODELS, "--learning-rates", "-1")
-    assert status == 2 and "learning_rates=(-1.0,): expected at least one number above 0" in err
+    assert status == 2 and "--learning-rates (-1.0,): expected at least one number above 0" in err
     status, _, err = verify(*MODELS, "--max-samples", "100")
-    assert status == 1 and "Draw fewer rows by --per-class or --max-samples" in err
+    assert status == 1 and "Draw fewer rows with --per-class or --max-samples" in err
     status, _, err = verify(*MODELS, "--save", "reviews.jsonl")
     assert status == 2 and "is a file; name a folder for the records" in err

@@ -201,7 +201,7 @@ def test_wrong_usage_is_told(run, tmp_path):
     places = ("--requests", str(tmp_path / "a"), "--results", str(tmp_path / "b"))
     for arguments, message in (
         (("--requests", "./a"), "--results"),
-        ((*places, "--lease", "0"), "expected seconds above 0 and up to 86400, got '0'"),
+        ((*places, "--lease", "0"), "expected seconds from 0.001 to 86400, got '0'"),
         ((*places, "--name", ""), "cannot name a worker"),
         (("--requests", "ftp://x/y", "--results", "./b"), "names no place"),
     ):

@@ -267,7 +267,7 @@ class TestRefusals:
         message = refusal(path)
         assert "no features. Expected 'features', 'X'" in message
         assert "'embedding'" in message
-        assert "features_key (--features-key)" in message
+        assert "`features_key`" in message
 
     @named
     def test_a_name_of_your_own_that_is_not_there(self, tmp_path, ending, write):
@@ -283,7 +283,7 @@ class TestRefusals:
         message = refusal(path)
         assert "no labels. Expected 'labels', 'label', 'y'" in message
         assert "found 'features', 'category'" in message or "found 'category', 'features'" in message
-        assert "--labels-key" in message
+        assert "`labels_key`" in message
 
     def test_a_file_of_labels_without_any(self, tmp_path):
         write_npz(tmp_path / "model.npz", features=FEATURES, labels=LABELS)

@@ -68,9 +68,9 @@ def test_each_file_that_is_none_is_one_sentence(parent, folder):
     commands = [["score", name] for name in SPECIAL]
     commands += [["score", "good.npz", "--labels", name] for name in ("pipe.npy", "zero.npy", LONG)]
     commands += [
-        ["validate", LONG],
-        ["validate", "pipe.npz"],
-        ["pull", LONG, "--into", "x"],
+        ["results", "validate", LONG],
+        ["results", "validate", "pipe.npz"],
+        ["results", "pull", LONG, "--into", "x"],
     ]
     for arguments, (status, out, err) in zip(commands, run_many(parent, folder, commands), strict=True):
         assert (status, out) in [(1, ""), (2, "")], arguments

@@ -15,7 +15,7 @@ WAITING = """
 import signal, subprocess, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from hf_transfer_score.cli import commands
+from hf_transfer_score.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for ignored in (signal.SIGTERM, signal.SIGHUP):
@@ -30,18 +30,18 @@ def wait(*_, **__):
     threading.Event().wait()
 
 setattr(import_module(f"hf_transfer_score.{module}"), name, wait)
-sys.argv[1:] = [command, *sys.argv[4:]]
-sys.exit(commands.main())
+sys.argv[1:] = [*command.split(), *sys.argv[4:]]
+sys.exit(main())
 """
 """The program, whose work is replaced by a wait with a thread and a child and its child."""
 
 COMMANDS = {
-    "rank": ("cli.rank_command", "rank", "data", "--models", "a/b"),
-    "verify": ("cli.verify_command", "verify", "data", "--models", "a/b"),
-    "layers": ("cli.layers_command", "layer_profile", "a/b", "data"),
-    "publish": ("cli.results_command", "open_place", "records", "--to", "other"),
-    "pull": ("cli.results_command", "pull", "source", "--into", "target"),
-    "score": ("cli.commands", "score_files", "a.npz", "b.npz"),
+    "rank": ("cli.rank", "run_rank", "data", "--models", "a/b"),
+    "verify": ("cli.verify", "run_verify", "data", "--models", "a/b"),
+    "layers": ("cli.layers", "layer_profile", "a/b", "data"),
+    "results publish": ("cli.results", "open_place", "records", "--to", "other"),
+    "results pull": ("cli.results", "pull", "source", "--into", "target"),
+    "score": ("cli.score", "score_files", "a.npz", "b.npz"),
     "leaderboard": ("leaderboard.starting", "build", "--results", "records"),
 }
 
@@ -100,12 +100,12 @@ def test_who_wants_hangups_ignored_has_them_ignored(tmp_path):
     script = """
 import signal, sys
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-from hf_transfer_score.cli import commands
-def run(_):
+from hf_transfer_score.cli import main, metrics
+def run():
     signal.raise_signal(signal.SIGHUP)
-    return 0
-commands._metrics = run
-sys.exit(commands.main(["metrics"]))
+    return []
+metrics.all_guides = run
+sys.exit(main(["metrics"]))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -106,11 +106,11 @@ def on_a_terminal(folder, *arguments) -> str:
 
 LIBRARY = """
 import logging, sys, warnings
-from hf_transfer_score.cli import commands
+from hf_transfer_score.cli import main, metrics
 
 evil = "x\\x1b]0;title\\x07\\u202e\\x9b\\udcff"
 
-def run(_):
+def run():
     warnings.warn(evil)
     logging.getLogger("transformers").warning(evil)
     logging.basicConfig()
@@ -119,8 +119,8 @@ def run(_):
     print(evil, file=sys.stderr)
     raise RuntimeError(evil)
 
-commands._metrics = run
-sys.exit(commands.main(["metrics", "--traceback"]))
+metrics.all_guides = run
+sys.exit(main(["metrics", "--traceback"]))
 """
 
 

@@ -127,7 +127,7 @@ class TestErrors:
         assert shared.requests == []
 
     def test_a_token_that_may_not_write_is_told_of_pull_requests(self, shared):
-        with pytest.raises(HubError, match=r"may not write to owner/results .*or propose the change with --create-pr"):
+        with pytest.raises(HubError, match=r"may not write to owner/results .*or propose the change with `create_pr`"):
             place(shared, "hf_reader").update(lambda _: {"x": b""}, title="x")
         with pytest.raises(HubError, match=r"This token may not write to owner/new"):
             place(shared, "hf_reader", "owner/new").update(lambda _: {"x": b""}, title="x")
@@ -167,7 +167,7 @@ class TestErrors:
         for text in ("", "hf://models/a/b", "hf://datasets/a", "https://huggingface.co/datasets/a/b", "file"):
             with pytest.raises(OptionError, match="OWNER/NAME"):
                 open_place(text)
-        with pytest.raises(OptionError, match=r"--create-pr is for repositories on the Hub, and \./x is a folder"):
+        with pytest.raises(OptionError, match=r"`create_pr` is for repositories on the Hub, and \./x is a folder"):
             open_place("./x", create_pr=True)
 
 

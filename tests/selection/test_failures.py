@@ -50,8 +50,11 @@ EXPECTED = {
     ),
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
-    "bad/pickled": ("pickle_only", r"a pickle can run any code when it is loaded; .*\(--allow-pickle bad/pickled\)"),
-    "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* by --trust-remote-code"),
+    "bad/pickled": (
+        "pickle_only",
+        r"a pickle can run any code when it is loaded; .*name bad/pickled in `allow_pickle`",
+    ),
+    "bad/remote": ("remote_code", r"needs Python code from its own repository to run; .* in `trust_remote_code`"),
     "bad/strange": ("corrupt", "has a config.json whose model_type is not text but a list"),
 }
 

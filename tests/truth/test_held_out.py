@@ -80,7 +80,7 @@ def test_rows_of_a_test_split_that_are_training_rows_too_are_left_out():
 
 
 def test_where_nothing_is_left_the_message_says_what_to_do():
-    with pytest.raises(DatasetError, match=r"all 40 rows of the split .* Draw fewer rows by --per-class or --max-sam"):
+    with pytest.raises(DatasetError, match=r"all 40 rows of the split .* Draw fewer rows with `per_class` or `max_sam"):
         drawn(split("train", LABELS))
     whole = datasets.DatasetDict(train=split("train", [0, 1] * 10))
     with pytest.raises(DatasetError, match="has no split 'tests'"):

@@ -128,5 +128,5 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             **guarded(app),
         )
     except OSError as error:
-        raise StoreError(f"The leaderboard cannot be served: {error}. Choose another --port.") from error
+        raise StoreError(f"The leaderboard cannot be served: {error}. Choose another `port`.") from error
     return str(address)

@@ -1,8 +1,8 @@
-"""The one way to a terminal, a file or a pipe: everything that is shown is made safe here, and no output raises.
+"""The one way to a terminal, a file or a pipe: `Output` shows an answer, and everything is made safe on its way.
 
 While a command runs, `sys.stdout` and `sys.stderr` are the streams of this module: what a library prints, logs or warns
-of goes through `text.shown_lines` too. Colours come from `rendered` and the consoles alone, which make each piece of
-text safe before they colour it.
+of goes through `text.shown_lines` too, and no output raises. Colours come from `render` and the consoles alone, which
+make each piece of text safe before they colour it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.text import json_text, shown, shown_lines
 
 if TYPE_CHECKING:
@@ -25,6 +28,88 @@ if TYPE_CHECKING:
 
 STANDARD = (0, 1, 2)
 """The descriptors of input, output and errors."""
+
+PROSE_WIDTH = 100
+"""Characters in a line of text that is piped, unless COLUMNS says another."""
+
+UNLIMITED = 4096
+"""Width of a page that goes to a file or another program: every row of a table stays on one line."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What text is laid out for.
+
+    Attributes:
+        width: characters in a line.
+        colour: whether colours and bold letters may be used.
+    """
+
+    width: int = PROSE_WIDTH
+    colour: bool = False
+
+
+@dataclass(frozen=True)
+class Output:
+    """In which form an answer is printed.
+
+    Attributes:
+        json: print everything as JSON.
+    """
+
+    json: bool = False
+
+    def show(self, facts: Callable[[], Any], text: Callable[[Page], str], *, piped_width: int = UNLIMITED) -> None:
+        """Print an answer.
+
+        Args:
+            facts: gives it as plain values.
+            text: lays it out for people.
+            piped_width: characters in a line where no terminal shows it.
+        """
+        if self.json:
+            write(json_text(facts(), sys.stdout.encoding or "utf-8"))
+        else:
+            write(text(page(piped_width)))
+
+
+@dataclass(frozen=True)
+class TableOutput(Output):
+    """In which form a table is printed.
+
+    Attributes:
+        csv: print the table as CSV, in full precision.
+    """
+
+    csv: bool = False
+
+    def show_table(
+        self,
+        facts: Callable[[], Any],
+        text: Callable[[Page], str],
+        csv: Callable[[], str],
+        notes: Callable[[], Iterable[tuple[str, str]]] = tuple,
+    ) -> None:
+        """Print an answer that has a table; beside CSV its notes go to the error stream.
+
+        Args:
+            facts: gives it as plain values.
+            text: lays it out for people, with the notes.
+            csv: gives the table for other programs.
+            notes: give what the table has no place for: a word for their kind, and what they say.
+        """
+        if not self.csv:
+            return self.show(facts, text)
+        write(csv())
+        for kind, said in notes():
+            say(f"{kind}: {with_flags(said)}")
+        return None
+
+
+def page(piped_width: int = PROSE_WIDTH) -> Page:
+    """Return what to lay text out for: the terminal, or the width a pipe gets."""
+    terminal = sys.stdout.isatty()
+    return Page(shutil.get_terminal_size((PROSE_WIDTH if terminal else piped_width, 24)).columns, colour=terminal)
 
 
 class Rendered(str):
@@ -176,11 +261,6 @@ def write(text: str) -> None:
     sys.stdout.write(text)
 
 
-def write_json(value: Any) -> None:
-    """Write a value to standard output as JSON."""
-    write(json_text(value, sys.stdout.encoding or "utf-8"))
-
-
 def say(text: str) -> None:
     """Write a line to standard error, at once."""
     if sys.stderr is not None:
@@ -215,6 +295,12 @@ def _safe_console() -> type[Console]:
 
 def _new_console(**settings: Any) -> Console:
     return _safe_console()(highlight=False, markup=False, emoji=False, **settings)
+
+
+def output_console() -> Console:
+    """Return a console for standard output, as wide as its pages."""
+    stream = sys.stdout if isinstance(sys.stdout, Stream) else Stream(sys.stdout, "replace")
+    return _new_console(file=_Trusted(stream), width=page().width)
 
 
 def error_console() -> Console:
@@ -275,17 +361,10 @@ def status(first: str) -> Iterator[Status]:
         yield Status(bars, first)
 
 
-def rendered(parts: Iterable[RenderableType], *, width: int, colour: bool) -> Rendered:
-    """Return parts one below the other as text, without blanks at the ends of lines.
-
-    Args:
-        parts: text and tables.
-        width: characters a line.
-        colour: whether colours and bold letters may be used.
-    """
-    console = _new_console(
-        file=io.StringIO(), width=width, force_terminal=colour, color_system="auto" if colour else None
-    )
+def render(parts: Iterable[RenderableType], page: Page) -> Rendered:
+    """Return text and tables one below the other, without blanks at the ends of lines."""
+    colour = "auto" if page.colour else None
+    console = _new_console(file=io.StringIO(), width=page.width, force_terminal=page.colour, color_system=colour)
     for part in parts:
         console.print(part)
     written: str = console.file.getvalue()  # type: ignore[attr-defined]

@@ -1,24 +1,26 @@
-"""The command `reproduce`: a published table off line, and beside it what its models get now."""
+"""`reproduce`: a published table off line, and beside it what its models get now."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from hf_transfer_score.cli.score_notes import Note
-from hf_transfer_score.cli.tables import MISSING, UNLIMITED, Group, Page, groups_text, notes_table, number, render
+from cyclopts import Parameter
+
+from hf_transfer_score.cli.flags import RUNNING, Json, Whole
+from hf_transfer_score.cli.last_handler import FAILED
+from hf_transfer_score.cli.notes import Note
+from hf_transfer_score.cli.output import Output, Page, render
+from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table, number
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.reproduction import PublishedModel, PublishedTable, published_table
 
 if TYPE_CHECKING:
     from hf_transfer_score.ranking.agreement import Agreement
     from hf_transfer_score.ranking.models import RankedModel
-from hf_transfer_score.selection.report import RankReport
+    from hf_transfer_score.selection.report import RankReport
 
-FAILED = 1
 MAX_SAMPLES = 5000
 
 PREPARED = (
@@ -60,35 +62,65 @@ class Rescored:
         return {self.names[name]: rank for name, rank in self.report.pools[metric].ranks.items()}
 
 
-def run(
-    arguments: argparse.Namespace,
+@dataclass(frozen=True)
+class Rescoring:
+    """How the models of a table are scored anew.
+
+    Attributes:
+        run: score the nearest checkpoints on the Hub, on line.
+        max_samples: examples drawn.
+        per_class: draw so many of each class instead.
+        batch_size: examples in a forward pass; without it one is found.
+        device: cpu, cuda, cuda:1, mps; without it an accelerator if there is one.
+        free_disk: remove weights this run downloads once they are scored.
+        quiet: no plan and no progress on the error stream.
+    """
+
+    run: bool = False
+    max_samples: Whole = MAX_SAMPLES
+    per_class: Whole = None
+    batch_size: Whole = None
+    device: str | None = None
+    free_disk: bool = False
+    quiet: bool = False
+
+
+def reproduce(
+    table: str,
+    /,
     *,
-    page: Callable[[int], Page],
-    write: Callable[[str], None],
-    write_json: Callable[[Any], None],
+    running: Annotated[Rescoring, Parameter(name="*", group=RUNNING)] = Rescoring(),
+    output: Json = Output(),
 ) -> int:
-    """Run `reproduce` and return its exit status."""
-    table = published_table(arguments.table)
-    _check(arguments)
-    rescored = _rescored(table, arguments) if arguments.run else None
-    if arguments.json:
-        write_json(_facts(table, rescored))
-    else:
-        write(_text(table, rescored, page(UNLIMITED)))
+    """Print a published table, and score its models anew.
+
+    It stands beside the accuracies that were measured after fine-tuning, with how well they agree; off line, from the
+    records that ship with the package. It says where each number is from.
+
+    With `--run`, on line: the checkpoints of the Hub that are nearest to the models of the table are scored on the
+    dataset on the Hub, as `rank` does, and both stand side by side. A checkpoint that is missing is a row with the
+    reason.
+
+    ```bash
+    hf-transfer-score reproduce ncti-cifar10
+    hf-transfer-score reproduce ncti-cifar10 --run --per-class 100
+    ```
+
+    Args:
+        table: ncti-cifar10, NCTI of eleven ImageNet models for CIFAR-10.
+    """
+    published = published_table(table)
+    given = [name for name, value in vars(running).items() if value != getattr(Rescoring, name)]
+    if given and not running.run:
+        raise OptionError(f"`{given[0]}` says how models are scored anew; add `run`, or leave it out.")
+    rescored = _rescored(published, running) if running.run else None
+    output.show(lambda: _facts(published, rescored), lambda page: _text(published, rescored, page))
     return FAILED if rescored is not None and not rescored.report.ranks else 0
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    needing = ("max_samples", "per_class", "batch_size", "device", "free_disk", "quiet")
-    given = [f"--{name.replace('_', '-')}" for name in needing if getattr(arguments, name)]
-    if given and not arguments.run:
-        raise OptionError(f"{given[0]} says how models are scored anew; add --run, or leave it out.")
-
-
-def _rescored(table: PublishedTable, arguments: argparse.Namespace) -> Rescored:
+def _rescored(table: PublishedTable, running: Rescoring) -> Rescored:
     """Score the nearest checkpoints on the Hub."""
-    from hf_transfer_score.cli.rank_command import _show_plan
-    from hf_transfer_score.cli.rank_progress import watching
+    from hf_transfer_score.cli.progress import watching
     from hf_transfer_score.features.extract import ExtractOptions
     from hf_transfer_score.sampling.options import SampleOptions
     from hf_transfer_score.selection.options import RankOptions
@@ -99,17 +131,13 @@ def _rescored(table: PublishedTable, arguments: argparse.Namespace) -> Rescored:
         split=source.split,
         label_column=source.label_column,
         input_columns=(source.input_column,),
-        max_samples=arguments.max_samples or MAX_SAMPLES,
-        per_class=arguments.per_class,
+        max_samples=running.max_samples or MAX_SAMPLES,
+        per_class=running.per_class,
     )
-    options = RankOptions(
-        sample=sample,
-        extract=ExtractOptions(batch_size=arguments.batch_size, device=arguments.device),
-        free_disk=arguments.free_disk,
-        replicates=0,
-    )
+    extract = ExtractOptions(batch_size=running.batch_size, device=running.device)
+    options = RankOptions(sample=sample, extract=extract, free_disk=running.free_disk, replicates=0)
     names = {checkpoint: name for name, checkpoint in table.checkpoints.items()}
-    with watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet) as listener:
+    with watching(quiet=running.quiet) as listener:
         report = rank(source.dataset, list(names), options=options, listener=listener)
     return Rescored(report, names)
 
@@ -186,18 +214,13 @@ def _notes(table: PublishedTable, rescored: Rescored | None) -> list[Note]:
     about = f"scored on {len(sample):,} examples of {sample.source.dataset}, split {table.source.split}"
     notes.append(Note("now", f"{about}, with features of one forward pass"))
     notes.append(Note("note", PREPARED))
-    notes += [Note("note", f"{one.name}{_near(one)}: {one.checkpoint.note}") for one in table.models if _differs(one)]
+    for one in table.models:
+        if one.checkpoint.note:
+            near = f" * {one.checkpoint.id}" if one.checkpoint.id else ""
+            notes.append(Note("note", f"{one.name}{near}: {one.checkpoint.note}"))
     failed = {name: one for name, one in rescored.models.items() if one.status != "ok"}
     notes += [Note("failed", f"{one.model} ({name}): {one.kind}: {one.reason}") for name, one in failed.items()]
     return [*notes, *(Note("note", text) for text in rescored.report.notes)]
-
-
-def _near(one: PublishedModel) -> str:
-    return f" * {one.checkpoint.id}" if one.checkpoint.id else ""
-
-
-def _differs(one: PublishedModel) -> bool:
-    return bool(one.checkpoint.note)
 
 
 def _facts(table: PublishedTable, rescored: Rescored | None) -> dict[str, Any]:

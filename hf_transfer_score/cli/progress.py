@@ -1,16 +1,22 @@
-"""How a run goes on, for people at a terminal: a bar for the run, one for the model, with throughput and time left."""
+"""The plan of a run, and how it goes on: a bar for the run, one for the model, with throughput and time left."""
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cli.printing import moving, say, words
+from hf_transfer_score.cli.naming import with_flags
+from hf_transfer_score.cli.notes import Note
+from hf_transfer_score.cli.output import PROSE_WIDTH, UNLIMITED, Page, moving, render, say, words
+from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.selection.listener import Listener
 from hf_transfer_score.selection.plan import Plan, PlannedModel
+from hf_transfer_score.selection.words import short_bytes, short_count
 from hf_transfer_score.text import LONGEST, shown
 
 if TYPE_CHECKING:
@@ -22,12 +28,11 @@ NAME_CHARACTERS = 48
 class PlanListener(Listener):
     """Shows the plan before the run starts, and nothing else."""
 
-    def __init__(self, write: Any) -> None:
-        self.write = write
-
     def planned(self, plan: Plan) -> None:
         """Show it."""
-        self.write(plan)
+        terminal = sys.stderr.isatty()
+        width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
+        say(plan_text(plan, Page(width or PROSE_WIDTH, colour=terminal)))
 
     def waiting(self, what: str) -> None:
         """Say it in a line of its own."""
@@ -37,8 +42,7 @@ class PlanListener(Listener):
 class BarListener(PlanListener):
     """Shows the plan, then bars that move."""
 
-    def __init__(self, write: Any, progress: Progress) -> None:
-        super().__init__(write)
+    def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.examples_of_all = 0
         self.run: TaskID = progress.add_task("", total=None, unit="examples", visible=False)
@@ -87,7 +91,7 @@ class BarListener(PlanListener):
         """Say at once what failed."""
         for outcome in outcomes:
             if outcome.status == "failed":
-                text = shown(f"failed: {outcome.name}: {outcome.reason}", LONGEST)
+                text = shown(with_flags(f"failed: {outcome.name}: {outcome.reason}"), LONGEST)
                 self.progress.console.print(words(text, "red"))
 
     def ranking(self) -> None:
@@ -103,22 +107,15 @@ class BarListener(PlanListener):
 
 
 @contextmanager
-def watching(write: Any, *, terminal: bool, quiet: bool) -> Iterator[Listener]:
-    """Yield what listens: nothing when quiet, the plan when no terminal looks on, else bars.
-
-    Args:
-        write: called with the plan.
-        terminal: whether the error stream is a terminal.
-        quiet: whether nothing is wanted.
-    """
+def watching(*, quiet: bool) -> Iterator[Listener]:
+    """Yield what listens: nothing when quiet, the plan when no terminal looks on, else bars."""
     if quiet:
         yield Listener()
-        return
-    if not terminal:
-        yield PlanListener(write)
-        return
-    with _bars() as progress:
-        yield BarListener(write, progress)
+    elif not sys.stderr.isatty():
+        yield PlanListener()
+    else:
+        with _bars() as progress:
+            yield BarListener(progress)
 
 
 def _bars() -> AbstractContextManager[Progress]:
@@ -147,3 +144,51 @@ def _bars() -> AbstractContextManager[Progress]:
 def _short(name: str) -> str:
     name = shown(name)
     return name if len(name) <= NAME_CHARACTERS else f"...{name[3 - NAME_CHARACTERS :]}"
+
+
+def plan_text(plan: Plan, page: Page) -> str:
+    """Return what will be done with each candidate."""
+    names = [model.name for model in plan.models]
+    cells = {model.name: _planned(model) for model in plan.models}
+    headers = ("backbone", "params", "download", "to do")
+    table = groups_text(names, [Group("", headers, cells)], page, failed={})
+    failures = [Note("failed", f"{one.name}: {one.failure}") for one in plan.models if one.failure]
+    notes = notes_table([*failures, *(Note("note", note) for note in plan.notes)])
+    return table + render([_plan_caption(plan), *notes], page)
+
+
+def _planned(model: PlannedModel) -> tuple[str, ...]:
+    to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
+    download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
+    parameters = MISSING if model.parameters is None else short_count(model.parameters)
+    return (model.kind or MISSING, parameters, download, to_do[model.state])
+
+
+def _plan_caption(plan: Plan) -> str:
+    running = sum(model.state in ("on disk", "download") for model in plan.models)
+    cached = sum(model.state == "cached" for model in plan.models)
+    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
+    models = f"{running} model{'' if running == 1 else 's'}"
+    return f"{models} to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
+
+
+def plan_facts(plan: Plan) -> dict[str, Any]:
+    """Return a plan as plain values."""
+    return {
+        "download_bytes": plan.download_bytes,
+        "free_bytes": plan.free_bytes,
+        "notes": list(plan.notes),
+        "models": [
+            {
+                "name": model.name,
+                "state": model.state,
+                "commit": model.checkpoint.commit if model.checkpoint else None,
+                "kind": model.kind,
+                "parameters": model.parameters,
+                "files": list(model.files),
+                "download_bytes": model.download_bytes,
+                "failure": {"kind": model.failure.kind, "reason": str(model.failure)} if model.failure else None,
+            }
+            for model in plan.models
+        ],
+    }

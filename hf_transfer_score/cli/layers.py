@@ -1,25 +1,32 @@
-"""The command `layers`: NC1 of every layer of one checkpoint."""
+"""`layers`: NC1 of every layer of one checkpoint."""
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from hf_transfer_score.cli.printing import say, words
-from hf_transfer_score.cli.rank_progress import watching
-from hf_transfer_score.cli.score_notes import Note
-from hf_transfer_score.cli.tables import UNLIMITED, Page, notes_table, number, render
+from cyclopts import Parameter
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.cli.ending import leaving_at_once
+from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, OUTPUT, RUNNING, Table
+from hf_transfer_score.cli.notes import Note
+from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
+from hf_transfer_score.cli.progress import watching
+from hf_transfer_score.cli.tables import notes_table, number, table_of
 from hf_transfer_score.drawing.files import check_plot_path
+from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.selection.layers import METRICS, LayerProfile, ProfileRow, layer_profile
+from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.text import csv_text
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from hf_transfer_score.selection.options import RankOptions
+    from rich.table import Table as TextTable
 
 BAR = 24
 """Characters of the longest bar."""
@@ -31,80 +38,73 @@ TOLD_ALREADY = ("variance_collapse",)
 """Terms that the table leaves out: it is minus NC1."""
 
 
-def run(
-    arguments: argparse.Namespace,
+@dataclass(frozen=True)
+class LayerBackbone(BackboneOptions):
+    """How features are read off each layer of one checkpoint."""
+
+    layer: Annotated[int | str, HIDDEN] = "all"
+
+
+def layers(
+    model: str,
+    dataset: str,
+    /,
     *,
-    page: Callable[[int], Page],
-    write: Callable[[str], None],
-    write_json: Callable[[Any], None],
+    sample: Annotated[SampleOptions, Parameter(name="*", group=DATASET)] = SampleOptions(),
+    backbone: Annotated[LayerBackbone, Parameter(name="*", group=FEATURES)] = LayerBackbone(),
+    extract: Annotated[ExtractOptions, Parameter(name="*", group=FEATURES)] = ExtractOptions(),
+    refresh: Annotated[bool, Parameter(group=RUNNING)] = False,
+    quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    output: Table = TableOutput(),
 ) -> int:
-    """Run `layers` and return its exit status."""
-    from hf_transfer_score.cli.ending import leaving_at_once
-    from hf_transfer_score.cli.rank_command import _show_plan
+    """Show how collapsed classes are in each layer of a checkpoint.
 
-    if arguments.plot is not None:
-        check_plot_path(arguments.plot)
-    options = _options(arguments)
-    watched = watching(_show_plan, terminal=sys.stderr.isatty(), quiet=arguments.quiet)
-    with leaving_at_once(), watched as listener:
-        profile = layer_profile(arguments.model, arguments.dataset, options=options, listener=listener)
-    if arguments.json:
-        write_json(profile.as_dict())
-    elif arguments.csv:
-        write(profile_csv(profile))
-    else:
-        write(profile_text(profile, page(UNLIMITED)))
-    if arguments.plot is not None:
-        profile.plot(arguments.plot)
-        say(f"Drew {arguments.plot}")
-    return 0
+    It prints NC1 of the pooled features of every layer, with the terms of ncti and face, from one forward pass over a
+    sample. Nothing is fine-tuned. The layer with the smallest NC1 is where layer-wise fine-tuning (Layer-FT) would
+    train: the block that ends there, and a new classifier.
 
+    ```bash
+    hf-transfer-score layers facebook/dinov2-small uoft-cs/cifar10 --per-class 50
+    hf-transfer-score layers ./checkpoint data.parquet --plot profile.png
+    ```
 
-def _options(arguments: argparse.Namespace) -> RankOptions:
-    from hf_transfer_score.backbones.base import BackboneOptions
-    from hf_transfer_score.features.extract import ExtractOptions
-    from hf_transfer_score.sampling.options import SampleOptions
-    from hf_transfer_score.selection.options import RankOptions
-
-    return RankOptions(
-        sample=SampleOptions(
-            config=arguments.config,
-            split=arguments.split,
-            revision=arguments.revision,
-            task=arguments.task,
-            label_column=arguments.label,
-            input_columns=tuple(arguments.input),
-            max_samples=arguments.max_samples,
-            per_class=arguments.per_class,
-            seed=arguments.seed,
-        ),
-        backbone=BackboneOptions(pooling=arguments.pooling, max_length=arguments.max_length),
-        extract=ExtractOptions(dtype=arguments.dtype, batch_size=arguments.batch_size, device=arguments.device),
-        trust_remote_code=(arguments.model,) if arguments.trust_remote_code else (),
-        allow_pickle=(arguments.model,) if arguments.allow_pickle else (),
-        refresh=arguments.refresh,
+    Args:
+        model: id on the Hub, or folder.
+        dataset: id on the Hub, folder or file.
+        refresh: ask the Hub and read the dataset again.
+        quiet: no plan and no progress on the error stream.
+        plot: also draw it: .png, .svg or .html.
+    """
+    if plot is not None:
+        check_plot_path(plot)
+    options = RankOptions(
+        sample=sample,
+        backbone=BackboneOptions(pooling=backbone.pooling, max_length=backbone.max_length, subword=backbone.subword),
+        extract=extract,
+        trust_remote_code=(model,) if backbone.trust_remote_code else (),
+        allow_pickle=(model,) if backbone.allow_pickle else (),
+        refresh=refresh,
         replicates=0,
     )
+    with leaving_at_once(), watching(quiet=quiet) as listener:
+        profile = layer_profile(model, dataset, options=options, listener=listener)
+    output.show_table(profile.as_dict, lambda page: profile_text(profile, page), lambda: profile_csv(profile))
+    if plot is not None:
+        profile.plot(plot)
+        say(f"Drew {plot}")
+    return 0
 
 
 def profile_text(profile: LayerProfile, page: Page) -> str:
     """Return a profile as text: what was sampled, a row a layer with a bar, and what the smallest NC1 means."""
-    from hf_transfer_score.sampling.sample import describe
-
     about = [f"model: {profile.model}", *describe(profile.report.sample), ""]
     return render([*about, _table(profile), "", *_meaning(profile), *notes_table(_notes(profile))], page)
 
 
-def _table(profile: LayerProfile) -> Table:
-    from rich.table import Table
-
+def _table(profile: LayerProfile) -> TextTable:
     terms = [(metric, term) for metric, term in _terms(profile.rows) if term not in TOLD_ALREADY]
-    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
-    for header in ("layer", "width", "nc1"):
-        table.add_column(header, justify="right")
-    table.add_column("")
-    for _, term in terms:
-        table.add_column(term, justify="right")
+    table = table_of(">layer", ">width", ">nc1", "", *(f">{term}" for _, term in terms))
     for row, bar in zip(profile.rows, bars([one.nc1 for one in profile.rows]), strict=True):
         cells = [row.layer, number(row.width), number(row.nc1), bar]
         cells += [number(row.terms.get(metric, {}).get(term)) for metric, term in terms]

@@ -1,18 +1,39 @@
-"""What metrics say of themselves, as text for people."""
+"""`metrics`: list them, or tell all about one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, OptionGuide
-from hf_transfer_score.cli.tables import Page, pairs, render
-from hf_transfer_score.metrics.registry import NEED_REASONS
+from hf_transfer_score.cli.flags import Json
+from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, OptionGuide, all_guides, metric_guide
+from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render
+from hf_transfer_score.cli.tables import pairs
+from hf_transfer_score.metrics.registry import NEED_REASONS, get_metric
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 INDENT = 4
+
+
+def metrics(name: str | None = None, /, *, output: Json = Output()) -> int:
+    """List the metrics, or tell all about one.
+
+    The list has terms, needs, options and papers.
+
+    Args:
+        name: a metric.
+    """
+    if name is not None:
+        guide = metric_guide(get_metric(name))
+        output.show(guide.as_dict, lambda page: guide_text(guide, page), piped_width=PROSE_WIDTH)
+    else:
+        guides = all_guides()
+        output.show(
+            lambda: [one.as_dict() for one in guides], lambda page: guides_text(guides, page), piped_width=PROSE_WIDTH
+        )
+    return 0
 
 
 def guides_text(guides: Sequence[MetricGuide], page: Page) -> str:

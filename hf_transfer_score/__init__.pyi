@@ -1,0 +1,116 @@
+"""What users import; each name is loaded when it is first used."""
+
+from .backbones.base import (
+    Backbone,
+    BackboneKind,
+    BackboneOptions,
+    BatchOutput,
+    all_kinds,
+    register_backbone,
+)
+from .checkpoints.search import Search
+from .errors import (
+    CheckpointError,
+    DatasetError,
+    HubError,
+    InputError,
+    MetricError,
+    OptionError,
+    TransferScoreError,
+)
+from .evaluate_modules.install import register
+from .features.extract import ExtractOptions
+from .metrics.class_stats import ClassStatistics
+from .metrics.labelled import ModelFacts
+from .metrics.registry import (
+    Metric,
+    MetricResult,
+    Outcome,
+    Term,
+    all_metrics,
+    get_metric,
+    register_metric,
+)
+from .metrics.scores import FeatureScores, score_features
+from .ranking.agreement import weighted_kendall
+from .ranking.confidence import RankConfidence, rank_confidence
+from .ranking.models import RankedModel
+from .ranking.pools import PoolRanking, rank_pool
+from .ranking.ranking import Ranking, rank_features
+from .results.record import Record
+from .results.store import read_records
+from .sampling.load import load_sample
+from .sampling.options import SampleOptions
+from .sampling.sample import LabelledSample, memory_sample
+from .selection.listener import Listener
+from .selection.options import RankOptions
+from .selection.plan import Plan
+from .selection.report import Interrupted, RankReport
+from .selection.run import plan_rank, rank
+from .selection.verified import VerifyOptions, VerifyReport
+from .selection.verifying import verify
+from .tasks import Pixels, Task, Waveform, Words, get_task
+from .truth.recipe import Recipe, default_recipe
+
+__version__: str
+
+__all__ = [
+    "Backbone",
+    "BackboneKind",
+    "BackboneOptions",
+    "BatchOutput",
+    "CheckpointError",
+    "ClassStatistics",
+    "DatasetError",
+    "ExtractOptions",
+    "FeatureScores",
+    "HubError",
+    "InputError",
+    "Interrupted",
+    "LabelledSample",
+    "Listener",
+    "Metric",
+    "MetricError",
+    "MetricResult",
+    "ModelFacts",
+    "OptionError",
+    "Outcome",
+    "Pixels",
+    "Plan",
+    "PoolRanking",
+    "RankConfidence",
+    "RankOptions",
+    "RankReport",
+    "RankedModel",
+    "Ranking",
+    "Recipe",
+    "Record",
+    "SampleOptions",
+    "Search",
+    "Task",
+    "Term",
+    "TransferScoreError",
+    "VerifyOptions",
+    "VerifyReport",
+    "Waveform",
+    "Words",
+    "all_kinds",
+    "all_metrics",
+    "default_recipe",
+    "get_metric",
+    "get_task",
+    "load_sample",
+    "memory_sample",
+    "plan_rank",
+    "rank",
+    "rank_confidence",
+    "rank_features",
+    "rank_pool",
+    "read_records",
+    "register",
+    "register_backbone",
+    "register_metric",
+    "score_features",
+    "verify",
+    "weighted_kendall",
+]

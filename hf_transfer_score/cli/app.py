@@ -1,0 +1,191 @@
+"""The command line: commands in groups, each loaded when it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+
+from hf_transfer_score.cli import naming
+from hf_transfer_score.cli.ending import AGAIN, ended_by_signals, interrupted_status, leave_at_once, waiting_threads
+from hf_transfer_score.cli.last_handler import FAILED, USAGE, split_traceback, tell, tell_output
+from hf_transfer_score.cli.output import output_console, say, standard_streams, write
+from hf_transfer_score.text import LONGEST, shown
+from hf_transfer_score.version import VERSION
+
+PROGRAM = "hf-transfer-score"
+
+DESCRIPTION = """\
+Which checkpoint should I fine-tune on my labelled dataset? Transferability metrics from features of one forward pass.
+
+Start with: hf-transfer-score rank DATASET --models MODEL MODEL ...
+"""
+
+ENDING = """
+COMMAND --help tells more. --traceback, anywhere in a line, shows where something went wrong.
+
+Exit status: 0 where something was scored, 1 where nothing could be, 2 for wrong usage or what no row can tell, \
+129, 130 and 143 when ended by SIGHUP, Ctrl-C and SIGTERM (what is done is kept), 141 when what read the output \
+stopped reading.
+"""
+
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Choose a checkpoint": {
+        "rank": "Rank checkpoints for a dataset.",
+        "verify": "Fine-tune the best candidates, and see how well the ranking predicted.",
+        "layers": "Show how collapsed classes are in each layer of a checkpoint.",
+    },
+    "Features and metrics": {
+        "score": "Score features on disk: one model, or a pool.",
+        "metrics": "List the metrics, or tell all about one.",
+        "reproduce": "Print a published table, and score its models anew.",
+        "register": "Make evaluate.load find the metrics.",
+    },
+    "Share": {
+        "results publish": "Share results on the Hub.",
+        "results pull": "Copy shared results into a folder.",
+        "results merge": "Bring results of several places into one.",
+        "results validate": "Check stored results.",
+        "leaderboard": "Show stored results as a web page.",
+        "space push": "Put the leaderboard, or a metric, on the Hub as a Space.",
+        "card": "Write what the records say of a model as its card.",
+        "worker": "Score what others requested.",
+    },
+    "This computer": {
+        "cache list": "Show the features that are kept.",
+        "cache clear": "Remove the features that are kept.",
+    },
+}
+"""What each command does, by group; `results publish` is the function `results_publish` in the file `results.py`."""
+
+WORDS = frozenset(word for commands in COMMANDS.values() for words in commands for word in words.split())
+
+COMPLETION = "Let the shell complete commands and flags."
+
+ROOMS = {
+    "results": "Publish, pull, merge or validate stored results.",
+    "space": "Put the leaderboard, or a metric, on the Hub.",
+    "cache": "Show or remove the features that are kept.",
+}
+
+
+def build_app(asked: Collection[str] = ()) -> App:
+    """Return the command line.
+
+    Args:
+        asked: words of commands that will be loaded, and say themselves what they do.
+    """
+    parameter = Parameter(
+        name_transform=naming.flag,
+        negative=(),
+        consume_multiple=False,
+        json_dict=False,  # a file may be named "[1].npz"
+        json_list=False,
+        show_default=naming.shown_default,
+    )
+    app = App(
+        name=PROGRAM,
+        version=f"{PROGRAM} {VERSION}",
+        help=DESCRIPTION,
+        help_epilogue=ENDING,
+        help_format="plaintext",
+        default_parameter=parameter,
+        group_commands=Group("More", sort_key=len(COMMANDS)),
+        suppress_keyboard_interrupt=False,
+    )
+    for place, (title, commands) in enumerate(COMMANDS.items()):
+        group = Group(title, sort_key=place)
+        for number, (words, line) in enumerate(commands.items()):
+            *room, name = words.split()
+            if room and room[0] not in app:
+                app.command(
+                    App(
+                        room[0],
+                        help=ROOMS[room[0]],
+                        help_epilogue="",
+                        group=group,
+                        group_commands="Commands",
+                        sort_key=number,
+                    )
+                )
+            parent = app[room[0]] if room else app
+            parent.command(
+                f"hf_transfer_score.cli.{words.split()[0]}:{words.replace(' ', '_')}",
+                name=name,
+                help=None if set(words.split()) <= set(asked) else line,
+                group=None if room else group,
+                sort_key=number,
+                help_format="markdown",
+                help_epilogue="",
+            )
+    app.command("hf_transfer_score.cli.app:install_completion", name="--install-completion", help=COMPLETION)
+    return app
+
+
+def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
+    """Let the shell complete commands and flags.
+
+    Args:
+        shell: for which; without it the one that runs.
+        output: where to write the script; without it where the shell looks, with a line in its start-up file.
+    """
+    path = build_app(WORDS).install_completion(shell=shell, output=output, add_to_startup=output is None)
+    write(f"Wrote {path}; it works in shells that are started from now on.\n")
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; whatever goes wrong is told in one sentence."""
+    with standard_streams() as (output, _):
+        arguments, with_traceback = split_traceback(list(sys.argv[1:] if argv is None else argv))
+        with ended_by_signals():
+            status = _ended(arguments, with_traceback=with_traceback, as_program=argv is None)
+            output.flush()
+            return status if output.failure is None else tell_output(output.failure, status)
+
+
+def _ended(arguments: list[str], *, with_traceback: bool, as_program: bool) -> int:
+    """Run a command and return its exit status, however it ends."""
+    try:
+        app = build_app(arguments)
+        app.console = output_console()
+        naming.arguments.set(lambda: flags_of(app, arguments))
+        return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
+    except CycloptsError as error:
+        return _wrong_usage(error)
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0 if done.code is None else FAILED
+    except KeyboardInterrupt:
+        from hf_transfer_score.hub.background import at_work
+
+        if as_program and (at_work() or waiting_threads()):
+            leave_at_once(AGAIN)
+        say(AGAIN)
+        return interrupted_status()
+    except Exception as error:  # noqa: BLE001  # the last handler
+        return tell(error, with_traceback=with_traceback)
+
+
+def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:
+    """Return the flags of the command that some words call, by the name of the argument in Python."""
+    command = app.parse_commands(words)[1][-1]
+    found = {
+        one.field_info.name: one.name
+        for one in command.assemble_argument_collection(default_parameter=app.default_parameter)
+        if one.parse
+    }
+    return {name: flag for name, flag in found.items() if flag.startswith("--")}
+
+
+def _wrong_usage(error: CycloptsError) -> int:
+    """Say what cannot be understood, and where to read what can be."""
+    error.verbose = False
+    said = str(error)
+    if isinstance(error, UnusedCliTokensError):
+        said = f"Not understood: {' '.join(error.unused_tokens or ())}."
+    command = " ".join([PROGRAM, *(error.command_chain or ())])
+    say(f"error: {shown(said, LONGEST)}\n{command} --help tells what can be said.")
+    return USAGE

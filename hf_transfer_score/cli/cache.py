@@ -1,0 +1,51 @@
+"""`cache list` and `cache clear`: the features that earlier runs kept."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+
+from hf_transfer_score.cli.flags import Json
+from hf_transfer_score.cli.output import Output, Page, render, words, write
+from hf_transfer_score.cli.tables import MISSING, table_of
+from hf_transfer_score.features.cache import CacheEntry, FeatureCache
+from hf_transfer_score.home import cache_limit, home
+from hf_transfer_score.selection.words import short_bytes
+
+
+def _cache() -> FeatureCache:
+    return FeatureCache(home() / "features", cache_limit())
+
+
+def cache_list(*, output: Json = Output()) -> int:
+    """Show the features that are kept.
+
+    They are in the folder transfer_score of HF_HOME, or in HF_TRANSFER_SCORE_HOME; beyond HF_TRANSFER_SCORE_CACHE_SIZE
+    (20GB by default) the ones that were not used for longest are removed.
+    """
+    cache = _cache()
+    entries = cache.entries()
+    output.show(lambda: [asdict(entry) for entry in entries], lambda page: cache_text(entries, cache.limit, page))
+    return 0
+
+
+def cache_clear() -> int:
+    """Remove the features that are kept."""
+    count, size = _cache().clear()
+    write(f"Removed {count} entries, {short_bytes(size)}.\n")
+    return 0
+
+
+def cache_text(entries: list[CacheEntry], limit: int, page: Page) -> str:
+    """Return the features that are kept, the last used first."""
+    if not entries:
+        return "The cache holds no features.\n"
+    table = table_of("model", "dataset", "commit", ">rows", ">size", "last used")
+    for entry in entries:
+        meta = {key: str(entry.meta.get(key, MISSING)) for key in ("model", "dataset", "commit", "rows")}
+        used = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.used))
+        cells = (meta["model"], meta["dataset"], meta["commit"][:10], meta["rows"], short_bytes(entry.size), used)
+        table.add_row(*(words(cell) for cell in cells))
+    total = short_bytes(sum(entry.size for entry in entries))
+    kept = f"{len(entries)} entr{'y' if len(entries) == 1 else 'ies'}"
+    return render([table, "", f"{kept}, {total} of {short_bytes(limit)} at most."], page)

@@ -1,0 +1,224 @@
+"""`card`: what the records say of a model, or a metric of itself, as a card."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Group, Parameter
+
+from hf_transfer_score.cards.evidence import Evidence, gather
+from hf_transfer_score.cli.flags import Json
+from hf_transfer_score.cli.metric_guide import metric_guide
+from hf_transfer_score.cli.output import Output, write
+from hf_transfer_score.errors import InputError, NoSpaceError, OptionError, StoreError
+from hf_transfer_score.home import write_bytes
+from hf_transfer_score.metrics.registry import get_metric
+from hf_transfer_score.results.place import Place
+
+if TYPE_CHECKING:
+    from hf_transfer_score.results.record import Record
+
+NEAREST = 5
+SAID = {
+    "proposed": "Proposed at {where}",
+    "pending": "Nothing to do: an open pull request says the same, {where}",
+    "written": "Written to {model} as commit {where}",
+    "unchanged": "Nothing to do: the card of {model} says the same already",
+}
+WRITING = Group("Writing", sort_key=10)
+
+
+def card(
+    model: str | None = None,
+    /,
+    *,
+    metric: str | None = None,
+    results: str | None = None,
+    dataset: str | None = None,
+    metadata: Annotated[bool, Parameter(negative="--no-metadata")] = True,
+    eval_results: bool = False,
+    eval_task: str | None = None,
+    out: Annotated[Path | None, Parameter(group=WRITING)] = None,
+    push: Annotated[bool, Parameter(group=WRITING)] = False,
+    create_pr: Annotated[bool, Parameter(group=WRITING)] = False,
+    output: Json = Output(),
+) -> int:
+    """Write what the records say of a model as its card.
+
+    It becomes a section of the model card, with model-index metadata: what was measured, on which sample, with which
+    terms, what it means and what not, how to measure it again, and what to cite. What the card has stays as it is; a
+    section of ours that is there already is replaced. With `--metric`, it is the card of a metric instead.
+
+    ```bash
+    hf-transfer-score card timm/resnet50.a1_in1k --results ./results
+    hf-transfer-score card timm/resnet50.a1_in1k --results OWNER/results --push --create-pr
+    hf-transfer-score card --metric face
+    ```
+
+    Args:
+        model: as the records call it: OWNER/NAME, or a folder's name.
+        metric: the card of this metric instead.
+        results: where the records are, a folder or OWNER/NAME; without it those of the package.
+        dataset: records of this dataset only.
+        metadata: model-index metadata beside the section.
+        eval_results: write measured accuracies as .eval_results/*.yaml, for datasets that are benchmarks on the Hub;
+            with --push in the same commit, else in place of the card.
+        eval_task: the task of the benchmark, where it has several.
+        out: write it into a file; a card that is there gets the section.
+        push: write it onto the model's page on the Hub.
+        create_pr: with --push, propose it as a pull request.
+    """
+    _check(model, metric, out, push=push, create_pr=create_pr, eval_results=eval_results, eval_task=eval_task)
+    if metric is not None:
+        text = metric_text(metric)
+        return _finish({"metric": metric, "card": text}, text, out, output)
+    from hf_transfer_score.cards.eval_results import eval_result_files
+    from hf_transfer_score.cards.model_card import model_card
+
+    evidence = collect(str(model), _place(results), dataset=dataset)
+    files = eval_result_files(evidence, eval_task=eval_task) if eval_results else None
+    if push:
+        return _push(evidence, files, output, create_pr=create_pr, metadata=metadata)
+    if files is not None and not output.json:
+        return _write_files(files, out)
+    text = "" if output.json else model_card(evidence, _existing(out), metadata=metadata)
+    return _finish(_plain(evidence, files) if output.json else {}, text, out, output)
+
+
+def _check(
+    model: str | None,
+    metric: str | None,
+    out: Path | None,
+    *,
+    push: bool,
+    create_pr: bool,
+    eval_results: bool,
+    eval_task: str | None,
+) -> None:
+    """Refuse what cannot be asked for together."""
+    wrong = {
+        "card: name a MODEL, or a metric with --metric NAME.": (model is None) is (metric is None),
+        "`create_pr` says how to `push`: give both.": create_pr and not push,
+        "`push` and `eval_results` are for models, and `metric` names a metric.": metric and (push or eval_results),
+        "`push` writes to the Hub and `out` to a file: give one of them.": push and out is not None,
+        "`eval_task` says which task `eval_results` are for: give both.": eval_task and not eval_results,
+    }
+    for said, holds in wrong.items():
+        if holds:
+            raise OptionError(said)
+
+
+def _place(text: str | None) -> Place:
+    from hf_transfer_score.results.place import open_place
+    from hf_transfer_score.results.shipped import shipped_place
+
+    return shipped_place() if text is None else open_place(text)
+
+
+def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence:
+    """Return what the records of a place say of a model, with its place in the pools of its samples.
+
+    Args:
+        model: the id, as the records have it.
+        place: of the records.
+        dataset: the only dataset that counts; None for all.
+    """
+    from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+    from hf_transfer_score.leaderboard.library import cache_file
+    from hf_transfer_score.leaderboard.pages.model_card import standings
+    from hf_transfer_score.results.store import load
+
+    loaded = load(place, cache=cache_file(place) if place.shared else None)
+    if not loaded.version:
+        raise StoreError(f"There are no results at {place.name}: check the name.")
+    catalogue = Catalogue(loaded.table)
+    found = catalogue.model_records(model)
+    records = [one for one in found if dataset in (None, one.dataset.id)]
+    if not records:
+        raise StoreError(_nothing(model, place, dataset, catalogue.models(), found))
+    return gather(model, records, standings(catalogue, model, records), source=place.name if place.shared else None)
+
+
+def _nothing(model: str, place: Place, dataset: str | None, models: list[str], found: list[Record]) -> str:
+    if found:
+        names = ", ".join(sorted({one.dataset.id for one in found}))
+        return f"{place.name} has no record of {model} on {dataset}. It has some on: {names}."
+    near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
+    more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has none at all."
+    return f"{place.name} has no record of {model}.{more}"
+
+
+def metric_text(name: str) -> str:
+    """Return the card of a metric."""
+    from hf_transfer_score.cards.metric_card import metric_card
+
+    metric = get_metric(name)
+    return metric_card(metric, metric_guide(metric))
+
+
+def _push(
+    evidence: Evidence, files: dict[str, bytes] | None, output: Output, *, create_pr: bool, metadata: bool
+) -> int:
+    from hf_transfer_score.cards.pushing import push_card
+
+    pushed = push_card(evidence, create_pr=create_pr, metadata=metadata, files=files)
+    said = SAID[pushed.state].format(where=pushed.where, model=evidence.model)
+    output.show(lambda: {"model": evidence.model, "state": pushed.state, "where": pushed.where}, lambda _: f"{said}\n")
+    return 0
+
+
+def _plain(evidence: Evidence, files: dict[str, bytes] | None) -> dict[str, Any]:
+    from hf_transfer_score.cards.metadata import model_index, model_name
+    from hf_transfer_score.cards.model_card import model_section
+
+    name = model_name(evidence.model)
+    found: dict[str, Any] = {"model": evidence.model, "section": model_section(evidence)}
+    found["model-index"] = [{"name": name, "results": model_index(evidence)}]
+    if files is not None:
+        found["eval_results"] = {path: content.decode() for path, content in files.items()}
+    return found
+
+
+def _write_files(files: dict[str, bytes], out: Path | None) -> int:
+    if out is not None and len(files) > 1:
+        raise OptionError(f"--out {out}: there are {len(files)} files, {', '.join(files)}; leave --out away.")
+    for path, content in files.items():
+        if out is None:
+            write(f"# {path}\n{content.decode()}")
+        else:
+            _save(out, content.decode())
+    return 0
+
+
+def _existing(out: Path | None) -> str:
+    """Return the card that a file holds, with its own line ends."""
+    if out is None or not out.exists():
+        return ""
+    try:
+        return out.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{out} cannot be read as a card: {error}. Name another file for --out.") from None
+
+
+def _save(out: Path, text: str) -> None:
+    """Write a file, so that a card that is there is replaced as a whole or not at all."""
+    try:
+        write_bytes(out, text.encode())
+    except NoSpaceError:
+        raise
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}.") from None
+    write(f"Wrote {out}\n")
+
+
+def _finish(facts: dict[str, Any], text: str, out: Path | None, output: Output) -> int:
+    """Print a card, or write it where that changes something."""
+    if output.json or out is None:
+        output.show(lambda: facts, lambda _: text)
+    elif text == _existing(out):
+        write(f"Nothing to do: {out} says the same already\n")
+    else:
+        _save(out, text)
+    return 0

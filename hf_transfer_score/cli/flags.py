@@ -1,0 +1,253 @@
+"""How Python's options are written on the command line, and the flags that several commands share.
+
+The option dataclasses are the flags: a field `max_samples` is `--max-samples`, with what its docstring says as help.
+The classes below change the few fields that are typed in another way than they are passed in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from cyclopts import ArgumentCollection, Group, Parameter, Token, validators
+
+from hf_transfer_score.backbones.base import BackboneOptions
+from hf_transfer_score.checkpoints.candidate import read_candidates
+from hf_transfer_score.checkpoints.search import Search, Sort
+from hf_transfer_score.cli.output import Output, TableOutput
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.features.extract import ExtractOptions
+from hf_transfer_score.home import parse_bytes
+from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.selection.options import RankOptions
+from hf_transfer_score.tasks import TASKS
+
+if TYPE_CHECKING:
+    from hf_transfer_score.metrics.registry import Metric
+
+T = TypeVar("T")
+
+MODELS, DATASET, FEATURES, SCORING, RUNNING, OUTPUT = (
+    Group(name, sort_key=place)
+    for place, name in enumerate(("Models", "Dataset", "Features", "Scoring", "Running", "Output"))
+)
+HIDDEN = Parameter(parse=False)
+ALL = "all"
+A_DAY = 86_400
+
+
+def _exclusive(arguments: ArgumentCollection) -> None:
+    given = [one.name for one in arguments if one.tokens]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude each other: give one of them.")
+
+
+ONE_FORM = Group("", show=False, validator=_exclusive)
+
+
+def converted(convert: Callable[[str], T]) -> Callable[[Any, Sequence[Token]], T]:
+    """Return a converter for one word of the command line; what it cannot be is wrong usage."""
+
+    def convert_token(_: Any, tokens: Sequence[Token]) -> T:
+        try:
+            return convert(tokens[0].value)
+        except OptionError as error:
+            raise ValueError(str(error)) from None
+
+    return convert_token
+
+
+def count(text: str) -> int:
+    """Return a count such as 100M or 1.5B.
+
+    Example:
+        >>> count("1.5B"), count("300K"), count("12_000")
+        (1500000000, 300000, 12000)
+    """
+    unit = {"K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}.get(text[-1:].upper())
+    try:
+        return int(text) if unit is None else int(float(text[:-1]) * unit)
+    except (ValueError, OverflowError):
+        raise ValueError(f"expected a number such as 100M or 1.5B, got {text!r}") from None
+
+
+def comma_list(kind: Callable[[str], T], expected: str) -> Callable[[str], tuple[T, ...]]:
+    """Return what makes values of text with commas."""
+
+    def split(text: str) -> tuple[T, ...]:
+        try:
+            found = tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+        except ValueError:
+            found = ()
+        if not found:
+            raise ValueError(f"expected {expected}, got {text!r}")
+        return found
+
+    return split
+
+
+def seconds(least: float) -> Callable[[str], float]:
+    """Return what makes seconds of text, from `least` to a day."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not least <= value <= A_DAY:
+            raise ValueError(f"expected seconds from {least:g} to {A_DAY}, got {text!r}")
+        return value
+
+    return parse
+
+
+Count = Annotated[int | None, Parameter(converter=converted(count), n_tokens=1)]
+Bytes = Annotated[int, Parameter(converter=converted(parse_bytes), n_tokens=1)]
+Names = Annotated[
+    tuple[str, ...] | None,
+    Parameter(
+        converter=converted(comma_list(str, "names with commas, such as face,ncti, or all")),
+        n_tokens=1,
+        allow_repeating=False,
+    ),
+]
+Seconds = Annotated[float, Parameter(converter=converted(seconds(0.001)), n_tokens=1)]
+Whole = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The checkpoints to choose among.
+
+    Attributes:
+        models: ids on the Hub (OWNER/NAME, or OWNER/NAME@REVISION), or folders.
+        models_from: a file that names one in each line.
+    """
+
+    models: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
+    models_from: Path | None = None
+
+    def names(self) -> list[str]:
+        """Return the models that were named."""
+        return [*self.models, *(read_candidates(self.models_from) if self.models_from else [])]
+
+
+@dataclass(frozen=True)
+class SearchFlags(Search):
+    """A search of the Hub for candidates.
+
+    Attributes:
+        text: search the Hub for models with these words in their id, or with any; the next five narrow it.
+    """
+
+    text: Annotated[
+        str | None,
+        Parameter(
+            name="--search",
+            n_tokens=-1,
+            consume_multiple=(0, None),
+            converter=lambda _, tokens: " ".join(token.value for token in tokens),
+        ),
+    ] = None
+    task: Annotated[str | None, HIDDEN] = None
+    max_parameters: Annotated[int | None, HIDDEN] = None
+    sort: Sort = "downloads"
+
+
+@dataclass(frozen=True)
+class SampleFlags(SampleOptions):
+    """Which rows and columns of a dataset make the sample."""
+
+    task: Annotated[str | None, HIDDEN] = None
+
+
+@dataclass(frozen=True)
+class BackboneFlags(BackboneOptions):
+    """How features are read off checkpoints, which are trusted one by one."""
+
+    trust_remote_code: Annotated[bool, HIDDEN] = False
+    allow_pickle: Annotated[bool, HIDDEN] = False
+
+
+@dataclass(frozen=True)
+class ScoringFlags:
+    """What a ranking is made of.
+
+    Attributes:
+        metrics: names with commas, or all; without it ncti, face and logme.
+        headline: names with commas; the metrics whose mean rank is the order, without it ncti and face.
+        option: set an option of a metric, as METRIC.OPTION=VALUE; may be repeated.
+    """
+
+    metrics: Names = None
+    headline: Names = None
+    option: tuple[str, ...] = ()
+
+    def configured(self) -> list[Metric] | str | None:
+        """Return the metrics with their options, None for the default."""
+        from hf_transfer_score.cli.metric_guide import configured_metrics
+
+        if self.metrics == (ALL,):
+            return ALL
+        if self.metrics is None and not self.option:
+            return None
+        return configured_metrics(self.metrics or ("ncti", "face", "logme"), self.option)
+
+
+@dataclass(frozen=True)
+class RankFlags(RankOptions):
+    """How candidates are ranked."""
+
+    sample: Annotated[SampleFlags, Parameter(name="*", group=DATASET)] = field(default_factory=SampleFlags)
+    backbone: Annotated[BackboneFlags, Parameter(name="*", group=FEATURES)] = field(default_factory=BackboneFlags)
+    extract: Annotated[ExtractOptions, Parameter(name="*", group=FEATURES)] = field(default_factory=ExtractOptions)
+    max_parameters: Annotated[Count, Parameter(group=MODELS)] = None
+    trust_remote_code: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()
+    allow_pickle: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()
+    replicates: Annotated[int, Parameter(group=SCORING, allow_leading_hyphen=True)] = 100
+    level: Annotated[float, Parameter(group=SCORING)] = 0.9
+    seed: Annotated[int, HIDDEN] = 0
+
+
+@dataclass(frozen=True)
+class LastLayerFlags(BackboneFlags):
+    """How features are read off checkpoints: where the classifier will stand."""
+
+    layer: Annotated[int | str, HIDDEN] = "last"
+    subword: Annotated[str, HIDDEN] = "first"
+
+
+@dataclass(frozen=True)
+class VerifyFlags(RankFlags):
+    """How candidates are ranked before they are fine-tuned."""
+
+    backbone: Annotated[LastLayerFlags, Parameter(name="*", group=FEATURES)] = field(default_factory=LastLayerFlags)
+
+
+CandidateFlags = Annotated[Candidates, Parameter(name="*", group=MODELS)]
+AskedSearch = Annotated[SearchFlags | None, Parameter(name="*", group=MODELS)]
+Scoring = Annotated[ScoringFlags, Parameter(name="*", group=SCORING)]
+Ranking = Annotated[RankFlags, Parameter(name="*", group=RUNNING)]
+Json = Annotated[Output, Parameter(name="*", group=OUTPUT)]
+Table = Annotated[TableOutput, Parameter(name="*", group=(OUTPUT, ONE_FORM))]
+TaskName = Annotated[str | None, Parameter(name="--task", group=DATASET)]
+
+
+def plain(options: Any, kind: type[T], **changes: Any) -> T:
+    """Return flags as the options that they are written for."""
+    return kind(**{one.name: getattr(options, one.name) for one in fields(kind)} | changes)  # type: ignore[arg-type]
+
+
+def rank_options(flags: RankFlags, task: str | None, search: SearchFlags | None) -> RankOptions:
+    """Return how to rank; a task that is no task of datasets belongs to the search alone."""
+    return plain(
+        flags,
+        RankOptions,
+        sample=plain(flags.sample, SampleOptions, task=None if search and task not in TASKS else task),
+        backbone=plain(flags.backbone, BackboneOptions),
+        seed=flags.sample.seed,
+    )
+
+
+def search_of(search: SearchFlags | None, task: str | None, flags: RankFlags) -> Search | None:
+    """Return what to search the Hub for, None where nobody asked."""
+    return search and plain(search, Search, text=search.text or None, task=task, max_parameters=flags.max_parameters)

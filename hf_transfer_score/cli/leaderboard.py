@@ -1,0 +1,63 @@
+"""`leaderboard`: stored results as a web page."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Annotated
+
+from cyclopts import Parameter, validators
+
+from hf_transfer_score.cli.flags import converted, seconds
+from hf_transfer_score.cli.output import write
+from hf_transfer_score.errors import OptionError
+
+
+def leaderboard(
+    *,
+    results: str | None = None,
+    requests: str | None = None,
+    host: str | None = None,
+    port: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=65_535))] = None,
+    open: bool = False,  # noqa: A002  # the name of the flag
+    poll: Annotated[float, Parameter(converter=converted(seconds(1)), n_tokens=1)] = 30.0,
+) -> int:
+    """Show stored results as a web page.
+
+    It has a board for each task and dataset, charts, which metric to trust, models side by side, and scoring of your
+    own features. It follows the records: new ones appear without a restart. It needs
+    `pip install hf-transfer-score[space]`.
+
+    A place is a folder, as `rank --save FOLDER` leaves it, or a dataset repository on the Hub as OWNER/NAME.
+
+    ```bash
+    hf-transfer-score leaderboard --open
+    hf-transfer-score leaderboard --results owner/results --requests owner/requests
+    ```
+
+    Args:
+        results: the place of the records; without it those that ship with the package.
+        requests: the place where visitors' requests go; without it nobody may ask.
+        host: address to listen on; without it 127.0.0.1, this machine alone.
+        port: without it the first free one from 7860.
+        open: show it in a browser.
+        poll: seconds between looks for new records.
+    """
+    if find_spec("gradio") is None:
+        raise OptionError("The leaderboard needs gradio>=6.31: pip install 'hf-transfer-score[space]'.")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from hf_transfer_score.leaderboard.starting import build
+
+    app = build(results, requests, poll_seconds=poll)
+    from hf_transfer_score.leaderboard.pages.app import Serving, serve
+
+    address = serve(app, Serving(host, port, open))
+    write(f"Leaderboard of {results or 'the records of the package'}: {address}\nCtrl-C stops it.\n")
+    sys.stdout.flush()
+    with suppress(KeyboardInterrupt):  # or SIGTERM: it is how a service is ended, and no failure
+        threading.Event().wait()
+    app.close(verbose=False)
+    return 0

@@ -1,0 +1,302 @@
+"""`rank`: which checkpoint to fine-tune."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hf_transfer_score.cli.ending import is_main, leaving_at_once
+from hf_transfer_score.cli.flags import (
+    OUTPUT,
+    RUNNING,
+    AskedSearch,
+    CandidateFlags,
+    Candidates,
+    RankFlags,
+    Ranking,
+    Scoring,
+    ScoringFlags,
+    Table,
+    TaskName,
+    rank_options,
+    search_of,
+)
+from hf_transfer_score.cli.last_handler import FAILED
+from hf_transfer_score.cli.notes import Note, score_notes
+from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, write
+from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
+from hf_transfer_score.cli.tables import MISSING, Group, best_of, groups_text, metric_group, notes_table
+from hf_transfer_score.errors import NoSpaceError, OptionError
+from hf_transfer_score.example import example_dataset
+from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
+from hf_transfer_score.sampling.sample import describe
+from hf_transfer_score.selection.plan import Plan
+from hf_transfer_score.selection.report import Interrupted, RankReport
+from hf_transfer_score.selection.run import plan_rank
+from hf_transfer_score.selection.run import rank as run_rank
+from hf_transfer_score.selection.words import duration, short_count
+from hf_transfer_score.text import Cell, csv_text
+
+TELLING = 0.8
+"""From this agreement with a trivial baseline on, the table says that the order adds little to it."""
+LEAST_COMPARED = 4
+
+AFTER_EXAMPLE = """
+See how far that holds: fine-tune all ten (about a minute):
+  hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
+Your own dataset:
+  hf-transfer-score rank DATASET --models MODEL MODEL ...
+"""
+
+
+def rank(
+    dataset: str,
+    /,
+    *,
+    candidates: CandidateFlags = Candidates(),
+    search: AskedSearch = None,
+    task: TaskName = None,
+    scoring: Scoring = ScoringFlags(),
+    options: Ranking = RankFlags(),
+    dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
+    quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
+    terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    output: Table = TableOutput(),
+) -> int:
+    """Rank checkpoints for a dataset.
+
+    A sample of the dataset goes through each checkpoint once, metrics are read off the features, and the order is shown
+    with how sure it is. Nothing is fine-tuned. Features are kept: a second call with other metrics runs no model and
+    asks nobody. A checkpoint that cannot be scored is a row with the reason.
+
+    Several processes share the work: `accelerate launch --num_processes 4 -m hf_transfer_score rank ...`.
+
+    ```bash
+    hf-transfer-score rank example
+    hf-transfer-score rank ethz/food101 --models timm/resnet50.a1_in1k facebook/dinov2-small
+    hf-transfer-score rank banking77 --search minilm --max-params 50M --limit 5
+    hf-transfer-score rank ./my_images --models-from models.txt --csv > ranking.csv
+    hf-transfer-score rank data.parquet --models ./checkpoint-a ./checkpoint-b --plot ranking.png
+    hf-transfer-score rank banking77 --models a/b c/d --dry-run
+    ```
+
+    Args:
+        dataset: an id on the Hub, a folder or a file (parquet, csv, json, arrow, folders of images or sound);
+            or example, which ships with the package, with ten checkpoints that need not be named.
+        task: what the dataset asks (image-classification, text-classification, token-classification,
+            audio-classification, image-segmentation, *-regression); without it told from its columns. In a search also
+            the task under which models are listed, such as fill-mask.
+        dry_run: show what would be downloaded and run, and stop.
+        quiet: no plan and no progress on the error stream.
+        terms: show the raw terms too.
+        save: also write records and the ranking as JSON to this folder.
+        plot: also draw it: .png, .svg or .html.
+    """
+    metrics = scoring.configured()
+    if plot is not None:
+        from hf_transfer_score.drawing.files import check_plot_path
+
+        check_plot_path(plot)
+    check_folder(save)
+    call = plan_rank if dry_run else run_rank
+    with leaving_at_once():
+        try:
+            with watching(quiet=quiet or dry_run or not is_main()) as listener:
+                result = call(
+                    dataset,
+                    candidates.names(),
+                    options=rank_options(options, task, search),
+                    metrics=metrics,
+                    headline=scoring.headline,
+                    search=search_of(search, task, options),
+                    listener=listener,
+                )
+        except Interrupted as error:
+            if is_main():
+                _finish(dataset, error.report, output, terms=terms, save=save, plot=plot)
+            raise
+        status = 0
+        if isinstance(result, Plan):
+            Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page))
+        elif is_main():
+            status = _finish(dataset, result, output, terms=terms, save=save, plot=plot)
+    Processes.current().leave()
+    return status
+
+
+def check_folder(save: Path | None) -> None:
+    """Refuse to write records where a file is."""
+    if save is not None and save.exists() and not save.is_dir():
+        raise OptionError(f"{save} is a file; name a folder for the records.")
+
+
+def _finish(
+    dataset: str, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
+) -> int:
+    """Print the report in the form asked for, write the files asked for, and return the exit status."""
+    output.show_table(
+        report.as_dict,
+        lambda page: report_text(report, page, terms=terms),
+        lambda: report_csv(report, terms=terms),
+        lambda: report_notes(report),
+    )
+    if save is not None:
+        count = report.save(save)
+        say(f"Saved {count} records to {save}")
+    if plot is not None:
+        from hf_transfer_score.drawing.files import save_plot
+
+        save_plot(report, plot)
+        say(f"Drew {plot}")
+    if not (output.json or output.csv) and example_dataset(dataset) is not None:
+        write(f"\n{report.answer}\n{AFTER_EXAMPLE}")
+    full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
+    if full is not None:
+        raise NoSpaceError(full)
+    return 0 if report.ranks else FAILED
+
+
+def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
+    """Return a ranking as text: what was sampled, a row a model, and notes below."""
+    shown = [name for name in report.pools if not is_baseline(name)]
+    groups = [
+        _places(report),
+        *(metric_group(report, name, terms=terms) for name in shown),
+        _baselines(report),
+        _facts(report),
+    ]
+    without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
+    table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
+    about = render([*describe(report.sample), ""], page)
+    return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
+
+
+def _places(report: RankReport) -> Group:
+    """Return rank, its range, the tie group and the mean rank."""
+    sure = report.confidence
+    headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
+    cells, letters = {}, report.tie_letters
+    for name, rank in report.ranks.items():
+        row = [str(rank)]
+        if sure:
+            low, high = report.range_of(name)
+            row += [f"{low}-{high}" if high > low else str(low), letters[name]]
+        if len(report.headline) > 1:
+            row.append(f"{report.mean_ranks[name]:.1f}")
+        cells[name] = tuple(row)
+    return Group("", tuple(headers), cells, best_of(report.ranks))
+
+
+def _baselines(report: RankReport) -> Group:
+    """Return the ranks that trivial baselines would give."""
+    names = [name for name in report.pools if is_baseline(name)]
+    short = {"parameter_count": "params", "feature_width": "width", "random_order": "random"}
+    cells = {
+        model: tuple(str(report.pools[name].ranks.get(model, MISSING)) for name in names) for model in report.ranks
+    }
+    return Group("baseline ranks", tuple(short.get(name, name) for name in names), cells)
+
+
+def _facts(report: RankReport) -> Group:
+    headers = ("params", "width", "per s", "time")
+    return Group("model", headers, {name: _fact(one) for name, one in report.models.items() if one.scores})
+
+
+def _fact(one: RankedModel) -> tuple[str, ...]:
+    seconds = one.extraction.get("seconds")
+    time = "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
+    return (
+        _count(one.parameters),
+        MISSING if one.width is None else str(one.width),
+        MISSING if one.throughput is None else f"{one.throughput:.3g}",
+        time,
+    )
+
+
+def _count(value: int | None) -> str:
+    return MISSING if value is None else short_count(value)
+
+
+def _captions(report: RankReport) -> list[str]:
+    if not report.ranks:
+        return ["No model could be ranked."]
+    rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
+    lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
+    if report.confidence and len(report.ranks) > 1:
+        sure = report.confidence
+        lines.append(
+            f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
+            f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
+        )
+    return [" ".join(lines)]
+
+
+def report_notes(report: RankReport) -> list[Note]:
+    """Return what to know before trusting a ranking."""
+    return [
+        *score_notes(replace(report, models={name: _told(one) for name, one in report.models.items()})),
+        *(Note("note", note) for note in report.notes),
+        *_agreements(report),
+    ]
+
+
+def _told(one: RankedModel) -> RankedModel:
+    """Return a model without the baselines that nothing is known for."""
+    if one.scores is None:
+        return one
+    told = {name: result for name, result in one.results.items() if result.terms or not is_baseline(name)}
+    return replace(one, scores=replace(one.scores, results=told))
+
+
+def _agreements(report: RankReport) -> Iterable[Note]:
+    """Yield the baselines whose order is much like the ranking."""
+    models = list(report.ranks)
+    for name in filter(is_baseline, report.pools):
+        pool = report.pools[name]
+        if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
+            continue
+        agreement = weighted_kendall(
+            [-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models]
+        )
+        if agreement >= TELLING:
+            yield Note("note", f"the order is much like that of {name} (weighted Kendall {agreement:.2f})")
+
+
+HEADER = (
+    "model", "status", "rank", "rank_low", "rank_high", "tie_group", "mean_rank", "commit", "library", "parameters",
+    "width", "examples_per_second", "seconds", "license", "downloads",
+)  # fmt: skip
+
+
+def report_csv(report: RankReport, *, terms: bool = False) -> str:
+    """Return a row a model, with METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
+    header = [*HEADER]
+    for metric, shown in _terms(report).items():
+        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in shown if terms)]
+    rows = (_row(report, name, one, terms) for name, one in report.models.items())
+    return csv_text([*header, "kind", "reason"], rows)
+
+
+def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
+    sure = report.confidence if name in report.ranks else None
+    low, high = report.range_of(name) if sure else (None, None)
+    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, sure.groups[name] if sure else None]
+    cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width, one.throughput]
+    cells += [one.extraction.get("seconds"), one.license, one.downloads]
+    for metric, shown in _terms(report).items():
+        pool, result = report.pools[metric], one.scores.results.get(metric) if one.scores else None
+        cells += [pool.ranks.get(name), pool.scores.get(name)]
+        cells += [result.terms.get(term) if result else None for term in shown if terms]
+    return [*cells, one.kind, one.reason]
+
+
+def _terms(report: RankReport) -> dict[str, list[str]]:
+    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in report.pools.items()}

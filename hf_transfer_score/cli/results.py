@@ -1,0 +1,192 @@
+"""`results publish`, `pull`, `merge` and `validate`: stored results in folders and on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from hf_transfer_score.cli.flags import Json
+from hf_transfer_score.cli.last_handler import FAILED
+from hf_transfer_score.cli.output import Output, write
+from hf_transfer_score.errors import StoreError
+from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.results.exchange import Gathering, Merged, merge, pull, validate
+from hf_transfer_score.results.place import FolderPlace, HubPlace, Place, local_folder, open_place
+from hf_transfer_score.results.publishing import publish
+from hf_transfer_score.results.store import Problem
+from hf_transfer_score.text import shown
+
+LONGEST_REASON = 300
+
+
+def results_publish(
+    *folders: Annotated[str, Parameter(required=True)],
+    to: str,
+    create_pr: bool = False,
+    private: bool = False,
+    dry_run: bool = False,
+    output: Json = Output(),
+) -> int:
+    """Share results on the Hub.
+
+    The records of folders, as `rank --save FOLDER` leaves them, are brought into a dataset repository on the Hub. It is
+    made when it is not there yet. Each record is checked before. What is there already stays, unless your record was
+    made later. Many may publish to one repository at the same time: nobody's records are lost. A table of all records,
+    which the dataset viewer shows, and a card come with them.
+
+    Writing needs a token (`hf auth login`, or HF_TOKEN). Who may not write to a repository proposes the records by
+    `--create-pr`.
+
+    ```bash
+    hf-transfer-score results publish ./results --to owner/results
+    hf-transfer-score results publish ./results --to community/results --create-pr
+    hf-transfer-score results publish ./monday ./tuesday --to owner/results --dry-run
+    ```
+
+    Args:
+        folders: what `rank --save` wrote.
+        to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        create_pr: propose the records as a pull request.
+        private: make the repository private, if it is not there yet.
+        dry_run: say what would be written, and write nothing.
+    """
+    with quiet_client():
+        place, gathering = open_place(to, private=private, create_pr=create_pr), Gathering()
+        sources = [FolderPlace(local_folder(folder)) for folder in folders]
+        records = [record for source in sources for record in gathering.records(source)]
+        problems = gathering.problems
+        if not records and not (output.json and problems):
+            write(_problem_lines(problems))
+            names = " or ".join(source.name for source in sources)
+            raise StoreError(
+                f"There is no valid record in {names}: `rank --save FOLDER` writes them to FOLDER/records."
+            )
+        published = publish(place, records, dry_run=dry_run) if records else None
+    done = Merged(published, 0, tuple(problems)) if published else None
+    verb = "To be written to" if dry_run else "Published to"
+    facts = {"to": place.name, "dry_run": dry_run, **_facts(done, place, problems)}
+    output.show(lambda: facts, lambda _: _done_text(done, place, verb) if done else "")
+    return 0 if records else FAILED
+
+
+def results_pull(source: str, /, *, into: Path, output: Json = Output()) -> int:
+    """Copy shared results into a folder.
+
+    A second call reads only what changed. Records that are not as they should be are reported and left out; what you
+    have and made later stays.
+
+    ```bash
+    hf-transfer-score results pull owner/results --into ./results
+    ```
+
+    Args:
+        source: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        into: the folder, made when needed.
+    """
+    with quiet_client():
+        place, target = open_place(source), FolderPlace(local_folder(into))
+        done = pull(place, target)
+    facts = {"source": place.name, "into": target.name, **_facts(done, target, done.problems)}
+    output.show(lambda: facts, lambda _: _done_text(done, target, f"Pulled from {place.name} into"))
+    return 0
+
+
+def results_merge(*sources: str, into: str, output: Json = Output()) -> int:
+    """Bring results of several places into one.
+
+    Of records with one identity (model, dataset and metric, with all their options) the one that was made last counts.
+    Without sources it only brings the table of a repository in step with its records, which is due after pull requests
+    were merged.
+
+    ```bash
+    hf-transfer-score results merge ./monday ./tuesday --into ./results
+    hf-transfer-score results merge --into owner/results
+    ```
+
+    Args:
+        sources: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        into: another such place; a folder to be made is written ./a/b.
+    """
+    with quiet_client():
+        target = open_place(into)
+        done = merge([open_place(source) for source in sources], target)
+    if sources:
+        text = _done_text(done, target, "Merged into")
+    elif target.shared:
+        text = f"The table of {target.name} is in step with its records.\n"
+    else:
+        text = f"{target.name} is a folder: there is no table to bring in step with its records.\n"
+    output.show(lambda: {"into": target.name, **_facts(done, target, done.problems)}, lambda _: text)
+    return 0
+
+
+def results_validate(store: str, /, *, output: Json = Output()) -> int:
+    """Check stored results.
+
+    Each has to be a record of a version this package knows, named by its identity, in the folder of its model, and in
+    the table beside them. It ends with status 1 when something is wrong.
+
+    ```bash
+    hf-transfer-score results validate ./results
+    hf-transfer-score results validate owner/results --json
+    ```
+
+    Args:
+        store: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+    """
+    with quiet_client():
+        place = open_place(store)
+        found = validate(place)
+    problems = found.problems
+    state = _count(len(problems), "problem") if problems else "all as they should be"
+    said = f"{_problem_lines(problems, 'wrong')}{place.name}: {_count(found.checked, 'record')}, {state}.\n"
+    facts = {"store": place.name, "records": found.checked, "valid": not problems, "problems": _plain(problems)}
+    output.show(lambda: facts, lambda _: said)
+    return FAILED if problems else 0
+
+
+def _done_text(done: Merged, place: Place, verb: str) -> str:
+    """Return what became of records: the bad ones first, then the counts, then where they are."""
+    published = done.published
+    counts = [f"{published.written} written", f"{done.unchanged} unchanged"]
+    if published.older:
+        counts.append(f"{published.older} older than what is there")
+    if done.problems:
+        counts.append(f"{len(done.problems)} bad and left out")
+    text = f"{_problem_lines(done.problems)}{verb} {place.name}: {', '.join(counts)}.\n"
+    if isinstance(place, HubPlace) and published.version_or_url:
+        text += f"{_address(place, published.version_or_url)}\n"
+    return text
+
+
+def _address(place: HubPlace, version_or_url: str) -> str:
+    return version_or_url if "://" in version_or_url else place.url
+
+
+def _facts(done: Merged | None, place: Place, problems: Sequence[Problem]) -> dict[str, Any]:
+    published = done.published if done else None
+    url = _address(place, published.version_or_url) if published and isinstance(place, HubPlace) else None
+    return {
+        "written": published.written if published else 0,
+        "unchanged": done.unchanged if done else 0,
+        "older": published.older if published else 0,
+        "version": published.version_or_url if published and published.version_or_url != url else None,
+        "url": url,
+        "problems": _plain(problems),
+    }
+
+
+def _plain(problems: Sequence[Problem]) -> list[dict[str, str]]:
+    return [{"path": problem.path, "reason": problem.reason} for problem in problems]
+
+
+def _problem_lines(problems: Sequence[Problem], word: str = "bad") -> str:
+    """Return a line for each file that is not as it should be."""
+    return "".join(f"{word}: {shown(f'{one.path}: {one.reason}', LONGEST_REASON)}\n" for one in problems)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,155 @@
+"""`worker`: score what others requested."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Group, Parameter
+
+from hf_transfer_score.cli.ending import end_children, interrupted_status
+from hf_transfer_score.cli.flags import Bytes, Count, Seconds, Whole
+from hf_transfer_score.cli.output import say
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.home import home
+from hf_transfer_score.hub.failures import no_token
+from hf_transfer_score.hub.settings import has_token
+from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.results.place import FolderPlace, Place, open_place
+from hf_transfer_score.text import shown
+from hf_transfer_score.worker.box import BoxLimits
+from hf_transfer_score.worker.job import JobOptions
+from hf_transfer_score.worker.loop import Worker, WorkerOptions
+
+STATES = ("done", "failed", "refused", "again", "lost")
+
+
+@dataclass(frozen=True)
+class JobFlags:
+    """What one job may take.
+
+    Attributes:
+        memory: bytes, such as 8G; without it 12G, or most of this machine's.
+        time: seconds from start to end.
+        disk: bytes, downloads included.
+        device: where models run: cpu, cuda, cuda:1, mps; without it an accelerator if there is one.
+        max_parameters: models with more fail, such as 100M or 1.5B.
+    """
+
+    memory: Bytes | None = None
+    time: Seconds = BoxLimits.seconds
+    disk: Annotated[Bytes, Parameter(show_default="20G")] = BoxLimits.disk
+    device: str | None = None
+    max_parameters: Count = None
+
+    def options(self) -> JobOptions:
+        """Return how requests are run."""
+        import psutil
+
+        most = max(min(BoxLimits.memory, int(0.8 * psutil.virtual_memory().total)), 10**9)
+        box = BoxLimits(self.memory or most, self.time, self.disk)
+        return JobOptions(self.device, self.max_parameters, box=box, folder=home().absolute())
+
+
+@dataclass(frozen=True)
+class WorkFlags:
+    """How a worker works.
+
+    Attributes:
+        once: stop when no request waits.
+        limit: stop after so many requests.
+        poll: seconds between looks.
+        lease: seconds that a claim lasts.
+        name: how others see this worker; a random part is added.
+    """
+
+    once: bool = False
+    limit: Whole = None
+    poll: Seconds = 30.0
+    lease: Seconds = 900.0
+    name: str = "worker"
+
+
+def worker(
+    *,
+    requests: str,
+    results: str,
+    working: Annotated[WorkFlags, Parameter(name="*")] = WorkFlags(),
+    job: Annotated[JobFlags, Parameter(name="*", group=Group("One job", sort_key=10))] = JobFlags(),
+) -> int:
+    """Score what others requested.
+
+    It claims the oldest request, ranks its model on its dataset as `rank` does, publishes the records, writes the state
+    back, and goes on. Any number of workers on any machines may share a queue. A place is a folder, or a dataset
+    repository on the Hub as OWNER/NAME, which needs a token that may write there.
+
+    A claim is renewed while its request runs. Ctrl-C and SIGTERM give it back at once; that of a worker that died ends
+    after `--lease` seconds, and another worker takes it. After three starts that did not finish, however they ended, a
+    request fails. What waits for the Hub is tried again; what cannot be scored is a failed request with the reason. No
+    remote code runs, no pickled weights are loaded.
+
+    Each request runs in a process of its own: without your token and the rest of your environment, in a folder that is
+    removed afterwards, killed with all that it started when it takes more memory, time or disk than it may.
+
+    ```bash
+    hf-transfer-score worker --requests me/requests --results me/results
+    hf-transfer-score worker --requests ./requests --results ./results --once
+    ```
+
+    Args:
+        requests: the place where the requests are.
+        results: the place where the records go.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise OptionError("A worker is one process: start several, each with its own `device`, without a launcher.")
+    queue, records = _place(requests), _place(results)
+    options = WorkerOptions(**vars(working), job=job.options())
+    running = Worker(RequestQueue(queue), records, options, _say)
+    _say(f"{running.id} takes requests from {queue.name} and publishes to {records.name}")
+    _say(f"one job may take {options.job.box}; change it with --memory, --time and --disk")
+    try:
+        with _nowhere():
+            counts = running.run()
+    except KeyboardInterrupt:
+        _say(f"stopped: {_summary(running.counts)}")
+        end_children()
+        os._exit(interrupted_status())  # a download may be under way, and nobody waits for it
+    _say(_summary(counts))
+    return 0
+
+
+def _place(text: str) -> Place:
+    """Return the place that a text names, wherever the process goes; refuse one on the Hub that nobody may write."""
+    place = open_place(text)
+    if isinstance(place, FolderPlace):
+        return FolderPlace(place.folder.absolute())
+    if not has_token(None):
+        raise no_token(place.name)
+    return place
+
+
+@contextmanager
+def _nowhere() -> Iterator[None]:
+    """Be in an empty folder, so that no name that a stranger wrote is that of a file here."""
+    before, folder = Path.cwd(), home() / "nowhere"
+    folder.mkdir(parents=True, exist_ok=True)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _summary(counts: Counter[str]) -> str:
+    told = [f"{counts[state]} {state}" for state in STATES if counts[state]]
+    return ", ".join(told) or "no request was run"
+
+
+def _say(text: str) -> None:
+    say(f"{datetime.now().astimezone().isoformat(timespec='seconds')} {shown(text)}")
