@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample
+from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample
 from hf_transfer_score.errors import HubError, OptionError, UnreadableError
 from hf_transfer_score.rendering import HUB_ID, one_line
 from hf_transfer_score.untrusted import parse_yaml
@@ -52,9 +52,9 @@ def eval_result_files(
     return files
 
 
-def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, MeasuredAccuracy]]:
+def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, KnownAccuracy]]:
     """Return the accuracies by dataset and by how they were measured; the first of several samples counts."""
-    found: dict[tuple[str, str], tuple[Sample, MeasuredAccuracy]] = {}
+    found: dict[tuple[str, str], tuple[Sample, KnownAccuracy]] = {}
     for sample in evidence.samples:
         for one in sample.truths:
             if one.exact and one.metric.name == "accuracy":
@@ -88,7 +88,7 @@ def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: st
     raise OptionError(f"{asked}: the benchmark {dataset} has {', '.join(map(one_line, tasks)) or 'none'}.")
 
 
-def _notes(sample: Sample, measured: MeasuredAccuracy) -> str:
+def _notes(sample: Sample, measured: KnownAccuracy) -> str:
     seeds = f"mean of {len(measured.values)} seeds" if len(measured.values) > 1 else "one run"
     parts = ["a share from 0 to 1", measured.how, seeds, f"sample drawn from split {sample.dataset.split or 'unknown'}"]
     return one_line("; ".join(part for part in parts if part), 300)

@@ -41,7 +41,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class MeasuredAccuracy:
+class KnownAccuracy:
     """A measured accuracy, over its seeds.
 
     Attributes:
@@ -100,7 +100,7 @@ class Sample:
     model: RecordedModel
     dataset: RecordedDataset
     records: tuple[Record, ...]
-    truths: tuple[MeasuredAccuracy, ...] = ()
+    truths: tuple[KnownAccuracy, ...] = ()
     standing: Standing | None = None
 
     @property
@@ -238,7 +238,7 @@ def _of_dataset(truth: Record, sample: Sample) -> bool:
     return same == (sample.dataset.id, sample.dataset.task, sample.dataset.config) and len(commits) <= 1
 
 
-def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[MeasuredAccuracy, ...]:
+def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[KnownAccuracy, ...]:
     """Return the accuracies that were measured with a sample, or else with another of its dataset."""
     mine = [one for one in truths if _of_dataset(one, Sample(model, dataset, ()))]
     exact = [one for one in mine if sample_key(one.dataset) == sample_key(dataset)]
@@ -250,13 +250,13 @@ def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedMod
     return tuple(_joined(ways[way], bool(exact)) for way in sorted(ways))
 
 
-def _joined(records: list[Record], exact: bool) -> MeasuredAccuracy:
+def _joined(records: list[Record], exact: bool) -> KnownAccuracy:
     ordered = sorted(records, key=lambda one: (_seed(one) is None, str(_seed(one))))
     metric = ordered[0].metric
     assert metric is not None
     values = [one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered]
     seeds = [_seed(one) for one in ordered if _seed(one) is not None]
-    return MeasuredAccuracy(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
+    return KnownAccuracy(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
 
 
 def _seed(record: Record) -> Any:

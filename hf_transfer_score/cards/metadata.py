@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cards.evidence import Evidence, MeasuredAccuracy, Sample, chosen_options, direction
+from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, direction
 from hf_transfer_score.rendering import one_line
 from hf_transfer_score.results.record import Record
 
@@ -86,7 +86,7 @@ def _term(record: Record, term: str) -> dict[str, Any]:
     }
 
 
-def _accuracy(measured: MeasuredAccuracy) -> dict[str, Any]:
+def _accuracy(measured: KnownAccuracy) -> dict[str, Any]:
     how = f" ({measured.how})" if measured.how else ""
     return {
         "metric_type": one_line(measured.metric.name),
