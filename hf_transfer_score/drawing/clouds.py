@@ -107,8 +107,9 @@ def size_figure(
     sign = -1.0 if better == "low" else 1.0
 
     def axes(sizes: Sequence[float], scores: Sequence[float]) -> tuple[Axis, Axis]:
-        upwards = rank_axis("rank, 1 is the best", max(scores)) if better == "low" else _high(score, scores)
-        return log_axis("parameters", sizes), upwards
+        if better == "low":
+            return log_axis("parameters", sizes), rank_axis("rank, 1 is the best", max(scores))
+        return log_axis("parameters", sizes), linear_axis(f"↑ {score}, higher is better", scores)
 
     plan = _Plan(
         f"{capital(score)} against parameters",
@@ -119,7 +120,7 @@ def size_figure(
         axes,
         _kinds(best=f"best {score}", front="best up to its size"),
     )
-    marks, left_out, table = _marks([one for one in points if _above_zero(one.x)], points, plan)
+    marks, left_out, table = _marks([one for one in points if (finite(one.x) or 0) > 0], points, plan)
     if len(marks) < 2:
         return _too_few(plan, marks, left_out, table)
     places = front([(mark.x, sign * mark.y) for mark in marks])
@@ -298,15 +299,6 @@ def sampled(count: int, kept: Sequence[int], most: int = MOST_POINTS) -> list[in
 def _kinds(**words: str) -> dict[str, Kind]:
     looks = {BEST: (COLOURS[4], STAR), FRONT: (COLOURS[2], "diamond"), TRUTH: (COLOURS[2], "triangle-up")}
     return {kind: Kind(text, *looks[kind]) for kind, text in words.items()} | {PLAIN: Kind("other models", COLOURS[1])}
-
-
-def _high(score: str, values: Sequence[float]) -> Axis:
-    return linear_axis(f"↑ {score}, higher is better", values)
-
-
-def _above_zero(value: float | None) -> bool:
-    found = finite(value)
-    return found is not None and found > 0
 
 
 def _marks(usable: Sequence[ModelPoint], points: Sequence[ModelPoint], plan: _Plan) -> tuple[list[Mark], str, Table]:

@@ -10,7 +10,7 @@ from typing import Any
 from hf_transfer_score.drawing.axes import Axis
 from hf_transfer_score.drawing.labels import Box, label_size, place_labels
 from hf_transfer_score.drawing.look import INK, LEFT, SOFT, data_of, unchecked
-from hf_transfer_score.drawing.words import MISSING, Ends, shorten
+from hf_transfer_score.drawing.words import MISSING, Ends, capital, shorten
 
 NARROW = 480
 """Pixels up to which a chart has few and short names."""
@@ -19,6 +19,9 @@ MOST_GROUPS = 8
 """Kinds that the legend names."""
 
 LONGEST_LABEL, LONGEST_NARROW = 40, 22
+OBEYED = ("title", "image")
+"""Facts of these names are not listed when a model is pointed at, but obeyed: an image would be asked for."""
+
 MANY = 150
 """From so many points on they are smaller and shine through."""
 
@@ -193,7 +196,8 @@ def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[
     import altair as alt
 
     many = len(cloud.marks) > MANY
-    told = [alt.Tooltip(f"fact_{place}:N", title=name) for place, name in enumerate(facts)]
+    titles = [capital(name) if name in OBEYED else name for name in facts]
+    told = [alt.Tooltip(f"fact_{place}:N", title=name) for place, name in enumerate(titles)]
     pointed = alt.selection_point(name="pointed", fields=["model"], on="pointerover", clear="pointerout", empty=False)
     view = alt.selection_interval(name="view", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]")
     chart = alt.Chart().encode(**_ends(cloud))

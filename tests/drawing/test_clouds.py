@@ -157,6 +157,10 @@ def test_points_and_intervals_are_the_numbers_that_were_given():
 
 def test_pointing_tells_the_facts_and_the_marked_model_has_a_ring_and_its_name():
     figure = size_figure(size_points(30), marked="owner/model-7")
+    asked = size_figure([ModelPoint("a", 1, 1), ModelPoint("b", 2, 2)], score="image").chart
+    assert rows_of(asked) and '"title": "image"' not in json.dumps(
+        layers_of(asked, "point")[0][0]["encoding"]["tooltip"]
+    )
     (layer, rows), (ring, _) = layers_of(figure.chart, "point")
     assert [one["title"] for one in layer["encoding"]["tooltip"][1:]] == ["score", "parameters"]
     assert [row["model"] for row in rows if "marked" in row] == ["owner/model-7"]

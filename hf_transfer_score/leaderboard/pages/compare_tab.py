@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 
+from hf_transfer_score.drawing.figure import Figure
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.charts import Screen, add_chart, drawn
@@ -64,12 +65,7 @@ def build_compare_tab(page: Page) -> None:
     find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
 
     def draw(slug: str | None, left: str | None, right: str | None, screen: Screen) -> tuple[Any, str]:
-        catalogue, board = board_of(slug)
-        rows = [] if board is None else [row for text in (left, right) if (row := row_of(board, text)) is not None]
-        if board is None or len(rows) < 2:
-            return drawn(None, screen, "")
-        pair = [(row.label, catalogue.overlap(board, row)) for row in rows]
-        return drawn(overlaps_figure(pair, screen.width), screen, "overlap")
+        return drawn(_overlaps(*board_of(slug), (left, right), screen.width), screen, "overlap")
 
     content = gr.HTML("", elem_id="lb-compare")
     chart = add_chart("lb-compare-plot")
@@ -96,6 +92,15 @@ def build_compare_tab(page: Page) -> None:
     )
     page.keep("first", first, read=_label)
     page.keep("second", second, read=_label)
+
+
+def _overlaps(
+    catalogue: Catalogue, board: Board | None, chosen: tuple[str | None, str | None], width: int
+) -> Figure | None:
+    rows = [] if board is None else [row for text in chosen if (row := row_of(board, text)) is not None]
+    if board is None or len(rows) < 2:
+        return None
+    return overlaps_figure([(row.label, catalogue.overlap(board, row)) for row in rows], width)
 
 
 def _choice(label: str, name: str) -> gr.Dropdown:
