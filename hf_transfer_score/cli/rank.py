@@ -152,9 +152,7 @@ def _finish(
         count = report.save(save)
         say(f"Saved {count} records to {save}")
     if plot is not None:
-        from hf_transfer_score.drawing.files import save_plot
-
-        save_plot(report, plot)
+        report.plot(plot)
         say(f"Drew {plot}")
     if not (output.json or output.csv) and example_dataset(dataset) is not None:
         write(f"\n{report.answer}\n{AFTER_EXAMPLE}")
