@@ -52,7 +52,7 @@ def push_card(
     if HUB_ID.fullmatch(evidence.model) is None:
         raise OptionError(
             f"{evidence.model!r} is not a model on the Hub, so it has no page: expected OWNER/NAME. "
-            "Write its card to a file with --out."
+            "Write its card to a file instead."
         )
     place = HubPlace(evidence.model, repo_type="model", create_pr=create_pr, token=token, endpoint=endpoint)
     wanted: dict[str, bytes] = {}

@@ -22,7 +22,7 @@ def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: st
     wanted = FEATURE_KEYS if key is None else (key,)
     found = next((name for name in wanted if name in keys), None)
     if found is None:
-        advice = "" if key else " Name them with features_key (--features-key)."
+        advice = "" if key else " Name them with `features_key`."
         raise FeatureFileError(
             f"{path}: no features. Expected {quoted(wanted)}{hint}, found {quoted(keys) or 'nothing'}.{advice}"
         )
