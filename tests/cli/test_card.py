@@ -92,8 +92,8 @@ def test_metric_cards(capsys, tmp_path):
         (("a/b", "--eval-task", "x"), "give both"),
         (("pixels", "--push"), "'pixels' is not a model on the Hub"),
         (("pixels", "--results", "nothing://x"), "names no place"),
-        (("pixels", "--eval-results"), "not a dataset on the Hub"),
-        (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "not a dataset on the Hub"),
+        (("pixels", "--eval-results"), "is not a dataset on the Hub"),
+        (("pca_16", "--eval-results", "--dataset", "scikit-learn digits 5-9"), "is not a dataset on the Hub"),
     ],
 )
 def test_wrong_usage(capsys, words, message):
