@@ -51,6 +51,8 @@ def converted(convert: Callable[[str], T]) -> Callable[[Any, Sequence[Token]], T
     """Return a converter for one word of the command line; what it cannot be is wrong usage."""
 
     def convert_token(_: Any, tokens: Sequence[Token]) -> T:
+        if len(tokens) > 1:
+            raise ValueError(f"{tokens[0].keyword} is given more than once, and only one of them can count")
         try:
             return convert(tokens[0].value)
         except OptionError as error:

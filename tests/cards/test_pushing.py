@@ -78,17 +78,17 @@ def test_a_model_without_a_card_gets_one(hub, model):
 
 
 def test_a_change_of_somebody_else_is_built_upon(hub, model, monkeypatch):
-    from hf_transfer_score.results.place import HubPlace
+    from huggingface_hub import HfApi
 
-    commit, others = HubPlace._commit, ["One more word.\n", "And one.\n"]
+    commit, others = HfApi.create_commit, ["One more word.\n", "And one.\n"]
 
-    def slow(place, parent, operations, title):
+    def slow(api, *arguments, **options):
         """Somebody else is faster twice."""
         if others:
             (model.folder / "README.md").write_text((model.folder / "README.md").read_text() + others.pop(0))
-        return commit(place, parent, operations, title)
+        return commit(api, *arguments, **options)
 
-    monkeypatch.setattr(HubPlace, "_commit", slow)
+    monkeypatch.setattr(HfApi, "create_commit", slow)
     assert push(hub, "hf_owner").state == "written" and not others
     assert text_of(model) == model_card(EVIDENCE, CARD + "One more word.\nAnd one.\n")
 

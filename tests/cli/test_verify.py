@@ -158,16 +158,20 @@ def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
     assert "first: bad_input: --layer 9: this checkpoint has the blocks 0 to 1" in out
 
 
-def test_wrong_usage_is_told_before_anything_is_read(verify, folder):
+def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     status, _, err = verify(*MODELS, "--seeds", "0,0")
     assert status == 2 and "--seeds (0, 0): expected whole numbers from 0 on, each once" in err
     status, _, err = verify(*MODELS, "--seeds", "x")
     assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
     assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
-    status, _, err = verify(*MODELS, "--learning-rates", "-1")
-    assert status == 2 and "--learning-rates (-1.0,): expected at least one number above 0" in err
-    status, _, err = verify(*MODELS, "--max-samples", "100")
-    assert status == 1 and "Draw fewer rows with --per-class or --max-samples" in err
+    status, _, err = verify(*MODELS, "--learning-rates", "1e-3")
+    assert status == 2 and "--learning-rates is given more than once, and only one of them can count" in err
+    assert main(["verify", "reviews.jsonl", *MODELS, "--learning-rates", "-1"]) == 2
+    assert "--learning-rates (-1.0,): expected at least one number above 0" in capsys.readouterr().err
+    assert (
+        main(["verify", "reviews.jsonl", *MODELS, "--max-samples", "100", "--device", "cpu", "--replicates", "0"]) == 1
+    )
+    assert "Draw fewer rows with --per-class or --max-samples" in capsys.readouterr().err
     status, _, err = verify(*MODELS, "--save", "reviews.jsonl")
     assert status == 2 and "is a file; name a folder for the records" in err
