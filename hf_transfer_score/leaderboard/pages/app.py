@@ -15,7 +15,7 @@ from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.following import follow
-from hf_transfer_score.leaderboard.pages.page import Page
+from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
 from hf_transfer_score.leaderboard.pages.styles import ON_LOAD, css, theme
 from hf_transfer_score.results.place import Place
 from hf_transfer_score.uploads.file_box import remove_with_page
@@ -78,7 +78,7 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
         screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
-            page = Page(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
+            page = LeaderboardPage(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
             board_tab = _build_tabs(page)
         remove_with_page(app, page.ledger)
         follow(app, page, board_tab, status=status, refresh=refresh, tick_seconds=tick_seconds)
@@ -86,7 +86,7 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
     return app
 
 
-def _build_tabs(page: Page) -> BoardTab:
+def _build_tabs(page: LeaderboardPage) -> BoardTab:
     """Build the tabs, and tell which one is open."""
     found: list[BoardTab] = []
     for name, title, module in TABS:
@@ -104,7 +104,7 @@ def _build_tabs(page: Page) -> BoardTab:
     return found[0]
 
 
-def _builder(module: str) -> Callable[[Page], None]:
+def _builder(module: str) -> Callable[[LeaderboardPage], None]:
     found: Any = getattr(import_module(f"hf_transfer_score.leaderboard.pages.{module}"), f"build_{module}")
     return found  # type: ignore[no-any-return]
 

@@ -30,7 +30,7 @@ from hf_transfer_score.leaderboard.pages.board_words import (
     notes_html,
 )
 from hf_transfer_score.leaderboard.pages.downloads import download_file
-from hf_transfer_score.leaderboard.pages.page import MODEL, Page, offered
+from hf_transfer_score.leaderboard.pages.page import MODEL, LeaderboardPage, offered
 from hf_transfer_score.leaderboard.pages.texts import plain
 from hf_transfer_score.leaderboard.pages.view import (
     BY_RANK,
@@ -68,7 +68,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class BoardTab:
     """The components of the tab, and what fills them."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: LeaderboardPage) -> None:
         self.page = page
         self._build_controls()
         self._build_table()

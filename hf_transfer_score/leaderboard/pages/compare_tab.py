@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -18,12 +19,12 @@ from hf_transfer_score.leaderboard.pages.compare_page import (
     row_of,
 )
 from hf_transfer_score.leaderboard.pages.finding import add_finder
-from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, Page, offered
+from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, LeaderboardPage, offered
 
 NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
 
 
-def build_compare_tab(page: Page) -> None:
+def build_compare_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     gr.HTML('<div class="lb-head"><h2>Compare two models of the chosen board</h2></div>')
     with gr.Row():
@@ -32,51 +33,20 @@ def build_compare_tab(page: Page) -> None:
     with gr.Row():
         swap = gr.Button("Swap", size="sm", scale=0, min_width=120, elem_id="lb-swap")
 
-    def board_of(slug: str | None) -> tuple[Catalogue, Board | None]:
-        catalogue = page.library.catalogue
-        summary = catalogue.find(slug or "")
-        return catalogue, None if summary is None else catalogue.board(summary.key)
-
-    def offer(slug: str | None, left: str | None, right: str | None, model: str | None) -> tuple[Any, Any, Any, str]:
-        """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
-        board = board_of(slug)[1]
-        if board is None:
-            return (
-                gr.skip(),
-                gr.skip(),
-                gr.skip(),
-                NO_BOARD,
-            )  # an address may have chosen models of a board that is yet to come
-        chosen = _defaults(board, left, right, model)
-        labels = row_choices(board)
-        shown = (left, right)
-        updates = [offered(_with(labels, value), value, old) for value, old in zip(chosen, shown, strict=True)]
-        many = gr.update(visible=len(board.rows) > MOST_CHOICES)
-        return updates[0], updates[1], many, compare_page(board, *chosen)
-
-    def show(slug: str | None, left: str | None, right: str | None) -> str:
-        board = board_of(slug)[1]
-        return NO_BOARD if board is None else compare_page(board, left, right)
-
-    def narrowed(typed: str, slug: str | None) -> list[str]:
-        board = board_of(slug)[1]
-        return [] if board is None else row_choices(board, typed)
-
-    find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
-
-    def draw(slug: str | None, left: str | None, right: str | None, screen: Screen) -> tuple[Any, str]:
-        return drawn(_overlaps(*board_of(slug), (left, right), screen.width), screen, "overlap")
-
+    find = add_finder([first, second], partial(_narrowed, page), inputs=[page.board], name="lb-find-pair")
     content = gr.HTML("", elem_id="lb-compare")
     chart = add_chart("lb-compare-plot")
     page.when_shown(
-        COMPARE, offer, inputs=[page.board, first, second, page.model], outputs=[first, second, find, content]
+        COMPARE,
+        partial(_offer, page),
+        inputs=[page.board, first, second, page.model],
+        outputs=[first, second, find, content],
     )
     changes = [first.change, second.change]
-    page.when_drawn(COMPARE, draw, inputs=[page.board, first, second], outputs=chart, also=changes)
+    page.when_drawn(COMPARE, partial(_draw, page), inputs=[page.board, first, second], outputs=chart, also=changes)
     gr.on(
         [first.input, second.input],
-        show,
+        partial(_show, page),
         inputs=[page.board, first, second],
         outputs=content,
         show_progress="hidden",
@@ -84,7 +54,7 @@ def build_compare_tab(page: Page) -> None:
         api_name="compare",
     )
     swap.click(
-        lambda slug, left, right: (right, left, show(slug, right, left)),
+        lambda slug, left, right: (right, left, _show(page, slug, right, left)),
         inputs=[page.board, first, second],
         outputs=[first, second, content],
         show_progress="hidden",
@@ -92,6 +62,42 @@ def build_compare_tab(page: Page) -> None:
     )
     page.keep("first", first, read=_label)
     page.keep("second", second, read=_label)
+
+
+def _board_of(page: LeaderboardPage, slug: str | None) -> tuple[Catalogue, Board | None]:
+    catalogue = page.library.catalogue
+    summary = catalogue.find(slug or "")
+    return catalogue, None if summary is None else catalogue.board(summary.key)
+
+
+def _offer(
+    page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, model: str | None
+) -> tuple[Any, Any, Any, str]:
+    """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
+    board = _board_of(page, slug)[1]
+    if board is None:  # an address may have chosen models of a board that is yet to come
+        return gr.skip(), gr.skip(), gr.skip(), NO_BOARD
+    chosen = _defaults(board, left, right, model)
+    labels = row_choices(board)
+    pairs = zip(chosen, (left, right), strict=True)
+    first, second = (offered(_with(labels, value), value, old) for value, old in pairs)
+    return first, second, gr.update(visible=len(board.rows) > MOST_CHOICES), compare_page(board, *chosen)
+
+
+def _show(page: LeaderboardPage, slug: str | None, left: str | None, right: str | None) -> str:
+    board = _board_of(page, slug)[1]
+    return NO_BOARD if board is None else compare_page(board, left, right)
+
+
+def _narrowed(page: LeaderboardPage, typed: str, slug: str | None) -> list[str]:
+    board = _board_of(page, slug)[1]
+    return [] if board is None else row_choices(board, typed)
+
+
+def _draw(
+    page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, screen: Screen
+) -> tuple[Any, str]:
+    return drawn(_overlaps(*_board_of(page, slug), (left, right), screen.width), screen, "overlap")
 
 
 def _overlaps(

@@ -13,7 +13,7 @@ from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.board_words import status_html
-from hf_transfer_score.leaderboard.pages.page import Kept, Page
+from hf_transfer_score.leaderboard.pages.page import Kept, LeaderboardPage
 from hf_transfer_score.leaderboard.pages.permalink import COPY_LINK, SHOW_ADDRESS, one_line, plain_query, query_of
 
 LOADING_SECONDS = 1.0
@@ -25,7 +25,7 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class Follower:
     """What a page needs to be where its address says, with the records as they are now."""
 
-    def __init__(self, page: Page, board_tab: BoardTab, tick_seconds: float) -> None:
+    def __init__(self, page: LeaderboardPage, board_tab: BoardTab, tick_seconds: float) -> None:
         self.page = page
         self.board_tab = board_tab
         self.tick_seconds = tick_seconds
@@ -99,7 +99,13 @@ def shown_version(status: LibraryStatus) -> str | None:
 
 
 def follow(
-    app: gr.Blocks, page: Page, board_tab: BoardTab, *, status: gr.HTML, refresh: gr.Button, tick_seconds: float
+    app: gr.Blocks,
+    page: LeaderboardPage,
+    board_tab: BoardTab,
+    *,
+    status: gr.HTML,
+    refresh: gr.Button,
+    tick_seconds: float,
 ) -> None:
     """Make a page restore its address, keep it true, and follow the records.
 
@@ -126,7 +132,7 @@ def _refresh(follower: Follower, version: str | None, query: dict[str, str], slu
     return follower.look(version, query, slug)
 
 
-def _keep_address(page: Page) -> None:
+def _keep_address(page: LeaderboardPage) -> None:
     """Show the address of the view, and a link to it to copy."""
     kept = [Kept("tab", page.tab, None, lambda tab: "" if tab == ids.BOARD else str(tab)), *page.kept]
     kept.append(Kept("model", page.model, None, lambda model: str(model or "")))

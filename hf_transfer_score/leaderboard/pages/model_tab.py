@@ -20,7 +20,7 @@ from hf_transfer_score.leaderboard.pages.model_page import (
     model_page,
     records_json,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, Page, offered
+from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, LeaderboardPage, offered
 
 CHOOSE = '<div class="lb-note">Choose a model, here or by a click on a row of the board.</div>'
 EMPTY = '<div class="lb-note">There are no records yet.</div>'
@@ -40,7 +40,7 @@ DOWNLOAD = """
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build_model_tab(page: Page) -> None:
+def build_model_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     choice = gr.Dropdown(
         [],
@@ -97,7 +97,9 @@ def build_model_tab(page: Page) -> None:
         )
 
 
-def _file(page: Page, content: Callable[[Catalogue, str], str], ending: str, model: str | None) -> tuple[str, str]:
+def _file(
+    page: LeaderboardPage, content: Callable[[Catalogue, str], str], ending: str, model: str | None
+) -> tuple[str, str]:
     return content(page.library.catalogue, model or ""), file_stem(model) + ending
 
 

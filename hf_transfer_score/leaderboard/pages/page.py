@@ -41,7 +41,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Page:
+class LeaderboardPage:
     """The shared part of the page. A tab is built by `build_X_tab(page)` inside its `gr.Tab`.
 
     What a tab may rely on:

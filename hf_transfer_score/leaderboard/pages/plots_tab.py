@@ -19,7 +19,7 @@ from hf_transfer_score.leaderboard.pages.charts import (
     drawn,
     record_overlap_figure,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, Page, offered
+from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, LeaderboardPage, offered
 from hf_transfer_score.leaderboard.pages.permalink import one_line
 from hf_transfer_score.leaderboard.pages.texts import plain
 
@@ -33,7 +33,7 @@ HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dra
 zooms, a double click shows all again; the button at its corner saves it.</p>"""
 
 
-def build_plots_tab(page: Page) -> None:
+def build_plots_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     with gr.Row():
         score = gr.Dropdown(

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.errors import TransferScoreError
-from hf_transfer_score.leaderboard.pages.page import MODEL, SUBMIT, Page
+from hf_transfer_score.leaderboard.pages.page import MODEL, SUBMIT, LeaderboardPage
 from hf_transfer_score.leaderboard.pages.submitting import (
     REQUEST_HEADERS,
     Answer,
@@ -46,7 +46,7 @@ put <code>hf_oauth: true</code> into the metadata of its README, and
 SIGN_IN = "Sign in with Hugging Face first: requests carry a name."
 
 
-def build_submit_tab(page: Page) -> None:
+def build_submit_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab; on a Space visitors sign in before they may ask."""
     if page.requests is None:
         gr.HTML(NO_QUEUE)
@@ -68,7 +68,7 @@ def _can_sign_in() -> bool:
     return bool(os.environ.get("OAUTH_CLIENT_ID")) and all(map(find_spec, ("authlib", "itsdangerous")))
 
 
-def _build_form(page: Page, queue: RequestQueue, listed: RequestList, *, signed_in: bool) -> None:
+def _build_form(page: LeaderboardPage, queue: RequestQueue, listed: RequestList, *, signed_in: bool) -> None:
     with gr.Row():
         model = _field("Model", "id on the Hub, such as timm/resnet18.a1_in1k", "lb-ask-model")
         dataset = _field("Dataset", "id on the Hub, such as ethz/food101", "lb-ask-dataset")

@@ -7,13 +7,13 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.leaderboard.pages.charts import Screen, add_chart, drawn
-from hf_transfer_score.leaderboard.pages.page import TRUST, Page
+from hf_transfer_score.leaderboard.pages.page import TRUST, LeaderboardPage
 from hf_transfer_score.leaderboard.pages.trust_page import trust_page
 
 NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
 
 
-def build_trust_tab(page: Page) -> None:
+def build_trust_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     content = gr.HTML("", elem_id="lb-trust")
     plot, _ = add_chart("lb-trust-plot")

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.evaluate_modules.space import ENDINGS
-from hf_transfer_score.leaderboard.pages.page import Page
+from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
 from hf_transfer_score.leaderboard.pages.scoring_uploads import (
     TERM_HEADERS,
     UploadScores,
@@ -58,7 +58,7 @@ rank_features({{"model-a": features_a, "model-b": features_b}}, labels)
 """
 
 
-def build_upload_tab(page: Page) -> None:
+def build_upload_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab; what comes from a file is shown as plain text only."""
     gr.Markdown(INTRODUCTION)
     files = gr.File(
