@@ -17,7 +17,7 @@ from tests.hostile.judging import fault_of
 from tests.hostile.limited import Finished
 from tests.hostile.trying import Trial
 from tests.hostile.watching import run_watched
-from tests.selection.pool import PICTURES
+from tests.runs.pool import PICTURES
 
 RANK = (*COMMANDS["rank of pictures"], "--json", "--quiet")
 VERIFY = (

@@ -16,7 +16,7 @@ from tests.hostile.judging import fault_of, last_line, printed
 from tests.hostile.limited import Finished
 from tests.hostile.trying import Trial
 from tests.hostile.watching import watch
-from tests.selection.pool import PICTURES, REVIEWS
+from tests.runs.pool import PICTURES, REVIEWS
 
 KILLS = 44
 USUAL = ("--json", "--quiet", "--save", "{records}")

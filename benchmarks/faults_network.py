@@ -18,7 +18,7 @@ from tests.hostile.limited import Finished, run_limited
 from tests.hostile.network_modes import OTHER, VICTIM, NetworkMode, network_modes
 from tests.hostile.trying import Trial
 from tests.hostile.watching import run_watched
-from tests.selection.pool import PICTURES, again
+from tests.runs.pool import PICTURES, again
 
 COMMAND = ("rank", PICTURES, "--models", VICTIM, OTHER, "--replicates", "0", "--json", "--quiet")
 

@@ -18,8 +18,8 @@ from tests.hostile.limited import Finished  # noqa: E402
 from tests.hostile.traps import Traps  # noqa: E402
 from tests.hostile.trying import Good, write_good  # noqa: E402
 from tests.hub.server import LocalHub  # noqa: E402
-from tests.selection.pool import fill  # noqa: E402
-from tests.selection.warm import Parent, Warm  # noqa: E402
+from tests.runs.pool import fill  # noqa: E402
+from tests.runs.warm import Parent, Warm  # noqa: E402
 
 
 @dataclass

@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hf_transfer_score.leaderboard.boards.board import BoardKey
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.publishing import publish
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("start", "sessions", "publishers", "imports")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hf_transfer_score.metrics.registry import Metric, Term, all_metrics
-from hf_transfer_score.results.record import (
+from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
     RecordedFacts,

@@ -18,10 +18,10 @@ TOKEN = "hf_benchmark"
 CODE = """
 import sys, json, time
 from pathlib import Path
-from hf_transfer_score.results.place import open_place
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.publishing import publish
-from hf_transfer_score.results.store import load
+from hf_transfer_score.records.place import open_place
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.store import load
 records = load(FolderPlace(Path(sys.argv[1]))).table.records()
 start = time.perf_counter()
 done = publish(open_place("team/results"), records)

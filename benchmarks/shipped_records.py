@@ -26,7 +26,7 @@ from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.scores import score_features
 from hf_transfer_score.ranking.models import RankedModel
-from hf_transfer_score.results.record import (
+from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
     RecordedMetric,
@@ -34,10 +34,10 @@ from hf_transfer_score.results.record import (
     RecordedRun,
     record_path,
 )
-from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
+from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_folder, write_shipped
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 from hf_transfer_score.sampling.sample import LabelledSample, memory_sample
-from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.scoring import Ready, Scored, Scoring, choose_scoring, make_report
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
 

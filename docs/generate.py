@@ -19,7 +19,7 @@ from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, metric_guide
 from hf_transfer_score.cli.metrics import option_text, setting
 from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
-from hf_transfer_score.results.schema import json_schema
+from hf_transfer_score.records.schema import json_schema
 
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"

@@ -20,6 +20,7 @@ from .errors import (
 )
 from .evaluate_modules.install import register
 from .features.extract import ExtractOptions
+from .finetune.recipe import Recipe, default_recipe
 from .metrics.class_stats import ClassStatistics
 from .metrics.labelled import ModelFacts
 from .metrics.registry import (
@@ -37,20 +38,19 @@ from .ranking.confidence import RankConfidence, rank_confidence
 from .ranking.models import RankedModel
 from .ranking.pools import PoolRanking, rank_pool
 from .ranking.ranking import Ranking, rank_features
-from .results.record import Record
-from .results.store import read_records
+from .records.record import Record
+from .records.store import read_records
+from .runs.listener import Listener
+from .runs.options import RankOptions
+from .runs.plan import Plan
+from .runs.report import Interrupted, RankReport
+from .runs.run import plan_rank, rank
+from .runs.verified import VerifyOptions, VerifyReport
+from .runs.verifying import verify
 from .sampling.load import load_sample
 from .sampling.options import SampleOptions
 from .sampling.sample import LabelledSample, memory_sample
-from .selection.listener import Listener
-from .selection.options import RankOptions
-from .selection.plan import Plan
-from .selection.report import Interrupted, RankReport
-from .selection.run import plan_rank, rank
-from .selection.verified import VerifyOptions, VerifyReport
-from .selection.verifying import verify
 from .tasks import Pixels, Task, Waveform, Words, get_task
-from .truth.recipe import Recipe, default_recipe
 
 __version__: str
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.ranking.agreement import Agreement, agreement
-from hf_transfer_score.results.record import Record
-from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_folder
 
 
 @dataclass(frozen=True)

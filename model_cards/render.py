@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.cli.card import collect
-from hf_transfer_score.results.shipped import shipped_place
+from hf_transfer_score.records.shipped import shipped_place
 
 FOLDER = Path(__file__).parent
 MODELS = (

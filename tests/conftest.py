@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.hub.server import LocalHub
-from tests.selection.warm import Parent, Warm
+from tests.runs.warm import Parent, Warm
 
 NOBODY = "http://127.0.0.1:9"
 """An endpoint at which nothing listens."""
@@ -29,7 +29,7 @@ LONGEST = (
     "leaderboard/browser/test_board.py",
     "cli/test_worker.py",
     "hostile/test_fuzz.py",
-    "truth/test_scl.py",
+    "finetune/test_scl.py",
     "evidence/test_pipeline.py",
     "evidence/test_page.py",
     "hostile/test_feature_files.py",
@@ -40,7 +40,7 @@ ONE_PROCESS = ("tests/leaderboard/browser/",)
 """Folders whose files share what takes long to make, and so run in one process."""
 
 IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm|torch|transformers)\b"
-HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|truth)|benchmarks", re.MULTILINE)
+HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|finetune)|benchmarks", re.MULTILINE)
 """What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
 
 HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box|shipped_(folder|place)", re.MULTILINE)
@@ -181,7 +181,7 @@ def run_client(parent: Parent, tmp_path: Path) -> Client:
 @pytest.fixture(scope="session")
 def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalHub]:
     """A Hub with the repositories of `pool`."""
-    from tests.selection.pool import fill
+    from tests.runs.pool import fill
 
     with LocalHub(tmp_path_factory.mktemp("selection") / "hub") as hub:
         fill(hub, tmp_path_factory.mktemp("checkpoints"))

@@ -41,12 +41,12 @@ ALLOWED = {
     "tensors": {"errors", "limits", "untrusted"},
     "parquet_pages": {"errors"},
     "metrics": {"errors", "metrics"},
-    "ranking": {"errors", "metrics", "results.record", "ranking"},
+    "ranking": {"errors", "metrics", "records.record", "ranking"},
     "ranking/kernel": {"metrics.registry"},
     "ranking/pools": {"metrics.registry", "ranking", "ranking.kernel"},
     "ranking/agreement": {"errors", "ranking.kernel", "ranking.agreement"},
     "hub": {"errors", "limits", "home", "integrity", "hub"},
-    "results": {
+    "records": {
         "errors",
         "limits",
         "hub",
@@ -56,12 +56,12 @@ ALLOWED = {
         "integrity",
         "metrics.registry",
         "rendering",
-        "results",
+        "records",
     },
-    "reproduction": {"errors", "ranking.agreement", "results"},
-    "requests": {"errors", "untrusted", "hub", "results", "requests"},
-    "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "results", "cards"},
-    "leaderboard/boards": {"errors", "metrics", "ranking", "results", "text", "leaderboard.boards"},
+    "reproduction": {"errors", "ranking.agreement", "records"},
+    "requests": {"errors", "untrusted", "hub", "records", "requests"},
+    "cards": {"errors", "limits", "untrusted", "metrics.registry", "rendering", "records", "cards"},
+    "leaderboard/boards": {"errors", "metrics", "ranking", "records", "text", "leaderboard.boards"},
     "leaderboard": {
         "hub",
         "untrusted",
@@ -71,7 +71,7 @@ ALLOWED = {
         "home",
         "metrics",
         "ranking",
-        "results",
+        "records",
         "requests",
         "cards",
         "uploads",
@@ -128,24 +128,24 @@ ALLOWED = {
         "leaderboard.space",
     },
     "uploads": {"errors", "untrusted", "metrics", "features", "parquet_pages", "worker.box", "uploads"},
-    "truth": {
+    "finetune": {
         "errors",
         "home",
         "tasks",
         "metrics.labelled",
         "metrics.registry",
-        "results.record",
+        "records.record",
         "sampling",
         "backbones.base",
         "features.batches",
         "features.processes",
-        "truth",
+        "finetune",
     },
-    "selection": {
+    "runs": {
         "home",
         "hub",
         "untrusted",
-        "truth",
+        "finetune",
         "errors",
         "example",
         "tasks",
@@ -153,29 +153,29 @@ ALLOWED = {
         "version",
         "metrics",
         "ranking",
-        "results",
+        "records",
         "sampling",
         "backbones.base",
         "checkpoints",
         "features",
-        "selection",
+        "runs",
     },
-    "selection/layers": {
+    "runs/layers": {
         "checkpoints.candidate",
         "drawing.files",
         "errors",
         "example",
         "ranking.models",
-        "selection",
-        "truth.recipe",
+        "runs",
+        "finetune.recipe",
     },
-    "selection/report": {  # a result shows itself by the rooms that show results, which it opens when it is asked to
+    "runs/report": {  # a result shows itself by the rooms that show results, which it opens when it is asked to
         "errors",
         "metrics.scores",
         "ranking.ranking",
-        "results",
+        "records",
         "sampling.sample",
-        "selection.records",
+        "runs.records",
         "drawing",
         "leaderboard.boards.catalogue",
         "leaderboard.pages.model_card",
@@ -188,8 +188,8 @@ ALLOWED = {
         "hub",
         "features.extract",
         "sampling.options",
-        "selection",
-        "results",
+        "runs",
+        "records",
         "requests",
         "worker",
     },
@@ -210,11 +210,11 @@ ALLOWED = {
         "backbones.base",
         "checkpoints",
         "features",
-        "selection",
-        "results",
+        "runs",
+        "records",
         "requests",
         "worker",
-        "truth",
+        "finetune",
         "cards",
         "leaderboard",
         "reproduction",
@@ -237,7 +237,7 @@ def loaded_by(statement: str) -> list[str]:
         "from hf_transfer_score import *",
         "import hf_transfer_score; hf_transfer_score.all_metrics()",
         "import hf_transfer_score.cli",
-        "import hf_transfer_score.selection.run",
+        "import hf_transfer_score.runs.run",
     ],
 )
 def test_nothing_heavy_is_loaded(statement):
@@ -261,7 +261,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-OPENED_WHEN_ASKED = {"ranking", "selection"}
+OPENED_WHEN_ASKED = {"ranking", "runs"}
 """Rooms whose results show, read or store themselves by other rooms, which their functions import when called."""
 
 
@@ -299,7 +299,7 @@ def test_rooms_import_their_neighbours_only(room):
 def test_charts_of_a_board_know_no_report():
     for path in (PACKAGE / "drawing").glob("*.py"):
         if path.stem not in ("points", "files"):
-            assert not any(name.startswith("selection") for name in imports(path)), path
+            assert not any(name.startswith("runs") for name in imports(path)), path
 
 
 def test_what_the_hub_raises_is_looked_at_in_one_room():

@@ -177,7 +177,7 @@ OUR_OWN = {
     "features/cache.py": "sealed with a hash when it was written",
     "hub/downloads.py": "sealed with a hash when it was written",
     "sampling/store.py": "sealed with a hash when it was written",
-    "selection/replicates.py": "sealed with a hash when it was written",
+    "runs/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",
     "sampling/draw.py": "rows that were put there a moment ago",
     "ranking/naming.py": "model blocks of records that were checked",

@@ -19,7 +19,7 @@ from hf_transfer_score.ranking.agreement import (
     noise_ceiling,
 )
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS, rank_pool
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 
 LEVEL = 0.8
 REPLICATES = 1000

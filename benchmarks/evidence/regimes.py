@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hf_transfer_score.truth.recipe import Method, Recipe, default_recipe
+from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
 
 SOURCE_CLASSES, TARGET_CLASSES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
 """Of CIFAR-10 by number: airplane to deer, and dog to truck; animals and vehicles are in both."""

@@ -16,8 +16,8 @@ from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
-from hf_transfer_score.results.record import Record
-from hf_transfer_score.results.shipped import EVIDENCE, read_shipped, shipped_folder
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_folder
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("page.md")

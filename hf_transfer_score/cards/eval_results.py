@@ -66,7 +66,7 @@ def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, KnownAc
 
 def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: str | None) -> str:
     """Return the task of a benchmark that is meant: the one that was named, or the only one."""
-    from hf_transfer_score.results.place import HubPlace
+    from hf_transfer_score.records.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:
         raise OptionError(f"{dataset!r} is not a dataset on the Hub, so it cannot be a benchmark there.")

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from hf_transfer_score.metrics.registry import Metric, all_metrics
-from hf_transfer_score.results.record import Record, RecordedDataset, RecordedMetric, RecordedModel
+from hf_transfer_score.records.record import Record, RecordedDataset, RecordedMetric, RecordedModel
 
 SampleKey = tuple[str, str, str, str, str]
 """Task, id, configuration, split and fingerprint: what all comparable scores share."""

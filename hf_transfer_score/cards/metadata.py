@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, direction
+from hf_transfer_score.records.record import Record
 from hf_transfer_score.rendering import one_line
-from hf_transfer_score.results.record import Record
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -15,10 +15,10 @@ from hf_transfer_score.cli.output import Output, write
 from hf_transfer_score.errors import InputError, NoSpaceError, OptionError, StoreError
 from hf_transfer_score.home import write_bytes
 from hf_transfer_score.metrics.registry import get_metric
-from hf_transfer_score.results.place import Place
+from hf_transfer_score.records.place import Place
 
 if TYPE_CHECKING:
-    from hf_transfer_score.results.record import Record
+    from hf_transfer_score.records.record import Record
 
 NEAREST = 5
 SAID = {
@@ -111,8 +111,8 @@ def _check(
 
 
 def _place(text: str | None) -> Place:
-    from hf_transfer_score.results.place import open_place
-    from hf_transfer_score.results.shipped import shipped_place
+    from hf_transfer_score.records.place import open_place
+    from hf_transfer_score.records.shipped import shipped_place
 
     return shipped_place() if text is None else open_place(text)
 
@@ -128,7 +128,7 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
     from hf_transfer_score.leaderboard.library import cache_file
     from hf_transfer_score.leaderboard.pages.model_card import standings
-    from hf_transfer_score.results.store import load
+    from hf_transfer_score.records.store import load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)
     if not loaded.version:

@@ -20,8 +20,8 @@ from hf_transfer_score.cli.output import Output, TableOutput
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import parse_bytes
+from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.selection.options import RankOptions
 from hf_transfer_score.tasks import TASKS
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import PROSE_WIDTH, UNLIMITED, Page, moving, render, say, words
 from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.plan import Plan, PlannedModel
+from hf_transfer_score.runs.words import short_bytes, short_count
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.selection.listener import Listener
-from hf_transfer_score.selection.plan import Plan, PlannedModel
-from hf_transfer_score.selection.words import short_bytes, short_count
 from hf_transfer_score.text import LONGEST, shown
 
 if TYPE_CHECKING:

@@ -35,12 +35,12 @@ from hf_transfer_score.example import example_dataset
 from hf_transfer_score.features.processes import Processes
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
+from hf_transfer_score.runs.plan import Plan
+from hf_transfer_score.runs.report import Interrupted, RankReport
+from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.runs.run import rank as run_rank
+from hf_transfer_score.runs.words import duration, short_count
 from hf_transfer_score.sampling.sample import describe
-from hf_transfer_score.selection.plan import Plan
-from hf_transfer_score.selection.report import Interrupted, RankReport
-from hf_transfer_score.selection.run import plan_rank
-from hf_transfer_score.selection.run import rank as run_rank
-from hf_transfer_score.selection.words import duration, short_count
 from hf_transfer_score.text import Cell, csv_text
 
 TELLING = 0.8

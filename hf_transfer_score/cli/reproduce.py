@@ -19,7 +19,7 @@ from hf_transfer_score.reproduction import PublishedModel, PublishedTable, publi
 if TYPE_CHECKING:
     from hf_transfer_score.ranking.agreement import Agreement
     from hf_transfer_score.ranking.models import RankedModel
-    from hf_transfer_score.selection.report import RankReport
+    from hf_transfer_score.runs.report import RankReport
 
 MAX_SAMPLES = 5000
 
@@ -49,7 +49,7 @@ class Rescored:
     @property
     def metrics(self) -> list[str]:
         """The metrics to show: without trivial baselines."""
-        from hf_transfer_score.selection.scoring import BASELINES
+        from hf_transfer_score.runs.scoring import BASELINES
 
         return [name for name in self.report.pools if name not in BASELINES]
 
@@ -122,9 +122,9 @@ def _rescored(table: PublishedTable, running: Rescoring) -> Rescored:
     """Score the nearest checkpoints on the Hub."""
     from hf_transfer_score.cli.progress import watching
     from hf_transfer_score.features.extract import ExtractOptions
+    from hf_transfer_score.runs.options import RankOptions
+    from hf_transfer_score.runs.run import rank
     from hf_transfer_score.sampling.options import SampleOptions
-    from hf_transfer_score.selection.options import RankOptions
-    from hf_transfer_score.selection.run import rank
 
     source = table.source
     sample = SampleOptions(

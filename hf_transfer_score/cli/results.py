@@ -13,10 +13,10 @@ from hf_transfer_score.cli.last_handler import FAILED
 from hf_transfer_score.cli.output import Output, write
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.results.exchange import Gathering, Merged, merge, pull, validate
-from hf_transfer_score.results.place import FolderPlace, HubPlace, Place, local_folder, open_place
-from hf_transfer_score.results.publishing import publish
-from hf_transfer_score.results.store import Problem
+from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
+from hf_transfer_score.records.place import FolderPlace, HubPlace, Place, local_folder, open_place
+from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.store import Problem
 from hf_transfer_score.text import shown
 
 LONGEST_REASON = 300

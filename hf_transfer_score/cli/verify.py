@@ -37,18 +37,18 @@ from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.rank import check_folder, report_text
 from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table, table_of
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.recipe import Method
 from hf_transfer_score.hub.background import at_work
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.report import Interrupted, RankReport
+from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport
+from hf_transfer_score.runs.verifying import VerifyListener
+from hf_transfer_score.runs.verifying import verify as run_verify
+from hf_transfer_score.runs.words import duration, short_count
 from hf_transfer_score.sampling.sample import LabelledSample, describe
-from hf_transfer_score.selection.listener import Listener
-from hf_transfer_score.selection.report import Interrupted, RankReport
-from hf_transfer_score.selection.verified import Verified, VerifyOptions, VerifyReport
-from hf_transfer_score.selection.verifying import VerifyListener
-from hf_transfer_score.selection.verifying import verify as run_verify
-from hf_transfer_score.selection.words import duration, short_count
-from hf_transfer_score.truth.fine_tune import FineTuningResult
-from hf_transfer_score.truth.recipe import Method
 
 TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
 

@@ -20,8 +20,8 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
+from hf_transfer_score.records.place import FolderPlace, Place, open_place
 from hf_transfer_score.requests.queue import RequestQueue
-from hf_transfer_score.results.place import FolderPlace, Place, open_place
 from hf_transfer_score.text import shown
 from hf_transfer_score.worker.box import BoxLimits
 from hf_transfer_score.worker.job import JobOptions

@@ -12,9 +12,9 @@ from pathlib import Path
 from hf_transfer_score.errors import TransferScoreError
 from hf_transfer_score.home import home
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.place import FolderPlace, Place
-from hf_transfer_score.results.store import LoadedRecords, load
-from hf_transfer_score.results.table import RecordTable
+from hf_transfer_score.records.place import FolderPlace, Place
+from hf_transfer_score.records.store import LoadedRecords, load
+from hf_transfer_score.records.table import RecordTable
 
 POLL_SECONDS = 30.0
 LONGEST_PAUSE = 600.0

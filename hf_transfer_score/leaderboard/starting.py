@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library, cache_file
-from hf_transfer_score.results.place import FolderPlace, Place, open_place
-from hf_transfer_score.results.shipped import shipped_place
+from hf_transfer_score.records.place import FolderPlace, Place, open_place
+from hf_transfer_score.records.shipped import shipped_place
 
 if TYPE_CHECKING:
     import gradio

@@ -24,7 +24,7 @@ from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.stored import pool_of_records
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""

@@ -16,7 +16,7 @@ from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.settings import Setting, canonical, labels, rules
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 
 SHOWN_SAMPLES = 3
 

@@ -15,6 +15,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
+from hf_transfer_score.records.place import Place, PlaceView, Signed
+from hf_transfer_score.records.possible import check_time
+from hf_transfer_score.records.store import UNREAD, Problem
 from hf_transfer_score.requests.request import (
     LONGEST_REASON,
     LONGEST_TEXT,
@@ -25,9 +28,6 @@ from hf_transfer_score.requests.request import (
     time_text,
     utc_now,
 )
-from hf_transfer_score.results.place import Place, PlaceView, Signed
-from hf_transfer_score.results.possible import check_time
-from hf_transfer_score.results.store import UNREAD, Problem
 
 ASKED = ("model", "dataset", "revision", "config", "split", "label_column", "metrics", "asked_by")
 """The fields that whoever asks fills in."""
@@ -86,7 +86,7 @@ class RequestQueue:
         problems: files that held no request when they were last looked at; they do not count.
 
     Example:
-        >>> from hf_transfer_score.results.place import MemoryPlace
+        >>> from hf_transfer_score.records.place import MemoryPlace
         >>> queue = RequestQueue(MemoryPlace())
         >>> queue.submit(Request("timm/resnet18", "owner/pets")).state
         'new'

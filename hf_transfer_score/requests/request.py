@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 from hf_transfer_score.errors import InputError, RecordError
-from hf_transfer_score.results.checks import block, wrong
-from hf_transfer_score.results.record import plain_record
+from hf_transfer_score.records.checks import block, wrong
+from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.untrusted import reason_of
 
 SCHEMA_VERSION = 1

@@ -21,13 +21,13 @@ from hf_transfer_score.errors import (
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
+from hf_transfer_score.records.record import Record
 from hf_transfer_score.requests.checking import CheckLimits, check_request
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.records import without_places
+from hf_transfer_score.runs.run import rank
 from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.selection.options import RankOptions
-from hf_transfer_score.selection.records import without_places
-from hf_transfer_score.selection.run import rank
 from hf_transfer_score.untrusted import Limits, parse_json
 from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
 

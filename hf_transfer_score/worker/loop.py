@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import trouble_of
+from hf_transfer_score.records.place import Place
+from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.results.place import Place
-from hf_transfer_score.results.publishing import publish
 from hf_transfer_score.worker.job import JobOptions, JobOutcome, carry_out
 
 Value = TypeVar("Value")

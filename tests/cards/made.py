@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cli.card import collect
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.record import (
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
     RecordedMetric,

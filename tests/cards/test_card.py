@@ -14,7 +14,7 @@ from hf_transfer_score.cli.card import metric_text
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import all_metrics
-from hf_transfer_score.results.record import RecordedMetric
+from hf_transfer_score.records.record import RecordedMetric
 from tests.cards.made import COMMIT, DATA_COMMIT, FACE, PETS, failure, known, later, model, pool, scores, truth
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli import main
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 from tests.cards.made import PETS, pool, scores, write
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 

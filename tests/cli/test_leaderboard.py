@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.record import record_path
-from hf_transfer_score.results.store import load
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.record import record_path
+from hf_transfer_score.records.store import load
 from tests.conftest import clean_environment
 from tests.leaderboard.made import face, facts, score
-from tests.selection.test_resume import until
+from tests.runs.test_resume import until
 
 
 @pytest.fixture

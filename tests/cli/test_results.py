@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.publishing import publish
-from hf_transfer_score.results.record import record_path
-from hf_transfer_score.results.store import SNAPSHOT, load
-from tests.results.test_record import FAILED, METRIC, OK, SKIPPED
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.records.record import record_path
+from hf_transfer_score.records.store import SNAPSHOT, load
+from tests.records.test_record import FAILED, METRIC, OK, SKIPPED
 
 RECORDS = [OK, FAILED, replace(SKIPPED, metric=replace(METRIC, name="leep"))]
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.cli import main
+from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.record import Record
-from hf_transfer_score.results.table import RecordTable, Stored
-from hf_transfer_score.selection import verifying
-from hf_transfer_score.truth.fine_tune import fine_tune
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.table import RecordTable, Stored
+from hf_transfer_score.runs import verifying
 from tests.checkpoints import texts
 
 WORDS = (("bad", "slow", "cold"), ("good", "warm", "wit"))

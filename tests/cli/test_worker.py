@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
+from hf_transfer_score.records.place import FolderPlace, HubPlace
+from hf_transfer_score.records.store import load
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results.place import FolderPlace, HubPlace
-from hf_transfer_score.results.store import load
 from tests.checkpoints import images
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
-from tests.selection.bad import add_own_code
-from tests.selection.pool import PICTURES, again, change_weights, picture_shards
-from tests.selection.test_resume import until
-from tests.selection.warm import Warm
+from tests.runs.bad import add_own_code
+from tests.runs.pool import PICTURES, again, change_weights, picture_shards
+from tests.runs.test_resume import until
+from tests.runs.warm import Warm
 
 TOKEN = "hf_owner"
 WEIGHTS = r"/resolve/.*model.safetensors$"

@@ -19,9 +19,9 @@ from hf_transfer_score.drawing.files import check_plot_path, save_plot
 from hf_transfer_score.drawing.points import STEP, picture_of
 from hf_transfer_score.drawing.rank_chart import rank_chart
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.selection.report import RankReport
+from hf_transfer_score.runs.report import RankReport
 from tests.drawing.charts import layers_of, rows_of
-from tests.selection.reports import Made, classified, measured, report_of
+from tests.runs.reports import Made, classified, measured, report_of
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -369,7 +369,7 @@ def test_what_draws_is_loaded_when_it_is_needed(tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "from hf_transfer_score.drawing.files import save_plot\n"
-        "from tests.selection.reports import Made, report_of\n"
+        "from tests.runs.reports import Made, report_of\n"
         "report = report_of([Made('a/b')], replicates=0)\n"
         "assert not {'altair', 'vl_convert'} & set(sys.modules), 'loaded too early'\n"
         "save_plot(report, Path(sys.argv[1]))\n"

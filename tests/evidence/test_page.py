@@ -14,7 +14,7 @@ from scipy.stats import weightedtau
 from benchmarks.evidence.report import PAGE, PICTURE, page
 from benchmarks.evidence.zoo import IMAGES, TEXTS
 from hf_transfer_score.metrics.registry import all_metrics
-from hf_transfer_score.results.shipped import EVIDENCE, read_shipped, shipped_folder
+from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_folder
 
 NUMBER = re.compile(r"[−+-]?\d[\d,]*\.?\d*")
 DATASETS = {

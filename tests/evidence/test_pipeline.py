@@ -21,7 +21,7 @@ from benchmarks.evidence.run import Evidence
 from benchmarks.evidence.settings import OPTIONS
 from benchmarks.evidence.zoo import IMAGES, TEXTS, ImageMember
 from benchmarks.example.networks import one_thread
-from hf_transfer_score.truth.recipe import default_recipe
+from hf_transfer_score.finetune.recipe import default_recipe
 
 MEMBERS = tuple(ImageMember("mambaout", one) for one in ("few-images", "few-steps", "untrained"))
 RECIPE = replace(default_recipe("image"), learning_rates=(1e-3,), epochs=2)

@@ -26,8 +26,8 @@ from hf_transfer_score.checkpoints.resolve import folder_commit
 from hf_transfer_score.cli import main
 from hf_transfer_score.example import CAUTION, FOLDER
 from hf_transfer_score.hub.downloads import Answers
-from hf_transfer_score.results.record import Record
-from hf_transfer_score.selection.layers import layer_profile
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.layers import layer_profile
 from tests.conftest import clean_environment
 
 BY_NAME = {member.name: member for member in MEMBERS}

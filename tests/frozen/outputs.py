@@ -21,9 +21,9 @@ from hf_transfer_score.backbones.base import register_backbone, unregister_backb
 from hf_transfer_score.cli import main
 from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.record import identity
-from hf_transfer_score.results.shipped import shipped_place
-from hf_transfer_score.results.table import RecordTable, Stored
+from hf_transfer_score.records.record import identity
+from hf_transfer_score.records.shipped import shipped_place
+from hf_transfer_score.records.table import RecordTable, Stored
 from tests.checkpoints import texts
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 

@@ -18,14 +18,14 @@ from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.library import Library
+from hf_transfer_score.records import store
+from hf_transfer_score.records.place import MemoryPlace
+from hf_transfer_score.records.record import Record, RecordedOverlap, record_path
+from hf_transfer_score.records.snapshot import Snapshot, renewed
+from hf_transfer_score.records.store import SNAPSHOT, load
+from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results import store
-from hf_transfer_score.results.place import MemoryPlace
-from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
-from hf_transfer_score.results.snapshot import Snapshot, renewed
-from hf_transfer_score.results.store import SNAPSHOT, load
-from hf_transfer_score.results.table import RecordTable, Stored
 from tests.hostile.mutating import HOSTILE, changed_bytes, changed_json, json_of
 from tests.hostile.refusing import check_message, outcome
 from tests.leaderboard.made import accuracy, face, failed, score

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.limited import run_python
-from tests.selection.pool import PICTURES
-from tests.selection.warm import FILE_BYTES, Done, Warm
+from tests.runs.pool import PICTURES
+from tests.runs.warm import FILE_BYTES, Done, Warm
 
 RANK = ("rank", PICTURES, "--models", "good/resnet", "good/vit", "--replicates", "20", "--json", "--quiet")
 PLENTY = 50_000

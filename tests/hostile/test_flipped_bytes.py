@@ -15,11 +15,11 @@ from hf_transfer_score.errors import StoreError, TransferScoreError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.files import read_features
 from hf_transfer_score.hub.downloads import Answers
-from hf_transfer_score.results.table import RecordTable
+from hf_transfer_score.records.table import RecordTable
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.sampling.store import SampleStore
-from tests.results.test_store import ALL, stored
+from tests.records.test_store import ALL, stored
 
 RNG = np.random.default_rng(0)
 
@@ -70,7 +70,7 @@ def test_a_table_of_records(tmp_path):
 
 
 def test_the_pages_that_ship_have_checksums():
-    from hf_transfer_score.results.shipped import shipped_folder
+    from hf_transfer_score.records.shipped import shipped_folder
 
     content = (shipped_folder() / "reference.parquet").read_bytes()
     damaged = bytearray(content)

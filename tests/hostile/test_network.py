@@ -7,7 +7,7 @@ import pytest
 from tests.conftest import clean_environment
 from tests.hostile.limited import run_python
 from tests.hostile.ways_to_fail import FOR_EVER, LONGEST, NOBODY, ONCE, SECONDS
-from tests.selection.pool import PICTURES, again, picture_shards
+from tests.runs.pool import PICTURES, again, picture_shards
 
 PATIENCE = {"HF_TRANSFER_SCORE_HUB_SECONDS": str(SECONDS)}
 OF_DATASETS = ("429 and wait for a day", "500", "cut files", "page for files", "no ETag", "drip files", "page")
@@ -59,7 +59,7 @@ from hf_transfer_score.checkpoints.candidate import parse_candidate
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError, HubError
-from hf_transfer_score.results.place import HubPlace
+from hf_transfer_score.records.place import HubPlace
 for action in (lambda: HubPlace("a/b").version(), lambda: resolve(parse_candidate("a/b"), Answers(Path(sys.argv[1])))):
     try:
         action()

@@ -19,8 +19,8 @@ from tests.hostile.judging import Terms, fault_of, judge, last_line, printed, sa
 from tests.hostile.limited import Finished
 from tests.hostile.traps import Traps
 from tests.hostile.watching import run_watched
+from tests.runs.warm import Warm
 from tests.sampling.made import sound
-from tests.selection.warm import Warm
 
 METRICS = ("ncti", "logme")
 SHORT = ("--metrics", ",".join(METRICS), "--replicates", "0", "--json", "--quiet")

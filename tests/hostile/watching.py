@@ -9,7 +9,7 @@ from contextlib import suppress
 import psutil
 
 from tests.hostile.limited import Finished, followed
-from tests.selection.warm import Running, Warm
+from tests.runs.warm import Running, Warm
 
 SECONDS, MEGABYTES = 60, 2048
 """What a stranger's input may take before it is refused."""

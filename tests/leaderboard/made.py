@@ -9,7 +9,7 @@ from typing import Any
 from hf_transfer_score.leaderboard.boards.board import Board
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.metrics.registry import all_metrics
-from hf_transfer_score.results.record import (
+from hf_transfer_score.records.record import (
     Record,
     RecordedDataset,
     RecordedFacts,
@@ -18,7 +18,7 @@ from hf_transfer_score.results.record import (
     RecordedRun,
     record_path,
 )
-from hf_transfer_score.results.table import RecordTable, Stored
+from hf_transfer_score.records.table import RecordTable, Stored
 
 TIME = "2025-01-01T00:00:00+00:00"
 DATASET = RecordedDataset(

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.record import Record, RecordedMetric, RecordedOverlap
-from hf_transfer_score.results.table import RecordTable
+from hf_transfer_score.records.record import Record, RecordedMetric, RecordedOverlap
+from hf_transfer_score.records.table import RecordTable
 from tests.leaderboard.made import (
     DATASET,
     accuracy,

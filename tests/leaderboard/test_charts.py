@@ -28,7 +28,7 @@ from hf_transfer_score.leaderboard.pages.charts import (
     record_overlap_figure,
     screen_of,
 )
-from hf_transfer_score.results.record import RecordedOverlap
+from hf_transfer_score.records.record import RecordedOverlap
 from tests.drawing.charts import marks, rows_of
 
 

@@ -23,9 +23,9 @@ from hf_transfer_score.leaderboard.pages.model_page import (
 )
 from hf_transfer_score.leaderboard.pages.model_tab import file_stem
 from hf_transfer_score.leaderboard.pages.trust_page import conclusion, trust_page
-from hf_transfer_score.results.record import Record, RecordedFacts, RecordedOverlap, record_path
-from hf_transfer_score.results.shipped import REFERENCE, shipped_folder
-from hf_transfer_score.results.table import RecordTable, Stored
+from hf_transfer_score.records.record import Record, RecordedFacts, RecordedOverlap, record_path
+from hf_transfer_score.records.shipped import REFERENCE, shipped_folder
+from hf_transfer_score.records.table import RecordTable, Stored
 from tests.leaderboard.made import DATASET, accuracy, face, failed, model, ncti, run, score
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"

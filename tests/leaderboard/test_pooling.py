@@ -11,7 +11,7 @@ import pytest
 from hf_transfer_score import MetricResult, get_metric, rank_pool
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import rank_features
-from hf_transfer_score.results.record import RecordedMetric
+from hf_transfer_score.records.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, catalogue, face, failed, metric, model, ncti, score
 
 FACE, NCTI = get_metric("face"), get_metric("ncti")

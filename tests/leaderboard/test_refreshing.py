@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.record import Record, RecordedOverlap, record_path
-from hf_transfer_score.results.store import load
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.record import Record, RecordedOverlap, record_path
+from hf_transfer_score.records.store import load
 from tests.leaderboard.made import DATASET, metric, score
 
 OVERLAP = RecordedOverlap(("cat", "dog"), (0.25,))

@@ -12,7 +12,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.boards.comparing import compare
 from hf_transfer_score.leaderboard.boards.selecting import Selection, choices, select
-from hf_transfer_score.results.record import RecordedMetric
+from hf_transfer_score.records.record import RecordedMetric
 from hf_transfer_score.text import shown
 from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, score
 

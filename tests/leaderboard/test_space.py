@@ -14,7 +14,7 @@ from packaging.version import Version
 import hf_transfer_score
 from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.leaderboard.space import REQUIREMENTS, demo_files, push_space, space_files
-from hf_transfer_score.results.shipped import shipped_folder
+from hf_transfer_score.records.shipped import shipped_folder
 from hf_transfer_score.version import VERSION
 from tests.conftest import clean_environment
 from tests.leaderboard.pins import ROOT, check_pins

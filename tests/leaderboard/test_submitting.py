@@ -18,11 +18,11 @@ from hf_transfer_score.leaderboard.pages.submitting import (
     request_rows,
     submit,
 )
+from hf_transfer_score.records.place import MemoryPlace
+from hf_transfer_score.records.record import record_path
+from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.results.place import MemoryPlace
-from hf_transfer_score.results.record import record_path
-from hf_transfer_score.results.table import RecordTable, Stored
 from tests.hub.server import LocalHub
 from tests.leaderboard.made import accuracy, failed, score
 

@@ -11,7 +11,7 @@ import pytest
 
 from hf_transfer_score import weighted_kendall
 from hf_transfer_score.leaderboard.boards.trust import few_truths, trust
-from hf_transfer_score.results.record import RecordedMetric
+from hf_transfer_score.records.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, facts, metric, model, score
 
 PUBLISHED = json.loads((Path(__file__).parents[1] / "golden" / "published_ncti_cifar10.json").read_text("utf-8"))

@@ -17,7 +17,7 @@ from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import ranked
 from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, score
-from tests.selection.reports import Made, report_of
+from tests.runs.reports import Made, report_of
 
 LATER = "2025-06-01T00:00:00+00:00"
 

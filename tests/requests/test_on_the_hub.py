@@ -8,9 +8,9 @@ import pytest
 
 from hf_transfer_score.errors import HubError, InputError
 from hf_transfer_score.hub.repository import CommitRetries
+from hf_transfer_score.records.place import HubPlace
 from hf_transfer_score.requests.queue import LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path, utc_now
-from hf_transfer_score.results.place import HubPlace
 from tests.hub.server import LocalHub
 from tests.requests.clock import Clock
 

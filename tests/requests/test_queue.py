@@ -13,9 +13,9 @@ from dataclasses import replace
 import pytest
 
 from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.requests.queue import LARGEST_FILE, LeaseLostError, QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.results.place import FolderPlace, MemoryPlace
 from tests.requests.clock import Clock
 
 ONE = Request("a/one", "d/pets", asked_by="ann")
@@ -260,7 +260,7 @@ CLAIMING = """
 import sys
 from pathlib import Path
 from hf_transfer_score.requests.queue import RequestQueue
-from hf_transfer_score.results.place import FolderPlace
+from hf_transfer_score.records.place import FolderPlace
 queue = RequestQueue(FolderPlace(Path(sys.argv[1])))
 print("ready", flush=True)
 sys.stdin.readline()

@@ -14,9 +14,9 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.building import Built, build
 from hf_transfer_score.leaderboard.boards.rows import KEY, RecordRows
 from hf_transfer_score.leaderboard.boards.summaries import groups, summaries
-from hf_transfer_score.results.record import Record, RecordedOverlap
-from hf_transfer_score.results.store import TableChange
-from hf_transfer_score.results.table import RecordTable
+from hf_transfer_score.records.record import Record, RecordedOverlap
+from hf_transfer_score.records.store import TableChange
+from hf_transfer_score.records.table import RecordTable
 
 KEPT_BOARDS = 16
 

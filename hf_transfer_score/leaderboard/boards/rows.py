@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import RecordError
-from hf_transfer_score.results.record import plain_record
-from hf_transfer_score.results.table import RecordTable
+from hf_transfer_score.records.record import plain_record
+from hf_transfer_score.records.table import RecordTable
 
 if TYPE_CHECKING:
     import pyarrow

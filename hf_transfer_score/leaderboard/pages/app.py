@@ -17,7 +17,7 @@ from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.following import follow
 from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
 from hf_transfer_score.leaderboard.pages.styles import ON_LOAD, css, theme
-from hf_transfer_score.results.place import Place
+from hf_transfer_score.records.place import Place
 from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE

@@ -16,7 +16,7 @@ from hf_transfer_score.drawing.look import specification
 from hf_transfer_score.drawing.words import Ends, capital, joined
 from hf_transfer_score.errors import UnreadableError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.results.record import RecordedOverlap
+from hf_transfer_score.records.record import RecordedOverlap
 from hf_transfer_score.untrusted import Limits, parse_json
 
 FACE = "face"

@@ -10,7 +10,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.comparing import compare
 from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import escape, page, plain
-from hf_transfer_score.results.record import RecordedOverlap
+from hf_transfer_score.records.record import RecordedOverlap
 
 MOST_CHOICES = 1000
 

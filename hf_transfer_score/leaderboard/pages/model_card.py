@@ -9,7 +9,7 @@ from hf_transfer_score.cards.evidence import Standing, gather, setting, standing
 from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 
 MOST_BOARDS = 12
 """Boards of a model that are made for its card; the others would each take a moment."""

@@ -15,7 +15,7 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, Board
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import page
-from hf_transfer_score.results.record import Record
+from hf_transfer_score.records.record import Record
 
 MOST_BOARDS = 12
 MOST_ROWS = 200

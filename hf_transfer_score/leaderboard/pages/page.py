@@ -11,7 +11,7 @@ import gradio as gr
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages.charts import SCREEN, screen_of
-from hf_transfer_score.results.place import Place
+from hf_transfer_score.records.place import Place
 from hf_transfer_score.uploads.ledger import Ledger
 
 BOARD, PLOTS, TRUST, COMPARE, MODEL, UPLOAD, SUBMIT = "board", "plots", "trust", "compare", "model", "upload", "submit"

@@ -12,8 +12,8 @@ from urllib.parse import urljoin
 import pytest
 
 from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.record import Record, record_path
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.record import Record, record_path
 from tests.conftest import free_port
 from tests.leaderboard.browser.records import pool
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hf_transfer_score.results.record import Record, RecordedModel, RecordedOverlap
+from hf_transfer_score.records.record import Record, RecordedModel, RecordedOverlap
 from tests.leaderboard.made import DATASET, accuracy, face, facts, failed, metric, model, score
 
 BIRDS = replace(DATASET, id="owner/birds", fingerprint="b" * 32, config=None)

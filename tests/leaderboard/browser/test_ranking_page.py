@@ -7,7 +7,7 @@ import pytest
 from hf_transfer_score.drawing.files import save_plot
 from hf_transfer_score.drawing.look import AT_NIGHT
 from tests.drawing.test_rankings import HOSTILE, pool
-from tests.selection.reports import Made, classified, report_of
+from tests.runs.reports import Made, classified, report_of
 
 
 @pytest.fixture(scope="module")

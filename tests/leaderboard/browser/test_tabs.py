@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.records.place import FolderPlace
+from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_folder
+from hf_transfer_score.records.store import load
 from hf_transfer_score.requests.queue import RequestQueue
-from hf_transfer_score.results.place import FolderPlace
-from hf_transfer_score.results.shipped import REFERENCE, read_shipped, shipped_folder
-from hf_transfer_score.results.store import load
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.looking import open_tab, wait_for_table
 from tests.leaderboard.made import failed
-from tests.selection.test_resume import until
+from tests.runs.test_resume import until
 
 CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
 

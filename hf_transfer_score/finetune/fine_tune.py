@@ -1,0 +1,323 @@
+"""From a checkpoint and a labelled sample to the accuracy that fine-tuning it gives on held-out rows."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.finetune.recipe import AUTO, Recipe
+from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, split_rows
+from hf_transfer_score.sampling.sample import LabelledSample
+
+if TYPE_CHECKING:
+    import torch
+
+    from hf_transfer_score.finetune.classifier import Classifier, Trained
+    from hf_transfer_score.finetune.loop import Machine, Run
+
+Array = NDArray[np.float64]
+Progress = Callable[[str], None]
+
+MOST_ITERATIONS = 2_000
+"""Of the logistic regression of a probe."""
+
+LEAST_GAIN = 0.1
+"""So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
+
+
+@dataclass(frozen=True)
+class FineTuningResult:
+    """What fine-tuning gave.
+
+    Attributes:
+        accuracy: share of the test rows that were classified rightly, by the state that was best on the validation
+            part.
+        train_accuracy: of that state on the rows it was trained on.
+        validation_accuracy: of that state on the validation part.
+        learning_rate: the one that was chosen; for a probe None.
+        penalty: of the logistic regression that was chosen; None for the other methods.
+        epochs: passes that were run at this learning rate before it stopped; 0 for a probe.
+        trainable_parameters: numbers that were trained, the new classifier included.
+        total_parameters: numbers that the classifier's answers depend on, the new classifier included.
+        seconds: time altogether, with all that was tried.
+        layer: the block that was trained, None where it was not one.
+        notes: what to know about the measurement.
+    """
+
+    accuracy: float
+    train_accuracy: float
+    validation_accuracy: float
+    learning_rate: float | None
+    penalty: float | None
+    epochs: int
+    trainable_parameters: int
+    total_parameters: int
+    seconds: float
+    layer: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def fine_tune(
+    load: Callable[[], Backbone],
+    train: LabelledSample,
+    test: LabelledSample,
+    recipe: Recipe,
+    seed: int = 0,
+    *,
+    progress: Progress | None = None,
+) -> FineTuningResult:
+    """Fine-tune a checkpoint on a sample and return how well it does on another.
+
+    Args:
+        load: returns the backbone, freshly loaded; called for each learning rate.
+        train: what it is trained on; a stratified part of it is held back to choose on.
+        test: rows of the same classes, by the same numbers, that have no part in any choice.
+        recipe: how.
+        seed: of the validation part, the order of rows, and dropout.
+        progress: called with a few words on what is being done.
+
+    Raises:
+        OptionError: the task is none that can be fine-tuned, or the block that was asked for is not there.
+        LabelsError: the labels of the samples do not fit together, or a class has a single row.
+        CheckpointError: this checkpoint cannot be fine-tuned.
+    """
+    check_task(train)
+    return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
+
+
+def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
+    """Return a warning where an accuracy on the rows that were trained on is no better than a guess could be.
+
+    Args:
+        accuracy: on these rows.
+        codes: their classes (N,).
+
+    Example:
+        >>> nothing_learned(0.15, np.repeat(np.arange(10), 20))[0][:52]
+        'it hardly learned its own training rows: 15% of them'
+        >>> nothing_learned(0.6, np.repeat(np.arange(10), 20))
+        ()
+    """
+    chance = float(np.bincount(codes).max()) / len(codes)
+    luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
+    if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
+        return ()
+    warning = (
+        f"it hardly learned its own training rows: {accuracy:.0%} of them are right, and always naming the largest "
+        f"class makes {chance:.0%}; its accuracy says little of it (try other learning rates or more epochs)"
+    )
+    return (warning,)
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
+
+    classifier: Classifier
+    trained: Trained
+    total: int
+    layer: str | None
+
+
+class _Measurement:
+    """What stays the same while learning rates are tried."""
+
+    def __init__(
+        self,
+        load: Callable[[], Backbone],
+        train: LabelledSample,
+        test: LabelledSample,
+        recipe: Recipe,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        from hf_transfer_score.finetune.loop import LabelledRows, Machine
+
+        codes, test_codes, self.classes = codes_of(train, test)
+        fitted, held = split_rows(codes, recipe.validation_share, seed)
+        everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
+        self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
+        self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
+        self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
+        self.machine: Machine = Machine(recipe)
+        self.block: str | None = None
+
+    def run(self) -> FineTuningResult:
+        """Return what the method of the recipe gives."""
+        import torch
+
+        begin, device = time.perf_counter(), self.machine.device
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            measured = self._probe() if self.recipe.method == "probe" else self._trained()
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
+        return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
+
+    def _probe(self) -> FineTuningResult:
+        from hf_transfer_score.finetune.classifier import Classifier
+        from hf_transfer_score.finetune.loop import features
+
+        classifier = Classifier(self.load(), self.machine.device)
+        self.progress("reading features")
+        rows, tested = (
+            features(classifier, data.encoded, data.rows, self.machine) for data in (self.everything, self.test)
+        )
+        classifier.add_head(rows, self.classes)  # refuses what is not finite
+        self.progress("fitting the probe")
+        parts = (self.fitted.rows, self.held.rows)
+        test = (tested.double().cpu().numpy(), self.test.codes)
+        found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
+        head = sum(one.numel() for one in classifier.head.parameters())
+        total = head + sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+        return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
+
+    def _few(self, classifier: Classifier) -> dict[str, object]:
+        """Return a batch of two examples."""
+        return classifier.batch(self.fitted.encoded.items(classifier.backbone, self.fitted.rows[:2]))
+
+    def _trained(self) -> FineTuningResult:
+        """Return the best of the learning rates; only one trained model besides the current one is in memory."""
+        from hf_transfer_score.finetune.loop import train
+
+        best: tuple[Run, _Built, float] | None = None
+        notes: list[str] = []
+        for rate in self.recipe.learning_rates:
+            built = self._built()
+            self.progress(f"learning rate {rate:g}")
+            run = train(
+                built.trained,
+                self.fitted,
+                self.held,
+                self.recipe,
+                rate,
+                seed=self.seed,
+                machine=self.machine,
+                after_epoch=lambda epoch, _, rate=rate: self.progress(f"learning rate {rate:g}, epoch {epoch}"),  # type: ignore[misc]
+            )
+            if not run.finite:
+                notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
+            if best is None or run.best.better_than(best[0].best):
+                best = (run, built, rate)
+            del built
+        assert best is not None
+        if best[0].best.accuracy < 0:
+            raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
+        return self._measured(*best, notes)
+
+    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> FineTuningResult:
+        from hf_transfer_score.finetune.loop import evaluate
+
+        self.progress("testing")
+        test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.test, self.fitted))
+        rates = self.recipe.learning_rates
+        if len(rates) > 2 and rate in (min(rates), max(rates)):
+            notes.append("the best learning rate lies at the end of those that were tried")
+        return FineTuningResult(
+            accuracy=test.accuracy,
+            train_accuracy=fitted.accuracy,
+            validation_accuracy=run.best.accuracy,
+            learning_rate=rate,
+            penalty=None,
+            epochs=run.epochs,
+            trainable_parameters=built.trained.count,
+            total_parameters=built.total,
+            seconds=0.0,
+            layer=built.layer,
+            notes=tuple(notes),
+        )
+
+    def _built(self) -> _Built:
+        """Return a freshly loaded checkpoint with a head, the part frozen that is not trained."""
+        from hf_transfer_score.finetune.classifier import Classifier, Tap, Trained
+        from hf_transfer_score.finetune.loop import features
+
+        classifier = Classifier(self.load(), self.machine.device)
+        module = classifier.backbone.module
+        reached = classifier.reached(self._few(classifier))
+        name: str | None = None
+        part: torch.nn.Module = module
+        if self.recipe.method in ("layer", "scl"):
+            name, part = self._block(classifier, set(map(id, reached.values())))
+        if self.recipe.method == "scl":
+            classifier.skip = Tap(part, classifier.backbone), self.recipe.skip
+        rows = features(classifier, self.fitted.encoded, self.fitted.rows, self.machine)
+        classifier.add_head(rows, self.classes)
+        trained = Trained(classifier, reached, part)
+        head = sum(one.numel() for one in classifier.head.parameters())
+        return _Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
+
+    def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
+        """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.
+
+        So it is the block that `layers` names for the same sample, whatever the seed.
+        """
+        from hf_transfer_score.finetune.layers import before_last, choose_block, usable_blocks
+
+        blocks = usable_blocks(classifier, reached)
+        if self.block is None:
+            allowed = before_last(classifier, blocks, self._few(classifier)) if self.recipe.method == "scl" else blocks
+            wanted = self.recipe.layer
+            looked_at = allowed if wanted == AUTO else blocks
+            self.block = choose_block(classifier, looked_at, wanted, self.everything, self.machine)
+            if self.block not in allowed:
+                raise OptionError(
+                    f"layer={wanted!r}: what the block {self.block!r} gives are the features already, and scl would "
+                    f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
+                )
+        return self.block, blocks[self.block]
+
+
+class Probe(NamedTuple):
+    """A fitted probe: the shares of each part that it classifies rightly, and the penalty that was chosen."""
+
+    train: float
+    validation: float
+    test: float
+    penalty: float
+
+
+def fit_probe(
+    rows: Array, codes: Rows, parts: tuple[Rows, Rows], test: tuple[Array, Rows], penalties: tuple[float, ...]
+) -> Probe:
+    """Fit a logistic regression at each penalty, and return how the one best on the validation part does.
+
+    Features are shifted and scaled by two fixed numbers, and a penalty counts beside the mean loss of a row, so that
+    penalties mean the same for every checkpoint and every number of rows.
+
+    Args:
+        rows: features (N, D).
+        codes: classes (N,).
+        parts: places of the rows to fit on, and of those to choose by.
+        test: features (M, D) and their classes.
+        penalties: half the squared length of the weights costs so much.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    fitted_on, chosen_by = parts
+    centre = rows[fitted_on].mean(0)
+    scale = max(float(np.sqrt(np.square(rows[fitted_on] - centre).mean())), 1e-12)
+    scaled, tested = (rows - centre) / scale, (test[0] - centre) / scale
+    best: tuple[float, float, float, Any] | None = None
+    for penalty in sorted(penalties, reverse=True):  # of equally good ones the strongest counts
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # one that is not quite at its end is as good a probe
+            model = LogisticRegression(C=1 / (penalty * len(fitted_on)), max_iter=MOST_ITERATIONS)
+            model.fit(scaled[fitted_on], codes[fitted_on])
+        score = float(model.score(scaled[chosen_by], codes[chosen_by]))
+        own = np.searchsorted(model.classes_, codes[chosen_by])
+        likely = model.predict_proba(scaled[chosen_by])[np.arange(len(chosen_by)), own]
+        loss = float(-np.log(np.maximum(likely, np.finfo(np.float64).tiny)).mean())
+        if best is None or (score, -loss) > (best[0], -best[1]):
+            best = (score, loss, penalty, model)
+    assert best is not None
+    score, _, penalty, model = best
+    return Probe(
+        float(model.score(scaled[fitted_on], codes[fitted_on])), score, float(model.score(tested, test[1])), penalty
+    )

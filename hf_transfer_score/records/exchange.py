@@ -1,0 +1,180 @@
+"""From place to place: records pulled, merged and looked through; what is not as records are is reported and left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.records.place import FOLDER, HubPlace, Place, PlaceView, is_record_path
+from hf_transfer_score.records.publishing import Published, publish, renew
+from hf_transfer_score.records.record import Record, checked, record_path
+from hf_transfer_score.records.snapshot import Snapshot, contents
+from hf_transfer_score.records.store import CHUNK, SNAPSHOT, UNREAD, Problem
+from hf_transfer_score.records.table import Stored
+
+FEW = CHUNK // 10
+"""Files that are read one by one, where the table beside them might save that."""
+
+
+LONGEST_TITLE = 120
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of the records of other places.
+
+    Attributes:
+        published: of those that had to be looked at.
+        same: files that are equal in both places.
+        problems: files that hold no record, by path below their place.
+    """
+
+    published: Published
+    same: int = 0
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def unchanged(self) -> int:
+        """How many records were there already."""
+        return self.published.unchanged + self.same
+
+
+Pulled = Merged
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Whether a place is as it should be.
+
+    Attributes:
+        checked: files of records that were looked at.
+        problems: what is wrong; a place without any is valid.
+    """
+
+    checked: int
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass
+class Gathering:
+    """The valid records of places, read as they are asked for.
+
+    Attributes:
+        have: what need not be read: git's names of contents by path.
+        same: how many files were not read therefore.
+        problems: files that hold no record.
+    """
+
+    have: Mapping[str, str] = field(default_factory=dict)
+    same: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def records(self, place: Place) -> Iterator[Record]:
+        """Yield the valid records of a place."""
+        view = existing(place)
+        files = {path: stamp for path, stamp in view.files.items() if is_record_path(path)}
+        known = {path for path, stamp in files.items() if place.shared and self.have.get(path) == stamp}
+        wanted = [path for path in files if path not in known]
+        self.same += len(known)
+        snapshot = Snapshot.of(view) if place.shared and len(wanted) > FEW else None
+        yield from (record for _, record in _sound(view, wanted, snapshot, self.problems))
+
+
+def _sound(
+    view: PlaceView, paths: Sequence[str], snapshot: Snapshot | None, problems: list[Problem]
+) -> Iterator[tuple[str, Record]]:
+    """Yield the records of files by path, and note the files that hold none."""
+    unread = dict.fromkeys(paths)
+    for path, content in contents(view, paths, snapshot):
+        del unread[path]
+        try:
+            yield path, checked(Stored.read(path, view.files[path], content).plain)
+        except RecordError as error:
+            problems.append(Problem(path, str(error), view.files[path]))
+    problems += [Problem(path, UNREAD, view.files[path]) for path in unread]
+
+
+def existing(place: Place) -> PlaceView:
+    """Return the present state of a place that has to be there."""
+    view = place.view()
+    if not view.version and isinstance(place, HubPlace):
+        raise place.missing()
+    if not view.version:
+        raise StoreError(f"There is no folder {place.name}; a dataset on the Hub is written OWNER/NAME.")
+    return view
+
+
+def pull(source: Place, target: Place) -> Pulled:
+    """Copy the records of a place into another, such as those of a repository into a folder; read only what changed.
+
+    What is there already and was made later stays.
+    """
+    return merge([source], target)
+
+
+def merge(sources: Sequence[Place], into: Place) -> Merged:
+    """Bring the records of many places into one; of those with one identity, the one that was made last counts.
+
+    Args:
+        sources: where they are; none only brings the table of `into` in step with its records.
+        into: where they go.
+    """
+    if not sources:
+        existing(into)
+        return Merged(renew(into))
+    have: dict[str, str] = {}
+    if any(source.shared for source in sources):  # git's names of contents, so that equal files need not be read
+        view = into.view()
+        paths = [path for path in view.files if is_record_path(path)]
+        have = dict(view.files) if into.shared else {path: blob_id(content) for path, content in contents(view, paths)}
+    gathering = Gathering(have)
+    records = (record for source in sources for record in gathering.records(source))
+    published = publish(
+        into, records, title=f"Merge {', '.join(source.name for source in sources)}" if sources else None
+    )
+    return Merged(published, gathering.same, tuple(gathering.problems))
+
+
+def validate(place: Place) -> Validation:
+    """Return whether each record of a place is one, lies where it belongs, and is in the table beside them."""
+    view = existing(place)
+    paths = sorted(path for path in view.files if is_record_path(path))
+    snapshot = Snapshot.of(view) if place.shared else None
+    problems = [
+        Problem(path, f"lies below {FOLDER}, where only <owner>/<name>/<identity>.json belongs", view.files[path])
+        for path in sorted(view.files)
+        if path.startswith(FOLDER) and not is_record_path(path)
+    ]
+    valid: set[str] = set()
+    differing = 0
+    for start in range(0, len(paths), CHUNK):
+        records = {}
+        for path, record in _sound(view, paths[start : start + CHUNK], snapshot, problems):
+            folder = record_path(record).parent
+            if PurePosixPath(path).parent != folder:
+                problems.append(Problem(path, f"is of {record.model.id}, whose folder is {folder}", view.files[path]))
+            records[path] = record
+        valid |= records.keys()
+        if snapshot is not None:
+            rows = snapshot.records(records)
+            differing += sum(
+                rows.get(path) != record or snapshot.stamps[path] != view.files[path]
+                for path, record in records.items()
+            )
+    if place.shared:
+        problems += _beside(view, snapshot, valid, differing)
+    return Validation(len(paths), tuple(problems))
+
+
+def _beside(view: PlaceView, snapshot: Snapshot | None, valid: set[str], differing: int) -> Iterator[Problem]:
+    """Yield what is wrong with the table beside records."""
+    stamp = view.files.get(SNAPSHOT, "")
+    if snapshot is None and (valid or stamp):
+        yield Problem(SNAPSHOT, "cannot be read as a table of records" if stamp else "is missing", stamp)
+    elif snapshot is not None and (differing or snapshot.rows.keys() - valid):
+        old = len(snapshot.rows.keys() - valid)
+        reason = f"is not in step with the records: {differing} of {len(valid)} differ, {old} rows are of no record"
+        yield Problem(SNAPSHOT, f"{reason}; `results merge` puts it right", stamp)

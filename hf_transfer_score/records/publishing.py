@@ -1,0 +1,203 @@
+"""Records into a place, where whoever comes later with the same number wins, and nobody's number is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from itertools import islice
+from typing import Literal
+
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.records.place import HubPlace, Place, PlaceView
+from hf_transfer_score.records.possible import time_of
+from hf_transfer_score.records.record import Record, checked, record_path
+from hf_transfer_score.records.snapshot import renewed
+from hf_transfer_score.records.store import SNAPSHOT
+from hf_transfer_score.records.table import Stored
+from hf_transfer_score.rendering import markdown
+
+CARD = "README.md"
+BATCH = 2000
+"""Records that are written at a time."""
+
+Verdict = Literal["written", "unchanged", "older"]
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of records.
+
+    Attributes:
+        written: they are new, or newer than what was there.
+        unchanged: they were there.
+        older: what is there was made later, and stays.
+        version_or_url: the state of the place, or where the change was proposed.
+    """
+
+    written: int = 0
+    unchanged: int = 0
+    older: int = 0
+    version_or_url: str = ""
+
+
+@dataclass
+class Decision:
+    """What a state of a place makes of records.
+
+    Attributes:
+        files: to write.
+        verdicts: by path of the record.
+    """
+
+    files: dict[str, bytes] = field(default_factory=dict)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+
+    def count(self, verdict: Verdict) -> int:
+        """Return how many records have a verdict."""
+        return sum(one == verdict for one in self.verdicts.values())
+
+
+def publish(place: Place, records: Iterable[Record], *, title: str | None = None, dry_run: bool = False) -> Published:
+    """Write records to a place: each to a file of its own, and on the Hub to the table and card beside them too.
+
+    A record that is there already stays, unless the new one was made later. Of several with one identity, the one that
+    was made last counts. Where others write at the same time, the table is left for the next one to bring in step; a
+    pull request holds records only.
+
+    Args:
+        place: where they go.
+        records: what goes there.
+        title: of the commit.
+        dry_run: say what would be done, and do nothing.
+    """
+    total = Published()
+    for batch, last in _batches(records, None if _proposes(place) else BATCH):
+        files = _latest(batch)
+        decision = Decision()
+
+        def change(view: PlaceView, files: dict[str, Record] = files, last: bool = last) -> Mapping[str, bytes | None]:
+            nonlocal decision
+            decision = decide(view, files, shared=place.shared)
+            return decision.files | (_beside(place, view, decision.files) if last else {})
+
+        if dry_run:
+            decision, version = decide(place.view(), files, shared=place.shared), ""
+        else:
+            version = place.update(change, title=title or _title(len(files)))
+        total = Published(
+            total.written + decision.count("written"),
+            total.unchanged + decision.count("unchanged"),
+            total.older + decision.count("older"),
+            version,
+        )
+    return total
+
+
+def renew(place: Place) -> Published:
+    """Bring the table beside the records of a repository in step with them; a folder has none.
+
+    No row that is there is believed: one that does not hold what its file holds is made anew.
+    """
+
+    def change(view: PlaceView) -> Mapping[str, bytes | None]:
+        table = renewed(view, {}, prove=True)
+        return {} if table is None else {SNAPSHOT: table}
+
+    return Published(version_or_url=place.update(change, title=_title(0)) if place.shared else place.version() or "")
+
+
+def decide(view: PlaceView, wanted: Mapping[str, Record], *, shared: bool) -> Decision:
+    """Return what to write of records by path, beside what a place holds.
+
+    Args:
+        view: of the place.
+        wanted: the records.
+        shared: whether the stamps of the place are git's names, so that equal contents need not be read.
+    """
+    contents = {path: record.to_json().encode() for path, record in wanted.items()}
+    files = view.files
+    there = [path for path in wanted if path in files and not (shared and files[path] == blob_id(contents[path]))]
+    old = view.read(there)
+    decision = Decision()
+    for path, record in wanted.items():
+        if path in files and path not in there:
+            decision.verdicts[path] = "unchanged"
+        else:
+            decision.verdicts[path] = _verdict(old.get(path), contents[path], path, record)
+        if decision.verdicts[path] == "written":
+            decision.files[path] = contents[path]
+    return decision
+
+
+def _verdict(old: bytes | None, new: bytes, path: str, record: Record) -> Verdict:
+    if old is None or old == new:
+        return "written" if old is None else "unchanged"
+    try:
+        there = checked(Stored.read(path, "", old).plain)
+    except RecordError:
+        return "written"
+    if there == record:
+        return "unchanged"
+    return "older" if moment(there.run.time) > moment(record.run.time) else "written"
+
+
+def moment(text: str) -> datetime:
+    """Return the time that a record says it was made; one that cannot be read is long ago.
+
+    Example:
+        >>> moment("2025-01-01T00:00:00+00:00") < moment("2025-01-01T00:00:00-01:00"), moment("soon").year
+        (True, 1)
+    """
+    return time_of(text) or datetime.min.replace(tzinfo=timezone.utc)
+
+
+def _latest(records: Iterable[Record]) -> dict[str, Record]:
+    """Return records by path; of several with one path, the one that was made last."""
+    found: dict[str, Record] = {}
+    for record in records:
+        path = str(record_path(record))
+        if path not in found or moment(found[path].run.time) <= moment(record.run.time):
+            found[path] = record
+    return found
+
+
+def _batches(records: Iterable[Record], size: int | None) -> Iterator[tuple[list[Record], bool]]:
+    """Yield records some at a time, at least once, and whether these are the last."""
+    waiting = iter(records)
+    batch = list(islice(waiting, size))
+    while following := list(islice(waiting, size)):
+        yield batch, False
+        batch = following
+    yield batch, True
+
+
+def _proposes(place: Place) -> bool:
+    return isinstance(place, HubPlace) and place.create_pr
+
+
+def _title(count: int) -> str:
+    if not count:
+        return "Bring the table in step with the records"
+    return f"Add {count} record{'s' if count > 1 else ''}"
+
+
+def _beside(place: Place, view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return the table and the card that come with records, unless others are writing too."""
+    if not place.shared or _proposes(place) or view.attempt > 0:
+        return {}
+    table = renewed(view, files)
+    found = {} if table is None else {SNAPSHOT: table}
+    if CARD not in view.files and (files or found):
+        found[CARD] = results_card(place.name).encode()
+    return found
+
+
+def results_card(name: str) -> str:
+    """Return the card of a repository of results: what it is, how to read it, how to add to it.
+
+    Args:
+        name: OWNER/NAME.
+    """
+    return markdown("results_card.md.jinja", name=name, snapshot=SNAPSHOT)

@@ -1,0 +1,304 @@
+"""One stored result: what was measured, on what, by which metric, and how the run went."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from hf_transfer_score.errors import RecordError, UnreadableError
+from hf_transfer_score.records.checks import LONGEST, Count, Name, Seconds, SmallCount, block, within, wrong
+from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
+from hf_transfer_score.records.possible import check_metric, check_time
+from hf_transfer_score.untrusted import Limits, parse_json, reason_of
+
+LONGEST_PART = 80
+LOCAL = "_local"
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+"""How what identifies a record is written: the same text on every machine."""
+
+LIMIT = Limits(size=1_000_000, depth=30, values=50_000, letters=LONGEST)
+"""How much a record may hold; those of this package take a few thousand bytes."""
+
+Kind = Literal["score", "baseline", "truth"]
+"""What a metric is: a score of transferability, a trivial baseline, or a measured accuracy."""
+
+
+@dataclass(frozen=True)
+class RecordedModel:
+    """Which features were scored.
+
+    Attributes:
+        id: the id on the Hub, or the last part of a local folder's name.
+        revision: the branch or tag that was asked for, where no commit is known.
+        commit: the full commit on the Hub, or a hash of the folder's content.
+        library: the kind of backbone that read it.
+        layer: the layer the features are of.
+        pooling: how a row was made of many positions.
+        dtype: the precision of the forward pass.
+        parameters: counted in the loaded model.
+        width: how many features a row has.
+        details: what else was chosen on the way to the features (preprocessing, longest text, ...).
+    """
+
+    id: Name
+    revision: Name | None = None
+    commit: Name | None = None
+    library: Name | None = None
+    layer: Name | None = None
+    pooling: Name | None = None
+    dtype: Name | None = None
+    parameters: Count | None = None
+    width: SmallCount | None = None
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedDataset:
+    """Which sample was scored on.
+
+    Attributes:
+        id: the id on the Hub, or the last part of a local name.
+        task: what was asked.
+        fingerprint: of the sample; changes with its content and with what was asked for.
+        config: the configuration, None where there is one only.
+        split: the split.
+        revision: the full commit on the Hub.
+        columns: the columns that were read, by role.
+        examples: examples in the sample.
+        rows: rows of features.
+        classes: classes in the sample, None for regression.
+        options: the options of sampling.
+    """
+
+    id: Name
+    task: Name
+    fingerprint: Name
+    config: Name | None = None
+    split: Name | None = None
+    revision: Name | None = None
+    columns: dict[str, str] = field(default_factory=dict)
+    examples: Count = 0
+    rows: Count = 0
+    classes: SmallCount | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedMetric:
+    """By what the sample was scored.
+
+    Attributes:
+        name: the metric's name; "accuracy" for what fine-tuning gave.
+        version: of the metric; another one where the same options give other numbers.
+        kind: whether it is a score, a trivial baseline, or the truth that both are judged by.
+        parameters: its options; for the truth, how it was measured, such as the method and the seed.
+        directions: by term, 1 where higher is better and -1 where lower is; empty for a metric that is not installed.
+    """
+
+    name: Name
+    version: Annotated[int, within(0, 10**6)] = 1
+    kind: Kind = "score"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    directions: dict[str, Literal[1, -1]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedFacts:
+    """What the model's page said at that time; no part of what a record is found by.
+
+    Attributes:
+        license: as its card says.
+        downloads: as the Hub counted them.
+    """
+
+    license: Name | None = None
+    downloads: Count | None = None
+
+
+@dataclass(frozen=True)
+class RecordedOverlap:
+    """How far the classes overlap in the features.
+
+    Attributes:
+        classes: names of the classes that overlap most, at most 20.
+        values: overlap in [0, 1] of each pair: of the first class with those after it, of the second, and so on.
+    """
+
+    classes: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """How the run went; no part of what a record is found by.
+
+    Attributes:
+        version: of this package.
+        libraries: versions of the libraries that the numbers depend on, by name.
+        device: where the forward pass ran.
+        forward_seconds: time of the forward pass.
+        metric_seconds: time of the metric alone.
+        from_cache: whether the features were there before, maybe made with other versions.
+        time: when the record was made, in UTC.
+    """
+
+    version: Name
+    time: Name
+    libraries: dict[str, str] = field(default_factory=dict)
+    device: Name | None = None
+    forward_seconds: Seconds | None = None
+    metric_seconds: Seconds | None = None
+    from_cache: bool = False
+
+
+@dataclass(frozen=True)
+class Record:
+    """One metric's raw terms of one model on one sample, or why there are none.
+
+    Attributes:
+        model: which features.
+        dataset: which sample.
+        metric: which metric; None for a model that could not be scored at all.
+        run: how the run went.
+        status: "ok"; "failed" for the model, or "skipped" for the metric alone, with the reason.
+        kind: the kind of failure.
+        reason: why there are no terms.
+        terms: raw terms by name; what depends on a pool is derived on reading.
+        interval: lowest and highest value of a term over the bootstrap, by name.
+        interval_level: the share of the bootstrap that the intervals hold.
+        used: what the metric chose where an option leaves it open.
+        warnings: what to know before trusting the terms.
+        overlap: how far the classes overlap, where the metric says so.
+        facts: what the model's page said.
+        source: where the terms were published, for numbers that this package did not compute.
+        schema_version: of this layout.
+    """
+
+    model: RecordedModel
+    dataset: RecordedDataset
+    metric: RecordedMetric | None
+    run: RecordedRun
+    status: Literal["ok", "failed", "skipped"] = "ok"
+    kind: Name | None = None
+    reason: str | None = None
+    terms: dict[str, float] = field(default_factory=dict)
+    interval: dict[str, tuple[float, float]] = field(default_factory=dict)
+    interval_level: float | None = None
+    used: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    overlap: RecordedOverlap | None = None
+    facts: RecordedFacts = field(default_factory=RecordedFacts)
+    source: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
+        try:
+            plain = asdict(self)
+            checked(plain)
+            text = json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+        except RecursionError:
+            raise RecordError("A record is nested too deeply.") from None
+        plain_record(text)
+        return text
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Record:
+        """Return the record that a text holds; RecordError says what is not as it should be, whatever that is."""
+        try:
+            return checked(migrated(plain_record(text)))
+        except RecordError:
+            raise
+        except Exception as error:
+            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
+
+
+def plain_record(text: str | bytes) -> Any:
+    """Return the values of a record's text, as they are."""
+    try:
+        return parse_json(text, what="a record", limit=LIMIT, by_field=True)
+    except UnreadableError as error:
+        raise RecordError(str(error)) from None
+
+
+def identity(record: Record) -> str:
+    """Return 32 hexadecimal digits that change with the model, the dataset and the metric, not with the outcome."""
+    return plain_identity(asdict(record))
+
+
+def plain_identity(plain: Any) -> str:
+    """Return the identity of a record's values, of any schema version; that version named its file by it."""
+    found = {name: plain[name] for name in ("model", "dataset", "metric")}
+    return hashlib.blake2b(CANONICAL.encode(found).encode(), digest_size=16).hexdigest()
+
+
+def record_path(record: Record) -> PurePosixPath:
+    """Return where a record lies below a folder of results: records/<owner>/<name>/<identity>.json.
+
+    A model without an owner, such as a local folder, lies below `_local`. No name leads out of the folder.
+
+    Example:
+        >>> run = RecordedRun("0.1.0", "2025-01-01T00:00:00+00:00")
+        >>> dataset = RecordedDataset("owner/pets", "image-classification", "0" * 32)
+        >>> record_path(Record(RecordedModel("timm/resnet18"), dataset, None, run)).parent
+        PurePosixPath('records/timm/resnet18')
+    """
+    owner, slash, name = record.model.id.partition("/")
+    folder = (
+        PurePosixPath(_part(owner).lstrip("_") or "x", _part(name)) if slash else PurePosixPath(LOCAL, _part(owner))
+    )
+    return PurePosixPath("records") / folder / f"{identity(record)}.json"
+
+
+def _part(name: str) -> str:
+    """Return a name as one part of a path on every system; what was lost, the identity still tells apart."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:LONGEST_PART].strip(".- ") or "x"
+
+
+def checked(plain: Any) -> Record:
+    """Return the record of plain values of this schema version, checked in full."""
+    try:
+        record: Record = block(Record, plain, "")
+    except RecursionError:
+        raise RecordError("A record is nested too deeply.") from None
+    if record.schema_version != SCHEMA_VERSION:
+        raise wrong("schema_version", f"{SCHEMA_VERSION}", record.schema_version)
+    _check_outcome(record)
+    check_time("run.time", record.run.time)
+    if record.metric is not None:
+        check_metric(record.metric, record.terms, record.interval)
+    return record
+
+
+def _check_outcome(record: Record) -> None:
+    """Refuse a record whose fields contradict each other."""
+    ok, failed = record.status == "ok", record.status == "failed"
+    if failed is not (record.metric is None):
+        raise wrong("metric", "none" if failed else f"a metric, since the status is {record.status!r}", record.metric)
+    if ok is not bool(record.terms):
+        raise wrong("terms", "at least one" if ok else f"none, since the status is {record.status!r}", record.terms)
+    if ok is not (record.reason is None):
+        raise wrong("reason", "none, since the status is 'ok'" if ok else "why there are no terms", record.reason)
+    if failed is not (record.kind is not None):
+        raise wrong("kind", "the kind of failure" if failed else "none, since no model failed", record.kind)
+    if ok and record.metric is not None and record.metric.directions.keys() not in (record.terms.keys(), set()):
+        raise wrong("metric.directions", f"one for each of {', '.join(record.terms)}", record.metric.directions)
+    for term, (low, high) in record.interval.items():
+        if term not in record.terms or low > high:
+            raise wrong(f"interval.{term}", "the lower and the upper end for a term of the record", [low, high])
+    if record.interval_level is not None and not 0 < record.interval_level < 1:
+        raise wrong("interval_level", "a share between 0 and 1", record.interval_level)
+    if record.overlap is not None:
+        _check_overlap(record.overlap)
+
+
+def _check_overlap(overlap: RecordedOverlap) -> None:
+    count = len(overlap.classes)
+    if len(overlap.values) != count * (count - 1) // 2:
+        raise wrong("overlap.values", f"one for each pair of {count} classes", list(overlap.values))
+    if not all(0 <= value <= 1 for value in overlap.values):
+        raise wrong("overlap.values", "numbers from 0 to 1", list(overlap.values))

@@ -1,0 +1,118 @@
+"""The JSON Schema of records, read off the dataclasses, for tools that are not written in Python.
+
+It says everything about single fields that reading a record checks. What ties fields together it says where the
+language can: which fields go with a status. Equal keys (a direction and an interval for terms that are there), the
+number of pairs of classes, what the metric can give, and times remain for `Record.from_json`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+from hf_transfer_score.records.checks import GREATEST, LARGEST, LONGEST
+from hf_transfer_score.records.migrations import SCHEMA_VERSION
+from hf_transfer_score.records.possible import LONGEST_TIME, TIME
+from hf_transfer_score.records.record import Record, RecordedMetric
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SIMPLE: dict[Any, dict[str, Any]] = {
+    str: {"type": "string", "maxLength": LONGEST},
+    bool: {"type": "boolean"},
+    int: {"type": "integer", "minimum": -LARGEST, "maximum": LARGEST},
+    float: {"type": "number", "minimum": -GREATEST, "maximum": GREATEST},
+}
+NARROWER: dict[tuple[str, str], dict[str, Any]] = {
+    ("Record", "schema_version"): {"const": SCHEMA_VERSION},
+    ("Record", "interval_level"): {"exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    ("RecordedRun", "time"): {"maxLength": LONGEST_TIME, "pattern": f"^{TIME.pattern}$"},
+    ("RecordedOverlap", "values"): {"items": {"type": "number", "minimum": 0, "maximum": 1}},
+}
+"""What else is checked of a field, by the name of its class and its own."""
+
+NULL, TEXT = {"type": "null"}, {"type": "string"}
+METRIC = {"$ref": f"#/$defs/{RecordedMetric.__name__}"}
+BY_STATUS: dict[str, dict[str, Any]] = {
+    "ok": {"metric": METRIC, "kind": NULL, "reason": NULL, "terms": {"minProperties": 1}},
+    "failed": {"metric": NULL, "kind": TEXT, "reason": TEXT, "terms": {"maxProperties": 0}},
+    "skipped": {"metric": METRIC, "kind": NULL, "reason": TEXT, "terms": {"maxProperties": 0}},
+}
+"""What the other fields have to be, by the status."""
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a record of this schema version.
+
+    Example:
+        >>> json_schema()["properties"]["status"]["enum"]
+        ['ok', 'failed', 'skipped']
+    """
+    blocks: dict[str, Any] = {}
+    record = _block(Record, blocks)
+    rules = [
+        {"if": {"properties": {"status": {"const": status}}}, "then": {"properties": properties}}
+        for status, properties in BY_STATUS.items()
+    ]
+    return {"$schema": DIALECT, "title": Record.__name__, **record, "allOf": rules, "$defs": blocks}
+
+
+def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a dataclass; those of the dataclasses in its fields go to `blocks`."""
+    hints, text = get_type_hints(kind, include_extras=True), inspect.getdoc(kind) or ""
+    described = _descriptions(text)
+    properties = {}
+    for one in fields(kind):
+        schema = {**_value(hints[one.name], blocks), **NARROWER.get((kind.__name__, one.name), {})}
+        about = {"description": described[one.name]} if one.name in described else {}
+        properties[one.name] = {**about, **schema}
+    return {
+        "description": text.partition("\n")[0],
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _value(hint: Any, blocks: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a field's type."""
+    arguments = get_args(hint)
+    if NoneType in arguments:
+        inner = _value(next(one for one in arguments if one is not NoneType), blocks)
+        return {**inner, "type": [inner["type"], "null"]} if "type" in inner else {"anyOf": [inner, NULL]}
+    if get_origin(hint) is Annotated:
+        return {**_value(arguments[0], blocks), **arguments[1].schema}
+    if is_dataclass(hint):
+        return _reference(hint, blocks)  # type: ignore[arg-type]
+    if hint is Any:
+        return {}
+    origin = get_origin(hint)
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is dict:
+        values = _value(arguments[1], blocks)
+        return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
+    if origin is tuple:
+        return {"type": "array", "items": _value(arguments[0], blocks), **_length(arguments)}
+    return dict(SIMPLE[hint])
+
+
+def _reference(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:
+    if kind.__name__ not in blocks:
+        blocks[kind.__name__] = {}
+        blocks[kind.__name__] = _block(kind, blocks)
+    return {"$ref": f"#/$defs/{kind.__name__}"}
+
+
+def _length(arguments: tuple[Any, ...]) -> dict[str, int]:
+    return {} if Ellipsis in arguments else {"minItems": len(arguments), "maxItems": len(arguments)}
+
+
+def _descriptions(text: str) -> dict[str, str]:
+    """Return what the attributes of a class are, by name, from its docstring."""
+    section = text.partition("\nAttributes:\n")[2].partition("\n\n")[0]
+    found = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in found}

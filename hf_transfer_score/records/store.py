@@ -1,0 +1,221 @@
+"""All records of a place as one table; what did not change since the last time is not read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from hf_transfer_score.errors import StoreError
+from hf_transfer_score.records.place import Place, PlaceView, is_record_path, open_place
+from hf_transfer_score.records.possible import rules
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.table import RecordTable, Stored
+from hf_transfer_score.untrusted import readable
+
+SNAPSHOT = "data/records.parquet"
+CHUNK = 500
+"""Files that are read at a time: half a gigabyte where each is as large as a file may be."""
+
+UNREAD = "is gone, or cannot be read"
+
+Watch = Callable[[int, int], None]
+"""Notify how many files were read, of how many."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file that should hold a record and does not.
+
+    Attributes:
+        path: below the place.
+        reason: what is wrong.
+        stamp: of the file.
+    """
+
+    path: str
+    reason: str
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class TableChange:
+    """What tells a table from an earlier one.
+
+    Attributes:
+        removed: rows of the earlier one that are gone, in order; the others keep their order, and new ones follow.
+        datasets: ids of the datasets of all records that are new, gone or other than they were.
+    """
+
+    removed: tuple[int, ...]
+    datasets: frozenset[str]
+
+
+@dataclass(frozen=True)
+class LoadedRecords:
+    """What a place holds.
+
+    Attributes:
+        table: the records.
+        version: of the place; None where there is no such place.
+        problems: files that hold no record; they do not count.
+        read: how many files had to be read.
+        difference: from the table that was known before; None where nothing is known of that.
+    """
+
+    table: RecordTable
+    version: str | None = None
+    problems: tuple[Problem, ...] = ()
+    read: int = 0
+    difference: TableChange | None = None
+
+
+@runtime_checkable
+class Tabled(Protocol):
+    """A view whose records lie in a table already."""
+
+    def table(self) -> RecordTable:
+        """Return all records of the view."""
+        ...
+
+
+def read_records(results: str) -> list[Record]:
+    """Return the records of a store of results; files that hold none are left out.
+
+    Args:
+        results: a folder, or OWNER/NAME of a dataset repository on the Hub.
+    """
+    return load(open_place(results)).table.records()
+
+
+def load(
+    place: Place, *, cache: Path | None = None, previous: LoadedRecords | None = None, watch: Watch | None = None
+) -> LoadedRecords:
+    """Return the records of a place.
+
+    Args:
+        place: where they lie.
+        cache: a parquet file for what was read, so that the next call reads what changed only; None keeps nothing.
+        previous: what an earlier call returned, which is brought up to date; None starts from the cache, or from the
+            snapshot that comes with the records.
+        watch: told how far it is.
+    """
+    view = place.view()
+    if previous is not None and previous.version == view.version:
+        return previous
+    if isinstance(view, Tabled):
+        return LoadedRecords(view.table(), view.version)
+    known = previous.table if previous is not None else _kept(cache)
+    if known is not None and known.at == view.version and previous is None:
+        return LoadedRecords(known, view.version)
+    if place.shared:
+        known = _nearest(known, view)
+    changed, gone = _difference(known, view)
+    before = () if previous is None else previous.problems
+    bad = {one.path: one for one in before if changed.get(one.path) == one.stamp}
+    wanted = {path: changed[path] for path in sorted(changed) if path not in bad}
+    read, problems = _read(view, wanted, watch)
+    table = RecordTable(read.data, view.version) if known is None else known.merged(read, gone, view.version)
+    told = previous is not None and known is previous.table
+    difference = TableChange(tuple(gone), known.datasets(gone) | read.datasets()) if told and known else None
+    later = 0 if table.extra is None else table.extra.num_rows
+    if cache is not None and (table.file is None or later + len(gone) > CHUNK):
+        table = _keep(table, cache)
+    return LoadedRecords(table, view.version, (*bad.values(), *problems), len(wanted), difference)
+
+
+def _difference(known: RecordTable | None, view: PlaceView) -> tuple[dict[str, str], list[int]]:
+    """Return the files to read with their stamps, and the rows that no longer hold what a file holds.
+
+    Of what did not change only a hash is kept meanwhile: there may be a hundred thousand files.
+    """
+    unseen = set() if known is None else {hash(one) for one in known.stamps()}
+    changed = {}
+    for path, stamp in view.entries():
+        if is_record_path(path):
+            same = hash((path, stamp))
+            if same in unseen:
+                unseen.remove(same)
+            else:
+                changed[path] = stamp
+    if known is None or not unseen:
+        return changed, []
+    return changed, [row for row, one in enumerate(known.stamps()) if hash(one) in unseen]
+
+
+def _nearest(known: RecordTable | None, view: PlaceView) -> RecordTable | None:
+    """Return what leaves less to read: what is known, or the snapshot that lies beside the records."""
+    missing = len(_difference(known, view)[0])
+    if missing <= CHUNK // 10 or SNAPSHOT not in view.files:
+        return known
+    found = _believed(snapshot_of(view), view)
+    return known if found is None or len(_difference(found, view)[0]) >= missing else found
+
+
+def _believed(table: RecordTable | None, view: PlaceView) -> RecordTable | None:
+    """Return the rows of a table that is somebody else's that are proved to hold what the files of a view hold."""
+    if table is None:
+        return None
+    files = view.files
+    rows = {path: row for row, (path, stamp) in enumerate(table.stamps()) if files.get(path) == stamp}
+    return table.only(table.proved(list(rows.values())))
+
+
+def snapshot_of(view: PlaceView) -> RecordTable | None:
+    """Return the table that lies beside the records, None where there is none that can be read."""
+    import tempfile
+
+    content = view.read([SNAPSHOT]).get(SNAPSHOT)
+    if content is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "records.parquet"
+        file.write_bytes(content)
+        try:
+            return RecordTable(RecordTable.read(file, whole=True).data)
+        except StoreError:
+            return None
+
+
+def _read(view: PlaceView, files: Mapping[str, str], watch: Watch | None) -> tuple[RecordTable, list[Problem]]:
+    """Return the records of files, and those files that hold none."""
+    import pyarrow
+
+    tables, paths = [RecordTable.of([])], list(files)
+    problems: list[Problem] = []
+    for start in range(0, len(paths), CHUNK):
+        chunk = paths[start : start + CHUNK]
+        contents = view.read(chunk)
+        problems += [Problem(path, UNREAD) for path in chunk if path not in contents]
+        tables.append(RecordTable.of(_records(contents, files, problems)))
+        if watch is not None:
+            watch(min(start + CHUNK, len(paths)), len(paths))
+    data = pyarrow.concat_tables([table.data for table in tables]).unify_dictionaries().combine_chunks()
+    return RecordTable(data), problems
+
+
+def _records(contents: Mapping[str, bytes], files: Mapping[str, str], problems: list[Problem]) -> Iterator[Stored]:
+    return readable(
+        contents,
+        lambda path: Stored.read(path, files[path], contents[path]),
+        lambda path, reason: problems.append(Problem(path, reason, files[path])),
+    )
+
+
+def _kept(cache: Path | None) -> RecordTable | None:
+    if cache is None or not cache.is_file():
+        return None
+    try:
+        return RecordTable.read(cache, rules=rules())
+    except StoreError:
+        return None
+
+
+def _keep(table: RecordTable, cache: Path) -> RecordTable:
+    """Write a table for the next time and return it without what can be read from there; a full disk is no failure."""
+    try:
+        table.write(cache, rules=rules())
+    except OSError:
+        return table
+    return RecordTable(table.light().data, table.at, cache)

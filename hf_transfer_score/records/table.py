@@ -1,0 +1,433 @@
+"""Many records as one table of columns, which opens fast, takes little memory, and is what the Hub's viewer shows.
+
+A row holds all of a record and gives it back equal. Blocks of free content are JSON text in their column.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from pathlib import Path, PurePosixPath
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.home import whole
+from hf_transfer_score.integrity import blob_id
+from hf_transfer_score.limits import too_large
+from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
+from hf_transfer_score.records.checks import encodable
+from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
+from hf_transfer_score.records.place import is_record_path
+from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
+from hf_transfer_score.untrusted import readable, reason_of
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Form = str
+"""How a field lies in its column: text, word (text that many rows share), integer, number, truth, or json."""
+
+
+class Column(NamedTuple):
+    """One column.
+
+    Attributes:
+        name: of the column.
+        place: where the value is in a record's plain values.
+        form: how it lies in the table.
+    """
+
+    name: str
+    place: tuple[str, ...]
+    form: Form
+
+
+FORMS: dict[Any, Form] = {str: "word", int: "integer", float: "number", bool: "truth"}
+JSON_TEXT = ("terms", "interval", "overlap")
+"""Fields whose JSON hardly repeats."""
+
+
+def _columns(kind: type, place: tuple[str, ...] = (), prefix: str = "") -> Iterator[Column]:
+    """Yield a column for each field of a block of records, in order."""
+    hints = get_type_hints(kind)
+    for one in fields(kind):
+        hint = hints[one.name]
+        hint = get_args(hint)[0] if NoneType in get_args(hint) else hint
+        inside = (*place, one.name)
+        if one.name in JSON_TEXT:
+            yield Column(one.name, inside, "text")
+        elif is_dataclass(hint):
+            yield from _columns(hint, inside, "" if one.name == "facts" else f"{one.name}_")  # type: ignore[arg-type]
+        elif one.name != "schema_version":  # it is said once for the whole table
+            form = "word" if get_origin(hint) is Literal else FORMS.get(hint, "json")
+            yield Column(f"{prefix}{one.name}", inside, form)
+
+
+def _in_table(column: Column) -> tuple[int, bool]:
+    """Return where a column stands: what a record is of comes before what it says, and how the run went last."""
+    first, block = ("status", "kind", "reason", "model", "dataset", "metric"), column.place[0]
+    return first.index(block) if block in first else len(first), block == "run"
+
+
+COLUMNS = tuple(sorted(_columns(Record), key=_in_table))
+"""Every field of a record; a new one is a column by itself."""
+
+KEYS = (Column("path", (), "text"), Column("stamp", (), "text"), Column("identity", (), "text"))
+"""Where a row's record lies, the stamp of that file, and the record's identity."""
+
+HEAVY = ("overlap",)
+"""Columns that are left on disk until a row's own record is asked for."""
+
+NAMES = tuple(column.name for column in (*KEYS, *COLUMNS))
+
+GROUP = 2**14
+"""Rows that are written at a time."""
+
+MANY_CHUNKS = 16
+"""Parts of a column beyond which they are copied into one: each change adds a part."""
+
+COMPACT = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+VERSION_KEY = b"hf_transfer_score.schema_version"
+RULES_KEY = b"hf_transfer_score.rules"
+DETAIL_KEY = b"hf_transfer_score.at"
+
+
+class Stored(NamedTuple):
+    """A checked record with where it lies.
+
+    Attributes:
+        path: below the place.
+        stamp: of the file.
+        plain: the record as plain values of this schema version.
+        identity: of the record.
+    """
+
+    path: str
+    stamp: str
+    plain: dict[str, Any]
+    identity: str
+
+    @classmethod
+    def of(cls, path: str, stamp: str, record: Record) -> Stored:
+        """Return a record with where it lies."""
+        plain = asdict(record)
+        return cls(path, stamp, plain, plain_identity(plain))
+
+    @classmethod
+    def read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
+        """Return what a file holds; RecordError where it is not a record, or not the one that its name says.
+
+        Whatever a stranger may have put there, nothing else is raised.
+        """
+        try:
+            return cls._read(path, stamp, text)
+        except RecordError:
+            raise
+        except Exception as error:
+            raise RecordError(f"A record cannot be read: {reason_of(error)}") from error
+
+    @classmethod
+    def _read(cls, path: str, stamp: str, text: str | bytes) -> Stored:
+        if not (encodable(path) and encodable(stamp)):
+            raise RecordError("A record lies below a name that UTF-8 cannot hold.")
+        plain = plain_record(text)
+        migrated_plain = migrated(plain)
+        checked(migrated_plain)
+        name = PurePosixPath(path).stem
+        if name != plain_identity(plain):
+            raise RecordError(f"A record is named {name}, and what it holds is called {plain_identity(plain)}.")
+        return cls(path, stamp, migrated_plain, plain_identity(migrated_plain))
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """Records in columns named as in COLUMNS and KEYS; missing heavy columns are read from `file` when needed.
+
+    Attributes:
+        data: a pyarrow table.
+        at: names the state of the place that the table was made from, None where that is not known.
+        file: a parquet file with the heavy columns of the rows, by path and stamp.
+        extra: a pyarrow table with those of rows that came later.
+    """
+
+    data: pyarrow.Table
+    at: str | None = None
+    file: Path | None = None
+    extra: pyarrow.Table | None = None
+
+    def __len__(self) -> int:
+        """Return the number of records."""
+        return int(self.data.num_rows)
+
+    @classmethod
+    def of(cls, stored: Iterable[Stored], at: str | None = None) -> RecordTable:
+        """Return the table of records."""
+        import pyarrow
+
+        columns: dict[str, list[Any]] = {name: [] for name in NAMES}
+        for one in stored:
+            for name, value in _row(one).items():
+                columns[name].append(value)
+        schema = _schema()
+        arrays = [pyarrow.array(columns[name], schema.field(name).type) for name in NAMES]
+        return cls(pyarrow.Table.from_arrays(arrays, schema=schema), at)
+
+    @classmethod
+    def read(cls, file: Path, *, whole: bool = False, rules: str | None = None) -> RecordTable:
+        """Return the table of a parquet file, whose columns and kinds have to be as `write` leaves them.
+
+        Args:
+            file: the file.
+            whole: read the heavy columns too.
+            rules: by which the records have to have been read; None for any.
+        """
+        from pyarrow import parquet
+
+        try:
+            chunks = chunks_of(file)
+            about = parquet.read_metadata(file)
+            found = dict(about.metadata or {})
+            if found.get(VERSION_KEY, b"").decode() != str(SCHEMA_VERSION):
+                raise StoreError(f"{file} is not a table of records of schema version {SCHEMA_VERSION}.")
+            if rules is not None and found.get(RULES_KEY, b"").decode() != rules:
+                raise StoreError(f"{file} is a table of records that were read by other rules.")
+            data = _read(file, chunks, [name for name in NAMES if whole or name not in HEAVY])
+            if data.num_rows != about.num_rows:
+                raise StoreError(f"{file} is damaged: it says {about.num_rows} rows and holds {data.num_rows}.")
+            data.validate(full=True)
+        except StoreError:
+            raise
+        except Exception as error:  # whatever a stranger's file makes the library raise
+            raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
+        at = found.get(DETAIL_KEY, b"").decode() or None
+        return cls(data, at, file)
+
+    def write(self, file: Path, *, rules: str | None = None) -> None:
+        """Write a parquet file that `read` returns; readers see the old or the new one, never a part.
+
+        Args:
+            file: the file.
+            rules: by which the records were read; None says nothing of that.
+        """
+        from pyarrow import parquet
+
+        metadata: dict[str | bytes, str | bytes] = {VERSION_KEY: str(SCHEMA_VERSION), DETAIL_KEY: self.at or ""}
+        metadata |= {} if rules is None else {RULES_KEY: rules}
+        data, schema = self.whole().data, _schema(plain=True).with_metadata(metadata)
+        checked = {"compression": "zstd", "write_page_checksum": True}
+        with whole(file) as aside, parquet.ParquetWriter(aside, schema, **checked) as writer:
+            for start in range(0, len(self), GROUP):
+                writer.write_table(data.slice(start, GROUP).cast(schema))
+
+    def whole(self) -> RecordTable:
+        """Return the table with the heavy columns."""
+        return RecordTable(self._with_heavy(self.data).select(list(NAMES)), self.at)
+
+    def light(self) -> RecordTable:
+        """Return the table without its heavy columns."""
+        kept = [name for name in self.data.column_names if name not in HEAVY]
+        return RecordTable(self.data.select(kept), self.at, self.file, self.extra)
+
+    def records(self, rows: Sequence[int] | None = None) -> list[Record]:
+        """Return the records of some rows, of all where none are named; RecordError where one is not a record."""
+        chosen = self.data if rows is None else self._taken(rows)
+        return [_record(row) for row in self._with_heavy(chosen).to_pylist()]
+
+    def merged(self, others: RecordTable, gone: Sequence[int] = (), at: str | None = None) -> RecordTable:
+        """Return this table without some rows, followed by the rows of another table."""
+        import numpy as np
+        import pyarrow
+
+        mine = self.light().data
+        if gone:
+            staying = np.ones(len(self), bool)
+            staying[list(gone)] = False
+            mine = mine.filter(pyarrow.array(staying))
+        both = mine if not len(others) else pyarrow.concat_tables([mine, others.light().data]).unify_dictionaries()
+        if both.column(0).num_chunks > MANY_CHUNKS:
+            both = both.combine_chunks()
+        extra = [one for table in (self, others) for one in table._heavy_in_memory()]
+        return RecordTable(both, at, self.file, pyarrow.concat_tables(extra) if extra else None)
+
+    def datasets(self, rows: Sequence[int] | None = None) -> frozenset[str]:
+        """Return the ids of the datasets of some rows, of all where none are named."""
+        import pyarrow
+
+        column = self.data.column("dataset_id")
+        chosen = column if rows is None else column.take(pyarrow.array(rows, pyarrow.int64()))
+        return frozenset(chosen.cast(pyarrow.string()).unique().to_pylist())
+
+    def proved(self, rows: Sequence[int]) -> list[int]:
+        """Return those of some rows that are proved to hold what their files hold, whoever made the table.
+
+        The stamps of the files have to be git's names: a row whose record, written as a file, has the name of its file
+        and is a record, holds what the file holds.
+        """
+        found: list[int] = []
+        for start in range(0, len(rows), GROUP):
+            some = rows[start : start + GROUP]
+            values = self._with_heavy(self._taken(some)).to_pylist()
+            found += readable(zip(some, values, strict=True), _proved, lambda *_: None)
+        return found
+
+    def only(self, rows: Sequence[int]) -> RecordTable:
+        """Return the table of some rows."""
+        return RecordTable(self._taken(rows), self.at, self.file, self.extra)
+
+    def _taken(self, rows: Sequence[int]) -> pyarrow.Table:
+        import pyarrow
+
+        return self.data.take(pyarrow.array(rows, pyarrow.int64()))
+
+    def stamps(self) -> Iterator[tuple[str, str]]:
+        """Yield the path and the stamp of each record's file."""
+        for batch in self.data.select(["path", "stamp"]).to_batches(max_chunksize=4096):
+            yield from zip(batch.column(0).to_pylist(), batch.column(1).to_pylist(), strict=True)
+
+    def _heavy_in_memory(self) -> list[Any]:
+        whole = all(name in self.data.column_names for name in HEAVY)
+        found = [self.data.select(["path", "stamp", *HEAVY])] if whole else []
+        return found if self.extra is None else [*found, self.extra]
+
+    def _with_heavy(self, chosen: Any) -> Any:
+        """Return rows with the heavy columns of the same path and stamp: the file may have been written anew."""
+        import pyarrow
+        from pyarrow import compute
+
+        if all(name in chosen.column_names for name in HEAVY):
+            return chosen
+        parts = self._heavy_in_memory()
+        if self.file is not None:
+            parts.append(_heavy_of(self.file))
+        if not parts:
+            raise StoreError("The table lacks columns, and there is no file to read them from.")
+        there = pyarrow.concat_tables(parts).combine_chunks()
+        places = compute.index_in(_joined(chosen), value_set=_joined(there).combine_chunks())
+        for name in HEAVY:
+            chosen = chosen.append_column(name, there.column(name).take(places))
+        return chosen
+
+
+def _heavy_of(file: Path) -> pyarrow.Table:
+    try:
+        return _read(file, chunks_of(file), ["path", "stamp", *HEAVY])
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{file} cannot be read as a table of records: {reason_of(error)}") from error
+
+
+def _read(file: Path, chunks: Sequence[Chunk], names: Sequence[str]) -> pyarrow.Table:
+    """Return columns of a parquet file, of which none becomes more than its size allows, whatever its footer says.
+
+    Texts are read as those that differ, so that one that repeats takes memory once it is known how much.
+    """
+    import pyarrow
+    from pyarrow import compute, parquet
+
+    kinds = pyarrow.schema([_schema().field(name) for name in names])
+    wanted = set(names)
+    _check_size(file, expanded_bytes(file, [chunk for chunk in chunks if chunk.is_in(wanted)]))
+    words = [one.name for one in kinds if pyarrow.types.is_string(one.type) or pyarrow.types.is_dictionary(one.type)]
+    data = parquet.read_table(
+        file, columns=list(names), read_dictionary=words, use_threads=False, page_checksum_verification=True
+    )
+    written = 0
+    for one in kinds:
+        if pyarrow.types.is_string(one.type):
+            for chunk in data.column(one.name).chunks:
+                lengths = compute.binary_length(chunk.dictionary).take(chunk.indices)
+                written += compute.sum(lengths).as_py() or 0
+    _check_size(file, written)
+    return data.cast(kinds)
+
+
+def _check_size(file: Path, expanded: int) -> None:
+    if reason := too_large(expanded, file.stat().st_size):
+        raise StoreError(f"{file} is too large a table of records: {reason}.")
+
+
+def _joined(data: Any) -> Any:
+    """Return path and stamp of each row as one text."""
+    from pyarrow import compute
+
+    return compute.binary_join_element_wise(data.column("path"), data.column("stamp"), " ")
+
+
+def _schema(*, plain: bool = False) -> pyarrow.Schema:
+    """Return the schema; in files, shared words are plain text, which every reader knows."""
+    import pyarrow
+
+    word = pyarrow.string() if plain else pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    kinds = {
+        "text": pyarrow.string(),
+        "word": word,
+        "json": word,
+        "integer": pyarrow.int64(),
+        "number": pyarrow.float64(),
+        "truth": pyarrow.bool_(),
+    }
+    return pyarrow.schema([(column.name, kinds[column.form]) for column in (*KEYS, *COLUMNS)])
+
+
+def _row(stored: Stored) -> dict[str, Any]:
+    row: dict[str, Any] = {"path": stored.path, "stamp": stored.stamp, "identity": stored.identity}
+    for column in COLUMNS:
+        value = _at(stored.plain, column.place)
+        row[column.name] = _text(value) if column.form == "json" or column.name in JSON_TEXT else value
+    return row
+
+
+def _at(plain: Any, place: tuple[str, ...]) -> Any:
+    for name in place:
+        plain = None if plain is None else plain[name]
+    return plain
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return COMPACT.encode(value)
+
+
+def _record(row: dict[str, Any]) -> Record:
+    """Return the record of a row, checked in full; RecordError where it holds none, for any reason."""
+    try:
+        plain = _plain(row)
+        if plain_identity(plain) != row["identity"]:
+            raise RecordError(f"The row of {row['path']} holds another record than its identity says.")
+        return checked(plain)
+    except RecordError:
+        raise
+    except Exception as error:
+        raise RecordError(f"A row of a table holds no record: {reason_of(error)}") from error
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a row's record."""
+    plain: dict[str, Any] = {"schema_version": SCHEMA_VERSION}
+    for column in COLUMNS:
+        value = row[column.name]
+        if value is not None and (column.form == "json" or column.name in JSON_TEXT):
+            value = plain_record(value)
+        block, *inside = column.place
+        if inside:
+            plain.setdefault(block, {})[inside[0]] = value
+        else:
+            plain[block] = value
+    if row["metric_name"] is None:
+        plain["metric"] = None
+    return plain
+
+
+def _proved(numbered: tuple[int, dict[str, Any]]) -> int:
+    """Return the number of a row; RecordError where it is not proved to hold what its file holds."""
+    number, row = numbered
+    record = _record(row)
+    if not is_record_path(row["path"]) or PurePosixPath(row["path"]).stem != row["identity"]:
+        raise RecordError("The row holds the record of another file.")
+    if blob_id(record.to_json().encode()) != row["stamp"]:
+        raise RecordError("The row holds something else than its file.")
+    return number

@@ -1,0 +1,134 @@
+"""How collapsed the classes of a dataset are in each layer of one checkpoint: its profile of NC1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
+from hf_transfer_score.finetune.recipe import most_collapsed
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.report import RankReport, sample_facts
+from hf_transfer_score.runs.run import rank
+
+NC1 = "nc1"
+METRICS = (NC1, "ncti", "face")
+EMBEDDINGS = "0"
+"""The name of what goes into the first block, which no block gives."""
+
+
+@dataclass(frozen=True)
+class ProfileRow:
+    """One layer.
+
+    Attributes:
+        layer: its number, as `layer` of `BackboneOptions` takes it; 0 for the embeddings.
+        width: features a row.
+        nc1: trace(Σ_W Σ_B†) / K of its pooled features, smaller is more collapsed; None where it is not defined.
+        terms: raw terms of the other metrics that could be computed, by metric.
+        reasons: why a metric could not be computed, by metric.
+    """
+
+    layer: str
+    width: int | None
+    nc1: float | None
+    terms: Mapping[str, Mapping[str, float]]
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class LayerProfile:
+    """The layers of one checkpoint on one sample.
+
+    Attributes:
+        model: the id or folder.
+        rows: a row a layer, from the input to the output.
+        report: of the run that read the features.
+    """
+
+    model: str
+    rows: tuple[ProfileRow, ...]
+    report: RankReport
+
+    @property
+    def best(self) -> ProfileRow:
+        """The layer with the smallest NC1, the earlier of equal ones; embeddings are the output of no block."""
+        blocks = {one.layer: one for one in self.rows if one.layer != EMBEDDINGS}
+        chosen = most_collapsed({layer: one.nc1 for layer, one in blocks.items()})
+        assert chosen is not None
+        return blocks[chosen]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        first = next(iter(self.report.models.values()))
+        return {
+            "model": self.model,
+            "commit": first.commit,
+            "library": first.library,
+            "parameters": first.parameters,
+            "pooling": first.extraction.get("details", {}).get("pooling"),
+            "sample": sample_facts(self.report.sample),
+            "smallest_nc1": self.best.layer,
+            "layers": [asdict(one) for one in self.rows],
+            "notes": list(self.report.notes),
+        }
+
+    def plot(self, path: str | Path) -> None:
+        """Draw NC1 against the layers into a file in .png, .svg or .html."""
+        from hf_transfer_score.drawing.files import save_profile
+
+        sample = self.report.sample
+        about = f"on {sample.source.dataset}, {len(sample):,} examples"
+        save_profile({one.layer: one.nc1 for one in self.rows}, self.best.layer, self.model, about, Path(path))
+
+
+def layer_profile(
+    model: str,
+    dataset: Any,
+    *,
+    options: RankOptions | None = None,
+    listener: Listener | None = None,
+    folder: Path | None = None,
+) -> LayerProfile:
+    """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
+
+    Args:
+        model: an id on the Hub, or a folder.
+        dataset: as for `rank`.
+        options: as for `rank`; every layer is read, whatever `layer` says.
+        listener: hears how it goes on.
+        folder: where samples and features are kept; None for the usual place.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be scored, or does not show its layers.
+        DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
+    """
+    if len(parse_candidates([model])) > 1:
+        raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
+    asked = options or RankOptions()
+    asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
+    report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)
+    outcomes = list(report.models.values())
+    for one in outcomes:
+        if one.layer is None:
+            raise CheckpointError(one.kind or "error", f"{one.name}: {one.reason}")
+    rows = tuple(sorted(map(_row, outcomes), key=lambda one: int(one.layer)))
+    if all(one.nc1 is None or one.layer == EMBEDDINGS for one in rows):
+        raise DatasetError(f"NC1 is not defined for any layer of {model}: {rows[-1].reasons[NC1]}")
+    return LayerProfile(model, rows, report)
+
+
+def _row(one: RankedModel) -> ProfileRow:
+    assert one.layer is not None
+    if one.scores is None:
+        return ProfileRow(one.layer, None, None, {}, {NC1: str(one.reason)})
+    results = one.scores.results
+    found = {name: dict(results[name].terms) for name in METRICS if name in results and results[name].status == "ok"}
+    reasons = {name: str(results[name].reason) for name in METRICS if name in results and name not in found}
+    nc1 = found.pop(NC1, {}).get(NC1)
+    return ProfileRow(one.layer, one.width, nc1, found, reasons)

@@ -1,0 +1,181 @@
+"""From features in the cache to scored models, and from these to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.features.cache import CachedFeatures
+from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
+from hf_transfer_score.metrics.registry import Metric, get_metric
+from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
+from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
+from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.plan import PlannedModel
+from hf_transfer_score.runs.replicates import Bootstrap, keep_replicates, recall_replicates
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.sampling.sample import LabelledSample
+
+HEADLINE = {"labels": HEADLINE_METRICS, "targets": ("logme_regression",)}
+BESIDE = {"labels": ("logme",), "targets": ()}
+BASELINES = ("parameter_count", "feature_width", "downloads")
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Which metrics are computed, and which of them decide.
+
+    Attributes:
+        metrics: all metrics, baselines included.
+        headline: names of those whose mean rank is the ranking.
+    """
+
+    metrics: tuple[Metric, ...]
+    headline: tuple[str, ...]
+
+
+def choose_scoring(
+    sample: LabelledSample, metrics: MetricChoice = None, headline: Sequence[str] | None = None
+) -> Scoring:
+    """Return the metrics to compute on a sample; trivial baselines always stand beside them.
+
+    Args:
+        sample: its task says whether there are labels or targets.
+        metrics: as for `score_features`; None for the headline and LogME.
+        headline: the metrics that decide; None for NCTI and FaCe where both are computed, else the first metric.
+    """
+    truth = sample.task.truth
+    default = (*HEADLINE[truth], *BESIDE[truth])
+    chosen = choose_metrics(default if metrics is None else metrics)
+    if metrics == "all":
+        absent = "targets" if truth == "labels" else "labels"
+        chosen = [metric for metric in chosen if absent not in metric.needs]
+    for name in (*(headline or ()), *BASELINES):
+        if name not in [metric.name for metric in chosen]:
+            chosen.append(get_metric(name))
+    return Scoring(tuple(chosen), _headline(chosen, truth, headline))
+
+
+def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | None) -> tuple[str, ...]:
+    names = [metric.name for metric in chosen]
+    if headline is not None:
+        if not headline:
+            raise OptionError("The headline names no metric: pass names, or None for the default.")
+        return tuple(headline)
+    if all(name in names for name in HEADLINE[truth]):
+        return HEADLINE[truth]
+    return (names[0],)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Features that were scored: the folder they are kept in (None for no place), their layer, and what reads them."""
+
+    folder: Path | None
+    layer: str
+    read: Callable[[], LabelledFeatures]
+
+
+@dataclass
+class Scored:
+    """The models so far, and what the bootstrap needs of each that was scored."""
+
+    models: dict[str, RankedModel] = field(default_factory=dict)
+    ready: dict[str, Ready] = field(default_factory=dict)
+
+    def add(self, model: RankedModel, ready: Ready | None = None) -> None:
+        """Add one model."""
+        self.models[model.name] = model
+        if ready is not None:
+            self.ready[model.name] = ready
+
+
+def score_layer(
+    model: RankedModel, cached: CachedFeatures, layer: str, sample: LabelledSample, scoring: Scoring
+) -> RankedModel:
+    """Return a model with the scores of one layer; features that cannot be scored are a failure."""
+    try:
+        scores = score_features(
+            cached.features[layer],
+            sample.labels,
+            metrics=scoring.metrics,
+            targets=sample.targets,
+            source_probs=cached.source_probs,
+            facts=ModelFacts(model.name, model.parameters, model.downloads),
+        )
+    except InputError as error:
+        return replace(model, status="failed", kind="bad_input", reason=str(error))
+    return replace(model, scores=scores)
+
+
+def labelled(cached: CachedFeatures, layer: str, sample: LabelledSample) -> LabelledFeatures:
+    """Return the features of a layer with the truth of the sample."""
+    return LabelledFeatures(
+        cached.features[layer], sample.labels, targets=sample.targets, source_probs=cached.source_probs
+    )
+
+
+def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, from_cache: bool) -> RankedModel:
+    """Return what is known of a model whose features are there, without scores."""
+    meta, several = cached.meta, len(cached.features) > 1
+    checkpoint = model.checkpoint
+    return RankedModel(
+        name=f"{model.name} [layer {layer}]" if several else model.name,
+        status="ok",
+        model=model.name,
+        local=model.local,
+        commit=checkpoint.commit if checkpoint else None,
+        library=model.kind,
+        layer=layer,
+        parameters=meta.get("own_parameters"),
+        downloads=checkpoint.downloads if checkpoint else None,
+        license=checkpoint.license if checkpoint else None,
+        extraction=meta.get("extraction", {}),
+        from_cache=from_cache,
+    )
+
+
+def failed_model(model: PlannedModel) -> RankedModel:
+    """Return a model with a failure, or one that was not reached."""
+    checkpoint = model.checkpoint
+    return RankedModel(
+        name=model.name,
+        status="failed" if model.failure else "interrupted",
+        model=model.name,
+        local=model.local,
+        commit=checkpoint.commit if checkpoint else None,
+        library=model.kind,
+        downloads=checkpoint.downloads if checkpoint else None,
+        license=checkpoint.license if checkpoint else None,
+        kind=model.failure.kind if model.failure else None,
+        reason=str(model.failure) if model.failure else "the run ended before its turn; run again to go on",
+    )
+
+
+def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, options: RankOptions) -> RankReport:
+    """Return the ranking of what was scored, with the bootstrap behind its ranges."""
+    ranking = ranked(scored.models, scoring.metrics, scoring.headline)
+    ranking = ranking.with_replicates(_bootstrap(scored, scoring, ranking, options), scoring.metrics, options.level)
+    wide = [name for name, one in scored.models.items() if one.extraction.get("source_probs_left_out")]
+    notes = [f"Source probabilities of too wide heads were not kept: {', '.join(wide)}."] if wide else []
+    return RankReport.on(sample, ranking, tuple(notes))
+
+
+def _bootstrap(scored: Scored, scoring: Scoring, order: Ranking, options: RankOptions) -> dict[str, Terms]:
+    if not options.replicates or not order.ranks:
+        return {}
+    deciding = [metric for metric in scoring.metrics if metric.name in order.headline]
+    bootstrap = Bootstrap(deciding, options.replicates, options.seed)
+    ready = {name: scored.ready[name] for name in order.ranks}
+    kept = {name: recall_replicates(one.folder, one.layer, bootstrap) for name, one in ready.items()}
+    missing = {name: ready[name].read for name, terms in kept.items() if terms is None}
+    drawn = bootstrap_pool(missing, deciding, replicates=options.replicates, seed=options.seed)
+    for name, terms in drawn.items():
+        keep_replicates(ready[name].folder, ready[name].layer, bootstrap, terms)
+    found = {name: drawn.get(name, terms) for name, terms in kept.items()}
+    return {name: terms for name, terms in found.items() if terms is not None}

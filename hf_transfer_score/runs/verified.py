@@ -1,0 +1,152 @@
+"""What a verification says: the accuracies of each candidate, and how well the ranking predicted them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
+from hf_transfer_score.metrics.scores import plain
+from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.sampling.sample import LabelledSample
+
+MOST = 12
+
+
+@dataclass(frozen=True)
+class VerifyOptions:
+    """What is fine-tuned, and how often.
+
+    Attributes:
+        method: "probe", "full", "layer" or "scl".
+        recipe: how; None for the default of the task's modality with the method above.
+        changes: fields of that default by name, and their values.
+        top: so many of the best-ranked candidates are fine-tuned.
+        seeds: one measurement each.
+        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        test_samples: test rows at most.
+    """
+
+    method: Method = "full"
+    recipe: Recipe | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    top: int = MOST
+    seeds: tuple[int, ...] = (0, 1, 2)
+    test_split: str | None = None
+    test_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is read."""
+        for name in ("top", "test_samples"):
+            if getattr(self, name) < 1:
+                raise OptionError(f"{name}={getattr(self, name)}: expected at least 1.")
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise OptionError(f"seeds={self.seeds}: expected whole numbers from 0 on, each once, such as 0,1,2.")
+        replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
+
+    def recipe_for(self, sample: LabelledSample) -> Recipe:
+        """Return the recipe for a sample."""
+        return self.recipe or replace(default_recipe(sample.task.modality, self.method), **self.changes)
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What fine-tuning said of one candidate.
+
+    Attributes:
+        name: as in the ranking.
+        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before it had any result.
+        measured: by seed.
+        kind: the kind of failure.
+        reason: why there is no accuracy.
+    """
+
+    name: str
+    status: Literal["ok", "failed", "interrupted"]
+    measured: dict[int, FineTuningResult] = field(default_factory=dict)
+    kind: str | None = None
+    reason: str | None = None
+
+    @property
+    def accuracies(self) -> list[float]:
+        """One for each seed that was measured."""
+        return [one.accuracy for one in self.measured.values()]
+
+    @property
+    def mean(self) -> float | None:
+        """Mean accuracy over the seeds."""
+        return sum(self.accuracies) / len(self.accuracies) if self.measured else None
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over the seeds; None for one seed."""
+        if len(self.measured) < 2:
+            return None
+        mean = sum(self.accuracies) / len(self.accuracies)
+        return float((sum((one - mean) ** 2 for one in self.accuracies) / (len(self.accuracies) - 1)) ** 0.5)
+
+    def as_dict(self, rank: int | None) -> dict[str, Any]:
+        """Return everything as named values, with the rank."""
+        values = {"status": self.status, "rank": rank, "accuracy": self.mean, "spread": self.spread}
+        measured = {str(seed): asdict(one) for seed, one in self.measured.items()}
+        return {**values, "measured": measured, "kind": self.kind, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """A ranking beside measured accuracies.
+
+    Attributes:
+        ranking: the ranking.
+        recipe: how candidates were fine-tuned.
+        test: the test rows.
+        models: what fine-tuning said of the best candidates, in the order of the ranking.
+        agreement: of each metric, of the mean rank and of the baselines with the mean accuracies, by name.
+        ceiling: agreement of one seed's accuracies with those of the others, which no score can be expected to beat;
+            None where a model has one seed only.
+        notes: what to know about the run.
+        interrupted: whether it was ended by hand.
+    """
+
+    ranking: RankReport
+    recipe: Recipe
+    test: LabelledSample
+    models: dict[str, Verified]
+    agreement: dict[str, Agreement]
+    ceiling: Agreement | None = None
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        found: dict[str, Any] = plain(
+            {
+                "recipe": asdict(self.recipe),
+                "test": {
+                    "split": self.test.source.split,
+                    "examples": len(self.test),
+                    "fingerprint": self.test.fingerprint,
+                },
+                "models": {name: one.as_dict(self.ranking.ranks.get(name)) for name, one in self.models.items()},
+                "agreement": {name: asdict(one) for name, one in self.agreement.items()},
+                "noise_ceiling": None if self.ceiling is None else asdict(self.ceiling),
+                "notes": self.notes,
+                "interrupted": self.interrupted,
+            }
+        )
+        return found | {"ranking": self.ranking.as_dict()}
+
+
+def agreements_of(report: RankReport, models: Mapping[str, Verified]) -> dict[str, Agreement]:
+    """Return how well each metric of a ranking, and their mean rank, agree with the accuracies; baselines last."""
+    return report.agreements({name: one.accuracies for name, one in models.items() if one.measured})
+
+
+def ceiling_of(models: Mapping[str, Verified]) -> Agreement | None:
+    """Return how well one seed's accuracies agree with those of the others."""
+    measured = [one.accuracies for one in models.values() if one.measured]
+    return noise_ceiling(measured) if len(measured) > 1 else None

@@ -1,0 +1,234 @@
+"""A ranking held against fine-tuning: the best candidates are fine-tuned on the very sample they were ranked by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.backbones.base import Backbone, all_kinds
+from hf_transfer_score.checkpoints.download import fetch
+from hf_transfer_score.checkpoints.search import Search
+from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
+from hf_transfer_score.features.processes import Processes, as_checkpoint_error
+from hf_transfer_score.finetune.fine_tune import FineTuningResult, fine_tune
+from hf_transfer_score.finetune.held_out import held_out
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.finetune.records import measured_before, save_truth, truth_metric, truth_record
+from hf_transfer_score.finetune.rows import check_task, codes_of, split_rows
+from hf_transfer_score.home import home
+from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.metrics.scores import MetricChoice
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.plan import Plan, PlannedModel
+from hf_transfer_score.runs.records import records_of, without_places
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.run import rank, release_memory
+from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
+from hf_transfer_score.sampling.sample import LabelledSample
+
+
+class VerifyListener:
+    """Hears how the fine-tuning goes on; nothing by default."""
+
+    def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
+        """The ranking and the test rows are there; these candidates will be fine-tuned."""
+
+    def stage(self, name: str, seed: int, words: str) -> None:
+        """A candidate is at some stage with a seed."""
+
+    def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
+        """A seed is done, now or by an earlier run."""
+
+    def failed(self, verified: Verified) -> None:
+        """A candidate cannot be fine-tuned."""
+
+
+class _Planned(Listener):
+    """Passes everything on, and keeps the plan: it knows where the weights of each candidate are."""
+
+    def __init__(self, inner: Listener) -> None:
+        self.models: dict[str, PlannedModel] = {}
+        self.sampling, self.sampled = inner.sampling, inner.sampled  # type: ignore[method-assign]
+        self.started, self.stage = inner.started, inner.stage  # type: ignore[method-assign]
+        self.examples, self.finished = inner.examples, inner.finished  # type: ignore[method-assign]
+        self.ranking, self._inner = inner.ranking, inner  # type: ignore[method-assign]
+
+    def planned(self, plan: Plan) -> None:
+        """Keep the plan."""
+        self.models = {model.name: model for model in plan.models}
+        self._inner.planned(plan)
+
+
+def verify(
+    dataset: Any,
+    models: Sequence[str] = (),
+    *,
+    options: RankOptions | None = None,
+    how: VerifyOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    heard: VerifyListener | None = None,
+    folder: Path | None = None,
+    save: Path | None = None,
+) -> VerifyReport:
+    """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
+
+    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning, and what was measured
+    is in the report. With `save`, each accuracy is a record as soon as it is there, and none is measured twice.
+
+    Args:
+        dataset: as for `rank`, and so are models, options, metrics, headline, search, listener and folder.
+        models: the candidates.
+        options: how they are ranked.
+        how: how they are fine-tuned and tested.
+        metrics: what they are ranked by.
+        headline: the metrics that decide the order.
+        search: a search of the Hub for more candidates.
+        listener: hears how the ranking goes on.
+        heard: hears how the fine-tuning goes on.
+        folder: where samples and features are kept.
+        save: a folder that takes the records of the scores and of the accuracies.
+
+    Raises:
+        OptionError: the task cannot be fine-tuned, or an option makes no sense.
+        DatasetError: the dataset cannot be sampled, or no row is left to test on.
+        Interrupted: the run was ended by hand while it ranked.
+    """
+    options, how, folder = options or RankOptions(), how or VerifyOptions(), folder or home()
+    if Processes.current().count > 1:
+        raise OptionError("verify fine-tunes in one process: start it without a launcher.")
+    if options.backbone.layer == "all":
+        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
+    kept = _Planned(listener or Listener())
+    report = rank(
+        dataset,
+        models,
+        options=options,
+        metrics=metrics,
+        headline=headline,
+        search=search,
+        listener=kept,
+        folder=folder,
+    )
+    check_task(report.sample)
+    with quiet_client():
+        test = held_out(
+            dataset,
+            report.sample,
+            options.sample,
+            split=how.test_split,
+            count=how.test_samples,
+            folder=folder / "samples",
+            refresh=options.refresh,
+        )
+    recipe = how.recipe_for(report.sample)
+    codes, _, _ = codes_of(report.sample, test)
+    split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
+    if save is not None:
+        report.save(save)
+    run = _Verifying(report, test, recipe, how, kept.models, heard or VerifyListener(), save, options.free_disk)
+    return run.run()
+
+
+@dataclass
+class _Verifying:
+    """What stays the same while candidates are fine-tuned."""
+
+    report: RankReport
+    test: LabelledSample
+    recipe: Recipe
+    how: VerifyOptions
+    planned: Mapping[str, PlannedModel]
+    heard: VerifyListener
+    save: Path | None
+    free_disk: bool
+
+    def run(self) -> VerifyReport:
+        names = list(self.report.ranks)[: self.how.top]
+        like = _one_of_each(self.report)
+        self.heard.ranked(self.report, self.test, names)
+        found = {name: Verified(name, "interrupted", reason="the run ended before its turn") for name in names}
+        interrupted = False
+        try:
+            with quiet_client():
+                for name in names:
+                    self._model(name, like[name], found)
+        except KeyboardInterrupt:
+            interrupted = True
+        for name, outcome in self.report.models.items():
+            if outcome.status == "failed":
+                found[name] = Verified(name, "failed", kind=outcome.kind, reason=outcome.reason)
+        left = len(self.report.ranks) - len(names)
+        below = "One model ranked below was" if left == 1 else f"{left} models ranked below were"
+        notes = [f"{below} not fine-tuned; `top` sets how many are."] if left else []
+        agreements = agreements_of(self.report, found)
+        everything = (*self.test.notes, *notes)
+        ceiling = ceiling_of(found)
+        return VerifyReport(self.report, self.recipe, self.test, found, agreements, ceiling, everything, interrupted)
+
+    def _model(self, name: str, like: Record, found: dict[str, Verified]) -> None:
+        """Measure a candidate with every seed; what is measured is in `found` at once."""
+        measured: dict[int, FineTuningResult] = {}
+        free: Callable[[], Any] = lambda: None  # noqa: E731
+        try:
+            load: Callable[[], Backbone] | None = None
+            for seed in self.how.seeds:
+                metric = truth_metric(self.recipe, seed, self.test)
+                before = measured_before(self.save, like, metric) if self.save is not None else None
+                if before is None and load is None:
+                    self.heard.stage(name, seed, "loading")
+                    load, free = self._loader(name)
+                one = before or self._measure(name, seed, load)
+                if self.save is not None and before is None:
+                    save_truth(self.save, _readable(truth_record(like, metric, one)))
+                measured[seed] = one
+                found[name] = Verified(name, "ok", dict(measured))
+                self.heard.measured(name, seed, one, before=before is not None)
+        except CheckpointError as error:
+            found[name] = Verified(name, "failed", dict(measured), error.kind, str(error))
+        except OptionError as error:  # a block that this architecture does not have
+            found[name] = Verified(name, "failed", dict(measured), "bad_input", str(error))
+        except LabelsError:
+            raise
+        except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
+            failure = as_checkpoint_error(error)
+            found[name] = Verified(name, "failed", dict(measured), failure.kind, str(failure))
+        finally:
+            free()
+            release_memory()
+        if found[name].status == "failed":
+            self.heard.failed(found[name])
+
+    def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None) -> FineTuningResult:
+        assert load is not None
+        told = partial(self.heard.stage, name, seed)
+        return fine_tune(load, self.report.sample, self.test, self.recipe, seed, progress=told)
+
+    def _loader(self, name: str) -> tuple[Callable[[], Backbone], Callable[[], Any]]:
+        """Return what loads a candidate afresh, and what frees the disk of it."""
+        model, kinds = self.planned[self.report.models[name].model], all_kinds()
+        assert model.checkpoint is not None
+        kind = kinds[model.kind or ""]
+        fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
+        load = partial(kind.load, fetched.folder, self.report.sample.task, model.options)
+        return load, fetched.free if self.free_disk else (lambda: None)
+
+
+def _readable(record: Record) -> Record:
+    return replace(record, warnings=tuple(map(without_places, record.warnings)))
+
+
+def _one_of_each(report: RankReport) -> dict[str, Record]:
+    """Return a record of each candidate that was scored, by name."""
+    found = {}
+    for name, one in report.models.items():
+        if one.scores is not None:
+            found[name] = records_of(replace(report, models={name: one}), report.sample)[0]
+    return found

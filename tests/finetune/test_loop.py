@@ -1,0 +1,131 @@
+"""The loop: its schedule, its end, and the state it leaves."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from hf_transfer_score.finetune.classifier import Classifier, Trained
+from hf_transfer_score.finetune.fine_tune import fine_tune
+from hf_transfer_score.finetune.loop import (
+    LabelledRows,
+    Machine,
+    _batches,
+    _factor,
+    _optimizer,
+    evaluate,
+    features,
+    train,
+)
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.finetune.rows import Encoded, split_rows
+from tests.finetune.made import CLASSES, QUICK, Loads, pictures
+
+
+@pytest.fixture
+def ready(checkpoints):
+    """A classifier of a fresh checkpoint, all of it to be trained, with rows to train on and rows held back."""
+
+    def make(**changes):
+        recipe, sample = Recipe(**{**QUICK, **changes}), pictures(30, seed=1)
+        machine, backbone = Machine(recipe), Loads(checkpoints / "vit", "hub_vision")()
+        classifier = Classifier(backbone, machine.device)
+        everything = LabelledRows(Encoded(sample), np.arange(30), sample.labels)
+        data, held = (everything.of(part) for part in split_rows(sample.labels, 0.3, 0))
+        batch = classifier.batch(backbone.encode(sample.examples([0, 1])))
+        reached = classifier.reached(batch)
+        classifier.add_head(features(classifier, data.encoded, data.rows, machine), CLASSES)
+        return Trained(classifier, reached, backbone.module), data, held, recipe, machine
+
+    return make
+
+
+def run(ready, rate, *, wrongly=False, **changes):
+    trained, data, held, recipe, machine = ready(**changes)
+    if wrongly:
+        held = LabelledRows(held.encoded, held.rows, (held.codes + 1) % CLASSES)
+    scores = []
+    found = train(
+        trained,
+        data,
+        held,
+        recipe,
+        rate,
+        seed=0,
+        machine=machine,
+        after_epoch=lambda epoch, score: scores.append(score),
+    )
+    return found, scores, evaluate(trained.classifier, held, machine)
+
+
+def test_the_learning_rate_rises_in_a_line_and_falls_as_a_cosine():
+    recipe = Recipe(warmup_share=0.2)
+    factors = [_factor(step, 10, recipe) for step in range(10)]
+    assert factors[:3] == [0.5, 1.0, 1.0]
+    assert factors[6] == pytest.approx(0.5)
+    assert factors[2:] == sorted(factors[2:], reverse=True)
+    assert factors[9] == pytest.approx(0.5 * (1 + math.cos(math.pi * 7 / 8)))
+
+
+def test_only_matrices_decay_and_the_head_learns_faster(ready):
+    trained, *_ = ready()
+    groups = _optimizer(trained, Recipe(weight_decay=0.3, head_factor=5), 0.01).param_groups
+    assert [(group["weight_decay"], group["lr"]) for group in groups] == [
+        (0.3, 0.01),
+        (0, 0.01),
+        (0.3, 0.05),
+        (0, 0.05),
+    ]
+    assert all(one.ndim > 1 for one in groups[0]["params"])
+    assert all(one.ndim == 1 for one in groups[1]["params"])
+    assert sum(len(group["params"]) for group in groups) == len(trained.weights) + 2
+
+
+def test_it_stops_after_as_many_passes_without_a_gain(ready):
+    found, scores, _ = run(ready, 1e-30, epochs=20, patience=2)
+    assert (found.epochs, len(scores)) == (3, 3)
+    assert run(ready, 1e-30, epochs=5, patience=None)[0].epochs == 5
+
+
+def test_the_state_that_was_best_is_the_one_that_is_left(ready):
+    # by wrong labels it gets worse the more it learns, so that there is something to bring back
+    found, scores, now = run(ready, 3e-3, wrongly=True, epochs=4, patience=None)
+    best = max(scores, key=lambda one: (one.accuracy, -one.loss))
+    assert found.best == best == now
+    assert scores[-1].loss > best.loss
+
+
+def test_steps_end_it_within_a_pass(ready):
+    found, *_ = run(ready, 1e-3, epochs=9, steps=3, batch_size=10)
+    assert found.epochs == 2  # of two batches of 10 rows and one left alone
+
+
+def test_a_row_alone_is_left_out_of_a_pass():
+    assert [len(part) for part in _batches(np.arange(21), 10)] == [10, 10]
+    assert [len(part) for part in _batches(np.arange(22), 10)] == [10, 10, 2]
+    assert [len(part) for part in _batches(np.arange(1), 10)] == [1]
+
+
+def test_rows_are_held_back_class_by_class_and_apart():
+    codes = np.repeat([0, 1, 2], [20, 5, 2])
+    fitted, held = split_rows(codes, 0.2, seed=3)
+    assert sorted([*fitted, *held]) == list(range(27))
+    assert np.bincount(codes[held]).tolist() == [4, 1, 1]
+
+
+def test_the_global_generator_is_left_alone(checkpoints):
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fine_tune(Loads(checkpoints / "vit", "hub_vision"), pictures(12, 0), pictures(6, 1), Recipe(**QUICK), 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_examples_that_are_too_many_to_keep_are_encoded_anew_with_the_same_result(ready, monkeypatch):
+    kept = run(ready, 1e-3)
+    monkeypatch.setattr("hf_transfer_score.finetune.rows.KEPT_BYTES", 10)
+    again = run(ready, 1e-3)
+    assert again[1] == kept[1]

@@ -1,0 +1,142 @@
+"""The JSON Schema says of a record's text what reading it says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_transfer_score.errors import RecordError
+from hf_transfer_score.records import record as records
+from hf_transfer_score.records.migrations import SCHEMA_VERSION
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.schema import json_schema
+from tests.records.validator import Validator
+
+FIXTURES = sorted((Path(__file__).parent / "fixtures").glob(f"version_{SCHEMA_VERSION}_*.json"))
+DOCS = Path(__file__).parents[2] / "docs"
+OTHERS = (None, True, 0, 7, -1.5, 0.25, 2**70, "", "x", "score", [], ["x"], [1.5, 2.5], {}, {"x": "y"}, {"x": 1.5})
+FREE = {("dataset", "options"), ("metric", "parameters"), ("model", "details"), ("used",)}
+"""Blocks that hold whatever a metric, a model or a sample has."""
+
+BETWEEN_FIELDS = ("directions", "interval.", "overlap.values", "metric.kind", "terms.")
+"""Fields whose agreement with others, or with what a metric can give, no schema can ask for."""
+
+
+@pytest.fixture(scope="module")
+def validator():
+    return Validator(json_schema())
+
+
+def read(plain: Any) -> str | None:
+    """Return why a record is refused, None where it is not."""
+    try:
+        Record.from_json(json.dumps(plain))
+    except RecordError as error:
+        return str(error)
+    return None
+
+
+def places(plain: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each value of a record."""
+    pairs = plain.items() if isinstance(plain, dict) else enumerate(plain) if isinstance(plain, list) else ()
+    for name, value in pairs:
+        yield (*before, name)
+        yield from places(value, (*before, name))
+
+
+def changed(plain: Any, place: tuple[Any, ...], value: Any) -> Any:
+    """Return a copy with one value set, or taken out with `...`."""
+    plain = copy.deepcopy(plain)
+    block = plain
+    for name in place[:-1]:
+        block = block[name]
+    if value is ...:
+        del block[place[-1]]
+    else:
+        block[place[-1]] = value
+    return plain
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_what_this_version_writes_is_valid(path, validator):
+    assert validator.accepts(json.loads(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+def test_the_schema_refuses_what_reading_refuses(path, validator):
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    refused = accepted = 0
+    for place in places(plain):
+        for value in (..., *OTHERS):
+            other = changed(plain, place, value)
+            reason, valid = read(other), validator.accepts(other)
+            if valid and reason and (place[:2] in FREE or place[:1] in FREE):
+                continue  # a number in a free block that a table cannot hold
+            if valid and reason and any(word in reason for word in BETWEEN_FIELDS):
+                continue
+            assert valid is (reason is None), f"{place} = {value!r}: {reason}"
+            refused, accepted = refused + (not valid), accepted + valid
+    assert refused > 500 and accepted > 50
+
+
+@pytest.mark.parametrize("place", [(), ("model",), ("dataset",), ("metric",), ("run",), ("facts",), ("overlap",)])
+def test_nothing_may_be_added(place, validator):
+    plain = json.loads(next(path for path in FIXTURES if path.stem.endswith("_ok")).read_text(encoding="utf-8"))
+    assert not validator.accepts(changed(plain, (*place, "colour"), "red"))
+
+
+@pytest.mark.parametrize(
+    ("status", "other", "valid"),
+    [
+        ("ok", {"reason": "because"}, False),
+        ("ok", {"terms": {}}, False),
+        ("ok", {"metric": None}, False),
+        ("ok", {"kind": "gated"}, False),
+        ("ok", {"overlap": None, "interval": {}, "interval_level": None}, True),
+        ("failed", {"kind": None}, False),
+        ("failed", {"reason": None}, False),
+        ("failed", {"terms": {"x": 1.0}}, False),
+        ("failed", {"kind": "missing"}, True),
+        ("skipped", {"metric": None}, False),
+        ("skipped", {"reason": "no labels"}, True),
+    ],
+)
+def test_a_status_asks_for_its_fields(status, other, valid, validator):
+    path = next(path for path in FIXTURES if path.stem.endswith(f"_{status}"))
+    plain = {**json.loads(path.read_text(encoding="utf-8")), **other}
+    assert validator.accepts(plain) is valid
+    assert (read(plain) is None) is valid
+
+
+def test_every_field_is_described_in_words():
+    schema = json_schema()
+    kinds = [one for one in vars(records).values() if is_dataclass(one) and one.__module__ == records.__name__]
+    blocks = {**schema["$defs"], "Record": schema}
+    assert {one.__name__ for one in kinds} == set(blocks)
+    for kind in kinds:
+        found = blocks[kind.__name__]["properties"]
+        assert list(found) == [one.name for one in fields(kind)]
+        assert all(one["description"].endswith(".") and len(one["description"]) > 8 for one in found.values())
+    assert blocks["RecordedFacts"]["properties"]["license"]["description"] == "as its card says."
+
+
+def test_the_page_is_this_schema():
+    page = (DOCS / "record.schema.json").read_text(encoding="utf-8")
+    assert json.loads(page) == json_schema()
+
+
+def test_each_call_returns_its_own():
+    json_schema()["properties"].clear()
+    json_schema()["$defs"]["RecordedRun"]["properties"]["time"].clear()
+    assert json_schema()["properties"] and json_schema()["$defs"]["RecordedRun"]["properties"]["time"]
+
+
+def test_the_validator_refuses_keywords_that_it_does_not_know():
+    with pytest.raises(AttributeError):
+        Validator({"patternProperties": {}}).accepts({})

@@ -1,0 +1,86 @@
+"""What a ranking shows by itself: its answer, a table, a chart, a card, a notebook's page."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from hf_transfer_score.cli import main
+from hf_transfer_score.errors import OptionError
+from tests.drawing.charts import rows_of
+from tests.runs.reports import Made, classified, report_of
+
+POOL = [Made("o/good", 0.4), Made("o/middling", 2.0), Made("o/bad", 6.0), Made("o/shut", kind="gated")]
+
+
+@pytest.fixture(scope="module")
+def report():
+    return report_of(POOL, classified(revision="d" * 40))
+
+
+class TestAnswer:
+    def test_one_that_is_ahead(self, report):
+        groups = {name: place for place, name in enumerate(report.ranks, 1)}
+        alone = replace(report, confidence=replace(report.confidence, groups=groups))
+        assert alone.answer == "Fine-tune o/good: it is first of 3, and ahead of all others on this sample."
+
+    def test_some_that_cannot_be_distinguished(self, report):
+        tied = replace(report, confidence=replace(report.confidence, groups=dict.fromkeys(report.ranks, 1)))
+        assert tied.answer == (
+            "Fine-tune o/good: it is first of 3; o/middling, o/bad may be as good, this sample cannot distinguish them."
+        )
+
+    def test_many_are_counted(self):
+        many = report_of([Made(f"o/m{i}", 1.0) for i in range(7)])
+        tied = replace(many, confidence=replace(many.confidence, groups=dict.fromkeys(many.ranks, 1)))
+        assert " and 3 more may be as good" in tied.answer
+
+    def test_nothing_known(self):
+        assert report_of(POOL[:1]).answer.startswith("Only o/good could be ranked")
+        assert report_of(POOL[3:]).answer == "No model could be ranked."
+        assert "is not known without" in report_of(POOL[:2], replicates=0).answer
+
+    def test_the_representation_is_one_short_line(self, report):
+        assert repr(report) == f"<RankReport of 4 models. {report.answer}>"
+
+
+class TestNotebook:
+    def test_it_begins_with_the_answer_and_shows_every_model(self, report):
+        page = report._repr_html_()
+        assert page.startswith(f"<div><p><strong>{report.answer}</strong></p>")
+        assert all(f'<th scope="row">{name}</th>' in page for name in report.ranks)
+        assert "o/shut: is gated" in page
+        assert "data:image/svg+xml;base64," in page
+        assert "<script" not in page and "http" not in page
+
+    def test_names_are_no_markup(self):
+        page = report_of([Made("<script>x</script>", 0.5), Made('" onload="x', 3.0)])._repr_html_()
+        assert "<script" not in page and 'onload="' not in page
+
+    def test_without_a_rank_there_is_no_chart(self):
+        assert "<img" not in report_of(POOL[3:])._repr_html_()
+
+
+def test_the_chart_is_returned_and_written(report, tmp_path):
+    chart = report.plot(tmp_path / "chart.svg")
+    assert {row["model"] for row in rows_of(chart)} == set(report.ranks)
+    assert (tmp_path / "chart.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_card_is_that_of_the_command(report, tmp_path, capsys):
+    report.save(tmp_path)
+    assert main(["card", "o/middling", "--results", str(tmp_path)]) == 0
+    assert report.card("o/middling") == capsys.readouterr().out
+    assert report.card() == report.card("o/good")
+    with pytest.raises(OptionError, match="'o/none'; its models: o/good"):
+        report.card("o/none")
+
+
+def test_showing_is_loaded_when_it_is_asked_for():
+    heavy = "{'altair', 'gradio', 'jinja2', 'pandas'}"
+    code = f"import sys, hf_transfer_score as h; h.rank, h.Ranking; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
