@@ -121,7 +121,7 @@ def test_a_name_that_is_none_is_refused(pushing, wrong):
 
 def test_a_folder_cannot_be_read_from_a_space(pushing, tmp_path):
     with pytest.raises(
-        OptionError, match=r"--results .* a Space reads a dataset repository on the Hub.*publish FOLDER"
+        OptionError, match=r"`results` .* a Space reads a dataset repository on the Hub.*publish FOLDER"
     ):
         pushing(results=str(tmp_path))
 

@@ -151,7 +151,7 @@ def test_what_is_not_clear_is_refused_with_the_candidates(name):
         ({"max_samples": 3}, "max_samples=3: expected at least 4"),
         ({"per_class": 1}, "per_class=1"),
         ({"task": "image-clasification"}, "Did you mean 'image-classification'"),
-        ({"input_columns": "text"}, "expected a tuple"),
+        ({"input_columns": "text"}, "expected one name, or two"),
         ({"seed": -1}, "seed=-1"),
     ],
 )
