@@ -7,6 +7,7 @@ and takes the one changed last. Its own modules belong to the owner `evaluate-me
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import re
 import shutil
@@ -32,7 +33,9 @@ def register() -> list[Path]:
     """
     cache = modules_cache()
     try:
-        return [_install(cache, name) for name in MODULE_NAMES]
+        installed = [_install(cache, name) for name in MODULE_NAMES]
+        importlib.invalidate_caches()  # else files that are new are not seen by this process for a moment
+        return installed
     except OSError as error:
         raise RegistrationError(
             f"The evaluate modules could not be written to {cache} ({error}). Make that folder writable, or set "

@@ -166,6 +166,7 @@ def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):
 
 def test_texts_and_sentence_encoders(shared_hub, warm):
     done = warm.run("rank", REVIEWS, "--models", "good/bert", "good/sentences", "--json", "--replicates", "0")
+    assert {name: one["reason"] for name, one in done.report["models"].items() if one["status"] != "ok"} == {}
     assert done.status == 0 and sorted(done.report["ranks"]) == ["good/bert", "good/sentences"]
     assert [done.models[f"good/{name}"]["library"] for name in ("bert", "sentences")] == [
         "hub_text",
