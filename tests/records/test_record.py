@@ -275,7 +275,7 @@ def test_names_that_look_alike_on_disk_stay_apart():
 
 
 def test_results_know_no_more_than_errors_and_what_metrics_give():
-    found = {name for path in Path(PACKAGE, "results").rglob("*.py") for name in imports(path)}
+    found = {name for path in Path(PACKAGE, "records").rglob("*.py") for name in imports(path)}
     rooms = {name.partition(".")[0] for name in found}
     assert rooms <= {
         "errors",
@@ -286,8 +286,8 @@ def test_results_know_no_more_than_errors_and_what_metrics_give():
         "home",
         "hub",
         "metrics",
+        "records",
         "rendering",
-        "results",
     }
     assert {name for name in found if name.startswith("metrics")} == {"metrics.registry"}
 
