@@ -1,7 +1,7 @@
 # One way to work; continuous integration runs the same. Override PYTHON for another environment.
 PYTHON ?= .venv/bin/python
 
-.PHONY: check fix test test-fast test-oldest docs bench
+.PHONY: coverage check fix test test-fast test-oldest docs bench
 
 check:  ## lint, format, types, generated docs
 	$(PYTHON) -m ruff check .
@@ -18,6 +18,9 @@ test:  ## the whole suite
 
 test-fast:  ## what needs no processes, no browser and no heavy library: the loop while you write
 	$(PYTHON) -m pytest -q --fast
+
+coverage:  ## the whole suite, and how many lines its two processes run: at least 92%
+	$(PYTHON) -m pytest --cov --cov-report=term
 
 test-oldest:  ## the whole suite at the oldest versions that the ranges allow (7 GB, an hour)
 	$(PYTHON) benchmarks/versions.py oldest build/oldest
