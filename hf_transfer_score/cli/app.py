@@ -187,5 +187,5 @@ def _wrong_usage(error: CycloptsError) -> int:
     if isinstance(error, UnusedCliTokensError):
         said = f"Not understood: {' '.join(error.unused_tokens or ())}."
     command = " ".join([PROGRAM, *(error.command_chain or ())])
-    say(f"error: {shown(said, LONGEST)}\n{command} --help tells what can be said.")
+    say(f"error: {shown(said, LONGEST)}\n{command} --help shows what it takes.")
     return USAGE

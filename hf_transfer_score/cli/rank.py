@@ -214,7 +214,7 @@ def _fact(one: RankedModel) -> tuple[str, ...]:
     return (
         _count(one.parameters),
         MISSING if one.width is None else str(one.width),
-        MISSING if one.throughput is None else f"{one.throughput:.3g}",
+        MISSING if one.throughput is None else short_count(one.throughput),
         time,
     )
 

@@ -86,7 +86,7 @@ def _cells(ranking: Ranking, name: str, letter: str) -> list[tuple[str, str]]:
     known = {
         "parameters": short_count(outcome.parameters) if outcome.parameters else MISSING,
         "width": MISSING if outcome.width is None else str(outcome.width),
-        "examples a second": MISSING if outcome.throughput is None else f"{outcome.throughput:.3g}",
+        "examples a second": MISSING if outcome.throughput is None else short_count(outcome.throughput),
     }
     return [*cells, *known.items()]
 

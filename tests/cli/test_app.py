@@ -64,7 +64,7 @@ def test_messages_name_flags(message, shown):
 )
 def test_what_is_misspelt_is_told_with_what_was_meant(run, words, said):
     status, out, err = run(*words)
-    assert (status, out) == (2, "") and said in err and "--help tells what can be said" in err
+    assert (status, out) == (2, "") and said in err and "--help shows what it takes" in err
 
 
 def test_models_are_listed_or_repeated():
