@@ -179,9 +179,7 @@ class Repository:
     def store(self, path: str, content: bytes) -> StoredFile:
         """Keep a content, and return the file it makes under that name."""
         sha256 = hashlib.sha256(content).hexdigest()
-        self.objects.mkdir(parents=True, exist_ok=True)
-        if not (self.objects / sha256).exists():
-            (self.objects / sha256).write_bytes(content)
+        keep_object(self.objects, sha256, content)
         return self.stored(path, sha256, blob_of(content))
 
     def stored(self, path: str, sha256: str, blob: str | None = None) -> StoredFile:
@@ -210,6 +208,15 @@ class Repository:
             file = self.store(name, path.read_bytes())
             self._hashed[key] = (file.sha256, file.blob)
         return self.stored(name, *self._hashed[key])
+
+
+def keep_object(objects: Path, sha256: str, content: bytes) -> None:
+    """Keep a content for all repositories; another thread finds the whole of it, or nothing."""
+    if not (objects / sha256).exists():
+        objects.mkdir(parents=True, exist_ok=True)
+        part = objects / f"{sha256}.{threading.get_ident()}"
+        part.write_bytes(content)
+        part.replace(objects / sha256)
 
 
 def blob_of(content: bytes) -> str:

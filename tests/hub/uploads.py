@@ -11,7 +11,7 @@ from tests.hub.describing import API, REVISION
 from tests.hub.discussions import open_discussion
 from tests.hub.exchange import Exchange, Refusal, Route
 from tests.hub.files import ADDRESS
-from tests.hub.repositories import Commit, Repository, StoredFile
+from tests.hub.repositories import Commit, Repository, StoredFile, keep_object
 
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filter=lfs diff=lfs merge=lfs -text\n"
 
@@ -138,9 +138,7 @@ def upload(exchange: Exchange, sha256: str) -> None:
     """Keep a large file."""
     if hashlib.sha256(exchange.body).hexdigest() != sha256:
         raise Refusal(400, None, "The content does not have the sha256 it was announced with")
-    objects = exchange.hub.root / ".objects"
-    objects.mkdir(parents=True, exist_ok=True)
-    (objects / sha256).write_bytes(exchange.body)
+    keep_object(exchange.hub.root / ".objects", sha256, exchange.body)
     exchange.send_data({}, headers={"ETag": f'"{sha256}"'})
 
 

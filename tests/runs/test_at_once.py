@@ -28,6 +28,7 @@ def test_each_pass_is_made_once_between_them(shared_hub, warm):
     arguments = ("rank", PICTURES, "--models", *names, "--json", "--replicates", "0")
     done = [one.wait() for one in [warm.start(*arguments) for _ in range(RUNS)]]
     assert [one.status for one in done] == [0] * RUNS
+    assert [one.failures for one in done] == [{}] * RUNS
     made = [name for one in done for name in names if not one.models[name]["from_cache"]]
     assert sorted(made) == names
     assert len({json.dumps(one.report["mean_ranks"]) for one in done}) == 1
