@@ -12,7 +12,7 @@ from typing import Any
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.records.checks import wrong
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 BASELINES = ("downloads", "feature_width", "parameter_count", "random_order")
 """The trivial baselines that version 1 knew."""
@@ -48,5 +48,13 @@ def _from_1(plain: dict[str, Any]) -> dict[str, Any]:
     return {**added, **plain, "metric": metric} if "metric" in plain else {**added, **plain}
 
 
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+def _from_2(plain: dict[str, Any]) -> dict[str, Any]:
+    """Version 3 tells what a model is related to."""
+    facts = plain.get("facts")
+    if isinstance(facts, dict):
+        facts = {**dict.fromkeys(("family", "architecture", "base_model", "pretrained_on")), **facts}
+    return {**plain, "facts": facts} if "facts" in plain else plain
+
+
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
 """What brings a version to the next one."""

@@ -113,10 +113,18 @@ class RecordedFacts:
     Attributes:
         license: as its card says.
         downloads: as the Hub counted them.
+        family: the kind of network, such as "vit" or "bert" (`model_type` on the Hub).
+        architecture: its class, such as "ViTForImageClassification".
+        base_model: the checkpoint that it was fine-tuned from.
+        pretrained_on: the datasets that it was trained on, as its card names them.
     """
 
     license: Name | None = None
     downloads: Count | None = None
+    family: Name | None = None
+    architecture: Name | None = None
+    base_model: Name | None = None
+    pretrained_on: Name | None = None
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ class TestMerge:
             content = (FIXTURES / f"{name}.json").read_bytes()
             old.update(partial(renamed, f"records/a/b/{IDENTITIES[name]}.json", content), title="x")
         assert merge([old], folder).published.written == 3
-        assert {json.loads(path.read_bytes())["schema_version"] for path in folder.folder.rglob("*.json")} == {2}
+        assert {json.loads(path.read_bytes())["schema_version"] for path in folder.folder.rglob("*.json")} == {3}
         assert sorted(map(str, held(folder).values())) == sorted(map(str, load(old).table.records()))
         assert merge([old], folder).published.unchanged == 3 and validate(folder).problems == ()
 

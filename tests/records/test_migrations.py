@@ -49,6 +49,12 @@ def test_what_was_not_kept_is_not_invented():
     assert record.metric.kind == "score" and record.metric.version == 1
 
 
+def test_version_2_knew_of_no_relatives():
+    record = Record.from_json(text_of("version_2_ok"))
+    assert record.facts.license == json.loads(text_of("version_2_ok"))["facts"]["license"]
+    assert (record.facts.family, record.facts.base_model, record.facts.pretrained_on) == (None, None, None)
+
+
 def test_a_baseline_of_version_1_is_told_from_a_score():
     assert Record.from_json(text_of("version_1_baseline")).metric.kind == "baseline"
 

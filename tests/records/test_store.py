@@ -105,7 +105,7 @@ def test_a_table_of_something_else_is_refused(tmp_path):
     from pyarrow import parquet
 
     parquet.write_table(pyarrow.table({"model_id": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(StoreError, match="is not a table of records of schema version 2"):
+    with pytest.raises(StoreError, match="is not a table of records of schema version 3"):
         RecordTable.read(tmp_path / "a.parquet")
 
 

@@ -1,0 +1,402 @@
+"""How a pool would come out after fine-tuning: from the metrics of this dataset, and from what was measured elsewhere.
+
+Everything is put on one scale, the normal scores of a model among all models of a dataset. What is known of a model from
+other datasets (`effects`) is what is expected before anything is seen; each metric of this dataset is a noisy look at the
+truth, worth what it has been worth on other datasets. Both together are a normal distribution over the pool, from which
+outcomes are drawn: who is best how often, and by how many points the others are behind, where a normal score becomes an
+accuracy by the distributions of accuracies on other datasets. Large networks sometimes do not learn at all; how often,
+the records say, and until they do, what is known of such networks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
+from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+
+Floats = NDArray[np.float64]
+
+PROPERTIES = ("family", "architecture", "base_model", "pretrained_on")
+"""What models have in common; the size stands beside it."""
+
+MOST_VALUES = 60
+"""Values of a property that are looked at, the most frequent ones."""
+
+USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
+"""Of the logarithm of the parameters: its middle, what counts as one, and where it ends."""
+
+FEWEST = 5
+"""Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
+
+WORTH, KIN, TRUST = 0.5, 0.8, 2.0
+"""Of a metric about which the records say nothing: its correlation with the truth, that of the noise of two metrics, and
+how many datasets outweigh both."""
+
+MEASURED = 0.97
+"""Correlation of an accuracy that was measured on this dataset with the truth."""
+
+SIZE_WORTH = 0.25
+"""What one unit of size is worth where no records say so."""
+
+FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
+"""A network did not learn where it is below the lower quartile by so many distances of the quartiles, and so much."""
+
+RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
+"""Log odds of not learning, and what a unit of size adds to it, with the precision of both, and how many measurements of
+a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020, arXiv:2002.06305)."""
+
+FAILED_COST = 8.0
+"""Normal scores that it costs not to learn, for the order."""
+
+FALL = (0.10, 0.15, 0.20, 0.30)
+"""How far networks that did not learn fell below the median, where the records do not say."""
+
+CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
+"""Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
+checkpoints of the Hub."""
+
+DRAWS = 2000
+LEVEL = 0.8
+"""The share of the outcomes that intervals hold."""
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ModelForecast:
+    """How one model would come out.
+
+    Attributes:
+        best_probability: that it is the best of the pool.
+        points_below_best: of accuracy in percent that it is behind the best.
+        expected_accuracy: where accuracies that were measured on this dataset say something about their level.
+        score: what it is ordered by, higher is better.
+        near_best: probability to be within one point of the best.
+        why: what it is based on, the largest part first.
+    """
+
+    best_probability: float
+    points_below_best: Interval
+    expected_accuracy: Interval | None
+    score: float
+    near_best: float
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is known of a pool on its own dataset.
+
+    Attributes:
+        ids: of the models, in the order of the pool.
+        metrics: pool scores by metric and place in the pool; those of a model without one are absent.
+        accuracies: measured ones, by place in the pool.
+    """
+
+    ids: tuple[str, ...]
+    metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    accuracies: Mapping[int, float] = field(default_factory=dict)
+
+
+class Forecaster:
+    """What can be learnt from records, once for all pools.
+
+    Args:
+        history: what was measured on other datasets.
+        extra: relations of models that the history does not know, by id.
+        method: of fine-tuning; None for the usual one, or the most frequent.
+    """
+
+    def __init__(
+        self, history: History, extra: Mapping[str, Relations] | None = None, *, method: str | None = None
+    ) -> None:
+        self.history = history
+        self.relations = {**(extra or {}), **history.models}
+        counts = Counter(one.protocol for one in history.accuracies for _ in one.values)
+        self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
+
+    @cached_property
+    def columns(self) -> list[MeasuredColumn]:
+        """Accuracies by the method in question."""
+        return [one for one in self.history.accuracies if one.protocol == self.method]
+
+    @cached_property
+    def values(self) -> list[tuple[str, str]]:
+        """Values of properties that several models share, in the order of their effects."""
+        found = []
+        for name in PROPERTIES:
+            counts = Counter(getattr(one, name) for one in self.relations.values())
+            found += [(name, value) for value, count in counts.most_common(MOST_VALUES) if value and count > 1]
+        return found
+
+    def properties(self, ids: Sequence[str]) -> tuple[Floats, NDArray[np.intp]]:
+        """Return the properties of models (P, q), and the kind of each (q,)."""
+        known = [self.relations.get(name, Relations()) for name in ids]
+        shared = [[float(getattr(one, name) == value) for name, value in self.values] for one in known]
+        groups = [PROPERTIES.index(name) for name, _ in self.values]
+        found = np.hstack([np.array(shared).reshape(len(ids), len(groups)), self.sizes(ids)[:, None]])
+        return found, np.array([*groups, len(PROPERTIES)], np.intp)
+
+    def sizes(self, ids: Sequence[str]) -> Floats:
+        """Return how large models are (P,), 0 for the usual size and where that is not known."""
+        told = [self.relations.get(name, Relations()).parameters for name in ids]
+        usual = 10**USUAL_SIZE
+        logs = np.log10(np.array([usual if one is None else max(one, 1) for one in told], np.float64))
+        sizes: Floats = np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
+        return sizes
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """The number of each model that was measured on another dataset."""
+        names = dict.fromkeys(name for one in self.history.accuracies for name in one.values)
+        return {name: number for number, name in enumerate(names)}
+
+    @cached_property
+    def effects(self) -> Effects | None:
+        """What the models' own records and their relations are worth; None without records."""
+        if not self.columns:
+            return None
+        protocols = {self.method: 0}
+        parts: list[tuple[Floats, Floats]] = []
+        for number, column in enumerate(self.history.accuracies):
+            names, accuracies = list(column.values), np.array(list(column.values.values()))
+            learnt = ~failed(accuracies)
+            protocol = protocols.setdefault(column.protocol, len(protocols))
+            about = np.array([[self.numbers[name], number, protocol] for name in names], float).reshape(-1, 3)
+            parts.append((normal_scores(accuracies[learnt]), about[learnt]))
+        values, about = np.concatenate([one for one, _ in parts]), np.vstack([one for _, one in parts]).astype(np.intp)
+        properties, groups = self.properties(list(self.numbers))
+        return Effects(Observations(values, *about.T, properties, groups, np.ones(len(values)))).with_columns_weighed()
+
+    def expected(self, ids: Sequence[str]) -> Known:
+        """Return what other datasets say of models; without records their size says a little."""
+        properties, groups = self.properties(ids)
+        if self.effects is not None:
+            return self.effects.known(properties, np.array([self.numbers.get(name, -1) for name in ids], np.intp))
+        by_group = np.zeros((len(PROPERTIES) + 1, len(ids)))
+        by_group[-1] = SIZE_WORTH * properties[:, -1]
+        spread = np.eye(len(ids)) * (1 - SIZE_WORTH**2)
+        return Known(by_group[-1], by_group, np.zeros(len(ids)), spread)
+
+    def worth(self, metrics: Sequence[str]) -> tuple[Floats, Floats]:
+        """Return how far each metric agrees with the truth (K,), and the covariance of what it adds to it (K, K)."""
+        truths = {one.dataset: one for one in self.columns}
+        scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
+        for one in self.history.scores:
+            scores.setdefault((one.dataset, one.protocol), []).append(one)
+        usual = np.full((len(metrics), len(metrics)), KIN * (1 - WORTH**2))
+        np.fill_diagonal(usual, 1 - WORTH**2)
+        products, squares, noise, datasets = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual, 0
+        weights = np.full((len(metrics), len(metrics)), TRUST)
+        found: list[tuple[Floats, Floats, list[int]]] = []
+        for dataset, truth in truths.items():
+            there = [place for place, name in enumerate(metrics) if (dataset, name) in scores]
+            columns = [max(scores[dataset, metrics[place]], key=lambda one: len(one.values)) for place in there]
+            shared = [name for name in truth.values if all(name in one.values for one in columns)]
+            accuracies = np.array([truth.values[name] for name in shared])
+            kept = np.flatnonzero(~failed(accuracies)) if len(shared) else np.array([], np.intp)
+            if not there or len(kept) < FEWEST:
+                continue
+            y = normal_scores(accuracies[kept])
+            x = np.array([normal_scores([one.values[shared[place]] for place in kept]) for one in columns])
+            products[there] += x @ y / len(y)
+            squares[there] += y @ y / len(y)
+            found.append((x, y, there))
+            datasets += 1
+        rho = (products + TRUST * WORTH) / (squares + TRUST)
+        for x, y, there in found:
+            rest = x - rho[there][:, None] * y
+            noise[np.ix_(there, there)] += rest @ rest.T / len(y)
+            weights[np.ix_(there, there)] += 1
+        return rho, noise / weights
+
+    def failing(self, ids: Sequence[str]) -> Floats:
+        """Return how often models do not learn (P,)."""
+        names = [name for one in self.columns for name in one.values]
+        bad = np.concatenate([failed(np.array(list(one.values.values()))) for one in self.columns] or [np.zeros(0, bool)])
+        point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
+        design = np.column_stack([np.ones(len(names)), self.sizes(names)])
+        trust = np.diag([RARE_TRUST, STEEP_TRUST])
+        for _ in range(30 if len(names) else 0):
+            odds = 1 / (1 + np.exp(-np.clip(design @ point, -20, 20)))
+            curvature = (design.T * (odds * (1 - odds))) @ design + trust
+            slope = design.T @ (bad - odds) - trust @ (point - start)
+            point = point + np.clip(np.linalg.solve(curvature, slope), -1, 1)
+        usual = 1 / (1 + np.exp(-np.clip(point[0] + point[1] * self.sizes(ids), -20, 20)))
+        tried, lost = Counter(names), Counter(name for name, one in zip(names, bad, strict=True) if one)
+        counts = np.array([[lost[name], tried[name]] for name in ids], float).reshape(-1, 2)
+        rates: Floats = (OWN_TRUST * usual + counts[:, 0]) / (OWN_TRUST + counts[:, 1])
+        return rates
+
+    @cached_property
+    def curves(self) -> list[tuple[Floats, Floats]]:
+        """Normal scores and accuracies beside the median, of each dataset."""
+        found = []
+        for column in self.columns:
+            accuracies = np.sort(np.array(list(column.values.values())))
+            accuracies = accuracies[~failed(accuracies)]
+            if len(accuracies) >= FEWEST:
+                places = normal_scores(np.arange(len(accuracies)))
+                found.append((places, accuracies - np.median(accuracies)))
+        return found or [(np.array([z for z, _ in CURVE]), np.array([points for _, points in CURVE]))]
+
+    @cached_property
+    def falls(self) -> Floats:
+        """How far networks that did not learn fell below the median."""
+        found = [np.array(FALL)]
+        for column in self.columns:
+            accuracies = np.array(list(column.values.values()))
+            found.append((np.median(accuracies) - accuracies)[failed(accuracies)])
+        falls: Floats = np.concatenate(found)
+        return falls
+
+    def forecast(self, looks: Looks, *, seed: int = 0) -> list[ModelForecast]:
+        """Return how the models of a pool would come out, in its order.
+
+        Args:
+            looks: what is known of them on their own dataset.
+            seed: of the draws.
+        """
+        known = self.expected(looks.ids)
+        size = len(looks.ids)
+        unit = float(np.sqrt(np.var(known.mean) + np.diag(known.covariance).mean() - known.covariance.mean()))
+        precision = np.linalg.inv(known.covariance)
+        pulls = {"": precision @ known.mean}
+        for names, pull, more in self._pulls(looks, max(unit, 1e-3)):
+            precision = precision + more
+            pulls |= dict(zip(names, pull, strict=True))
+        covariance = np.linalg.inv(precision)
+        mean = covariance @ np.sum(list(pulls.values()), axis=0)
+        rates = self.failing(looks.ids)
+        for place in looks.accuracies:
+            rates[place] = 0.0  # it is known
+        generator = np.random.default_rng(seed)
+        outcomes = self._outcomes(mean, covariance, rates, generator)
+        accuracies = self._anchored(outcomes, looks.accuracies)
+        for place, value in looks.accuracies.items():
+            if accuracies is not None:
+                accuracies[place] = value
+        final = outcomes if accuracies is None else accuracies
+        best = final.max(0)
+        first = final >= best
+        behind = 100 * (best - final)
+        tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        score = mean - FAILED_COST * rates
+        shares = (first / first.sum(0)).mean(1)
+        reasons = self._reasons(known, {name: covariance @ one for name, one in pulls.items() if name}, rates, looks)
+        return [
+            ModelForecast(
+                float(shares[place]),
+                Interval(float(np.mean(behind[place])), float(tails[0, place]), float(max(tails[1, place], behind[place].mean()))),
+                None if accuracies is None else _interval(accuracies[place]),
+                float(score[place]),
+                float((behind[place] <= 1).mean()),
+                reasons[place],
+            )
+            for place in range(size)
+        ]
+
+    def _pulls(self, looks: Looks, unit: float) -> list[tuple[list[str], list[Floats], Floats]]:
+        """Return, of metrics that look at the same models, names, what each adds to the mean, and to the precision."""
+        groups: dict[frozenset[int], list[str]] = {}
+        for name, values in looks.metrics.items():
+            if len(set(values.values())) > 1:
+                groups.setdefault(frozenset(values), []).append(name)
+        size, found = len(looks.ids), []
+        for places, names in groups.items():
+            there = sorted(places)
+            rho, noise = self.worth(names)
+            x = np.array([normal_scores([looks.metrics[name][place] for place in there]) for name in names])
+            centre = np.eye(len(there)) - 1 / len(there)
+            weights = np.linalg.solve(noise, rho / unit)
+            more = np.zeros((size, size))
+            more[np.ix_(there, there)] = (rho / unit) @ weights * centre
+            pulls = []
+            for row, weight in zip(x, weights, strict=True):
+                pull = np.zeros(size)
+                pull[there] = centre @ row * weight
+                pulls.append(pull)
+            found.append((names, pulls, more))
+        return found
+
+    def _outcomes(self, mean: Floats, covariance: Floats, rates: Floats, generator: np.random.Generator) -> Floats:
+        """Return accuracies beside the median in each draw (P, draws)."""
+        size = len(mean)
+        root = np.linalg.cholesky(covariance + 1e-9 * np.eye(size))
+        scores = mean[:, None] + root @ generator.standard_normal((size, DRAWS))
+        which = generator.integers(len(self.curves), size=DRAWS)
+        outcomes = np.empty_like(scores)
+        for number, (places, points) in enumerate(self.curves):
+            chosen = which == number
+            outcomes[:, chosen] = np.interp(scores[:, chosen], places, points)
+        lost = generator.random(scores.shape) < rates[:, None]
+        fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]
+        return np.where(lost, np.minimum(outcomes, fallen), outcomes)
+
+    def _anchored(self, outcomes: Floats, accuracies: Mapping[int, float]) -> Floats | None:
+        """Return accuracies at the level of those that were measured on this dataset; None without any."""
+        if not accuracies:
+            return None
+        places = list(accuracies)
+        level = np.median(np.array([accuracies[place] for place in places])[:, None] - outcomes[places], axis=0)
+        found: Floats = np.clip(outcomes + level, 0, 1)
+        return found
+
+    def _reasons(
+        self, known: Known, metrics: Mapping[str, Floats], rates: Floats, looks: Looks
+    ) -> list[tuple[str, ...]]:
+        """Return what each forecast is based on, in words, the largest part first."""
+        counts = Counter(name for one in self.columns for name in one.values)
+        found = []
+        for place, name in enumerate(looks.ids):
+            parts = [(float(part[place]), f"{metric} on this dataset") for metric, part in metrics.items()]
+            one = self.relations.get(name, Relations())
+            for kind, what in enumerate(PROPERTIES):
+                value = getattr(one, what)
+                if value and known.by_group.size:
+                    parts.append((float(known.by_group[kind, place]), f"{WORDS[what]} {value}"))
+            if one.parameters and known.by_group.size:
+                parts.append((float(known.by_group[-1, place]), "its size"))
+            if counts[name]:
+                times = f"{counts[name]} other dataset{'s' * (counts[name] > 1)}"
+                parts.append((float(known.own[place]), f"its own accuracy on {times}"))
+            said = [f"{part:+.1f} {words}" for part, words in sorted(parts, key=lambda one: -abs(one[0])) if abs(part) >= SAID]
+            if rates[place] >= RISKY:
+                said.append(f"networks like it fail to learn in {rates[place]:.0%} of the runs")
+            if place in looks.accuracies:
+                said.insert(0, f"measured here: {looks.accuracies[place]:.1%}")
+            found.append(tuple(said[:MOST_REASONS]) or ("nothing is known of it",))
+        return found
+
+
+WORDS = {"family": "family", "architecture": "architecture", "base_model": "based on", "pretrained_on": "trained on"}
+SAID, RISKY, MOST_REASONS = 0.05, 0.1, 6
+"""The smallest part and the smallest risk that are told, and how many reasons are."""
+
+
+def failed(accuracies: Floats) -> NDArray[np.bool_]:
+    """Return which of the accuracies on a dataset are of networks that did not learn."""
+    if not len(accuracies):
+        return np.zeros(0, bool)
+    low, high = np.quantile(accuracies, [0.25, 0.75])
+    found: NDArray[np.bool_] = accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS)
+    return found
+
+
+def _interval(values: Floats) -> Interval:
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(np.median(values)), float(low), float(high))

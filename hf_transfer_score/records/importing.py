@@ -1,0 +1,236 @@
+"""Records from long tables: what others measured, a row for each model and dataset, with the facts of the models.
+
+What an import is stays with each record: who published it, and by which protocol. Rows that cannot be used are reported
+by their line and left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Literal
+
+from hf_transfer_score.errors import InputError, RecordError
+from hf_transfer_score.limits import LINE_BYTES, TABLE_BYTES
+from hf_transfer_score.metrics.registry import all_metrics
+from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.record import (
+    Record,
+    RecordedDataset,
+    RecordedFacts,
+    RecordedMetric,
+    RecordedModel,
+    RecordedRun,
+    checked,
+)
+from hf_transfer_score.records.store import Problem
+from hf_transfer_score.tasks import get_task
+from hf_transfer_score.text import shown
+from hf_transfer_score.untrusted import reason_of
+from hf_transfer_score.version import VERSION
+
+SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")
+"""The columns beside model and dataset, of which a table has either pair or both."""
+
+SEED = "seed"
+FACTS = ("family", "architecture", "base_model", "parameters", "license", "pretrained_on")
+"""The columns of a table of facts beside model."""
+
+SOURCE = "published_by"
+"""The parameter of an imported metric that keeps it apart from what this package measured."""
+
+
+@dataclass
+class Imported:
+    """What tables hold.
+
+    Attributes:
+        records: one for each row that could be used.
+        problems: rows that could not, with their lines.
+        ignored: columns that say nothing a record has a place for.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    ignored: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a table of facts says of a model."""
+
+    facts: RecordedFacts = RecordedFacts()
+    parameters: int | None = None
+
+
+def import_table(
+    file: Path,
+    *,
+    task: str,
+    source: str,
+    facts: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Imported:
+    """Return the records of a long table: columns model and dataset, and metric and value or method and accuracy.
+
+    Several rows of one model, dataset and method are repetitions; a column `seed` numbers them. A single value of a
+    metric with several terms, such as NCTI, is kept as a score of that name.
+
+    Args:
+        file: a table with a line of names; .tsv is split at tabs, all others at commas.
+        task: of the datasets.
+        source: who published it, as tables name it.
+        facts: a table of models with some of the columns of `FACTS`.
+        columns: other names of columns, by the usual one.
+
+    Raises:
+        InputError: the table cannot be read, or lacks columns.
+    """
+    known, found = get_task(task), Imported()
+    if not source.strip():
+        raise InputError("Say who published the table: `source` is empty.")
+    about = {} if facts is None else _read_facts(facts, found)
+    run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
+    rows = _rows(file, columns or {}, found)
+    names = next(rows)[1]
+    pairs = [pair for pair in (SCORES, ACCURACIES) if names.keys() >= set(pair)]
+    if not names.keys() >= {"model", "dataset"} or not pairs:
+        raise InputError(
+            f"{file} has the columns {', '.join(map(shown, names)) or 'of no name'}. It needs model and dataset, and "
+            "metric and value or method and accuracy; other names are told by `columns`."
+        )
+    found.ignored |= names.keys() - {"model", "dataset", SEED, *SCORES, *ACCURACIES}
+    seen: dict[tuple[str, ...], int] = {}
+    for line, row in rows:
+        for pair in pairs:
+            if not any(row.get(name, "").strip() for name in pair):
+                continue  # a row of the other kind
+            try:
+                metric, terms = _measured(row, pair, source, seen)
+                model, dataset = (_named(row, name) for name in ("model", "dataset"))
+                one = about.get(model, ModelFacts())
+                mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
+                record = Record(
+                    RecordedModel(model, parameters=one.parameters),
+                    RecordedDataset(dataset, known.name, mark),
+                    metric,
+                    run,
+                    terms=terms,
+                    facts=one.facts,
+                    source=source,
+                )
+                found.records.append(checked(asdict(record)))
+            except RecordError as error:
+                found.problems.append(Problem(f"{file.name}:{line}", str(error)))
+    return found
+
+
+def _measured(
+    row: Mapping[str, str], pair: tuple[str, str], source: str, seen: dict[tuple[str, ...], int]
+) -> tuple[RecordedMetric, dict[str, float]]:
+    """Return what was measured, and the value; RecordError where the row does not say."""
+    name, value = _named(row, pair[0]), _number(row, pair[1])
+    key = (pair[0], row["model"].strip(), row["dataset"].strip(), name)
+    if pair == ACCURACIES:
+        if not 0 <= value <= 1:
+            raise RecordError(f"accuracy: expected a share from 0 to 1, got {value:g}; divide percents by 100.")
+        told = row.get(SEED, "").strip()
+        seen[key] = seen.get(key, -1) + 1
+        seed = _whole(told, SEED) if told else seen[key]
+        parameters = {"method": name, "seed": seed, SOURCE: source}
+        return RecordedMetric(TRUTH.name, 1, "truth", parameters, {TRUTH.name: 1}), {TRUTH.name: value}
+    if name == TRUTH.name:
+        raise RecordError("Accuracies are told by the columns method and accuracy, not as a metric.")
+    if key in seen:
+        raise RecordError(f"A second value of {name} for the same model and dataset; the first one counts.")
+    seen[key] = 0
+    metric = all_metrics().get(name)
+    single = metric is not None and len(metric.terms) == 1
+    term, direction = (metric.terms[0].name, metric.terms[0].direction) if metric and single else (name, 1)
+    kind: Literal["score", "baseline"] = "baseline" if metric and metric.baseline else "score"
+    version = metric.version if metric else 1
+    return RecordedMetric(name, version, kind, {SOURCE: source}, {term: direction}), {term: value}
+
+
+def _read_facts(file: Path, found: Imported) -> dict[str, ModelFacts]:
+    """Return what is known of models; rows without a model are reported."""
+    rows = _rows(file, {}, found)
+    names = next(rows)[1]
+    if "model" not in names:
+        raise InputError(f"{file} has no column model. Facts may have: model, {', '.join(FACTS)}.")
+    found.ignored |= names.keys() - {"model", *FACTS}
+    about = {}
+    for line, row in rows:
+        try:
+            told = {name: row.get(name, "").strip() or None for name in FACTS}
+            parameters = told.pop("parameters")
+            number = None if parameters is None else _whole(parameters, "parameters")
+            about[_named(row, "model")] = ModelFacts(RecordedFacts(**told), number)  # type: ignore[arg-type]
+        except RecordError as error:
+            found.problems.append(Problem(f"{file.name}:{line}", str(error)))
+    return about
+
+
+def _rows(file: Path, columns: Mapping[str, str], found: Imported) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the names of a table's columns as its first row, then each row by the usual names, with its line."""
+    try:
+        if file.stat().st_size > TABLE_BYTES:
+            raise InputError(f"{file} has more than {TABLE_BYTES // 10**6} MB; divide it.")
+        with file.open(encoding="utf-8-sig", newline="") as text:
+            csv.field_size_limit(LINE_BYTES)
+            reader = csv.reader(text, delimiter="\t" if file.suffix == ".tsv" else ",", strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            if missing := [name for name in columns.values() if name not in header]:
+                raise InputError(f"{file} has no column {missing[0]!r}. Its columns: {', '.join(map(shown, header))}.")
+            usual = {told: name for name, told in columns.items()}
+            names = [usual.get(name, name) for name in header]
+            yield reader.line_num, dict.fromkeys(names, "")
+            for values in reader:
+                if len(values) == len(names):
+                    yield reader.line_num, dict(zip(names, values, strict=True))
+                elif values:
+                    reason = f"has {len(values)} values, and the table has {len(names)} columns"
+                    found.problems.append(Problem(f"{file.name}:{reader.line_num}", reason))
+    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read as a table: {reason_of(error)}") from error
+
+
+def _named(row: Mapping[str, str], column: str) -> str:
+    value = row[column].strip()
+    if not value:
+        raise RecordError(f"The column {column} is empty.")
+    return value
+
+
+def _number(row: Mapping[str, str], column: str) -> float:
+    try:
+        value = float(row[column])
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RecordError(f"{column}: expected a finite number, got {shown(row[column], 40)!r}.")
+    return value
+
+
+def _whole(text: str, column: str) -> int:
+    try:
+        return int(float(text))  # tables of other tools write 25000000.0
+    except (ValueError, OverflowError):
+        raise RecordError(f"{column}: expected a whole number, got {shown(text, 40)!r}.") from None
+
+
+def summary(records: Iterable[Record]) -> dict[str, int]:
+    """Return how many models, datasets, scores and accuracies records hold."""
+    kept = list(records)
+    truths = sum(one.metric is not None and one.metric.kind == "truth" for one in kept)
+    return {
+        "models": len({one.model.id for one in kept}),
+        "datasets": len({one.dataset.id for one in kept}),
+        "scores": len(kept) - truths,
+        "accuracies": truths,
+    }
