@@ -35,6 +35,7 @@ stopped reading.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Choose a checkpoint": {
         "rank": "Rank checkpoints for a dataset.",
+        "board": "Rank what is known of a dataset, from stored results.",
         "verify": "Fine-tune the best candidates, and see how well the ranking predicted.",
         "layers": "Show how collapsed classes are in each layer of a checkpoint.",
     },
@@ -45,6 +46,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "register": "Make evaluate.load find the metrics.",
     },
     "Share": {
+        "results import": "Bring tables of others into a place of results.",
         "results publish": "Share results on the Hub.",
         "results pull": "Copy shared results into a folder.",
         "results merge": "Bring results of several places into one.",
@@ -66,7 +68,7 @@ WORDS = frozenset(word for commands in COMMANDS.values() for words in commands f
 COMPLETION = "Let the shell complete commands and flags."
 
 ROOMS = {
-    "results": "Publish, pull, merge or validate stored results.",
+    "results": "Import, publish, pull, merge or validate stored results.",
     "space": "Put the leaderboard, or a metric, on the Hub.",
     "cache": "Show or remove the features that are kept.",
 }

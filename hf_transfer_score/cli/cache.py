@@ -10,7 +10,7 @@ from hf_transfer_score.cli.output import Output, Page, render, words, write
 from hf_transfer_score.cli.tables import MISSING, table_of
 from hf_transfer_score.features.cache import CacheEntry, FeatureCache
 from hf_transfer_score.home import cache_limit, home
-from hf_transfer_score.runs.words import short_bytes
+from hf_transfer_score.text import short_bytes
 
 
 def _cache() -> FeatureCache:

@@ -126,9 +126,8 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
         dataset: the only dataset that counts; None for all.
     """
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-    from hf_transfer_score.leaderboard.library import cache_file
     from hf_transfer_score.leaderboard.pages.model_card import standings
-    from hf_transfer_score.records.store import load
+    from hf_transfer_score.records.store import cache_file, load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)
     if not loaded.version:

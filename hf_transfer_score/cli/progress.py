@@ -15,9 +15,8 @@ from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_tabl
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.plan import Plan, PlannedModel
-from hf_transfer_score.runs.words import short_bytes, short_count
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import LONGEST, shown
+from hf_transfer_score.text import LONGEST, short_bytes, short_count, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

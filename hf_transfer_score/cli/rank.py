@@ -39,9 +39,8 @@ from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
-from hf_transfer_score.runs.words import duration, short_count
 from hf_transfer_score.sampling.sample import describe
-from hf_transfer_score.text import Cell, csv_text
+from hf_transfer_score.text import Cell, csv_text, duration, short_count
 
 TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""

@@ -1,4 +1,4 @@
-"""`results publish`, `pull`, `merge` and `validate`: stored results in folders and on the Hub."""
+"""`results import`, `publish`, `pull`, `merge` and `validate`: stored results in folders and on the Hub."""
 
 from __future__ import annotations
 
@@ -11,15 +11,77 @@ from cyclopts import Parameter
 from hf_transfer_score.cli.flags import Json
 from hf_transfer_score.cli.last_handler import FAILED
 from hf_transfer_score.cli.output import Output, write
-from hf_transfer_score.errors import StoreError
+from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.records.exchange import Gathering, Merged, merge, pull, validate
+from hf_transfer_score.records.importing import Imported, import_table, summary
 from hf_transfer_score.records.place import FolderPlace, HubPlace, Place, local_folder, open_place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.records.store import Problem
-from hf_transfer_score.text import shown
+from hf_transfer_score.text import joined, shown
 
 LONGEST_REASON = 300
+
+
+def results_import(
+    *files: Annotated[Path, Parameter(required=True)],
+    to: str,
+    task: str,
+    source: str,
+    facts: Path | None = None,
+    column: list[str] | None = None,
+    dry_run: bool = False,
+    output: Json = Output(),
+) -> int:
+    r"""Bring tables of others into a place of results.
+
+    A table has a row for each model and dataset: the columns model, dataset, and metric and value, or method (such as
+    full, lora or probe) and accuracy (a share from 0 to 1). Who published it stays with each record, and different
+    methods are never mixed. Rows that cannot be used are reported and left out.
+
+    ```bash
+    hf-transfer-score results import accuracies.csv scores.csv --to ./results --task image-classification \
+        --source "Our runs of 2025" --facts models.csv
+    hf-transfer-score results import runs.tsv --to ./results --task text-classification --source "A paper" \
+        --column model=checkpoint accuracy=test_acc
+    ```
+
+    Args:
+        files: tables with a line of names; .tsv is split at tabs, all others at commas.
+        to: a folder, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        task: what the datasets ask, such as image-classification.
+        source: who published the tables.
+        facts: a table of the models: model, family, architecture, base_model, parameters, license, pretrained_on.
+        column: other names of columns, as in model=checkpoint.
+        dry_run: say what would be written, and write nothing.
+    """
+    renamed = dict(_renamed(one) for one in column or ())
+    found = Imported()
+    for file in files:
+        part = import_table(file, task=task, source=source, facts=facts, columns=renamed)
+        found.records += part.records
+        found.problems += [one for one in part.problems if one not in found.problems]
+        found.ignored |= part.ignored
+    if not found.records:
+        write(_problem_lines(found.problems))
+        raise StoreError(f"No row of {joined([str(file) for file in files])} can be used.")
+    with quiet_client():
+        place = open_place(to)
+        published = publish(place, found.records, dry_run=dry_run)
+    done, counts = Merged(published, 0, tuple(found.problems)), summary(found.records)
+    text = ", ".join(f"{number:,} {name}" for name, number in counts.items() if number)
+    ignored = f"Columns that were not used: {', '.join(sorted(found.ignored))}.\n" if found.ignored else ""
+    facts_found = {"to": place.name, "dry_run": dry_run, **counts, **_facts(done, place, found.problems)}
+    verb = "To be imported into" if dry_run else "Imported into"
+    output.show(lambda: facts_found, lambda _: f"{_done_text(done, place, verb)}{text}.\n{ignored}")
+    return 0
+
+
+def _renamed(text: str) -> tuple[str, str]:
+    name, sign, told = text.partition("=")
+    if not (name and sign and told):
+        raise OptionError(f"column {text!r}: expected NAME=COLUMN, such as model=checkpoint.")
+    return name, told
 
 
 def results_publish(

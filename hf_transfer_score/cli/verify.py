@@ -47,8 +47,8 @@ from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as run_verify
-from hf_transfer_score.runs.words import duration, short_count
 from hf_transfer_score.sampling.sample import LabelledSample, describe
+from hf_transfer_score.text import duration, short_count
 
 TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
 from hf_transfer_score.errors import TransferScoreError
-from hf_transfer_score.home import home
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.records.place import FolderPlace, Place
+from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.store import LoadedRecords, load
 from hf_transfer_score.records.table import RecordTable
 
@@ -169,14 +168,3 @@ class Library:
     def _tell(self, **changed: object) -> None:
         catalogue, status = self._state
         self._state = (catalogue, replace(status, **changed))  # type: ignore[arg-type]
-
-
-def cache_file(place: Place) -> Path:
-    """Return where the table of a place is kept: inside a folder that may be written, else in this package's home."""
-    if isinstance(place, FolderPlace):
-        with suppress(OSError):
-            hidden = place.folder / ".index"
-            hidden.mkdir(exist_ok=True)
-            return hidden / "records.parquet"
-    name = place.name.replace("/", "--").strip("-.") or "records"
-    return home() / "results" / f"{name[-120:]}.parquet"

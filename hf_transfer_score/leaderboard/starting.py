@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library, cache_file
+from hf_transfer_score.leaderboard.library import POLL_SECONDS, Library
 from hf_transfer_score.records.place import FolderPlace, Place, open_place
 from hf_transfer_score.records.shipped import shipped_place
+from hf_transfer_score.records.store import cache_file
 
 if TYPE_CHECKING:
     import gradio

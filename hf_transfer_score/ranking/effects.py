@@ -1,9 +1,10 @@
 """What is known of checkpoints from other datasets: a linear model whose effects are as large as the records make them.
 
 Within each column of measured accuracies (one dataset, one protocol) the models are compared by normal scores of their
-ranks. A model's score there is a sum: its column, what its kind has in common (family, architecture, what it was trained
-on, size), its own effect, and noise. Columns of another protocol add an effect of the model under that protocol, so that
-they count less. How large each kind of effect is, the records say themselves: by the largest marginal likelihood.
+ranks. A model's score there is a sum: its column, what its kind has in common (family, architecture, what it was
+trained on, size), its own effect, and noise. Columns of another protocol add an effect of the model under that
+protocol, so that they count less. How large each kind of effect is, the records say themselves: by the largest marginal
+likelihood.
 """
 
 from __future__ import annotations
@@ -132,24 +133,31 @@ class Effects:
         from scipy.optimize import minimize
 
         start = np.log(np.array([NOISE, OWN, PROTOCOL, *[GROUP] * self.kinds]))
-        if not len(self.seen.values):
-            return np.exp(start)
 
         def cost(point: Floats) -> float:
             value = self._solve(np.exp(np.clip(point, SMALLEST, LARGEST)))[2]
             return float(value + 0.5 * (((point - start) / PRIOR_WIDTH) ** 2).sum())
 
         found = minimize(cost, start, method="Nelder-Mead", options={"maxfev": STEPS, "xatol": 0.05, "fatol": 0.05})
-        return np.exp(np.clip(found.x, SMALLEST, LARGEST))
+        variances: Floats = np.exp(np.clip(found.x, SMALLEST, LARGEST))
+        return variances
 
     def _weights(self, variances: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return, of each cell, its weight on its model's effect and what its own effect takes away, and of each model
-        the weight of all its cells and the share that shrinking leaves."""
+        """Return what the variances make of each cell and of each model.
+
+        Of each cell its weight on its model's effect, and what its own effect takes away; of each model the weight of
+        all its cells, and the variance that is left of its effect.
+        """
         noise, own, protocol = variances[:3]
         inner = noise + self.counts * protocol * self.foreign
         taken = protocol * self.foreign / (noise * inner)
-        total = np.bincount(self.cell_model, weights=self.counts / inner, minlength=len(self.seen.properties))
+        total = self._by_model(self.counts / inner)
         return 1 / inner, taken, total, own / (1 + own * total)
+
+    def _by_model(self, values: Floats) -> Floats:
+        """Return the sum of the cells of each model (M,)."""
+        found: Floats = np.bincount(self.cell_model, values, len(self.seen.properties)).astype(np.float64)
+        return found
 
     def _solve(self, variances: Floats) -> tuple[Floats, Floats, float]:
         """Return the effects of columns and properties, their covariance, and minus the log likelihood."""
@@ -157,7 +165,7 @@ class Effects:
         inner, taken, total, shrunk = self._weights(variances)
         weighted = np.zeros((len(total), self.gram.shape[1]))
         np.add.at(weighted, self.cell_model, self.cell_design * inner[:, None])
-        sums = np.bincount(self.cell_model, weights=self.cell_values * inner, minlength=len(total))
+        sums = self._by_model(self.cell_values * inner)
         precision = self.gram / noise - (self.cell_design.T * taken) @ self.cell_design
         precision -= (weighted.T * shrunk) @ weighted
         target = self.cross / noise - self.cell_design.T @ (taken * self.cell_values) - weighted.T @ (shrunk * sums)
@@ -173,11 +181,12 @@ class Effects:
     @cached_property
     def _fitted(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         effects, precision, _ = self._solve(self.variances)
+        covariance: Floats = np.linalg.inv(precision).astype(np.float64)
         inner, _, total, _ = self._weights(self.variances)
         weighted = np.zeros((len(total), self.gram.shape[1]))
         np.add.at(weighted, self.cell_model, self.cell_design * inner[:, None])
-        sums = np.bincount(self.cell_model, weights=self.cell_values * inner, minlength=len(total))
-        return effects, np.linalg.inv(precision), weighted, sums, total
+        sums = self._by_model(self.cell_values * inner)
+        return effects, covariance, weighted, sums, total
 
     def with_columns_weighed(self) -> Effects:
         """Return the model with each column as precise as it turns out to be."""
@@ -209,14 +218,14 @@ class Effects:
         effects, covariance, weighted, sums, total = self._fitted
         noise, own = self.variances[:2]
         slopes = effects[self.columns :]
-        by_group = np.array([properties[:, self.seen.groups == kind] @ slopes[self.seen.groups == kind] for kind in range(self.kinds)])
+        chosen = [self.seen.groups == kind for kind in range(self.kinds)]
+        by_group = np.array([properties[:, one] @ slopes[one] for one in chosen])
         there = models >= 0
-        share = np.where(there, own / (1 + own * total[models]), 0.0) if len(total) else np.zeros(len(models))
-        deviation = np.where(there, share * (sums[models] - weighted[models] @ effects), 0.0) if len(total) else share
+        share = np.where(there, own / (1 + own * total[models]), 0.0)
+        deviation = np.where(there, share * (sums[models] - weighted[models] @ effects), 0.0)
         design = np.zeros((len(models), len(effects)))
         design[:, self.columns :] = properties
-        if len(total):
-            design -= np.where(there, share, 0.0)[:, None] * weighted[models]
-        left = np.where(there, share, own) if len(total) else np.full(len(models), own)
+        design -= share[:, None] * weighted[models]
+        left = np.where(there, share, own)
         spread = design @ covariance @ design.T + np.diag(left + noise)
         return Known(by_group.sum(0) + deviation, by_group, deviation, spread)

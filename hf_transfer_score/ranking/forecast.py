@@ -1,11 +1,11 @@
-"""How a pool would come out after fine-tuning: from the metrics of this dataset, and from what was measured elsewhere.
+"""How a pool would come out after fine-tuning: from the metrics of this dataset and what was measured elsewhere.
 
-Everything is put on one scale, the normal scores of a model among all models of a dataset. What is known of a model from
-other datasets (`effects`) is what is expected before anything is seen; each metric of this dataset is a noisy look at the
-truth, worth what it has been worth on other datasets. Both together are a normal distribution over the pool, from which
-outcomes are drawn: who is best how often, and by how many points the others are behind, where a normal score becomes an
-accuracy by the distributions of accuracies on other datasets. Large networks sometimes do not learn at all; how often,
-the records say, and until they do, what is known of such networks.
+Everything is put on one scale, the normal scores of a model among all models of a dataset. What is known of a model
+from other datasets (`effects`) is what is expected before anything is seen; each metric of this dataset is a noisy look
+at the truth, worth what it has been worth on other datasets. Both together are a normal distribution over the pool,
+from which outcomes are drawn: who is best how often, and by how many points the others are behind, where a normal score
+becomes an accuracy by the distributions of accuracies on other datasets. Large networks sometimes do not learn at all;
+how often, the records say, and until they do, what is known of such networks.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
 
 WORTH, KIN, TRUST = 0.5, 0.8, 2.0
-"""Of a metric about which the records say nothing: its correlation with the truth, that of the noise of two metrics, and
-how many datasets outweigh both."""
+"""Of a metric about which the records say nothing: its correlation with the truth, that of the noise of two metrics,
+and how many datasets outweigh both."""
 
 MEASURED = 0.97
 """Correlation of an accuracy that was measured on this dataset with the truth."""
@@ -50,8 +50,9 @@ FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
 """A network did not learn where it is below the lower quartile by so many distances of the quartiles, and so much."""
 
 RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
-"""Log odds of not learning, and what a unit of size adds to it, with the precision of both, and how many measurements of
-a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020, arXiv:2002.06305)."""
+"""Log odds of not learning, and what a unit of size adds to it, with the precision of both, and how many measurements
+of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
+arXiv:2002.06305)."""
 
 FAILED_COST = 8.0
 """Normal scores that it costs not to learn, for the order."""
@@ -85,6 +86,7 @@ class ModelForecast:
         points_below_best: of accuracy in percent that it is behind the best.
         expected_accuracy: where accuracies that were measured on this dataset say something about their level.
         score: what it is ordered by, higher is better.
+        places: the first and the last place that it takes in the middle share of the outcomes.
         near_best: probability to be within one point of the best.
         why: what it is based on, the largest part first.
     """
@@ -93,6 +95,7 @@ class ModelForecast:
     points_below_best: Interval
     expected_accuracy: Interval | None
     score: float
+    places: tuple[int, int]
     near_best: float
     why: tuple[str, ...] = ()
 
@@ -173,18 +176,19 @@ class Forecaster:
         protocols = {self.method: 0}
         parts: list[tuple[Floats, Floats]] = []
         for number, column in enumerate(self.history.accuracies):
-            names, accuracies = list(column.values), np.array(list(column.values.values()))
+            names, accuracies = list(column.values), accuracies_of(column)
             learnt = ~failed(accuracies)
             protocol = protocols.setdefault(column.protocol, len(protocols))
             about = np.array([[self.numbers[name], number, protocol] for name in names], float).reshape(-1, 3)
             parts.append((normal_scores(accuracies[learnt]), about[learnt]))
         values, about = np.concatenate([one for one, _ in parts]), np.vstack([one for _, one in parts]).astype(np.intp)
         properties, groups = self.properties(list(self.numbers))
-        return Effects(Observations(values, *about.T, properties, groups, np.ones(len(values)))).with_columns_weighed()
+        seen = Observations(values, about[:, 0], about[:, 1], about[:, 2], properties, groups, np.ones(len(values)))
+        return Effects(seen).with_columns_weighed()
 
     def expected(self, ids: Sequence[str]) -> Known:
         """Return what other datasets say of models; without records their size says a little."""
-        properties, groups = self.properties(ids)
+        properties, _ = self.properties(ids)
         if self.effects is not None:
             return self.effects.known(properties, np.array([self.numbers.get(name, -1) for name in ids], np.intp))
         by_group = np.zeros((len(PROPERTIES) + 1, len(ids)))
@@ -227,7 +231,7 @@ class Forecaster:
     def failing(self, ids: Sequence[str]) -> Floats:
         """Return how often models do not learn (P,)."""
         names = [name for one in self.columns for name in one.values]
-        bad = np.concatenate([failed(np.array(list(one.values.values()))) for one in self.columns] or [np.zeros(0, bool)])
+        bad = np.concatenate([np.zeros(0, bool), *(failed(accuracies_of(one)) for one in self.columns)])
         point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
         design = np.column_stack([np.ones(len(names)), self.sizes(names)])
         trust = np.diag([RARE_TRUST, STEEP_TRUST])
@@ -247,10 +251,10 @@ class Forecaster:
         """Normal scores and accuracies beside the median, of each dataset."""
         found = []
         for column in self.columns:
-            accuracies = np.sort(np.array(list(column.values.values())))
+            accuracies = np.sort(accuracies_of(column))
             accuracies = accuracies[~failed(accuracies)]
             if len(accuracies) >= FEWEST:
-                places = normal_scores(np.arange(len(accuracies)))
+                places = normal_scores(np.arange(len(accuracies), dtype=np.float64))
                 found.append((places, accuracies - np.median(accuracies)))
         return found or [(np.array([z for z, _ in CURVE]), np.array([points for _, points in CURVE]))]
 
@@ -259,7 +263,7 @@ class Forecaster:
         """How far networks that did not learn fell below the median."""
         found = [np.array(FALL)]
         for column in self.columns:
-            accuracies = np.array(list(column.values.values()))
+            accuracies = accuracies_of(column)
             found.append((np.median(accuracies) - accuracies)[failed(accuracies)])
         falls: Floats = np.concatenate(found)
         return falls
@@ -294,16 +298,20 @@ class Forecaster:
         best = final.max(0)
         first = final >= best
         behind = 100 * (best - final)
+        means = behind.mean(1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
         score = mean - FAILED_COST * rates
+        orders = (-final).argsort(0).argsort(0) + 1
+        low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
         reasons = self._reasons(known, {name: covariance @ one for name, one in pulls.items() if name}, rates, looks)
         return [
             ModelForecast(
                 float(shares[place]),
-                Interval(float(np.mean(behind[place])), float(tails[0, place]), float(max(tails[1, place], behind[place].mean()))),
+                Interval(float(means[place]), float(tails[0, place]), float(max(tails[1, place], means[place]))),
                 None if accuracies is None else _interval(accuracies[place]),
                 float(score[place]),
+                (int(low[place]), int(high[place])),
                 float((behind[place] <= 1).mean()),
                 reasons[place],
             )
@@ -374,7 +382,8 @@ class Forecaster:
             if counts[name]:
                 times = f"{counts[name]} other dataset{'s' * (counts[name] > 1)}"
                 parts.append((float(known.own[place]), f"its own accuracy on {times}"))
-            said = [f"{part:+.1f} {words}" for part, words in sorted(parts, key=lambda one: -abs(one[0])) if abs(part) >= SAID]
+            parts.sort(key=lambda one: -abs(one[0]))
+            said = [f"{part:+.1f} {words}" for part, words in parts if abs(part) >= SAID]
             if rates[place] >= RISKY:
                 said.append(f"networks like it fail to learn in {rates[place]:.0%} of the runs")
             if place in looks.accuracies:
@@ -386,6 +395,11 @@ class Forecaster:
 WORDS = {"family": "family", "architecture": "architecture", "base_model": "based on", "pretrained_on": "trained on"}
 SAID, RISKY, MOST_REASONS = 0.05, 0.1, 6
 """The smallest part and the smallest risk that are told, and how many reasons are."""
+
+
+def accuracies_of(column: MeasuredColumn) -> Floats:
+    """Return the accuracies of a column in the order of its models."""
+    return np.fromiter(column.values.values(), np.float64, len(column.values))
 
 
 def failed(accuracies: Floats) -> NDArray[np.bool_]:

@@ -1,12 +1,11 @@
-"""What was measured elsewhere: accuracies and scores of models on other datasets, and what the models are related to."""
+"""What was measured elsewhere: accuracies and scores of models on other datasets, and what models have in common."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -15,9 +14,7 @@ from hf_transfer_score.ranking.pools import rank_pool
 from hf_transfer_score.ranking.settings import Setting, canonical, rules
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import Record
-
-if TYPE_CHECKING:
-    from hf_transfer_score.records.table import RecordTable
+from hf_transfer_score.records.table import RecordTable
 
 USUAL = "full"
 """The method that a forecast is about where the records do not leave only others."""
@@ -79,7 +76,7 @@ class History:
     @classmethod
     def of(cls, source: RecordTable | Iterable[Record]) -> History:
         """Return what records or a table of them hold; failures say nothing of other datasets."""
-        rows = _rows_of_table(source) if hasattr(source, "data") else (_row_of(one) for one in source)
+        rows = _rows_of_table(source) if isinstance(source, RecordTable) else map(_row_of, source)
         accuracies: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         terms: dict[tuple[str, ...], dict[str, dict[str, float]]] = defaultdict(dict)
         signs: dict[tuple[str, ...], dict[str, int]] = {}
@@ -161,9 +158,7 @@ def _row_of(record: Record) -> _Row:
         _way(json.dumps(parameters)),
         dict(record.terms),
         {} if metric is None else dict(metric.directions),
-        Relations(
-            facts.family, facts.architecture, facts.base_model, facts.pretrained_on, record.model.parameters
-        ),
+        Relations(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, record.model.parameters),
     )
 
 
@@ -179,7 +174,9 @@ def _rows_of_table(table: RecordTable) -> Iterable[_Row]:
     related: dict[tuple[object, ...], Relations] = {}
     for batch in table.data.select(list(names)).to_batches(max_chunksize=8192):
         columns = [batch.column(name).to_pylist() for name in names]
-        for model, dataset, task, sample, metric, version, told, terms, directions, *facts in zip(*columns, strict=True):
+        for model, dataset, task, sample, metric, version, told, terms, directions, *facts in zip(
+            *columns, strict=True
+        ):
             if told not in ways:
                 parameters = json.loads(told) if told else {}
                 ways[told] = str(parameters.get("method", "")), _way(told or "{}")
@@ -211,11 +208,8 @@ def _both(new: Relations, old: Relations) -> Relations:
     """Return all that two records know of a model; the later one counts."""
     if new == old:
         return old
-    return Relations(*(mine if mine is not None else theirs for mine, theirs in zip(*map(_values, (new, old)), strict=True)))
-
-
-def _values(one: Relations) -> tuple[object, ...]:
-    return one.family, one.architecture, one.base_model, one.pretrained_on, one.parameters
+    pairs = zip(astuple(new), astuple(old), strict=True)
+    return Relations(*(theirs if mine is None else mine for mine, theirs in pairs))
 
 
 def _scores(
@@ -225,5 +219,7 @@ def _scores(
     setting = Setting(place[2], int(place[4]), place[5])
     rule: Metric = rules(setting, [frozenset(one) for one in found.values()], [signs])
     names = {term.name for term in rule.terms}
-    results = {name: MetricResult(rule.name, "ok", terms=dict(one)) for name, one in found.items() if one.keys() == names}
+    results = {
+        name: MetricResult(rule.name, "ok", terms=dict(one)) for name, one in found.items() if one.keys() == names
+    }
     return rank_pool(rule, results).scores if results else {}

@@ -20,16 +20,21 @@ from hf_transfer_score.ranking.confidence import (
     replicate_confidence,
     stored_confidence,
 )
+from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.records.record import Record
+from hf_transfer_score.text import joined, short_count
 
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""
 
 SHOWN_ALIKE = 3
+
+MAY_BE_AS_GOOD = 0.25
+"""Probability to be within one point of the best above which the answer names a model beside the first."""
 
 MEAN_RANK = "mean rank"
 """What the order of several metrics together is called beside the metrics."""
@@ -51,6 +56,7 @@ class Ranking:
         level: the share of the replicates that intervals and rank ranges cover; None where there are none.
         dataset: what it was ranked on, "" where that is not known.
         size: how much of it, such as "500 examples, 10 classes".
+        forecasts: how the models would come out after fine-tuning, by name; empty where nobody asked.
         notes: what to know about it.
     """
 
@@ -64,6 +70,7 @@ class Ranking:
     level: float | None = None
     dataset: str = ""
     size: str = ""
+    forecasts: Mapping[str, ModelForecast] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @classmethod
@@ -136,6 +143,33 @@ class Ranking:
         )
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
 
+    def with_forecast(self, forecaster: Forecaster, accuracies: Mapping[str, float] | None = None) -> Ranking:
+        """Return the same pool in the order in which its models are expected to come out after fine-tuning.
+
+        Args:
+            forecaster: what is known from other datasets.
+            accuracies: measured on this dataset, by name.
+        """
+        names = [name for name, one in self.models.items() if one.status == "ok"]
+        if not names:
+            return self
+        number = {name: place for place, name in enumerate(names)}
+        looks = Looks(
+            tuple(self.models[name].model for name in names),
+            {
+                metric: {number[name]: score for name, score in pool.scores.items() if name in number}
+                for metric, pool in self.pools.items()
+                if not is_baseline(metric)
+            },
+            {number[name]: value for name, value in (accuracies or {}).items() if name in number},
+        )
+        found = dict(zip(names, forecaster.forecast(looks), strict=True))
+        order = sorted(names, key=lambda name: -found[name].score)
+        scores = [found[name].score for name in order]
+        ranks = {name: scores.index(found[name].score) + 1 for name in order}
+        models = {name: self.models[name] for name in (*order, *(name for name in self.models if name not in ranks))}
+        return replace(self, models=models, ranks=ranks, forecasts=found)
+
     def __repr__(self) -> str:
         """Return a line that fits on a screen, whatever the pool holds."""
         return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
@@ -151,6 +185,8 @@ class Ranking:
         if not self.ranks:
             return "No model could be ranked."
         first, *others = self.ranks
+        if self.forecasts:
+            return self._expected()
         if not others:
             return f"Only {first} could be ranked, so there is nothing to compare it with."
         place = f"it is first of {len(self.ranks)}"
@@ -163,6 +199,36 @@ class Ranking:
         named = ", ".join(alike[:SHOWN_ALIKE]) + (f" and {len(alike) - SHOWN_ALIKE} more" * (len(alike) > SHOWN_ALIKE))
         return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
 
+    def _expected(self) -> str:
+        """Return what to do by the forecast: the first, what may be as good, and what is smaller."""
+        first, *others = self.ranks
+        one = self.forecasts[first]
+        level = one.expected_accuracy
+        about = f": about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})" if level else ""
+        said = [f"Fine-tune {first}{about}."]
+        near = [name for name in others if self.forecasts[name].near_best > MAY_BE_AS_GOOD]
+        if near:
+            more = f" and {len(near) - SHOWN_ALIKE} more" if len(near) > SHOWN_ALIKE else ""
+            named = joined(near[:SHOWN_ALIKE]) if not more else ", ".join(near[:SHOWN_ALIKE]) + more
+            each = "each within" if len(near) > 1 else "within"
+            sure = f"{each} 1 point of the best with probability above {MAY_BE_AS_GOOD:.0%}"
+            said.append(f"{named} may be as good ({sure}).")
+        elif others:
+            said.append(f"It is the best with probability {one.best_probability:.0%}.")
+        smaller = self._smaller(first, others)
+        if smaller is not None:
+            cost = max(self.forecasts[smaller].points_below_best.value - one.points_below_best.value, 0.0)
+            size = self.models[smaller].parameters or 0
+            said.append(f"On the smaller side {smaller} ({short_count(size)}) costs about {cost:.1f} points.")
+        return " ".join(said)
+
+    def _smaller(self, first: str, others: Sequence[str]) -> str | None:
+        """Return the best model of at most half the size of the first one."""
+        size = self.models[first].parameters
+        if not size:
+            return None
+        return next((name for name in others if (self.models[name].parameters or size) <= size / 2), None)
+
     @property
     def all_notes(self) -> tuple[str, ...]:
         """What to know about it, and about what it was ranked on."""
@@ -171,6 +237,9 @@ class Ranking:
     def range_of(self, name: str) -> tuple[int, int]:
         """Return the best and the worst place of a ranked model; its rank where that is all that is known."""
         rank = self.ranks[name]
+        if name in self.forecasts:
+            low, high = self.forecasts[name].places
+            return min(low, rank), max(high, rank)
         return self.confidence.ranges.get(name, (rank, rank)) if self.confidence else (rank, rank)
 
     @property
@@ -211,6 +280,26 @@ class Ranking:
             }
         )
         return found
+
+    def forecast_rows(self) -> list[dict[str, Any]]:
+        """Return a plain row for each ranked model, in order; None where nothing was forecast."""
+        rows = []
+        for name, rank in self.ranks.items():
+            one, size = self.forecasts.get(name), self.models[name].parameters
+            level = None if one is None else one.expected_accuracy
+            rows.append(
+                {
+                    "name": name,
+                    "rank": rank,
+                    "rank_range": list(self.range_of(name)),
+                    "best_probability": None if one is None else one.best_probability,
+                    "points_below_best": None if one is None else one.points_below_best._asdict(),
+                    "expected_accuracy": None if level is None else level._asdict(),
+                    "why": [] if one is None else list(one.why),
+                    "parameters": size,
+                }
+            )
+        return rows
 
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame`, one row per model: rank and range, facts, and the score of each metric."""

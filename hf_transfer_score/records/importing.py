@@ -64,7 +64,7 @@ class Imported:
 class ModelFacts:
     """What a table of facts says of a model."""
 
-    facts: RecordedFacts = RecordedFacts()
+    facts: RecordedFacts = field(default_factory=RecordedFacts)
     parameters: int | None = None
 
 

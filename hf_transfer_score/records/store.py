@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hf_transfer_score.errors import StoreError
-from hf_transfer_score.records.place import Place, PlaceView, is_record_path, open_place
+from hf_transfer_score.home import home
+from hf_transfer_score.records.place import FolderPlace, Place, PlaceView, is_record_path, open_place
 from hf_transfer_score.records.possible import rules
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
@@ -87,6 +89,17 @@ def read_records(results: str) -> list[Record]:
         results: a folder, or OWNER/NAME of a dataset repository on the Hub.
     """
     return load(open_place(results)).table.records()
+
+
+def cache_file(place: Place) -> Path:
+    """Return where the table of a place is kept: inside a folder that may be written, else in this package's home."""
+    if isinstance(place, FolderPlace):
+        with suppress(OSError):
+            hidden = place.folder / ".index"
+            hidden.mkdir(exist_ok=True)
+            return hidden / "records.parquet"
+    name = place.name.replace("/", "--").strip("-.") or "records"
+    return home() / "results" / f"{name[-120:]}.parquet"
 
 
 def load(

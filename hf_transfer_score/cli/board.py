@@ -1,0 +1,122 @@
+"""`board`: the ranking of a dataset from stored results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from hf_transfer_score.cli.flags import OUTPUT, Table
+from hf_transfer_score.cli.last_handler import FAILED
+from hf_transfer_score.cli.notes import Note
+from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
+from hf_transfer_score.cli.tables import MISSING, notes_table, table_of
+from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.ranking.board import board as ranked_board
+from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.text import csv_text, short_count, shown
+
+SHOWN_MODELS = 30
+
+
+def board(
+    dataset: str,
+    /,
+    *,
+    results: Annotated[list[str], Parameter(required=True, consume_multiple=True)],
+    task: str | None = None,
+    method: str | None = None,
+    rows: Annotated[int, Parameter(group=OUTPUT)] = SHOWN_MODELS,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    output: Table = TableOutput(),
+) -> int:
+    """Rank the models that are known on a dataset, from stored results.
+
+    No model runs. What the metrics say on this dataset, and how the same and related models did on others, make a
+    forecast: which model is likely to be the best after fine-tuning, and by how many points the others are behind.
+
+    ```bash
+    hf-transfer-score board cifar100 --results ./results
+    hf-transfer-score board owner/pets --results owner/results ./mine --json
+    ```
+
+    Args:
+        dataset: its id, as the results name it.
+        results: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        task: what the dataset asks, where the results are of several tasks.
+        method: of fine-tuning that the forecast is about; full, or what the results have most of.
+        rows: how many rows to print as text.
+        plot: also draw it: .png, .svg or .html.
+    """
+    if plot is not None:
+        from hf_transfer_score.drawing.files import check_plot_path
+
+        check_plot_path(plot)
+    with quiet_client():
+        ranking = ranked_board(dataset, results=results, task=task, method=method)
+    notes = [Note("note", text) for text in ranking.notes]
+    output.show_table(
+        lambda: forecast_facts(ranking),
+        lambda page: _text(ranking, page, rows, notes),
+        lambda: _csv(ranking),
+        lambda: notes,
+    )
+    if plot is not None and ranking.ranks:
+        from hf_transfer_score.drawing.files import save_plot
+
+        save_plot(ranking, plot)
+        say(f"Drew {plot}")
+    return 0 if ranking.ranks else FAILED
+
+
+def forecast_facts(ranking: Ranking) -> dict[str, Any]:
+    """Return the answer and the models in order, as plain values that JSON can hold."""
+    return {
+        "dataset": ranking.dataset,
+        "answer": ranking.answer,
+        "models": ranking.forecast_rows(),
+        "notes": list(ranking.notes),
+    }
+
+
+def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
+    """Return the answer, the table and the notes."""
+    table = table_of(">rank", ">range", "model", ">best", ">points below", ">accuracy", ">params", "why", whole=True)
+    rows = ranking.forecast_rows()
+    for row in rows[:most]:
+        below, level = row["points_below_best"], row["expected_accuracy"]
+        low, high = row["rank_range"]
+        table.add_row(
+            str(row["rank"]),
+            f"{low}-{high}" if low < high else str(low),
+            words(shown(row["name"])),
+            f"{row['best_probability']:.0%}",
+            f"{below['value']:.1f} ({below['low']:.1f}-{below['high']:.1f})",
+            MISSING if level is None else f"{level['value']:.1%}",
+            MISSING if row["parameters"] is None else short_count(row["parameters"]),
+            words(shown(row["why"][0])) if row["why"] else "",
+        )
+    if len(rows) > most:
+        notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]
+    return render([words(shown(ranking.answer)), "", table, *notes_table(notes)], page)
+
+
+def _csv(ranking: Ranking) -> str:
+    header = (
+        *("model", "rank", "rank_low", "rank_high", "best_probability"),
+        *("points_below_best", "points_low", "points_high", "expected_accuracy", "parameters", "why"),
+    )
+    rows = []
+    for row in ranking.forecast_rows():
+        below, level = row["points_below_best"], row["expected_accuracy"]
+        rows.append(
+            (
+                *(row["name"], row["rank"], *row["rank_range"], row["best_probability"]),
+                *(below["value"], below["low"], below["high"]),
+                None if level is None else level["value"],
+                row["parameters"],
+                "; ".join(row["why"]),
+            )
+        )
+    return csv_text(header, rows)
