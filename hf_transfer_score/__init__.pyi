@@ -34,10 +34,12 @@ from .metrics.registry import (
 )
 from .metrics.scores import FeatureScores, score_features
 from .ranking.agreement import weighted_kendall
+from .ranking.board import board
 from .ranking.confidence import RankConfidence, rank_confidence
 from .ranking.models import RankedModel
 from .ranking.pools import PoolRanking, rank_pool
 from .ranking.ranking import Ranking, rank_features
+from .records.importing import import_table
 from .records.record import Record
 from .records.store import read_records
 from .runs.listener import Listener
@@ -96,9 +98,11 @@ __all__ = [
     "Words",
     "all_kinds",
     "all_metrics",
+    "board",
     "default_recipe",
     "get_metric",
     "get_task",
+    "import_table",
     "load_sample",
     "memory_sample",
     "plan_rank",

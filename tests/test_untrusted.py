@@ -180,6 +180,7 @@ OUR_OWN = {
     "runs/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",
     "sampling/draw.py": "rows that were put there a moment ago",
+    "ranking/history.py": "columns of tables whose records were checked when they were read",
     "ranking/naming.py": "model blocks of records that were checked",
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",

@@ -35,7 +35,7 @@ stopped reading.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Choose a checkpoint": {
         "rank": "Rank checkpoints for a dataset.",
-        "board": "Rank what is known of a dataset, from stored results.",
+        "board": "Rank the models that are known on a dataset, from stored results.",
         "verify": "Fine-tune the best candidates, and see how well the ranking predicted.",
         "layers": "Show how collapsed classes are in each layer of a checkpoint.",
     },

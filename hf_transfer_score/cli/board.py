@@ -17,7 +17,7 @@ from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import csv_text, short_count, shown
 
-SHOWN_MODELS = 30
+SHOWN_MODELS, SHOWN_REASONS = 30, 2
 
 
 def board(
@@ -95,7 +95,7 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
             f"{below['value']:.1f} ({below['low']:.1f}-{below['high']:.1f})",
             MISSING if level is None else f"{level['value']:.1%}",
             MISSING if row["parameters"] is None else short_count(row["parameters"]),
-            words(shown(row["why"][0])) if row["why"] else "",
+            words(shown("; ".join(row["why"][:SHOWN_REASONS]))),
         )
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]

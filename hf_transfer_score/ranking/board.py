@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import open_place
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import cache_file, load
@@ -32,10 +33,11 @@ def board(dataset: str, *, results: str | Sequence[str], task: str | None = None
         method: of fine-tuning that the forecast is about; None for "full", or what the records have most of.
 
     Raises:
-        InputError: the records are of several tasks, or there are none of that dataset and task.
+        OptionError: the records are of several tasks, and none is named.
+        InputError: there are none.
     """
     places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
-    tables = [load(place, cache=cache_file(place)).table for place in places]
+    tables = [load(place, cache=cache_file(place)).table for place in places if existing(place)]
     return board_of(tables, dataset, task=task, method=method)
 
 
@@ -78,7 +80,7 @@ def _task(mine: Sequence[Record], history: History, dataset: str) -> str:
     if not tasks:
         raise InputError("There are no results at all in these places.")
     if len(tasks) > 1:
-        raise InputError(
+        raise OptionError(
             f"These results are of several tasks, so it is not clear which is asked of {dataset}: "
             f"{', '.join(sorted(tasks))}. Name one by `task`."
         )

@@ -32,10 +32,10 @@ FLAT = 1e-4
 PRIOR_WIDTH = 1.0
 """Of the logarithm of a variance, around what it begins with."""
 
-STEPS = 120
+STEPS = 80
 """Evaluations of the likelihood."""
 
-ROUNDS, TOGETHER = 3, 10
+ROUNDS, TOGETHER = 2, 10
 """Times that the noise of each column is looked at anew, and how many values it takes to differ from the others."""
 
 
@@ -85,13 +85,21 @@ class Known:
         mean: expected score on a new dataset (P,).
         by_group: the part of each kind of property (G, P).
         own: the part of the models' own records (P,).
-        covariance: of the scores on a new dataset (P, P), noise included.
+        shared: what moves several of them together (P, k), as independent standard normal numbers.
+        alone: variance of each beside that, noise included (P,).
     """
 
     mean: Floats
     by_group: Floats
     own: Floats
-    covariance: Floats
+    shared: Floats
+    alone: Floats
+
+    @property
+    def covariance(self) -> Floats:
+        """Of the scores on a new dataset (P, P)."""
+        found: Floats = self.shared @ self.shared.T + np.diag(self.alone)
+        return found
 
 
 class Effects:
@@ -122,8 +130,9 @@ class Effects:
         self.cell_model = self.cells // self.protocols
         self.foreign = (self.cells % self.protocols > 0).astype(float)
         self.counts = np.bincount(inverse, weights=weights, minlength=len(self.cells))
-        self.cell_design = np.zeros((len(self.cells), design.shape[1]))
-        np.add.at(self.cell_design, inverse, design * weights[:, None])
+        order = np.argsort(inverse, kind="stable")
+        starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
+        self.cell_design = np.add.reduceat((design * weights[:, None])[order], starts)
         self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(self.cells))
         self.gram, self.cross = (design.T * weights) @ design, design.T @ (weights * seen.values)
         self.square = float(seen.values @ (weights * seen.values))
@@ -159,14 +168,23 @@ class Effects:
         found: Floats = np.bincount(self.cell_model, values, len(self.seen.properties)).astype(np.float64)
         return found
 
+    def _designs(self, weights: Floats) -> Floats:
+        """Return the weighted sum of the designs of the cells of each model (M, c); cells are sorted by model."""
+        found = np.zeros((len(self.seen.properties), self.gram.shape[1]))
+        starts = np.flatnonzero(np.diff(self.cell_model, prepend=-1))
+        if len(starts):
+            found[self.cell_model[starts]] = np.add.reduceat(self.cell_design * weights[:, None], starts)
+        return found
+
     def _solve(self, variances: Floats) -> tuple[Floats, Floats, float]:
         """Return the effects of columns and properties, their covariance, and minus the log likelihood."""
         noise, own = variances[:2]
         inner, taken, total, shrunk = self._weights(variances)
-        weighted = np.zeros((len(total), self.gram.shape[1]))
-        np.add.at(weighted, self.cell_model, self.cell_design * inner[:, None])
+        weighted = self._designs(inner)
         sums = self._by_model(self.cell_values * inner)
-        precision = self.gram / noise - (self.cell_design.T * taken) @ self.cell_design
+        precision = self.gram / noise
+        if self.foreign.any():
+            precision -= (self.cell_design.T * taken) @ self.cell_design
         precision -= (weighted.T * shrunk) @ weighted
         target = self.cross / noise - self.cell_design.T @ (taken * self.cell_values) - weighted.T @ (shrunk * sums)
         prior = np.concatenate([np.full(self.columns, FLAT), 1 / variances[3:][self.seen.groups]])
@@ -183,8 +201,7 @@ class Effects:
         effects, precision, _ = self._solve(self.variances)
         covariance: Floats = np.linalg.inv(precision).astype(np.float64)
         inner, _, total, _ = self._weights(self.variances)
-        weighted = np.zeros((len(total), self.gram.shape[1]))
-        np.add.at(weighted, self.cell_model, self.cell_design * inner[:, None])
+        weighted = self._designs(inner)
         sums = self._by_model(self.cell_values * inner)
         return effects, covariance, weighted, sums, total
 
@@ -198,7 +215,7 @@ class Effects:
             noise = (squares + TOGETHER * usual) / (counts + TOGETHER) / usual
             weighed = replace(self.seen, weights=(1 / noise)[self.seen.columns])
             found = Effects(weighed, found.variances)
-        return Effects(weighed)
+        return found
 
     def residuals(self) -> Floats:
         """Return what the fit leaves of each value (n,)."""
@@ -227,5 +244,5 @@ class Effects:
         design[:, self.columns :] = properties
         design -= share[:, None] * weighted[models]
         left = np.where(there, share, own)
-        spread = design @ covariance @ design.T + np.diag(left + noise)
-        return Known(by_group.sum(0) + deviation, by_group, deviation, spread)
+        shared = design @ np.linalg.cholesky(covariance)
+        return Known(by_group.sum(0) + deviation, by_group, deviation, shared, left + noise)

@@ -11,7 +11,7 @@ how often, the records say, and until they do, what is known of such networks.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -27,7 +27,7 @@ Floats = NDArray[np.float64]
 PROPERTIES = ("family", "architecture", "base_model", "pretrained_on")
 """What models have in common; the size stands beside it."""
 
-MOST_VALUES = 60
+MOST_VALUES = 40
 """Values of a property that are looked at, the most frequent ones."""
 
 USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
@@ -36,12 +36,9 @@ USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
 FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
 
-WORTH, KIN, TRUST = 0.5, 0.8, 2.0
+WORTH, KIN, TRUST = 0.65, 0.8, 2.0
 """Of a metric about which the records say nothing: its correlation with the truth, that of the noise of two metrics,
 and how many datasets outweigh both."""
-
-MEASURED = 0.97
-"""Correlation of an accuracy that was measured on this dataset with the truth."""
 
 SIZE_WORTH = 0.25
 """What one unit of size is worth where no records say so."""
@@ -64,7 +61,10 @@ CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
 checkpoints of the Hub."""
 
-DRAWS = 2000
+JUNK, JUNK_STEP = 2.0, 0.5
+"""Distances of the quartiles below the lower one from which a score is that of junk, and how far junk is put below."""
+
+DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
 LEVEL = 0.8
 """The share of the outcomes that intervals hold."""
 
@@ -113,6 +113,70 @@ class Looks:
     ids: tuple[str, ...]
     metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     accuracies: Mapping[int, float] = field(default_factory=dict)
+
+
+class Belief:
+    """A normal distribution over the scores of a pool, whose precision is a diagonal less something of low rank.
+
+    Args:
+        diagonal: of the precision (P,).
+        less: what is taken away, times its transpose (P, k).
+        pull: precision times mean (P,).
+    """
+
+    def __init__(self, diagonal: Floats, less: Floats, pull: Floats) -> None:
+        self.diagonal, self.less, self.pull = diagonal, less, pull
+
+    @classmethod
+    def of(cls, known: Known) -> Belief:
+        """Return what is expected before anything is seen."""
+        precise = known.shared / known.alone[:, None]
+        inner = np.eye(precise.shape[1]) + known.shared.T @ precise
+        less = np.linalg.solve(np.linalg.cholesky(inner), precise.T).T
+        start = cls(1 / known.alone, less, np.zeros(len(known.mean)))
+        start.pull = start.diagonal * known.mean - less @ (less.T @ known.mean)
+        return start
+
+    def look(self, places: Sequence[int], worth: float, pull: Floats) -> None:
+        """Take in a look at some models, up to a level that they share.
+
+        Args:
+            places: of the models.
+            worth: precision that it adds to each.
+            pull: what it adds to precision times mean (P,).
+        """
+        level = np.zeros((len(self.pull), 1))
+        level[places] = np.sqrt(worth / len(places))
+        self.diagonal = self.diagonal.copy()
+        self.diagonal[places] += worth
+        self.less, self.pull = np.hstack([self.less, level]), self.pull + pull
+        self.__dict__.pop("_more", None)
+
+    @cached_property
+    def _more(self) -> Floats:
+        """What the models share (P, k), so that the covariance is the inverse diagonal and this times itself."""
+        narrow = self.less / self.diagonal[:, None]
+        inner = np.eye(self.less.shape[1]) - self.less.T @ narrow
+        root: Floats = np.linalg.cholesky(np.linalg.inv(inner))
+        more: Floats = narrow @ root
+        return more
+
+    def spread(self, pull: Floats) -> Floats:
+        """Return the covariance times something (P,)."""
+        found: Floats = pull / self.diagonal + self._more @ (self._more.T @ pull)
+        return found
+
+    @property
+    def mean(self) -> Floats:
+        """Return the expected scores (P,)."""
+        return self.spread(self.pull)
+
+    def drawn(self, count: int, generator: np.random.Generator) -> Floats:
+        """Return draws (P, count)."""
+        size, rank = self._more.shape
+        alone = generator.standard_normal((size, count)) / np.sqrt(self.diagonal)[:, None]
+        found: Floats = self.mean[:, None] + alone + self._more @ generator.standard_normal((rank, count))
+        return found
 
 
 class Forecaster:
@@ -193,8 +257,8 @@ class Forecaster:
             return self.effects.known(properties, np.array([self.numbers.get(name, -1) for name in ids], np.intp))
         by_group = np.zeros((len(PROPERTIES) + 1, len(ids)))
         by_group[-1] = SIZE_WORTH * properties[:, -1]
-        spread = np.eye(len(ids)) * (1 - SIZE_WORTH**2)
-        return Known(by_group[-1], by_group, np.zeros(len(ids)), spread)
+        nothing = np.zeros((len(ids), 0))
+        return Known(by_group[-1], by_group, np.zeros(len(ids)), nothing, np.full(len(ids), 1 - SIZE_WORTH**2))
 
     def worth(self, metrics: Sequence[str]) -> tuple[Floats, Floats]:
         """Return how far each metric agrees with the truth (K,), and the covariance of what it adds to it (K, K)."""
@@ -277,19 +341,19 @@ class Forecaster:
         """
         known = self.expected(looks.ids)
         size = len(looks.ids)
-        unit = float(np.sqrt(np.var(known.mean) + np.diag(known.covariance).mean() - known.covariance.mean()))
-        precision = np.linalg.inv(known.covariance)
-        pulls = {"": precision @ known.mean}
-        for names, pull, more in self._pulls(looks, max(unit, 1e-3)):
-            precision = precision + more
+        middle = known.shared - known.shared.mean(0)
+        unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / size))
+        belief = Belief.of(known)
+        pulls: dict[str, Floats] = {}
+        for names, pull, places, worth in self._pulls(looks, max(unit, 1e-3)):
+            belief.look(places, worth, pull.sum(0))
             pulls |= dict(zip(names, pull, strict=True))
-        covariance = np.linalg.inv(precision)
-        mean = covariance @ np.sum(list(pulls.values()), axis=0)
+        mean = belief.mean
         rates = self.failing(looks.ids)
         for place in looks.accuracies:
             rates[place] = 0.0  # it is known
         generator = np.random.default_rng(seed)
-        outcomes = self._outcomes(mean, covariance, rates, generator)
+        outcomes = self._outcomes(belief, rates, generator)
         accuracies = self._anchored(outcomes, looks.accuracies)
         for place, value in looks.accuracies.items():
             if accuracies is not None:
@@ -298,17 +362,17 @@ class Forecaster:
         best = final.max(0)
         first = final >= best
         behind = 100 * (best - final)
-        means = behind.mean(1)
+        middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
         score = mean - FAILED_COST * rates
         orders = (-final).argsort(0).argsort(0) + 1
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
-        reasons = self._reasons(known, {name: covariance @ one for name, one in pulls.items() if name}, rates, looks)
+        reasons = self._reasons(known, {name: belief.spread(one) for name, one in pulls.items()}, rates, looks)
         return [
             ModelForecast(
                 float(shares[place]),
-                Interval(float(means[place]), float(tails[0, place]), float(max(tails[1, place], means[place]))),
+                Interval(float(middle[place]), float(tails[0, place]), float(tails[1, place])),
                 None if accuracies is None else _interval(accuracies[place]),
                 float(score[place]),
                 (int(low[place]), int(high[place])),
@@ -318,35 +382,25 @@ class Forecaster:
             for place in range(size)
         ]
 
-    def _pulls(self, looks: Looks, unit: float) -> list[tuple[list[str], list[Floats], Floats]]:
-        """Return, of metrics that look at the same models, names, what each adds to the mean, and to the precision."""
+    def _pulls(self, looks: Looks, unit: float) -> Iterator[tuple[list[str], Floats, list[int], float]]:
+        """Yield, of metrics that look at the same models, names, pulls, these models and what a look is worth."""
         groups: dict[frozenset[int], list[str]] = {}
         for name, values in looks.metrics.items():
             if len(set(values.values())) > 1:
                 groups.setdefault(frozenset(values), []).append(name)
-        size, found = len(looks.ids), []
         for places, names in groups.items():
             there = sorted(places)
             rho, noise = self.worth(names)
-            x = np.array([normal_scores([looks.metrics[name][place] for place in there]) for name in names])
-            centre = np.eye(len(there)) - 1 / len(there)
+            x = np.array([beside_junk([looks.metrics[name][place] for place in there]) for name in names])
             weights = np.linalg.solve(noise, rho / unit)
-            more = np.zeros((size, size))
-            more[np.ix_(there, there)] = (rho / unit) @ weights * centre
-            pulls = []
-            for row, weight in zip(x, weights, strict=True):
-                pull = np.zeros(size)
-                pull[there] = centre @ row * weight
-                pulls.append(pull)
-            found.append((names, pulls, more))
-        return found
+            pulls = np.zeros((len(names), len(looks.ids)))
+            pulls[:, there] = (x - x.mean(1, keepdims=True)) * weights[:, None]
+            yield names, pulls, there, float(rho @ weights / unit)
 
-    def _outcomes(self, mean: Floats, covariance: Floats, rates: Floats, generator: np.random.Generator) -> Floats:
+    def _outcomes(self, belief: Belief, rates: Floats, generator: np.random.Generator) -> Floats:
         """Return accuracies beside the median in each draw (P, draws)."""
-        size = len(mean)
-        root = np.linalg.cholesky(covariance + 1e-9 * np.eye(size))
-        scores = mean[:, None] + root @ generator.standard_normal((size, DRAWS))
-        which = generator.integers(len(self.curves), size=DRAWS)
+        scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, MOST_NUMBERS // len(rates))), generator)
+        which = generator.integers(len(self.curves), size=scores.shape[1])
         outcomes = np.empty_like(scores)
         for number, (places, points) in enumerate(self.curves):
             chosen = which == number
@@ -383,7 +437,11 @@ class Forecaster:
                 times = f"{counts[name]} other dataset{'s' * (counts[name] > 1)}"
                 parts.append((float(known.own[place]), f"its own accuracy on {times}"))
             parts.sort(key=lambda one: -abs(one[0]))
-            said = [f"{part:+.1f} {words}" for part, words in parts if abs(part) >= SAID]
+            said = [
+                f"{words} speaks {'for' if part > 0 else 'against'} it ({part:+.1f})"
+                for part, words in parts
+                if abs(part) >= SAID
+            ]
             if rates[place] >= RISKY:
                 said.append(f"networks like it fail to learn in {rates[place]:.0%} of the runs")
             if place in looks.accuracies:
@@ -392,9 +450,32 @@ class Forecaster:
         return found
 
 
-WORDS = {"family": "family", "architecture": "architecture", "base_model": "based on", "pretrained_on": "trained on"}
+WORDS = {
+    "family": "its family",
+    "architecture": "its architecture",
+    "base_model": "being based on",
+    "pretrained_on": "training on",
+}
 SAID, RISKY, MOST_REASONS = 0.05, 0.1, 6
 """The smallest part and the smallest risk that are told, and how many reasons are."""
+
+
+def beside_junk(values: Sequence[float]) -> Floats:
+    """Return normal scores among the values that are not far below the others; these come next to the lowest.
+
+    So that a pool is ordered alike whether or not networks that know nothing stand in it.
+
+    Example:
+        >>> beside_junk([3.0, 2.0, 1.0, 2.5, -50.0]).round(2).tolist()
+        [1.15, -0.32, -1.15, 0.32, -1.65]
+    """
+    found = np.asarray(values, np.float64)
+    low, high = np.quantile(found, [0.25, 0.75])
+    far = found < low - JUNK * (high - low)
+    scores = np.zeros(len(found))
+    scores[~far] = normal_scores(found[~far])
+    scores[far] = scores[~far].min() - JUNK_STEP
+    return scores
 
 
 def accuracies_of(column: MeasuredColumn) -> Floats:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking.pools import rank_pool
-from hf_transfer_score.ranking.settings import Setting, canonical, rules
+from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.possible import TRUTH
-from hf_transfer_score.records.record import Record
-from hf_transfer_score.records.table import RecordTable
+from hf_transfer_score.records.record import CANONICAL, Record
+from hf_transfer_score.records.table import RecordTable, Stored
+
+if TYPE_CHECKING:
+    import pyarrow
+
+Codes = NDArray[np.int64]
 
 USUAL = "full"
 """The method that a forecast is about where the records do not leave only others."""
@@ -76,32 +83,27 @@ class History:
     @classmethod
     def of(cls, source: RecordTable | Iterable[Record]) -> History:
         """Return what records or a table of them hold; failures say nothing of other datasets."""
-        rows = _rows_of_table(source) if isinstance(source, RecordTable) else map(_row_of, source)
-        accuracies: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        terms: dict[tuple[str, ...], dict[str, dict[str, float]]] = defaultdict(dict)
-        signs: dict[tuple[str, ...], dict[str, int]] = {}
-        models: dict[str, Relations] = {}
-        for row in rows:
-            known = models.get(row.model)
-            models[row.model] = row.relations if known is None else _both(row.relations, known)
-            if row.metric == TRUTH.name:
-                way = (row.dataset, row.task, row.method, row.sample, row.parameters)
-                accuracies[way][row.model].append(row.terms.get(TRUTH.name, float("nan")))
-            elif row.terms:
-                place = (row.dataset, row.task, row.metric, row.sample, str(row.version), row.parameters)
-                terms[place][row.model] = row.terms
-                signs[place] = row.directions
-        return cls(
-            tuple(
-                MeasuredColumn(way[0], way[1], way[2], {name: float(np.mean(some)) for name, some in found.items()})
-                for way, found in accuracies.items()
-            ),
-            tuple(
-                MeasuredColumn(place[0], place[1], place[2], _scores(place, found, signs[place]))
-                for place, found in terms.items()
-            ),
-            models,
-        )
+        if not isinstance(source, RecordTable):
+            source = RecordTable.of(Stored.of(str(number), "", record) for number, record in enumerate(source))
+        rows = _Columns(source.data)
+        accuracies, scores = [], []
+        for chosen in rows.groups():
+            dataset, task, metric = (rows.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
+            names = [rows.at("model_id", row) for row in chosen]
+            terms = [json.loads(rows.terms[row]) for row in chosen]
+            told = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
+            if metric == TRUTH.name:
+                found: dict[str, list[float]] = defaultdict(list)
+                for name, one in zip(names, terms, strict=True):
+                    found[name].append(one[TRUTH.name])
+                values = {name: sum(some) / len(some) for name, some in found.items()}
+                accuracies.append(MeasuredColumn(dataset, task, str(told.get("method", "")), values))
+            else:
+                setting = Setting(metric, rows.versions[chosen[0]], CANONICAL.encode(told))
+                signs = json.loads(rows.at("metric_directions", chosen[0]) or "{}")
+                scored = _scores(setting, dict(zip(names, terms, strict=True)), signs)
+                scores.append(MeasuredColumn(dataset, task, metric, scored))
+        return cls(tuple(accuracies), tuple(scores), rows.relations())
 
     def about(self, task: str) -> History:
         """Return what is known of one task."""
@@ -127,99 +129,89 @@ class History:
         )
 
 
-@dataclass(frozen=True)
-class _Row:
-    """What a record says, as far as other datasets are concerned."""
+class _Columns:
+    """Columns of a table as codes of the values that differ, so that what repeats is looked at once."""
 
-    model: str
-    dataset: str
-    task: str
-    sample: str
-    metric: str
-    version: int
-    method: str
-    parameters: str
-    terms: dict[str, float]
-    directions: dict[str, int]
-    relations: Relations
+    SAME = ("dataset_id", "dataset_task", "dataset_fingerprint", "metric_name", "way", "metric_directions")
+    """What rows of one column of the history have in common."""
+
+    RELATIONS = ("family", "architecture", "base_model", "pretrained_on")
+
+    def __init__(self, data: pyarrow.Table) -> None:
+        self.coded = {
+            name: _codes(data.column(name))
+            for name in (*self.SAME, "model_id", "metric_parameters", *self.RELATIONS)
+            if name != "way"
+        }
+        self.coded["way"] = self._ways()
+        self.terms = data.column("terms").to_pylist()
+        self.versions = [1 if version is None else version for version in data.column("metric_version").to_pylist()]
+        self.sizes = data.column("model_parameters").to_pylist()
+
+    def at(self, name: str, row: int) -> str:
+        """Return a value, "" for none."""
+        values, codes = self.coded[name]
+        code = codes[row]
+        return values[code] if code >= 0 else ""
+
+    def _ways(self) -> tuple[list[str], Codes]:
+        """Return how each row was measured, repetitions aside."""
+        values, codes = self.coded["metric_parameters"]
+        ways: dict[str, int] = {}
+        places = [ways.setdefault(_way(text), len(ways)) for text in values]
+        return list(ways), np.where(codes < 0, -1, np.array([*places, -1])[codes])
+
+    def groups(self) -> list[list[int]]:
+        """Return the rows with terms of each column of the history, in their order."""
+        whole = np.flatnonzero([bool(text) and text != "{}" for text in self.terms])
+        key = np.asarray(self.versions)[whole]
+        for name in self.SAME:
+            codes = self.coded[name][1][whole] + 1
+            _, key = np.unique(key * (codes.max(initial=0) + 1) + codes, return_inverse=True)
+        order = np.argsort(key, kind="stable")
+        cuts = np.flatnonzero(np.diff(key[order])) + 1
+        return [part.tolist() for part in np.split(whole[order], cuts)] if len(whole) else []
+
+    def relations(self) -> dict[str, Relations]:
+        """Return what is known of each model: all that its records say, the later ones first."""
+        names, models = self.coded["model_id"]
+        found: dict[str, list[Any]] = {name: [None] * (len(self.RELATIONS) + 1) for name in names}
+        for place, name in enumerate(self.RELATIONS):
+            values, codes = self.coded[name]
+            there = codes >= 0
+            for model, code in dict(zip(models[there].tolist(), codes[there].tolist(), strict=True)).items():
+                found[names[model]][place] = values[code]
+        sizes = {model: size for model, size in zip(models.tolist(), self.sizes, strict=True) if size is not None}
+        for model, size in sizes.items():
+            found[names[model]][len(self.RELATIONS)] = size
+        return {name: Relations(*one) for name, one in found.items()}
 
 
-def _row_of(record: Record) -> _Row:
-    metric, facts = record.metric, record.facts
-    parameters = {} if metric is None else metric.parameters
-    return _Row(
-        record.model.id,
-        record.dataset.id,
-        record.dataset.task,
-        record.dataset.fingerprint,
-        "" if metric is None else metric.name,
-        1 if metric is None else metric.version,
-        str(parameters.get("method", "")),
-        _way(json.dumps(parameters)),
-        dict(record.terms),
-        {} if metric is None else dict(metric.directions),
-        Relations(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, record.model.parameters),
-    )
+def _codes(column: pyarrow.ChunkedArray) -> tuple[list[str], Codes]:
+    """Return the values of a column that differ, and the number of each row's value, -1 for none."""
+    import pyarrow
 
-
-def _rows_of_table(table: RecordTable) -> Iterable[_Row]:
-    """Yield the rows of a table; what repeats is read once."""
-    names = (
-        *("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "metric_name", "metric_version"),
-        *("metric_parameters", "terms", "metric_directions"),
-        *("family", "architecture", "base_model", "pretrained_on", "model_parameters"),
-    )
-    ways: dict[str | None, tuple[str, str]] = {}
-    signs: dict[str | None, dict[str, int]] = {}
-    related: dict[tuple[object, ...], Relations] = {}
-    for batch in table.data.select(list(names)).to_batches(max_chunksize=8192):
-        columns = [batch.column(name).to_pylist() for name in names]
-        for model, dataset, task, sample, metric, version, told, terms, directions, *facts in zip(
-            *columns, strict=True
-        ):
-            if told not in ways:
-                parameters = json.loads(told) if told else {}
-                ways[told] = str(parameters.get("method", "")), _way(told or "{}")
-            if directions not in signs:
-                signs[directions] = json.loads(directions) if directions else {}
-            key = tuple(facts)
-            if key not in related:
-                related[key] = Relations(*facts)
-            yield _Row(
-                model,
-                dataset,
-                task,
-                sample,
-                metric or "",
-                version or 1,
-                *ways[told],
-                json.loads(terms) if terms else {},
-                signs[directions],
-                related[key],
-            )
+    if not pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    if not len(column):
+        return [], np.zeros(0, np.int64)
+    whole = column.unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pyarrow.ChunkedArray) else whole
+    return whole.dictionary.to_pylist(), whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def _way(parameters: str) -> str:
     """Return how something was measured as text that is equal for its repetitions."""
-    return canonical(json.dumps({name: value for name, value in json.loads(parameters).items() if name != REPEATED}))
+    return CANONICAL.encode({name: value for name, value in json.loads(parameters).items() if name != REPEATED})
 
 
-def _both(new: Relations, old: Relations) -> Relations:
-    """Return all that two records know of a model; the later one counts."""
-    if new == old:
-        return old
-    pairs = zip(astuple(new), astuple(old), strict=True)
-    return Relations(*(theirs if mine is None else mine for mine, theirs in pairs))
-
-
-def _scores(
-    place: tuple[str, ...], found: Mapping[str, Mapping[str, float]], signs: Mapping[str, int]
-) -> dict[str, float]:
+def _scores(setting: Setting, found: Mapping[str, Mapping[str, float]], signs: Mapping[str, int]) -> dict[str, float]:
     """Return the pool scores of the models of one sample by one metric."""
-    setting = Setting(place[2], int(place[4]), place[5])
     rule: Metric = rules(setting, [frozenset(one) for one in found.values()], [signs])
     names = {term.name for term in rule.terms}
-    results = {
-        name: MetricResult(rule.name, "ok", terms=dict(one)) for name, one in found.items() if one.keys() == names
-    }
+    whole = {name: dict(one) for name, one in found.items() if one.keys() == names}
+    if len(rule.terms) == 1 and rule.pool_rule == "value":
+        term = rule.terms[0]
+        return {name: term.direction * one[term.name] for name, one in whole.items()}
+    results = {name: MetricResult(rule.name, "ok", terms=one) for name, one in whole.items()}
     return rank_pool(rule, results).scores if results else {}

@@ -233,7 +233,7 @@ def test_records_of_an_earlier_version_count(place):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes((FIXTURES / f"{name}.json").read_bytes())
     records = load(place).table.records()
-    assert [one.schema_version for one in records] == [2, 2, 2]
+    assert [one.schema_version for one in records] == [3, 3, 3]
 
 
 @dataclass

@@ -1,0 +1,109 @@
+"""`results import` and `board`: from tables of others to an answer, without a model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from tests.ranking.community import TARGET, Community, write_table
+
+TASK = ("--task", "image-classification", "--source", "The community")
+
+
+@pytest.fixture(scope="module")
+def community() -> Community:
+    return Community(3)
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch, run, community):
+    """A folder of results with the tables of a community, the target's accuracies left out."""
+    monkeypatch.chdir(tmp_path)
+    truth, scores, facts = community.write(tmp_path)
+    status, text, _ = run(
+        "results", "import", str(truth), str(scores), "--to", "./results", *TASK, "--facts", str(facts)
+    )
+    assert status == 0
+    assert (
+        "Imported into results: 920 written, 0 unchanged.\n40 models, 8 datasets, 640 scores, 280 accuracies." in text
+    )
+    return "./results"
+
+
+def test_the_answer_is_right_and_says_by_how_much(run, results, community):
+    status, text, errors = run("board", TARGET, "--results", results, "--json")
+    assert (status, errors) == (0, "")
+    found = json.loads(text)
+    order = [one["name"] for one in found["models"]]
+    assert weighted_kendall([-place for place in range(40)], [community.truth[name] for name in order]) > 0.5
+    first = found["models"][0]
+    assert found["answer"].startswith(f"Fine-tune {first['name']}.")
+    assert sum(one["best_probability"] for one in found["models"]) == pytest.approx(1)
+    assert first["rank"] == 1 and first["rank_range"][0] == 1 and first["expected_accuracy"] is None
+    assert (
+        first["points_below_best"]["low"] <= first["points_below_best"]["value"] <= first["points_below_best"]["high"]
+    )
+    assert any("logme on this dataset speaks for it" in reason for reason in first["why"])
+    again = json.loads(run("board", TARGET, "--results", results, "--json")[1])
+    assert again == found
+
+
+def test_people_read_the_answer_first(run, results):
+    _, text, _ = run("board", TARGET, "--results", results, "--rows", "3")
+    lines = text.splitlines()
+    assert lines[0].startswith("Fine-tune owner/") and lines[2].split() == [
+        *("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")
+    ]
+    assert [line.split()[0] for line in lines[3:6]] == ["1", "2", "3"]
+    assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
+    assert "37 more models; --rows shows more, --csv all of them." in text
+
+
+def test_csv_and_chart(run, results, tmp_path):
+    _, text, errors = run("board", TARGET, "--results", results, "--csv", "--plot", "chart.svg")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert len(rows) == 40 and [row["rank"] for row in rows[:2]] == ["1", "2"]
+    assert "Drew chart.svg" in errors
+    assert rows[0]["model"] in (tmp_path / "chart.svg").read_text(encoding="utf-8")
+
+
+def test_measured_models_of_the_dataset_are_anchors(run, results, community, tmp_path):
+    name = next(iter(community.truth))
+    measured = {"model": name, "dataset": TARGET, "method": "full", "accuracy": community.truth[name]}
+    write_table(tmp_path / "more.csv", [measured])
+    assert run("results", "import", "more.csv", "--to", results, *TASK)[0] == 0
+    found = json.loads(run("board", TARGET, "--results", results, "--json")[1])
+    (one,) = [each for each in found["models"] if each["name"] == name]
+    assert one["expected_accuracy"]["value"] == pytest.approx(community.truth[name])
+    assert one["why"][0].startswith("measured here: ")
+    assert "about " in found["answer"].split(".")[0]
+
+
+def test_a_dataset_of_which_nothing_is_known_is_ranked_by_the_others(run, results, community):
+    status, text, _ = run("board", "owner/new", "--results", results, "--json")
+    found = json.loads(text)
+    assert status == 0 and len(found["models"]) == 40
+    assert found["notes"][0] == "Nothing is stored of owner/new: the order is that of other datasets."
+
+
+def test_several_places_count_together(run, results, tmp_path):
+    write_table(tmp_path / "more.csv", [{"model": "new/one", "dataset": TARGET, "metric": "logme", "value": 9.0}])
+    run("results", "import", "more.csv", "--to", "./more", *TASK)
+    found = json.loads(run("board", TARGET, "--results", results, "./more", "--json")[1])
+    assert "new/one" in [one["name"] for one in found["models"]]
+
+
+def test_wrong_usage_says_what_to_do(run, results, tmp_path):
+    assert "There is no folder" in run("board", TARGET, "--results", "./nowhere")[2]
+    write_table(tmp_path / "texts.csv", [{"model": "a/a", "dataset": "d/d", "metric": "logme", "value": 9.0}])
+    run("results", "import", "texts.csv", "--to", results, "--task", "text-classification", "--source", "them")
+    status, _, errors = run("board", "owner/new", "--results", results)
+    assert status == 2 and "of several tasks" in errors and "Name one by --task" in errors
+    status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
+    assert status == 2 and "expected NAME=COLUMN, such as model=checkpoint" in errors
+    status, text, errors = run("results", "import", "truth.csv", "--to", results, *TASK, "--column", "accuracy=dataset")
+    assert status == 1 and "No row of truth.csv can be used" in errors and "bad: truth.csv:2: " in text

@@ -1,0 +1,197 @@
+"""The forecast: right more often than what it is made of, calibrated, and steady beside junk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast, failed
+from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
+from tests.ranking.community import DATASETS, TARGET, Community
+
+TASK = "image-classification"
+
+
+def history_of(community: Community) -> History:
+    """Return a community's tables as history."""
+    return History(
+        tuple(
+            MeasuredColumn(
+                name,
+                TASK,
+                "full",
+                {model: value for (model, one), value in community.accuracies.items() if one == name},
+            )
+            for name in DATASETS
+        ),
+        tuple(
+            MeasuredColumn(
+                name, TASK, metric, {model: community.scores[model, name, metric] for model in community.facts}
+            )
+            for name in DATASETS
+            for metric in ("logme", "theirs")
+        ),
+        {
+            name: Relations(family=str(one["family"]), parameters=int(str(one["parameters"])))
+            for name, one in community.facts.items()
+        },
+    )
+
+
+def looks_of(community: Community, metrics: tuple[str, ...] = ("logme", "theirs")) -> Looks:
+    """Return what the metrics say of the target."""
+    names = tuple(community.facts)
+    found = {
+        metric: {place: community.scores[name, TARGET, metric] for place, name in enumerate(names)}
+        for metric in metrics
+    }
+    return Looks(names, found)
+
+
+def forecast(community: Community, looks: Looks, history: History | None = None) -> list[ModelForecast]:
+    """Return the forecast of the target from all other datasets."""
+    return Forecaster((history or history_of(community)).elsewhere(TARGET)).forecast(looks)
+
+
+def agreement(found: list[ModelForecast], community: Community) -> float:
+    """Return τ_w with the hidden accuracies."""
+    return weighted_kendall([one.score for one in found], [community.truth[name] for name in community.facts])
+
+
+@pytest.fixture(scope="module")
+def communities() -> list[Community]:
+    """Ten of them."""
+    return [Community(seed) for seed in range(10)]
+
+
+def test_together_they_predict_better_than_each_alone(communities):
+    both, records, metrics, logme = [], [], [], []
+    for one in communities:
+        both.append(agreement(forecast(one, looks_of(one)), one))
+        records.append(agreement(forecast(one, looks_of(one, ())), one))
+        metrics.append(agreement(forecast(one, looks_of(one), History()), one))
+        logme.append(
+            weighted_kendall([one.scores[name, TARGET, "logme"] for name in one.facts], list(one.truth.values()))
+        )
+    assert np.mean(both) > max(np.mean(records), np.mean(metrics), np.mean(logme)) + 0.03
+    assert np.mean(both) > 0.6
+
+
+def test_intervals_and_probabilities_hold_what_they_say(communities):
+    inside, said, came = [], [], []
+    for one in communities:
+        found = forecast(one, looks_of(one))
+        truth = np.array(list(one.truth.values()))
+        behind = 100 * (truth.max() - truth)
+        inside += [
+            ends.low - 1e-9 <= value <= ends.high + 1e-9
+            for ends, value in zip((each.points_below_best for each in found), behind, strict=True)
+        ]
+        said += [each.best_probability for each in found]
+        came += (truth == truth.max()).tolist()
+    assert 0.72 < np.mean(inside) < 0.9
+    likely = np.array(said) > 0.2
+    assert np.mean(np.array(came)[likely]) == pytest.approx(np.mean(np.array(said)[likely]), abs=0.2)
+    assert sum(said) == pytest.approx(len(communities))
+
+
+def test_a_metric_counts_as_much_as_it_was_worth(communities):
+    one = communities[0]
+    rho, noise = Forecaster(history_of(one).elsewhere(TARGET)).worth(["logme", "theirs"])
+    assert rho[0] > rho[1] + 0.15
+    assert np.linalg.eigvalsh(noise).min() > 0
+
+
+def test_a_cold_model_has_what_its_family_has(communities):
+    one = communities[0]
+    history = history_of(one)
+    best = max(one.facts, key=lambda name: one.truth[name])
+    without = replace(
+        history,
+        accuracies=tuple(
+            replace(each, values={name: value for name, value in each.values.items() if name != best})
+            for each in history.accuracies
+        ),
+    )
+    place = list(one.facts).index(best)
+    known, cold = (forecast(one, looks_of(one, ()), each)[place] for each in (history, without))
+    assert cold.places[1] - cold.places[0] > known.places[1] - known.places[0]
+    assert "its family" in " ".join(cold.why) and "other datasets" not in " ".join(cold.why)
+
+
+def test_ten_junk_models_hardly_move_the_others(communities):
+    swapped = pairs = 0
+    for one in communities[:4]:
+        names = tuple(one.facts)
+        before = [each.score for each in forecast(one, looks_of(one))]
+        looks = looks_of(one)
+        junk = {
+            metric: values | {len(names) + number: 3 * min(values.values()) - number / 10 for number in range(10)}
+            for metric, values in looks.metrics.items()
+        }
+        more = replace(looks, ids=(*names, *(f"junk/{number}" for number in range(10))), metrics=junk)
+        after = [each.score for each in forecast(one, more)][: len(names)]
+        signs = np.sign(np.subtract.outer(before, before)) * np.sign(np.subtract.outer(after, after))
+        swapped += int((signs < 0).sum() / 2)
+        pairs += len(names) * (len(names) - 1) // 2
+    assert swapped / pairs < 0.02
+
+
+def test_measured_accuracies_of_this_dataset_anchor_the_others(communities):
+    one = communities[0]
+    looks = looks_of(one)
+    assert all(each.expected_accuracy is None for each in forecast(one, looks))
+    names = list(one.facts)
+    measured = {place: one.truth[names[place]] for place in range(0, len(names), 3)}
+    found = forecast(one, replace(looks, accuracies=measured))
+    levels = [each.expected_accuracy for each in found]
+    assert [levels[place].value for place in measured] == [pytest.approx(value) for value in measured.values()]
+    errors = [abs(level.value - one.truth[name]) for level, name in zip(levels, names, strict=True)]
+    assert np.mean(errors) < 0.03
+    assert found[0].why[0] == f"measured here: {one.truth[names[0]]:.1%}"
+
+
+def test_nothing_known_is_wide_and_said_so():
+    found = Forecaster(History()).forecast(Looks(("a/a", "b/b", "c/c")))
+    assert [round(one.best_probability, 1) for one in found] == [0.3, 0.3, 0.3]
+    assert all(one.places == (1, 3) and one.why == ("nothing is known of it",) for one in found)
+
+
+def test_protocols_are_told_apart():
+    names = [f"owner/{number}" for number in range(12)]
+    up, down = (dict(zip(names, np.linspace(*ends, 12).tolist(), strict=True)) for ends in ((0.5, 0.9), (0.9, 0.5)))
+    history = History(
+        (
+            *(MeasuredColumn(f"owner/full-{number}", TASK, "full", up) for number in range(3)),
+            *(MeasuredColumn(f"owner/lora-{number}", TASK, "lora", down) for number in range(3)),
+        ),
+        (),
+        {name: Relations() for name in names},
+    )
+    looks = Looks(tuple(names))
+    full, lora = (Forecaster(history, method=method).forecast(looks) for method in ("full", "lora"))
+    assert full[-1].score == max(one.score for one in full)
+    assert lora[0].score == max(one.score for one in lora)
+
+
+def test_a_large_network_that_did_not_learn_is_a_risk():
+    names = [f"owner/{number}" for number in range(20)]
+    accuracies = dict(zip(names, np.linspace(0.8, 0.9, 20).tolist(), strict=True))
+    columns = [MeasuredColumn(f"owner/{number}", TASK, "full", accuracies | {"big/one": 0.95}) for number in range(3)]
+    lost = [MeasuredColumn(f"owner/lost-{number}", TASK, "full", accuracies | {"big/one": 0.3}) for number in range(2)]
+    models = {name: Relations(parameters=10**8) for name in names} | {"big/one": Relations(parameters=3 * 10**9)}
+    looks = Looks((*names, "big/one"))
+    safe, risky = (
+        Forecaster(History(tuple(some), (), models)).forecast(looks)[-1] for some in (columns, columns + lost)
+    )
+    assert risky.score < safe.score and risky.points_below_best.high > 20
+    assert "fail to learn" in " ".join(risky.why)
+
+
+def test_what_did_not_learn_lies_far_below():
+    assert failed(np.array([0.9, 0.91, 0.92, 0.89, 0.5])).tolist() == [False] * 4 + [True]
+    assert not failed(np.array([0.01] * 9 + [0.6])).any(), "where most did not, they are the rule"
+    assert failed(np.zeros(0)).shape == (0,)

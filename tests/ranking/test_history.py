@@ -1,0 +1,72 @@
+"""What records and tables of them say of other datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.records.importing import import_table
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.table import RecordTable, Stored
+from tests.ranking.community import DATASETS, TARGET, Community
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory) -> list[Record]:
+    """The tables of a community as records."""
+    truth, scores, facts = Community(models=12).write(tmp_path_factory.mktemp("tables"), hidden=())
+    return [
+        record
+        for table in (truth, scores)
+        for record in import_table(table, task="image-classification", source="them", facts=facts).records
+    ]
+
+
+def table_of(records: list[Record]) -> RecordTable:
+    return RecordTable.of(Stored.of(str(number), "", record) for number, record in enumerate(records))
+
+
+def test_records_and_their_table_say_the_same(records):
+    assert History.of(records) == History.of(table_of(records))
+
+
+def test_columns_hold_what_the_tables_hold(records):
+    community, history = Community(models=12), History.of(records)
+    assert {one.dataset for one in history.accuracies} == set(DATASETS)
+    assert all(one.protocol == "full" and len(one.values) == 12 for one in history.accuracies)
+    (target,) = history.on(TARGET).accuracies
+    assert target.values == community.truth
+    assert {one.protocol for one in history.on(TARGET).scores} == {"logme", "theirs"}
+    assert not history.elsewhere(TARGET).on(TARGET).accuracies
+    assert history.models["owner/vit-0"].family == "vit"
+    assert not history.about("text-classification").accuracies
+
+
+def test_methods_and_test_sets_are_columns_of_their_own_and_repetitions_are_not(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text(
+        "model,dataset,method,accuracy\na/a,d/d,full,0.8\na/a,d/d,full,0.6\na/a,d/d,lora,0.5\nb/b,d/d,full,0.9\n",
+        encoding="utf-8",
+    )
+    records = [
+        record
+        for source in ("them", "others")
+        for record in import_table(Path(path), task="image-classification", source=source).records
+    ]
+    columns = History.of(records).accuracies
+    assert sorted((one.protocol, dict(one.values)) for one in columns) == [
+        ("full", {"a/a": pytest.approx(0.7), "b/b": 0.9}),
+        ("full", {"a/a": pytest.approx(0.7), "b/b": 0.9}),
+        ("lora", {"a/a": 0.5}),
+        ("lora", {"a/a": 0.5}),
+    ]
+
+
+def test_what_one_record_does_not_know_another_does(records, tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("model,dataset,metric,value\nowner/vit-0,d/d,logme,1.5\n", encoding="utf-8")
+    more = import_table(path, task="image-classification", source="them").records
+    known = History.of([*records, *more]).models["owner/vit-0"]
+    assert known == History.of(records).models["owner/vit-0"] != Relations()

@@ -1,0 +1,136 @@
+"""Tables of others become records; what cannot be used is told by its line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.records.importing import Imported, import_table, summary
+from hf_transfer_score.records.record import Record, identity
+
+TASK = "image-classification"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Write a table and import it."""
+
+    def take(text: str, *, facts: str | None = None, name: str = "table.csv", **options) -> Imported:
+        path = tmp_path / name
+        path.write_bytes(text.encode())
+        about = None
+        if facts is not None:
+            about = tmp_path / "facts.csv"
+            about.write_text(facts, encoding="utf-8")
+        return import_table(path, **{"task": TASK, "source": "them", "facts": about, **options})
+
+    return take
+
+
+def test_accuracies_say_how_and_by_whom_they_were_measured(table):
+    (record,) = table("model,dataset,method,accuracy\na/a,d/d,lora,0.75\n").records
+    assert (record.model.id, record.dataset.id, record.dataset.task) == ("a/a", "d/d", TASK)
+    assert (record.metric.name, record.metric.kind, record.terms) == ("accuracy", "truth", {"accuracy": 0.75})
+    assert record.metric.parameters == {"method": "lora", "seed": 0, "published_by": "them"}
+    assert record.source == "them"
+
+
+def test_scores_of_known_metrics_have_their_terms_and_direction(table):
+    text = "model,dataset,metric,value\na/a,d/d,logme,1.5\na/a,d/d,theirs,-3\na/a,d/d,ncti,2\na/a,d/d,downloads,40\n"
+    found = {record.metric.name: record for record in table(text).records}
+    assert found["logme"].terms == {"logme": 1.5} and found["logme"].metric.directions == {"logme": 1}
+    assert found["theirs"].terms == {"theirs": -3.0}
+    assert found["ncti"].terms == {"ncti": 2.0}, "one number of a metric with several terms"
+    assert (found["downloads"].metric.kind, found["logme"].metric.kind) == ("baseline", "score")
+
+
+def test_facts_are_kept_with_every_record(table):
+    facts = (
+        "model,family,architecture,base_model,parameters,license,pretrained_on\n"
+        "a/a,vit,ViTModel,b/base,86000000.0,mit,imagenet-21k\n"
+    )
+    (record,) = table("model,dataset,metric,value\na/a,d/d,logme,1\n", facts=facts).records
+    assert record.model.parameters == 86_000_000
+    about = record.facts
+    assert (about.family, about.architecture, about.base_model) == ("vit", "ViTModel", "b/base")
+    assert (about.license, about.pretrained_on) == ("mit", "imagenet-21k")
+
+
+def test_columns_may_have_other_names_and_others_are_said(table):
+    text = "checkpoint\tdata\tmethod\ttest_acc\tnote\na/a\td/d\tfull\t0.5\tx\n"
+    columns = {"model": "checkpoint", "dataset": "data", "accuracy": "test_acc"}
+    found = table(text, name="runs.tsv", columns=columns)
+    assert found.records[0].terms == {"accuracy": 0.5} and found.ignored == {"note"}
+    with pytest.raises(InputError, match=r"has no column 'checkpoints'\. Its columns: model"):
+        table("model,dataset,method,accuracy\n", columns={"model": "checkpoints"})
+
+
+def test_repetitions_are_numbered_and_a_second_value_of_a_metric_is_none(table):
+    found = table("model,dataset,method,accuracy\na/a,d/d,full,0.5\na/a,d/d,full,0.6\na/a,d/d,full,0.7\n")
+    assert [one.metric.parameters["seed"] for one in found.records] == [0, 1, 2]
+    seeds = table("model,dataset,method,accuracy,seed\na/a,d/d,full,0.5,7\na/a,d/d,full,0.6,9\n")
+    assert [one.metric.parameters["seed"] for one in seeds.records] == [7, 9]
+    twice = table("model,dataset,metric,value\na/a,d/d,logme,0.5\na/a,d/d,logme,0.6\n")
+    assert [one.terms["logme"] for one in twice.records] == [0.5]
+    assert [(one.path, one.reason.split(";")[0]) for one in twice.problems] == [
+        ("table.csv:3", "A second value of logme for the same model and dataset")
+    ]
+
+
+BAD = {
+    "a/a,d/d,full,87": "accuracy: expected a share from 0 to 1, got 87; divide percents by 100.",
+    "a/a,d/d,full,high": "accuracy: expected a finite number, got 'high'.",
+    "a/a,d/d,full,nan": "accuracy: expected a finite number, got 'nan'.",
+    ",d/d,full,0.5": "The column model is empty.",
+    "a/a,d/d,,0.5": "The column method is empty.",
+    "a/a,d/d,full": "has 3 values, and the table has 4 columns",
+    f"{'a' * 2000},d/d,full,0.5": "A record's field 'model.id': expected at most 1,000 letters",
+}
+
+
+@pytest.mark.parametrize("row", BAD)
+def test_bad_rows_are_reported_and_left_out(table, row):
+    found = table(f"model,dataset,method,accuracy\nb/b,d/d,full,0.9\n{row}\nc/c,d/d,full,0.8\n")
+    assert [one.model.id for one in found.records] == ["b/b", "c/c"]
+    ((where, reason),) = [(one.path, one.reason) for one in found.problems]
+    assert where == "table.csv:3" and reason.startswith(BAD[row])
+
+
+UNUSABLE = {
+    b"": "It needs model and dataset",
+    b"model,dataset\na/a,d/d\n": "It needs model and dataset, and metric and value or method and accuracy",
+    b"model,dataset,method,accuracy\n\xff\xfe,d/d,full,1\n": "cannot be read as a table",
+    b'model,dataset,method,accuracy\n"a/a,d/d,full,1\n': "cannot be read as a table",
+}
+
+
+@pytest.mark.parametrize("content", UNUSABLE)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path, content):
+    path = Path(tmp_path / "table.csv")
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=UNUSABLE[content]):
+        import_table(path, task=TASK, source="them")
+
+
+def test_what_cannot_be_meant_is_refused(table):
+    with pytest.raises(InputError, match="Did you mean 'image-classification'"):
+        table("model,dataset,method,accuracy\n", task="image-clasification")
+    with pytest.raises(InputError, match="Say who published the table"):
+        table("model,dataset,method,accuracy\n", source=" ")
+    with pytest.raises(InputError, match="has no column model"):
+        table("model,dataset,method,accuracy\na/a,d/d,full,1\n", facts="name,family\na/a,vit\n")
+
+
+def test_the_same_table_gives_the_same_records(table):
+    text = "model,dataset,method,accuracy\na/a,d/d,full,0.5\n"
+    first, again, theirs = table(text).records, table(text).records, table(text, source="others").records
+    assert [identity(one) for one in first] == [identity(one) for one in again] != [identity(one) for one in theirs]
+    assert first[0].dataset.fingerprint != theirs[0].dataset.fingerprint, "they may have used other test sets"
+    assert Record.from_json(first[0].to_json()) == first[0]
+
+
+def test_the_summary_counts(table):
+    text = "model,dataset,method,accuracy,metric,value\na/a,d/d,full,0.5,logme,1\nb/b,d/e,,,logme,2\n"
+    assert summary(table(text).records) == {"models": 2, "datasets": 2, "scores": 2, "accuracies": 1}
