@@ -1,7 +1,10 @@
-"""Where things are kept on this computer, and writes that are whole or absent, also on a disk without room.
+"""Where things are kept on this computer and what ships with the package, writes that are whole or absent, and locks.
 
 A file that is only made longer has holes. Who writes into one through a mapping of a full disk is killed by SIGBUS,
 without a word; so whatever is to be mapped gets its room first.
+
+A lock is a file that the operating system locks: however a process ends, kill -9 included, nothing is left of it but a
+name. Where a filesystem knows no locks nobody waits: the same work may then be done twice, and each result is whole.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import socket
 import tempfile
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, chain
 
@@ -213,3 +219,125 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old or the new text, never a part."""
     write_bytes(path, text.encode())
+
+
+LOOK_SECONDS = 0.1
+"""Between two looks at a lock that somebody else holds."""
+
+HELD = (BlockingIOError, PermissionError)
+"""What a system says of a lock that somebody else holds."""
+
+Notify = Callable[[str], None]
+
+
+@contextmanager
+def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
+    """Hold the lock of a file for the length of a block, waiting for as long as another process does.
+
+    Args:
+        path: the file; its folder is made.
+        waiting: called once with who holds the lock, as in "process 123".
+    """
+    file = _wait(path, waiting)
+    try:
+        yield
+    finally:
+        if file is not None:
+            with suppress(OSError):
+                path.unlink()  # while it is held: whoever waits for it sees that the name is gone, and takes a new one
+            file.close()
+
+
+def _wait(path: Path, waiting: Notify) -> FileIO | None:
+    """Return the locked file, None where there are no locks."""
+    told = ""
+    while True:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a+b", buffering=0)
+        except OSError:
+            return None
+        try:
+            _lock(file)
+            if _is_named(file, path):
+                _sign(file)
+                return file
+            file.close()
+            continue
+        except HELD:
+            holder = _holder(file)
+            file.close()
+        except OSError:
+            file.close()
+            return None
+        if holder != told:
+            waiting(holder)
+            told = holder
+        time.sleep(LOOK_SECONDS)
+
+
+def _lock(file: FileIO) -> None:
+    """Lock a file, or raise one of HELD at once; another OSError where that is not possible here."""
+    if os.name == "nt":
+        import msvcrt
+
+        file.seek(1 << 20)  # beyond the signature, which others read
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_named(file: FileIO, path: Path) -> bool:
+    """Whether a file still has its name: its last holder has taken it away."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sign(file: FileIO) -> None:
+    with suppress(OSError):  # on a full disk nobody learns whom to wait for
+        file.truncate(0)
+        file.write(f"{os.getpid()} {socket.gethostname()}".encode())
+
+
+def _holder(file: FileIO) -> str:
+    """Return who holds a lock, in words."""
+    with suppress(OSError, ValueError):
+        file.seek(0)
+        number, host = file.read(500).decode().split(" ", 1)
+        where = "" if host == socket.gethostname() else f" on {host}"
+        return f"process {int(number)}{where}"
+    return "another process"
+
+
+EXAMPLE = "example"
+"""Of the dataset, and of all the checkpoints together; one of them is `example/EXAMPLE`."""
+
+EXAMPLE_CAUTION = "this is a toy to try the package on: what it shows is no evidence for or against any metric"
+
+SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
+
+
+def example_dataset(dataset: Any) -> Path | None:
+    """Return the folder of the dataset where its name was given; what is here under that name counts more."""
+    return (
+        SHIPPED / "dataset" if isinstance(dataset, str) and dataset == EXAMPLE and not Path(EXAMPLE).exists() else None
+    )
+
+
+def example_checkpoints(text: str) -> list[Path]:
+    """Return the folders of the checkpoints that are meant: all, one, or none; what is here counts more.
+
+    Example:
+        >>> [folder.name for folder in example_checkpoints("example/vit-pretrained")]
+        ['vit-pretrained']
+        >>> example_checkpoints("owner/model")
+        []
+    """
+    owner, _, name = text.partition("/")
+    if owner != EXAMPLE or Path(EXAMPLE).exists():
+        return []
+    return sorted(one for one in (SHIPPED / "checkpoints").iterdir() if name in ("", one.name))

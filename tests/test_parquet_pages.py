@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from hf_transfer_score.errors import FeatureFileError, StoreError, UnreadableError
 from hf_transfer_score.features.files import read_features
-from hf_transfer_score.parquet_pages import FOOTER_BYTES, MAGIC, chunks_of, expanded_bytes
+from hf_transfer_score.file_heads import FOOTER_BYTES, MAGIC, chunks_of, expanded_bytes
 from hf_transfer_score.records.table import RecordTable
 from tests.hostile.forged_parquet import page_bomb, varint, with_footer
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.errors import UnreadableError
-from hf_transfer_score.tensors import CutShortError, read_header
+from hf_transfer_score.file_heads import CutShortError, read_header
 
 WHOLE = {"a": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
 

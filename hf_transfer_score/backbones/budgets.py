@@ -15,7 +15,7 @@ from threading import get_ident
 from typing import Any
 
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.limits import EXPANDED_BYTES, USUAL_GROWTH
+from hf_transfer_score.untrusted import EXPANDED_BYTES, USUAL_GROWTH
 
 MOST_LAYERS = 300
 """Layers of a network whose weights do not name more tensors: each layer has some, unless layers share them."""

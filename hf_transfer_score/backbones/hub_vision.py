@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from hf_transfer_score.backbones.images import ImageBackbone, Preparation
-    from hf_transfer_score.backbones.vision_reader import VisionReader
+    from hf_transfer_score.backbones.images import ImageBackbone, Preparation, VisionReader
 
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
@@ -104,7 +103,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
 def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader:
     from transformers import MODEL_MAPPING, AutoModel, AutoModelForImageClassification
 
-    from hf_transfer_score.backbones.vision_reader import VisionReader
+    from hf_transfer_score.backbones.images import VisionReader
 
     architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
     if any("ForImageClassification" in name for name in architectures):

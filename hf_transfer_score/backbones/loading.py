@@ -22,7 +22,7 @@ from hf_transfer_score.backbones.repository import (
     why_unread,
 )
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
-from hf_transfer_score.tensors import CutShortError, read_header
+from hf_transfer_score.file_heads import CutShortError, read_header
 from hf_transfer_score.untrusted import LARGE
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")

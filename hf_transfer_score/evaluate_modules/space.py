@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from hf_transfer_score.metrics.registry import Metric, get_metric
-from hf_transfer_score.rendering import markdown
+from hf_transfer_score.text import markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of

@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError
-from hf_transfer_score.home import reserve, room_for, temporary_name
+from hf_transfer_score.home import Notify, alone, reserve, room_for, temporary_name
 from hf_transfer_score.integrity import checksum, sealed, unsealed
-from hf_transfer_score.locks import Notify, alone
 
 FORMAT = 1
 META = "meta.json"

@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.errors import CheckpointError, check_known, check_least
-from hf_transfer_score.features.batches import Loader, PreparedBatch, cut
+from hf_transfer_score.features.batches import (
+    Loader,
+    PreparedBatch,
+    Processes,
+    attempt,
+    choose_device,
+    cut,
+    is_out_of_memory,
+)
 from hf_transfer_score.features.cache import FeatureWriter
-from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:

@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.features.columns import (
+from hf_transfer_score.features.parquet import (
     FEATURE_KEYS,
     LABEL_KEYS,
     SOURCE_KEYS,
     TARGET_KEYS,
+    ParquetArrays,
+    open_parquet,
     pick_features_key,
     quoted,
 )
-from hf_transfer_score.features.parquet import ParquetArrays, open_parquet
-from hf_transfer_score.limits import too_large
-from hf_transfer_score.tensors import Tensor, read_header
+from hf_transfer_score.file_heads import Tensor, read_header
+from hf_transfer_score.untrusted import too_large
 
 PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
 """Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.errors import CheckpointError, InputError, OptionError
-from hf_transfer_score.finetune.blocks import blocks_of
-from hf_transfer_score.finetune.classifier import Classifier, Tap
+from hf_transfer_score.finetune.classifier import Classifier, Tap, blocks_of
 from hf_transfer_score.finetune.loop import LabelledRows, Machine, forward
 from hf_transfer_score.finetune.recipe import AUTO, most_collapsed
 from hf_transfer_score.metrics.labelled import LabelledFeatures

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_transfer_score.features.batches import cut
-from hf_transfer_score.features.processes import Processes, choose_device
+from hf_transfer_score.features.batches import Processes, choose_device, cut
 from hf_transfer_score.finetune.classifier import Classifier, Trained
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded, Rows

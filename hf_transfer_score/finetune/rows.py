@@ -1,17 +1,23 @@
-"""The rows of a measurement: which are trained on, which chosen by, and what a backbone makes of them."""
+"""The rows of a measurement: which are trained on, chosen by and tested on, and what a backbone makes of them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.errors import LabelsError, OptionError
+from hf_transfer_score.errors import DatasetError, HiddenLabelsError, LabelsError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
-from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, fingerprint
+from hf_transfer_score.sampling.sources import open_source
 
 Rows = NDArray[np.int64]
 
@@ -106,3 +112,109 @@ def _bytes(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_bytes, value.values()))
     return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 32
+
+
+SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+"""Splits that are tested on where none is named, the first there is with labels."""
+
+FEW = 100
+"""Below as many test rows an accuracy is a matter of a few examples."""
+
+
+def held_out(
+    dataset: Any,
+    train: LabelledSample,
+    options: SampleOptions,
+    *,
+    split: str | None = None,
+    count: int = 1000,
+    folder: Path | None = None,
+    refresh: bool = False,
+) -> LabelledSample:
+    """Return rows to test on, in the classes of the training rows by the same numbers, and none of these rows.
+
+    They are drawn in the dataset's own proportions: from the split that is named, else from one called test or
+    validation that has labels, else from the rows of the sample's own split that are not in it. Rows with the content
+    of a training row are left out wherever they come from.
+
+    Args:
+        dataset: what the training rows were drawn from.
+        train: the training rows.
+        options: how they were drawn.
+        split: where to draw from.
+        count: rows at most.
+        folder: where samples are kept.
+        refresh: draw again, even if a sample is kept.
+
+    Raises:
+        DatasetError: nothing is left to test on; the message says what to do.
+    """
+    told = train.source.columns
+    inputs = tuple(told[role] for role in ("input", "input_2") if role in told)
+    asked = replace(options, task=train.task.name, label_column=told.get("label"), input_columns=inputs, per_class=None)
+
+    def draw(name: str | None, most: int) -> LabelledSample:
+        return load_sample(
+            dataset, replace(asked, split=name, max_samples=max(most, 4)), folder=folder, refresh=refresh
+        )
+
+    if split is not None:
+        return _apart(draw(split, count), train, count)
+    splits = open_source(dataset, options).splits
+    for name in SPLITS:
+        if name in splits and name not in (train.source.split or "").split("+"):
+            with suppress(HiddenLabelsError):
+                return _apart(draw(name, count), train, count)
+    return _apart(draw(options.split, len(train) + count), train, count)
+
+
+def _apart(found: LabelledSample, train: LabelledSample, count: int) -> LabelledSample:
+    """Return the rows that are no training rows and of classes that these have, by their numbers."""
+    import pyarrow as pa
+
+    taken = set(_contents(train))
+    new = np.array([content not in taken for content in _contents(found)], dtype=bool)
+    codes, known = _renumbered(found, train)
+    keep = np.flatnonzero(new & known)[:count]
+    if not len(keep):
+        raise DatasetError(
+            f"No row is left to test on: all {len(found)} rows of the split {found.source.split or 'that there is'} "
+            f"of {found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows with "
+            "`per_class` or `max_samples`, or name another split with `test_split`."
+        )
+    notes, strange = [], int((new & ~known).sum())
+    if not new.all() and found.source.split != train.source.split:
+        notes.append(f"{int((~new).sum())} test rows are in the training sample too, and were left out.")
+    if strange:
+        notes.append(f"{strange} test rows are of classes that the training sample lacks, and were left out.")
+    if len(keep) < FEW:
+        notes.append(f"There are {len(keep)} test rows only: differences of a few hundredths say nothing.")
+    table = found.table.filter(np.isin(np.arange(len(found)), keep))
+    place = table.column_names.index("label")
+    table = table.set_column(place, "label", pa.chunked_array([pa.array(codes[keep])]))
+    known_by = fingerprint(table, {"trained on": train.fingerprint})
+    return replace(found, table=table, label_names=train.label_names, fingerprint=known_by, notes=tuple(notes))
+
+
+def _renumbered(found: LabelledSample, train: LabelledSample) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the class of each row by the numbers of the training rows, and whether these have it."""
+    codes, own = found.labels, train.labels
+    assert codes is not None and own is not None
+    if found.label_names and train.label_names:
+        numbers = {name: number for number, name in enumerate(train.label_names)}
+        table = np.array([numbers.get(name, -1) for name in found.label_names], dtype=np.int64)
+        codes = table[codes]
+    return codes, np.isin(codes, own)
+
+
+def _contents(sample: LabelledSample) -> list[bytes]:
+    """Return a hash of the inputs of each row."""
+    columns = [sample.table.column(name) for name in ("input", "input_2") if name in sample.table.column_names]
+    hashes = []
+    for row in range(len(sample)):
+        digest = hashlib.blake2b(digest_size=16)
+        for cell in (column[row].as_py() for column in columns):
+            part = cell if isinstance(cell, bytes) else str(cell).encode("utf-8", "surrogatepass")
+            digest.update(len(part).to_bytes(8, "little") + part)
+        hashes.append(digest.digest())
+    return hashes

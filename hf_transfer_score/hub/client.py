@@ -12,18 +12,19 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from hf_transfer_score.errors import NoAnswerError
 from hf_transfer_score.hub.failures import (
     TRANSIENT,
     cut_short,
     gave_up,
+    is_transient,
     status_failure,
     too_slow,
     transport_failure,
@@ -309,3 +310,34 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
     if isinstance(found, dict) or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
         return None
     return NoAnswerError(f"{place} answered with JSON of another shape than the Hub's", str(request.url))
+
+
+Value = TypeVar("Value")
+
+
+def patiently(
+    action: Callable[[], Value],
+    *,
+    also: Callable[[Exception], bool] = lambda _: False,
+    waits: tuple[float, ...] | None = None,
+) -> Value:
+    """Return what an action gives, trying again after failures that may pass.
+
+    What the client has tried for long enough is not tried again.
+
+    Args:
+        action: asks the Hub; may be done any number of times.
+        also: further failures that may pass.
+        waits: seconds to wait before each further attempt; None for the usual ones.
+    """
+    with bounded():
+        for wait in pauses() if waits is None else waits:
+            start = time.monotonic()
+            try:
+                return action()
+            except Exception as error:
+                tried = isinstance(error, NoAnswerError) or time.monotonic() - start > question_seconds() / 3
+                if not also(error) and (tried or not is_transient(error)):
+                    raise
+                time.sleep(wait)
+        return action()

@@ -16,8 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
-from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.client import bounded
+from hf_transfer_score.hub.client import bounded, patiently
+from hf_transfer_score.hub.downloads import map_at_once
 from hf_transfer_score.hub.failures import (
     Doing,
     hub_error,
@@ -30,11 +30,10 @@ from hf_transfer_score.hub.failures import (
     underlying,
     was_refused,
 )
-from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of, question_seconds
 from hf_transfer_score.hub.trees import Authors, Trees
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.limits import RESULT_BYTES
+from hf_transfer_score.untrusted import RESULT_BYTES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

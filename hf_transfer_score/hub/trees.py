@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.client import patiently
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi

@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics import gaussians
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
 from hf_transfer_score.metrics.registry import (
@@ -30,7 +31,6 @@ from hf_transfer_score.metrics.registry import (
     check_pca,
     check_positive,
 )
-from hf_transfer_score.metrics.scatter import Array
 
 SATURATED = 0.999
 SHOWN_CLASSES = 20
@@ -96,14 +96,14 @@ def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
     means = data.statistics.means
     if options.covariance == "full":
-        return np.exp(-bhattacharyya.full(means, _covariances(data, options.variance_floor)))
-    variances = np.maximum(bhattacharyya.class_variances(data), options.variance_floor)
+        return np.exp(-gaussians.full(means, _covariances(data, options.variance_floor)))
+    variances = np.maximum(gaussians.class_variances(data), options.variance_floor)
     if options.covariance == "diagonal":
-        return np.exp(-bhattacharyya.diagonal(means, variances))
+        return np.exp(-gaussians.diagonal(means, variances))
     spherical = variances.mean(axis=1)
     if options.covariance == "spherical":
-        return np.exp(-bhattacharyya.spherical(means, spherical, data.width))
-    return np.exp(-bhattacharyya.pooled_spherical(means, float(spherical.mean())))
+        return np.exp(-gaussians.spherical(means, spherical, data.width))
+    return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))
 
 
 def class_fairness(coefficients: Array, options: FaceOptions) -> float:

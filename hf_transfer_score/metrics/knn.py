@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)

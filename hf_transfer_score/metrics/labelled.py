@@ -18,8 +18,14 @@ from hf_transfer_score.metrics.checks import (
     check_targets,
     row_chunks,
 )
-from hf_transfer_score.metrics.class_stats import ClassStatistics
-from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, add_class_sums, decompose
+from hf_transfer_score.metrics.class_stats import (
+    Array,
+    ClassStatistics,
+    Decomposition,
+    ScatterSum,
+    add_class_sums,
+    decompose,
+)
 
 Value = TypeVar("Value")
 

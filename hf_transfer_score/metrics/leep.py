@@ -9,9 +9,9 @@ import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array, add_class_sums
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term
-from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 Chunks = Callable[[], Iterator[tuple[slice, Array]]]
 

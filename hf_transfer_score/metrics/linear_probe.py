@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array, ScatterSum, add_class_sums, decompose
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_whole
-from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums, decompose
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """Ridge penalties tried, each times the mean variance of a feature times the number of rows."""

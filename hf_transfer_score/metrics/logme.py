@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import (
     Metric,
@@ -18,7 +19,6 @@ from hf_transfer_score.metrics.registry import (
     check_positive,
     check_whole,
 )
-from hf_transfer_score.metrics.scatter import Array
 
 PRIOR_COUNT = 1e-5
 OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
-from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 
 
 @dataclass(frozen=True)

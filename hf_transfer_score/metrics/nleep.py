@@ -14,11 +14,11 @@ import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.gaussians import softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.leep import expected_prediction
-from hf_transfer_score.metrics.posterior import softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_share, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3

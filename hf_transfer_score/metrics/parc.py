@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import NO_PCA, LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)

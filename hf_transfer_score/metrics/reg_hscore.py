@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import Array, ScatterSum, add_class_sums
+from hf_transfer_score.metrics.gaussians import gaussian_posterior, softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.posterior import gaussian_posterior, softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
-from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums
 
 SHRINKAGE_RATE = 5.0
 SHRINKAGE_FLOOR = 1e-10

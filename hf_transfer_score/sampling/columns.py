@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import Task, get_task
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.limits import PIXELS, SIDE, SLENDER
 from hf_transfer_score.tasks import Pixels, Waveform, Words
+from hf_transfer_score.untrusted import PIXELS, SIDE, SLENDER
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),

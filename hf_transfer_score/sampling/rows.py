@@ -1,21 +1,97 @@
-"""How rows of a stream are looked at, what is kept of them, and what a drawn row becomes."""
+"""How rows of a stream are looked at, a few at a time, what is kept of them, and what a drawn row becomes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.limits import PIXELS
-from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import Columns
-from hf_transfer_score.sampling.draw import even_quotas
 from hf_transfer_score.sampling.media import as_media, decode_mask, shape_of_image
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.untrusted import PIXELS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 500
+"""Rows of an Arrow chunk: slices of what the reader holds anyway."""
+
+PYTHON_ROWS = 64
+"""Rows of a chunk of Python values, which may hold whole images."""
+
+
+class ArrowChunk:
+    """Rows of an Arrow table; nothing is copied but what is asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a whole column."""
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which values of a column are not there (n,); a file that is neither content nor path is not."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.table.column(name)
+        absent = np.asarray(column.is_null().combine_chunks())
+        if pa.types.is_struct(column.type) and column.type.num_fields:
+            fields = [np.asarray(pc.struct_field(column, [place]).is_null()) for place in range(column.type.num_fields)]
+            absent = absent | np.logical_and.reduce(fields)
+        return absent
+
+    def cell(self, row: int, name: str) -> Any:
+        """Return one value."""
+        return self.table.column(name)[row].as_py()
+
+
+class PythonChunk:
+    """Rows as dictionaries; a column that is missing is None."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a whole column."""
+        return [row.get(name) for row in self.rows]
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which values of a column are not there (n,)."""
+        parts = [value.values() if isinstance(value, dict) else [value] for value in self.column(name)]
+        return np.asarray([all(part is None for part in one) for one in parts], dtype=bool)
+
+    def cell(self, row: int, name: str) -> Any:
+        """Return one value."""
+        return self.rows[row].get(name)
+
+
+Chunk: TypeAlias = ArrowChunk | PythonChunk
+"""Some rows; labels are read from all of them, inputs from the few that are kept."""
+
+
+def python_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
+    """Yield rows a few at a time."""
+    iterator = iter(rows)
+    while some := list(islice(iterator, PYTHON_ROWS)):
+        yield PythonChunk(some)
+
 
 MISSING = -1
 """The code of a row without a label."""
@@ -255,6 +331,20 @@ class PixelRows(ExampleRows):
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]
         return DrawnTruth(codes, centres.ravel().tolist()) if codes else None
+
+
+def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
+    """Return how many rows each class gives if all may give the same number, the largest that fits.
+
+    Example:
+        >>> even_quotas([50, 3, 50], 20, 43), even_quotas([50, 3, 50], 30, 43)
+        ([20, 3, 20], [20, 3, 20])
+    """
+    low, high = 0, each
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sum(min(count, middle) for count in counts) <= most else (low, middle - 1)
+    return [min(count, low) for count in counts]
 
 
 def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.example import CAUTION, example_dataset
-from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
-from hf_transfer_score.sampling.guarded import guard
-from hf_transfer_score.sampling.library import commit_of, explained
-from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.reach import Reach, reach_of
+from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset
+from hf_transfer_score.sampling.guarded import commit_of, explained, guard
+from hf_transfer_score.sampling.reach import (
+    Reach,
+    check_builder,
+    check_folder_card,
+    check_hub_card,
+    check_saved,
+    reach_of,
+)
+from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
+from hf_transfer_score.sampling.sample import SampleOptions
 
 READERS = {
     ".parquet": "parquet",
@@ -87,7 +92,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         path = local_path(name)
         if path is not None:
             opened = _open_path(path, name, options)
-            return replace(opened, notes=(CAUTION,)) if path == example_dataset(name) else opened
+            return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
             raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
         return _open_hub(name, options)

@@ -6,9 +6,9 @@ import datasets
 import pytest
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.finetune.held_out import held_out
+from hf_transfer_score.finetune.rows import held_out
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 
 def split(name, labels, **columns):

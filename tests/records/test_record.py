@@ -280,14 +280,13 @@ def test_results_know_no_more_than_errors_and_what_metrics_give():
     assert rooms <= {
         "errors",
         "untrusted",
-        "limits",
         "integrity",
-        "parquet_pages",
+        "file_heads",
         "home",
         "hub",
         "metrics",
         "records",
-        "rendering",
+        "text",
     }
     assert {name for name in found if name.startswith("metrics")} == {"metrics.registry"}
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.ncti import (
     DISCRIMINANT_CUT,
@@ -21,7 +22,6 @@ from hf_transfer_score.metrics.ncti import (
     NCTIOptions,
 )
 from hf_transfer_score.metrics.resampling.draws import Draws, Weights
-from hf_transfer_score.metrics.scatter import RELATIVE_CUT, Array
 
 WIDEST = 128
 """Components up to which the moments of all replicates are held at once."""

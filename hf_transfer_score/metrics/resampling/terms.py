@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.errors import InputError, NotApplicableError
+from hf_transfer_score.metrics.class_stats import Array, one_thread
 from hf_transfer_score.metrics.face import face
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.ncti import ncti
@@ -17,7 +18,6 @@ from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.metrics.resampling.discriminant import ncti_terms
 from hf_transfer_score.metrics.resampling.draws import Draws
 from hf_transfer_score.metrics.resampling.fairness import face_terms
-from hf_transfer_score.metrics.scatter import Array, one_thread
 
 Terms = dict[str, dict[str, Array]]
 """Values over the replicates (B,), by metric and term."""

@@ -1,6 +1,7 @@
-"""Bhattacharyya distances between class Gaussians: what FaCe's fairness and GBC share.
+"""What metrics share that take classes for Gaussians: distances between them, and posteriors.
 
-D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with Σ = (Σ_i + Σ_j) / 2.
+Bhattacharyya distances are D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with
+Σ = (Σ_i + Σ_j) / 2.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import Array, add_class_sums
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 PAIR_BYTES = 64 * 1024 * 1024
 
@@ -98,3 +99,24 @@ def full(means: Array, covariances: NDArray[np.float64]) -> Array:
             log_ratio = np.linalg.slogdet(average)[1] - (logs[i] + logs[others]) / 2
             distances[i, others] = np.einsum("jd,jd->j", difference, solved) / 8 + log_ratio / 2
     return np.asarray(distances + distances.T)
+
+
+def gaussian_posterior(rows: Array, means: Array, counts: NDArray[np.int64]) -> Array:
+    """Return p(class | row) for unit covariance and priors in proportion to the counts, (N, K).
+
+    Args:
+        rows: whitened rows (N, p).
+        means: whitened class means (K, p).
+        counts: rows of each class (K,).
+    """
+    logits = rows @ means.T
+    logits += np.log(counts / counts.sum()) - np.einsum("kd,kd->k", means, means) / 2
+    return softmax(logits)
+
+
+def softmax(logits: Array) -> Array:
+    """Return the softmax of each row, in place, without overflow."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
