@@ -36,14 +36,7 @@ class CutShortError(UnreadableError):
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of one tensor.
-
-    Attributes:
-        kind: of its numbers, such as "F32".
-        shape: of the tensor.
-        start: the first of its bytes, behind the header.
-        end: the byte behind its last.
-    """
+    """What a header says of one tensor: the kind of its numbers, such as "F32", its shape, and where its bytes are."""
 
     kind: str
     shape: tuple[int, ...]
@@ -54,9 +47,8 @@ class Tensor:
 def read_header(path: Path) -> dict[str, Tensor]:
     """Return the tensors that a .safetensors file has, by name; only its header is read.
 
-    Raises:
-        CutShortError: the file has another length than its header says.
-        UnreadableError: there is no header, it is larger than any real one, or it contradicts itself.
+    A file of another length than its header says is a CutShortError, any other header that no real file has an
+    UnreadableError.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -68,7 +60,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
                 f"Its header would have {length:,} bytes, more than the {HEADER_BYTES:,} of any real one."
             )
         if length > size - 8:
-            raise _cut_short(size, 8 + length)
+            raise CutShortError(f"It has {size:,} bytes where its header says {8 + length:,}.")
         content = parse_json(file.read(length), what="its header", limit=HEADER, lenient=True)
     if not isinstance(content, dict):
         raise UnreadableError("Its header is damaged.")
@@ -81,12 +73,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
             raise UnreadableError("Its header is damaged: tensors share bytes, or leave some out.")
         end = one.end
     if size != 8 + length + end:
-        raise _cut_short(size, 8 + length + end)
+        raise CutShortError(f"It has {size:,} bytes where its header says {8 + length + end:,}.")
     return found
-
-
-def _cut_short(size: int, expected: int) -> CutShortError:
-    return CutShortError(f"It has {size:,} bytes where its header says {expected:,}.")
 
 
 def _tensor(name: str, about: Any) -> Tensor:
@@ -108,12 +96,7 @@ def _tensor(name: str, about: Any) -> Tensor:
 
 
 def _bits(kind: str) -> int:
-    """Return the bits of a number of a kind, 0 for a kind that is not known.
-
-    Example:
-        >>> [_bits(kind) for kind in ("F32", "BF16", "BOOL", "F8_E4M3", "F4", "odd")]
-        [32, 16, 8, 8, 4, 0]
-    """
+    """Return the bits of a number of a kind such as F32, BF16, F8_E4M3 or F4, 0 for a kind that is not known."""
     if kind in ODD_WIDTHS:
         return 8 * ODD_WIDTHS[kind]
     digits = kind.partition("_")[0][1:]
@@ -167,15 +150,10 @@ Fields = dict[tuple[int, int], Any]
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a column.
+    """A part of a column: its path, and where its pages begin and end.
 
-    Attributes:
-        path: names of the column and of what it is within, with dots between.
-        width: bytes of a value in memory, without the letters of texts.
-        is_bytes: whether its values are texts, or other bytes.
-        values: how many it has by the footer; no reader goes on once it has read as many.
-        start: where its pages begin.
-        stop: where they end.
+    Values of bytes, such as texts, have a width besides their letters. It has as many values as the footer says: no
+    reader goes on once it has read as many.
     """
 
     path: str
@@ -201,7 +179,16 @@ def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
         groups = [group[1, LIST] for group in _Reader(_footer(file), 0, MOST_VALUES).structure()[4, LIST]]
         with parquet.ParquetFile(file) as known:
             leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
-        return [_chunk(pages, leaf) for group in groups for pages, leaf in zip(group, leaves, strict=True)]
+        # readers go by the name and type in the schema, not by those that a part of a column gives itself
+        known_by = [
+            (
+                leaf.path,
+                WIDTHS.get(leaf.physical_type) or max(8, leaf.length),
+                leaf.physical_type.endswith("BYTE_ARRAY"),
+            )
+            for leaf in leaves
+        ]
+        return [Chunk(*about, *pages) for group in groups for pages, about in zip(group, known_by, strict=True)]
 
 
 def _footer(file: IO[bytes]) -> bytes:
@@ -218,11 +205,7 @@ def _footer(file: IO[bytes]) -> bytes:
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
-    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once.
-
-    Raises:
-        UnreadableError: the pages are not what the footer says.
-    """
+    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once."""
     total = count = 0
     with _one_error(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for chunk in chunks:
@@ -250,12 +233,6 @@ def _pages(about: Fields) -> tuple[int, int, int]:
     if 0 < about.get((11, INT64), 0) < start:
         start = about[11, INT64]
     return about[5, INT64], start, start + about[7, INT64]
-
-
-def _chunk(pages: tuple[int, int, int], leaf: Any) -> Chunk:
-    """Return a part of a column; readers go by the name and type in the schema, not by those that it gives itself."""
-    width = WIDTHS.get(leaf.physical_type) or max(8, leaf.length)
-    return Chunk(leaf.path, width, leaf.physical_type.endswith("BYTE_ARRAY"), *pages)
 
 
 def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:

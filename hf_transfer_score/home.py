@@ -68,7 +68,7 @@ def hub_home() -> Path:
 def cache_limit() -> int:
     """Return how many bytes of features are kept; HF_TRANSFER_SCORE_CACHE_SIZE may say "500M" or "20GB"."""
     text = os.environ.get(LIMIT_VARIABLE)
-    return DEFAULT_LIMIT if not text else parse_bytes(text)
+    return parse_bytes(text) if text else DEFAULT_LIMIT
 
 
 def parse_bytes(text: str) -> int:
@@ -100,13 +100,9 @@ def fullness(error: BaseException | None) -> int | None:
 
 
 def no_space(error: BaseException, what: str, folder: Path, needed: int = 0) -> NoSpaceError:
-    """Return the error for a write that found no room.
+    """Return the error for a write of something ("the features of a/b") that found no room in a folder.
 
-    Args:
-        error: what was raised.
-        what: what was written, as in "the features of a/b".
-        folder: where, unless the exception names a file.
-        needed: its bytes, at least, where they are known.
+    The folder is that of the file that the exception names, if it does; `needed` are bytes at least, where known.
     """
     reason = FULL[fullness(error) or errno.ENOSPC]
     for one in chain(error):
@@ -145,11 +141,7 @@ def remedy(folder: Path) -> str:
 
 @contextmanager
 def room_for(what: str, folder: Path, needed: int | Callable[[], int] = 0) -> Iterator[None]:
-    """Turn whatever says that there is no room into one sentence; see `no_space` for the arguments.
-
-    Raises:
-        NoSpaceError: there is no room.
-    """
+    """Turn whatever says that there is no room into one NoSpaceError; see `no_space` for the arguments."""
     try:
         yield
     except TransferScoreError:
@@ -166,15 +158,12 @@ def reserve(file: BinaryIO, size: int) -> None:
         return
     try:
         os.posix_fallocate(file.fileno(), 0, size)
+        return
     except AttributeError:  # no such function on this system
-        _fill(file, size)
+        pass
     except OSError as error:
         if error.errno not in NOT_KNOWN:
             raise
-        _fill(file, size)
-
-
-def _fill(file: BinaryIO, size: int) -> None:
     place, end = file.tell(), file.seek(0, os.SEEK_END)
     while end < size:
         end += file.write(bytes(min(BLOCK, size - end)))
@@ -189,15 +178,7 @@ def temporary_name(name: str) -> str:
 
 @contextmanager
 def whole(path: Path, needed: int = 0) -> Iterator[Path]:
-    """Yield a path to write to, which takes the place of a file once the block is done, and is gone if it fails.
-
-    Args:
-        path: the file.
-        needed: its bytes, for the message, where they are known.
-
-    Raises:
-        NoSpaceError: there is no room in its folder.
-    """
+    """Yield a path to write to, which takes the place of a file once the block is done, and is gone if it fails."""
     aside = path.with_name(temporary_name(path.name))
     with room_for(path.name, path.parent, needed):
         try:
@@ -234,9 +215,7 @@ Notify = Callable[[str], None]
 def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     """Hold the lock of a file for the length of a block, waiting for as long as another process does.
 
-    Args:
-        path: the file; its folder is made.
-        waiting: called once with who holds the lock, as in "process 123".
+    `waiting` is called once with who holds it, as in "process 123".
     """
     file = _wait(path, waiting)
     try:
@@ -259,9 +238,10 @@ def _wait(path: Path, waiting: Notify) -> FileIO | None:
             return None
         try:
             _lock(file)
-            if _is_named(file, path):
-                _sign(file)
-                return file
+            with suppress(FileNotFoundError):  # its last holder has taken the name away
+                if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                    _sign(file)
+                    return file
             file.close()
             continue
         except HELD:
@@ -287,14 +267,6 @@ def _lock(file: FileIO) -> None:
         import fcntl
 
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _is_named(file: FileIO, path: Path) -> bool:
-    """Whether a file still has its name: its last holder has taken it away."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _sign(file: FileIO) -> None:

@@ -41,11 +41,7 @@ LONGEST = 4000
 
 
 def shown(text: object, most: int | None = None) -> str:
-    r"""Return text that is safe to show on one line.
-
-    Args:
-        text: anything; what is no text is shown as `str` does.
-        most: letters at most, None for all.
+    r"""Return text that is safe to show on one line, of so many letters at most; what is no text as `str` shows it.
 
     Example:
         >>> shown("bert\x1b[2J" + chr(0x202E) + "txt"), shown("two\nlines"), shown("café 猫 – ½")
@@ -95,19 +91,13 @@ def json_text(value: Any, encoding: str = "utf-8") -> str:
           "score": null
         }
     """
+
+    def written(found: re.Match[str]) -> str:
+        known = found[0].isprintable() and found[0].encode(encoding, "ignore")
+        return found[0] if known else json.dumps(found[0])[1:-1]
+
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return ASCII_TO_ESCAPE.sub(lambda found: _json_letter(found[0], encoding), text)
-
-
-def _json_letter(letter: str, encoding: str) -> str:
-    if letter.isprintable():
-        try:
-            letter.encode(encoding)
-        except UnicodeEncodeError:
-            pass
-        else:
-            return letter
-    return json.dumps(letter)[1:-1]
+    return ASCII_TO_ESCAPE.sub(written, text)
 
 
 def _finite(value: Any) -> Any:
@@ -184,11 +174,8 @@ def plain(text: object, most: int = SHOWN) -> str:
     """
     if ADDRESS.search(str(text)):
         return code(text, most)
-    return SPECIAL.sub(_entity, one_line(text, most))
-
-
-def _entity(found: re.Match[str]) -> str:
-    return {"<": "&lt;", ">": "&gt;", "&": "&amp;"}.get(found.group(), f"&#{ord(found.group())};")
+    names = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    return SPECIAL.sub(lambda found: names.get(found[0], f"&#{ord(found[0])};"), one_line(text, most))
 
 
 def code(text: object, most: int = SHOWN) -> str:
@@ -204,12 +191,7 @@ def code(text: object, most: int = SHOWN) -> str:
 
 
 def repository(name: str, kind: str = "") -> str:
-    """Return the id of a repository as a link, anything else as code.
-
-    Args:
-        name: what a record calls it.
-        kind: "datasets/" for a dataset.
-    """
+    """Return the id of a repository as a link (of a dataset with the kind "datasets/"), anything else as code."""
     if len(name) <= SHOWN and HUB_ID.fullmatch(name):
         return f"[{code(name)}]({HUB}/{kind}{name})"
     return code(name)
@@ -237,12 +219,9 @@ def number(value: float) -> str:
 def environment(
     escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
 ) -> jinja2.Environment:
-    """Return what renders the templates of one language.
+    """Return what renders the templates of one language, with how it is escaped and what stands for None.
 
-    Args:
-        escape: makes text of that language that shows a value as it is.
-        filters: by name; what they return is not escaped again.
-        missing: what stands for None.
+    What filters return is not escaped again.
     """
     import jinja2
     from markupsafe import Markup
@@ -279,10 +258,5 @@ def _markdown() -> jinja2.Environment:
 
 
 def markdown(template: str, **values: Any) -> str:
-    """Return the Markdown that a template makes of values.
-
-    Args:
-        template: name of a file in `templates/`.
-        **values: by the names that the template calls them.
-    """
+    """Return the Markdown that a template, a file in `templates/`, makes of values."""
     return _markdown().get_template(template).render(**values)

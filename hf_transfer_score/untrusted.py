@@ -117,9 +117,6 @@ def parse_json(
             and names that stand twice, of which the last counts for them too.
         by_field: leave numbers and text that cannot be stored to the caller, who names the field that they stand in.
 
-    Raises:
-        UnreadableError: it is no JSON, or goes beyond a limit.
-
     Example:
         >>> parse_json('{"terms": {"knn": 0.5}}')
         {'terms': {'knn': 0.5}}
@@ -129,12 +126,12 @@ def parse_json(
         hf_transfer_score.errors.UnreadableError: A record is not JSON: 1e999 is beyond any number that can be stored.
     """
     text = _decoded(data, what, limit)
+    hooks: dict[str, Any] = {"parse_int": _wide if lenient or by_field else _whole}
+    if not lenient:
+        hooks["object_pairs_hook"] = _once
+    if not lenient and not by_field:
+        hooks |= {"parse_float": _float, "parse_constant": _constant}
     try:
-        hooks: dict[str, Any] = {"parse_int": _wide if lenient or by_field else _whole}
-        if not lenient:
-            hooks["object_pairs_hook"] = _once
-        if not lenient and not by_field:
-            hooks |= {"parse_float": _float, "parse_constant": _constant}
         found = json.loads(text, **hooks)
     except RecursionError:
         raise _too_deep(what) from None
@@ -142,7 +139,9 @@ def parse_json(
         raise _unreadable(what, f"is not JSON: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
         raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
-    if _needs_looking_at(text, limit):
+    opened = text.count("[") + text.count("{")  # what a text cannot hold by its length and signs need not be looked for
+    many = opened > limit.depth or opened + text.count(",") >= limit.values
+    if many or len(text) > limit.letters or "\\u" in text:
         _look_at(found, what, limit, by_field=by_field)
     return found
 
@@ -150,15 +149,7 @@ def parse_json(
 def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL) -> Any:
     r"""Return the values of a YAML text with one document: what JSON can hold, dates as they are written.
 
-    Tags and merge keys are refused. An alias counts as what it repeats.
-
-    Args:
-        data: the text, as UTF-8 where it is bytes.
-        what: how messages name it.
-        limit: how much it may hold.
-
-    Raises:
-        UnreadableError: it is no YAML, or goes beyond a limit.
+    Tags and merge keys are refused, and an alias counts as what it repeats; what is no YAML is an UnreadableError.
 
     Example:
         >>> parse_yaml("license: mit\ntags: [a, 1]")
@@ -183,10 +174,7 @@ def readable(
 ) -> Iterator[Value]:
     """Yield what each thing holds; one that cannot be read is told to `leave_out` with the reason, whatever was raised.
 
-    Args:
-        things: what strangers sent; what is raised on the way to the next thing is not caught.
-        read: decodes one of them.
-        leave_out: told of what is left out, and why.
+    What is raised on the way to the next thing is not caught.
 
     Example:
         >>> list(readable(["1", "x", "2"], int, lambda thing, reason: print(thing, "is left out:", reason)))
@@ -278,13 +266,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _needs_looking_at(text: str, limit: Limits) -> bool:
-    """Whether values may go beyond a limit: what a text cannot hold by its length and signs need not be looked for."""
-    opened = text.count("[") + text.count("{")
-    many = opened > limit.depth or opened + text.count(",") >= limit.values
-    return many or len(text) > limit.letters or "\\u" in text
-
-
 def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
     """Refuse values beyond a limit; goes through them without recursion."""
     waiting, count = [(found, 1)], 1
@@ -297,7 +278,7 @@ def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
             if depth > limit.depth:
                 raise _too_deep(what)
             if count > limit.values:
-                raise _too_many(what, limit)
+                raise _unreadable(what, f"holds more than {limit.values:,} values")
             if isinstance(value, dict):
                 for name in value:
                     _check_text(name, what, limit, encodable=not by_field)
@@ -312,10 +293,6 @@ def _check_text(text: str, what: str, limit: Limits, *, encodable: bool = True) 
             text.encode()
         except UnicodeError:
             raise _unreadable(what, "holds text that UTF-8 cannot hold") from None
-
-
-def _too_many(what: str, limit: Limits) -> UnreadableError:
-    return _unreadable(what, f"holds more than {limit.values:,} values")
 
 
 @dataclass
@@ -337,62 +314,38 @@ class _Building:
         self.document: Any = None
         self.documents = self.count = 0
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int, int]] = {}
+        self.anchors: dict[str | None, tuple[Any, int, int]] = {}
 
     def take(self, event: Any) -> None:
-        """Take the next event."""
-        handler = getattr(self, f"_on_{type(event).__name__}", None)
-        if handler is not None:
-            handler(event)
-
-    def _on_DocumentStartEvent(self, event: Any) -> None:  # noqa: N802 - named as PyYAML names the event
-        self.documents += 1
-        if self.documents > 1:
-            raise _unreadable(self.what, "holds more than one document")
-
-    def _on_AliasEvent(self, event: Any) -> None:  # noqa: N802
-        if event.anchor not in self.anchors:
-            raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
-        value, count, height = self.anchors[event.anchor]
-        self._add(value, count, height)
-
-    def _on_ScalarEvent(self, event: Any) -> None:  # noqa: N802
-        value = self._scalar(event)
-        self._remember(event.anchor, value, 1, 0)
-        self._add(value, 1, 0)
-
-    def _on_SequenceStartEvent(self, event: Any) -> None:  # noqa: N802
-        self._begin([], event)
-
-    def _on_MappingStartEvent(self, event: Any) -> None:  # noqa: N802
-        self._begin({}, event)
-
-    def _on_SequenceEndEvent(self, event: Any) -> None:  # noqa: N802
-        self._end()
-
-    def _on_MappingEndEvent(self, event: Any) -> None:  # noqa: N802
-        self._end()
-
-    def _begin(self, value: Any, event: Any) -> None:
-        self._refuse_tag(event)
-        self.open.append(_Open(value, event.anchor, self.count))
-        if len(self.open) > self.limit.depth:
-            raise _too_deep(self.what)
-
-    def _end(self) -> None:
-        ended = self.open.pop()
-        self._remember(ended.anchor, ended.value, self.count - ended.before + 1, ended.height)
-        self._add(ended.value, 1, ended.height)
-
-    def _remember(self, anchor: str | None, value: Any, count: int, height: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = (value, count, height)
+        """Take the next event, whose class PyYAML names."""
+        kind = type(event).__name__
+        if kind == "DocumentStartEvent":
+            self.documents += 1
+            if self.documents > 1:
+                raise _unreadable(self.what, "holds more than one document")
+        elif kind == "AliasEvent":
+            if event.anchor not in self.anchors:
+                raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
+            self._add(*self.anchors[event.anchor])
+        elif kind == "ScalarEvent":
+            value = self._scalar(event)
+            self.anchors[event.anchor] = (value, 1, 0)
+            self._add(value, 1, 0)
+        elif kind in ("SequenceStartEvent", "MappingStartEvent"):
+            self._refuse_tag(event)
+            self.open.append(_Open([] if kind == "SequenceStartEvent" else {}, event.anchor, self.count))
+            if len(self.open) > self.limit.depth:
+                raise _too_deep(self.what)
+        elif kind in ("SequenceEndEvent", "MappingEndEvent"):
+            ended = self.open.pop()
+            self.anchors[ended.anchor] = (ended.value, self.count - ended.before + 1, ended.height)
+            self._add(ended.value, 1, ended.height)
 
     def _add(self, value: Any, count: int, height: int) -> None:
         """Put a value where it belongs: into the list or mapping that is open, as a name or beside one."""
         self.count += count
         if self.count > self.limit.values:
-            raise _too_many(self.what, self.limit)
+            raise _unreadable(self.what, f"holds more than {self.limit.values:,} values")
         if len(self.open) + height > self.limit.depth:
             raise _too_deep(self.what)
         if not self.open:
@@ -402,17 +355,14 @@ class _Building:
         inside.height = max(inside.height, height + 1)
         if isinstance(inside.value, list):
             inside.value.append(value)
-        elif inside.key is ABSENT:
-            inside.key = self._name(value, inside.value)
-        else:
+        elif inside.key is not ABSENT:
             inside.value[inside.key], inside.key = value, ABSENT
-
-    def _name(self, value: Any, there: dict[Any, Any]) -> Any:
-        if isinstance(value, (list, dict)):
+        elif isinstance(value, (list, dict)):
             raise _unreadable(self.what, "has a list or mapping as a name")
-        if value in there:
+        elif value in inside.value:
             raise _unreadable(self.what, f"names {_short(str(value))!a} twice")
-        return value
+        else:
+            inside.key = value
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag:

@@ -188,7 +188,6 @@ ALLOWED = {
         "metrics",
         "ranking",
         "evaluate_modules.install",
-        "evaluate_modules.space_files",
         "sampling",
         "drawing",
         "backbones.base",

@@ -28,10 +28,8 @@ class Layer(NamedTuple):
 class Seen:
     """What a model makes of a batch of images.
 
-    Attributes:
-        pooled: the default features (B, D), None where layers were asked for instead.
-        layers: by name: one as "last", behind the final norm, or all by their numbers.
-        logits: of the checkpoint's own classes (B, S), None without a head.
+    Default features are pooled (B, D), unless layers were asked for instead: one as "last", behind the final norm, or
+    all by their numbers. Logits (B, S) are those of the checkpoint's own classes, if it has a head.
     """
 
     pooled: torch.Tensor | None = None
@@ -213,15 +211,12 @@ def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
 
 
 def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return features between the cells of maps by bilinear interpolation; the border continues outwards.
+    """Return features (n, C) between the cells of maps by bilinear interpolation; the border continues outwards.
 
     Args:
         maps: (B, C, H, W); the centre of the first cell lies at (0.5 / H, 0.5 / W).
         image: which of the B each place is in (n,).
         places: down and across (n, 2), in [0, 1).
-
-    Returns:
-        One row per place (n, C).
 
     Example:
         >>> maps = torch.tensor([[[[0.0, 1.0]]]])

@@ -29,10 +29,10 @@ def mask_of(lengths: Tensor, width: int) -> Tensor:
 
 
 def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int) -> dict[str, Tensor]:
-    """Return the states that are asked for, by layer name.
+    """Return the states (B, T, D) that are asked for, by layer name.
 
     Args:
-        last: what the model puts out (B, T, D), its last normalisation included.
+        last: what the model puts out, its last normalisation included.
         hidden: the states of all layers, the embeddings first; None is enough for "last".
         layer: as in `BackboneOptions`. "mean" averages the layers and the embeddings; "all" names them "0", "1", ...
     """
@@ -108,7 +108,7 @@ def groups_of(lengths: NDArray[Any], most: int, *, equal: bool) -> list[list[int
     return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
 
 
-def back_in_order(groups: Sequence[Sequence[int]]) -> torch.Tensor:
+def back_in_order(groups: Sequence[Sequence[int]]) -> Tensor:
     """Return the index that puts what was concatenated by groups back in order."""
     return torch.from_numpy(np.argsort(np.concatenate(groups)))
 

@@ -216,16 +216,7 @@ def make_reader(
     longest: int = LONGEST,
     style: TextStyle = PLAIN,
 ) -> TokenReader:
-    """Return the reader of the tokenizer in a folder, within the limits of the model.
-
-    Args:
-        folder: where the tokenizer lies.
-        model: what will read the tokens.
-        options: max_length and subword count here.
-        words: whether words are to be read rather than texts.
-        longest: tokens at most where the options do not say.
-        style: what is done to texts first.
-    """
+    """Return the reader of the tokenizer in a folder, within the limits of the model, of words or of texts."""
     tokenizer = load_tokenizer(folder, options)
     if tokenizer.vocab_size > model.vocabulary:
         raise CheckpointError(

@@ -68,22 +68,11 @@ def shape_of(config: Any) -> Shape:
     return "decoder" if causal or (remote and not known) else "encoder"
 
 
-def head_of(config: Any, *, words: bool) -> str:
-    """Return the end of the class name of a head that says something about rows of this unit, "" without one."""
-    head = TOKEN_HEAD if words else SEQUENCE_HEAD
-    return head if has_head(config, (head,)) else ""
-
-
 @dataclass
 class TextModel:
-    """A loaded text model.
+    """A loaded text model with its head where that is run, and the body whose states are features.
 
-    Attributes:
-        module: the whole, with its head where that is run.
-        body: the part of it whose states are features.
-        shape: how it reads a text.
-        head: the end of the class name of its head, "" without one.
-        config: its configuration.
+    The shape says how it reads a text; the head is the end of the class name of its head, "" without one.
     """
 
     module: Any
@@ -143,24 +132,18 @@ class TextModel:
 
 def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> TextModel:
     """Return the text model in a folder, with its head if that fits the unit of rows; raises CheckpointError."""
-    config = load_config(folder, options)
-    shape, head = shape_of(config), head_of(config, words=words)
-    found = _with_head(folder, config, options, shape, head) if head else None
-    return found or load_bare(folder, config, options, shape)
-
-
-def _with_head(folder: Path, config: Any, options: BackboneOptions, shape: Shape, head: str) -> TextModel | None:
     import transformers
 
-    auto = getattr(transformers, "AutoModel" + head)
-    remote = "AutoModel" + head in (getattr(config, "auto_map", None) or {})
-    if type(config) not in auto._model_mapping and not (remote and options.trust_remote_code):
-        return None
-    loaded = load_transformers(auto, folder, config, options)
-    body = getattr(loaded.model, loaded.model.base_model_prefix, None)
-    if loaded.missing or body is None:
-        return None  # a head of random weights says nothing; whether the body is whole is seen when it is loaded alone
-    return TextModel(loaded.model, body, shape, head, loaded.model.config)
+    config, head = load_config(folder, options), TOKEN_HEAD if words else SEQUENCE_HEAD
+    shape = shape_of(config)
+    auto = getattr(transformers, f"AutoModel{head}")
+    remote = options.trust_remote_code and f"AutoModel{head}" in (getattr(config, "auto_map", None) or {})
+    if has_head(config, (head,)) and (type(config) in auto._model_mapping or remote):
+        loaded = load_transformers(auto, folder, config, options)
+        body = getattr(loaded.model, loaded.model.base_model_prefix, None)
+        if not loaded.missing and body is not None:  # a head of random weights says nothing
+            return TextModel(loaded.model, body, shape, head, loaded.model.config)
+    return load_bare(folder, config, options, shape)
 
 
 def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape) -> TextModel:
@@ -235,27 +218,10 @@ def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """The tokens that stand around every text, with their types."""
-
-    before: Tokens
-    after: Tokens
-    inner_type: int
-
-    @property
-    def size(self) -> int:
-        """How many they are."""
-        return len(self.before.numbers) + len(self.after.numbers)
-
-
-@dataclass(frozen=True)
 class TokenLimits:
-    """What bounds the tokens.
+    """What bounds the tokens: how many a sequence has at most, and how many of them and of their types the model knows.
 
-    Attributes:
-        length: tokens of a sequence at most, those around the text included.
-        vocabulary: how many tokens the model knows; others become the stand-in.
-        types: how many types of tokens the model knows; 0 where it takes none.
+    Tokens beyond its vocabulary become the stand-in; a model that takes no types knows none of them.
     """
 
     length: int
@@ -274,9 +240,7 @@ class TextStyle:
 class TokenReader:
     """Turns texts, pairs of texts and words into items; changes no state after it is made, so threads may share it.
 
-    Attributes:
-        max_length: tokens of a sequence at most.
-        stand_in: the token of a text or word that has none of its own.
+    A text or word without a token of its own has the stand-in.
     """
 
     def __init__(
@@ -290,9 +254,10 @@ class TokenReader:
         names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
         known = (getattr(tokenizer, name, None) for name in names)
         self.stand_in = next((int(one) for one in known if one is not None and one < limits.vocabulary), 0)
-        self._frame = self._read_frame()
+        self._before, self._inner_type, self._after = self._read_frame()
+        self._framing = len(self._before.numbers) + len(self._after.numbers)
         self._space = self._fast is not None and words and _words_need_spaces(self._fast)
-        self._join_pairs = join_pairs or not self._knows_pairs()
+        self._join_pairs = join_pairs or not self._knows_pairs(*PROBE_WORDS[:2])
         self.max_length = max(limits.length, tokenizer.num_special_tokens_to_add(pair=not words) + 1)
         if self._fast is not None and not words:
             self._fast.enable_truncation(self.max_length, direction=tokenizer.truncation_side)
@@ -333,7 +298,8 @@ class TokenReader:
             return None
         return np.minimum(np.asarray(types, dtype=np.int32), self._limits.types - 1)
 
-    def _read_frame(self) -> Frame:
+    def _read_frame(self) -> tuple[Tokens, int, Tokens]:
+        """Return the tokens that stand before every text, the type of its own, and the tokens behind it."""
         text = " ".join(PROBE_WORDS)
         full, inner = self._tokenizer(text), self._tokenizer(text, add_special_tokens=False)["input_ids"]
         numbers, types = list(full["input_ids"]), list(full.get("token_type_ids", [0] * len(full["input_ids"])))
@@ -342,13 +308,11 @@ class TokenReader:
         stop = start + len(inner)
         before = self._tokens(numbers[:start], types[:start]) if start else _NOTHING
         after = self._tokens(numbers[stop:], types[stop:]) if stop < len(numbers) else _NOTHING
-        return Frame(before, after, types[start])
+        return before, types[start], after
 
-    def _knows_pairs(self) -> bool:
-        first, second = PROBE_WORDS[:2]
-        pair = list(self._tokenizer(first, second)["input_ids"])
-        plain = [list(self._tokenizer(one, add_special_tokens=False)["input_ids"]) for one in (first, second)]
-        return len(pair) - self._frame.size > len(plain[0]) + len(plain[1])
+    def _knows_pairs(self, first: str, second: str) -> bool:
+        pair, plain = self._tokenizer(first, second), self._tokenizer([first, second], add_special_tokens=False)
+        return len(pair["input_ids"]) - self._framing > sum(map(len, plain["input_ids"]))
 
     def words(self, examples: Sequence[Words]) -> list[TextItem]:
         """Return the windows of words of each example, and where each of its positions is."""
@@ -382,7 +346,7 @@ class TokenReader:
         return numbers, np.maximum(sizes, 1)
 
     def _windows(self, numbers: Numbers, sizes: Numbers, example: Words) -> TextItem:
-        room = self.max_length - self._frame.size
+        room = self.max_length - self._framing
         if len(sizes) and sizes.max() > room:  # no word has more tokens than a window has room for
             place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             numbers, sizes = numbers[place < room], np.minimum(sizes, room)
@@ -393,19 +357,19 @@ class TokenReader:
         used, owner = np.unique(owner, return_inverse=True)
         kept = bounds[used] if len(used) else bounds[:1]
         sequences = tuple(self._framed(numbers[start:stop]) for start, stop in kept)
-        shift = len(self._frame.before.numbers) - kept[owner, 0]
+        shift = len(self._before.numbers) - kept[owner, 0]
         first = starts[positions] + shift
         last = first + (sizes[positions] if self._subword == "mean" else 1)
         return TextItem(sequences, np.stack([owner, first, last], axis=1).astype(np.int32).reshape(-1, 3))
 
     def _framed(self, inner: Numbers) -> Tokens:
-        before, after = self._frame.before, self._frame.after
+        before, after = self._before, self._after
         numbers = np.concatenate([before.numbers, inner, after.numbers])
         if not len(numbers):
             return self._tokens([], None)
         if before.types is None or after.types is None or not self._limits.types:
             return Tokens(numbers, self._types([0] * len(numbers)))
-        middle = np.full(len(inner), self._frame.inner_type, dtype=np.int32)
+        middle = np.full(len(inner), self._inner_type, dtype=np.int32)
         return Tokens(numbers, self._types(np.concatenate([before.types, middle, after.types]).tolist()))
 
 

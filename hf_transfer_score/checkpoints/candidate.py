@@ -21,13 +21,7 @@ FOLDER_PREFIX = "local-dir:"
 
 @dataclass(frozen=True)
 class Candidate:
-    """A checkpoint that was asked for.
-
-    Attributes:
-        name: the id on the Hub, or the folder as it was written.
-        revision: a branch, tag or commit; None for the default branch.
-        folder: the folder, None for the Hub.
-    """
+    """A checkpoint that was asked for: an id on the Hub at a branch, tag or commit, or a folder as it was written."""
 
     name: str
     revision: str | None = None
@@ -53,13 +47,10 @@ def parse_candidate(text: str) -> Candidate:
         raise OptionError("A model's name is empty.")
     if text.startswith(FOLDER_PREFIX):
         return _folder(text.removeprefix(FOLDER_PREFIX))
-    for prefix in HUB_PREFIXES:
-        if text.startswith(prefix):
-            break
-    else:
-        prefix = ""
-        if text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text) or is_here(text):
-            return _folder(text)
+    prefix = next((one for one in HUB_PREFIXES if text.startswith(one)), "")
+    written_as_one = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
+    if not prefix and (written_as_one or is_here(text)):
+        return _folder(text)
     name, _, revision = text.removeprefix(prefix).partition("@")
     return Candidate(name, revision or None)
 
@@ -99,12 +90,12 @@ def read_candidates(path: Path) -> list[str]:
 
 def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
     """Return candidates in order, each once; `example` means all checkpoints that ship with the package."""
-    return list(dict.fromkeys(one for text in texts for one in _shipped(text) or [parse_candidate(text)]))
-
-
-def _shipped(text: str) -> list[Candidate]:
-    """Return checkpoints that ship with the package, under names that are the same on every machine."""
-    return [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in example_checkpoints(text.strip())]
+    found: dict[Candidate, None] = {}
+    for text in texts:
+        shipped = example_checkpoints(text.strip())  # under names that are the same on every machine
+        meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
+        found |= dict.fromkeys(meant or [parse_candidate(text)])
+    return list(found)
 
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:
@@ -167,14 +158,9 @@ class Search:
 
     def words(self) -> str:
         """Return the search in words, for messages."""
-        parts = {
-            "": self.text,
-            "task ": self.task,
-            "library ": self.library,
-            "by ": self.author,
-            "license ": self.license,
-        }
-        words = [f"{word}{value}" for word, value in parts.items() if value is not None]
+        known = (self.text, self.task, self.library, self.author, self.license)
+        named = zip(("", "task ", "library ", "by ", "license "), known, strict=True)
+        words = [f"{word}{value}" for word, value in named if value is not None]
         if self.max_parameters is not None:
             words.append(f"at most {self.max_parameters:,} parameters")
         return ", ".join(words) or "everything"

@@ -27,18 +27,11 @@ READ_AT_ONCE = 4
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A candidate as its repository describes it.
+    """A candidate as its repository describes it, under the name that users see.
 
-    Attributes:
-        name: as users see it.
-        commit: the full commit on the Hub, or a hash of a folder's content.
-        repository: its files.
-        folder: the local folder, None for the Hub.
-        parameters: as the weights' header says; None where it is not known before they are read.
-        downloads: as the Hub counts them.
-        likes: as the Hub counts them.
-        license: the licence the card names.
-        gated: whether access has to be asked for.
+    The commit is the full one on the Hub, or a hash of a folder's content. Parameters are those of the weights' header,
+    if they are known before these are read. Downloads and likes are as the Hub counts them; access to a gated one has
+    to be asked for.
     """
 
     name: str
@@ -66,13 +59,9 @@ class Checkpoint:
 
 
 def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
-    """Return what a candidate's repository says now; raises CheckpointError.
+    """Return what a candidate's repository says now, and remember it; raises CheckpointError.
 
     Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
-
-    Args:
-        candidate: what was asked for.
-        known: remembers the answer.
     """
     checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
     known.remember(_question(candidate), checkpoint.as_plain())
@@ -88,11 +77,9 @@ def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
         checkpoint = Checkpoint.from_plain(plain)
     except (KeyError, TypeError):
         return None
-    if candidate.folder is not None and not candidate.folder.is_dir():
-        return None
-    if candidate.folder is not None and checkpoint.commit != folder_commit(candidate.folder, known):
-        return None
-    return checkpoint
+    folder = candidate.folder
+    changed = folder is not None and (not folder.is_dir() or checkpoint.commit != folder_commit(folder, known))
+    return None if changed else checkpoint
 
 
 def _question(candidate: Candidate) -> str:
@@ -204,12 +191,7 @@ AT_ONCE = 4
 
 @dataclass
 class Fetched:
-    """Files of a checkpoint on this computer.
-
-    Attributes:
-        folder: a folder that holds them all.
-        downloaded: the files this run downloaded, which may be freed.
-    """
+    """A folder that holds files of a checkpoint, and those that this run downloaded, which may be freed."""
 
     folder: Path
     downloaded: list[Path] = field(default_factory=list)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -154,11 +154,7 @@ def concatenate(parts: list[ArrowRows]) -> ArrowRows:
     """Return the rows of all parts in order; a single part is returned as it is."""
     if not parts:
         return ArrowRows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
-    if len(parts) == 1:
-        return parts[0]
-    return ArrowRows(
-        np.concatenate([part.features for part in parts]), np.concatenate([part.references for part in parts])
-    )
+    return parts[0] if len(parts) == 1 else ArrowRows(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 logger = logging.getLogger(__name__)
@@ -172,14 +168,8 @@ def module_info(
 ) -> evaluate.MetricInfo:
     """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost.
 
-    The inputs have the names under which `evaluate.combine` passes them on, and no other.
-
-    Args:
-        description: what the metric tells.
-        citation: as BibTeX.
-        inputs_description: arguments, results and examples, for the docstring of `compute`.
-        paper: address of the paper that the metric is from.
-        codes: addresses of its authors' code, if there is any.
+    The inputs have the names under which `evaluate.combine` passes them on, and no other. They are described for the
+    docstring of `compute`; codes are addresses of that of a paper's authors.
     """
     inputs = {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
     return evaluate.MetricInfo(
@@ -249,17 +239,14 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             stored = self._read_back()
             if self.process_id > 0:
                 return None
-            return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
+            return self._score(stored if self.num_process > 1 else self._in_order(stored), options)
         finally:
             self._clear()
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, features: Any = None) -> None:
-        """Add a batch of rows.
+        """Add a batch of features (B, D) with one class label a row (B,), as for `compute`; arrays are copied.
 
-        Args:
-            predictions: their features (B, D), as for `compute`. Arrays are copied, so their memory may be reused.
-            references: one class label a row (B,).
-            features: another name for `predictions`.
+        `features` is another name for `predictions`.
         """
         features = _one_of(predictions, features)
         rows = check_rows(features, references)
@@ -283,15 +270,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         references: Any = None,
         features: Any = None,
     ) -> None:
-        """Add one row; `evaluate.combine` passes it on under the names in the plural.
-
-        Args:
-            prediction: the row's features (D,).
-            reference: its class label.
-            predictions: another name for `prediction`.
-            references: another name for `reference`.
-            features: another name for `prediction`.
-        """
+        """Add one row (D,) with its class label; `evaluate.combine` passes it on under the names in the plural."""
         features, reference = _one_of(prediction, predictions, features), _one_of(reference, references)
         rows = check_rows(None if features is None else [features], None if reference is None else [reference])
         self._check_width(rows)
@@ -315,15 +294,16 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             )
         return self._compute(**rows._asdict(), **options)
 
-    def _in_order(self, stored: ArrowRows) -> Iterator[ArrowRows]:
-        """Yield what was kept in memory and what comes back from Arrow in the order in which it was added."""
-        start = 0
+    def _in_order(self, stored: ArrowRows) -> ArrowRows:
+        """Return what was kept in memory and what comes back from Arrow in the order in which it was added."""
+        start, found = 0, []
         for part in self._parts:
             if isinstance(part, int):
-                yield ArrowRows(stored.features[start : start + part], stored.references[start : start + part])
+                found.append(ArrowRows(*(values[start : start + part] for values in stored)))
                 start += part
             else:
-                yield part
+                found.append(part)
+        return concatenate(found)
 
     def _check_width(self, rows: ArrowRows) -> None:
         width = rows.features.shape[1]

@@ -38,13 +38,7 @@ def launched() -> bool:
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that share the work.
-
-    Attributes:
-        index: its number, 0 for the one that writes and speaks.
-        count: how many there are.
-        local_index: its number on its machine.
-    """
+    """This process among those that share the work, by its numbers there and on its machine; 0 writes and speaks."""
 
     index: int = 0
     count: int = 1
@@ -182,12 +176,9 @@ ENCODED_AT_ONCE = 1_024
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """A batch that is ready for the forward pass.
+    """Examples of a sample by number, ready for the forward pass: the inputs that `collate` made of their items.
 
-    Attributes:
-        examples: numbers of its examples in the sample.
-        items: what `encode` made of each, kept to divide the batch where memory runs out.
-        inputs: what `collate` made of all.
+    What `encode` made of each is kept to divide the batch where memory runs out.
     """
 
     examples: NDArray[np.int64]

@@ -76,16 +76,8 @@ def extract(
 ) -> dict[str, Any]:
     """Run every example through a backbone once, and write its features; return what is known about the run.
 
-    Args:
-        backbone: a loaded checkpoint; it is left on the device.
-        sample: the examples.
-        writer: takes the features; None in processes that do not write.
-        options: precision, batch size and device.
-        processes: who shares the work; None for this process alone.
-        report: called in the main process with the number of examples done since the last call.
-
-    Raises:
-        CheckpointError: in every process, whichever failed.
+    The backbone is left on the device. Processes that do not write have no writer. What fails in one process is a
+    CheckpointError in all. `report` gets the number of examples done since its last call, in the main process.
     """
     processes = processes or Processes()
     run = _Extraction(backbone, sample, options or ExtractOptions(), processes)
@@ -153,13 +145,10 @@ class _Extraction:
         return [part for _ in range(count) for part in self._forward(next(batches))]
 
     def _pin(self, batch: PreparedBatch) -> PreparedBatch:
-        import torch
-
         if self.device.type != "cuda":
             return batch
         pinned = {
-            name: value.pin_memory() if isinstance(value, torch.Tensor) else value
-            for name, value in batch.inputs.items()
+            name: value.pin_memory() if hasattr(value, "pin_memory") else value for name, value in batch.inputs.items()
         }
         return PreparedBatch(batch.examples, batch.items, pinned)
 

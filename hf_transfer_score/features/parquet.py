@@ -58,8 +58,7 @@ def is_number(kind: Any) -> bool:
 def list_matrix(column: Any) -> NDArray[Any]:
     """Return the lists of an Arrow array without nulls as (N, D), a view of them where Arrow allows it.
 
-    Raises:
-        ValueError: the lists are no rows of a matrix; the text goes on after the name of the column.
+    What is no matrix is a ValueError, whose text goes on after the name of the column.
     """
     import pyarrow.compute as pc
 

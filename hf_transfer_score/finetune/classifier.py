@@ -173,12 +173,7 @@ class Tap:
 class Classifier:
     """A backbone, and a linear head on its features, which are shifted and scaled by two fixed numbers first.
 
-    Attributes:
-        backbone: a freshly loaded checkpoint.
-        device: where it is.
-        skip: the block whose pooled output is added to the features, and how it is brought to their width.
-        head: the new classifier; made by `add_head`.
-        silent: dropout between the features and the checkpoint's own head; found by `reached`.
+    A skip connection is the block whose pooled output is added to the features, and how it is brought to their width.
     """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
@@ -239,12 +234,9 @@ class Classifier:
 
 
 class Trained:
-    """Which part of a classifier is trained; the rest is frozen.
+    """Which part of a classifier is trained, None for none of the backbone; the rest is frozen.
 
-    Attributes:
-        weights: the parameters of the backbone that are trained.
-        part: the module that is in training mode then; None for none of the backbone.
-        silent: modules in it that stay in evaluation mode: dropout between the features and the checkpoint's own head.
+    Dropout between the features and the checkpoint's own head stays in evaluation mode.
     """
 
     def __init__(
@@ -309,13 +301,8 @@ def leave_own_training(module: torch.nn.Module) -> None:
 def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached: set[int]) -> list[torch.nn.Module]:
     """Return the dropout between the features of a network and its own head, which is tuned to that head.
 
-    It is what runs behind everything that has parameters on the path, and outside every block. What networks of timm
-    do without a module is turned off.
-
-    Args:
-        module: the network.
-        run: runs it once.
-        reached: ids of the parameters that features depend on.
+    It is what runs behind everything on the path that has one of the parameters that are reached, and outside every
+    block. What networks of timm do without a module is turned off.
     """
     if getattr(module, "drop_rate", None) and hasattr(module, "pretrained_cfg"):
         module.drop_rate = 0.0

@@ -78,31 +78,19 @@ def fine_tune(
     *,
     progress: Progress | None = None,
 ) -> FineTuningResult:
-    """Fine-tune a checkpoint on a sample and return how well it does on another.
+    """Fine-tune a checkpoint on a sample and return how well it does on another, which has no part in any choice.
 
-    Args:
-        load: returns the backbone, freshly loaded; called for each learning rate.
-        train: what it is trained on; a stratified part of it is held back to choose on.
-        test: rows of the same classes, by the same numbers, that have no part in any choice.
-        recipe: how.
-        seed: of the validation part, the order of rows, and dropout.
-        progress: called with a few words on what is being done.
-
-    Raises:
-        OptionError: the task is none that can be fine-tuned, or the block that was asked for is not there.
-        LabelsError: the labels of the samples do not fit together, or a class has a single row.
-        CheckpointError: this checkpoint cannot be fine-tuned.
+    The backbone is loaded freshly for each learning rate. A stratified part of the training rows is held back to choose
+    on; the test rows have the same classes by the same numbers. The seed decides that part, the order of rows, and
+    dropout. Samples that cannot be used are an OptionError or LabelsError, a checkpoint that cannot be fine-tuned a
+    CheckpointError.
     """
     check_task(train)
     return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
-    """Return a warning where an accuracy on the rows that were trained on is no better than a guess could be.
-
-    Args:
-        accuracy: on these rows.
-        codes: their classes (N,).
+    """Return a warning where an accuracy on rows that were trained on, of classes (N,), is no better than a guess.
 
     Example:
         >>> nothing_learned(0.15, np.repeat(np.arange(10), 20))[0][:52]
@@ -292,15 +280,9 @@ def fit_probe(
 ) -> Probe:
     """Fit a logistic regression at each penalty, and return how the one best on the validation part does.
 
-    Features are shifted and scaled by two fixed numbers, and a penalty counts beside the mean loss of a row, so that
-    penalties mean the same for every checkpoint and every number of rows.
-
-    Args:
-        rows: features (N, D).
-        codes: classes (N,).
-        parts: places of the rows to fit on, and of those to choose by.
-        test: features (M, D) and their classes.
-        penalties: half the squared length of the weights costs so much.
+    Features (N, D) are shifted and scaled by two fixed numbers, and half the squared length of the weights costs a
+    penalty beside the mean loss of a row, so that penalties mean the same for every checkpoint and every number of
+    rows. The parts are the places of the rows to fit on, and of those to choose by.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -339,13 +321,7 @@ NOT_OF_THE_RESULT = ("method", "device")
 
 
 def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
-    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default.
-
-    Args:
-        recipe: how it was fine-tuned.
-        seed: of the repetition.
-        test: the test rows.
-    """
+    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default."""
     usual = asdict(default_recipe(test.task.modality, recipe.method))
     own = {
         name: list(value) if isinstance(value, tuple) else value
@@ -358,12 +334,9 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
 
 
 def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
-    """Return the record of a measured accuracy.
+    """Return the record of a measured accuracy, beside one of the same model on the same training sample.
 
-    Args:
-        like: a record of the same model on the same training sample, whose description of both it shares.
-        metric: how it was measured.
-        measured: the result; None for a record that only has the identity of the one to come.
+    Without a measurement it only has the identity of the one to come.
     """
     run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
     run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)

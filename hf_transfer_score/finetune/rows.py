@@ -135,19 +135,7 @@ def held_out(
 
     They are drawn in the dataset's own proportions: from the split that is named, else from one called test or
     validation that has labels, else from the rows of the sample's own split that are not in it. Rows with the content
-    of a training row are left out wherever they come from.
-
-    Args:
-        dataset: what the training rows were drawn from.
-        train: the training rows.
-        options: how they were drawn.
-        split: where to draw from.
-        count: rows at most.
-        folder: where samples are kept.
-        refresh: draw again, even if a sample is kept.
-
-    Raises:
-        DatasetError: nothing is left to test on; the message says what to do.
+    of a training row are left out wherever they come from. Where nothing is left a DatasetError says what to do.
     """
     told = train.source.columns
     inputs = tuple(told[role] for role in ("input", "input_2") if role in told)

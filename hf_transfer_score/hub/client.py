@@ -39,12 +39,7 @@ IS_JSON = re.compile(r"/api/(models|datasets|spaces)(/[^/]+){0,2}(/(revision|tre
 
 @dataclass
 class Talk:
-    """What was asked since the outermost `bounded` block began.
-
-    Attributes:
-        failures: questions that got no answer, in their order.
-        patience: what is left for each address.
-    """
+    """What was asked since the outermost `bounded` block began: what failed, and what is left for each address."""
 
     failures: list[NoAnswerError] = field(default_factory=list)
     patience: dict[Key, Patience] = field(default_factory=dict)
@@ -147,15 +142,9 @@ def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
 
 @dataclass
 class _Question:
-    """One request, on its way to an answer or to a failure.
+    """One request, on its way to an answer or to a failure, sent as the client does.
 
-    Attributes:
-        send: sends a request as the client does.
-        request: what is asked.
-        more: other arguments of `send`.
-        stream: whether the body is read by whoever asks.
-        talk: what else was asked.
-        key: what the address is known by there.
+    A stream's body is read by whoever asks.
     """
 
     send: Any
@@ -321,14 +310,9 @@ def patiently(
     also: Callable[[Exception], bool] = lambda _: False,
     waits: tuple[float, ...] | None = None,
 ) -> Value:
-    """Return what an action gives, trying again after failures that may pass.
+    """Return what an action gives, trying again after failures that may pass, or that `also` names.
 
     What the client has tried for long enough is not tried again.
-
-    Args:
-        action: asks the Hub; may be done any number of times.
-        also: further failures that may pass.
-        waits: seconds to wait before each further attempt; None for the usual ones.
     """
     with bounded():
         for wait in pauses() if waits is None else waits:

@@ -38,9 +38,6 @@ class Background:
 
     The threads of `concurrent.futures` are joined before a process ends, however long a download takes; these are not.
 
-    Args:
-        at_once: how many threads.
-
     Example:
         >>> background = Background()
         >>> background.submit(lambda: 6 * 7).result()
@@ -124,9 +121,7 @@ OLD_SECONDS = 24 * 3600.0
 class Answers:
     """What was learned of checkpoints, so that a second run asks nobody: small JSON files, one per question.
 
-    Args:
-        folder: where they are; made when needed.
-        fresh: whether to forget what earlier runs learned.
+    Fresh answers forget what earlier runs learned.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
@@ -155,21 +150,11 @@ class Answers:
 
 
 def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str], size: int | None = None) -> Path:
-    """Return a file of a repository on this computer, downloaded where it is not here, with the content it should have.
+    """Return a file of a repository at a commit, downloaded where it is not here, with the content it should have.
 
-    Its hash is taken once: a file of the same size and time of change is not read again.
-
-    Args:
-        repository: the id on the Hub.
-        name: the file.
-        commit: the full commit.
-        hashes: what the Hub says the hashes of the files are; what it does not say is taken from the cache, which
-            names files by them.
-        size: the bytes that the Hub says it has.
-
-    Raises:
-        CheckpointError: "download" or "corrupt", where it came twice with other content.
-        Exception: what the client raises for a file that cannot be downloaded.
+    Its hash is taken once: a file of the same size and time of change is not read again. What the Hub does not say of
+    hashes is taken from the cache, which names files by them. Other content that came twice is a CheckpointError
+    "download" or "corrupt"; whatever else the client raises passes.
     """
     from huggingface_hub import hf_hub_download
 
@@ -207,15 +192,12 @@ def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
     named = named or (real.name if real.parent.name == "blobs" and HASH.fullmatch(real.name) else None)
     if named is None:
         return True
-    known, question = (
-        Answers(home() / "checkpoints"),
-        f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}",
-    )
-    if known.recall(question) is not None:
-        return True
-    if not is_named(real, named):
-        return False
-    known.remember(question, {"sound": True})
+    known = Answers(home() / "checkpoints")
+    question = f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}"
+    if known.recall(question) is None:
+        if not is_named(real, named):
+            return False
+        known.remember(question, {"sound": True})
     return True
 
 

@@ -48,13 +48,7 @@ class ScatterSum:
 
 
 def add_class_sums(sums: Array, rows: Array, codes: NDArray[np.int64]) -> None:
-    """Add each of some rows (n, D) to the sum of its class, in place, by a product with a sparse one-hot matrix.
-
-    Args:
-        sums: sum of each class (K, D).
-        rows: float64 rows.
-        codes: class index of each row (n,).
-    """
+    """Add each float64 row (n, D) to the sum of its class (K, D) in place, by a product with a sparse matrix."""
     from scipy.sparse import csr_matrix
 
     count = len(rows)

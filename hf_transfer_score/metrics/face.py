@@ -96,7 +96,11 @@ def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
     means = data.statistics.means
     if options.covariance == "full":
-        return np.exp(-gaussians.full(means, _covariances(data, options.variance_floor)))
+        covariances = np.empty((data.class_count, data.width, data.width))
+        for code, rows in data.class_rows():
+            centred = data.features[rows].astype(np.float64) - means[code]
+            covariances[code] = centred.T @ centred / len(rows) + options.variance_floor * np.eye(data.width)
+        return np.exp(-gaussians.full(means, covariances))
     variances = np.maximum(gaussians.class_variances(data), options.variance_floor)
     if options.covariance == "diagonal":
         return np.exp(-gaussians.diagonal(means, variances))
@@ -121,26 +125,12 @@ def class_fairness(coefficients: Array, options: FaceOptions) -> float:
 
 
 def class_overlap(coefficients: Array, classes: NDArray[np.int64]) -> ClassOverlap:
-    """Return the overlaps of the classes that overlap most on average.
-
-    Args:
-        coefficients: Bhattacharyya coefficients (K, K).
-        classes: the label of each class (K,).
-    """
+    """Return the overlaps of the classes that overlap most on average, from coefficients (K, K) and labels (K,)."""
     means = coefficients.sum(axis=1) - coefficients.diagonal()
     chosen = np.sort(np.argsort(-means, kind="stable")[:SHOWN_CLASSES])
     pairs = coefficients[np.ix_(chosen, chosen)][np.triu_indices(len(chosen), k=1)]
     values = np.round(np.clip(pairs, 0.0, 1.0), DIGITS)
     return ClassOverlap(tuple(classes[chosen].tolist()), tuple(values.tolist()))
-
-
-def _covariances(data: LabelledFeatures, floor: float) -> Array:
-    """Return the covariance of each class with divisor n_k and `floor` added to the diagonal, (K, p, p)."""
-    found = np.empty((data.class_count, data.width, data.width))
-    for code, rows in data.class_rows():
-        centred = data.features[rows].astype(np.float64) - data.statistics.means[code]
-        found[code] = centred.T @ centred / len(rows) + floor * np.eye(data.width)
-    return found
 
 
 METRIC = Metric(

@@ -41,12 +41,9 @@ def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
 
 
 def spherical(means: Array, variances: Array, determinant_width: float) -> Array:
-    """Return distances of spherical Gaussians (K, K).
+    """Return distances of spherical Gaussians with means (K, p) and one variance a class (K,), (K, K).
 
-    Args:
-        means: (K, p).
-        variances: one variance a class (K,).
-        determinant_width: how often the logarithm counts: p for the true determinant, 1 for the public GBC codes.
+    The logarithm counts p times for the true determinant, once as in the public GBC codes.
     """
     average = (variances[:, None] + variances[None, :]) / 2
     logs = np.log(variances)
@@ -60,12 +57,7 @@ def pooled_spherical(means: Array, variance: float) -> Array:
 
 
 def diagonal(means: Array, variances: Array) -> Array:
-    """Return distances of Gaussians with diagonal covariances (K, K).
-
-    Args:
-        means: (K, p).
-        variances: (K, p).
-    """
+    """Return distances of Gaussians with means (K, p) and diagonal covariances (K, p), (K, K)."""
     count, width = means.shape
     distances = np.zeros((count, count))
     logs = np.log(variances)
@@ -80,12 +72,7 @@ def diagonal(means: Array, variances: Array) -> Array:
 
 
 def full(means: Array, covariances: NDArray[np.float64]) -> Array:
-    """Return distances of Gaussians with full covariances (K, K).
-
-    Args:
-        means: (K, p).
-        covariances: positive definite, (K, p, p).
-    """
+    """Return distances of Gaussians with means (K, p) and positive definite covariances (K, p, p), (K, K)."""
     count, width = means.shape
     distances = np.zeros((count, count))
     logs = np.linalg.slogdet(covariances)[1]
@@ -102,13 +89,7 @@ def full(means: Array, covariances: NDArray[np.float64]) -> Array:
 
 
 def gaussian_posterior(rows: Array, means: Array, counts: NDArray[np.int64]) -> Array:
-    """Return p(class | row) for unit covariance and priors in proportion to the counts, (N, K).
-
-    Args:
-        rows: whitened rows (N, p).
-        means: whitened class means (K, p).
-        counts: rows of each class (K,).
-    """
+    """Return p(class | row) for whitened rows (N, p) and class means (K, p), priors in proportion to counts, (N, K)."""
     logits = rows @ means.T
     logits += np.log(counts / counts.sum()) - np.einsum("kd,kd->k", means, means) / 2
     return softmax(logits)

@@ -45,10 +45,7 @@ def leep(data: LabelledFeatures, options: LEEPOptions) -> Outcome:
 def expected_prediction(data: LabelledFeatures, chunks: Chunks, logarithm: bool) -> float:
     """Return the mean over rows of the (log) expected prediction of the true class; a class without mass counts 0.
 
-    Args:
-        data: labels are read from it.
-        chunks: yields (rows, probabilities of the source classes) from top to bottom, and can be called twice.
-        logarithm: whether to average logarithms.
+    Chunks are rows with the probabilities of the source classes, from top to bottom, and can be asked for twice.
     """
     joint: Array | None = None
     for rows, probabilities in chunks():

@@ -48,7 +48,10 @@ def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:
     weights = _confidences(data, _whitened(within, shrinkage), centred_means)
     others = (centred_means.sum(axis=0) - centred_means) / (data.class_count - 1)
 
-    mixed_means = _mixed_means(data, weights, others)
+    sums = np.zeros((data.class_count, data.width))
+    for rows, mixed in _mixed(data, weights, others):
+        add_class_sums(sums, mixed, codes[rows])
+    mixed_means = sums / counts[:, None]
     mixed_scatter = ScatterSum(data.width)
     for rows, mixed in _mixed(data, weights, others):
         mixed -= mixed_means[codes[rows]]
@@ -81,13 +84,6 @@ def _mixed(data: LabelledFeatures, weights: Array, others: Array) -> Iterator[tu
         chunk *= weights[rows, None]
         chunk += (1 - weights[rows, None]) * others[data.codes[rows]]
         yield rows, chunk
-
-
-def _mixed_means(data: LabelledFeatures, weights: Array, others: Array) -> Array:
-    sums = np.zeros((data.class_count, data.width))
-    for rows, mixed in _mixed(data, weights, others):
-        add_class_sums(sums, mixed, data.codes[rows])
-    return np.asarray(sums / data.counts[:, None])
 
 
 def _whitened(within: Array, shrinkage: float) -> Array:

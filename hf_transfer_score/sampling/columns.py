@@ -74,14 +74,9 @@ PLURALS = {"class": "classes", "integer": "integers", "string": "strings", "bool
 
 @dataclass(frozen=True)
 class Columns:
-    """The task of a dataset and the columns it takes.
+    """The task of a dataset, the columns of its inputs (one or two) and labels, and notes on what else there was.
 
-    Attributes:
-        task: what is asked.
-        inputs: the column of the inputs, or two of them.
-        label: the column of labels or targets.
-        class_names: names that the dataset gives its classes, None where it gives none.
-        notes: what was chosen and what else there was.
+    The dataset may give its classes no names.
     """
 
     task: Task
@@ -123,12 +118,9 @@ def kind_of_feature(feature: Any, name: str = "") -> str:
 
 
 def find_columns(features: Mapping[str, Any], options: SampleOptions, dataset: str) -> Columns:
-    """Return the task and the columns of a dataset, or raise DatasetError with the candidates.
+    """Return the task and the columns of a dataset by their types, or raise DatasetError with the candidates.
 
-    Args:
-        features: the types of the columns, as `datasets` has them.
-        options: `task`, `label_column` and `input_columns` override what types and names say.
-        dataset: what to call it in messages.
+    The options `task`, `label_column` and `input_columns` override what types and names say.
     """
     return _Search(dataset, features, options).columns()
 

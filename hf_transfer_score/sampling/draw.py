@@ -149,13 +149,7 @@ class Drawn(NamedTuple):
 
 
 class Draw:
-    """Takes rows as they come, and keeps those that can still be drawn.
-
-    Args:
-        kept: where kept rows go.
-        most: rows to draw at most.
-        each: rows to draw of every class, None for the classes' own shares.
-    """
+    """Takes rows as they come, and keeps those that can still be drawn: `most` of them, or of every class `each`."""
 
     def __init__(self, kept: RowFile, most: int, each: int | None = None) -> None:
         self.kept, self.most, self.each = kept, most, each
@@ -164,12 +158,9 @@ class Draw:
         self._chunks = 0
 
     def offer(self, keys: NDArray[np.uint64], strata: NDArray[np.int64], read: Callable[[int], list[Any]]) -> None:
-        """Look at a chunk of rows.
+        """Look at the keys (n,) and classes (n,) of a chunk of rows; rows with a class below 0 cannot be drawn.
 
-        Args:
-            keys: the key of each row (n,).
-            strata: the code of the class of each row (n,), below 0 for rows that cannot be drawn.
-            read: returns what is to be kept of a row of the chunk.
+        What is to be kept of a row of the chunk is read by its number there.
         """
         self._count(strata)
         limits = self._limits()
@@ -231,14 +222,7 @@ class Drawing:
     """One pass over a source: what it has seen so far, and what is drawn of it.
 
     Attributes:
-        source: the split that is read.
-        options: what to draw.
-        rows: how to look at its rows.
-        draw: keeps the rows that can still be drawn.
-        seen: rows read.
-        labelled: rows that could be drawn.
-        shards_read: shards read to their end.
-        shards: all shards.
+        labelled: rows that could be drawn, of those seen.
         stopped: whether the pass ended within a shard.
         mixtures: labelled rows and number of classes of each shard that was read to its end.
         drawn: the rows that were drawn, each with its label or target and places.
@@ -272,22 +256,12 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
     if not drawing.drawn:
         raise DatasetError(f"No row of {source.dataset}{source.in_split} can be used: {rows.why_lost}.")
     indices, names = _indices(drawing)
-    table = _write(drawing, indices, scratch / "examples.arrow")
-    about = SampleSource(
-        source.dataset,
-        source.split,
-        source.config,
-        source.revision,
-        rows.columns.by_role,
-        drawing.seen,
-        drawing.complete,
-        options.plain(),
-    )
-    task = rows.columns.task
-    mark = fingerprint(table, {"task": task.name, "names": names, "options": options.plain()})
-    return LabelledSample(
-        task, table, names, about, mark, (*source.notes, *rows.columns.notes, *_notes(drawing, names))
-    )
+    table, task, plain = _write(drawing, indices, scratch / "examples.arrow"), rows.columns.task, options.plain()
+    where = (source.dataset, source.split, source.config, source.revision)
+    about = SampleSource(*where, rows.columns.by_role, drawing.seen, drawing.complete, plain)
+    mark = fingerprint(table, {"task": task.name, "names": names, "options": plain})
+    notes = (*source.notes, *rows.columns.notes, *_notes(drawing, names))
+    return LabelledSample(task, table, names, about, mark, notes)
 
 
 def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
@@ -377,7 +351,12 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     if lost:
         notes.append(f"{lost} drawn examples were left out: {rows.why_lost}")
     if rows.classes is not None:
-        notes += _class_notes(drawing, rows.classes.absent(names or ()))
+        absent = rows.classes.absent(names or ())
+        if absent:
+            notes.append(f"{len(absent)} of the dataset's classes did not occur: {_few(absent)}")
+        alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
+        if alone and rows.stratified:
+            notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
     elif len(set(values)) <= 20 and all(float(value).is_integer() for value in values):
         task = rows.columns.task.name.replace("regression", "classification")
         notes.append(f"all targets are whole numbers; if they are classes, ask for the task {task}")
@@ -388,13 +367,5 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     return notes
 
 
-def _class_notes(drawing: Drawing, absent: list[str]) -> list[str]:
-    rows, notes = drawing.rows, []
-    if absent:
-        shown = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
-        notes.append(f"{len(absent)} of the dataset's classes did not occur: {shown}")
-    assert rows.classes is not None
-    alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
-    if alone and rows.stratified:
-        notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
-    return notes
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -175,9 +175,7 @@ def _too_long(what: str) -> DatasetError:
 def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> Any:
     """Return an open file; one on the Hub is fetched whole, and again where its hash is not what the Hub says.
 
-    Args:
-        open_file: opens it, by `datasets` or on this computer.
-        whole: whether a file on the Hub is to be fetched whole; one that is not is returned as it was opened.
+    One that is not to be fetched whole is returned as it was opened.
     """
     for _ in range(ATTEMPTS):
         file = open_file()
@@ -201,9 +199,7 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
 def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     """Whether at least half of a file on the Hub is read, so that to fetch it whole costs little.
 
-    Args:
-        file: it.
-        columns: what is read of a Parquet file, nothing where only types are; None where all of a file is read.
+    Of a Parquet file some columns are read, none where only types are; None stands for all of a file.
     """
     if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
         return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))
@@ -231,21 +227,12 @@ def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
 Item = TypeVar("Item")
 
 NO_NETWORK = {
-    "ConnectionError",
-    "OfflineModeIsEnabled",
-    "LocalEntryNotFoundError",
-    "ConnectError",
-    "TimeoutException",
-    "ConnectTimeout",
-    "MaxRetryError",
+    *("ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"),
+    *("OfflineModeIsEnabled", "LocalEntryNotFoundError"),
 }
 CUT = {
-    "RemoteProtocolError",
-    "ReadError",
-    "ReadTimeout",
-    "ChunkedEncodingError",
-    "IncompleteRead",
-    "ClientPayloadError",
+    *("RemoteProtocolError", "ReadError", "ReadTimeout"),
+    *("ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"),
 }
 CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
 EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
@@ -317,67 +304,45 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
 
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:
     """Return one message for an error of a library: what is wrong with the dataset, and what to do."""
-    links = chain(error, hidden=False)
-    names = {kind for one in links for kind in kinds(one)}
-    for applies, message in _cases(trouble_of(error).kind, names, " ".join(map(str, links)), dataset, revision):
-        if applies:
-            return message
-    return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"
-
-
-def _cases(kind: str, names: set[str], said: str, dataset: str, revision: str | None) -> list[tuple[bool, str]]:
+    links, kind = chain(error, hidden=False), trouble_of(error).kind
+    names, said = {kind for one in links for kind in kinds(one)}, " ".join(map(str, links))
     low, unreached = said.lower(), kind in ("forbidden", "offline") or bool(names & NO_NETWORK)
     forbidden = kind == "forbidden" or is_forbidden() or "OfflineModeIsEnabled" in names
-    return [
-        (
-            "scripts are no longer supported" in low or "trust_remote_code" in low,
-            (
-                f"The dataset {dataset} is made by a script, which is not run. Look for a copy of it in Parquet, or "
-                "ask its author to convert it (`datasets-cli convert_to_parquet` does)."
-            ),
-        ),
-        (
-            kind == "gated" or "is a gated dataset" in low,
-            f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and {LOG_IN}.",
-        ),
-        (
-            kind == "revision" or "invalid rev id" in low or "revision '" in low,
-            f"The dataset {dataset} {no_revision(revision)}.",
-        ),
-        (
-            bool(names & CUT) or "server disconnected" in low,
-            f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again.",
-        ),
-        (
-            unreached and forbidden,
-            (
-                f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or "
-                "give a local folder or file."
-            ),
-        ),
-        (
-            unreached,
-            _not_reached(dataset, "check the network, then repeat"),
-        ),
-        (
-            kind in ("missing", "name") or "DatasetNotFoundError" in names,
-            (
-                f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
-                f"it is private {LOG_IN}. No local folder has that name either."
-            ),
-        ),
-        (
-            bool(names & EMPTY),
-            (
-                f"The dataset {dataset} is empty: there are no rows in it, or no files of a known kind (Parquet, CSV, "
-                "JSON, Arrow, images, sound)."
-            ),
-        ),
-        (
-            bool(names & CORRUPT),
-            f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}",
-        ),
-    ]
+    if "scripts are no longer supported" in low or "trust_remote_code" in low:
+        return (
+            f"The dataset {dataset} is made by a script, which is not run. Look for a copy of it in Parquet, or "
+            "ask its author to convert it (`datasets-cli convert_to_parquet` does)."
+        )
+    if kind == "gated" or "is a gated dataset" in low:
+        return f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and {LOG_IN}."
+    if kind == "revision" or "invalid rev id" in low or "revision '" in low:
+        return f"The dataset {dataset} {no_revision(revision)}."
+    if names & CUT or "server disconnected" in low:
+        return f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again."
+    if unreached and forbidden:
+        return (
+            f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or "
+            "give a local folder or file."
+        )
+    if unreached:
+        return _not_reached(dataset, "check the network, then repeat")
+    if kind in ("missing", "name") or "DatasetNotFoundError" in names:
+        return (
+            f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
+            f"it is private {LOG_IN}. No local folder has that name either."
+        )
+    return _damaged(error, names, said, dataset)
+
+
+def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> str:
+    if names & EMPTY:
+        return (
+            f"The dataset {dataset} is empty: there are no rows in it, or no files of a known kind (Parquet, CSV, "
+            "JSON, Arrow, images, sound)."
+        )
+    if names & CORRUPT:
+        return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
+    return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"
 
 
 def _short(text: str) -> str:

@@ -82,11 +82,7 @@ def decode_sound(content: bytes) -> Waveform:
 
 
 def open_image(content: bytes) -> Any:
-    """Return an image of which only the first bytes were read so far.
-
-    Raises:
-        ValueError: it is not an image, or one larger than what is read.
-    """
+    """Return an image of which only the first bytes were read so far; ValueError where it is none, or too large."""
     from PIL import Image
 
     Image.init()

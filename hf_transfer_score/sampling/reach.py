@@ -68,11 +68,7 @@ class Reach:
         return found is not None and is_plain(path[found.end() :])
 
     def file(self, path: str) -> Path | None:
-        """Return the real path of a regular file that may be read, None where there is none by that name.
-
-        Raises:
-            DatasetError: there is one that may not be read.
-        """
+        """Return the real path of a regular file that may be read, None where there is none; else a DatasetError."""
         if not (self.anywhere or self.folders) or SCHEME in path or "\0" in path:
             return None
         for candidate in dict.fromkeys((self.base or Path()) / path if n else Path(path) for n in (1, 0)):
@@ -187,13 +183,7 @@ def _cached(prepared: str) -> list[Path]:
 
 
 def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
-    """Return bytes, read from their file if that is what is known of them.
-
-    Args:
-        value: what `as_media` returned.
-        dataset: the dataset, for messages.
-        reach: which files the rows may name.
-    """
+    """Return bytes as `as_media` returned them, read from their file if that is what is known of them."""
     if isinstance(value, bytes):
         return value
     if value is None:

@@ -103,11 +103,7 @@ IGNORED_TAG = -100
 class ClassCodes:
     """Gives each value of a label column a code, in the order in which they come.
 
-    Args:
-        names: names that the dataset gives its classes, None where it gives none.
-        most: classes that there may be; beyond that it is a number or an identifier.
-        column: the column, for messages.
-        dataset: the dataset, for messages.
+    Names are those that the dataset gives its classes. Beyond `most` classes it is a number or an identifier.
     """
 
     def __init__(self, names: Sequence[str] | None, most: int, column: str, dataset: str) -> None:
@@ -351,13 +347,7 @@ def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.r
     """Return the numbers of the words that are drawn from a text, ascending.
 
     A word's chance grows with the rarity of its label, by one over the square root of how often it was seen: where most
-    words have the label "O", those with another come first, and "O" is not lost.
-
-    Args:
-        codes: the code of the label of each word, below 0 where there is none.
-        counts: how often each code was seen.
-        most: words to draw at most.
-        rng: source of randomness.
+    words have the label "O", those with another come first, and "O" is not lost. Codes are below 0 without a label.
     """
     labelled = np.flatnonzero(np.asarray(codes) >= 0)
     if len(labelled) <= most:
@@ -370,15 +360,9 @@ def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.r
 def draw_pixels(
     mask: NDArray[np.int64], ignored: Sequence[int], most: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return pixel centres (n, 2), down and across as fractions, and the values of the mask there (n,).
+    """Return pixel centres (n, 2), down and across as fractions, and the classes of the mask there (n,).
 
     The classes of an image give the same number of pixels each, as far as they have them.
-
-    Args:
-        mask: class numbers (height, width).
-        ignored: values that mean "no label".
-        most: pixels to draw at most.
-        rng: source of randomness.
     """
     flat = mask.ravel()
     usable = np.flatnonzero(~np.isin(flat, np.asarray(ignored, dtype=np.int64)))

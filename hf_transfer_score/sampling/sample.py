@@ -242,12 +242,8 @@ def memory_sample(
 ) -> LabelledSample:
     """Return a sample of examples that are in memory, in the given order.
 
-    Args:
-        task: a name of `TASKS`.
-        inputs: what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s.
-        truth: a class index (or target) per example; for words and pixels a list of them, one per position.
-        label_names: the names of the classes.
-        name: what to call the dataset.
+    Inputs are what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s. The truth of
+    each is a class index or a target; of words and pixels a list of them, one per position.
 
     Example:
         >>> sample = memory_sample("text-classification", ["good", "bad"], [1, 0])

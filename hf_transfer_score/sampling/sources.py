@@ -46,18 +46,9 @@ Peek = Callable[[str, str], list[Any]]
 class OpenSplit:
     """An open split of a dataset.
 
-    Attributes:
-        dataset: what to call the dataset.
-        split: the split, None where there are none.
-        features: the types of the columns.
-        shards: returns the parts of the split that can be read by themselves, given the columns to read.
-        reach: which files the rows may name.
-        splits: all splits.
-        peek: returns some values of a column of another split.
-        config: the configuration, None where there is one only.
-        revision: the full commit on the Hub, None elsewhere.
-        cheap: whether rows that are not drawn cost next to nothing.
-        notes: what to know about it.
+    Shards are the parts of it that can be read by themselves, given the columns to read; `peek` returns some values of
+    a column of another split. Rows may name the files in reach. There is a revision on the Hub only, and a
+    configuration where there are several. It is cheap where rows that are not drawn cost next to nothing.
     """
 
     dataset: str

@@ -8,8 +8,8 @@ from safetensors.torch import load_file, save_file
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_audio import KIND
-from hf_transfer_score.backbones.sounds import resample
 from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.sounds import resample
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform, get_task
 from tests.checkpoints.sounds import FAMILIES, RATE, write_sound

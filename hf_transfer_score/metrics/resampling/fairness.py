@@ -30,7 +30,9 @@ def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> A
     means = data.statistics.centred_means
     scale = float(np.abs(means).max()) or 1.0
     deviations = Deviations(data, draws, data.statistics.means, scale)
-    shares, found = _shares(draws, weighting), np.empty(draws.replicates)
+    by_row = weighting == "sample"  # the weight of each class in both scatters (K,)
+    shares = draws.counts / draws.counts.sum() if by_row else np.full(len(draws.counts), 1.0 / len(draws.counts))
+    found = np.empty(draws.replicates)
     for block in draws.blocks(COPIES * 8 * means.size, BLOCK_BYTES):
         weights = draws.weights(block)
         shifts = _shifts(deviations, weights)
@@ -39,13 +41,6 @@ def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> A
         moved = np.square(shifts @ maps.transpose(0, 2, 1)).sum(axis=2)
         found[block] = -(np.maximum(squares / draws.counts - moved, 0.0) @ shares) / len(means)
     return found
-
-
-def _shares(draws: Draws, weighting: str) -> Array:
-    """Return the weight of each class in both scatters (K,)."""
-    if weighting == "sample":
-        return np.asarray(draws.counts / draws.counts.sum())
-    return np.full(len(draws.counts), 1.0 / len(draws.counts))
 
 
 def _shifts(deviations: Deviations, weights: Weights) -> Array:
@@ -102,20 +97,14 @@ def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> di
     """
     if options.covariance == "full":
         return None
-    return {
-        "variance_collapse": variance_collapse(data, draws, options.weighting),
-        "class_fairness": _fairness(data.turned(options.pca), draws, options),
-    }
-
-
-def _fairness(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> Array:
-    deviations = Deviations(data, draws, data.statistics.means)
-    found = np.empty(draws.replicates)
+    collapse, turned = variance_collapse(data, draws, options.weighting), data.turned(options.pca)
+    deviations = Deviations(turned, draws, turned.statistics.means)
+    fairness = np.empty(draws.replicates)
     for block in draws.blocks(COPIES * 8 * deviations.means.size, BLOCK_BYTES):
         means, variances = _moments(deviations, draws.weights(block))
         pairs = zip(means, variances, strict=True)
-        found[block] = [class_fairness(_overlaps(*pair, options), options) for pair in pairs]
-    return found
+        fairness[block] = [class_fairness(_overlaps(*pair, options), options) for pair in pairs]
+    return {"variance_collapse": collapse, "class_fairness": fairness}
 
 
 def _moments(deviations: Deviations, weights: Weights) -> tuple[Array, Array]:
