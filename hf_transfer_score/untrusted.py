@@ -175,11 +175,6 @@ def readable(
     """Yield what each thing holds; one that cannot be read is told to `leave_out` with the reason, whatever was raised.
 
     What is raised on the way to the next thing is not caught.
-
-    Example:
-        >>> list(readable(["1", "x", "2"], int, lambda thing, reason: print(thing, "is left out:", reason)))
-        x is left out: ValueError: invalid literal for int() with base 10: 'x'
-        [1, 2]
     """
     for thing in things:
         try:
@@ -191,12 +186,7 @@ def readable(
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why something could not be read, as one short line without control codes.
-
-    Example:
-        >>> reason_of(OverflowError("int too large")), reason_of(UnreadableError("It is empty."))
-        ('OverflowError: int too large', 'It is empty.')
-    """
+    """Return why something could not be read, as one short line without control codes."""
     try:
         words = " ".join("".join(one if one.isprintable() else " " for one in str(error)[: 4 * LONGEST_REASON]).split())
     except Exception:  # noqa: BLE001 - a message that cannot be made either

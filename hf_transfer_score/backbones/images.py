@@ -217,11 +217,6 @@ def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> 
         maps: (B, C, H, W); the centre of the first cell lies at (0.5 / H, 0.5 / W).
         image: which of the B each place is in (n,).
         places: down and across (n, 2), in [0, 1).
-
-    Example:
-        >>> maps = torch.tensor([[[[0.0, 1.0]]]])
-        >>> at_places(maps, torch.tensor([0, 0, 0]), torch.tensor([[0.5, 0.25], [0.5, 0.5], [0.5, 0.99]])).tolist()
-        [[0.0], [0.5], [1.0]]
     """
     cells = maps.permute(0, 2, 3, 1)
     size = torch.tensor(cells.shape[1:3], device=places.device)

@@ -95,14 +95,7 @@ def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
 
 
 def groups_of(lengths: NDArray[Any], most: int, *, equal: bool) -> list[list[int]]:
-    """Return which sequences are run together: at most so many, and only of one length if `equal`.
-
-    Example:
-        >>> groups_of(np.array([3, 5, 3]), 2, equal=True)
-        [[0, 2], [1]]
-        >>> groups_of(np.array([3, 5, 3]), 2, equal=False)
-        [[0, 1], [2]]
-    """
+    """Return which sequences are run together: at most so many, and only of one length if `equal`."""
     everything = np.arange(len(lengths))
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
     return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]

@@ -175,12 +175,7 @@ def read_description(path: Path, limit: Limits = DESCRIPTION) -> Any:
 
 
 def why_unread(error: UnreadableError | OSError) -> str:
-    """Return what is wrong with a file, after its name.
-
-    Example:
-        >>> why_unread(UnreadableError("It is nested too deeply."))
-        'that is nested too deeply'
-    """
+    """Return what is wrong with a file, after its name."""
     reason = reason_of(error).rstrip(".")
     return f"that {reason[3:]}" if reason.startswith("It ") else f"that cannot be read: {reason}"
 

@@ -196,17 +196,6 @@ def _padding(model: TextModel) -> int:
     return padding
 
 
-def auto_pooling(model: TextModel) -> str:
-    """Return what `pooling="auto"` stands for."""
-    if model.shape in ("decoder", "tower"):
-        return "last"
-    if model.shape == "encoder" and model.head:
-        if model.config.model_type in CLASS_TOKEN_LAST:
-            return "last"
-        return str(getattr(model.config, "classifier_pooling", "cls"))
-    return "mean"
-
-
 def make_reader(
     folder: Path,
     model: TextModel,
@@ -251,7 +240,12 @@ def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -
     """Return a backbone from a folder; rows belong to words or to texts."""
     model = load_text_model(folder, options, words=words)
     reader = make_reader(folder, model, options, words=words)
-    pooling = auto_pooling(model) if options.pooling == "auto" else options.pooling
+    pooling = options.pooling
+    if pooling == "auto" and model.shape == "encoder" and model.head:
+        last = model.config.model_type in CLASS_TOKEN_LAST
+        pooling = "last" if last else str(getattr(model.config, "classifier_pooling", "cls"))
+    elif pooling == "auto":
+        pooling = "last" if model.shape in ("decoder", "tower") else "mean"
     backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
     check_padding(backbone)
     return backbone

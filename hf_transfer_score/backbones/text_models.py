@@ -386,12 +386,7 @@ def _words_need_spaces(fast: Any) -> bool:
 
 
 def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:
-    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter.
-
-    Example:
-        >>> window_bounds(np.arange(10), np.ones(10, dtype=int), 8).tolist()
-        [[0, 8], [6, 10]]
-    """
+    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter."""
     ends = starts + sizes
     bounds, first = [], 0
     while first < len(starts):

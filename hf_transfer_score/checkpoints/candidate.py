@@ -37,10 +37,6 @@ def parse_candidate(text: str) -> Candidate:
 
     What is there on this computer is meant, whatever it holds: the Hub is asked only for what is not, or for what
     begins with one of its prefixes.
-
-    Example:
-        >>> parse_candidate("hf-hub:timm/resnet18.a1_in1k@main")
-        Candidate(name='timm/resnet18.a1_in1k', revision='main', folder=None)
     """
     text = text.strip().rstrip("/")
     if not text:

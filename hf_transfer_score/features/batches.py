@@ -245,7 +245,12 @@ class Loader:
         everything = np.arange(len(self.sample))
         if self.sample.task.modality == "text":
             for start in range(0, len(everything), SORTED_TOGETHER):
-                yield self._by_length(everything[start : start + SORTED_TOGETHER])
+                self._items, examples = {}, everything[start : start + SORTED_TOGETHER]
+                for part in cut(examples, ENCODED_AT_ONCE):
+                    encoded = self.backbone.encode(self.sample.examples(part))
+                    self._items.update(zip(part.tolist(), encoded, strict=True))
+                lengths = np.array([self.backbone.length(self._items[number]) for number in examples.tolist()])
+                yield examples[np.argsort(-lengths, kind="stable")]
         elif self.sample.task.modality == "audio":
             import pyarrow.compute as pc
 
@@ -253,14 +258,6 @@ class Loader:
             yield everything[np.argsort(-sizes, kind="stable")]
         else:
             yield everything
-
-    def _by_length(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
-        self._items = {}
-        for start in range(0, len(examples), ENCODED_AT_ONCE):
-            part = examples[start : start + ENCODED_AT_ONCE]
-            self._items.update(zip(part.tolist(), self.backbone.encode(self.sample.examples(part)), strict=True))
-        lengths = np.array([self.backbone.length(self._items[number]) for number in examples.tolist()])
-        return examples[np.argsort(-lengths, kind="stable")]
 
     def prepare(self, examples: NDArray[np.int64]) -> PreparedBatch:
         """Encode and collate some examples."""

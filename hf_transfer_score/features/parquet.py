@@ -129,7 +129,9 @@ class ParquetArrays:
                 return list_matrix(column)
             except ValueError as error:
                 raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
-        return self._texts(key) if _is_text(kind) else self._scalars(key, kind)
+        inside = kind.value_type if _is_dictionary(kind) else kind
+        text = pa.types.is_string(inside) or pa.types.is_large_string(inside)
+        return self._texts(key) if text else self._scalars(key, kind)
 
     def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
         """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
@@ -199,7 +201,10 @@ class ParquetArrays:
             raise FeatureFileError(f"{self.path}: column {name!r} is too large: {reason}.")
 
     def _scalars(self, key: str, kind: Any) -> NDArray[Any]:
-        if not _is_scalar(kind):
+        import pyarrow as pa
+
+        inside = kind.value_type if _is_dictionary(kind) else kind
+        if not is_number(inside) and not pa.types.is_boolean(inside):  # else Python objects, which may take any memory
             raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
         column = self._column(self.file, key)
         column = column.dictionary_decode() if _is_dictionary(kind) else column
@@ -222,18 +227,3 @@ def _is_dictionary(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_dictionary(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    inside = kind.value_type if _is_dictionary(kind) else kind
-    return bool(pa.types.is_string(inside) or pa.types.is_large_string(inside))
-
-
-def _is_scalar(kind: Any) -> bool:
-    """Return whether values are numbers or truths; others may take any memory, as those that become Python objects."""
-    import pyarrow as pa
-
-    inside = kind.value_type if _is_dictionary(kind) else kind
-    return is_number(inside) or bool(pa.types.is_boolean(inside))

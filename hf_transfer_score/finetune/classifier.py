@@ -23,11 +23,6 @@ def blocks_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
 
     Blocks are what its sequences are made of: residual blocks, encoder layers; stages are opened. In a network without
     such sequences they are its children that have children; fewer than two of them raise CheckpointError.
-
-    Example:
-        >>> layers = torch.nn.Sequential(*(torch.nn.Sequential(torch.nn.Linear(2, 2)) for _ in range(2)))
-        >>> list(blocks_of(layers))
-        ['0.0', '1.0']
     """
     found = dict(_descend(module, ""))
     composite = {name: block for name, block in found.items() if next(block.children(), None) is not None}
@@ -116,10 +111,6 @@ def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:
     """Return rows (B, C) at another width (B, width): padded with zeros, or interpolated along the channels.
 
     Wider rows than wanted are always interpolated, since padding cannot narrow them.
-
-    Example:
-        >>> to_width(torch.tensor([[1.0, 3.0]]), 4, "pad").tolist()
-        [[1.0, 3.0, 0.0, 0.0]]
     """
     if rows.shape[1] == width:
         return rows

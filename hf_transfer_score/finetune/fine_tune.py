@@ -90,14 +90,7 @@ def fine_tune(
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
-    """Return a warning where an accuracy on rows that were trained on, of classes (N,), is no better than a guess.
-
-    Example:
-        >>> nothing_learned(0.15, np.repeat(np.arange(10), 20))[0][:52]
-        'it hardly learned its own training rows: 15% of them'
-        >>> nothing_learned(0.6, np.repeat(np.arange(10), 20))
-        ()
-    """
+    """Return a warning where an accuracy on rows that were trained on, of classes (N,), is no better than a guess."""
     chance = float(np.bincount(codes).max()) / len(codes)
     luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
     if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):

@@ -57,12 +57,7 @@ def codes_of(train: LabelledSample, test: LabelledSample) -> tuple[Rows, Rows, i
 
 
 def split_rows(codes: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those to choose by: a share of each class, at least one of it on each side.
-
-    Example:
-        >>> [len(part) for part in split_rows(np.repeat([0, 1], 10), 0.2, 0)]
-        [16, 4]
-    """
+    """Return the rows to train on and those to choose by: a share of each class, at least one of it on each side."""
     generator, held = np.random.default_rng([seed, 1]), []
     for code in range(int(codes.max()) + 1):
         rows = np.flatnonzero(codes == code)

@@ -37,12 +37,6 @@ class Background:
     """Some threads that do one thing after another, in the order these were handed in.
 
     The threads of `concurrent.futures` are joined before a process ends, however long a download takes; these are not.
-
-    Example:
-        >>> background = Background()
-        >>> background.submit(lambda: 6 * 7).result()
-        42
-        >>> background.close()
     """
 
     def __init__(self, at_once: int = 1) -> None:
@@ -93,12 +87,7 @@ def result_of(future: Future[Value]) -> Value:
 
 
 def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_once: int) -> list[Value]:
-    """Return a function's values for some items, computed by so many threads.
-
-    Example:
-        >>> map_at_once(len, ["a", "bcd"], 2)
-        [1, 3]
-    """
+    """Return a function's values for some items, computed by so many threads."""
     todo = list(items)
     background = Background(min(at_once, len(todo)))
     try:

@@ -237,33 +237,18 @@ class ClassStatistics:
                 f"Statistics of {self.means.shape[1]} and {other.means.shape[1]} dimensions cannot be merged."
             )
         classes = np.union1d(self.classes, other.classes)
-        here, there = (_spread(part, classes) for part in (self, other))
-        counts = here.counts + there.counts
-        difference = there.means - here.means
-        means = here.means + difference * (there.counts / counts)[:, None]
-        weights = here.counts * there.counts / counts
-        merged = ClassStatistics(classes, counts, means)
-        shift = difference * np.sqrt(weights)[:, None]
+        counts, means = np.zeros((2, len(classes)), np.int64), np.zeros((2, len(classes), self.means.shape[1]))
+        squares = np.zeros((2, len(classes)))
+        for place, part in enumerate((self, other)):  # laid out over the classes of both; absent ones count zero
+            where = np.searchsorted(classes, part.classes)
+            counts[place, where], means[place, where] = part.counts, part.means
+            squares[place, where] = part.class_squares
+        count, difference = counts[0] + counts[1], means[1] - means[0]
+        merged = ClassStatistics(classes, count, means[0] + difference * (counts[1] / count)[:, None])
+        shift = difference * np.sqrt(counts[0] * counts[1] / count)[:, None]
         scatter = self.within_scatter + other.within_scatter + shift.T @ shift
-        squares = here.squares + there.squares + np.einsum("kd,kd->k", shift, shift)
-        merged.__dict__["_within"] = (scatter, squares)
+        merged.__dict__["_within"] = (scatter, squares[0] + squares[1] + np.einsum("kd,kd->k", shift, shift))
         return merged
-
-
-class _Spread(NamedTuple):
-    counts: NDArray[np.int64]
-    means: Array
-    squares: Array
-
-
-def _spread(part: ClassStatistics, classes: NDArray[np.int64]) -> _Spread:
-    """Lay a part's statistics out over a larger set of classes; absent classes count zero."""
-    where = np.searchsorted(classes, part.classes)
-    counts = np.zeros(len(classes), np.int64)
-    means = np.zeros((len(classes), part.means.shape[1]))
-    squares = np.zeros(len(classes))
-    counts[where], means[where], squares[where] = part.counts, part.means, part.class_squares
-    return _Spread(counts, means, squares)
 
 
 def _regroup(batches: Iterable[tuple[Any, Any]]) -> Iterable[tuple[NDArray[Any], NDArray[Any]]]:

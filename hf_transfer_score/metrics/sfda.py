@@ -42,7 +42,7 @@ def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:
     """
     counts, codes = data.counts, data.codes
     within = data.memo("within-class scatter", lambda: data.statistics.within_scatter) / data.rows
-    largest = _official_eigenvalue(within) if options.convention == "official" else _largest_eigenvalue(within)
+    largest = _largest_eigenvalue(within, options.convention)
     shrinkage = max(float(np.exp(-SHRINKAGE_RATE * largest)), SHRINKAGE_FLOOR)
     centred_means = data.statistics.means - data.centre
     weights = _confidences(data, _whitened(within, shrinkage), centred_means)
@@ -97,15 +97,13 @@ def _whitened(within: Array, shrinkage: float) -> Array:
     return np.asarray(solve_triangular(factor, np.eye(width), lower=True, check_finite=False).T)
 
 
-def _largest_eigenvalue(matrix: Array) -> float:
+def _largest_eigenvalue(matrix: Array, convention: str) -> float:
+    """Return it, or the public code's estimate: start from the row sums, six normalised multiplications."""
     from scipy.linalg import eigh
 
-    last = len(matrix) - 1
-    return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last], check_finite=False)[0])
-
-
-def _official_eigenvalue(matrix: Array) -> float:
-    """Return the public code's estimate: start from the row sums, six normalised multiplications."""
+    if convention == "exact":
+        last = len(matrix) - 1
+        return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last], check_finite=False)[0])
     left = matrix.sum(axis=1)
     right = left
     for _ in range(3):

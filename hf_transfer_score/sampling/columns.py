@@ -35,18 +35,9 @@ IMAGES = _names("image img pixel_values picture photo jpg jpeg png webp")
 SOUNDS = _names("audio speech sound wav flac mp3 ogg")
 
 PAIRS = (
-    ("premise", "hypothesis"),
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-    ("text1", "text2"),
-    ("text_1", "text_2"),
-    ("sentence_a", "sentence_b"),
-    ("sentence_A", "sentence_B"),
-    ("text_a", "text_b"),
-    ("question", "sentence"),
-    ("question", "passage"),
-    ("question", "context"),
-    ("query", "passage"),
+    *(("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2")),
+    *(("text_1", "text_2"), ("sentence_a", "sentence_b"), ("sentence_A", "sentence_B"), ("text_a", "text_b")),
+    *(("question", "sentence"), ("question", "passage"), ("question", "context"), ("query", "passage")),
     ("query", "document"),
 )
 """Texts that are read together."""
@@ -56,12 +47,7 @@ NO_CONTENT = _names("id idx index guid uid uuid file filename file_name path url
 
 
 def is_content(name: str) -> bool:
-    """Return whether a column of that name may hold inputs or labels.
-
-    Example:
-        >>> is_content("text"), is_content("user_id"), is_content("__key__")
-        (True, False, False)
-    """
+    """Return whether a column of that name may hold inputs or labels."""
     name = name.lower()
     return name not in NO_CONTENT and not name.endswith("_id") and not name.startswith("_")
 
@@ -153,13 +139,15 @@ class _Search:
         feature = self.features[label]
         inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
         names = tuple(getattr(inner, "names", None) or ()) or None
-        self._note_label(task, label, names)
-        listed = " and ".join(map(repr, inputs))
-        self.notes.append(
-            f"input: column {listed} ({task.modality})"
-            if len(inputs) == 1
-            else f"input: columns {listed} ({task.modality} pairs)"
-        )
+        about = f" ({len(names)} classes)" if names else ""
+        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if name.lower() in LABELS)]
+        others = sorted({name for name in rivals if name != label and self.kinds[name] != "image"})
+        also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
+        self.notes.append(f"label: column {label!r}{about}{also}")
+        if task.truth == "targets" and self.asked is None:
+            self.notes.append(f"task: {task.name}, since column {label!r} holds numbers with fractions")
+        one, pairs = ("column", "") if len(inputs) == 1 else ("columns", " pairs")
+        self.notes.append(f"input: {one} {' and '.join(map(repr, inputs))} ({task.modality}{pairs})")
         return Columns(task, inputs, label, names, tuple(self.notes))
 
     def _refuse(self, what: str, advice: str = "") -> NoReturn:
@@ -307,12 +295,3 @@ class _Search:
         if others and not self.options.input_columns:
             self.notes.append(f"input columns not taken: {', '.join(others)}")
         return (chosen,)
-
-    def _note_label(self, task: Task, label: str, names: tuple[str, ...] | None) -> None:
-        about = f" ({len(names)} classes)" if names else ""
-        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if name.lower() in LABELS)]
-        others = sorted({name for name in rivals if name != label and self.kinds[name] != "image"})
-        also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
-        self.notes.append(f"label: column {label!r}{about}{also}")
-        if task.truth == "targets" and self.asked is None:
-            self.notes.append(f"task: {task.name}, since column {label!r} holds numbers with fractions")

@@ -49,12 +49,7 @@ def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
 
 
 def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
-    """Return how many rows each class gives: its share by largest remainder, and two at least where it has them.
-
-    Example:
-        >>> proportional_quotas([6000, 3000, 999, 1], 100)
-        [59, 30, 10, 1]
-    """
+    """Return how many rows each class gives: its share by largest remainder, and two at least where it has them."""
     total = sum(counts)
     if total <= most:
         return list(counts)
@@ -70,14 +65,7 @@ def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
 
 
 class RowFile:
-    """Rows that may still be drawn, in a file without a name; only their places are in memory.
-
-    Example:
-        >>> with RowFile() as rows:
-        ...     number = rows.put([b"bytes", "text", ["some", "words"]])
-        ...     rows.get(number)
-        [b'bytes', 'text', ['some', 'words']]
-    """
+    """Rows that may still be drawn, in a file without a name; only their places are in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder, self.size = folder, 0
@@ -320,21 +308,15 @@ def _write(drawing: Drawing, indices: dict[int, int], path: Path) -> pa.Table:
     schema = pa.schema([*fields, pa.field("label" if task.truth == "labels" else "target", value)])
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
         for start in range(0, len(drawing.drawn), WRITTEN_TOGETHER):
-            some = drawing.drawn[start : start + WRITTEN_TOGETHER]
-            batch = [_record(drawing, one, truth, indices) for one, truth in some]
+            batch = []
+            for one, truth in drawing.drawn[start : start + WRITTEN_TOGETHER]:
+                kept, found = drawing.draw.kept.get(one.slot), truth.value
+                if task.truth == "labels":
+                    found = [indices[code] for code in found] if isinstance(found, list) else indices[found]
+                record = dict(zip(("input", "input_2"), kept[: len(columns.inputs)], strict=False))
+                batch.append({**record, "positions": truth.positions, schema.names[-1]: found})
             writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-
-
-def _record(drawing: Drawing, one: Drawn, truth: DrawnTruth, indices: dict[int, int]) -> dict[str, Any]:
-    columns, value = drawing.rows.columns, truth.value
-    kept = drawing.draw.kept.get(one.slot)
-    record = dict(zip(("input", "input_2"), kept[: len(columns.inputs)], strict=False))
-    if truth.positions is not None:
-        record["positions"] = truth.positions
-    if columns.task.truth == "targets":
-        return {**record, "target": value}
-    return {**record, "label": [indices[code] for code in value] if isinstance(value, list) else indices[value]}
 
 
 def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:

@@ -186,9 +186,14 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
             name = str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
         if name is None or not whole(file):
             return file
-        with file:
-            copy, found = _copied(file, name)
-        if found == name:
+        copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
+        digest = digest_of(name, file.size)
+        with file, room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
+            while part := file.read(READ_AT_ONCE):
+                copy.write(part)
+                digest.update(part)
+        if digest.hexdigest() == name:
+            copy.seek(0)
             return copy
         copy.close()
     raise DatasetError(
@@ -210,18 +215,6 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     finally:
         file.seek(0)
     return bool(2 * read >= file.size)
-
-
-def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
-    """Return the content of a file on the Hub in one without a name, and its hash of the kind of another."""
-    copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
-    digest = digest_of(name, file.size)
-    with room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
-        while part := file.read(READ_AT_ONCE):
-            copy.write(part)
-            digest.update(part)
-    copy.seek(0)
-    return copy, digest.hexdigest()
 
 
 Item = TypeVar("Item")

@@ -261,18 +261,16 @@ def _refuse_unlabelled(drawing: Drawing) -> None:
     no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
     if drawing.labelled and not no_class:
         return
-    label = rows.columns.label
-    better = [split for split in source.splits if split != source.split and _has_labels(source, split, label)]
+    label, better = rows.columns.label, []
+    for split in source.splits:
+        values: list[Any] = []
+        with suppress(DatasetError), explained(source.dataset):
+            values = [] if split == source.split else source.peek(split, label)
+        flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        if any(value is not None and value != -1 and value == value for value in flat):
+            better.append(split)
     advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
     raise HiddenLabelsError(
         f"All {drawing.seen} labels{source.in_split} of {source.dataset} are hidden (column {label!r} holds -1 or "
         f"nothing): {advice}."
     )
-
-
-def _has_labels(source: OpenSplit, split: str, label: str) -> bool:
-    values: list[Any] = []
-    with suppress(DatasetError), explained(source.dataset):
-        values = source.peek(split, label)
-    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    return any(value is not None and value != -1 and value == value for value in flat)

@@ -330,12 +330,7 @@ class PixelRows(ExampleRows):
 
 
 def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
-    """Return how many rows each class gives if all may give the same number, the largest that fits.
-
-    Example:
-        >>> even_quotas([50, 3, 50], 20, 43), even_quotas([50, 3, 50], 30, 43)
-        ([20, 3, 20], [20, 3, 20])
-    """
+    """Return how many rows each class gives if all may give the same number, the largest that fits."""
     low, high = 0, each
     while low < high:
         middle = (low + high + 1) // 2
@@ -385,12 +380,7 @@ def draw_pixels(
 
 
 def same_shape(image: tuple[int, int], mask: tuple[int, ...]) -> bool:
-    """Return whether places in a mask are the same places in an image: one may be the other in another size.
-
-    Example:
-        >>> same_shape((480, 640), (120, 160)), same_shape((480, 640), (640, 480))
-        (True, False)
-    """
+    """Return whether places in a mask are the same places in an image: one may be the other in another size."""
     ratio = (image[0] * mask[1]) / (image[1] * mask[0])
     return 0.95 < ratio < 1.05
 

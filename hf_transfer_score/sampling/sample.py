@@ -280,12 +280,7 @@ def fingerprint(table: pa.Table, options: dict[str, Any]) -> str:
 
 
 def describe(sample: LabelledSample) -> list[str]:
-    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen.
-
-    Example:
-        >>> describe(memory_sample("text-classification", ["good", "bad"], [1, 0]))
-        ['dataset: memory', 'task: text-classification', '2 examples of 2 rows read, 2 classes']
-    """
+    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen."""
     source = sample.source
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)

@@ -86,7 +86,13 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
             return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
             raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
-        return _open_hub(name, options)
+        with explained(name, options.revision):  # at one commit, once its card is known to ask for nothing else
+            commit = commit_of(name, options.revision)
+            if commit is not None:
+                check_hub_card(name, commit)
+            reach = Reach.of_repository(name, commit or "")
+        source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
+        return replace(source, reach=Reach.of_repository(name, source.revision or ""))
     import datasets
 
     if isinstance(dataset, Mapping):
@@ -210,17 +216,6 @@ def features_of(stream: Any) -> Mapping[str, Any]:
     return features
 
 
-def _open_hub(name: str, options: SampleOptions) -> OpenSplit:
-    """Open a dataset on the Hub at one commit, once its card is known to ask for nothing else."""
-    with explained(name, options.revision):
-        commit = commit_of(name, options.revision)
-        if commit is not None:
-            check_hub_card(name, commit)
-        reach = Reach.of_repository(name, commit or "")
-    source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
-    return replace(source, reach=Reach.of_repository(name, source.revision or ""))
-
-
 def _open_builder(
     name: str,
     options: SampleOptions,
@@ -290,16 +285,13 @@ class _BuilderStreams:
         import datasets
 
         stream = self.builder.as_streaming_dataset(self.split)
-        if stream.features is not None:
-            features: Mapping[str, Any] = stream.features
-            return features
-        if not self.by_tables:
+        found: Mapping[str, Any] | None = stream.features
+        if found is None and not self.by_tables:
             return features_of(stream)
-        first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
-        if first is None:
-            return {}
-        known: Mapping[str, Any] = datasets.Features.from_arrow_schema(first.schema)
-        return known
+        if found is None:
+            first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
+            found = {} if first is None else datasets.Features.from_arrow_schema(first.schema)
+        return found
 
     def _stream(self, split: str, columns: Sequence[str]) -> Any:
         if hasattr(self.builder.config, "columns") and hasattr(self.builder.config, "batch_size"):
