@@ -36,11 +36,7 @@ FULL = {
     errno.EDQUOT: "your quota on that disk is used up",
     errno.EFBIG: "a file may not become that large there (see `ulimit -f`)",
 }
-SAID = {
-    "No space left on device": errno.ENOSPC,
-    "Disk quota exceeded": errno.EDQUOT,
-    "File too large": errno.EFBIG,
-}
+SAID = {"No space left on device": errno.ENOSPC, "Disk quota exceeded": errno.EDQUOT, "File too large": errno.EFBIG}
 """What libraries say that pass on the words and not the number."""
 
 NOT_KNOWN = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)

@@ -39,11 +39,7 @@ def test_kinds_that_torch_alone_knows_are_read(tmp_path):
     kinds = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)
     save_file({str(kind): torch.zeros(5, dtype=kind) for kind in kinds}, tmp_path / "a.safetensors")
     found = {tensor.kind for tensor in read_header(tmp_path / "a.safetensors").values()}
-    assert found == {
-        "BF16",
-        "F8_E4M3",
-        "F8_E5M2",
-    }
+    assert found == {"BF16", "F8_E4M3", "F8_E5M2"}
 
 
 @pytest.mark.parametrize(

@@ -130,10 +130,7 @@ def to_columns(rows: ArrowRows) -> dict[str, pa.Array]:
     count, width = rows.features.shape
     values = np.ascontiguousarray(rows.features, dtype=np.float64).reshape(-1)
     offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width, type=pa.int32())
-    return {
-        "predictions": pa.ListArray.from_arrays(offsets, pa.array(values)),
-        "references": pa.array(rows.references),
-    }
+    return {"predictions": pa.ListArray.from_arrays(offsets, pa.array(values)), "references": pa.array(rows.references)}
 
 
 def from_table(table: pa.Table) -> ArrowRows:

@@ -23,14 +23,7 @@ from hf_transfer_score.hub.settings import (
 )
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-LOST = {
-    "TransportError",
-    "ConnectionError",
-    "ChunkedEncodingError",
-    "IncompleteRead",
-    "Timeout",
-    "ProtocolError",
-}
+LOST = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
 INCONSISTENT = "Consistency check failed"
 """What the client says of a file of another size than it was told."""

@@ -49,9 +49,7 @@ def test_so_many_are_taken_at_most_and_the_same_ones_again():
 
 def test_a_test_split_is_taken_where_it_has_labels():
     whole = datasets.DatasetDict(
-        train=split("train", [0, 1] * 10),
-        validation=split("validation", [0, 1] * 4),
-        test=split("test", [0, 1] * 3),
+        train=split("train", [0, 1] * 10), validation=split("validation", [0, 1] * 4), test=split("test", [0, 1] * 3)
     )
     assert drawn(whole)[1].source.split == "test"
     assert drawn(whole, test_split="validation")[1].source.split == "validation"

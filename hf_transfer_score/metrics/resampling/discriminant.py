@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.ncti import (
-    DISCRIMINANT_CUT,
-    SHRINKAGE_COMPONENTS,
-    SHRINKAGE_FLOOR,
-    NCTIOptions,
-)
+from hf_transfer_score.metrics.ncti import DISCRIMINANT_CUT, SHRINKAGE_COMPONENTS, SHRINKAGE_FLOOR, NCTIOptions
 from hf_transfer_score.metrics.resampling.draws import Draws, Weights
 
 WIDEST = 128

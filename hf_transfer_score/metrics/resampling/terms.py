@@ -30,12 +30,7 @@ SHORT_WAYS: dict[Callable[..., Any], Callable[[LabelledFeatures, Draws, Any], di
 
 
 def bootstrap_terms(
-    data: LabelledFeatures,
-    metrics: Sequence[Metric],
-    *,
-    replicates: int = 100,
-    seed: int = 0,
-    short_ways: bool = True,
+    data: LabelledFeatures, metrics: Sequence[Metric], *, replicates: int = 100, seed: int = 0, short_ways: bool = True
 ) -> Terms:
     """Return the terms of metrics over replicates of a sample, each (B,), by metric and term.
 
