@@ -71,7 +71,14 @@ def check_asked(name: str, content: Any, tensors: int = 0) -> None:
     """Refuse values of a file that ask for more than any network needs, or than weights of so many tensors do."""
     for key, value in _named(content):
         if LAYERS.fullmatch(key):
-            _check_layers(name, key, value, tensors)
+            count = sum(map(_whole, value if isinstance(value, list) else [value]))
+            if count > max(MOST_LAYERS, tensors):
+                held = (
+                    f", and its weights hold {tensors:,} tensors" if tensors else f"; at most {MOST_LAYERS} are built"
+                )
+                raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){held}")
+            if NO_LAYERS.fullmatch(key) and isinstance(value, int) and value < 1:
+                raise CheckpointError("corrupt", f"has a {name} that asks for a network of {value} layers ({key})")
         if key not in MOST or (key == "max_length" and name not in READERS):
             continue
         asked, (most, what) = _pixels(value) if key in SIZES else _whole(value), MOST[key]
@@ -91,15 +98,6 @@ def _named(content: Any) -> Iterator[tuple[str, Any]]:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-
-
-def _check_layers(name: str, key: str, value: Any, tensors: int) -> None:
-    count = sum(map(_whole, value if isinstance(value, list) else [value]))
-    if count > max(MOST_LAYERS, tensors):
-        held = f", and its weights hold {tensors:,} tensors" if tensors else f"; at most {MOST_LAYERS} are built"
-        raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){held}")
-    if NO_LAYERS.fullmatch(key) and isinstance(value, int) and value < 1:
-        raise CheckpointError("corrupt", f"has a {name} that asks for a network of {value} layers ({key})")
 
 
 def _pixels(value: Any) -> int:

@@ -31,11 +31,6 @@ Value = TypeVar("Value")
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 
-def launched() -> bool:
-    """Whether a launcher (accelerate, torchrun) started several processes."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 @dataclass(frozen=True)
 class Processes:
     """This process among those that share the work, by its numbers there and on its machine; 0 writes and speaks."""
@@ -47,7 +42,7 @@ class Processes:
     @classmethod
     def current(cls) -> Processes:
         """Return what the launcher says; joins the group where there is one."""
-        if not launched():
+        if int(os.environ.get("WORLD_SIZE", "1")) <= 1:  # no launcher (accelerate, torchrun) started several processes
             return cls()
         from accelerate import PartialState
 
@@ -237,7 +232,10 @@ class Loader:
 
     def __init__(self, backbone: Backbone, sample: LabelledSample, threads: int | None = None) -> None:
         self.backbone, self.sample = backbone, sample
-        self.threads = threads or loader_threads()
+        # the cores this process may use, shared with its neighbours
+        available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        self.threads = threads or max(1, min(8, available // neighbours))
         self._items: dict[int, Any] = {}
 
     def windows(self) -> Iterator[NDArray[np.int64]]:
@@ -322,10 +320,3 @@ class Loader:
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     """Return consecutive parts of at most `size` examples."""
     return [examples[start : start + size] for start in range(0, len(examples), size)]
-
-
-def loader_threads() -> int:
-    """Return how many threads decode and preprocess: the cores this process may use, shared with its neighbours."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(1, min(8, available // neighbours))

@@ -129,10 +129,7 @@ class Tap:
     def __init__(self, block: torch.nn.Module, backbone: Backbone) -> None:
         self._outputs: list[Any] = []
         self._backbone = backbone
-        self._handle = block.register_forward_hook(self._remember)
-
-    def _remember(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
-        self._outputs.append(output)
+        self._handle = block.register_forward_hook(lambda _block, _inputs, output: self._outputs.append(output))
 
     def rows(self, batch: Mapping[str, Any]) -> torch.Tensor:
         """Return the rows of the last forward pass, in the order of the batch, and forget them."""

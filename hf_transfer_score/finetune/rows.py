@@ -157,7 +157,12 @@ def _apart(found: LabelledSample, train: LabelledSample, count: int) -> Labelled
 
     taken = set(_contents(train))
     new = np.array([content not in taken for content in _contents(found)], dtype=bool)
-    codes, known = _renumbered(found, train)
+    codes, own = found.labels, train.labels
+    assert codes is not None and own is not None
+    if found.label_names and train.label_names:  # classes by the numbers of the training rows
+        numbers = {name: number for number, name in enumerate(train.label_names)}
+        codes = np.array([numbers.get(name, -1) for name in found.label_names], dtype=np.int64)[codes]
+    known = np.isin(codes, own)
     keep = np.flatnonzero(new & known)[:count]
     if not len(keep):
         raise DatasetError(
@@ -177,17 +182,6 @@ def _apart(found: LabelledSample, train: LabelledSample, count: int) -> Labelled
     table = table.set_column(place, "label", pa.chunked_array([pa.array(codes[keep])]))
     known_by = fingerprint(table, {"trained on": train.fingerprint})
     return replace(found, table=table, label_names=train.label_names, fingerprint=known_by, notes=tuple(notes))
-
-
-def _renumbered(found: LabelledSample, train: LabelledSample) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the class of each row by the numbers of the training rows, and whether these have it."""
-    codes, own = found.labels, train.labels
-    assert codes is not None and own is not None
-    if found.label_names and train.label_names:
-        numbers = {name: number for number, name in enumerate(train.label_names)}
-        table = np.array([numbers.get(name, -1) for name in found.label_names], dtype=np.int64)
-        codes = table[codes]
-    return codes, np.isin(codes, own)
 
 
 def _contents(sample: LabelledSample) -> list[bytes]:

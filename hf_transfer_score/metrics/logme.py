@@ -22,7 +22,6 @@ from hf_transfer_score.metrics.registry import (
 PRIOR_COUNT = 1e-5
 OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3
 ICML_TOLERANCE = 1e-2
-OFFICIAL_CUT = 1e-10
 
 
 @dataclass(frozen=True)

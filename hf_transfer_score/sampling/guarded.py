@@ -136,7 +136,7 @@ class _LimitedLines(io.RawIOBase):
     """A file of lines; one without an end is refused when it is too long to be a row."""
 
     def __init__(self, file: Any) -> None:
-        self._file, self._length, self._all = file, 0, False
+        self._file, self._length = file, 0
 
     def readable(self) -> bool:
         """Return that it can be read."""

@@ -321,8 +321,8 @@ class PixelRows(ExampleRows):
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the pixels that are drawn and their classes."""
         mask, shape = decode_mask(kept[1], self.dataset), shape_of_image(kept[0])
-        if shape is None or not same_shape(shape, mask.shape):
-            return None
+        if shape is None or not 0.95 < (shape[0] * mask.shape[1]) / (shape[1] * mask.shape[0]) < 1.05:
+            return None  # one may be the other in another size, so that places in it are the same places
         centres, values = draw_pixels(mask, self.options.ignore_values, self.options.rows_per_example, rng)
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]
@@ -377,12 +377,6 @@ def draw_pixels(
     down, across = np.divmod(chosen, mask.shape[1])
     centres = np.stack([(down + 0.5) / mask.shape[0], (across + 0.5) / mask.shape[1]], axis=1)
     return centres.astype(np.float32), flat[chosen]
-
-
-def same_shape(image: tuple[int, int], mask: tuple[int, ...]) -> bool:
-    """Return whether places in a mask are the same places in an image: one may be the other in another size."""
-    ratio = (image[0] * mask[1]) / (image[1] * mask[0])
-    return 0.95 < ratio < 1.05
 
 
 def rows_for(columns: Columns, options: SampleOptions, dataset: str) -> ExampleRows:

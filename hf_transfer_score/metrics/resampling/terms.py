@@ -85,25 +85,20 @@ def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], 
         ]
         if not open_ones:
             continue
+        rows = draws.rows(replicate)
         try:
-            drawn = drawn_sample(data, draws, replicate)
-        except InputError:
+            drawn = LabelledFeatures(
+                data.features[rows],
+                data.codes[rows] if data.has_labels else None,
+                targets=None if data.targets is None else data.targets[rows],
+                source_probs=None if data.source_probs is None else data.source_probs[rows],
+                facts=data.facts,
+            )
+        except InputError:  # it is no sample, as when all its rows are equal
             continue
         for metric in open_ones:
             for term, value in metric.attempt(drawn).terms.items():
                 found[metric.name][term][replicate] = value
-
-
-def drawn_sample(data: LabelledFeatures, draws: Draws, replicate: int) -> LabelledFeatures:
-    """Return the sample that a replicate draws; InputError where it is none, as when all its rows are equal."""
-    rows = draws.rows(replicate)
-    return LabelledFeatures(
-        data.features[rows],
-        data.codes[rows] if data.has_labels else None,
-        targets=None if data.targets is None else data.targets[rows],
-        source_probs=None if data.source_probs is None else data.source_probs[rows],
-        facts=data.facts,
-    )
 
 
 def bootstrap_pool(
