@@ -44,6 +44,20 @@ NOT_KNOWN = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
 
 BLOCK = 1 << 20
 
+LOOK_SECONDS = 0.1
+"""Between two looks at a lock that somebody else holds."""
+
+HELD = (BlockingIOError, PermissionError)
+"""What a system says of a lock that somebody else holds."""
+
+Notify = Callable[[str], None]
+
+EXAMPLE = "example"
+"""Of the dataset, and of all the checkpoints together; one of them is `example/NAME`."""
+
+EXAMPLE_CAUTION = "this is a toy to try the package on: what it shows is no evidence for or against any metric"
+SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
+
 
 def home() -> Path:
     """Return the folder of samples, features and what is known of checkpoints.
@@ -198,15 +212,6 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
-LOOK_SECONDS = 0.1
-"""Between two looks at a lock that somebody else holds."""
-
-HELD = (BlockingIOError, PermissionError)
-"""What a system says of a lock that somebody else holds."""
-
-Notify = Callable[[str], None]
-
-
 @contextmanager
 def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     """Hold the lock of a file for the length of a block, waiting for as long as another process does.
@@ -279,14 +284,6 @@ def _holder(file: FileIO) -> str:
         where = "" if host == socket.gethostname() else f" on {host}"
         return f"process {int(number)}{where}"
     return "another process"
-
-
-EXAMPLE = "example"
-"""Of the dataset, and of all the checkpoints together; one of them is `example/EXAMPLE`."""
-
-EXAMPLE_CAUTION = "this is a toy to try the package on: what it shows is no evidence for or against any metric"
-
-SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
 
 
 def example_dataset(dataset: Any) -> Path | None:

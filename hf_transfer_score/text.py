@@ -39,6 +39,20 @@ RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－"
 LONGEST = 4000
 """Letters of one message that are shown; a library's error may quote a whole file."""
 
+TEMPLATES = Path(__file__).parent / "templates"
+
+SHOWN = 120
+"""Letters of a text that are shown."""
+
+SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
+"""Signs that mean something in Markdown, where they do."""
+
+ADDRESS = re.compile(r"://|www\.|@|mailto:", re.IGNORECASE)
+"""Pages make links of such texts by themselves, entities or not."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+HUB = "https://huggingface.co"
+
 
 def shown(text: object, most: int | None = None) -> str:
     r"""Return text that is safe to show on one line, of so many letters at most; what is no text as `str` shows it.
@@ -136,21 +150,6 @@ def csv_cell(cell: object) -> Cell:
         return cell
     runs = str(cell).lstrip(" ").startswith(RUN_BY_SPREADSHEETS)
     return f"'{shown(cell)}" if runs else shown(cell)
-
-
-TEMPLATES = Path(__file__).parent / "templates"
-
-SHOWN = 120
-"""Letters of a text that are shown."""
-
-SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
-"""Signs that mean something in Markdown, where they do."""
-
-ADDRESS = re.compile(r"://|www\.|@|mailto:", re.IGNORECASE)
-"""Pages make links of such texts by themselves, entities or not."""
-
-HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
-HUB = "https://huggingface.co"
 
 
 def one_line(text: object, most: int = SHOWN) -> str:

@@ -53,6 +53,17 @@ PIXELS_AT_ONCE = 48_000_000
 PIXELS_TOGETHER = 16_000_000
 """Of the images of a batch that one thread holds decoded; those of a usual data set are all of the batch."""
 
+LARGEST = 2**63
+"""Whole numbers reach from -LARGEST to LARGEST - 1, as in the columns of tables."""
+
+LONGEST_NUMBER = 64
+"""Letters of a whole number, or of any number in YAML; int() takes quadratic time."""
+
+LONGEST_REASON = 300
+ABSENT = object()
+Thing = TypeVar("Thing")
+Value = TypeVar("Value")
+
 
 def too_large(expanded: int, size: int) -> str:
     """Return why a file of `size` bytes may not become `expanded` bytes, "" where it may.
@@ -67,19 +78,6 @@ def too_large(expanded: int, size: int) -> str:
     if expanded <= most:
         return ""
     return f"its {size:,} bytes would become {expanded:,}, more than the {most:,} that are read of such a file"
-
-
-LARGEST = 2**63
-"""Whole numbers reach from -LARGEST to LARGEST - 1, as in the columns of tables."""
-
-LONGEST_NUMBER = 64
-"""Letters of a whole number, or of any number in YAML; int() takes quadratic time."""
-
-LONGEST_REASON = 300
-ABSENT = object()
-
-Thing = TypeVar("Thing")
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)

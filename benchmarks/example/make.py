@@ -1,7 +1,7 @@
 """Make the dataset and the checkpoints that ship with the package as `example`.
 
     python -m benchmarks.example.make             # writes them anew: five minutes on one core
-    python -m benchmarks.example.make SHIPPED      # the same elsewhere, to compare
+    python -m benchmarks.example.make FOLDER      # the same elsewhere, to compare
 
 The same machine and versions give the same bytes; elsewhere torch may round otherwise, and the weights differ a little.
 """

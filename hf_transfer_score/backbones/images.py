@@ -16,6 +16,8 @@ from hf_transfer_score.tasks import Example, Pixels, Task
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
+
 
 class Layer(NamedTuple):
     """What one layer gives: special tokens (B, P, C), None without them, and a map of features (B, C, H, W)."""
@@ -227,9 +229,6 @@ def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> 
     top = cells[image, low[:, 0], low[:, 1]].lerp(cells[image, low[:, 0], high[:, 1]], across)
     bottom = cells[image, high[:, 0], low[:, 1]].lerp(cells[image, high[:, 0], high[:, 1]], across)
     return top.lerp(bottom, down)
-
-
-CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
 
 class VisionReader:

@@ -47,6 +47,26 @@ PROBE_TEXTS = ("good", "a film that is good and a film that is bad, one after th
 
 Pooler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
+ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU", "ELU", "Mish", "Softplus")
+
+SETTINGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+ROW = "sentence_embedding"
+
+OLD_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""Settings of a pooling in layouts before 5.5, in the order in which several are concatenated."""
+
+OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
+
 
 class TextBackbone:
     """A loaded text model with its tokenizer.
@@ -249,26 +269,6 @@ def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -
     backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
     check_padding(backbone)
     return backbone
-
-
-ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU", "ELU", "Mish", "Softplus")
-SETTINGS = tuple(
-    f"sentence_{name}_config.json"
-    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
-)
-ROW = "sentence_embedding"
-
-OLD_MODES = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-"""Settings of a pooling in layouts before 5.5, in the order in which several are concatenated."""
-
-OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
 
 
 def load_sentence_backbone(

@@ -37,6 +37,20 @@ CLASS_TOKEN_LAST = ("xlnet",)
 
 SEQUENCE_HEAD, TOKEN_HEAD = "ForSequenceClassification", "ForTokenClassification"
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
+
+NO_TOKENIZER = (
+    "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
+)
+PROBE_WORDS = ("one", "film", "is", "good")
+
+LETTERS_A_TOKEN = 64
+"""Letters of a text that are looked at for each token that is kept; real texts have four or five."""
+
+OVERLAP = 4  # windows of words overlap by one part of so many
+Numbers = NDArray[np.int32]
+_EMPTY: Numbers = np.zeros(0, dtype=np.int32)
+
 
 @cache
 def text_types() -> frozenset[str]:
@@ -164,19 +178,6 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return TextModel(model, model, shape, "", loaded.model.config)
-
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
-NO_TOKENIZER = (
-    "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
-)
-PROBE_WORDS = ("one", "film", "is", "good")
-LETTERS_A_TOKEN = 64
-"""Letters of a text that are looked at for each token that is kept; real texts have four or five."""
-
-OVERLAP = 4  # windows of words overlap by one part of so many
-
-Numbers = NDArray[np.int32]
 
 
 class Tokens(NamedTuple):
@@ -373,7 +374,6 @@ class TokenReader:
         return Tokens(numbers, self._types(np.concatenate([before.types, middle, after.types]).tolist()))
 
 
-_EMPTY: Numbers = np.zeros(0, dtype=np.int32)
 _NOTHING = Tokens(_EMPTY, _EMPTY)
 
 

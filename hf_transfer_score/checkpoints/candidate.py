@@ -18,6 +18,19 @@ from hf_transfer_score.tasks import TASKS, Modality
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
 
+Sort = Literal["downloads", "likes", "trending"]
+SORTS: dict[str, str] = {"downloads": "downloads", "likes": "likes", "trending": "trending_score"}
+
+PIPELINES: dict[Modality, tuple[str, ...]] = {
+    "image": ("image-classification", "image-feature-extraction", "zero-shot-image-classification"),
+    "text": ("feature-extraction", "sentence-similarity", "fill-mask", "text-classification", "text-generation"),
+    "audio": ("audio-classification", "automatic-speech-recognition", "feature-extraction"),
+}
+"""Pipeline tags under which checkpoints of a modality are listed, for searches that name none."""
+
+LOOKED_AT = 50
+"""Repositories that are looked at for each one wanted, before a search gives up."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -107,20 +120,6 @@ def last_part(candidate: Candidate) -> str:
     """Return what to call a folder: the last part of what was typed, or of where it is for "." and the like."""
     typed = Path(candidate.name.removeprefix(FOLDER_PREFIX)).name
     return typed if typed.strip(".") or candidate.folder is None else candidate.folder.name
-
-
-Sort = Literal["downloads", "likes", "trending"]
-SORTS: dict[str, str] = {"downloads": "downloads", "likes": "likes", "trending": "trending_score"}
-
-PIPELINES: dict[Modality, tuple[str, ...]] = {
-    "image": ("image-classification", "image-feature-extraction", "zero-shot-image-classification"),
-    "text": ("feature-extraction", "sentence-similarity", "fill-mask", "text-classification", "text-generation"),
-    "audio": ("audio-classification", "automatic-speech-recognition", "feature-extraction"),
-}
-"""Pipeline tags under which checkpoints of a modality are listed, for searches that name none."""
-
-LOOKED_AT = 50
-"""Repositories that are looked at for each one wanted, before a search gives up."""
 
 
 @dataclass(frozen=True)

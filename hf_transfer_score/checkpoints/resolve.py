@@ -24,6 +24,8 @@ BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
 READ_AT_ONCE = 4
 
+AT_ONCE = 4
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -184,9 +186,6 @@ def _content(path: Path, known: Answers) -> str:
     if stat.st_size > HASHED_BYTES:
         known.remember(key, {"hash": digest.hexdigest()})
     return digest.hexdigest()
-
-
-AT_ONCE = 4
 
 
 @dataclass

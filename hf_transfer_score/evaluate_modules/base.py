@@ -27,6 +27,11 @@ from hf_transfer_score.metrics.checks import as_numpy, check_features, row_chunk
 from hf_transfer_score.metrics.registry import MetricResult, get_metric
 from hf_transfer_score.version import HOMEPAGE
 
+logger = logging.getLogger(__name__)
+
+NEURAL_COLLAPSE = "https://arxiv.org/abs/2008.08186"
+"""Papyan, Han and Donoho on what all of these metrics read."""
+
 
 class ArrowRows(NamedTuple):
     """Features (N, D) with one class label a row (N,)."""
@@ -152,12 +157,6 @@ def concatenate(parts: list[ArrowRows]) -> ArrowRows:
     if not parts:
         return ArrowRows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
     return parts[0] if len(parts) == 1 else ArrowRows(*map(np.concatenate, zip(*parts, strict=True)))
-
-
-logger = logging.getLogger(__name__)
-
-NEURAL_COLLAPSE = "https://arxiv.org/abs/2008.08186"
-"""Papyan, Han and Donoho on what all of these metrics read."""
 
 
 def module_info(

@@ -25,6 +25,21 @@ if TYPE_CHECKING:
 
 MODULE_NAMES = ("face_transferability", "ncti_transferability")
 
+METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
+"""The metrics that have a module, and its name."""
+
+EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
+"""What the module needs beside what the app needs, where the Space's folder is used as a module."""
+
+APP = '''\
+"""The app of this Space."""
+
+from hf_transfer_score.evaluate_modules.space import run_space
+
+if __name__ == "__main__":
+    run_space("{metric}")
+'''
+
 
 def register() -> list[Path]:
     """Make `evaluate.load("face_transferability")` and `evaluate.load("ncti_transferability")` work, on line or off.
@@ -102,22 +117,6 @@ def _place(script: Path, code: bytes) -> None:
                     raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
-"""The metrics that have a module, and its name."""
-
-EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
-"""What the module needs beside what the app needs, where the Space's folder is used as a module."""
-
-APP = '''\
-"""The app of this Space."""
-
-from hf_transfer_score.evaluate_modules.space import run_space
-
-if __name__ == "__main__":
-    run_space("{metric}")
-'''
 
 
 def push_metric_space(

@@ -30,6 +30,11 @@ Value = TypeVar("Value")
 
 ACCELERATORS = ("cuda", "xpu", "mps")
 
+SORTED_TOGETHER = 16_384
+"""Texts that are tokenised at once to be sorted by length; more would only take more memory."""
+
+ENCODED_AT_ONCE = 1_024
+
 
 @dataclass(frozen=True)
 class Processes:
@@ -161,12 +166,6 @@ def _has(name: str) -> bool:
 
     module: Any = getattr(torch, name, None)
     return module is not None and hasattr(module, "is_available") and bool(module.is_available())
-
-
-SORTED_TOGETHER = 16_384
-"""Texts that are tokenised at once to be sorted by length; more would only take more memory."""
-
-ENCODED_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)

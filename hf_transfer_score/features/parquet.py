@@ -21,6 +21,11 @@ LABEL_KEYS = ("labels", "label", "y")
 TARGET_KEYS = ("targets", "target")
 SOURCE_KEYS = ("source_probs",)
 
+LETTER_BYTES = 4
+"""Of a letter in an array of texts, where each text takes as much as the longest."""
+
+NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
+
 
 def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: str = "") -> str:
     """Return the name of the features among `keys`, or raise FeatureFileError with the names there are."""
@@ -74,12 +79,6 @@ def list_matrix(column: Any) -> NDArray[Any]:
             "pool each example to one vector first"
         )
     return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), lengths["max"] or 0)
-
-
-LETTER_BYTES = 4
-"""Of a letter in an array of texts, where each text takes as much as the longest."""
-
-NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 
 
 @contextmanager

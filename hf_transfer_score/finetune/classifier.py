@@ -17,6 +17,9 @@ CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
 LEAST_SHARE = 0.5
 """Of all parameters in sequences inside a module its own sequences hold this share where its blocks are in them."""
 
+MOMENTUM = 0.1
+"""Of torch's own batch norms: the share of a batch in the moving statistics."""
+
 
 def blocks_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """Return the blocks of a network by name, from the input to the output.
@@ -117,10 +120,6 @@ def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:
     if how == "pad" and rows.shape[1] < width:
         return torch.nn.functional.pad(rows, (0, width - rows.shape[1]))
     return torch.nn.functional.interpolate(rows[:, None], width, mode="linear", align_corners=False)[:, 0]
-
-
-MOMENTUM = 0.1
-"""Of torch's own batch norms: the share of a batch in the moving statistics."""
 
 
 class Tap:

@@ -36,6 +36,17 @@ MOST_ITERATIONS = 2_000
 LEAST_GAIN = 0.1
 """So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
 
+ACCURACY = "accuracy"
+
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
+"""By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
+
+Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
+the block is chosen on the whole sample by the measure of `layers`, and that of "scl" lies before the last one.
+"""
+
+NOT_OF_THE_RESULT = ("method", "device")
+
 
 @dataclass(frozen=True)
 class FineTuningResult:
@@ -300,17 +311,6 @@ def fit_probe(
     return Probe(
         float(model.score(scaled[fitted_on], codes[fitted_on])), score, float(model.score(tested, test[1])), penalty
     )
-
-
-ACCURACY = "accuracy"
-VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
-"""By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
-
-Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
-the block is chosen on the whole sample by the measure of `layers`, and that of "scl" lies before the last one.
-"""
-
-NOT_OF_THE_RESULT = ("method", "device")
 
 
 def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:

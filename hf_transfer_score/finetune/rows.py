@@ -26,6 +26,12 @@ KEPT_BYTES = 2**31
 
 ENCODED_AT_ONCE = 64
 
+SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+"""Splits that are tested on where none is named, the first there is with labels."""
+
+FEW = 100
+"""Below as many test rows an accuracy is a matter of a few examples."""
+
 
 def check_task(sample: LabelledSample) -> None:
     """Refuse what cannot be fine-tuned here."""
@@ -107,13 +113,6 @@ def _bytes(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_bytes, value.values()))
     return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 32
-
-
-SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
-"""Splits that are tested on where none is named, the first there is with labels."""
-
-FEW = 100
-"""Below as many test rows an accuracy is a matter of a few examples."""
 
 
 def held_out(

@@ -36,6 +36,8 @@ Key = tuple[str, str, str]
 IS_JSON = re.compile(r"/api/(models|datasets|spaces)(/[^/]+){0,2}(/(revision|tree|paths-info|refs|commits)(/.*)?)?")
 """Paths whose answers are JSON."""
 
+Value = TypeVar("Value")
+
 
 @dataclass
 class Talk:
@@ -299,9 +301,6 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
     if isinstance(found, dict) or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
         return None
     return NoAnswerError(f"{place} answered with JSON of another shape than the Hub's", str(request.url))
-
-
-Value = TypeVar("Value")
 
 
 def patiently(

@@ -32,6 +32,16 @@ Value = TypeVar("Value")
 AWAKE_SECONDS = 0.5
 THREAD = "hf-transfer-score"
 
+HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+
+OWN = re.compile(r"(?P<blob>.+)\.[0-9a-f]{8}\.incomplete")
+"""The name of a part that one process made for itself, so that no other goes on from it."""
+
+STILL_SECONDS = 600.0
+"""A part that grew within this time may be at work, whatever its lock says."""
+
+OLD_SECONDS = 24 * 3600.0
+
 
 class Background:
     """Some threads that do one thing after another, in the order these were handed in.
@@ -94,17 +104,6 @@ def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_onc
         return [result_of(future) for future in [background.submit(partial(function, item)) for item in todo]]
     finally:
         background.close()
-
-
-HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-
-OWN = re.compile(r"(?P<blob>.+)\.[0-9a-f]{8}\.incomplete")
-"""The name of a part that one process made for itself, so that no other goes on from it."""
-
-STILL_SECONDS = 600.0
-"""A part that grew within this time may be at work, whatever its lock says."""
-
-OLD_SECONDS = 24 * 3600.0
 
 
 class Answers:

@@ -37,6 +37,12 @@ LEAST_GARBAGE = 64 * 1024 * 1024
 PRUNE_EVERY = 64
 """Chunks between two times at which every class drops what it keeps too much."""
 
+WRITTEN_TOGETHER = 32
+"""Examples of a batch in the file of a sample."""
+
+FETCHED_TOGETHER = 16
+"""Files that are read at the same time, where rows have paths: each may be a request over the network."""
+
 
 def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     """Return a pseudo-random number for each row number (SplitMix64), the same on every machine."""
@@ -196,13 +202,6 @@ class Draw:
             for key, slot in sorted(heap, reverse=True)[:quota]
         ]
         return sorted(drawn)
-
-
-WRITTEN_TOGETHER = 32
-"""Examples of a batch in the file of a sample."""
-
-FETCHED_TOGETHER = 16
-"""Files that are read at the same time, where rows have paths: each may be a request over the network."""
 
 
 @dataclass

@@ -48,6 +48,20 @@ MEMORY_BYTES = 64 * 1024 * 1024
 ATTEMPTS = 2
 """How often a file is fetched whose content is not what the Hub says."""
 
+Item = TypeVar("Item")
+
+NO_NETWORK = {
+    *("ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"),
+    *("OfflineModeIsEnabled", "LocalEntryNotFoundError"),
+}
+
+CUT = {
+    *("RemoteProtocolError", "ReadError", "ReadTimeout"),
+    *("ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"),
+}
+CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
+EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
+
 
 def guard(builder: Any) -> None:
     """Have a builder of `datasets` open files and parse text through here."""
@@ -215,20 +229,6 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     finally:
         file.seek(0)
     return bool(2 * read >= file.size)
-
-
-Item = TypeVar("Item")
-
-NO_NETWORK = {
-    *("ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"),
-    *("OfflineModeIsEnabled", "LocalEntryNotFoundError"),
-}
-CUT = {
-    *("RemoteProtocolError", "ReadError", "ReadTimeout"),
-    *("ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"),
-}
-CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
-EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 
 @contextmanager

@@ -28,6 +28,20 @@ from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, o
 DRAWING = 1
 """Goes up when the same request would draw another sample."""
 
+ENOUGH = 3
+"""Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
+
+DEVIATIONS = 4
+"""A shard with fewer classes than expected, by more than so many standard deviations, is unlike the others."""
+
+SHARD_BITS = 40
+"""The number of a row is that of its shard above so many bits, and its place in the shard below."""
+
+COPIES = 3
+"""How often the rows of a sample lie in its folder at once: as they were drawn, as a table, and as it is kept."""
+
+Progress = Callable[[int], None]
+
 
 def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
     """Return what identifies a request, None for streams, which cannot be distinguished.
@@ -100,21 +114,6 @@ class SampleStore:
 
 def _hash(request: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-ENOUGH = 3
-"""Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
-
-DEVIATIONS = 4
-"""A shard with fewer classes than expected, by more than so many standard deviations, is unlike the others."""
-
-SHARD_BITS = 40
-"""The number of a row is that of its shard above so many bits, and its place in the shard below."""
-
-COPIES = 3
-"""How often the rows of a sample lie in its folder at once: as they were drawn, as a table, and as it is kept."""
-
-Progress = Callable[[int], None]
 
 
 def load_sample(

@@ -31,6 +31,23 @@ MOST_MEDIA_BYTES = 64 * 1024 * 1024
 CHAIN, SCHEME = "::", "://"
 ZIP = "zip://"
 
+CARD, SETTINGS, OLD_SETTINGS = "README.md", ".huggingface.yaml", "dataset_infos.json"
+DESCRIPTIONS = (CARD, SETTINGS, OLD_SETTINGS)
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Of one description; the cards of the largest collections have a tenth of that."""
+
+LIMITS = Limits(size=MOST_BYTES, values=2_000_000, letters=MOST_BYTES)
+
+READERS = ("csv", "json", "parquet", "arrow", "text", "conll", "xml", "imagefolder", "audiofolder", "webdataset")
+"""Kinds of data files, by their modules in `datasets`, that hold their content themselves and name no other file."""
+
+CACHED = "cache"
+"""What `datasets` calls rows that it has prepared on this computer before."""
+
+TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id", "json", "jsn")
+"""Kinds of members of a tar that are decoded; images and sound are kept as they are, others could run code."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -231,23 +248,6 @@ def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
 def _member(file: IO[bytes], name: str) -> bytes:
     with zipfile.ZipFile(file) as archive, archive.open(name) as member:
         return read_bounded(member, name, archive.getinfo(name).file_size)
-
-
-CARD, SETTINGS, OLD_SETTINGS = "README.md", ".huggingface.yaml", "dataset_infos.json"
-DESCRIPTIONS = (CARD, SETTINGS, OLD_SETTINGS)
-MOST_BYTES = 8 * 1024 * 1024
-"""Of one description; the cards of the largest collections have a tenth of that."""
-
-LIMITS = Limits(size=MOST_BYTES, values=2_000_000, letters=MOST_BYTES)
-
-READERS = ("csv", "json", "parquet", "arrow", "text", "conll", "xml", "imagefolder", "audiofolder", "webdataset")
-"""Kinds of data files, by their modules in `datasets`, that hold their content themselves and name no other file."""
-
-CACHED = "cache"
-"""What `datasets` calls rows that it has prepared on this computer before."""
-
-TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id", "json", "jsn")
-"""Kinds of members of a tar that are decoded; images and sound are kept as they are, others could run code."""
 
 
 def check_hub_card(name: str, commit: str) -> None:

@@ -25,6 +25,12 @@ ROWS = 500
 PYTHON_ROWS = 64
 """Rows of a chunk of Python values, which may hold whole images."""
 
+MISSING = -1
+"""The code of a row without a label."""
+
+IGNORED_TAG = -100
+"""What token classification writes where a word has no label."""
+
 
 class ArrowChunk:
     """Rows of an Arrow table; nothing is copied but what is asked for."""
@@ -91,13 +97,6 @@ def python_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
     iterator = iter(rows)
     while some := list(islice(iterator, PYTHON_ROWS)):
         yield PythonChunk(some)
-
-
-MISSING = -1
-"""The code of a row without a label."""
-
-IGNORED_TAG = -100
-"""What token classification writes where a word has no label."""
 
 
 class ClassCodes:

@@ -19,6 +19,8 @@ from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_
 if TYPE_CHECKING:
     import pyarrow as pa
 
+DESCRIPTION_KEY = b"hf_transfer_score.sample"
+
 
 @dataclass(frozen=True)
 class SampleOptions:
@@ -68,9 +70,6 @@ class SampleOptions:
     def plain(self) -> dict[str, Any]:
         """Return the options as values that JSON can hold."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
-
-
-DESCRIPTION_KEY = b"hf_transfer_score.sample"
 
 
 @dataclass(frozen=True)
