@@ -128,18 +128,14 @@ class _Extraction:
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
             if not self.batch_size:
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
-            batches = cut(order, self.batch_size)
-            yield from self._window(batches)
-
-    def _window(self, batches: list[NDArray[np.int64]]) -> Iterator[tuple[int, _Results | Exception]]:
-        """Yield as `rounds` does; processes exchange some thousand rows at once, one alone writes each batch."""
-        turn = slice(self.processes.index, None, self.processes.count)
-        together = self.processes.count * max(1, GATHERED_ROWS // self.batch_size) if self.processes.count > 1 else 1
-        ahead = self.device.type != "cpu"
-        with closing(self.loader.prepared(batches[turn], self._pin, ahead=ahead)) as mine:
-            for step in cut(np.arange(len(batches)), together):
-                results, failure = attempt(partial(self._some, mine, len(step[turn])))
-                yield sum(len(batches[number]) for number in step), failure or results or []
+            batches, count = cut(order, self.batch_size), self.processes.count
+            turn = slice(self.processes.index, None, count)
+            # processes exchange some thousand rows at once, one alone writes each batch
+            together = count * max(1, GATHERED_ROWS // self.batch_size) if count > 1 else 1
+            with closing(self.loader.prepared(batches[turn], self._pin, ahead=self.device.type != "cpu")) as mine:
+                for step in cut(np.arange(len(batches)), together):
+                    results, failure = attempt(partial(self._some, mine, len(step[turn])))
+                    yield sum(len(batches[number]) for number in step), failure or results or []
 
     def _some(self, batches: Iterator[PreparedBatch], count: int) -> _Results:
         return [part for _ in range(count) for part in self._forward(next(batches))]

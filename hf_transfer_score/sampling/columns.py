@@ -228,17 +228,20 @@ class _Search:
         return self._pick(named or self._of("class") or [one for one in fitting if one in content], LABELS, task)
 
     def _pick(self, candidates: Sequence[str], preferred: Sequence[str], task: Task | None = None) -> str:
+        """Return the column of the labels among some."""
+        lacking = f"has no column for the labels of {task.name if task else 'any task'}", "Name it with `label_column`."
+        several = "hold the labels", "Choose one with `label_column`."
+        return self._most_usual(candidates, preferred, lacking, several)
+
+    def _most_usual(
+        self, candidates: Sequence[str], preferred: Sequence[str], lacking: tuple[str, str], several: tuple[str, str]
+    ) -> str:
         """Return the candidate with the most usual name; without one there must be a single candidate."""
         if not candidates:
-            self._refuse(
-                f"has no column for the labels of {task.name if task else 'any task'}", "Name it with `label_column`."
-            )
+            self._refuse(*lacking)
         named = [name for word in preferred for name in candidates if name.lower() == word]
         if not named and len(candidates) > 1:
-            self._refuse(
-                f"has {len(candidates)} columns that could hold the labels: {', '.join(candidates)}",
-                "Choose one with `label_column`.",
-            )
+            self._refuse(f"has {len(candidates)} columns that could {several[0]}: {', '.join(candidates)}", several[1])
         return (named or list(candidates))[0]
 
     def _task_of(self, label: str) -> Task:
@@ -282,15 +285,9 @@ class _Search:
         return self._input(texts, TEXTS, "text")
 
     def _input(self, candidates: Sequence[str], preferred: Sequence[str], what: str) -> tuple[str, ...]:
-        named = [name for word in preferred for name in candidates if name.lower() == word]
-        if not candidates:
-            self._refuse(f"has no column with {what} as input", "Name one with `input_columns` if there is.")
-        if not named and len(candidates) > 1:
-            self._refuse(
-                f"has {len(candidates)} columns that could be the input: {', '.join(candidates)}",
-                "Choose one, or two for pairs of texts, with `input_columns`.",
-            )
-        chosen = (named or list(candidates))[0]
+        lacking = f"has no column with {what} as input", "Name one with `input_columns` if there is."
+        several = "be the input", "Choose one, or two for pairs of texts, with `input_columns`."
+        chosen = self._most_usual(candidates, preferred, lacking, several)
         others = [name for name in candidates if name != chosen]
         if others and not self.options.input_columns:
             self.notes.append(f"input columns not taken: {', '.join(others)}")
