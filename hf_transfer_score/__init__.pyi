@@ -8,7 +8,7 @@ from .backbones.base import (
     all_kinds,
     register_backbone,
 )
-from .checkpoints.search import Search
+from .checkpoints.candidate import Search
 from .errors import (
     CheckpointError,
     DatasetError,
@@ -50,8 +50,7 @@ from .runs.run import plan_rank, rank
 from .runs.verified import VerifyOptions, VerifyReport
 from .runs.verifying import verify
 from .sampling.load import load_sample
-from .sampling.options import SampleOptions
-from .sampling.sample import LabelledSample, memory_sample
+from .sampling.sample import LabelledSample, SampleOptions, memory_sample
 from .tasks import Pixels, Task, Waveform, Words, get_task
 
 __version__: str

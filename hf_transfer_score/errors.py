@@ -187,12 +187,7 @@ class RegistrationError(TransferScoreError):
 
 
 def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseException]:
-    """Return an exception and those it came from.
-
-    Args:
-        error: what was raised.
-        hidden: whether those count that `raise ... from None` hides.
-    """
+    """Return an exception and those it came from, also those that `raise ... from None` hides where these count."""
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ def is_named(content: bytes | Path, name: str) -> bool:
         >>> is_named(b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
         True
     """
-    digest = digest_of(name, _size(content))
+    digest = digest_of(name, len(content) if isinstance(content, bytes) else content.stat().st_size)
     for part in _parts(content):
         digest.update(part)
     return bool(digest.hexdigest() == name.lower())
@@ -50,10 +50,6 @@ def digest_of(name: str, size: int) -> Any:
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
 
 
-def _size(content: bytes | Path) -> int:
-    return len(content) if isinstance(content, bytes) else content.stat().st_size
-
-
 def _parts(content: bytes | Path) -> Iterator[bytes]:
     if isinstance(content, bytes):
         yield content
@@ -69,24 +65,17 @@ def homes_of(folder: Path) -> tuple[Path, ...]:
     The files of a snapshot in the cache of the Hub are links to its blobs, which count as within.
     """
     named = [Path(one) for one in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if one]
-    return tuple(one.resolve() for one in (folder, *named)) + _blobs(folder.resolve())
-
-
-def _blobs(folder: Path) -> tuple[Path, ...]:
-    for place in (folder, *folder.parents):
+    homes, real = tuple(one.resolve() for one in (folder, *named)), folder.resolve()
+    for place in (real, *real.parents):
         if place.parent.name == "snapshots" and (place.parent.parent / "blobs").is_dir():
-            return ((place.parent.parent / "blobs").resolve(),)
-    return ()
+            return (*homes, (place.parent.parent / "blobs").resolve())
+    return homes
 
 
 def checksum(path: Path) -> str:
     """Return the checksum of a file that we wrote: one flipped bit changes it."""
-    return _checksum(_parts(path))
-
-
-def _checksum(parts: Iterable[bytes]) -> str:
     found = 0
-    for part in parts:
+    for part in _parts(path):
         found = zlib.crc32(part, found)
     return f"{found:08x}"
 
@@ -101,7 +90,7 @@ def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
         True
     """
     plain = json.loads(json.dumps(values))
-    return {**plain, SEAL: _checksum([_canonical(plain)])}
+    return {**plain, SEAL: _sum_of(plain)}
 
 
 def unsealed(found: Any) -> dict[str, Any] | None:
@@ -109,8 +98,8 @@ def unsealed(found: Any) -> dict[str, Any] | None:
     if not isinstance(found, dict):
         return None
     values = {name: value for name, value in found.items() if name != SEAL}
-    return values if found.get(SEAL) in (None, _checksum([_canonical(values)])) else None
+    return values if found.get(SEAL) in (None, _sum_of(values)) else None
 
 
-def _canonical(values: Mapping[str, Any]) -> bytes:
-    return json.dumps(values, sort_keys=True).encode()
+def _sum_of(values: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(values, sort_keys=True).encode()):08x}"

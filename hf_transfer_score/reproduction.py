@@ -14,12 +14,9 @@ from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_f
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
-    """The checkpoint on the Hub that is nearest to a model of a published table.
+    """The checkpoint on the Hub that is nearest to a model of a published table, if there is one.
 
-    Attributes:
-        id: on the Hub; None where there is none.
-        same_weights: whether its weights are those that were published with the model.
-        note: what tells it from the model of the table; empty where nothing is known to.
+    It may have the very weights that were published with the model; the note tells what makes it differ.
     """
 
     id: str | None
@@ -31,16 +28,8 @@ class PublishedCheckpoint:
 class PublishedSource:
     """Where a table's records and the data of its dataset are.
 
-    Attributes:
-        title: what the table is.
-        dataset: id on the Hub.
-        split: of the dataset.
-        label_column: the column with the labels.
-        input_column: the column with the inputs.
-        metric: name of the published score in the records.
-        scored_by: the metric of this package that the published score is of.
-        checkpoints: by the name of the model in the table.
-        remarks: what to know of the published numbers.
+    The metric is the name of the published score in the records, and `scored_by` the metric of this package that it is
+    of. Checkpoints are by the name of the model in the table.
     """
 
     title: str
@@ -91,17 +80,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One row of a published table.
-
-    Attributes:
-        name: as the table has it.
-        score: the published score, higher is better.
-        score_rank: 1 for the best; equal values share the better rank.
-        accuracy: after fine-tuning, as a share.
-        accuracy_rank: 1 for the best.
-        parameters: of the model, where known.
-        checkpoint: the nearest on the Hub.
-    """
+    """One row of a published table: score and accuracy after fine-tuning, with their ranks, 1 for the best."""
 
     name: str
     score: float
@@ -114,14 +93,9 @@ class PublishedModel:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A published table.
+    """A published table, the best score first, with the agreement of its scores with its accuracies.
 
-    Attributes:
-        name: by which it is asked for.
-        source: what it is, and where its data are.
-        models: its rows, the best score first.
-        origins: where scores and accuracies are from, as the records say.
-        agreement: of the published scores with the accuracies.
+    Its origins are where scores and accuracies are from, as the records say.
     """
 
     name: str
@@ -154,7 +128,9 @@ def published_table(name: str) -> PublishedTable:
     """
     source = SOURCES.get(name)
     if source is None:
-        raise OptionError(f"There is no published table {name!r}{_nearest(name)}. Known: {', '.join(SOURCES)}.")
+        close = difflib.get_close_matches(name, list(SOURCES), n=1, cutoff=0.4)
+        hint = f" (did you mean {close[0]!r}?)" if close else ""
+        raise OptionError(f"There is no published table {name!r}{hint}. Known: {', '.join(SOURCES)}.")
     scored, measured = _records(source)
     scores = {model: next(iter(record.terms.values())) for model, record in scored.items()}
     truth = {model: record.terms["accuracy"] for model, record in measured.items() if model in scores}
@@ -172,7 +148,9 @@ def published_table(name: str) -> PublishedTable:
         for model, record in sorted(scored.items(), key=lambda one: (places[0][one[0]], one[0]))
     )
     found = agreement([one.score for one in models], [one.accuracy for one in models])
-    return PublishedTable(name, source, models, _origins(scored, measured), found)
+    kinds = {"score": scored, "accuracy": measured}
+    origins = {kind: "; ".join(sorted({str(one.source) for one in of.values()})) for kind, of in kinds.items()}
+    return PublishedTable(name, source, models, origins, found)
 
 
 def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Record]]:
@@ -190,16 +168,6 @@ def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Reco
     return scored, measured
 
 
-def _origins(scored: Mapping[str, Record], measured: Mapping[str, Record]) -> dict[str, str]:
-    kinds = {"score": scored, "accuracy": measured}
-    return {kind: "; ".join(sorted({str(one.source) for one in of.values()})) for kind, of in kinds.items()}
-
-
 def _places(values: Mapping[str, float]) -> dict[str, int]:
     """Return the place of each by its value, 1 for the highest; equal values share the better place."""
     return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, list(SOURCES), n=1, cutoff=0.4)
-    return f" (did you mean {close[0]!r}?)" if close else ""

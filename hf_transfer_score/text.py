@@ -1,9 +1,12 @@
-"""Text from anywhere, made safe to show: on a terminal, and in a table that a spreadsheet opens.
+"""Text from anywhere, made safe to show: on a terminal, in a table that a spreadsheet opens, on cards and pages.
 
 A name, a label, a configuration or an error message may hold what a stranger wrote: codes that move the cursor or name
 the window, marks that turn the direction of writing, letters without width, bytes that are no UTF-8. Whatever is shown
 goes through `shown` (one line), `shown_lines` (many), `json_text` or `csv_text`. Nothing is dropped: a letter that
 cannot be printed is written as its escape.
+
+Cards and pages are made from the files in `templates/`. A template shows a value by `{{ value }}`, which is escaped: as
+HTML on a page, as Markdown in a card. Only what a filter has made, such as `{{ value | code }}`, is taken as it is.
 """
 
 from __future__ import annotations
@@ -13,9 +16,13 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jinja2
 
 Cell = str | float | None
 """What a table for other programs holds: None is an empty cell."""
@@ -32,13 +39,23 @@ RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－"
 LONGEST = 4000
 """Letters of one message that are shown; a library's error may quote a whole file."""
 
+TEMPLATES = Path(__file__).parent / "templates"
+
+SHOWN = 120
+"""Letters of a text that are shown."""
+
+SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
+"""Signs that mean something in Markdown, where they do."""
+
+ADDRESS = re.compile(r"://|www\.|@|mailto:", re.IGNORECASE)
+"""Pages make links of such texts by themselves, entities or not."""
+
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+HUB = "https://huggingface.co"
+
 
 def shown(text: object, most: int | None = None) -> str:
-    r"""Return text that is safe to show on one line.
-
-    Args:
-        text: anything; what is no text is shown as `str` does.
-        most: letters at most, None for all.
+    r"""Return text that is safe to show on one line, of so many letters at most; what is no text as `str` shows it.
 
     Example:
         >>> shown("bert\x1b[2J" + chr(0x202E) + "txt"), shown("two\nlines"), shown("café 猫 – ½")
@@ -88,19 +105,13 @@ def json_text(value: Any, encoding: str = "utf-8") -> str:
           "score": null
         }
     """
+
+    def written(found: re.Match[str]) -> str:
+        known = found[0].isprintable() and found[0].encode(encoding, "ignore")
+        return found[0] if known else json.dumps(found[0])[1:-1]
+
     text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return ASCII_TO_ESCAPE.sub(lambda found: _json_letter(found[0], encoding), text)
-
-
-def _json_letter(letter: str, encoding: str) -> str:
-    if letter.isprintable():
-        try:
-            letter.encode(encoding)
-        except UnicodeEncodeError:
-            pass
-        else:
-            return letter
-    return json.dumps(letter)[1:-1]
+    return ASCII_TO_ESCAPE.sub(written, text)
 
 
 def _finite(value: Any) -> Any:
@@ -189,3 +200,112 @@ def joined(names: Sequence[str]) -> str:
         ('a', 'a and b', 'a, b and c')
     """
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def one_line(text: object, most: int = SHOWN) -> str:
+    r"""Return a text without breaks, invisible letters and what is too long.
+
+    Example:
+        >>> one_line("a\n\n b\u202ec", 80)
+        'a b c'
+    """
+    words = "".join(letter if letter.isprintable() else " " for letter in str(text)).split()
+    joined = " ".join(words)
+    return joined if len(joined) <= most else f"{joined[: most - 1].rstrip()}…"
+
+
+def plain(text: object, most: int = SHOWN) -> str:
+    """Return a text that Markdown shows as it is: no formatting, no link, no HTML, no cell of its own.
+
+    Example:
+        >>> plain("<b>|[x](y)"), plain("snake_case, as it is (1.5)")
+        ('&lt;b&gt;&#124;&#91;x&#93;(y)', 'snake_case, as it is (1.5)')
+    """
+    if ADDRESS.search(str(text)):
+        return code(text, most)
+    names = {"<": "&lt;", ">": "&gt;", "&": "&amp;"}
+    return SPECIAL.sub(lambda found: names.get(found[0], f"&#{ord(found[0])};"), one_line(text, most))
+
+
+def code(text: object, most: int = SHOWN) -> str:
+    """Return a text as code, that no letter of it can leave; it may stand in a cell.
+
+    Backticks and bars, which no name needs, are shown by signs that look like them.
+
+    Example:
+        >>> code("a`b|c")
+        '`a´b¦c`'
+    """
+    return f"`{one_line(text, most).replace('`', '´').replace('|', '¦') or '(empty)'}`"
+
+
+def repository(name: str, kind: str = "") -> str:
+    """Return the id of a repository as a link (of a dataset with the kind "datasets/"), anything else as code."""
+    if len(name) <= SHOWN and HUB_ID.fullmatch(name):
+        return f"[{code(name)}]({HUB}/{kind}{name})"
+    return code(name)
+
+
+def fenced(text: str, language: str) -> str:
+    """Return a block of code, with a fence that is longer than any in the text."""
+    longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([f"{fence}{language}", *text.splitlines(), fence])
+
+
+def number(value: float) -> str:
+    """Return a number with five digits that tell, or in full where it is a large whole one.
+
+    Example:
+        >>> number(0.123456), number(25557032.0), number(-0.0004)
+        ('0.12346', '25,557,032', '-0.0004')
+    """
+    if value == int(value) and abs(value) < 10**15:
+        return f"{int(value):,}"
+    return f"{value:.5g}"
+
+
+def environment(
+    escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
+) -> jinja2.Environment:
+    """Return what renders the templates of one language, with how it is escaped and what stands for None.
+
+    What filters return is not escaped again.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    def shown(value: Any) -> Any:
+        if value is None:
+            return missing
+        foreign = isinstance(value, str) and not isinstance(value, Markup)
+        return Markup(escape(value)) if foreign else value  # noqa: S704
+
+    def trusted(function: Callable[..., str]) -> Callable[..., Markup]:
+        return lambda *values, **options: Markup(function(*values, **options))  # noqa: S704
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        finalize=shown,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.policies["json.dumps_kwargs"] = {}  # `tojson` keeps the order of names
+    joined = {"join": lambda values, between="": between.join(str(shown(one)) for one in values)}
+    made.filters.update({name: trusted(function) for name, function in {**joined, **filters}.items()})
+    return made
+
+
+@cache
+def _markdown() -> jinja2.Environment:
+    return environment(
+        plain, {"plain": plain, "code": code, "repository": repository, "fenced": fenced, "number": number}
+    )
+
+
+def markdown(template: str, **values: Any) -> str:
+    """Return the Markdown that a template, a file in `templates/`, makes of values."""
+    return _markdown().get_template(template).render(**values)

@@ -2,6 +2,10 @@
 
 Whatever is wrong with a text is one `UnreadableError` with a short reason. Who reads many things goes through
 `readable`, so that each that cannot be read is left out with its reason, whatever was raised, and the others stay.
+
+How much input from strangers may ask for stands here too, with reasons; what asks for more is refused before the work
+begins. What is written plainly takes as much room as its file, and a file that large was put there knowingly. What is
+written so that it grows when it is read is a bomb where it grows beyond all that real data do.
 """
 
 from __future__ import annotations
@@ -14,6 +18,41 @@ from typing import Any, NoReturn, TypeVar
 
 from hf_transfer_score.errors import TransferScoreError, UnreadableError
 
+EXPANDED_BYTES = 2**30
+"""Of what a small file may become: with what the metrics take beside it, features of that size stay within 2 GB."""
+
+USUAL_GROWTH = 4
+"""Times that larger files may grow: features, pixels and texts of real data are compressed by less."""
+
+HEADER_BYTES, HEADER_ENTRIES = 32_000_000, 100_000
+"""Of a .safetensors file: the largest checkpoints have some ten thousand tensors, described by some megabytes."""
+
+NESTING = 200
+"""Lists and objects within each other in a line of JSON: real rows have fewer than ten, and Arrow's reader, which calls
+itself for each, ends the whole process at some ten thousand."""
+
+LINE_BYTES = 128 * 2**20
+"""Of a line of .csv or .json, which is parsed whole and takes several times as much in memory then."""
+
+RESULT_BYTES, TABLE_BYTES = 1_000_000, 300_000_000
+"""Of a file of results, and of a table of a million records: results are read whole by whoever shows them."""
+
+PIXELS = 64_000_000
+"""Of an image: in floating numbers, as many preprocessors hold it, it has 768 MB. Nearly all cameras have fewer."""
+
+SIDE = 65_535
+"""Pixels along a side of an image, as of the largest JPEG; to resize a longer one takes minutes."""
+
+SLENDER = 200
+"""Times that an image may be as long as it is wide: where its shorter side is brought to that of a network, the longer
+one grows with it, to thousands of megapixels for a line of single pixels. Lines of text reach some fifty."""
+
+PIXELS_AT_ONCE = 48_000_000
+"""Of the images that threads decode at the same time, so that they stay below 2 GB together; a larger one is alone."""
+
+PIXELS_TOGETHER = 16_000_000
+"""Of the images of a batch that one thread holds decoded; those of a usual data set are all of the batch."""
+
 LARGEST = 2**63
 """Whole numbers reach from -LARGEST to LARGEST - 1, as in the columns of tables."""
 
@@ -22,9 +61,23 @@ LONGEST_NUMBER = 64
 
 LONGEST_REASON = 300
 ABSENT = object()
-
 Thing = TypeVar("Thing")
 Value = TypeVar("Value")
+
+
+def too_large(expanded: int, size: int) -> str:
+    """Return why a file of `size` bytes may not become `expanded` bytes, "" where it may.
+
+    Example:
+        >>> too_large(3_000_000_000, 2_000_000_000)
+        ''
+        >>> too_large(3_000_000_000, 20_000)
+        'its 20,000 bytes would become 3,000,000,000, more than the 1,073,741,824 that are read of such a file'
+    """
+    most = max(EXPANDED_BYTES, USUAL_GROWTH * size)
+    if expanded <= most:
+        return ""
+    return f"its {size:,} bytes would become {expanded:,}, more than the {most:,} that are read of such a file"
 
 
 @dataclass(frozen=True)
@@ -62,9 +115,6 @@ def parse_json(
             and names that stand twice, of which the last counts for them too.
         by_field: leave numbers and text that cannot be stored to the caller, who names the field that they stand in.
 
-    Raises:
-        UnreadableError: it is no JSON, or goes beyond a limit.
-
     Example:
         >>> parse_json('{"terms": {"knn": 0.5}}')
         {'terms': {'knn': 0.5}}
@@ -74,12 +124,12 @@ def parse_json(
         hf_transfer_score.errors.UnreadableError: A record is not JSON: 1e999 is beyond any number that can be stored.
     """
     text = _decoded(data, what, limit)
+    hooks: dict[str, Any] = {"parse_int": _wide if lenient or by_field else _whole}
+    if not lenient:
+        hooks["object_pairs_hook"] = _once
+    if not lenient and not by_field:
+        hooks |= {"parse_float": _float, "parse_constant": _constant}
     try:
-        hooks: dict[str, Any] = {"parse_int": _wide if lenient or by_field else _whole}
-        if not lenient:
-            hooks["object_pairs_hook"] = _once
-        if not lenient and not by_field:
-            hooks |= {"parse_float": _float, "parse_constant": _constant}
         found = json.loads(text, **hooks)
     except RecursionError:
         raise _too_deep(what) from None
@@ -87,7 +137,9 @@ def parse_json(
         raise _unreadable(what, f"is not JSON: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
         raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
-    if _needs_looking_at(text, limit):
+    opened = text.count("[") + text.count("{")  # what a text cannot hold by its length and signs need not be looked for
+    many = opened > limit.depth or opened + text.count(",") >= limit.values
+    if many or len(text) > limit.letters or "\\u" in text:
         _look_at(found, what, limit, by_field=by_field)
     return found
 
@@ -95,15 +147,7 @@ def parse_json(
 def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL) -> Any:
     r"""Return the values of a YAML text with one document: what JSON can hold, dates as they are written.
 
-    Tags and merge keys are refused. An alias counts as what it repeats.
-
-    Args:
-        data: the text, as UTF-8 where it is bytes.
-        what: how messages name it.
-        limit: how much it may hold.
-
-    Raises:
-        UnreadableError: it is no YAML, or goes beyond a limit.
+    Tags and merge keys are refused, and an alias counts as what it repeats; what is no YAML is an UnreadableError.
 
     Example:
         >>> parse_yaml("license: mit\ntags: [a, 1]")
@@ -128,15 +172,7 @@ def readable(
 ) -> Iterator[Value]:
     """Yield what each thing holds; one that cannot be read is told to `leave_out` with the reason, whatever was raised.
 
-    Args:
-        things: what strangers sent; what is raised on the way to the next thing is not caught.
-        read: decodes one of them.
-        leave_out: told of what is left out, and why.
-
-    Example:
-        >>> list(readable(["1", "x", "2"], int, lambda thing, reason: print(thing, "is left out:", reason)))
-        x is left out: ValueError: invalid literal for int() with base 10: 'x'
-        [1, 2]
+    What is raised on the way to the next thing is not caught.
     """
     for thing in things:
         try:
@@ -148,12 +184,7 @@ def readable(
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why something could not be read, as one short line without control codes.
-
-    Example:
-        >>> reason_of(OverflowError("int too large")), reason_of(UnreadableError("It is empty."))
-        ('OverflowError: int too large', 'It is empty.')
-    """
+    """Return why something could not be read, as one short line without control codes."""
     try:
         words = " ".join("".join(one if one.isprintable() else " " for one in str(error)[: 4 * LONGEST_REASON]).split())
     except Exception:  # noqa: BLE001 - a message that cannot be made either
@@ -223,13 +254,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _needs_looking_at(text: str, limit: Limits) -> bool:
-    """Whether values may go beyond a limit: what a text cannot hold by its length and signs need not be looked for."""
-    opened = text.count("[") + text.count("{")
-    many = opened > limit.depth or opened + text.count(",") >= limit.values
-    return many or len(text) > limit.letters or "\\u" in text
-
-
 def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
     """Refuse values beyond a limit; goes through them without recursion."""
     waiting, count = [(found, 1)], 1
@@ -242,7 +266,7 @@ def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
             if depth > limit.depth:
                 raise _too_deep(what)
             if count > limit.values:
-                raise _too_many(what, limit)
+                raise _unreadable(what, f"holds more than {limit.values:,} values")
             if isinstance(value, dict):
                 for name in value:
                     _check_text(name, what, limit, encodable=not by_field)
@@ -257,10 +281,6 @@ def _check_text(text: str, what: str, limit: Limits, *, encodable: bool = True) 
             text.encode()
         except UnicodeError:
             raise _unreadable(what, "holds text that UTF-8 cannot hold") from None
-
-
-def _too_many(what: str, limit: Limits) -> UnreadableError:
-    return _unreadable(what, f"holds more than {limit.values:,} values")
 
 
 @dataclass
@@ -282,62 +302,38 @@ class _Building:
         self.document: Any = None
         self.documents = self.count = 0
         self.open: list[_Open] = []
-        self.anchors: dict[str, tuple[Any, int, int]] = {}
+        self.anchors: dict[str | None, tuple[Any, int, int]] = {}
 
     def take(self, event: Any) -> None:
-        """Take the next event."""
-        handler = getattr(self, f"_on_{type(event).__name__}", None)
-        if handler is not None:
-            handler(event)
-
-    def _on_DocumentStartEvent(self, event: Any) -> None:  # noqa: N802 - named as PyYAML names the event
-        self.documents += 1
-        if self.documents > 1:
-            raise _unreadable(self.what, "holds more than one document")
-
-    def _on_AliasEvent(self, event: Any) -> None:  # noqa: N802
-        if event.anchor not in self.anchors:
-            raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
-        value, count, height = self.anchors[event.anchor]
-        self._add(value, count, height)
-
-    def _on_ScalarEvent(self, event: Any) -> None:  # noqa: N802
-        value = self._scalar(event)
-        self._remember(event.anchor, value, 1, 0)
-        self._add(value, 1, 0)
-
-    def _on_SequenceStartEvent(self, event: Any) -> None:  # noqa: N802
-        self._begin([], event)
-
-    def _on_MappingStartEvent(self, event: Any) -> None:  # noqa: N802
-        self._begin({}, event)
-
-    def _on_SequenceEndEvent(self, event: Any) -> None:  # noqa: N802
-        self._end()
-
-    def _on_MappingEndEvent(self, event: Any) -> None:  # noqa: N802
-        self._end()
-
-    def _begin(self, value: Any, event: Any) -> None:
-        self._refuse_tag(event)
-        self.open.append(_Open(value, event.anchor, self.count))
-        if len(self.open) > self.limit.depth:
-            raise _too_deep(self.what)
-
-    def _end(self) -> None:
-        ended = self.open.pop()
-        self._remember(ended.anchor, ended.value, self.count - ended.before + 1, ended.height)
-        self._add(ended.value, 1, ended.height)
-
-    def _remember(self, anchor: str | None, value: Any, count: int, height: int) -> None:
-        if anchor is not None:
-            self.anchors[anchor] = (value, count, height)
+        """Take the next event, whose class PyYAML names."""
+        kind = type(event).__name__
+        if kind == "DocumentStartEvent":
+            self.documents += 1
+            if self.documents > 1:
+                raise _unreadable(self.what, "holds more than one document")
+        elif kind == "AliasEvent":
+            if event.anchor not in self.anchors:
+                raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
+            self._add(*self.anchors[event.anchor])
+        elif kind == "ScalarEvent":
+            value = self._scalar(event)
+            self.anchors[event.anchor] = (value, 1, 0)
+            self._add(value, 1, 0)
+        elif kind in ("SequenceStartEvent", "MappingStartEvent"):
+            self._refuse_tag(event)
+            self.open.append(_Open([] if kind == "SequenceStartEvent" else {}, event.anchor, self.count))
+            if len(self.open) > self.limit.depth:
+                raise _too_deep(self.what)
+        elif kind in ("SequenceEndEvent", "MappingEndEvent"):
+            ended = self.open.pop()
+            self.anchors[ended.anchor] = (ended.value, self.count - ended.before + 1, ended.height)
+            self._add(ended.value, 1, ended.height)
 
     def _add(self, value: Any, count: int, height: int) -> None:
         """Put a value where it belongs: into the list or mapping that is open, as a name or beside one."""
         self.count += count
         if self.count > self.limit.values:
-            raise _too_many(self.what, self.limit)
+            raise _unreadable(self.what, f"holds more than {self.limit.values:,} values")
         if len(self.open) + height > self.limit.depth:
             raise _too_deep(self.what)
         if not self.open:
@@ -347,17 +343,14 @@ class _Building:
         inside.height = max(inside.height, height + 1)
         if isinstance(inside.value, list):
             inside.value.append(value)
-        elif inside.key is ABSENT:
-            inside.key = self._name(value, inside.value)
-        else:
+        elif inside.key is not ABSENT:
             inside.value[inside.key], inside.key = value, ABSENT
-
-    def _name(self, value: Any, there: dict[Any, Any]) -> Any:
-        if isinstance(value, (list, dict)):
+        elif isinstance(value, (list, dict)):
             raise _unreadable(self.what, "has a list or mapping as a name")
-        if value in there:
+        elif value in inside.value:
             raise _unreadable(self.what, f"names {_short(str(value))!a} twice")
-        return value
+        else:
+            inside.key = value
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag:

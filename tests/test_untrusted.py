@@ -176,7 +176,7 @@ OUR_OWN = {
     "integrity.py": "what was made JSON the line before",
     "features/cache.py": "sealed with a hash when it was written",
     "hub/downloads.py": "sealed with a hash when it was written",
-    "sampling/store.py": "sealed with a hash when it was written",
+    "sampling/load.py": "sealed with a hash when it was written",
     "runs/replicates.py": "sealed with a hash when it was written",
     "sampling/sample.py": "a sample that was stored here",
     "sampling/draw.py": "rows that were put there a moment ago",
@@ -189,7 +189,7 @@ OUR_OWN = {
     "uploads/gate.py": "what gradio answers; what visitors ask goes through the decoder",
     "uploads/box.py": "what a process that was started here says, whatever it holds",
     "cards/merging.py": "text that went through parse_yaml first, whose dates and places in the text are needed",
-    "sampling/dataset_cards.py": "text that went through parse_yaml first, as the library that reads it next does",
+    "sampling/reach.py": "text that went through parse_yaml first, as the library that reads it next does",
 }
 """Modules besides the decoder that read JSON or YAML, and why nothing of a stranger's comes that way."""
 

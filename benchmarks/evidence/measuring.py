@@ -8,9 +8,8 @@ from pathlib import Path
 from hf_transfer_score.backbones.base import Backbone, BackboneOptions, kind_of
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.finetune.fine_tune import fine_tune
+from hf_transfer_score.finetune.fine_tune import fine_tune, measured_before, save_truth, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.records import measured_before, save_truth, truth_metric, truth_record
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.sampling.sample import LabelledSample
 

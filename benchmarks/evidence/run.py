@@ -23,8 +23,8 @@ from benchmarks.evidence.regimes import REGIMES, SEEDS, SOURCE_ACCURACY, Regime
 from benchmarks.evidence.settings import rounds
 from benchmarks.evidence.zoo import IMAGES, STEPS, TEXTS, ImageMember, TextMember
 from hf_transfer_score.features.extract import ExtractOptions
-from hf_transfer_score.finetune.held_out import held_out
 from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.finetune.rows import held_out
 from hf_transfer_score.home import write_text
 from hf_transfer_score.records.record import Record, RecordedOverlap, record_path
 from hf_transfer_score.records.shipped import EVIDENCE, shipped_folder, write_shipped
@@ -33,7 +33,7 @@ from hf_transfer_score.runs.records import last_part
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 REPLICATES = 50
 """Behind the intervals of the terms of NCTI and FaCe; the other metrics have none."""

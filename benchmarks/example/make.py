@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.example.networks import ARCHITECTURES, MEMBERS, SCHOOLINGS, STEPS, Member, material, write_checkpoint
 from benchmarks.example.pictures import TARGET_DIGITS, Labelled, Pictures, as_bytes, target_digits
-from hf_transfer_score.example import FOLDER
+from hf_transfer_score.home import SHIPPED
 
 PER_CLASS, SEED = 60, 0
 """Pictures of a class to rank and fine-tune on, and what everything is drawn with."""
@@ -123,7 +123,7 @@ def model_card(member: Member) -> str:
 def main() -> None:
     """Write everything, and say how large it is."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER, help="default: where the package has them")
+    parser.add_argument("folder", nargs="?", type=Path, default=SHIPPED, help="default: where the package has them")
     made = make(parser.parse_args().folder)
     sizes = [path.stat().st_size for path in made.rglob("*") if path.is_file()]
     print(f"{len(sizes)} files, {sum(sizes):,} bytes in {made}")

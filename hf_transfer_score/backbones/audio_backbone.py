@@ -174,26 +174,20 @@ def pool_patches(states: Tensor, real: Tensor, config: Any, how: str) -> Tensor:
 
 def load_audio_backbone(folder: Path, options: BackboneOptions) -> AudioBackbone:
     """Return a backbone from a folder."""
-    config = load_config(folder, options)
-    pooling = _pooling_of(config.model_type, options.pooling)
+    config, pooling = load_config(folder, options), options.pooling
+    spectrogram = config.model_type == SPECTROGRAM
+    if pooling == ("last" if spectrogram else "cls"):
+        known = ("class token", "mean, max or last")
+        lacks, choices = ("order of its patches", "cls, mean or max") if spectrogram else known
+        raise CheckpointError("unsupported", f"has no {lacks} for pooling={pooling!r}; choose {choices}")
+    if pooling == "auto":
+        pooling = "cls" if spectrogram else "mean"
     reader = SoundReader(load_extractor(folder, options), config)
     backbone = AudioBackbone(_load_model(folder, config, options), reader, options, pooling=pooling)
     noise = np.random.default_rng(0).standard_normal(reader.rate // 2, dtype=np.float32)
     short, long = (Waveform(noise[:size], reader.rate) for size in (len(noise) // 2, len(noise)))
     backbone.equal_lengths |= padding_matters(backbone, short, long)
     return backbone
-
-
-def _pooling_of(model_type: str, asked: str) -> str:
-    spectrogram = model_type == SPECTROGRAM
-    if asked == "auto":
-        return "cls" if spectrogram else "mean"
-    if asked == ("last" if spectrogram else "cls"):
-        lacks, choices = (
-            ("order of its patches", "cls, mean or max") if spectrogram else ("class token", "mean, max or last")
-        )
-        raise CheckpointError("unsupported", f"has no {lacks} for pooling={asked!r}; choose {choices}")
-    return asked
 
 
 def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioModel:

@@ -13,6 +13,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 from hf_transfer_score.backbones.repository import Repository, check_own_files, check_type_is_text
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError, check_known, check_least
 from hf_transfer_score.tasks import Example, Modality, Task
@@ -199,3 +201,41 @@ def kind_of(repository: Repository, task: Task) -> BackboneKind:
         raise CheckpointError("wrong_modality", f"is a checkpoint for {others}, and {task.name} needs {task.modality}")
     damaged = "config.json" in repository and not repository.config
     raise CheckpointError("corrupt" if damaged else "unsupported", repository.why_unknown())
+
+
+class MemoryBackbone:
+    """Features by a function of one example that returns a row (D,), or rows (n, D) for words and pixels.
+
+    Example:
+        >>> backbone = MemoryBackbone(lambda text: [len(text), text.count("e")])
+        >>> batch = backbone.collate(backbone.encode(["seven", "two"]))
+        >>> backbone.forward(batch).features["last"].tolist()
+        [[5.0, 2.0], [3.0, 0.0]]
+    """
+
+    source_classes = 0
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        import torch
+
+        self.function = function
+        self.module: torch.nn.Module = torch.nn.Identity()
+        self.details: Mapping[str, Any] = {"pooling": "none"}
+
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Return the rows of each example."""
+        return [np.atleast_2d(np.asarray(self.function(example), dtype=np.float32)) for example in examples]
+
+    def length(self, item: Any) -> int:
+        """Return 1: batches may mix any examples."""
+        return 1
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Any]:
+        """Return all rows below each other."""
+        import torch
+
+        return {"rows": torch.from_numpy(np.concatenate(items))}
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Return the rows."""
+        return BatchOutput({"last": self.module(batch["rows"])})

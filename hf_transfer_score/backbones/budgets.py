@@ -15,7 +15,7 @@ from threading import get_ident
 from typing import Any
 
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.limits import EXPANDED_BYTES, USUAL_GROWTH
+from hf_transfer_score.untrusted import EXPANDED_BYTES, USUAL_GROWTH
 
 MOST_LAYERS = 300
 """Layers of a network whose weights do not name more tensors: each layer has some, unless layers share them."""
@@ -27,7 +27,19 @@ ENDLESS = 10**18
 MOST_RATE = 400_000
 """Samples of a second: twice what recordings of bats have."""
 
-MOST_OF_A_SOUND = {
+SIZES = frozenset(
+    {
+        *("image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"),
+        *("pad_size", "size_divisor", "size_divisibility"),
+    }
+)
+MOST_FRAMES = 2**20
+"""Of one sound; extractors fill all sounds up to their `max_length`, which has some thousand."""
+
+MOST = {
+    **dict.fromkeys((*SIZES, "min_pixels"), (MOST_PIXELS, "pixels an input")),
+    **dict.fromkeys(("num_channels", "in_chans", "in_channels"), (MOST_CHANNELS, "channels")),
+    "max_length": (MOST_FRAMES, "frames of a sound"),
     "sampling_rate": (MOST_RATE, "samples a second"),
     "chunk_length": (600, "seconds of a sound"),
     "n_samples": (2**24, "samples of a sound"),
@@ -37,23 +49,13 @@ MOST_OF_A_SOUND = {
     "n_fft": (2**16, "samples of a frame"),
     "fft_window_size": (2**16, "samples of a frame"),
 }
-"""By the names of settings; each is some ten times what any extractor has."""
-
-MOST_FRAMES = 2**20
-"""Of one sound; extractors fill all sounds up to their `max_length`, which has some thousand."""
+"""By the names of settings; of a sound each is some ten times what any extractor has."""
 
 LAYERS = re.compile(r"(?:.*_)?(?:n_layers?|num_layers?|layers?|depths?|num_blocks|num_hidden_layers)")
 NO_LAYERS = re.compile(r"(?:n_layers?|num_layers|num_hidden_layers|depth)")
 """Of these none is a network that is not the one its weights are of."""
 
-SIZES = frozenset(
-    {
-        *("image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"),
-        *("pad_size", "size_divisor", "size_divisibility"),
-    }
-)
 READERS = ("preprocessor_config.json", "processor_config.json")
-CHANNELS = frozenset({"num_channels", "in_chans", "in_channels"})
 
 BYTES = 4
 """Of a weight; all are run in single precision."""
@@ -66,37 +68,21 @@ MOST_SECONDS = 30.0
 
 
 def check_asked(name: str, content: Any, tensors: int = 0) -> None:
-    """Refuse a description that asks for more than any network needs; CheckpointError says what and how much.
-
-    Args:
-        name: of the file, for messages.
-        content: its values.
-        tensors: how many the weights hold, 0 where that is not known.
-
-    Example:
-        >>> check_asked("config.json", {"num_hidden_layers": 12, "image_size": 224})
-        >>> check_asked("config.json", {"num_hidden_layers": 10**9}, tensors=12)
-        Traceback (most recent call last):
-        ...
-        hf_transfer_score.errors.CheckpointError: has a config.json that asks for 1,000,000,000 layers \
-(num_hidden_layers), and its weights hold 12 tensors
-    """
+    """Refuse values of a file that ask for more than any network needs, or than weights of so many tensors do."""
     for key, value in _named(content):
-        limit: tuple[int, int, str] | None = None
         if LAYERS.fullmatch(key):
-            _check_layers(name, key, value, tensors)
-        elif key in SIZES:
-            limit = (_pixels(value), MOST_PIXELS, "pixels an input")
-        elif key in CHANNELS:
-            limit = (_whole(value), MOST_CHANNELS, "channels")
-        elif key in MOST_OF_A_SOUND:
-            limit = (_whole(value), *MOST_OF_A_SOUND[key])
-        elif key == "min_pixels":
-            limit = (_whole(value), MOST_PIXELS, "pixels an input")
-        elif key == "max_length" and name in READERS:
-            limit = (_whole(value), MOST_FRAMES, "frames of a sound")
-        if limit is not None and limit[0] > limit[1]:
-            asked, most, what = limit
+            count = sum(map(_whole, value if isinstance(value, list) else [value]))
+            if count > max(MOST_LAYERS, tensors):
+                held = (
+                    f", and its weights hold {tensors:,} tensors" if tensors else f"; at most {MOST_LAYERS} are built"
+                )
+                raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){held}")
+            if NO_LAYERS.fullmatch(key) and isinstance(value, int) and value < 1:
+                raise CheckpointError("corrupt", f"has a {name} that asks for a network of {value} layers ({key})")
+        if key not in MOST or (key == "max_length" and name not in READERS):
+            continue
+        asked, (most, what) = _pixels(value) if key in SIZES else _whole(value), MOST[key]
+        if asked > most:
             raise CheckpointError(
                 "too_large", f"has a {name} that asks for {_shown(asked)} {what} ({key}); at most {most:,} are run"
             )
@@ -112,16 +98,6 @@ def _named(content: Any) -> Iterator[tuple[str, Any]]:
             waiting += value.values()
         elif isinstance(value, list):
             waiting += value
-
-
-def _check_layers(name: str, key: str, value: Any, tensors: int) -> None:
-    values = value if isinstance(value, list) else [value]
-    count = sum(map(_whole, values))
-    if count > max(MOST_LAYERS, tensors):
-        held = f", and its weights hold {tensors:,} tensors" if tensors else f"; at most {MOST_LAYERS} are built"
-        raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){held}")
-    if NO_LAYERS.fullmatch(key) and isinstance(value, int) and value < 1:
-        raise CheckpointError("corrupt", f"has a {name} that asks for a network of {value} layers ({key})")
 
 
 def _pixels(value: Any) -> int:
@@ -160,23 +136,10 @@ class _TooMuchError(Exception):
 
 
 def check_skeleton(build: Callable[[], Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a network that would take far more memory than its weights, or more parts than any has.
+    """Refuse a network that would take far more memory than its weights of some shapes, or more parts than any has.
 
-    Args:
-        build: makes the network; called where tensors have shapes and no memory.
-        shapes: of its weights by name. Without any, nothing is checked: pickles are opened for those who trust them.
-
-    Raises:
-        CheckpointError: "too_large", before memory is taken.
-
-    Example:
-        >>> import torch
-        >>> check_skeleton(lambda: torch.nn.Linear(8, 8), {"weight": (8, 8), "bias": (8,)})
-        >>> check_skeleton(lambda: torch.nn.Linear(10**6, 10**6), {"weight": (8, 8), "bias": (8,)})
-        Traceback (most recent call last):
-        ...
-        hf_transfer_score.errors.CheckpointError: has a config.json that asks for a network of 4,000 GB, and its \
-weights hold 0.000 GB
+    It is built where tensors have no memory. Without any shapes, nothing is checked: pickles are opened for those who
+    trust them.
     """
     if not shapes:
         return
@@ -186,7 +149,9 @@ weights hold 0.000 GB
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad(), counted:
             try:
-                asked = _bytes_of(build())
+                model = build()
+                asked = sum({id(one): BYTES * one.numel() for one in model.parameters()}.values())
+                asked += sum(one.numel() * one.element_size() for one in model.buffers())
             except _TooMuchError:
                 raise
             except Exception:  # noqa: BLE001 - whatever it is, it comes again from who builds it
@@ -234,12 +199,6 @@ class _Counted:
         if hasattr(part, "numel"):
             self.total += BYTES * part.numel()
             self.check(BYTES * part.numel())
-
-
-def _bytes_of(model: Any) -> int:
-    parameters = {id(one): BYTES * one.numel() for one in model.parameters()}
-    total: int = sum(parameters.values()) + sum(one.numel() * one.element_size() for one in model.buffers())
-    return total
 
 
 def _gigabytes(count: float) -> str:

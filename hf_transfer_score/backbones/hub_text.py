@@ -13,8 +13,7 @@ from typing import Any
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.loading import check_model_type, read_json
 from hf_transfer_score.backbones.repository import Repository
-from hf_transfer_score.backbones.text_models import text_types
-from hf_transfer_score.backbones.tokens import NO_TOKENIZER, has_tokenizer
+from hf_transfer_score.backbones.text_models import NO_TOKENIZER, has_tokenizer, text_types
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 

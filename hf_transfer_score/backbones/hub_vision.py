@@ -31,10 +31,13 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
-    from hf_transfer_score.backbones.images import ImageBackbone, Preparation
-    from hf_transfer_score.backbones.vision_reader import VisionReader
+    from hf_transfer_score.backbones.images import ImageBackbone, Preparation, VisionReader
 
 PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+NO_PREPROCESSOR = (
+    "has no preprocessor_config.json, so that size and normalisation of its images are unknown; put the one of the "
+    "checkpoint it was trained from beside its weights"
+)
 
 NOT_BACKBONES = frozenset({
     *("detr", "conditional_detr", "dab-detr", "deformable_detr", "table-transformer", "yolos"),  # detect objects
@@ -74,19 +77,10 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
     """Return weights, configuration and image processor; code too where that is trusted."""
     check_model_type(repository.config, options)
     if not any(name in repository for name in PREPROCESSORS):
-        raise no_preprocessor()
+        raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
     code = [name for name in repository.sizes if name.endswith(".py")] if options.trust_remote_code else []
     small = [name for name in ("config.json", *PREPROCESSORS) if name in repository]
     return [*repository.weights(allow_pickle=options.allow_pickle), *small, *code]
-
-
-def no_preprocessor() -> CheckpointError:
-    """Return the error for a checkpoint that does not say how its images are prepared."""
-    return CheckpointError(
-        "no_preprocessor",
-        "has no preprocessor_config.json, so that size and normalisation of its images are unknown; put the one of "
-        "the checkpoint it was trained from beside its weights",
-    )
 
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
@@ -94,7 +88,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     from hf_transfer_score.backbones.images import ImageBackbone
 
     if not any((folder / name).exists() for name in PREPROCESSORS):
-        raise no_preprocessor()
+        raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
     config = load_config(folder, options)
     Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
     preparation = _preparation(folder, task, options)
@@ -104,7 +98,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
 def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader:
     from transformers import MODEL_MAPPING, AutoModel, AutoModelForImageClassification
 
-    from hf_transfer_score.backbones.vision_reader import VisionReader
+    from hf_transfer_score.backbones.images import VisionReader
 
     architectures = getattr(config, "architectures", None) or read_json(folder).get("architectures") or []
     if any("ForImageClassification" in name for name in architectures):
@@ -128,6 +122,7 @@ def _is_pooler(name: str) -> bool:
 
 
 def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparation:
+    from PIL import Image
     from transformers import AutoImageProcessor
 
     from hf_transfer_score.backbones.images import Preparation
@@ -137,7 +132,15 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
             check_asked(name, read_json(folder, name))
     processor = from_folder(AutoImageProcessor, folder, options)
     with quietly(), loading_errors("transformers"):
-        prepare = _prepare_whole(processor) if task.unit == "pixel" else _Prepare(processor, {})
+        prepare = _Prepare(processor, {})
+        if task.unit == "pixel":  # whole images are brought to the size the model takes: places stay where they are
+            sample = prepare([Image.new("RGB", (640, 480))])[0]["pixel_values"]
+            if sample.ndim != 3:
+                raise CheckpointError(
+                    "unsupported", "cuts images into patches, so that places in them cannot be followed"
+                )
+            height, width = sample.shape[1:]
+            prepare = _Prepare(processor, {"do_resize": False, "do_center_crop": False}, (width, height))
     shown = ("size", "crop_size", "crop_pct", "do_center_crop", "resample", "image_mean", "image_std")
     details = {name: plain(getattr(processor, name)) for name in shown if getattr(processor, name, None) is not None}
     return Preparation(prepare, {"image_processor": type(processor).__name__, **details})
@@ -170,17 +173,6 @@ class _Prepare:
             images = [image.resize(self.size, how) for image in images]
         found = self.processor(images=images, return_tensors="pt", **self.arguments)
         return [{name: value[row] for name, value in found.items()} for row in range(len(images))]
-
-
-def _prepare_whole(processor: Any) -> _Prepare:
-    """Return what brings a whole image to the size the model takes: places stay where they are."""
-    from PIL import Image
-
-    sample = _Prepare(processor, {})([Image.new("RGB", (640, 480))])[0]["pixel_values"]
-    if sample.ndim != 3:
-        raise CheckpointError("unsupported", "cuts images into patches, so that places in them cannot be followed")
-    height, width = sample.shape[1:]
-    return _Prepare(processor, {"do_resize": False, "do_center_crop": False}, (width, height))
 
 
 KIND = BackboneKind("hub_vision", "image", claims, files, load, library="transformers")

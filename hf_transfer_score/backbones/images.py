@@ -1,4 +1,4 @@
-"""What all image backbones share: preparing images, pooling layers, and reading features at places of an image."""
+"""What all image backbones share: preparing images, pooling layers, reading features at places of an image."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 
 from hf_transfer_score.backbones.base import ALL, LAST, MEAN, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.loading import LoadedModel
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Pixels, Task
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
 
 class Layer(NamedTuple):
@@ -27,10 +30,8 @@ class Layer(NamedTuple):
 class Seen:
     """What a model makes of a batch of images.
 
-    Attributes:
-        pooled: the default features (B, D), None where layers were asked for instead.
-        layers: by name: one as "last", behind the final norm, or all by their numbers.
-        logits: of the checkpoint's own classes (B, S), None without a head.
+    Default features are pooled (B, D), unless layers were asked for instead: one as "last", behind the final norm, or
+    all by their numbers. Logits (B, S) are those of the checkpoint's own classes, if it has a head.
     """
 
     pooled: torch.Tensor | None = None
@@ -212,20 +213,12 @@ def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
 
 
 def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return features between the cells of maps by bilinear interpolation; the border continues outwards.
+    """Return features (n, C) between the cells of maps by bilinear interpolation; the border continues outwards.
 
     Args:
         maps: (B, C, H, W); the centre of the first cell lies at (0.5 / H, 0.5 / W).
         image: which of the B each place is in (n,).
         places: down and across (n, 2), in [0, 1).
-
-    Returns:
-        One row per place (n, C).
-
-    Example:
-        >>> maps = torch.tensor([[[[0.0, 1.0]]]])
-        >>> at_places(maps, torch.tensor([0, 0, 0]), torch.tensor([[0.5, 0.25], [0.5, 0.5], [0.5, 0.99]])).tolist()
-        [[0.0], [0.5], [1.0]]
     """
     cells = maps.permute(0, 2, 3, 1)
     size = torch.tensor(cells.shape[1:3], device=places.device)
@@ -236,3 +229,153 @@ def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> 
     top = cells[image, low[:, 0], low[:, 1]].lerp(cells[image, low[:, 0], high[:, 1]], across)
     bottom = cells[image, high[:, 0], low[:, 1]].lerp(cells[image, high[:, 0], high[:, 1]], across)
     return top.lerp(bottom, down)
+
+
+class VisionReader:
+    """An image model of transformers, with its head or without.
+
+    Hooks remember what passes the body and the head; one batch at a time is in `forward`.
+    """
+
+    def __init__(self, loaded: LoadedModel, *, with_head: bool) -> None:
+        self.module: Any = loaded.model
+        self.name = type(loaded.model).__name__
+        config = self.module.config
+        self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
+        by_mean = bool(getattr(config, "use_mean_pooling", False))  # BEiT and data2vec have a class token all the same
+        self.layer_pooling = "cls" if self.has_class_token and not by_mean else "mean"
+        self.heads: Sequence[torch.nn.Module] = _heads(self.module) if with_head else []
+        # no pooler is read with random weights, nor a dense layer from pretraining, which no head sees
+        random = any("pooler." in name for name in loaded.missing)
+        self.trusts_pooler = not random and not hasattr(getattr(self.module, "pooler", None), "dense")
+        self.default_pooling = "class token" if self.has_class_token else "mean"
+        if self.heads:
+            self.default_pooling = "what the classification head sees"
+        elif self.trusts_pooler:
+            self.default_pooling = f"the model's own pooling, else the {self.default_pooling}"
+        several = getattr(config, "problem_type", None) in ("multi_label_classification", "regression")
+        self.classes = int(config.num_labels) if with_head and not several and config.num_labels > 1 else 0
+        self._entered: list[torch.Tensor] = []
+        self._body: Any = None
+        for head in self.heads:
+            head.register_forward_pre_hook(lambda _head, inputs: self._entered.append(inputs[0]))
+        if with_head:
+            body(self.module, self.heads).register_forward_hook(self._remember_body)
+
+    def _remember_body(self, module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        self._body = output
+
+    def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
+        """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
+        try:
+            down, across = self._grid(states.shape[1], *pixels.shape[-2:])
+        except CheckpointError:
+            return int(self.has_class_token)
+        return int(states.shape[1] - down * across)
+
+    def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its default features."""
+        return self._seen(inputs, hidden=False)[0]
+
+    def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for its last layer, behind the final norm."""
+        seen, output = self._seen(inputs, hidden=False)
+        seen.layers = {LAST: self._layer(output.last_hidden_state, inputs)}
+        return seen
+
+    def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
+        """Run the model for all layers by number, from 0, the embeddings."""
+        seen, output = self._seen(inputs, hidden=True)
+        if not output.hidden_states:
+            raise CheckpointError("unsupported", f"is a {self.name}, whose layers transformers does not show")
+        found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states
+        if self.module.config.model_type == "hiera":  # alone in putting channels last
+            found = [state.permute(0, 3, 1, 2) for state in found]
+        seen.layers = {str(number): self._layer(state, inputs) for number, state in enumerate(found)}
+        return seen
+
+    def _seen(self, inputs: Mapping[str, torch.Tensor], *, hidden: bool) -> tuple[Seen, Any]:
+        self._entered.clear()
+        more: dict[str, Any] = {"output_hidden_states": True} if hidden else {}
+        if self.module.config.model_type == "vit_mae":
+            # a masked autoencoder shuffles its patches by noise: ascending noise leaves them where they are
+            pixels, patch = inputs["pixel_values"], self.module.config.patch_size
+            count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
+            more["noise"] = torch.linspace(0, 1, count, device=pixels.device).expand(len(pixels), -1)
+        output = self.module(**inputs, **more, return_dict=True)
+        if not self.heads:
+            return Seen(self._pooled(output, inputs)), output
+        rows = torch.stack([_row(one, self.name) for one in self._entered]).mean(0)
+        body, self._body = self._body, None
+        self._entered.clear()
+        if hidden:
+            body = output
+        return Seen(rows, logits=output.logits), body
+
+    def _pooled(self, output: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        own = getattr(output, "pooler_output", None)
+        if self.trusts_pooler and own is not None:
+            return own.flatten(1)
+        state = output.last_hidden_state
+        if state.ndim == 3 and self.has_class_token:
+            return state[:, 0]
+        return self._layer(state, inputs).places.mean((2, 3))
+
+    def _layer(self, state: torch.Tensor, inputs: Mapping[str, torch.Tensor]) -> Layer:
+        if state.ndim == 4:
+            return Layer(None, state)
+        pixels = inputs["pixel_values"]
+        if pixels.ndim != 4:
+            raise CheckpointError("unsupported", f"is a {self.name}, which cuts images into patches by itself")
+        height, width = pixels.shape[-2:]
+        down, across = self._grid(state.shape[1], height, width)
+        special = state.shape[1] - down * across
+        places = state[:, special:].transpose(1, 2).unflatten(2, (down, across))
+        return Layer(state[:, :special] if self.has_class_token else None, places)
+
+    def _grid(self, tokens: int, height: int, width: int) -> tuple[int, int]:
+        config = self.module.config
+        patch = getattr(getattr(config, "vision_config", config), "patch_size", None)
+        if patch is not None:
+            patches = patch if isinstance(patch, (tuple, list)) else (patch, patch)
+            down, across = height // patches[0], width // patches[1]
+            if 0 <= tokens - down * across <= 32:  # class and register tokens
+                return down, across
+        for special in (0, 1):  # stages of ever larger patches
+            down = round(((tokens - special) * height / width) ** 0.5)
+            across = round(down * width / height)
+            if down * across == tokens - special:
+                return down, across
+        raise CheckpointError(
+            "unsupported", f"is a {self.name} of {tokens} tokens, which make no grid for {height}x{width} pixels"
+        )
+
+
+def _heads(model: Any) -> list[torch.nn.Module]:
+    base = getattr(model, model.base_model_prefix, None)
+    inside = set(base.modules()) if isinstance(base, torch.nn.Module) else set()
+    found = [
+        module
+        for module in model.modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == model.num_labels and module not in inside
+    ]
+    if not found:
+        raise CheckpointError("unsupported", f"is a {type(model).__name__}, whose classification head was not found")
+    return found
+
+
+def body(model: Any, heads: Sequence[torch.nn.Module]) -> torch.nn.Module:
+    """Return the part of a classifier before its heads."""
+    named = getattr(model, model.base_model_prefix, None)
+    if isinstance(named, torch.nn.Module):
+        return named
+    rest = [child for child in model.children() if not set(child.modules()) & set(heads)]
+    return max(rest, key=lambda child: sum(value.numel() for value in child.parameters()))
+
+
+def _row(entered: torch.Tensor, name: str) -> torch.Tensor:
+    row = entered.flatten(1) if entered.ndim == 4 else entered
+    row = row[:, 0] if row.ndim == 3 and row.shape[1] == 1 else row
+    if row.ndim != 2:
+        raise CheckpointError("unsupported", f"has a head ({name}) that sees {tuple(entered.shape)}, not one row")
+    return row

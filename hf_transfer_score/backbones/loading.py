@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
@@ -22,11 +22,22 @@ from hf_transfer_score.backbones.repository import (
     why_unread,
 )
 from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScoreError, UnreadableError
-from hf_transfer_score.tensors import CutShortError, read_header
+from hf_transfer_score.file_heads import CutShortError, read_header
 from hf_transfer_score.untrusted import LARGE
 
 LIBRARIES = ("transformers", "timm", "sentence_transformers", "torchvision")
 DAMAGED = "delete the file and download it again"
+OWN_CODE = (
+    "needs Python code from its own repository to run; read that code, and if you trust it name this model in "
+    "`trust_remote_code`"
+)
+
+NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
+UNKNOWN = ("does not recognize this architecture", "Unrecognized ", "Unknown model")
+UNREAD = ("PytorchStreamReader", "central directory")
+MISFIT = ("size mismatch", "ignore_mismatched_sizes", "in loading state_dict")
+"""What libraries say, by what it means."""
+
 LARGEST = replace(LARGE, depth=100, letters=LARGE.size)
 """How much the file of a tokenizer may hold."""
 
@@ -57,11 +68,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def loading_errors(library: str) -> Iterator[None]:
-    """Turn what a library raises for a checkpoint it cannot load into a CheckpointError.
-
-    Args:
-        library: its name on PyPI, for the advice to upgrade it.
-    """
+    """Turn what a library, by its name on PyPI, raises for a checkpoint it cannot load into a CheckpointError."""
     from safetensors import SafetensorError
 
     try:
@@ -75,43 +82,32 @@ def loading_errors(library: str) -> Iterator[None]:
     except TransferScoreError:
         raise
     except Exception as error:
-        raise CheckpointError(*_reason(error, library)) from error
+        text, line = str(error), _line(error)
+        for words, kind, reason in (
+            (NO_MEMORY, "out_of_memory", f"does not fit in memory: {line}"),
+            (("trust_remote_code",), "remote_code", OWN_CODE),
+            (UNKNOWN, "unsupported", _unknown_architecture(line, library)),
+            (UNREAD, "corrupt", f"has weights that cannot be read ({line}); {DAMAGED}"),
+            (MISFIT, "corrupt", f"has weights that do not fit its config.json: {line}"),
+            (("",), "error", f"cannot be loaded by {_named(library)}: {type(error).__name__}: {line}"),
+        ):
+            if any(word in text for word in words):
+                raise CheckpointError(cast("FailureKind", kind), reason) from error
 
 
-def _reason(error: Exception, library: str) -> tuple[FailureKind, str]:
-    text, line = str(error), _line(error)
-    if "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text:
-        return "out_of_memory", f"does not fit in memory: {line}"
-    if "trust_remote_code" in text:
-        return remote_code_reason()
-    if any(words in text for words in ("does not recognize this architecture", "Unrecognized ", "Unknown model")):
-        return unknown_architecture_reason(line, library)
-    if "PytorchStreamReader" in text or "central directory" in text:
-        return "corrupt", f"has weights that cannot be read ({line}); {DAMAGED}"
-    if "size mismatch" in text or "ignore_mismatched_sizes" in text or "in loading state_dict" in text:
-        return "corrupt", f"has weights that do not fit its config.json: {line}"
-    return "error", f"cannot be loaded by {library} {_version(library)}: {type(error).__name__}: {line}"
-
-
-def remote_code_reason() -> tuple[FailureKind, str]:
-    """Return kind and reason for a checkpoint that brings the code of its own architecture."""
-    advice = "read that code, and if you trust it name this model in `trust_remote_code`"
-    return "remote_code", f"needs Python code from its own repository to run; {advice}"
-
-
-def unknown_architecture_reason(what: str, library: str) -> tuple[FailureKind, str]:
-    """Return kind and reason for an architecture that the installed version of a library does not know."""
+def _unknown_architecture(what: str, library: str) -> str:
     advice = f"a newer version may know it (pip install --upgrade {library})"
-    return "unsupported", f"has an architecture that {library} {_version(library)} does not know: {what}; {advice}"
+    return f"has an architecture that {_named(library)} does not know: {what}; {advice}"
 
 
-def _version(library: str) -> str:
+def _named(library: str) -> str:
+    """Return the name of a library with its version."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version(library)
+        return f"{library} {version(library)}"
     except PackageNotFoundError:
-        return "(not installed)"
+        return f"{library} (not installed)"
 
 
 def _line(error: BaseException) -> str:
@@ -177,13 +173,9 @@ class LoadedModel:
     model: Any
     missing: frozenset[str]
 
-    def require(self, optional: Callable[[str], bool] | None = None) -> None:
-        """Raise CheckpointError "corrupt" if weights are missing.
-
-        Args:
-            optional: whether a missing weight of this name does no harm, since no feature passes through it.
-        """
-        lacking = [name for name in self.missing if optional is None or not optional(name)]
+    def require(self, optional: Callable[[str], bool] = lambda _: False) -> None:
+        """Raise CheckpointError "corrupt" if weights are missing through which a feature passes, by their names."""
+        lacking = [name for name in self.missing if not optional(name)]
         if lacking:
             raise lacking_weights(lacking, len(self.model.state_dict()))
 
@@ -219,18 +211,14 @@ def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
     if model_type in CONFIG_MAPPING_NAMES or (config.get("auto_map") and options.trust_remote_code):
         return
     if config.get("auto_map"):
-        raise CheckpointError(*remote_code_reason())
-    raise CheckpointError(*unknown_architecture_reason(f"model_type {model_type!r}", "transformers"))
+        raise CheckpointError("remote_code", OWN_CODE)
+    raise CheckpointError("unsupported", _unknown_architecture(f"model_type {model_type!r}", "transformers"))
 
 
 def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> LoadedModel:
     """Return a model of transformers from a folder: in float32, in evaluation mode, on the CPU.
 
-    Args:
-        model_class: an Auto class or a model class.
-        folder: the checkpoint.
-        config: what `load_config` returned, or a part of it that the class takes.
-        options: whether pickles and remote code are allowed.
+    The class may be an Auto class or one of a model; the configuration is what `load_config` returned, or a part of it.
     """
     import torch
     import transformers
@@ -271,10 +259,4 @@ def has_head(config: Any, endings: tuple[str, ...]) -> bool:
 def head_modules(whole: Any, body: Any) -> list[Any]:
     """Return the parts of a model that hold nothing of its body: its head."""
     inside = set(body.modules())
-    if whole is body:
-        return []
-    return [
-        module
-        for module in whole.modules()
-        if module not in inside and not inside & set(module.modules()) and any(True for _ in module.parameters())
-    ]
+    return [one for one in whole.modules() if not inside & set(one.modules()) and any(True for _ in one.parameters())]

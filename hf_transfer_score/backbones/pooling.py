@@ -29,10 +29,10 @@ def mask_of(lengths: Tensor, width: int) -> Tensor:
 
 
 def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int) -> dict[str, Tensor]:
-    """Return the states that are asked for, by layer name.
+    """Return the states (B, T, D) that are asked for, by layer name.
 
     Args:
-        last: what the model puts out (B, T, D), its last normalisation included.
+        last: what the model puts out, its last normalisation included.
         hidden: the states of all layers, the embeddings first; None is enough for "last".
         layer: as in `BackboneOptions`. "mean" averages the layers and the embeddings; "all" names them "0", "1", ...
     """
@@ -95,20 +95,13 @@ def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
 
 
 def groups_of(lengths: NDArray[Any], most: int, *, equal: bool) -> list[list[int]]:
-    """Return which sequences are run together: at most so many, and only of one length if `equal`.
-
-    Example:
-        >>> groups_of(np.array([3, 5, 3]), 2, equal=True)
-        [[0, 2], [1]]
-        >>> groups_of(np.array([3, 5, 3]), 2, equal=False)
-        [[0, 1], [2]]
-    """
+    """Return which sequences are run together: at most so many, and only of one length if `equal`."""
     everything = np.arange(len(lengths))
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
     return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
 
 
-def back_in_order(groups: Sequence[Sequence[int]]) -> torch.Tensor:
+def back_in_order(groups: Sequence[Sequence[int]]) -> Tensor:
     """Return the index that puts what was concatenated by groups back in order."""
     return torch.from_numpy(np.argsort(np.concatenate(groups)))
 

@@ -102,9 +102,7 @@ class Repository:
     def weights(self, *, allow_pickle: bool = False, folder: str = "") -> list[str]:
         """Return the files with the weights: safetensors, or pickles where these are allowed and there is nothing else.
 
-        Args:
-            allow_pickle: whether pickled weights will do.
-            folder: a folder within the repository, with its slash, such as "0_Transformer/".
+        They are looked for in a folder within, such as "0_Transformer/".
         """
         names = [*WEIGHTS, *(PICKLED_WEIGHTS if allow_pickle else ())]
         for name in names:
@@ -177,12 +175,7 @@ def read_description(path: Path, limit: Limits = DESCRIPTION) -> Any:
 
 
 def why_unread(error: UnreadableError | OSError) -> str:
-    """Return what is wrong with a file, after its name.
-
-    Example:
-        >>> why_unread(UnreadableError("It is nested too deeply."))
-        'that is nested too deeply'
-    """
+    """Return what is wrong with a file, after its name."""
     reason = reason_of(error).rstrip(".")
     return f"that {reason[3:]}" if reason.startswith("It ") else f"that cannot be read: {reason}"
 
@@ -190,10 +183,7 @@ def why_unread(error: UnreadableError | OSError) -> str:
 def check_own_files(folder: Path, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> None:
     """Raise CheckpointError where files in a folder lead out of it, by a link or by what they say.
 
-    Args:
-        folder: the checkpoint.
-        allow_pickle: whether pickled weights may be opened, so that their map counts too.
-        trust_remote_code: whether Python code may run, which has to be the checkpoint's own then.
+    Of pickles that may be opened the map counts too, and Python code that may run has to be the checkpoint's own.
     """
     _check_links(folder)
     parts = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -206,8 +196,12 @@ def check_own_files(folder: Path, *, allow_pickle: bool = False, trust_remote_co
                 "holds an adapter beside its weights (adapter_config.json), which names another model; merge it and "
                 "save the whole, or rank its base model instead",
             )
-        if trust_remote_code:
-            _check_code(place)
+        for name in PROCESSORS if trust_remote_code else ():
+            if any("--" in one for one in _texts(_object(place / name).get("auto_map"))):
+                raise CheckpointError(
+                    "remote_code",
+                    f"names Python code of another repository in its {name}, which is not run: copy it here",
+                )
 
 
 def _check_links(folder: Path) -> None:
@@ -233,28 +227,23 @@ def _check_links(folder: Path) -> None:
 def shards_of(folder: Path, *, allow_pickle: bool = False) -> list[str]:
     """Return the files that the map of weights in a folder names, sorted; empty without a map that is read.
 
-    Raises:
-        CheckpointError: it is no map, or it names something else than plain files of its own kind beside it.
+    What is no map, or names something else than plain files of its own kind beside it, is a CheckpointError.
     """
     for index, ending in MAPS.items():
         if (folder / index.removesuffix(".index.json")).exists():
             return []  # one file with everything goes first
-        if (folder / index).exists() and (ending == ".safetensors" or allow_pickle):
-            return _named_shards(_object(folder / index), index, ending)
+        if not (folder / index).exists() or (ending == ".bin" and not allow_pickle):
+            continue
+        weights = _object(folder / index).get("weight_map")
+        if not isinstance(weights, dict) or not weights:
+            raise CheckpointError("corrupt", f"has a {index} without a map of weights")
+        names = sorted(set(map(str, weights.values())))
+        wrong = [name for name in names if not (_is_plain(name) and name.endswith(ending))]
+        if wrong:
+            named = f"names {wrong[0][:200]!r}; expected *{ending} files beside it, nothing else"
+            raise CheckpointError("corrupt", f"has a {index} that {named}")
+        return names
     return []
-
-
-def _named_shards(content: Mapping[str, Any], index: str, ending: str) -> list[str]:
-    weights = content.get("weight_map")
-    if not isinstance(weights, dict) or not weights:
-        raise CheckpointError("corrupt", f"has a {index} without a map of weights")
-    names = set(map(str, weights.values()))
-    wrong = sorted(name for name in names if not (_is_plain(name) and name.endswith(ending)))
-    if wrong:
-        raise CheckpointError(
-            "corrupt", f"has a {index} that names {wrong[0][:200]!r}; expected *{ending} files beside it, nothing else"
-        )
-    return sorted(names)
 
 
 def _is_plain(name: str) -> bool:
@@ -283,15 +272,6 @@ def _leads_out(value: str, checkpoint: Path) -> bool:
         return real.exists() and not real.is_relative_to(checkpoint.resolve())
     except (OSError, RuntimeError, ValueError):
         return False
-
-
-def _check_code(folder: Path) -> None:
-    for name in PROCESSORS:
-        found = _object(folder / name).get("auto_map")
-        if any("--" in one for one in _texts(found)):
-            raise CheckpointError(
-                "remote_code", f"names Python code of another repository in its {name}, which is not run: copy it here"
-            )
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -14,7 +14,7 @@ from hf_transfer_score.backbones import hub_text
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository, read_description, why_unread
-from hf_transfer_score.backbones.tokens import NO_TOKENIZER, has_tokenizer
+from hf_transfer_score.backbones.text_models import NO_TOKENIZER, has_tokenizer
 from hf_transfer_score.errors import CheckpointError, UnreadableError
 from hf_transfer_score.tasks import Task
 
@@ -79,7 +79,7 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
 
 def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     """Return a backbone from a folder."""
-    from hf_transfer_score.backbones.sentence_modules import load_sentence_backbone
+    from hf_transfer_score.backbones.text_backbone import load_sentence_backbone
 
     try:
         modules = read_description(folder / "modules.json")

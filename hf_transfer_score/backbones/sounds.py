@@ -49,12 +49,7 @@ class Sound(NamedTuple):
 
 
 def resample(samples: Samples, rate: int, target: int) -> Samples:
-    """Return samples (T,) at another rate, by a polyphase filter.
-
-    Example:
-        >>> resample(np.ones(8000, dtype=np.float32), 8000, 16000).shape
-        (16000,)
-    """
+    """Return samples (T,) at another rate, by a polyphase filter."""
     if rate == target or not len(samples):
         return samples
     from scipy.signal import resample_poly
@@ -95,8 +90,10 @@ class SoundReader:
         self.rate = int(extractor.sampling_rate)
         self.fixed = config.model_type in (WHISPER, SPECTROGRAM)
         self._least = round(self.rate * LEAST_SECONDS)
-        if config.model_type in WAVES:
-            self._least = receptive_field(config)
+        if config.model_type in WAVES:  # as many as make the first frames: one, or as many as it squeezes
+            self._least = int(getattr(config, "squeeze_factor", 1))
+            for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
+                self._least = (self._least - 1) * stride + kernel
             if self._least > MOST_SECONDS * self.rate:
                 raise CheckpointError(
                     "too_large", f"has a config.json that asks for {self._least:,} samples to make one frame of"
@@ -128,11 +125,3 @@ class SoundReader:
     def _extract(self, samples: Samples, name: str, **settings: Any) -> Samples:
         found = self._extractor(samples, sampling_rate=self.rate, return_tensors="np", **settings)
         return np.asarray(found[name][0], dtype=np.float32)
-
-
-def receptive_field(config: Any) -> int:
-    """Return how many samples make the first frames of a model that reads waves: one, or as many as it squeezes."""
-    length = int(getattr(config, "squeeze_factor", 1))
-    for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
-        length = (length - 1) * stride + kernel
-    return length

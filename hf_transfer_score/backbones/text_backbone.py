@@ -1,4 +1,7 @@
-"""The backbone of all text models: tokens in, rows out, the same for a text alone and for one among others."""
+"""The backbone of all text models: tokens in, rows out, the same for a text alone and for one among others.
+
+What sentence-transformers saves behind its transformer is here too: pooling, dense layers and normalisation.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from hf_transfer_score.backbones.base import BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.loading import head_modules
+from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.loading import head_modules, load_config, loading_errors, read_json, weight_shapes
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
     groups_of,
@@ -20,8 +23,18 @@ from hf_transfer_score.backbones.pooling import (
     pool,
     pool_words,
 )
-from hf_transfer_score.backbones.text_models import CLASS_TOKEN_LAST, TextModel, load_text_model
-from hf_transfer_score.backbones.tokens import TextItem, TextStyle, TokenLimits, TokenReader, load_tokenizer
+from hf_transfer_score.backbones.text_models import (
+    CLASS_TOKEN_LAST,
+    TextItem,
+    TextModel,
+    TextStyle,
+    TokenLimits,
+    TokenReader,
+    load_bare,
+    load_text_model,
+    load_tokenizer,
+    shape_of,
+)
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
 
@@ -33,6 +46,26 @@ PLAIN = TextStyle()
 PROBE_TEXTS = ("good", "a film that is good and a film that is bad, one after the other")
 
 Pooler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+
+ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU", "ELU", "Mish", "Softplus")
+
+SETTINGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+ROW = "sentence_embedding"
+
+OLD_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""Settings of a pooling in layouts before 5.5, in the order in which several are concatenated."""
+
+OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
 
 
 class TextBackbone:
@@ -183,17 +216,6 @@ def _padding(model: TextModel) -> int:
     return padding
 
 
-def auto_pooling(model: TextModel) -> str:
-    """Return what `pooling="auto"` stands for."""
-    if model.shape in ("decoder", "tower"):
-        return "last"
-    if model.shape == "encoder" and model.head:
-        if model.config.model_type in CLASS_TOKEN_LAST:
-            return "last"
-        return str(getattr(model.config, "classifier_pooling", "cls"))
-    return "mean"
-
-
 def make_reader(
     folder: Path,
     model: TextModel,
@@ -203,16 +225,7 @@ def make_reader(
     longest: int = LONGEST,
     style: TextStyle = PLAIN,
 ) -> TokenReader:
-    """Return the reader of the tokenizer in a folder, within the limits of the model.
-
-    Args:
-        folder: where the tokenizer lies.
-        model: what will read the tokens.
-        options: max_length and subword count here.
-        words: whether words are to be read rather than texts.
-        longest: tokens at most where the options do not say.
-        style: what is done to texts first.
-    """
+    """Return the reader of the tokenizer in a folder, within the limits of the model, of words or of texts."""
     tokenizer = load_tokenizer(folder, options)
     if tokenizer.vocab_size > model.vocabulary:
         raise CheckpointError(
@@ -247,7 +260,133 @@ def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -
     """Return a backbone from a folder; rows belong to words or to texts."""
     model = load_text_model(folder, options, words=words)
     reader = make_reader(folder, model, options, words=words)
-    pooling = auto_pooling(model) if options.pooling == "auto" else options.pooling
+    pooling = options.pooling
+    if pooling == "auto" and model.shape == "encoder" and model.head:
+        last = model.config.model_type in CLASS_TOKEN_LAST
+        pooling = "last" if last else str(getattr(model.config, "classifier_pooling", "cls"))
+    elif pooling == "auto":
+        pooling = "last" if model.shape in ("decoder", "tower") else "mean"
     backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
     check_padding(backbone)
     return backbone
+
+
+def load_sentence_backbone(
+    folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions, *, words: bool
+) -> TextBackbone:
+    """Return a backbone from a folder and its modules; rows belong to words or to texts."""
+    inner = folder / parts[0][1]
+    config = load_config(inner, options)
+    model = load_bare(inner, config, options, shape_of(config))
+    style, longest = _style(folder, inner)
+    reader = make_reader(inner, model, options, words=words, longest=longest, style=style)
+    modes = (
+        pooling_modes(read_json(folder, f"{parts[1][1]}config.json"))
+        if options.pooling == "auto"
+        else [options.pooling]
+    )
+    whole = options.pooling == "auto" and options.layer == LAST and not words
+    after = _after(folder, parts[2:], options) if whole else None
+    names = [name for name, _ in parts] if whole else ["Transformer"]
+    backbone = TextBackbone(
+        model,
+        reader,
+        options,
+        words=words,
+        pooling="+".join(modes),
+        pooler=lambda states, lengths: torch.cat([pool(states, lengths, mode) for mode in modes], dim=1),
+        after=after,
+        details={"modules": names, "prompt": style.prompt or None},
+    )
+    check_padding(backbone)
+    return backbone
+
+
+def pooling_modes(settings: dict[str, Any]) -> list[str]:
+    """Return the poolings that the config.json of a pooling asks for, by our names; rows are concatenated."""
+    modes = settings.get("pooling_mode") or [mode for key, mode in OLD_MODES.items() if settings.get(key)] or "mean"
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    unknown = [mode for mode in modes if mode not in OLD_MODES.values()]
+    if unknown:
+        raise CheckpointError("unsupported", f"pools by {', '.join(map(repr, unknown))}, which is not read here")
+    return [OUR_NAMES.get(mode, mode) for mode in modes]
+
+
+def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
+    """Return what is done to texts first, and how many tokens are read."""
+    name = next((name for name in SETTINGS if (inner / name).exists()), None)
+    settings = read_json(inner, name) if name else {}
+    about = "config_sentence_transformers.json"
+    prompts = read_json(folder, about) if (folder / about).exists() else {}
+    prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name")) or ""
+    return TextStyle(prompt, bool(settings.get("do_lower_case"))), settings.get("max_seq_length") or LONGEST
+
+
+def _after(folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions) -> torch.nn.Module | None:
+    modules: list[torch.nn.Module] = []
+    for name, path in parts:
+        if name == "Normalize":
+            modules.append(Normalize())
+        if name not in ("Dense", "LayerNorm"):
+            continue
+        settings = read_json(folder, f"{path}config.json")
+        ends = (settings.get("module_input_name", ROW), settings.get("module_output_name") or ROW)
+        if name == "Dense" and ends != (ROW, ROW):
+            raise CheckpointError("unsupported", "has a Dense module for single tokens, which is not read here")
+        with loading_errors("torch"):
+            if name == "Dense":
+                modules.append(_filled(Dense(settings), folder / path, options))
+            else:
+                norm = torch.nn.LayerNorm(int(settings["dimension"]))
+                modules.append(_filled(norm, folder / path, options, "norm."))
+    return torch.nn.Sequential(*modules).eval() if modules else None
+
+
+class Normalize(torch.nn.Module):  # type: ignore[misc]
+    """Scales each row to length one."""
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the rows (B, D), scaled."""
+        return torch.nn.functional.normalize(rows, dim=1)
+
+
+class Dense(torch.nn.Module):  # type: ignore[misc]
+    """A linear layer and an activation, and what came in added to it if `use_residual`."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__()
+        width, out = int(settings["in_features"]), int(settings["out_features"])
+        self.linear = torch.nn.Linear(width, out, bias=bool(settings.get("bias", True)))
+        named = str(settings.get("activation_function", "Tanh"))
+        if named.rsplit(".", 1)[-1] not in ACTIVATIONS:
+            raise CheckpointError(
+                "unsupported", f"has a Dense module with the activation {named!r}, which is not read here"
+            )
+        self.activation_function = getattr(torch.nn, named.rsplit(".", 1)[-1])()
+        self.use_residual = bool(settings.get("use_residual"))
+        if self.use_residual and width != out:
+            self.residual = torch.nn.Linear(width, out, bias=False)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return the rows (B, out), projected."""
+        projected = cast("torch.Tensor", self.activation_function(self.linear(rows)))
+        if not self.use_residual:
+            return projected
+        return projected + (self.residual(rows) if hasattr(self, "residual") else rows)
+
+
+def _filled(module: torch.nn.Module, folder: Path, options: BackboneOptions, prefix: str = "") -> torch.nn.Module:
+    """Return the module with the weights in a folder; each of them has to be there."""
+    from safetensors.torch import load_file
+
+    weight_shapes(folder)
+    pickled = folder / "pytorch_model.bin"
+    if (folder / "model.safetensors").exists():
+        weights = load_file(str(folder / "model.safetensors"))
+    elif options.allow_pickle and pickled.exists():
+        weights = torch.load(pickled, map_location="cpu", weights_only=True)
+    else:
+        kind: Any = "pickle_only" if pickled.exists() else "corrupt"
+        raise CheckpointError(kind, f"has no model.safetensors in {folder.name}")
+    module.load_state_dict({name.removeprefix(prefix): weight.float() for name, weight in weights.items()})
+    return module

@@ -1,15 +1,28 @@
-"""Text models of transformers: which class loads a checkpoint, and what of its output are states and logits."""
+"""Text models of transformers: which class loads a checkpoint, what of its output is what, and its tokens."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions
-from hf_transfer_score.backbones.loading import has_head, load_config, load_transformers, loading_errors
+from hf_transfer_score.backbones.loading import (
+    from_folder,
+    has_head,
+    load_config,
+    load_transformers,
+    loading_errors,
+    read_json,
+)
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Words
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +36,20 @@ CLASS_TOKEN_LAST = ("xlnet",)
 """Architectures that read both ways and have their class token at the end, by model_type."""
 
 SEQUENCE_HEAD, TOKEN_HEAD = "ForSequenceClassification", "ForTokenClassification"
+
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "spiece.model", "merges.txt")
+
+NO_TOKENIZER = (
+    "has no tokenizer among its files (tokenizer.json, vocab.txt, spiece.model, ...), so texts cannot be read"
+)
+PROBE_WORDS = ("one", "film", "is", "good")
+
+LETTERS_A_TOKEN = 64
+"""Letters of a text that are looked at for each token that is kept; real texts have four or five."""
+
+OVERLAP = 4  # windows of words overlap by one part of so many
+Numbers = NDArray[np.int32]
+_EMPTY: Numbers = np.zeros(0, dtype=np.int32)
 
 
 @cache
@@ -55,22 +82,11 @@ def shape_of(config: Any) -> Shape:
     return "decoder" if causal or (remote and not known) else "encoder"
 
 
-def head_of(config: Any, *, words: bool) -> str:
-    """Return the end of the class name of a head that says something about rows of this unit, "" without one."""
-    head = TOKEN_HEAD if words else SEQUENCE_HEAD
-    return head if has_head(config, (head,)) else ""
-
-
 @dataclass
 class TextModel:
-    """A loaded text model.
+    """A loaded text model with its head where that is run, and the body whose states are features.
 
-    Attributes:
-        module: the whole, with its head where that is run.
-        body: the part of it whose states are features.
-        shape: how it reads a text.
-        head: the end of the class name of its head, "" without one.
-        config: its configuration.
+    The shape says how it reads a text; the head is the end of the class name of its head, "" without one.
     """
 
     module: Any
@@ -130,24 +146,18 @@ class TextModel:
 
 def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> TextModel:
     """Return the text model in a folder, with its head if that fits the unit of rows; raises CheckpointError."""
-    config = load_config(folder, options)
-    shape, head = shape_of(config), head_of(config, words=words)
-    found = _with_head(folder, config, options, shape, head) if head else None
-    return found or load_bare(folder, config, options, shape)
-
-
-def _with_head(folder: Path, config: Any, options: BackboneOptions, shape: Shape, head: str) -> TextModel | None:
     import transformers
 
-    auto = getattr(transformers, "AutoModel" + head)
-    remote = "AutoModel" + head in (getattr(config, "auto_map", None) or {})
-    if type(config) not in auto._model_mapping and not (remote and options.trust_remote_code):
-        return None
-    loaded = load_transformers(auto, folder, config, options)
-    body = getattr(loaded.model, loaded.model.base_model_prefix, None)
-    if loaded.missing or body is None:
-        return None  # a head of random weights says nothing; whether the body is whole is seen when it is loaded alone
-    return TextModel(loaded.model, body, shape, head, loaded.model.config)
+    config, head = load_config(folder, options), TOKEN_HEAD if words else SEQUENCE_HEAD
+    shape = shape_of(config)
+    auto = getattr(transformers, f"AutoModel{head}")
+    remote = options.trust_remote_code and f"AutoModel{head}" in (getattr(config, "auto_map", None) or {})
+    if has_head(config, (head,)) and (type(config) in auto._model_mapping or remote):
+        loaded = load_transformers(auto, folder, config, options)
+        body = getattr(loaded.model, loaded.model.base_model_prefix, None)
+        if not loaded.missing and body is not None:  # a head of random weights says nothing
+            return TextModel(loaded.model, body, shape, head, loaded.model.config)
+    return load_bare(folder, config, options, shape)
 
 
 def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape) -> TextModel:
@@ -168,3 +178,236 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return TextModel(model, model, shape, "", loaded.model.config)
+
+
+class Tokens(NamedTuple):
+    """One sequence: numbers of tokens (T,), and their types (T,) where the model takes types."""
+
+    numbers: Numbers
+    types: Numbers | None
+
+
+class TextItem(NamedTuple):
+    """One example: one sequence, or windows of words with where each row is: (rows, 3) as window, start, stop."""
+
+    sequences: tuple[Tokens, ...]
+    spans: Numbers | None = None
+
+
+def has_tokenizer(names: Sequence[str]) -> bool:
+    """Whether there is a tokenizer among the names of files."""
+    return any(name in TOKENIZER_FILES or name.endswith((".bpe.model", "tokenizer.model")) for name in names)
+
+
+def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
+    """Return the tokenizer in a folder, or raise CheckpointError."""
+    if not has_tokenizer([path.name for path in folder.iterdir()]):
+        raise CheckpointError("no_preprocessor", NO_TOKENIZER)
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = from_folder(AutoTokenizer, folder, options)
+    except CheckpointError as error:
+        if (folder / "tokenizer.json").exists():
+            read_json(folder, "tokenizer.json")
+        if error.kind != "error":
+            raise
+        raise CheckpointError("no_preprocessor", f"has no tokenizer that can be loaded: {error}") from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # without its vocabulary some classes load all the same
+        raise CheckpointError("no_preprocessor", f"has a tokenizer without a vocabulary ({len(tokenizer)} tokens)")
+    return tokenizer
+
+
+@dataclass(frozen=True)
+class TokenLimits:
+    """What bounds the tokens: how many a sequence has at most, and how many of them and of their types the model knows.
+
+    Tokens beyond its vocabulary become the stand-in; a model that takes no types knows none of them.
+    """
+
+    length: int
+    vocabulary: int
+    types: int
+
+
+@dataclass(frozen=True)
+class TextStyle:
+    """What is done to a text before it is cut into tokens: what is put before it, and whether it is lowercased."""
+
+    prompt: str = ""
+    lower: bool = False
+
+
+class TokenReader:
+    """Turns texts, pairs of texts and words into items; changes no state after it is made, so threads may share it.
+
+    A text or word without a token of its own has the stand-in.
+    """
+
+    def __init__(
+        self, tokenizer: Any, limits: TokenLimits, style: TextStyle, *, words: bool, subword: str, join_pairs: bool
+    ) -> None:
+        self._tokenizer, self._limits, self._style, self._subword = tokenizer, limits, style, subword
+        self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+        if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
+            self._fast.no_truncation()
+            self._fast.no_padding()
+        names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
+        known = (getattr(tokenizer, name, None) for name in names)
+        self.stand_in = next((int(one) for one in known if one is not None and one < limits.vocabulary), 0)
+        self._before, self._inner_type, self._after = self._read_frame()
+        self._framing = len(self._before.numbers) + len(self._after.numbers)
+        self._space = self._fast is not None and words and _words_need_spaces(self._fast)
+        self._join_pairs = join_pairs or not self._knows_pairs(*PROBE_WORDS[:2])
+        self.max_length = max(limits.length, tokenizer.num_special_tokens_to_add(pair=not words) + 1)
+        if self._fast is not None and not words:
+            self._fast.enable_truncation(self.max_length, direction=tokenizer.truncation_side)
+
+    def texts(self, texts: Sequence[str | tuple[str, str]]) -> list[TextItem]:
+        """Return one sequence per text, or per pair of texts."""
+        inputs = [self._as_input(text) for text in texts]
+        if self._fast is not None:
+            batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
+            typed = bool(self._limits.types)  # else not asked for, since reading them makes a list each time
+            return [TextItem((self._tokens(one.ids, one.type_ids if typed else None),)) for one in batch(inputs)]
+        parts = [(text,) if isinstance(text, str) else text for text in inputs]
+        found = [self._tokenizer(*one, truncation=True, max_length=self.max_length) for one in parts]
+        return [TextItem((self._tokens(one["input_ids"], one.get("token_type_ids")),)) for one in found]
+
+    def _as_input(self, text: str | tuple[str, str]) -> str | tuple[str, str]:
+        if isinstance(text, str):
+            return self._styled(self._style.prompt + text)
+        first, second = self._styled(self._style.prompt + text[0]), self._styled(text[1])
+        return f"{first}\n{second}" if self._join_pairs else (first, second)
+
+    def _styled(self, text: str) -> str:
+        """Return the part of a text that can reach the model: tokens that are cut off cost as much as the others."""
+        most = LETTERS_A_TOKEN * self.max_length
+        if len(text) > most:
+            text = text[-most:] if self._tokenizer.truncation_side == "left" else text[:most]
+        return text.lower() if self._style.lower else text
+
+    def _tokens(self, numbers: Sequence[int], types: Sequence[int] | None) -> Tokens:
+        if not numbers:
+            numbers, types = [self.stand_in], [0]
+        found = np.asarray(numbers, dtype=np.int32)
+        found[found >= self._limits.vocabulary] = self.stand_in
+        return Tokens(found, self._types(types if types is not None else [0] * len(found)))
+
+    def _types(self, types: Sequence[int]) -> Numbers | None:
+        if not self._limits.types:
+            return None
+        return np.minimum(np.asarray(types, dtype=np.int32), self._limits.types - 1)
+
+    def _read_frame(self) -> tuple[Tokens, int, Tokens]:
+        """Return the tokens that stand before every text, the type of its own, and the tokens behind it."""
+        text = " ".join(PROBE_WORDS)
+        full, inner = self._tokenizer(text), self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        numbers, types = list(full["input_ids"]), list(full.get("token_type_ids", [0] * len(full["input_ids"])))
+        starts = range(len(numbers) - len(inner) + 1)
+        start = next((at for at in starts if numbers[at : at + len(inner)] == list(inner)), 0)
+        stop = start + len(inner)
+        before = self._tokens(numbers[:start], types[:start]) if start else _NOTHING
+        after = self._tokens(numbers[stop:], types[stop:]) if stop < len(numbers) else _NOTHING
+        return before, types[start], after
+
+    def _knows_pairs(self, first: str, second: str) -> bool:
+        pair, plain = self._tokenizer(first, second), self._tokenizer([first, second], add_special_tokens=False)
+        return len(pair["input_ids"]) - self._framing > sum(map(len, plain["input_ids"]))
+
+    def words(self, examples: Sequence[Words]) -> list[TextItem]:
+        """Return the windows of words of each example, and where each of its positions is."""
+        lists = [
+            [
+                f" {self._styled(word)}" if self._space and number else self._styled(word)
+                for number, word in enumerate(one.words)
+            ]
+            for one in examples
+        ]
+        pieces = []
+        if self._fast is not None:
+            found = self._fast.encode_batch(lists, is_pretokenized=True, add_special_tokens=False)
+            for one, words in zip(found, lists, strict=True):
+                pieces.append(self._with_stand_ins(one.ids, one.word_ids, len(words)))
+        else:
+            for words in lists:
+                parts = [self._tokenizer(word, add_special_tokens=False)["input_ids"] for word in words]
+                owners = [number for number, part in enumerate(parts) for _ in part]
+                pieces.append(self._with_stand_ins([token for part in parts for token in part], owners, len(words)))
+        return [self._windows(*piece, example) for piece, example in zip(pieces, examples, strict=True)]
+
+    def _with_stand_ins(self, ids: Sequence[int], owners: Sequence[int], count: int) -> tuple[Numbers, Numbers]:
+        """Return tokens, and how many of them each word has: at least one, the stand-in where there is none."""
+        owner = np.asarray(owners, dtype=np.int64)
+        numbers = np.asarray(ids, dtype=np.int32)
+        sizes = np.bincount(owner, minlength=count).astype(np.int32)
+        silent = np.flatnonzero(sizes == 0)
+        numbers = np.insert(numbers, np.searchsorted(owner, silent), self.stand_in)
+        numbers[numbers >= self._limits.vocabulary] = self.stand_in
+        return numbers, np.maximum(sizes, 1)
+
+    def _windows(self, numbers: Numbers, sizes: Numbers, example: Words) -> TextItem:
+        room = self.max_length - self._framing
+        if len(sizes) and sizes.max() > room:  # no word has more tokens than a window has room for
+            place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+            numbers, sizes = numbers[place < room], np.minimum(sizes, room)
+        starts = np.cumsum(sizes) - sizes
+        positions = np.asarray(example.positions, dtype=np.int64)
+        bounds = window_bounds(starts, sizes, room)
+        owner = _central_window(bounds, starts, sizes)[positions]
+        used, owner = np.unique(owner, return_inverse=True)
+        kept = bounds[used] if len(used) else bounds[:1]
+        sequences = tuple(self._framed(numbers[start:stop]) for start, stop in kept)
+        shift = len(self._before.numbers) - kept[owner, 0]
+        first = starts[positions] + shift
+        last = first + (sizes[positions] if self._subword == "mean" else 1)
+        return TextItem(sequences, np.stack([owner, first, last], axis=1).astype(np.int32).reshape(-1, 3))
+
+    def _framed(self, inner: Numbers) -> Tokens:
+        before, after = self._before, self._after
+        numbers = np.concatenate([before.numbers, inner, after.numbers])
+        if not len(numbers):
+            return self._tokens([], None)
+        if before.types is None or after.types is None or not self._limits.types:
+            return Tokens(numbers, self._types([0] * len(numbers)))
+        middle = np.full(len(inner), self._inner_type, dtype=np.int32)
+        return Tokens(numbers, self._types(np.concatenate([before.types, middle, after.types]).tolist()))
+
+
+_NOTHING = Tokens(_EMPTY, _EMPTY)
+
+
+def _words_need_spaces(fast: Any) -> bool:
+    """Whether words that are handed over one by one must carry the space before them to be read as in a text."""
+    plain = fast.encode(" ".join(PROBE_WORDS), add_special_tokens=False).ids
+    spaced = [word if number == 0 else f" {word}" for number, word in enumerate(PROBE_WORDS)]
+    without = fast.encode(list(PROBE_WORDS), is_pretokenized=True, add_special_tokens=False).ids
+    return bool(without != plain and fast.encode(spaced, is_pretokenized=True, add_special_tokens=False).ids == plain)
+
+
+def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:
+    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter."""
+    ends = starts + sizes
+    bounds, first = [], 0
+    while first < len(starts):
+        stop = int(np.searchsorted(ends, starts[first] + room, side="right"))
+        bounds.append((int(starts[first]), int(ends[stop - 1])))
+        if stop == len(starts):
+            break
+        back = int(np.searchsorted(starts, ends[stop - 1] - room // OVERLAP))
+        fits = starts + room >= ends[stop]  # the next window has to reach further than this one
+        first = max(back, int(np.argmax(fits)), first + 1)
+    return np.asarray(bounds or [(0, 0)], dtype=np.int64)
+
+
+def _central_window(bounds: NDArray[np.int64], starts: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
+    """Return for each word the window in which it is farthest from a cut; the ends of the text are no cuts."""
+    best, margin = np.zeros(len(starts), dtype=np.int64), np.full(len(starts), -1.0)
+    ends, total = starts + sizes, (starts + sizes)[-1] if len(starts) else 0
+    for number, (start, stop) in enumerate(bounds):
+        left = starts - start if start else np.full(len(starts), np.inf)
+        right = stop - ends if stop < total else np.full(len(starts), np.inf)
+        found = np.where((starts >= start) & (ends <= stop), np.minimum(left, right), -1.0)
+        better = found > margin
+        best[better], margin[better] = number, found[better]
+    return best

@@ -10,7 +10,7 @@ from typing import Any
 
 from hf_transfer_score.cards.evidence import Sample, chosen_options, known_metric
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.rendering import HUB_ID
+from hf_transfer_score.text import HUB_ID
 
 PROGRAM = "hf-transfer-score"
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -9,7 +9,7 @@ import re
 
 from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample
 from hf_transfer_score.errors import HubError, OptionError, UnreadableError
-from hf_transfer_score.rendering import HUB_ID, one_line
+from hf_transfer_score.text import HUB_ID, one_line
 from hf_transfer_score.untrusted import parse_yaml
 
 FOLDER = ".eval_results"

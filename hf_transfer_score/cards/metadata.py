@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, direction
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.rendering import one_line
+from hf_transfer_score.text import one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

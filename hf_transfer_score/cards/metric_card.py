@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric
-from hf_transfer_score.rendering import markdown
+from hf_transfer_score.text import markdown
 
 LONG = 2000
 """Letters of a description that are shown."""

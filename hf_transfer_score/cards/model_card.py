@@ -11,7 +11,7 @@ from hf_transfer_score.cards.merging import merged_card
 from hf_transfer_score.cards.metadata import model_index, model_name
 from hf_transfer_score.cards.metric_card import bibtex
 from hf_transfer_score.records.record import Record, RecordedDataset
-from hf_transfer_score.rendering import HUB_ID, markdown, one_line, plain
+from hf_transfer_score.text import HUB_ID, markdown, one_line, plain
 
 LONG = 400
 """Letters of a reason or a warning that are shown."""

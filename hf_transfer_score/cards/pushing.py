@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from hf_transfer_score.cards.evidence import Evidence
 from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.errors import HubError, OptionError
-from hf_transfer_score.limits import RESULT_BYTES
 from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import HubPlace, PlaceView
-from hf_transfer_score.rendering import HUB_ID
+from hf_transfer_score.text import HUB_ID
+from hf_transfer_score.untrusted import RESULT_BYTES
 
 README = "README.md"
 TITLE = "Add transferability scores"

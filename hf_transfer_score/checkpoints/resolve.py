@@ -1,9 +1,13 @@
-"""From a candidate to what its repository says: commit, files and sizes, library, licence, parameters."""
+"""From a candidate to what its repository says (commit, files and sizes, library, licence, parameters), and its files.
+
+Weights are downloaded, resumed, repeated, the next ones while the current ones run, and freed on request.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,31 +15,25 @@ from typing import Any
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.downloads import Answers, sound_file
+from hf_transfer_score.hub.client import patiently
+from hf_transfer_score.hub.downloads import Answers, map_at_once, sound_file, sweep_parts
 from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
-from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.settings import endpoint_of
 
 BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
 READ_AT_ONCE = 4
 
+AT_ONCE = 4
+
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A candidate as its repository describes it.
+    """A candidate as its repository describes it, under the name that users see.
 
-    Attributes:
-        name: as users see it.
-        commit: the full commit on the Hub, or a hash of a folder's content.
-        repository: its files.
-        folder: the local folder, None for the Hub.
-        parameters: as the weights' header says; None where it is not known before they are read.
-        downloads: as the Hub counts them.
-        likes: as the Hub counts them.
-        license: the licence the card names.
-        gated: whether access has to be asked for.
+    The commit is the full one on the Hub, or a hash of a folder's content. Parameters are those of the weights' header,
+    if they are known before these are read. Downloads and likes are as the Hub counts them; access to a gated one has
+    to be asked for.
     """
 
     name: str
@@ -63,13 +61,9 @@ class Checkpoint:
 
 
 def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
-    """Return what a candidate's repository says now; raises CheckpointError.
+    """Return what a candidate's repository says now, and remember it; raises CheckpointError.
 
     Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
-
-    Args:
-        candidate: what was asked for.
-        known: remembers the answer.
     """
     checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
     known.remember(_question(candidate), checkpoint.as_plain())
@@ -85,11 +79,9 @@ def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
         checkpoint = Checkpoint.from_plain(plain)
     except (KeyError, TypeError):
         return None
-    if candidate.folder is not None and not candidate.folder.is_dir():
-        return None
-    if candidate.folder is not None and checkpoint.commit != folder_commit(candidate.folder, known):
-        return None
-    return checkpoint
+    folder = candidate.folder
+    changed = folder is not None and (not folder.is_dir() or checkpoint.commit != folder_commit(folder, known))
+    return None if changed else checkpoint
 
 
 def _question(candidate: Candidate) -> str:
@@ -194,3 +186,64 @@ def _content(path: Path, known: Answers) -> str:
     if stat.st_size > HASHED_BYTES:
         known.remember(key, {"hash": digest.hexdigest()})
     return digest.hexdigest()
+
+
+@dataclass
+class Fetched:
+    """A folder that holds files of a checkpoint, and those that this run downloaded, which may be freed."""
+
+    folder: Path
+    downloaded: list[Path] = field(default_factory=list)
+
+    def free(self) -> int:
+        """Remove what this run downloaded; return the bytes that are free now."""
+        freed = 0
+        for path in self.downloaded:
+            target = path.resolve()
+            if target.is_file():
+                freed += target.stat().st_size
+            for place in {path, target}:
+                place.unlink(missing_ok=True)
+        self.downloaded = []
+        return freed
+
+
+def on_disk(checkpoint: Checkpoint, name: str) -> Path | None:
+    """Return a file of a checkpoint where it is on this computer already."""
+    from huggingface_hub import try_to_load_from_cache
+
+    if checkpoint.folder is not None:
+        return checkpoint.folder / name
+    found = try_to_load_from_cache(checkpoint.repository.name, name, revision=checkpoint.commit)
+    return Path(found) if isinstance(found, str) else None
+
+
+def missing_bytes(checkpoint: Checkpoint, files: Sequence[str]) -> int:
+    """Return the bytes of those files that are not on this computer yet."""
+    absent = [name for name in files if on_disk(checkpoint, name) is None]
+    return checkpoint.repository.bytes_of(absent)
+
+
+def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
+    """Return a folder with some files of a checkpoint, downloading those that are not here; raises CheckpointError.
+
+    Each has the content that the Hub says it has, whoever downloaded it.
+    What a lost connection left is resumed: the client keeps the part it has.
+    """
+    if checkpoint.folder is not None:
+        return Fetched(checkpoint.folder)
+    absent = [name for name in files if on_disk(checkpoint, name) is None]
+    if absent:
+        sweep_parts(checkpoint.repository.name)
+    repository = checkpoint.repository
+
+    def one(name: str) -> Path:
+        size = repository.sizes.get(name)
+        try:
+            return patiently(lambda: sound_file(repository.name, name, checkpoint.commit, repository.hashes, size))
+        except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
+            raise checkpoint_failure(repository.name, error, checkpoint.commit) from None
+
+    there = map_at_once(one, files, AT_ONCE)
+    downloaded = [path for path, name in zip(there, files, strict=True) if name in absent]
+    return Fetched(there[0].parents[files[0].count("/")], downloaded)

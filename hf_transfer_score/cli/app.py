@@ -161,7 +161,7 @@ def _ended(arguments: list[str], *, with_traceback: bool, as_program: bool) -> i
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else FAILED
     except KeyboardInterrupt:
-        from hf_transfer_score.hub.background import at_work
+        from hf_transfer_score.hub.downloads import at_work
 
         if as_program and (at_work() or waiting_threads()):
             leave_at_once(AGAIN)

@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from cyclopts import ArgumentCollection, Group, Parameter, Token, validators
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.checkpoints.candidate import read_candidates
-from hf_transfer_score.checkpoints.search import Search, Sort
+from hf_transfer_score.checkpoints.candidate import Search, Sort, read_candidates
 from hf_transfer_score.cli.output import Output, TableOutput
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import parse_bytes
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import TASKS
 
 if TYPE_CHECKING:

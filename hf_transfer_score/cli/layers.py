@@ -21,8 +21,7 @@ from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.runs.layers import METRICS, LayerProfile, ProfileRow, layer_profile
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.sample import describe
+from hf_transfer_score.sampling.sample import SampleOptions, describe
 from hf_transfer_score.text import csv_text
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say,
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.tables import MISSING, Group, best_of, groups_text, metric_group, notes_table
 from hf_transfer_score.errors import NoSpaceError, OptionError
-from hf_transfer_score.example import example_dataset
-from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.features.batches import Processes
+from hf_transfer_score.home import example_dataset
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.runs.plan import Plan

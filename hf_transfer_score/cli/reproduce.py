@@ -124,7 +124,7 @@ def _rescored(table: PublishedTable, running: Rescoring) -> Rescored:
     from hf_transfer_score.features.extract import ExtractOptions
     from hf_transfer_score.runs.options import RankOptions
     from hf_transfer_score.runs.run import rank
-    from hf_transfer_score.sampling.options import SampleOptions
+    from hf_transfer_score.sampling.sample import SampleOptions
 
     source = table.source
     sample = SampleOptions(

@@ -48,7 +48,7 @@ def space_push(
 
         pushed = push_space(space, results=results, requests=requests, private=private, create_pr=create_pr)
     else:
-        from hf_transfer_score.evaluate_modules.space_files import push_metric_space
+        from hf_transfer_score.evaluate_modules.install import push_metric_space
 
         if results is not None or requests is not None:
             raise OptionError("`results` and `requests` are for the leaderboard: the Space of a metric has no records.")

@@ -39,7 +39,7 @@ from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_tabl
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Method
-from hf_transfer_score.hub.background import at_work
+from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
 from hf_transfer_score.runs.listener import Listener

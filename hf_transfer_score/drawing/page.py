@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hf_transfer_score.drawing.look import specification
 from hf_transfer_score.drawing.points import Picture
 from hf_transfer_score.drawing.words import MISSING, printable
-from hf_transfer_score.rendering import environment
+from hf_transfer_score.text import environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment

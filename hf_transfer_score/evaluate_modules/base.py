@@ -10,24 +10,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import datasets
 import evaluate
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from hf_transfer_score.errors import FeaturesError, InputError, TransferScoreError
-from hf_transfer_score.evaluate_modules.arrow_rows import (
-    ArrowRows,
-    check_rows,
-    concatenate,
-    from_table,
-    is_array,
-    to_columns,
-)
-from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.errors import FeaturesError, InputError, LabelsError, TransferScoreError
+from hf_transfer_score.features.parquet import is_list, list_matrix
+from hf_transfer_score.metrics.checks import as_numpy, check_features, row_chunks
 from hf_transfer_score.metrics.registry import MetricResult, get_metric
 from hf_transfer_score.version import HOMEPAGE
 
@@ -37,19 +33,139 @@ NEURAL_COLLAPSE = "https://arxiv.org/abs/2008.08186"
 """Papyan, Han and Donoho on what all of these metrics read."""
 
 
+class ArrowRows(NamedTuple):
+    """Features (N, D) with one class label a row (N,)."""
+
+    features: NDArray[Any]
+    references: NDArray[np.int64]
+
+
+def is_array(values: Any) -> bool:
+    """Return whether `values` holds its numbers in one block: an array or a tensor of any library, not a list."""
+    return hasattr(values, "__array__")
+
+
+def check_rows(features: Any, references: Any) -> ArrowRows:
+    """Return one batch as arrays, or raise; whether the classes suffice is judged when all batches are there."""
+    if features is None or references is None:
+        missing = "features" if features is None else "references"
+        raise InputError(
+            f"There are no {missing}: pass the features as `predictions` and one class label a row as `references`."
+        )
+    matrix, labels = _stack(features, "features"), _stack(references, "references")
+    if matrix.shape[:1] == labels.shape == (0,):
+        return ArrowRows(matrix.reshape(0, 0), np.empty(0, dtype=np.int64))
+    matrix = check_features(matrix, allow_constant=True)
+    if labels.ndim != 1 or labels.dtype.kind not in "iub":
+        raise LabelsError(
+            f"References must be class labels of shape (N,): one integer a row. Got {labels.dtype} {labels.shape}."
+        )
+    if len(labels) != len(matrix):
+        raise LabelsError(
+            f"Got {len(labels)} references for {len(matrix)} rows of features; they must match one to one."
+        )
+    return ArrowRows(matrix, labels.astype(np.int64))
+
+
+def _stack(values: Any, what: str) -> NDArray[Any]:
+    """Return rows as one array: of an array or tensor, a column of Arrow, pandas or `datasets`, or a list of rows."""
+    if isinstance(values, datasets.Column):
+        values = values[:]
+    if isinstance(values, datasets.IterableColumn):
+        values = list(values)
+    if isinstance(values, (pa.Array, pa.ChunkedArray)):
+        return _from_arrow(values, what)
+    if not isinstance(values, (list, tuple)):
+        array = as_numpy(values, what)
+        if array.dtype != object or array.ndim != 1:
+            return array
+        values = list(array)  # as a column of pandas holds one array or list a row
+    return as_numpy([_row(row, what) for row in values], what)
+
+
+def _row(row: Any, what: str) -> Any:
+    """Return one row as NumPy takes it: it knows neither tensors on a GPU or in bfloat16, nor scalars of Arrow."""
+    if row is None:
+        raise _error(what)(f"The {what} are missing (None) in some rows; drop or fill them.")
+    if isinstance(row, pa.Scalar):
+        return row.as_py()
+    return as_numpy(row, what) if is_array(row) else row
+
+
+def _from_arrow(column: Any, what: str) -> NDArray[Any]:
+    """Return an Arrow column; of a single chunk without a copy, where Arrow allows it."""
+    if column.null_count:
+        raise _error(what)(
+            f"The {what} are missing (null) in {column.null_count} of {len(column)} rows; drop or fill them."
+        )
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    arrays = [_chunk_array(chunk, what) for chunk in chunks if len(chunk)]
+    widths = sorted({array.shape[1] for array in arrays if array.ndim == 2})
+    if len(widths) > 1:
+        raise FeaturesError(
+            f"The column of {what} is ragged, its lists have {widths[0]} to {widths[-1]} values; "
+            "pool each example to one vector first."
+        )
+    if not arrays:
+        return np.empty(0)
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _chunk_array(chunk: Any, what: str) -> NDArray[Any]:
+    if isinstance(chunk, pa.FixedShapeTensorArray):
+        return np.asarray(chunk.to_numpy_ndarray())
+    if isinstance(chunk, pa.ExtensionArray):
+        chunk = chunk.storage
+    if is_list(chunk.type):
+        try:
+            return list_matrix(chunk)
+        except ValueError as error:
+            raise _error(what)(f"The column of {what} {error}.") from error
+    if pa.types.is_dictionary(chunk.type):
+        chunk = chunk.dictionary_decode()
+    return np.asarray(chunk.to_numpy(zero_copy_only=False))
+
+
+def _error(what: str) -> type[InputError]:
+    return LabelsError if what == "references" else FeaturesError
+
+
+def to_columns(rows: ArrowRows) -> dict[str, pa.Array]:
+    """Return rows as Arrow columns, the features as lists of float64; a float64 matrix is not copied."""
+    count, width = rows.features.shape
+    values = np.ascontiguousarray(rows.features, dtype=np.float64).reshape(-1)
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * width, type=pa.int32())
+    return {"predictions": pa.ListArray.from_arrays(offsets, pa.array(values)), "references": pa.array(rows.references)}
+
+
+def from_table(table: pa.Table) -> ArrowRows:
+    """Return the rows of an Arrow table; where they lie in one piece they are a view of it, not a copy."""
+    column = table.column("predictions")
+    widths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(widths) > 1:
+        raise FeaturesError(f"The processes added features of different widths, {sorted(widths)}; expected one width.")
+    pieces = [
+        ArrowRows(batch["predictions"].flatten().to_numpy().reshape(batch.num_rows, -1), batch["references"].to_numpy())
+        for batch in table.to_batches()
+        if batch.num_rows
+    ]
+    return concatenate(pieces)
+
+
+def concatenate(parts: list[ArrowRows]) -> ArrowRows:
+    """Return the rows of all parts in order; a single part is returned as it is."""
+    if not parts:
+        return ArrowRows(np.empty((0, 0)), np.empty(0, dtype=np.int64))
+    return parts[0] if len(parts) == 1 else ArrowRows(*map(np.concatenate, zip(*parts, strict=True)))
+
+
 def module_info(
     *, description: str, citation: str, inputs_description: str, paper: str, codes: Sequence[str] = ()
 ) -> evaluate.MetricInfo:
     """Return what `evaluate` asks of a module; the inputs are the same for all, float64 so that no digit is lost.
 
-    The inputs have the names under which `evaluate.combine` passes them on, and no other.
-
-    Args:
-        description: what the metric tells.
-        citation: as BibTeX.
-        inputs_description: arguments, results and examples, for the docstring of `compute`.
-        paper: address of the paper that the metric is from.
-        codes: addresses of its authors' code, if there is any.
+    The inputs have the names under which `evaluate.combine` passes them on, and no other. They are described for the
+    docstring of `compute`; codes are addresses of that of a paper's authors.
     """
     inputs = {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
     return evaluate.MetricInfo(
@@ -119,17 +235,14 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             stored = self._read_back()
             if self.process_id > 0:
                 return None
-            return self._score(stored if self.num_process > 1 else concatenate(list(self._in_order(stored))), options)
+            return self._score(stored if self.num_process > 1 else self._in_order(stored), options)
         finally:
             self._clear()
 
     def add_batch(self, *, predictions: Any = None, references: Any = None, features: Any = None) -> None:
-        """Add a batch of rows.
+        """Add a batch of features (B, D) with one class label a row (B,), as for `compute`; arrays are copied.
 
-        Args:
-            predictions: their features (B, D), as for `compute`. Arrays are copied, so their memory may be reused.
-            references: one class label a row (B,).
-            features: another name for `predictions`.
+        `features` is another name for `predictions`.
         """
         features = _one_of(predictions, features)
         rows = check_rows(features, references)
@@ -153,15 +266,7 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
         references: Any = None,
         features: Any = None,
     ) -> None:
-        """Add one row; `evaluate.combine` passes it on under the names in the plural.
-
-        Args:
-            prediction: the row's features (D,).
-            reference: its class label.
-            predictions: another name for `prediction`.
-            references: another name for `reference`.
-            features: another name for `prediction`.
-        """
+        """Add one row (D,) with its class label; `evaluate.combine` passes it on under the names in the plural."""
         features, reference = _one_of(prediction, predictions, features), _one_of(reference, references)
         rows = check_rows(None if features is None else [features], None if reference is None else [reference])
         self._check_width(rows)
@@ -185,15 +290,16 @@ class TransferabilityModule(evaluate.Metric):  # type: ignore[misc]  # evaluate 
             )
         return self._compute(**rows._asdict(), **options)
 
-    def _in_order(self, stored: ArrowRows) -> Iterator[ArrowRows]:
-        """Yield what was kept in memory and what comes back from Arrow in the order in which it was added."""
-        start = 0
+    def _in_order(self, stored: ArrowRows) -> ArrowRows:
+        """Return what was kept in memory and what comes back from Arrow in the order in which it was added."""
+        start, found = 0, []
         for part in self._parts:
             if isinstance(part, int):
-                yield ArrowRows(stored.features[start : start + part], stored.references[start : start + part])
+                found.append(ArrowRows(*(values[start : start + part] for values in stored)))
                 start += part
             else:
-                yield part
+                found.append(part)
+        return concatenate(found)
 
     def _check_width(self, rows: ArrowRows) -> None:
         width = rows.features.shape[1]

@@ -1,7 +1,8 @@
-"""Put the evaluate modules where `evaluate.load("face_transferability")` finds them without the Hub.
+"""Put the evaluate modules where `evaluate.load` finds them: in the cache of this computer, or on a Space.
 
 `evaluate` falls back on the modules it has loaded before, kept as `evaluate_modules/metrics/OWNER--NAME/HASH/NAME.py`,
-and takes the one changed last. Its own modules belong to the owner `evaluate-metric`, who need not be named.
+and takes the one changed last. Its own modules belong to the owner `evaluate-metric`, who need not be named. The Space
+of a metric holds card, module and app, with this very version of the package among them.
 """
 
 from __future__ import annotations
@@ -15,21 +16,37 @@ import sys
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_transfer_score.errors import RegistrationError
+from hf_transfer_score.errors import OptionError, RegistrationError
+
+if TYPE_CHECKING:
+    from hf_transfer_score.leaderboard.space import PushedSpace
 
 MODULE_NAMES = ("face_transferability", "ncti_transferability")
+
+METRICS = {name.partition("_")[0]: name for name in MODULE_NAMES}
+"""The metrics that have a module, and its name."""
+
+EVALUATE_REQUIREMENTS = ("datasets==5.2.0", "evaluate==0.4.6")
+"""What the module needs beside what the app needs, where the Space's folder is used as a module."""
+
+APP = '''\
+"""The app of this Space."""
+
+from hf_transfer_score.evaluate_modules.space import run_space
+
+if __name__ == "__main__":
+    run_space("{metric}")
+'''
 
 
 def register() -> list[Path]:
     """Make `evaluate.load("face_transferability")` and `evaluate.load("ncti_transferability")` work, on line or off.
 
-    The modules are written once for each cache of Hugging Face modules (HF_HOME, HF_MODULES_CACHE); calling again, from
-    several processes too, changes nothing. Where two versions of this package share a cache, the one that called last
-    has its modules loaded.
-
-    Returns:
-        The installed scripts.
+    The modules are written once for each cache of Hugging Face modules (HF_HOME, HF_MODULES_CACHE), and their paths
+    returned; calling again, from several processes too, changes nothing. Where two versions of this package share a
+    cache, the one that called last has its modules loaded.
     """
     cache = modules_cache()
     try:
@@ -63,7 +80,12 @@ def _install(cache: Path, name: str) -> Path:
     if not script.is_file() or script.read_bytes() != code:
         _place(script, code)
     _ensure_empty_file(script.parent / "__init__.py")
-    _make_latest(script)
+    # the script has a later time than those of other versions
+    others = [other for other in script.parents[1].glob(f"*/{script.name}") if len(other.parent.name) == 64]
+    latest = max((other.stat().st_mtime for other in others if other != script), default=0.0)
+    if script.stat().st_mtime <= latest:
+        moment = max(time.time(), latest + 1)
+        os.utime(script, (moment, moment))
     return script
 
 
@@ -88,24 +110,66 @@ def _place(script: Path, code: bytes) -> None:
         if script.parent.exists():
             (fresh / script.name).replace(script)
         else:
-            _rename_unless_there(fresh, script.parent)
+            try:
+                fresh.rename(script.parent)
+            except OSError:  # another process has put the same folder there in this moment
+                if not script.parent.exists():
+                    raise
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def _rename_unless_there(fresh: Path, folder: Path) -> None:
-    """Rename a folder, unless another process has put the same one there in this moment."""
-    try:
-        fresh.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
+def push_metric_space(
+    space: str,
+    metric: str,
+    *,
+    private: bool = False,
+    create_pr: bool = False,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+) -> PushedSpace:
+    """Write the Space of a metric, which is made if it is not there yet.
+
+    Args:
+        space: OWNER/NAME, where NAME is that of the module: `evaluate.load("OWNER/NAME")` looks for NAME.py in it.
+        metric: "face" or "ncti".
+        private: make the Space private.
+        create_pr: propose the files as a pull request to a Space that is there.
+        token: for the Hub; None for the one that its client finds.
+        endpoint: another Hub than that of HF_ENDPOINT.
+    """
+    from hf_transfer_score.leaderboard.space import RELEASE, push_files, space_place
+
+    module = _module(metric)
+    place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
+    if space.partition("/")[2] != module:
+        raise OptionError(f"{space!r}: evaluate loads a module by the name of its Space; expected OWNER/{module}.")
+    return push_files(place, metric_space_files(metric), title=f"Module of {RELEASE}")
 
 
-def _make_latest(script: Path) -> None:
-    """Give the script a later time than those of other versions, unless it has one already."""
-    others = [other for other in script.parents[1].glob(f"*/{script.name}") if len(other.parent.name) == 64]
-    latest = max((other.stat().st_mtime for other in others if other != script), default=0.0)
-    if script.stat().st_mtime <= latest:
-        moment = max(time.time(), latest + 1)
-        os.utime(script, (moment, moment))
+def metric_space_files(metric: str) -> dict[str, bytes]:
+    """Return all files of the Space by path."""
+    from hf_transfer_score.leaderboard.space import package_files
+
+    return {path: text.encode() for path, text in metric_demo_files(metric).items()} | package_files()
+
+
+def metric_demo_files(metric: str) -> dict[str, str]:
+    """Return the files of the Space that are not the package's own."""
+    from hf_transfer_score.leaderboard.space import GRADIO, PYTHON, REQUIREMENTS
+
+    name = _module(metric)
+    folder = Path(__file__).parent / name
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    return {
+        "README.md": card.replace("{gradio}", GRADIO, 1).replace("{python}", PYTHON, 1),
+        "app.py": APP.format(metric=metric),
+        f"{name}.py": (folder / f"{name}.py").read_text(encoding="utf-8"),
+        "requirements.txt": "".join(f"{one}\n" for one in (*REQUIREMENTS, *EVALUATE_REQUIREMENTS)),
+    }
+
+
+def _module(metric: str) -> str:
+    if metric not in METRICS:
+        raise OptionError(f"{metric!r} has no module for evaluate; those that have one: {', '.join(METRICS)}.")
+    return METRICS[metric]

@@ -11,7 +11,7 @@ import gradio as gr
 import numpy as np
 
 from hf_transfer_score.metrics.registry import Metric, get_metric
-from hf_transfer_score.rendering import markdown
+from hf_transfer_score.text import markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox, remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
@@ -27,9 +27,6 @@ def build_space(metric_name: str) -> gr.Blocks:
     """Return the app of one metric, ready to launch.
 
     Whatever comes from the uploaded file, names in error messages too, is shown as plain text, never as HTML.
-
-    Args:
-        metric_name: name of the metric in the registry, such as "face".
     """
     metric = get_metric(metric_name)
     with gr.Blocks(title=metric.title, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:

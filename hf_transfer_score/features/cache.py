@@ -23,9 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError
-from hf_transfer_score.home import reserve, room_for, temporary_name
+from hf_transfer_score.home import Notify, alone, reserve, room_for, temporary_name
 from hf_transfer_score.integrity import checksum, sealed, unsealed
-from hf_transfer_score.locks import Notify, alone
 
 FORMAT = 1
 META = "meta.json"
@@ -43,13 +42,9 @@ def feature_key(parts: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """Features of one checkpoint on one sample.
+    """Features (rows, D) of one checkpoint on one sample by layer, mapped from disk, and how they were made.
 
-    Attributes:
-        features: (rows, D) by layer, mapped from disk.
-        source_probs: (rows, S), or None.
-        meta: what is known about how they were made.
-        folder: where they are; what is computed from them alone may be kept there too, and goes with them.
+    What is computed from them alone may be kept in their folder too, and goes with them.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -69,12 +64,7 @@ class CacheEntry:
 
 
 class FeatureCache:
-    """A folder of features with a limit on its size.
-
-    Args:
-        folder: where the entries are; made when needed.
-        limit: bytes after which the entries that were not used for longest are removed.
-    """
+    """A folder of features; beyond so many bytes the entries that were not used for longest are removed."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder

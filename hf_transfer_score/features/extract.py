@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
 from hf_transfer_score.errors import CheckpointError, check_known, check_least
-from hf_transfer_score.features.batches import Loader, PreparedBatch, cut
+from hf_transfer_score.features.batches import (
+    Loader,
+    PreparedBatch,
+    Processes,
+    attempt,
+    choose_device,
+    cut,
+    is_out_of_memory,
+)
 from hf_transfer_score.features.cache import FeatureWriter
-from hf_transfer_score.features.processes import Processes, attempt, choose_device, is_out_of_memory
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
@@ -69,16 +76,8 @@ def extract(
 ) -> dict[str, Any]:
     """Run every example through a backbone once, and write its features; return what is known about the run.
 
-    Args:
-        backbone: a loaded checkpoint; it is left on the device.
-        sample: the examples.
-        writer: takes the features; None in processes that do not write.
-        options: precision, batch size and device.
-        processes: who shares the work; None for this process alone.
-        report: called in the main process with the number of examples done since the last call.
-
-    Raises:
-        CheckpointError: in every process, whichever failed.
+    The backbone is left on the device. Processes that do not write have no writer. What fails in one process is a
+    CheckpointError in all. `report` gets the number of examples done since its last call, in the main process.
     """
     processes = processes or Processes()
     run = _Extraction(backbone, sample, options or ExtractOptions(), processes)
@@ -129,30 +128,23 @@ class _Extraction:
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
             if not self.batch_size:
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
-            batches = cut(order, self.batch_size)
-            yield from self._window(batches)
-
-    def _window(self, batches: list[NDArray[np.int64]]) -> Iterator[tuple[int, _Results | Exception]]:
-        """Yield as `rounds` does; processes exchange some thousand rows at once, one alone writes each batch."""
-        turn = slice(self.processes.index, None, self.processes.count)
-        together = self.processes.count * max(1, GATHERED_ROWS // self.batch_size) if self.processes.count > 1 else 1
-        ahead = self.device.type != "cpu"
-        with closing(self.loader.prepared(batches[turn], self._pin, ahead=ahead)) as mine:
-            for step in cut(np.arange(len(batches)), together):
-                results, failure = attempt(partial(self._some, mine, len(step[turn])))
-                yield sum(len(batches[number]) for number in step), failure or results or []
+            batches, count = cut(order, self.batch_size), self.processes.count
+            turn = slice(self.processes.index, None, count)
+            # processes exchange some thousand rows at once, one alone writes each batch
+            together = count * max(1, GATHERED_ROWS // self.batch_size) if count > 1 else 1
+            with closing(self.loader.prepared(batches[turn], self._pin, ahead=self.device.type != "cpu")) as mine:
+                for step in cut(np.arange(len(batches)), together):
+                    results, failure = attempt(partial(self._some, mine, len(step[turn])))
+                    yield sum(len(batches[number]) for number in step), failure or results or []
 
     def _some(self, batches: Iterator[PreparedBatch], count: int) -> _Results:
         return [part for _ in range(count) for part in self._forward(next(batches))]
 
     def _pin(self, batch: PreparedBatch) -> PreparedBatch:
-        import torch
-
         if self.device.type != "cuda":
             return batch
         pinned = {
-            name: value.pin_memory() if isinstance(value, torch.Tensor) else value
-            for name, value in batch.inputs.items()
+            name: value.pin_memory() if hasattr(value, "pin_memory") else value for name, value in batch.inputs.items()
         }
         return PreparedBatch(batch.examples, batch.items, pinned)
 

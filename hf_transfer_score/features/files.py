@@ -13,17 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.features.columns import (
+from hf_transfer_score.features.parquet import (
     FEATURE_KEYS,
     LABEL_KEYS,
     SOURCE_KEYS,
     TARGET_KEYS,
+    ParquetArrays,
+    open_parquet,
     pick_features_key,
     quoted,
 )
-from hf_transfer_score.features.parquet import ParquetArrays, open_parquet
-from hf_transfer_score.limits import too_large
-from hf_transfer_score.tensors import Tensor, read_header
+from hf_transfer_score.file_heads import Tensor, read_header
+from hf_transfer_score.untrusted import too_large
 
 PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
 """Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""
@@ -86,7 +87,7 @@ def read_features(
     features_key: str | None = None,
     labels_key: str | None = None,
 ) -> FeatureFile:
-    """Read the features of one model, with labels or regression targets.
+    """Read the features of one model, with labels or regression targets; raises FeatureFileError.
 
     Args:
         path: an .npz or .safetensors file with `features` (or `X`) and `labels` (or `label`, `y`); an .npy file with
@@ -95,9 +96,6 @@ def read_features(
         labels_path: a file to take the labels from instead, in any of these formats.
         features_key: name of the features in the file; for .parquet also a pattern such as "f_*" of column names.
         labels_key: name of the labels, in the file or in `labels_path`.
-
-    Raises:
-        FeatureFileError: the file is missing, broken, of an unknown kind, pickled, or lacks features or labels.
 
     Example:
         >>> import tempfile
@@ -298,16 +296,6 @@ def _tensor(path: Path, file: Any, about: Tensor, key: str) -> NDArray[Any]:
         return SHORT_KINDS[about.kind](opened.read(about.end - about.start)).reshape(about.shape)
 
 
-def _from_bfloat16(data: bytes) -> NDArray[np.float32]:
-    """Return numbers whose bits are the upper half of float32."""
-    return (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4")
-
-
-def _from_e5m2(data: bytes) -> NDArray[np.float32]:
-    """Return numbers whose bits are the upper half of float16."""
-    return (np.frombuffer(data, "u1").astype("<u2") << 8).view("<f2").astype(np.float32)
-
-
 def _from_e4m3(data: bytes) -> NDArray[np.float32]:
     """Return numbers of one sign, four exponent and three fraction bits, without infinities."""
     codes = np.arange(256)
@@ -320,7 +308,11 @@ def _from_e4m3(data: bytes) -> NDArray[np.float32]:
 
 
 NUMPY_KINDS = ("F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
-SHORT_KINDS = {"BF16": _from_bfloat16, "F8_E5M2": _from_e5m2, "F8_E4M3": _from_e4m3}
+SHORT_KINDS: Mapping[str, Callable[[bytes], NDArray[np.float32]]] = {
+    "BF16": lambda data: (np.frombuffer(data, "<u2").astype("<u4") << 16).view("<f4"),  # the upper half of float32
+    "F8_E5M2": lambda data: (np.frombuffer(data, "u1").astype("<u2") << 8).view("<f2").astype(np.float32),  # of float16
+    "F8_E4M3": _from_e4m3,
+}
 """What of a .safetensors file becomes float32, without torch, which takes seconds and 500 MB to load."""
 
 

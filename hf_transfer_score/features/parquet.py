@@ -1,4 +1,4 @@
-"""Features in a .parquet file: one list column, or one numeric column a feature."""
+"""Features in a .parquet file (one list column, or one numeric column a feature), and what columns are called."""
 
 from __future__ import annotations
 
@@ -13,23 +13,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError
-from hf_transfer_score.features.columns import (
-    FEATURE_KEYS,
-    LABEL_KEYS,
-    SOURCE_KEYS,
-    TARGET_KEYS,
-    is_list,
-    is_number,
-    list_matrix,
-    pick_features_key,
-)
-from hf_transfer_score.limits import too_large
-from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
+from hf_transfer_score.file_heads import Chunk, chunks_of, expanded_bytes
+from hf_transfer_score.untrusted import too_large
+
+FEATURE_KEYS = ("features", "X")
+LABEL_KEYS = ("labels", "label", "y")
+TARGET_KEYS = ("targets", "target")
+SOURCE_KEYS = ("source_probs",)
 
 LETTER_BYTES = 4
 """Of a letter in an array of texts, where each text takes as much as the longest."""
 
 NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
+
+
+def pick_features_key(path: Path, keys: Sequence[str], key: str | None, hint: str = "") -> str:
+    """Return the name of the features among `keys`, or raise FeatureFileError with the names there are."""
+    wanted = FEATURE_KEYS if key is None else (key,)
+    found = next((name for name in wanted if name in keys), None)
+    if found is None:
+        advice = "" if key else " Name them with `features_key`."
+        raise FeatureFileError(
+            f"{path}: no features. Expected {quoted(wanted)}{hint}, found {quoted(keys) or 'nothing'}.{advice}"
+        )
+    return found
+
+
+def quoted(names: Sequence[str], most: int = 12) -> str:
+    """Return names in quotes, for messages."""
+    shown = ", ".join(repr(str(name)) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown or "nothing"
+
+
+def is_list(kind: Any) -> bool:
+    """Return whether an Arrow type is one of lists, of one size or of any."""
+    from pyarrow import types
+
+    kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
+    return any(is_kind(kind) for is_kind in kinds)
+
+
+def is_number(kind: Any) -> bool:
+    """Return whether an Arrow type is one of whole numbers or fractions."""
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind))
+
+
+def list_matrix(column: Any) -> NDArray[Any]:
+    """Return the lists of an Arrow array without nulls as (N, D), a view of them where Arrow allows it.
+
+    What is no matrix is a ValueError, whose text goes on after the name of the column.
+    """
+    import pyarrow.compute as pc
+
+    if not is_number(column.type.value_type):
+        raise ValueError(f"must hold lists of numbers, one vector per row; holds {column.type}")
+    values = column.flatten()
+    if values.null_count:
+        raise ValueError(f"holds nulls inside its lists ({values.null_count}); fill them or drop their rows")
+    lengths = pc.min_max(pc.list_value_length(column)).as_py()
+    if lengths["min"] != lengths["max"]:
+        raise ValueError(
+            f"is ragged, its lists have {lengths['min']} to {lengths['max']} values; "
+            "pool each example to one vector first"
+        )
+    return np.asarray(values.to_numpy(zero_copy_only=False)).reshape(len(column), lengths["max"] or 0)
 
 
 @contextmanager
@@ -79,7 +128,9 @@ class ParquetArrays:
                 return list_matrix(column)
             except ValueError as error:
                 raise FeatureFileError(f"{self.path}: column {key!r} {error}.") from error
-        return self._texts(key) if _is_text(kind) else self._scalars(key, kind)
+        inside = kind.value_type if _is_dictionary(kind) else kind
+        text = pa.types.is_string(inside) or pa.types.is_large_string(inside)
+        return self._texts(key) if text else self._scalars(key, kind)
 
     def read_features(self, key: str | None, labels_key: str | None) -> NDArray[Any]:
         """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
@@ -149,7 +200,10 @@ class ParquetArrays:
             raise FeatureFileError(f"{self.path}: column {name!r} is too large: {reason}.")
 
     def _scalars(self, key: str, kind: Any) -> NDArray[Any]:
-        if not _is_scalar(kind):
+        import pyarrow as pa
+
+        inside = kind.value_type if _is_dictionary(kind) else kind
+        if not is_number(inside) and not pa.types.is_boolean(inside):  # else Python objects, which may take any memory
             raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
         column = self._column(self.file, key)
         column = column.dictionary_decode() if _is_dictionary(kind) else column
@@ -172,18 +226,3 @@ def _is_dictionary(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_dictionary(kind))
-
-
-def _is_text(kind: Any) -> bool:
-    import pyarrow as pa
-
-    inside = kind.value_type if _is_dictionary(kind) else kind
-    return bool(pa.types.is_string(inside) or pa.types.is_large_string(inside))
-
-
-def _is_scalar(kind: Any) -> bool:
-    """Return whether values are numbers or truths; others may take any memory, as those that become Python objects."""
-    import pyarrow as pa
-
-    inside = kind.value_type if _is_dictionary(kind) else kind
-    return is_number(inside) or bool(pa.types.is_boolean(inside))

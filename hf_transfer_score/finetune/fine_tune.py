@@ -1,20 +1,24 @@
-"""From a checkpoint and a labelled sample to the accuracy that fine-tuning it gives on held-out rows."""
+"""From a checkpoint and a labelled sample to the accuracy that fine-tuning gives on held-out rows, and its record."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.errors import CheckpointError, OptionError
-from hf_transfer_score.finetune.recipe import AUTO, Recipe
+from hf_transfer_score.errors import CheckpointError, OptionError, RecordError
+from hf_transfer_score.finetune.recipe import AUTO, Recipe, default_recipe
 from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, split_rows
+from hf_transfer_score.home import write_text
+from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
@@ -31,6 +35,17 @@ MOST_ITERATIONS = 2_000
 
 LEAST_GAIN = 0.1
 """So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
+
+ACCURACY = "accuracy"
+
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
+"""By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
+
+Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
+the block is chosen on the whole sample by the measure of `layers`, and that of "scl" lies before the last one.
+"""
+
+NOT_OF_THE_RESULT = ("method", "device")
 
 
 @dataclass(frozen=True)
@@ -74,38 +89,19 @@ def fine_tune(
     *,
     progress: Progress | None = None,
 ) -> FineTuningResult:
-    """Fine-tune a checkpoint on a sample and return how well it does on another.
+    """Fine-tune a checkpoint on a sample and return how well it does on another, which has no part in any choice.
 
-    Args:
-        load: returns the backbone, freshly loaded; called for each learning rate.
-        train: what it is trained on; a stratified part of it is held back to choose on.
-        test: rows of the same classes, by the same numbers, that have no part in any choice.
-        recipe: how.
-        seed: of the validation part, the order of rows, and dropout.
-        progress: called with a few words on what is being done.
-
-    Raises:
-        OptionError: the task is none that can be fine-tuned, or the block that was asked for is not there.
-        LabelsError: the labels of the samples do not fit together, or a class has a single row.
-        CheckpointError: this checkpoint cannot be fine-tuned.
+    The backbone is loaded freshly for each learning rate. A stratified part of the training rows is held back to choose
+    on; the test rows have the same classes by the same numbers. The seed decides that part, the order of rows, and
+    dropout. Samples that cannot be used are an OptionError or LabelsError, a checkpoint that cannot be fine-tuned a
+    CheckpointError.
     """
     check_task(train)
     return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
-    """Return a warning where an accuracy on the rows that were trained on is no better than a guess could be.
-
-    Args:
-        accuracy: on these rows.
-        codes: their classes (N,).
-
-    Example:
-        >>> nothing_learned(0.15, np.repeat(np.arange(10), 20))[0][:52]
-        'it hardly learned its own training rows: 15% of them'
-        >>> nothing_learned(0.6, np.repeat(np.arange(10), 20))
-        ()
-    """
+    """Return a warning where an accuracy on rows that were trained on, of classes (N,), is no better than a guess."""
     chance = float(np.bincount(codes).max()) / len(codes)
     luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
     if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
@@ -288,15 +284,9 @@ def fit_probe(
 ) -> Probe:
     """Fit a logistic regression at each penalty, and return how the one best on the validation part does.
 
-    Features are shifted and scaled by two fixed numbers, and a penalty counts beside the mean loss of a row, so that
-    penalties mean the same for every checkpoint and every number of rows.
-
-    Args:
-        rows: features (N, D).
-        codes: classes (N,).
-        parts: places of the rows to fit on, and of those to choose by.
-        test: features (M, D) and their classes.
-        penalties: half the squared length of the weights costs so much.
+    Features (N, D) are shifted and scaled by two fixed numbers, and half the squared length of the weights costs a
+    penalty beside the mean loss of a row, so that penalties mean the same for every checkpoint and every number of
+    rows. The parts are the places of the rows to fit on, and of those to choose by.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -321,3 +311,47 @@ def fit_probe(
     return Probe(
         float(model.score(scaled[fitted_on], codes[fitted_on])), score, float(model.score(tested, test[1])), penalty
     )
+
+
+def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
+    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default."""
+    usual = asdict(default_recipe(test.task.modality, recipe.method))
+    own = {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(recipe).items()
+        if name not in NOT_OF_THE_RESULT and value != usual[name]
+    }
+    where = {"test_split": test.source.split, "test_rows": len(test), "test_fingerprint": test.fingerprint[:12]}
+    parameters = {"method": recipe.method, "seed": seed, **where, **own}
+    return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
+
+
+def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
+    """Return the record of a measured accuracy, beside one of the same model on the same training sample.
+
+    Without a measurement it only has the identity of the one to come.
+    """
+    run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
+    run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)
+    terms = {ACCURACY: -1.0 if measured is None else measured.accuracy}
+    used = {} if measured is None else asdict(measured)
+    used = {name: value for name, value in used.items() if name not in ("accuracy", "notes") and value is not None}
+    warnings = () if measured is None else measured.notes
+    return Record(like.model, like.dataset, metric, run, terms=terms, used=used, warnings=warnings, facts=like.facts)
+
+
+def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
+    """Return what a folder of results holds of this very measurement, or None."""
+    path = folder / record_path(truth_record(like, metric))
+    try:
+        record = Record.from_json(path.read_bytes())
+        used = {name: value for name, value in record.used.items() if name in FineTuningResult.__dataclass_fields__}
+        usual = {"learning_rate": None, "penalty": None}
+        return FineTuningResult(**{**usual, **used, "accuracy": record.terms[ACCURACY], "notes": record.warnings})
+    except (OSError, RecordError, KeyError, TypeError):
+        return None
+
+
+def save_truth(folder: Path, record: Record) -> None:
+    """Write a record into a folder of results."""
+    write_text(folder / record_path(record), record.to_json())

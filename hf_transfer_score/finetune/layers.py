@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from hf_transfer_score.errors import CheckpointError, InputError, OptionError
-from hf_transfer_score.finetune.blocks import blocks_of
-from hf_transfer_score.finetune.classifier import Classifier, Tap
+from hf_transfer_score.finetune.classifier import Classifier, Tap, blocks_of
 from hf_transfer_score.finetune.loop import LabelledRows, Machine, forward
 from hf_transfer_score.finetune.recipe import AUTO, most_collapsed
 from hf_transfer_score.metrics.labelled import LabelledFeatures
@@ -18,12 +17,7 @@ from hf_transfer_score.metrics.registry import get_metric
 
 
 def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.nn.Module]:
-    """Return the blocks that features depend on, in their order.
-
-    Args:
-        classifier: whose backbone is meant.
-        reached: ids of the parameters that features depend on.
-    """
+    """Return the blocks with parameters that features depend on, by the ids of these, in their order."""
     blocks = blocks_of(classifier.backbone.module)
     return {name: one for name, one in blocks.items() if any(id(value) in reached for value in one.parameters())}
 
@@ -31,13 +25,10 @@ def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.
 def before_last(
     classifier: Classifier, blocks: dict[str, torch.nn.Module], batch: dict[str, object]
 ) -> dict[str, torch.nn.Module]:
-    """Return the blocks that a skip connection can come from: those before the last one.
+    """Return the blocks that a skip connection can come from: those before the last one; CheckpointError for none.
 
     What the last block gives are the features already; added to them nothing but their scale would change. The same
     goes for any other block whose pooled output they are.
-
-    Raises:
-        CheckpointError: there is none.
     """
     found = dict(list(blocks.items())[:-1])
     taps = {name: Tap(block, classifier.backbone) for name, block in found.items()}

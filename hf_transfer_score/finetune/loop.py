@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hf_transfer_score.features.batches import cut
-from hf_transfer_score.features.processes import Processes, choose_device
+from hf_transfer_score.features.batches import Processes, choose_device, cut
 from hf_transfer_score.finetune.classifier import Classifier, Trained
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded, Rows
@@ -90,15 +89,7 @@ def train(
 ) -> Run:
     """Train a classifier at one learning rate, and leave it in the state that was best on the rows held back.
 
-    Args:
-        trained: what is trained.
-        data: what it is trained on.
-        held: what tells the best state and the end.
-        recipe: how.
-        rate: the learning rate.
-        seed: of the order of rows, and of dropout.
-        machine: where.
-        after_epoch: called with the number of each pass and its score.
+    These also tell the end. The seed decides the order of rows, and dropout.
     """
     classifier, order = trained.classifier, np.random.default_rng([seed, 2])
     optimizer = machine.accelerator.prepare(_optimizer(trained, recipe, rate))

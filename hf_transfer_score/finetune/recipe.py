@@ -93,10 +93,7 @@ def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
 
 
 def most_collapsed(nc1: Mapping[str, float | None]) -> str | None:
-    """Return the layer with the smallest NC1, the earlier of equal ones; None where no layer has one.
-
-    Args:
-        nc1: by layer, from the input to the output; None where it is not defined.
+    """Return the layer with the smallest NC1, the earlier of equal ones; None where it is not defined for any.
 
     Example:
         >>> most_collapsed({"0": 0.4, "1": 0.2, "2": None, "3": 0.2})

@@ -1,17 +1,23 @@
-"""The rows of a measurement: which are trained on, which chosen by, and what a backbone makes of them."""
+"""The rows of a measurement: which are trained on, chosen by and tested on, and what a backbone makes of them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.errors import LabelsError, OptionError
+from hf_transfer_score.errors import DatasetError, HiddenLabelsError, LabelsError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
-from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, fingerprint
+from hf_transfer_score.sampling.sources import open_source
 
 Rows = NDArray[np.int64]
 
@@ -19,6 +25,12 @@ KEPT_BYTES = 2**31
 """Encoded examples are kept up to so many bytes; those of larger samples are made again each time."""
 
 ENCODED_AT_ONCE = 64
+
+SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
+"""Splits that are tested on where none is named, the first there is with labels."""
+
+FEW = 100
+"""Below as many test rows an accuracy is a matter of a few examples."""
 
 
 def check_task(sample: LabelledSample) -> None:
@@ -51,12 +63,7 @@ def codes_of(train: LabelledSample, test: LabelledSample) -> tuple[Rows, Rows, i
 
 
 def split_rows(codes: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
-    """Return the rows to train on and those to choose by: a share of each class, at least one of it on each side.
-
-    Example:
-        >>> [len(part) for part in split_rows(np.repeat([0, 1], 10), 0.2, 0)]
-        [16, 4]
-    """
+    """Return the rows to train on and those to choose by: a share of each class, at least one of it on each side."""
     generator, held = np.random.default_rng([seed, 1]), []
     for code in range(int(codes.max()) + 1):
         rows = np.flatnonzero(codes == code)
@@ -106,3 +113,84 @@ def _bytes(value: Any) -> int:
     if isinstance(value, dict):
         return sum(map(_bytes, value.values()))
     return sum(map(_bytes, value)) if isinstance(value, (list, tuple)) else 32
+
+
+def held_out(
+    dataset: Any,
+    train: LabelledSample,
+    options: SampleOptions,
+    *,
+    split: str | None = None,
+    count: int = 1000,
+    folder: Path | None = None,
+    refresh: bool = False,
+) -> LabelledSample:
+    """Return rows to test on, in the classes of the training rows by the same numbers, and none of these rows.
+
+    They are drawn in the dataset's own proportions: from the split that is named, else from one called test or
+    validation that has labels, else from the rows of the sample's own split that are not in it. Rows with the content
+    of a training row are left out wherever they come from. Where nothing is left a DatasetError says what to do.
+    """
+    told = train.source.columns
+    inputs = tuple(told[role] for role in ("input", "input_2") if role in told)
+    asked = replace(options, task=train.task.name, label_column=told.get("label"), input_columns=inputs, per_class=None)
+
+    def draw(name: str | None, most: int) -> LabelledSample:
+        return load_sample(
+            dataset, replace(asked, split=name, max_samples=max(most, 4)), folder=folder, refresh=refresh
+        )
+
+    if split is not None:
+        return _apart(draw(split, count), train, count)
+    splits = open_source(dataset, options).splits
+    for name in SPLITS:
+        if name in splits and name not in (train.source.split or "").split("+"):
+            with suppress(HiddenLabelsError):
+                return _apart(draw(name, count), train, count)
+    return _apart(draw(options.split, len(train) + count), train, count)
+
+
+def _apart(found: LabelledSample, train: LabelledSample, count: int) -> LabelledSample:
+    """Return the rows that are no training rows and of classes that these have, by their numbers."""
+    import pyarrow as pa
+
+    taken = set(_contents(train))
+    new = np.array([content not in taken for content in _contents(found)], dtype=bool)
+    codes, own = found.labels, train.labels
+    assert codes is not None and own is not None
+    if found.label_names and train.label_names:  # classes by the numbers of the training rows
+        numbers = {name: number for number, name in enumerate(train.label_names)}
+        codes = np.array([numbers.get(name, -1) for name in found.label_names], dtype=np.int64)[codes]
+    known = np.isin(codes, own)
+    keep = np.flatnonzero(new & known)[:count]
+    if not len(keep):
+        raise DatasetError(
+            f"No row is left to test on: all {len(found)} rows of the split {found.source.split or 'that there is'} "
+            f"of {found.source.dataset} are in the sample or of classes that it lacks. Draw fewer rows with "
+            "`per_class` or `max_samples`, or name another split with `test_split`."
+        )
+    notes, strange = [], int((new & ~known).sum())
+    if not new.all() and found.source.split != train.source.split:
+        notes.append(f"{int((~new).sum())} test rows are in the training sample too, and were left out.")
+    if strange:
+        notes.append(f"{strange} test rows are of classes that the training sample lacks, and were left out.")
+    if len(keep) < FEW:
+        notes.append(f"There are {len(keep)} test rows only: differences of a few hundredths say nothing.")
+    table = found.table.filter(np.isin(np.arange(len(found)), keep))
+    place = table.column_names.index("label")
+    table = table.set_column(place, "label", pa.chunked_array([pa.array(codes[keep])]))
+    known_by = fingerprint(table, {"trained on": train.fingerprint})
+    return replace(found, table=table, label_names=train.label_names, fingerprint=known_by, notes=tuple(notes))
+
+
+def _contents(sample: LabelledSample) -> list[bytes]:
+    """Return a hash of the inputs of each row."""
+    columns = [sample.table.column(name) for name in ("input", "input_2") if name in sample.table.column_names]
+    hashes = []
+    for row in range(len(sample)):
+        digest = hashlib.blake2b(digest_size=16)
+        for cell in (column[row].as_py() for column in columns):
+            part = cell if isinstance(cell, bytes) else str(cell).encode("utf-8", "surrogatepass")
+            digest.update(len(part).to_bytes(8, "little") + part)
+        hashes.append(digest.digest())
+    return hashes

@@ -12,18 +12,19 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from hf_transfer_score.errors import NoAnswerError
 from hf_transfer_score.hub.failures import (
     TRANSIENT,
     cut_short,
     gave_up,
+    is_transient,
     status_failure,
     too_slow,
     transport_failure,
@@ -35,15 +36,12 @@ Key = tuple[str, str, str]
 IS_JSON = re.compile(r"/api/(models|datasets|spaces)(/[^/]+){0,2}(/(revision|tree|paths-info|refs|commits)(/.*)?)?")
 """Paths whose answers are JSON."""
 
+Value = TypeVar("Value")
+
 
 @dataclass
 class Talk:
-    """What was asked since the outermost `bounded` block began.
-
-    Attributes:
-        failures: questions that got no answer, in their order.
-        patience: what is left for each address.
-    """
+    """What was asked since the outermost `bounded` block began: what failed, and what is left for each address."""
 
     failures: list[NoAnswerError] = field(default_factory=list)
     patience: dict[Key, Patience] = field(default_factory=dict)
@@ -146,15 +144,9 @@ def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
 
 @dataclass
 class _Question:
-    """One request, on its way to an answer or to a failure.
+    """One request, on its way to an answer or to a failure, sent as the client does.
 
-    Attributes:
-        send: sends a request as the client does.
-        request: what is asked.
-        more: other arguments of `send`.
-        stream: whether the body is read by whoever asks.
-        talk: what else was asked.
-        key: what the address is known by there.
+    A stream's body is read by whoever asks.
     """
 
     send: Any
@@ -309,3 +301,26 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
     if isinstance(found, dict) or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
         return None
     return NoAnswerError(f"{place} answered with JSON of another shape than the Hub's", str(request.url))
+
+
+def patiently(
+    action: Callable[[], Value],
+    *,
+    also: Callable[[Exception], bool] = lambda _: False,
+    waits: tuple[float, ...] | None = None,
+) -> Value:
+    """Return what an action gives, trying again after failures that may pass, or that `also` names.
+
+    What the client has tried for long enough is not tried again.
+    """
+    with bounded():
+        for wait in pauses() if waits is None else waits:
+            start = time.monotonic()
+            try:
+                return action()
+            except Exception as error:
+                tried = isinstance(error, NoAnswerError) or time.monotonic() - start > question_seconds() / 3
+                if not also(error) and (tried or not is_transient(error)):
+                    raise
+                time.sleep(wait)
+        return action()

@@ -1,7 +1,7 @@
-"""Downloads files, those of checkpoints with the content that the Hub names; sweeps what broken downloads left.
+"""Downloads files, those of checkpoints with the content that the Hub names; threads that wait for the Hub.
 
 A file with other content is fetched once more, then refused. The client resumes the partial downloads that it can; the
-others only take room.
+others only take room. A process that is stopped by hand does not wait for the threads.
 """
 
 from __future__ import annotations
@@ -10,16 +10,27 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from threading import Thread
+from threading import enumerate as all_threads
+from typing import Any, TypeVar
 
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import DAMAGED
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.integrity import is_named, sealed, unsealed
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+AWAKE_SECONDS = 0.5
+THREAD = "hf-transfer-score"
 
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -32,12 +43,73 @@ STILL_SECONDS = 600.0
 OLD_SECONDS = 24 * 3600.0
 
 
+class Background:
+    """Some threads that do one thing after another, in the order these were handed in.
+
+    The threads of `concurrent.futures` are joined before a process ends, however long a download takes; these are not.
+    """
+
+    def __init__(self, at_once: int = 1) -> None:
+        self._waiting: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._threads = [Thread(target=self._work, name=THREAD, daemon=True) for _ in range(at_once)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, action: Callable[[], Value]) -> Future[Value]:
+        """Return what will hold the result."""
+        future: Future[Value] = Future()
+        self._waiting.put((future, action))
+        return future
+
+    def close(self) -> None:
+        """Drop what has not begun; what has begun goes on, and nobody waits for it."""
+        while not self._waiting.empty():
+            dropped = self._waiting.get()
+            if dropped is not None:
+                dropped[0].cancel()
+        for _ in self._threads:
+            self._waiting.put(None)
+
+    def _work(self) -> None:
+        while (task := self._waiting.get()) is not None:
+            future, action = task
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(action())
+            except BaseException as error:  # noqa: BLE001  # raised where the result is asked for
+                future.set_exception(error)
+
+
+def at_work() -> bool:
+    """Whether anything handed to some `Background` still goes on, or may."""
+    return any(thread.name == THREAD for thread in all_threads())
+
+
+def result_of(future: Future[Value]) -> Value:
+    """Return a future's result, or raise its exception.
+
+    It wakes up now and then: Ctrl-C that comes just before a wait would have to wait for its end.
+    """
+    while not future.done():
+        wait([future], timeout=AWAKE_SECONDS)
+    return future.result()
+
+
+def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_once: int) -> list[Value]:
+    """Return a function's values for some items, computed by so many threads."""
+    todo = list(items)
+    background = Background(min(at_once, len(todo)))
+    try:
+        return [result_of(future) for future in [background.submit(partial(function, item)) for item in todo]]
+    finally:
+        background.close()
+
+
 class Answers:
     """What was learned of checkpoints, so that a second run asks nobody: small JSON files, one per question.
 
-    Args:
-        folder: where they are; made when needed.
-        fresh: whether to forget what earlier runs learned.
+    Fresh answers forget what earlier runs learned.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
@@ -66,21 +138,11 @@ class Answers:
 
 
 def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str], size: int | None = None) -> Path:
-    """Return a file of a repository on this computer, downloaded where it is not here, with the content it should have.
+    """Return a file of a repository at a commit, downloaded where it is not here, with the content it should have.
 
-    Its hash is taken once: a file of the same size and time of change is not read again.
-
-    Args:
-        repository: the id on the Hub.
-        name: the file.
-        commit: the full commit.
-        hashes: what the Hub says the hashes of the files are; what it does not say is taken from the cache, which
-            names files by them.
-        size: the bytes that the Hub says it has.
-
-    Raises:
-        CheckpointError: "download" or "corrupt", where it came twice with other content.
-        Exception: what the client raises for a file that cannot be downloaded.
+    Its hash is taken once: a file of the same size and time of change is not read again. What the Hub does not say of
+    hashes is taken from the cache, which names files by them. Other content that came twice is a CheckpointError
+    "download" or "corrupt"; whatever else the client raises passes.
     """
     from huggingface_hub import hf_hub_download
 
@@ -118,15 +180,12 @@ def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
     named = named or (real.name if real.parent.name == "blobs" and HASH.fullmatch(real.name) else None)
     if named is None:
         return True
-    known, question = (
-        Answers(home() / "checkpoints"),
-        f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}",
-    )
-    if known.recall(question) is not None:
-        return True
-    if not is_named(real, named):
-        return False
-    known.remember(question, {"sound": True})
+    known = Answers(home() / "checkpoints")
+    question = f"content of {real} {about.st_size} {about.st_mtime_ns} is {named}"
+    if known.recall(question) is None:
+        if not is_named(real, named):
+            return False
+        known.remember(question, {"sound": True})
     return True
 
 

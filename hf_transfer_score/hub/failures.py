@@ -23,14 +23,7 @@ from hf_transfer_score.hub.settings import (
 )
 
 TRANSIENT = (408, 429, 500, 502, 503, 504)
-LOST = {
-    "TransportError",
-    "ConnectionError",
-    "ChunkedEncodingError",
-    "IncompleteRead",
-    "Timeout",
-    "ProtocolError",
-}
+LOST = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
 INCONSISTENT = "Consistency check failed"
 """What the client says of a file of another size than it was told."""
@@ -286,16 +279,7 @@ def hub_error(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> HubError:
-    """Return the error that an exception of the Hub's client stands for.
-
-    Args:
-        name: of the repository, as OWNER/NAME.
-        error: what was raised.
-        doing: what was tried.
-        repo_type: what kind of repository it is.
-        token: with which token.
-        endpoint: on which Hub.
-    """
+    """Return the error that an exception of the Hub's client stands for, raised while reading or writing OWNER/NAME."""
     if isinstance(error, HubError):
         return error
     trouble, known = trouble_of(error), has_token(token)
@@ -336,13 +320,7 @@ def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> st
 
 
 def checkpoint_failure(name: str, error: BaseException, revision: str | None = None) -> CheckpointError:
-    """Return the failure of one checkpoint that an exception stands for.
-
-    Args:
-        name: the id on the Hub.
-        error: what a client raised.
-        revision: what was asked for, None for the default branch.
-    """
+    """Return the failure of one checkpoint that an exception stands for; no revision is the default branch."""
     if isinstance(error, CheckpointError):
         return error
     if fullness(error) is not None:

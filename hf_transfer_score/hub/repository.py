@@ -16,8 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
-from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.client import bounded
+from hf_transfer_score.hub.client import bounded, patiently
+from hf_transfer_score.hub.downloads import map_at_once
 from hf_transfer_score.hub.failures import (
     Doing,
     hub_error,
@@ -30,11 +30,10 @@ from hf_transfer_score.hub.failures import (
     underlying,
     was_refused,
 )
-from hf_transfer_score.hub.retry import patiently
 from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of, question_seconds
 from hf_transfer_score.hub.trees import Authors, Trees
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.limits import RESULT_BYTES
+from hf_transfer_score.untrusted import RESULT_BYTES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -53,11 +52,7 @@ OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
 class CommitRetries:
     """How long a change is tried against those of others and against failures that may pass.
 
-    Attributes:
-        attempts: how often at most.
-        seconds: for how long at most.
-        first_wait: seconds before the second attempt, on average.
-        longest_wait: seconds between attempts at most; they grow, and differ between writers.
+    Seconds between attempts grow from the first wait to the longest, and differ between writers.
     """
 
     attempts: int = 30
@@ -79,12 +74,7 @@ def stamps_of(content: bytes) -> tuple[str, str]:
 
 
 def operations(changes: Mapping[str, bytes | None], files: Mapping[str, str]) -> list[Any]:
-    """Return what to commit, without what is there already or was never there.
-
-    Args:
-        changes: contents by path, None for a file to remove.
-        files: the stamps of what is there.
-    """
+    """Return what to commit, without what is there already, by its stamps, or was never there; None removes a file."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     found: list[Any] = []
@@ -99,13 +89,7 @@ def operations(changes: Mapping[str, bytes | None], files: Mapping[str, str]) ->
 
 @dataclass
 class HubView:
-    """A repository at one commit.
-
-    Attributes:
-        repository: whose files they are.
-        version: the commit, empty where there is no repository yet.
-        attempt: how many times the change met one of somebody else.
-    """
+    """A repository at one commit, empty where there is no repository yet, in an attempt after so many conflicts."""
 
     repository: HubRepository
     version: str
@@ -138,16 +122,10 @@ class HubView:
 
 @dataclass
 class HubRepository:
-    """A repository on the Hub.
+    """A repository on the Hub, OWNER/NAME.
 
-    Attributes:
-        name: OWNER/NAME.
-        token: None for the one that the Hub's client finds, False for none.
-        private: whether the repository is made private, should it not be there yet.
-        create_pr: propose changes as pull requests instead of making them.
-        repo_type: "dataset", "model" or "space".
-        endpoint: another Hub than that of HF_ENDPOINT.
-        retries: how long a change is tried.
+    A token of None is the one that the Hub's client finds, False none. `private` counts should it not be there yet, and
+    `create_pr` proposes changes as pull requests instead of making them.
     """
 
     name: str
@@ -272,11 +250,7 @@ class HubRepository:
                 yield f"refs/pr/{one.num}", f"{self.url}/discussions/{one.num}"
 
     def create(self, **settings: Any) -> None:
-        """Make the repository where it is not there.
-
-        Args:
-            settings: for the client, such as the kind of a Space.
-        """
+        """Make the repository where it is not there, with settings for the client such as the kind of a Space."""
         with self._explained("write"):
             self.api.create_repo(
                 self.name, repo_type=self.repo_type, private=self.private or None, exist_ok=True, **settings

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.client import patiently
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -38,13 +38,7 @@ class Folder:
 
 @dataclass
 class Trees:
-    """Lists the files of commits; git names a folder by what it holds, so that an equal name need not be listed.
-
-    Attributes:
-        api: the client.
-        repository: OWNER/NAME.
-        repo_type: "dataset", "model" or "space".
-    """
+    """Lists the files of commits; git names a folder by what it holds, so that an equal name need not be listed."""
 
     api: HfApi
     repository: str
@@ -121,13 +115,7 @@ def _name(entry: Any) -> str:
 
 @dataclass
 class Authors:
-    """Says who committed files as they are; what was asked once is kept.
-
-    Attributes:
-        api: the client.
-        repository: OWNER/NAME.
-        repo_type: "dataset", "model" or "space".
-    """
+    """Says who committed files as they are; what was asked once is kept."""
 
     api: HfApi
     repository: str
@@ -136,12 +124,7 @@ class Authors:
     _names: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def of(self, revision: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """Return the names of those who made the last commit of each file.
-
-        Args:
-            revision: a commit that has the files.
-            files: their stamps by path.
-        """
+        """Return the names of those who made the last commit of each file, given by path with its stamp."""
         unknown = [path for path, stamp in files.items() if (path, stamp) not in self._commits]
         more: dict[str, Any] = {"expand": True, "revision": revision, "repo_type": self.repo_type}
         for start in range(0, len(unknown), AT_ONCE):
@@ -157,9 +140,14 @@ class Authors:
         """Find the authors of commits in the history, the newest first, and no further than they are."""
         if not commits:
             return
+        from huggingface_hub import utils
 
-        def ask() -> None:
-            for commit in islice(self._history(revision), MOST_COMMITS):
+        tools: Any = utils
+        address = f"{self.api.endpoint}/api/{self.repo_type}s/{self.repository}/commits/{revision}"
+
+        def ask() -> None:  # page by page; the client's own method fetches all of them
+            history = tools.paginate(address, headers=tools.build_hf_headers(token=self.api.token), params={})
+            for commit in islice(history, MOST_COMMITS):
                 users = [one.get("user") for one in commit.get("authors") or () if isinstance(one, dict)]
                 self._names[str(commit["id"])] = tuple(one for one in users if isinstance(one, str) and one)
                 commits.discard(str(commit["id"]))
@@ -167,14 +155,3 @@ class Authors:
                     break
 
         patiently(ask)
-
-    def _history(self, revision: str) -> Iterable[dict[str, Any]]:
-        """Yield the commits page by page; the client's own method fetches all of them."""
-        from huggingface_hub import utils
-
-        tools: Any = utils
-        address = f"{self.api.endpoint}/api/{self.repo_type}s/{self.repository}/commits/{revision}"
-        found: Iterable[dict[str, Any]] = tools.paginate(
-            address, headers=tools.build_hf_headers(token=self.api.token), params={}
-        )
-        return found

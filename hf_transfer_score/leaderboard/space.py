@@ -17,7 +17,7 @@ from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.records.place import HUB_NAME, HUB_PREFIX, HubPlace, PlaceView
-from hf_transfer_score.rendering import markdown
+from hf_transfer_score.text import markdown
 from hf_transfer_score.version import HOMEPAGE, VERSION
 
 PACKAGE = "hf_transfer_score"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
-from hf_transfer_score.metrics.bhattacharyya import squared_distances
+from hf_transfer_score.metrics.gaussians import squared_distances
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.nc1 import class_squares
 from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term

@@ -60,17 +60,6 @@ def _refuse_sparse(values: Any, what: str) -> None:
 def check_features(features: Any, *, allow_constant: bool = False) -> NDArray[Any]:
     """Return the features as a finite, non-constant real array (N, D) in its own precision, or raise FeaturesError."""
     array = as_numpy(features)
-    _check_shape_and_kind(array)
-    _check_finite(array)
-    if not allow_constant and _is_constant(array):
-        raise FeaturesError(
-            f"All {len(array)} rows of features are identical, so nothing can be told from them. "
-            "The backbone probably returned a padding or bias vector; check its pooling."
-        )
-    return array
-
-
-def _check_shape_and_kind(array: NDArray[Any]) -> None:
     if array.dtype == object:
         raise FeaturesError(
             "Features came as an object array (ragged rows, or a pickled array), which is refused. "
@@ -85,6 +74,13 @@ def _check_shape_and_kind(array: NDArray[Any]) -> None:
         )
     if 0 in array.shape:
         raise FeaturesError(f"Features are empty: got shape {array.shape}.")
+    _check_finite(array)
+    if not allow_constant and all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape)):
+        raise FeaturesError(
+            f"All {len(array)} rows of features are identical, so nothing can be told from them. "
+            "The backbone probably returned a padding or bias vector; check its pooling."
+        )
+    return array
 
 
 def _check_finite(array: NDArray[Any]) -> None:
@@ -110,10 +106,6 @@ def _check_finite(array: NDArray[Any]) -> None:
             f"The largest feature is {largest:.3g}, a scale at which squares overflow or vanish. Divide the features "
             "by it first, and look at what the checkpoint returns: no trained network gives such numbers."
         )
-
-
-def _is_constant(array: NDArray[Any]) -> bool:
-    return all(bool((array[rows] == array[0]).all()) for rows in row_chunks(*array.shape))
 
 
 def check_labels(labels: Any, rows: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

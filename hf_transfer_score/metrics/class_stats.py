@@ -2,13 +2,15 @@
 
 Class means come from a first pass and the within-class scatter from a second one over centred rows, so a large common
 offset costs no digits. Statistics of parts merge to those of the whole with the pairwise update of Chan, Golub and
-LeVeque (1983), which is how processes reduce theirs and how a stream of batches is read.
+LeVeque (1983), which is how processes reduce theirs and how a stream of batches is read. Scatters are summed in place,
+and decomposed with as many threads as help.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +18,88 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeaturesError
 from hf_transfer_score.metrics.checks import CHUNK_BYTES, as_numpy, check_features, row_chunks
-from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, add_class_sums, decompose
+
+Array = NDArray[np.float64]
+
+RELATIVE_CUT = 1e-10
+"""Eigenvalues below this fraction of the largest are rounding noise of float32 features, and count as zero."""
+
+ONE_THREAD_WIDTH = 2048
+"""Up to this width a decomposition waits for memory, and a second thread adds nothing but waiting for each other."""
+
+
+class ScatterSum:
+    """The sum of xᵀx over chunks of rows; one triangle is added to in place, so a chunk costs no (D, D) copy."""
+
+    def __init__(self, width: int) -> None:
+        self._triangle = np.zeros((width, width), order="F")
+
+    def add(self, rows: Array) -> None:
+        """Add xᵀx of a chunk of rows (n, D)."""
+        from scipy.linalg.blas import dsyrk
+
+        self._triangle = dsyrk(1.0, rows.T, beta=1.0, c=self._triangle, overwrite_c=1)
+
+    def matrix(self) -> Array:
+        """Return the sum, (D, D)."""
+        matrix = np.triu(self._triangle)
+        matrix += np.triu(self._triangle, 1).T
+        return matrix
+
+
+def add_class_sums(sums: Array, rows: Array, codes: NDArray[np.int64]) -> None:
+    """Add each float64 row (n, D) to the sum of its class (K, D) in place, by a product with a sparse matrix."""
+    from scipy.sparse import csr_matrix
+
+    count = len(rows)
+    sums += csr_matrix((np.ones(count), (codes, np.arange(count))), shape=(len(sums), count)) @ rows
+
+
+class Decomposition(NamedTuple):
+    """Eigenvalues of a scatter matrix, largest first (r,), and their eigenvectors in columns (D, r)."""
+
+    values: Array
+    vectors: Array
+
+    def above(self, cut: float) -> Decomposition:
+        """Return the part whose eigenvalues exceed `cut` times the largest."""
+        keep = int((self.values > cut * self.values[0]).sum())
+        return Decomposition(self.values[:keep], self.vectors[:, :keep])
+
+
+def decompose(scatter: Array, leading: int | None = None) -> Decomposition:
+    """Return the eigenvalues, clipped at zero, and eigenvectors of a symmetric matrix, or only the leading ones."""
+    from scipy.linalg import eigh
+
+    width = len(scatter)
+    with one_thread(width <= ONE_THREAD_WIDTH):
+        if leading is not None and leading < width // 4:
+            values, vectors = eigh(scatter, subset_by_index=[width - leading, width - 1], check_finite=False)
+        else:
+            values, vectors = eigh(scatter, driver="evd", check_finite=False)
+            values, vectors = values[-(leading or width) :], vectors[:, -(leading or width) :]
+    return Decomposition(np.maximum(values[::-1], 0.0), vectors[:, ::-1])
+
+
+@contextmanager
+def one_thread(when: bool = True) -> Iterator[None]:
+    """Keep linear algebra to one thread inside, where matrices are too small to share.
+
+    Threads that wait for each other after every column take many times as long on a machine that has other work to do.
+    """
+    if not when:
+        yield
+        return
+    with _threads().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _threads() -> Any:
+    import scipy.linalg  # noqa: F401  # its library of linear algebra must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class ClassStatistics:
@@ -154,33 +237,18 @@ class ClassStatistics:
                 f"Statistics of {self.means.shape[1]} and {other.means.shape[1]} dimensions cannot be merged."
             )
         classes = np.union1d(self.classes, other.classes)
-        here, there = (_spread(part, classes) for part in (self, other))
-        counts = here.counts + there.counts
-        difference = there.means - here.means
-        means = here.means + difference * (there.counts / counts)[:, None]
-        weights = here.counts * there.counts / counts
-        merged = ClassStatistics(classes, counts, means)
-        shift = difference * np.sqrt(weights)[:, None]
+        counts, means = np.zeros((2, len(classes)), np.int64), np.zeros((2, len(classes), self.means.shape[1]))
+        squares = np.zeros((2, len(classes)))
+        for place, part in enumerate((self, other)):  # laid out over the classes of both; absent ones count zero
+            where = np.searchsorted(classes, part.classes)
+            counts[place, where], means[place, where] = part.counts, part.means
+            squares[place, where] = part.class_squares
+        count, difference = counts[0] + counts[1], means[1] - means[0]
+        merged = ClassStatistics(classes, count, means[0] + difference * (counts[1] / count)[:, None])
+        shift = difference * np.sqrt(counts[0] * counts[1] / count)[:, None]
         scatter = self.within_scatter + other.within_scatter + shift.T @ shift
-        squares = here.squares + there.squares + np.einsum("kd,kd->k", shift, shift)
-        merged.__dict__["_within"] = (scatter, squares)
+        merged.__dict__["_within"] = (scatter, squares[0] + squares[1] + np.einsum("kd,kd->k", shift, shift))
         return merged
-
-
-class _Spread(NamedTuple):
-    counts: NDArray[np.int64]
-    means: Array
-    squares: Array
-
-
-def _spread(part: ClassStatistics, classes: NDArray[np.int64]) -> _Spread:
-    """Lay a part's statistics out over a larger set of classes; absent classes count zero."""
-    where = np.searchsorted(classes, part.classes)
-    counts = np.zeros(len(classes), np.int64)
-    means = np.zeros((len(classes), part.means.shape[1]))
-    squares = np.zeros(len(classes))
-    counts[where], means[where], squares[where] = part.counts, part.means, part.class_squares
-    return _Spread(counts, means, squares)
 
 
 def _regroup(batches: Iterable[tuple[Any, Any]]) -> Iterable[tuple[NDArray[Any], NDArray[Any]]]:

@@ -18,7 +18,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics import gaussians
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
 from hf_transfer_score.metrics.registry import (
@@ -30,7 +31,6 @@ from hf_transfer_score.metrics.registry import (
     check_pca,
     check_positive,
 )
-from hf_transfer_score.metrics.scatter import Array
 
 SATURATED = 0.999
 SHOWN_CLASSES = 20
@@ -96,14 +96,18 @@ def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
     means = data.statistics.means
     if options.covariance == "full":
-        return np.exp(-bhattacharyya.full(means, _covariances(data, options.variance_floor)))
-    variances = np.maximum(bhattacharyya.class_variances(data), options.variance_floor)
+        covariances = np.empty((data.class_count, data.width, data.width))
+        for code, rows in data.class_rows():
+            centred = data.features[rows].astype(np.float64) - means[code]
+            covariances[code] = centred.T @ centred / len(rows) + options.variance_floor * np.eye(data.width)
+        return np.exp(-gaussians.full(means, covariances))
+    variances = np.maximum(gaussians.class_variances(data), options.variance_floor)
     if options.covariance == "diagonal":
-        return np.exp(-bhattacharyya.diagonal(means, variances))
+        return np.exp(-gaussians.diagonal(means, variances))
     spherical = variances.mean(axis=1)
     if options.covariance == "spherical":
-        return np.exp(-bhattacharyya.spherical(means, spherical, data.width))
-    return np.exp(-bhattacharyya.pooled_spherical(means, float(spherical.mean())))
+        return np.exp(-gaussians.spherical(means, spherical, data.width))
+    return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))
 
 
 def class_fairness(coefficients: Array, options: FaceOptions) -> float:
@@ -121,26 +125,12 @@ def class_fairness(coefficients: Array, options: FaceOptions) -> float:
 
 
 def class_overlap(coefficients: Array, classes: NDArray[np.int64]) -> ClassOverlap:
-    """Return the overlaps of the classes that overlap most on average.
-
-    Args:
-        coefficients: Bhattacharyya coefficients (K, K).
-        classes: the label of each class (K,).
-    """
+    """Return the overlaps of the classes that overlap most on average, from coefficients (K, K) and labels (K,)."""
     means = coefficients.sum(axis=1) - coefficients.diagonal()
     chosen = np.sort(np.argsort(-means, kind="stable")[:SHOWN_CLASSES])
     pairs = coefficients[np.ix_(chosen, chosen)][np.triu_indices(len(chosen), k=1)]
     values = np.round(np.clip(pairs, 0.0, 1.0), DIGITS)
     return ClassOverlap(tuple(classes[chosen].tolist()), tuple(values.tolist()))
-
-
-def _covariances(data: LabelledFeatures, floor: float) -> Array:
-    """Return the covariance of each class with divisor n_k and `floor` added to the diagonal, (K, p, p)."""
-    found = np.empty((data.class_count, data.width, data.width))
-    for code, rows in data.class_rows():
-        centred = data.features[rows].astype(np.float64) - data.statistics.means[code]
-        found[code] = centred.T @ centred / len(rows) + floor * np.eye(data.width)
-    return found
 
 
 METRIC = Metric(

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
-from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
 
@@ -48,13 +48,13 @@ def gbc(data: LabelledFeatures, options: GBCOptions) -> Outcome:
             f"gbc with unbiased variances needs two samples in every class; {int((data.counts == 1).sum())} have one"
         )
     reduced = data.reduced(options.pca)
-    means, variances = reduced.statistics.means, bhattacharyya.class_variances(reduced, unbiased=unbiased)
+    means, variances = reduced.statistics.means, gaussians.class_variances(reduced, unbiased=unbiased)
     variances = np.maximum(variances, options.variance_floor)
     if options.covariance == "diagonal":
-        distances = bhattacharyya.diagonal(means, variances)
+        distances = gaussians.diagonal(means, variances)
     else:
         determinant_width = reduced.width if options.convention == "exact" else 1
-        distances = bhattacharyya.spherical(means, variances.mean(axis=1), determinant_width)
+        distances = gaussians.spherical(means, variances.mean(axis=1), determinant_width)
     coefficients = np.exp(-distances)
     np.fill_diagonal(coefficients, 0.0)
     value = -float(coefficients.sum())

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import RELATIVE_CUT
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_positive
-from hf_transfer_score.metrics.scatter import RELATIVE_CUT
 
 
 @dataclass(frozen=True)

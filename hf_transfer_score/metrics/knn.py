@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,13 @@ def knn(data: LabelledFeatures, options: KNNOptions) -> Outcome:
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         order = np.argsort(-np.take_along_axis(similarity, nearest, axis=1), axis=1, kind="stable")
         votes = data.codes[np.take_along_axis(nearest, order, axis=1)]
-        correct += int((_winners(votes, options.ties) == data.codes[part]).sum())
+        counts = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
+        tied = counts == counts.max(axis=1, keepdims=True)
+        if options.ties == "nearest":
+            winners = votes[np.arange(len(votes)), tied.argmax(axis=1)]
+        else:
+            winners = np.where(tied, votes, np.iinfo(np.int64).max).min(axis=1)
+        correct += int((winners == data.codes[part]).sum())
     value = correct / data.rows
     warnings = ("saturated: every row's neighbours are of its class",) if value == 1 else ()
     return Outcome({"knn": value}, headline=value, warnings=warnings)
@@ -78,15 +83,6 @@ def _similarities(data: LabelledFeatures, part: slice, scale: Array, half_norms:
     similarity *= scale
     similarity -= half_norms
     return similarity
-
-
-def _winners(votes: NDArray[np.int64], ties: str) -> NDArray[np.int64]:
-    """Return the winning label of each row of votes (n, k), which come nearest first."""
-    counts = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
-    tied = counts == counts.max(axis=1, keepdims=True)
-    if ties == "nearest":
-        return np.asarray(votes[np.arange(len(votes)), tied.argmax(axis=1)])
-    return np.asarray(np.where(tied, votes, np.iinfo(np.int64).max).min(axis=1))
 
 
 METRIC = Metric(

@@ -18,8 +18,14 @@ from hf_transfer_score.metrics.checks import (
     check_targets,
     row_chunks,
 )
-from hf_transfer_score.metrics.class_stats import ClassStatistics
-from hf_transfer_score.metrics.scatter import Array, Decomposition, ScatterSum, add_class_sums, decompose
+from hf_transfer_score.metrics.class_stats import (
+    Array,
+    ClassStatistics,
+    Decomposition,
+    ScatterSum,
+    add_class_sums,
+    decompose,
+)
 
 Value = TypeVar("Value")
 
@@ -168,14 +174,15 @@ class LabelledFeatures:
     @property
     def total_scatter(self) -> Array:
         """Scatter of the centred rows (D, D)."""
-        return self.memo("total scatter", lambda: self._scatter(self.centre))
 
-    def _scatter(self, origin: Array | float) -> Array:
-        scatter = ScatterSum(self.width)
-        for _, chunk in self.chunks():
-            chunk -= origin
-            scatter.add(chunk)
-        return scatter.matrix()
+        def compute() -> Array:
+            scatter, centre = ScatterSum(self.width), self.centre
+            for _, chunk in self.chunks():
+                chunk -= centre
+                scatter.add(chunk)
+            return scatter.matrix()
+
+        return self.memo("total scatter", compute)
 
     @property
     def total_decomposition(self) -> Decomposition:
@@ -263,10 +270,11 @@ class LabelledFeatures:
         """Return a sample over the centred principal components; labels, targets and facts stay."""
         small = object.__new__(LabelledFeatures)
         small.__dict__.update(self.__dict__)
-        small.features = self.principal(width).rows if self.has_labels else self._project_unlabelled(width)
+        if self.has_labels:
+            small.features = self.principal(width).rows
+        else:
+            leading = self.leading_decomposition(width)
+            parts = [(chunk - self.centre) @ leading.vectors for _, chunk in self.chunks()]
+            small.features = np.concatenate(parts)
         small._memo, small.shared_seconds = {}, {}
         return small
-
-    def _project_unlabelled(self, width: int) -> Array:
-        leading = self.leading_decomposition(width)
-        return np.concatenate([(chunk - self.centre) @ leading.vectors for _, chunk in self.chunks()])

@@ -9,9 +9,9 @@ import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array, add_class_sums
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term
-from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 Chunks = Callable[[], Iterator[tuple[slice, Array]]]
 
@@ -45,10 +45,7 @@ def leep(data: LabelledFeatures, options: LEEPOptions) -> Outcome:
 def expected_prediction(data: LabelledFeatures, chunks: Chunks, logarithm: bool) -> float:
     """Return the mean over rows of the (log) expected prediction of the true class; a class without mass counts 0.
 
-    Args:
-        data: labels are read from it.
-        chunks: yields (rows, probabilities of the source classes) from top to bottom, and can be called twice.
-        logarithm: whether to average logarithms.
+    Chunks are rows with the probabilities of the source classes, from top to bottom, and can be asked for twice.
     """
     joint: Array | None = None
     for rows, probabilities in chunks():

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array, ScatterSum, add_class_sums, decompose
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_whole
-from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums, decompose
 
 PENALTIES = tuple(10.0**power for power in range(-6, 2))
 """Ridge penalties tried, each times the mean variance of a feature times the number of rows."""
@@ -66,36 +65,6 @@ def _stratified_folds(data: LabelledFeatures, folds: int, seed: int) -> NDArray[
     return where
 
 
-class _ProbeFit(NamedTuple):
-    """Least squares on the rows outside a fold, in the eigenbasis of their scatter.
-
-    values (r,) and vectors (D, r) of the scatter, loadings of the classes (K, r), mean (D,) relative to that of all
-    rows, share of each class (K,).
-    """
-
-    values: Array
-    vectors: Array
-    loadings: Array
-    mean: Array
-    prior: Array
-
-
-def _fit_outside(data: LabelledFeatures, fold: NDArray[np.int64]) -> _ProbeFit:
-    """Fit on all rows but those of `fold`, whose share is taken off the sums over all rows.
-
-    All sums are about the mean of all rows, so that taking a part off costs no digits.
-    """
-    inside, sums = ScatterSum(data.width), data.statistics.centred_means * data.counts[:, None]
-    for rows, chunk in _fold_chunks(data, fold):
-        inside.add(chunk)
-        add_class_sums(sums, -chunk, data.codes[rows])
-    counts = data.counts - np.bincount(data.codes[fold], minlength=data.class_count)
-    mean = sums.sum(axis=0) / counts.sum()
-    scatter = data.total_scatter - inside.matrix() - counts.sum() * np.outer(mean, mean)
-    values, vectors = decompose(scatter)
-    return _ProbeFit(values, vectors, (sums - counts[:, None] * mean) @ vectors, mean, counts / counts.sum())
-
-
 def _fold_chunks(data: LabelledFeatures, fold: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
     """Yield (row numbers, these rows minus the mean of all) of a fold in chunks."""
     for part in row_chunks(len(fold), max(data.width, data.class_count)):
@@ -103,14 +72,25 @@ def _fold_chunks(data: LabelledFeatures, fold: NDArray[np.int64]) -> Iterator[tu
 
 
 def _correct_at_penalties(data: LabelledFeatures, fold: NDArray[np.int64]) -> Array:
-    """Return how many rows of a fold are classified rightly at each penalty, fitted on the others, (P,)."""
-    fit = _fit_outside(data, fold)
-    unit = max(float(fit.values.mean()), np.finfo(np.float64).tiny)
+    """Return how many rows of a fold are classified rightly at each penalty, fitted on the others, (P,).
+
+    The share of the fold is taken off the sums over all rows, which are about the mean of all rows, so that taking a
+    part off costs no digits. Least squares are solved in the eigenbasis of the scatter of the other rows.
+    """
+    inside, sums = ScatterSum(data.width), data.statistics.centred_means * data.counts[:, None]
+    for rows, chunk in _fold_chunks(data, fold):
+        inside.add(chunk)
+        add_class_sums(sums, -chunk, data.codes[rows])
+    counts = data.counts - np.bincount(data.codes[fold], minlength=data.class_count)
+    mean, prior = sums.sum(axis=0) / counts.sum(), counts / counts.sum()
+    values, vectors = decompose(data.total_scatter - inside.matrix() - counts.sum() * np.outer(mean, mean))
+    loadings = (sums - counts[:, None] * mean) @ vectors  # of the classes (K, r)
+    unit = max(float(values.mean()), np.finfo(np.float64).tiny)
     correct = np.zeros(len(PENALTIES))
     for rows, chunk in _fold_chunks(data, fold):
-        projected = (chunk - fit.mean) @ fit.vectors
+        projected = (chunk - mean) @ vectors
         for index, penalty in enumerate(PENALTIES):
-            scores = (projected / (fit.values + penalty * unit)) @ fit.loadings.T + fit.prior
+            scores = (projected / (values + penalty * unit)) @ loadings.T + prior
             correct[index] += int((scores.argmax(axis=1) == data.codes[rows]).sum())
     return correct
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import (
     Metric,
@@ -18,12 +18,10 @@ from hf_transfer_score.metrics.registry import (
     check_positive,
     check_whole,
 )
-from hf_transfer_score.metrics.scatter import Array
 
 PRIOR_COUNT = 1e-5
 OFFICIAL_ROUNDS, OFFICIAL_TOLERANCE = 11, 1e-3
 ICML_TOLERANCE = 1e-2
-OFFICIAL_CUT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -71,24 +69,14 @@ def logme(data: LabelledFeatures, options: LogMEOptions) -> Outcome:
     norms = reduced.counts.astype(np.float64)
     evidences = log_evidence(spectrum(reduced, reduced.statistics.class_sums, norms), options)
     value = float(evidences.mean())
-    return Outcome({"logme": value}, headline=value, used={"pca_components": _used(data, reduced)})
-
-
-def _used(data: LabelledFeatures, reduced: LabelledFeatures) -> int | str:
-    return "none" if reduced is data else reduced.width
+    used = "none" if reduced is data else reduced.width
+    return Outcome({"logme": value}, headline=value, used={"pca_components": used})
 
 
 def spectrum(data: LabelledFeatures, sums: Array, norms: Array) -> Spectrum:
-    """Return the targets in the eigenbasis of the features.
-
-    Args:
-        data: the features (N, D).
-        sums: Fᵀy for each target y, (T, D).
-        norms: squared norm of each target (T,).
-    """
-    raw = data.raw_decomposition
+    """Return targets y in the eigenbasis of the features, given the sums Fᵀy (T, D) and their squared norms (T,)."""
     noise = np.finfo(np.float64).eps * max(data.rows, data.width)
-    raw = raw.above(noise)
+    raw = data.raw_decomposition.above(noise)
     squares = np.square(sums @ raw.vectors) / raw.values
     outside = np.maximum(norms - squares.sum(axis=1), 0.0)
     return Spectrum(raw.values, squares, outside, data.rows, data.width)
@@ -100,8 +88,16 @@ def log_evidence(targets: Spectrum, options: LogMEOptions) -> Array:
     if options.convention != "evidence":
         rounds = OFFICIAL_ROUNDS
         tolerance = OFFICIAL_TOLERANCE if options.convention == "official" else ICML_TOLERANCE
-    fit = _fixed_point(targets, rounds, tolerance)
-    return _evidence(targets, fit, options.convention)
+    alpha, beta, weights, residual = _fixed_point(targets, rounds, tolerance)
+    rows, width = targets.rows, targets.width
+    if options.convention == "icml":
+        weights, residual = weights + PRIOR_COUNT, residual + PRIOR_COUNT
+    determinant = np.log(alpha[:, None] + beta[:, None] * targets.values).sum(axis=1)
+    directions = rows if options.convention == "official" and width > rows else width
+    determinant += (directions - len(targets.values)) * np.log(alpha)
+    evidence = width * np.log(alpha) + rows * np.log(beta) - determinant
+    evidence -= beta * residual + alpha * weights + rows * np.log(2 * np.pi)
+    return np.asarray(evidence / (2 * rows))
 
 
 class _EvidenceFit(NamedTuple):
@@ -120,42 +116,19 @@ def _fixed_point(targets: Spectrum, rounds: int, tolerance: float) -> _EvidenceF
     active = np.arange(count, dtype=np.int64)
     for _ in range(rounds):
         ratio = fit.alpha[active] / fit.beta[active]
-        new = _update(targets, active, ratio)
-        for old, fresh in zip(fit, new, strict=True):
+        values, squares = targets.values, targets.squares[active]
+        shrunk = values + ratio[:, None]
+        effective = (values / shrunk).sum(axis=1)
+        weights = (values * squares / shrunk**2).sum(axis=1)
+        residual = (squares * (ratio[:, None] / shrunk) ** 2).sum(axis=1) + targets.outside[active]
+        alpha = effective / (weights + PRIOR_COUNT)
+        beta = (targets.rows - effective) / (residual + PRIOR_COUNT)
+        for old, fresh in zip(fit, (alpha, beta, weights, residual), strict=True):
             old[active] = fresh
-        changed = np.abs(new.alpha / new.beta - ratio) / ratio > tolerance
-        active = active[changed]
+        active = active[np.abs(alpha / beta - ratio) / ratio > tolerance]
         if not len(active):
             break
     return fit
-
-
-def _update(targets: Spectrum, active: NDArray[np.int64], ratio: Array) -> _EvidenceFit:
-    """Return the precisions that follow from ratio = alpha / beta for the active targets."""
-    values, squares = targets.values, targets.squares[active]
-    shrunk = values + ratio[:, None]
-    effective = (values / shrunk).sum(axis=1)
-    weights = (values * squares / shrunk**2).sum(axis=1)
-    residual = (squares * (ratio[:, None] / shrunk) ** 2).sum(axis=1) + targets.outside[active]
-    alpha = effective / (weights + PRIOR_COUNT)
-    beta = (targets.rows - effective) / (residual + PRIOR_COUNT)
-    return _EvidenceFit(alpha, beta, weights, residual)
-
-
-def _evidence(targets: Spectrum, fit: _EvidenceFit, convention: str) -> Array:
-    alpha, beta, weights, residual = fit
-    rows, width = targets.rows, targets.width
-    if convention == "icml":
-        weights, residual = weights + PRIOR_COUNT, residual + PRIOR_COUNT
-    determinant = np.log(alpha[:, None] + beta[:, None] * targets.values).sum(axis=1)
-    if convention == "official" and width > rows:
-        missing = rows - len(targets.values)
-    else:
-        missing = width - len(targets.values)
-    determinant += missing * np.log(alpha)
-    evidence = width * np.log(alpha) + rows * np.log(beta) - determinant
-    evidence -= beta * residual + alpha * weights + rows * np.log(2 * np.pi)
-    return np.asarray(evidence / (2 * rows))
 
 
 METRIC = Metric(

@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
-from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,23 @@ def within_per_between(data: LabelledFeatures, weighting: str) -> float:
     Σ_B = M ᵀM for the weighted, centred class means M (K, D), so with M = U S Vᵀ the trace is the mean over classes of
     the squared length of their centred rows after x -> S⁻¹ Vᵀ x.
     """
-    return data.memo(("within per between", weighting), lambda: _within_per_between(data, weighting))
 
+    def compute() -> float:
+        means = _weighted_means(data, weighting)
+        with one_thread(min(means.shape) <= ONE_THREAD_WIDTH):
+            _, singular, directions = np.linalg.svd(means, full_matrices=False)
+        keep = singular**2 > RELATIVE_CUT * singular[0] ** 2
+        whitening = directions[keep].T / singular[keep]
+        centres, weights = data.statistics.means @ whitening, _within_weights(data, weighting)
+        total = 0.0
+        for rows, chunk in data.chunks():
+            codes = data.codes[rows]
+            projected = chunk @ whitening
+            projected -= centres[codes]
+            total += float(weights[codes] @ np.einsum("nk,nk->n", projected, projected))
+        return total
 
-def _within_per_between(data: LabelledFeatures, weighting: str) -> float:
-    means = _weighted_means(data, weighting)
-    with one_thread(min(means.shape) <= ONE_THREAD_WIDTH):
-        _, singular, directions = np.linalg.svd(means, full_matrices=False)
-    keep = singular**2 > RELATIVE_CUT * singular[0] ** 2
-    whitening = directions[keep].T / singular[keep]
-    centres, weights = data.statistics.means @ whitening, _within_weights(data, weighting)
-    total = 0.0
-    for rows, chunk in data.chunks():
-        codes = data.codes[rows]
-        projected = chunk @ whitening
-        projected -= centres[codes]
-        total += float(weights[codes] @ np.einsum("nk,nk->n", projected, projected))
-    return total
+    return data.memo(("within per between", weighting), compute)
 
 
 def _weighted_means(data: LabelledFeatures, weighting: str) -> Array:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
+from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
+from hf_transfer_score.metrics.gaussians import gaussian_posterior
 from hf_transfer_score.metrics.labelled import LabelledFeatures, Principal
-from hf_transfer_score.metrics.posterior import gaussian_posterior
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
-from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, Array, one_thread
 
 SHRINKAGE_COMPONENTS = 32
 SHRINKAGE_FLOOR = 1e-10

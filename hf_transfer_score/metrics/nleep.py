@@ -14,11 +14,11 @@ import numpy as np
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
+from hf_transfer_score.metrics.gaussians import softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.leep import expected_prediction
-from hf_transfer_score.metrics.posterior import softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_share, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 VARIANCE_FLOOR = 1e-5
 CONVERGED = 1e-3
@@ -63,7 +63,12 @@ def nleep(data: LabelledFeatures, options: NLEEPOptions) -> Outcome:
     if count < data.class_count:
         raise NotApplicableError(f"nleep needs more rows than classes, got {data.rows} rows and {data.class_count}")
     mixture = _fit(rows, count, options)
-    value = expected_prediction(data, lambda: _posteriors(rows, mixture), options.logarithm)
+
+    def posteriors() -> Iterator[tuple[slice, Array]]:
+        for part in row_chunks(len(rows), count):
+            yield part, softmax(_logits(rows[part], mixture))
+
+    value = expected_prediction(data, posteriors, options.logarithm)
     return Outcome({"nleep": value}, headline=value, used={"components": count, "pca_components": rows.shape[1]})
 
 
@@ -125,11 +130,6 @@ def _logits(rows: Array, mixture: _Mixture) -> Array:
     distances /= -2 * mixture.variances
     distances += mixture.log_weights - rows.shape[1] / 2 * np.log(2 * np.pi * mixture.variances)
     return np.asarray(distances)
-
-
-def _posteriors(rows: Array, mixture: _Mixture) -> Iterator[tuple[slice, Array]]:
-    for part in row_chunks(len(rows), len(mixture.variances)):
-        yield part, softmax(_logits(rows[part], mixture))
 
 
 METRIC = Metric(

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.checks import row_chunks
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import NO_PCA, LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca, check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)
@@ -65,24 +65,19 @@ def _part(data: LabelledFeatures, options: PARCOptions) -> NDArray[np.int64]:
     return np.sort(np.concatenate(chosen))
 
 
-def _signed_components(rows: Array, width: int) -> Array:
-    """Return the leading components of the rows, the entry of largest magnitude of each loading made positive.
-
-    They come from a singular value decomposition, because z-scoring gives the smallest component as much weight as the
-    largest, and a Gram matrix would lose its digits.
-    """
-    from scipy.linalg import svd
-
-    left, singular, loadings = svd(rows - rows.mean(axis=0), full_matrices=False, check_finite=False)
-    largest = loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)]
-    return np.asarray((left * singular * np.sign(largest))[:, :width])
-
-
 def _standardised(features: NDArray[Any], width: int | None) -> Array:
-    """Return rows, or their components, with every column z-scored and every row then centred and of unit length."""
+    """Return rows, or their components, with every column z-scored and every row then centred and of unit length.
+
+    Components come from a singular value decomposition, because z-scoring gives the smallest as much weight as the
+    largest, and a Gram matrix would lose its digits. The entry of largest magnitude of each loading is made positive.
+    """
     rows = features.astype(np.float64)
     if width is not None:
-        rows = _signed_components(rows, width)
+        from scipy.linalg import svd
+
+        left, singular, loadings = svd(rows - rows.mean(axis=0), full_matrices=False, check_finite=False)
+        largest = loadings[np.arange(len(loadings)), np.abs(loadings).argmax(axis=1)]
+        rows = (left * singular * np.sign(largest))[:, :width]
     rows -= rows.mean(axis=0)
     spread = np.sqrt(np.einsum("nd,nd->d", rows, rows) / len(rows))
     rows /= np.where(spread > 0, spread, 1.0)
@@ -118,18 +113,14 @@ def _rank_correlation(distances: Array, codes: NDArray[np.int64]) -> float:
     of_same = distances[same]
     distances.sort()
     ranks = np.searchsorted(distances, of_same, "left") + np.searchsorted(distances, of_same, "right") + 1
-    middle = (pairs + 1) / 2
-    gap = (middle - float(ranks.mean()) / 2) / (1 - share)
-    spread = float(np.sqrt((float(pairs) ** 2 - 1 - _tie_correction(distances)) / 12))
-    return gap * float(np.sqrt(share * (1 - share))) / spread if spread > 0 else 0.0
-
-
-def _tie_correction(values: Array) -> float:
-    """Return the sum of t³ - t over runs of t equal values, divided by their number, for sorted values."""
-    equal = np.concatenate([[False], values[1:] == values[:-1], [False]])
+    equal = np.concatenate([[False], distances[1:] == distances[:-1], [False]])
     changes = np.flatnonzero(equal[1:] != equal[:-1])
     runs = (changes[1::2] - changes[::2] + 1).astype(np.float64)
-    return float((runs**3 - runs).sum()) / len(values)
+    ties = float((runs**3 - runs).sum()) / pairs
+    middle = (pairs + 1) / 2
+    gap = (middle - float(ranks.mean()) / 2) / (1 - share)
+    spread = float(np.sqrt((float(pairs) ** 2 - 1 - ties) / 12))
+    return gap * float(np.sqrt(share * (1 - share))) / spread if spread > 0 else 0.0
 
 
 METRIC = Metric(

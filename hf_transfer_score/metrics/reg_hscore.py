@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_pca
-from hf_transfer_score.metrics.scatter import Array
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,20 @@ def reg_hscore(data: LabelledFeatures, options: RegHScoreOptions) -> Outcome:
 
 def ledoit_wolf_intensity(data: LabelledFeatures, variances: Array) -> float:
     """Return the Ledoit-Wolf shrinkage intensity from the eigenvalues of Σ_T and the fourth powers of row lengths."""
+
+    def compute() -> float:
+        total = 0.0
+        for _, chunk in data.chunks():
+            chunk -= data.centre
+            total += float(np.square(np.einsum("nd,nd->n", chunk, chunk)).sum())
+        return total
+
     rows, width = data.rows, data.width
-    fourth = data.memo("fourth powers", lambda: _fourth_powers(data))
+    fourth = data.memo("fourth powers", compute)
     squared = float(np.square(variances).sum())
     noise = (fourth / rows - squared) / rows
     distance = squared - float(variances.sum()) ** 2 / width
     return 0.0 if distance <= 0 else float(np.clip(noise / distance, 0.0, 1.0))
-
-
-def _fourth_powers(data: LabelledFeatures) -> float:
-    total = 0.0
-    for _, chunk in data.chunks():
-        chunk -= data.centre
-        total += float(np.square(np.einsum("nd,nd->n", chunk, chunk)).sum())
-    return total
 
 
 METRIC = Metric(

@@ -165,21 +165,23 @@ class Metric:
         source_probs: Any = None,
         facts: ModelFacts | None = None,
     ) -> MetricResult:
-        """Compute this metric alone; raise NotApplicableError where it cannot be computed.
-
-        Args:
-            features: (N, D), an array, memory map or tensor.
-            labels: one integer a row (N,); None where only targets are known.
-            targets: regression targets (N,) or (N, T).
-            source_probs: probabilities of the checkpoint's own classes (N, S).
-            facts: what is known about the model itself.
-        """
+        """Compute this metric alone, as in `score_features`; raise NotApplicableError where it cannot be computed."""
         data = LabelledFeatures(features, labels, targets=targets, source_probs=source_probs, facts=facts)
         return self.measure(data)
 
     def measure(self, data: LabelledFeatures) -> MetricResult:
         """Compute this metric on a sample that other metrics share; raise NotApplicableError where it cannot be."""
-        self._require(data)
+        present = {
+            "labels": data.has_labels,
+            "targets": data.targets is not None,
+            "source_probs": data.source_probs is not None,
+            "parameters": data.facts.parameters is not None,
+            "downloads": data.facts.downloads is not None,
+            "name": data.facts.name is not None,
+        }
+        for need in self.needs:
+            if not present[need]:
+                raise NotApplicableError(f"{self.name} {NEED_REASONS[need]}")
         shared, start = sum(data.shared_seconds.values()), time.perf_counter()
         outcome = self._computed(data)
         spent = time.perf_counter() - start - (sum(data.shared_seconds.values()) - shared)
@@ -212,19 +214,6 @@ class Metric:
             return self.measure(data)
         except NotApplicableError as error:
             return MetricResult(metric=self.name, status="skipped", reason=str(error))
-
-    def _require(self, data: LabelledFeatures) -> None:
-        present = {
-            "labels": data.has_labels,
-            "targets": data.targets is not None,
-            "source_probs": data.source_probs is not None,
-            "parameters": data.facts.parameters is not None,
-            "downloads": data.facts.downloads is not None,
-            "name": data.facts.name is not None,
-        }
-        for need in self.needs:
-            if not present[need]:
-                raise NotApplicableError(f"{self.name} {NEED_REASONS[need]}")
 
 
 def sample_warnings(data: LabelledFeatures) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import Array, ScatterSum, add_class_sums
+from hf_transfer_score.metrics.gaussians import gaussian_posterior, softmax
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.posterior import gaussian_posterior, softmax
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice
-from hf_transfer_score.metrics.scatter import Array, ScatterSum, add_class_sums
 
 SHRINKAGE_RATE = 5.0
 SHRINKAGE_FLOOR = 1e-10
@@ -42,13 +42,16 @@ def sfda(data: LabelledFeatures, options: SFDAOptions) -> Outcome:
     """
     counts, codes = data.counts, data.codes
     within = data.memo("within-class scatter", lambda: data.statistics.within_scatter) / data.rows
-    largest = _official_eigenvalue(within) if options.convention == "official" else _largest_eigenvalue(within)
+    largest = _largest_eigenvalue(within, options.convention)
     shrinkage = max(float(np.exp(-SHRINKAGE_RATE * largest)), SHRINKAGE_FLOOR)
     centred_means = data.statistics.means - data.centre
     weights = _confidences(data, _whitened(within, shrinkage), centred_means)
     others = (centred_means.sum(axis=0) - centred_means) / (data.class_count - 1)
 
-    mixed_means = _mixed_means(data, weights, others)
+    sums = np.zeros((data.class_count, data.width))
+    for rows, mixed in _mixed(data, weights, others):
+        add_class_sums(sums, mixed, codes[rows])
+    mixed_means = sums / counts[:, None]
     mixed_scatter = ScatterSum(data.width)
     for rows, mixed in _mixed(data, weights, others):
         mixed -= mixed_means[codes[rows]]
@@ -83,13 +86,6 @@ def _mixed(data: LabelledFeatures, weights: Array, others: Array) -> Iterator[tu
         yield rows, chunk
 
 
-def _mixed_means(data: LabelledFeatures, weights: Array, others: Array) -> Array:
-    sums = np.zeros((data.class_count, data.width))
-    for rows, mixed in _mixed(data, weights, others):
-        add_class_sums(sums, mixed, data.codes[rows])
-    return np.asarray(sums / data.counts[:, None])
-
-
 def _whitened(within: Array, shrinkage: float) -> Array:
     """Return W (D, D) with WWᵀ the inverse of the shrunk covariance."""
     from scipy.linalg import cholesky, solve_triangular
@@ -101,15 +97,13 @@ def _whitened(within: Array, shrinkage: float) -> Array:
     return np.asarray(solve_triangular(factor, np.eye(width), lower=True, check_finite=False).T)
 
 
-def _largest_eigenvalue(matrix: Array) -> float:
+def _largest_eigenvalue(matrix: Array, convention: str) -> float:
+    """Return it, or the public code's estimate: start from the row sums, six normalised multiplications."""
     from scipy.linalg import eigh
 
-    last = len(matrix) - 1
-    return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last], check_finite=False)[0])
-
-
-def _official_eigenvalue(matrix: Array) -> float:
-    """Return the public code's estimate: start from the row sums, six normalised multiplications."""
+    if convention == "exact":
+        last = len(matrix) - 1
+        return float(eigh(matrix, eigvals_only=True, subset_by_index=[last, last], check_finite=False)[0])
     left = matrix.sum(axis=1)
     right = left
     for _ in range(3):

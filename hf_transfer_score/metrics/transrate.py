@@ -7,9 +7,9 @@ from typing import Literal
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import Array, one_thread
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, Outcome, Term, check_choice, check_pca, check_positive
-from hf_transfer_score.metrics.scatter import Array, one_thread
 
 SMALL_CLASS = 512
 """Gram matrices of classes up to this size are too small to share between threads."""

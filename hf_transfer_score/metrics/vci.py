@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, RELATIVE_CUT, one_thread
 from hf_transfer_score.metrics.hscore import explained_trace, saturation_warnings
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import Metric, NoOptions, Outcome, Term
-from hf_transfer_score.metrics.scatter import ONE_THREAD_WIDTH, RELATIVE_CUT, one_thread
 
 
 def vci(data: LabelledFeatures, options: NoOptions) -> Outcome:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Literal
 
 from hf_transfer_score.errors import InputError, RecordError
-from hf_transfer_score.limits import LINE_BYTES, TABLE_BYTES
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.record import (
@@ -31,7 +30,7 @@ from hf_transfer_score.records.record import (
 from hf_transfer_score.records.store import Problem
 from hf_transfer_score.tasks import get_task
 from hf_transfer_score.text import shown
-from hf_transfer_score.untrusted import reason_of
+from hf_transfer_score.untrusted import LINE_BYTES, TABLE_BYTES, reason_of
 from hf_transfer_score.version import VERSION
 
 SCORES, ACCURACIES = ("metric", "value"), ("method", "accuracy")

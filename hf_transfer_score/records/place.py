@@ -20,7 +20,7 @@ from hf_transfer_score.errors import NoSpaceError, OptionError, StoreError
 from hf_transfer_score.home import write_bytes
 from hf_transfer_score.hub.repository import HubRepository
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.limits import RESULT_BYTES, TABLE_BYTES
+from hf_transfer_score.untrusted import RESULT_BYTES, TABLE_BYTES
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 HUB_PREFIX = "hf://datasets/"

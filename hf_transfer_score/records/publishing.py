@@ -16,7 +16,7 @@ from hf_transfer_score.records.record import Record, checked, record_path
 from hf_transfer_score.records.snapshot import renewed
 from hf_transfer_score.records.store import SNAPSHOT
 from hf_transfer_score.records.table import Stored
-from hf_transfer_score.rendering import markdown
+from hf_transfer_score.text import markdown
 
 CARD = "README.md"
 BATCH = 2000

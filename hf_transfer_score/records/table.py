@@ -13,15 +13,14 @@ from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 from hf_transfer_score.errors import RecordError, StoreError
+from hf_transfer_score.file_heads import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.home import whole
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.limits import too_large
-from hf_transfer_score.parquet_pages import Chunk, chunks_of, expanded_bytes
 from hf_transfer_score.records.checks import encodable
 from hf_transfer_score.records.migrations import SCHEMA_VERSION, migrated
 from hf_transfer_score.records.place import is_record_path
 from hf_transfer_score.records.record import Record, checked, plain_identity, plain_record
-from hf_transfer_score.untrusted import readable, reason_of
+from hf_transfer_score.untrusted import readable, reason_of, too_large
 
 if TYPE_CHECKING:
     import pyarrow

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.extract import ExtractOptions
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 
 @dataclass(frozen=True)

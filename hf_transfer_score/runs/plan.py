@@ -8,14 +8,12 @@ from typing import Literal
 
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
-from hf_transfer_score.checkpoints.download import missing_bytes
-from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, recall, resolve
+from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, missing_bytes, recall, resolve
 from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.features.cache import FeatureCache, feature_key
-from hf_transfer_score.features.processes import as_checkpoint_error
 from hf_transfer_score.home import free_bytes
-from hf_transfer_score.hub.background import map_at_once
-from hf_transfer_score.hub.downloads import Answers
+from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import LabelledSample

@@ -14,18 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
-from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
-from hf_transfer_score.checkpoints.download import Fetched, fetch
-from hf_transfer_score.checkpoints.search import Search, search_models
+from hf_transfer_score.checkpoints.candidate import Candidate, Search, parse_candidates, search_models
+from hf_transfer_score.checkpoints.resolve import Fetched, fetch
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
-from hf_transfer_score.example import NAME, example_dataset
+from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
-from hf_transfer_score.features.processes import Processes, as_checkpoint_error
-from hf_transfer_score.home import cache_limit, home
-from hf_transfer_score.hub.background import Background, result_of
+from hf_transfer_score.home import EXAMPLE, cache_limit, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.hub.downloads import Answers
+from hf_transfer_score.hub.downloads import Answers, Background, result_of
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.models import RankedModel
@@ -140,7 +137,7 @@ class _RankRun:
         if isinstance(models, str):
             models = [models]
         if not models and search is None and example_dataset(dataset) is not None:
-            models = [NAME]
+            models = [EXAMPLE]
         named = parse_candidates(models)
         if not named and search is None:
             raise OptionError("No model was named: pass ids or folders, or a search.")

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds
-from hf_transfer_score.checkpoints.download import fetch
-from hf_transfer_score.checkpoints.search import Search
+from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
-from hf_transfer_score.features.processes import Processes, as_checkpoint_error
-from hf_transfer_score.finetune.fine_tune import FineTuningResult, fine_tune
-from hf_transfer_score.finetune.held_out import held_out
+from hf_transfer_score.features.batches import Processes, as_checkpoint_error
+from hf_transfer_score.finetune.fine_tune import (
+    FineTuningResult,
+    fine_tune,
+    measured_before,
+    save_truth,
+    truth_metric,
+    truth_record,
+)
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.records import measured_before, save_truth, truth_metric, truth_record
-from hf_transfer_score.finetune.rows import check_task, codes_of, split_rows
+from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import Task, get_task
 
 
@@ -35,18 +35,9 @@ IMAGES = _names("image img pixel_values picture photo jpg jpeg png webp")
 SOUNDS = _names("audio speech sound wav flac mp3 ogg")
 
 PAIRS = (
-    ("premise", "hypothesis"),
-    ("sentence1", "sentence2"),
-    ("question1", "question2"),
-    ("text1", "text2"),
-    ("text_1", "text_2"),
-    ("sentence_a", "sentence_b"),
-    ("sentence_A", "sentence_B"),
-    ("text_a", "text_b"),
-    ("question", "sentence"),
-    ("question", "passage"),
-    ("question", "context"),
-    ("query", "passage"),
+    *(("premise", "hypothesis"), ("sentence1", "sentence2"), ("question1", "question2"), ("text1", "text2")),
+    *(("text_1", "text_2"), ("sentence_a", "sentence_b"), ("sentence_A", "sentence_B"), ("text_a", "text_b")),
+    *(("question", "sentence"), ("question", "passage"), ("question", "context"), ("query", "passage")),
     ("query", "document"),
 )
 """Texts that are read together."""
@@ -56,12 +47,7 @@ NO_CONTENT = _names("id idx index guid uid uuid file filename file_name path url
 
 
 def is_content(name: str) -> bool:
-    """Return whether a column of that name may hold inputs or labels.
-
-    Example:
-        >>> is_content("text"), is_content("user_id"), is_content("__key__")
-        (True, False, False)
-    """
+    """Return whether a column of that name may hold inputs or labels."""
     name = name.lower()
     return name not in NO_CONTENT and not name.endswith("_id") and not name.startswith("_")
 
@@ -74,14 +60,9 @@ PLURALS = {"class": "classes", "integer": "integers", "string": "strings", "bool
 
 @dataclass(frozen=True)
 class Columns:
-    """The task of a dataset and the columns it takes.
+    """The task of a dataset, the columns of its inputs (one or two) and labels, and notes on what else there was.
 
-    Attributes:
-        task: what is asked.
-        inputs: the column of the inputs, or two of them.
-        label: the column of labels or targets.
-        class_names: names that the dataset gives its classes, None where it gives none.
-        notes: what was chosen and what else there was.
+    The dataset may give its classes no names.
     """
 
     task: Task
@@ -123,12 +104,9 @@ def kind_of_feature(feature: Any, name: str = "") -> str:
 
 
 def find_columns(features: Mapping[str, Any], options: SampleOptions, dataset: str) -> Columns:
-    """Return the task and the columns of a dataset, or raise DatasetError with the candidates.
+    """Return the task and the columns of a dataset by their types, or raise DatasetError with the candidates.
 
-    Args:
-        features: the types of the columns, as `datasets` has them.
-        options: `task`, `label_column` and `input_columns` override what types and names say.
-        dataset: what to call it in messages.
+    The options `task`, `label_column` and `input_columns` override what types and names say.
     """
     return _Search(dataset, features, options).columns()
 
@@ -161,13 +139,15 @@ class _Search:
         feature = self.features[label]
         inner = feature[0] if isinstance(feature, list) else getattr(feature, "feature", feature)
         names = tuple(getattr(inner, "names", None) or ()) or None
-        self._note_label(task, label, names)
-        listed = " and ".join(map(repr, inputs))
-        self.notes.append(
-            f"input: column {listed} ({task.modality})"
-            if len(inputs) == 1
-            else f"input: columns {listed} ({task.modality} pairs)"
-        )
+        about = f" ({len(names)} classes)" if names else ""
+        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if name.lower() in LABELS)]
+        others = sorted({name for name in rivals if name != label and self.kinds[name] != "image"})
+        also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
+        self.notes.append(f"label: column {label!r}{about}{also}")
+        if task.truth == "targets" and self.asked is None:
+            self.notes.append(f"task: {task.name}, since column {label!r} holds numbers with fractions")
+        one, pairs = ("column", "") if len(inputs) == 1 else ("columns", " pairs")
+        self.notes.append(f"input: {one} {' and '.join(map(repr, inputs))} ({task.modality}{pairs})")
         return Columns(task, inputs, label, names, tuple(self.notes))
 
     def _refuse(self, what: str, advice: str = "") -> NoReturn:
@@ -248,17 +228,20 @@ class _Search:
         return self._pick(named or self._of("class") or [one for one in fitting if one in content], LABELS, task)
 
     def _pick(self, candidates: Sequence[str], preferred: Sequence[str], task: Task | None = None) -> str:
+        """Return the column of the labels among some."""
+        lacking = f"has no column for the labels of {task.name if task else 'any task'}", "Name it with `label_column`."
+        several = "hold the labels", "Choose one with `label_column`."
+        return self._most_usual(candidates, preferred, lacking, several)
+
+    def _most_usual(
+        self, candidates: Sequence[str], preferred: Sequence[str], lacking: tuple[str, str], several: tuple[str, str]
+    ) -> str:
         """Return the candidate with the most usual name; without one there must be a single candidate."""
         if not candidates:
-            self._refuse(
-                f"has no column for the labels of {task.name if task else 'any task'}", "Name it with `label_column`."
-            )
+            self._refuse(*lacking)
         named = [name for word in preferred for name in candidates if name.lower() == word]
         if not named and len(candidates) > 1:
-            self._refuse(
-                f"has {len(candidates)} columns that could hold the labels: {', '.join(candidates)}",
-                "Choose one with `label_column`.",
-            )
+            self._refuse(f"has {len(candidates)} columns that could {several[0]}: {', '.join(candidates)}", several[1])
         return (named or list(candidates))[0]
 
     def _task_of(self, label: str) -> Task:
@@ -302,25 +285,10 @@ class _Search:
         return self._input(texts, TEXTS, "text")
 
     def _input(self, candidates: Sequence[str], preferred: Sequence[str], what: str) -> tuple[str, ...]:
-        named = [name for word in preferred for name in candidates if name.lower() == word]
-        if not candidates:
-            self._refuse(f"has no column with {what} as input", "Name one with `input_columns` if there is.")
-        if not named and len(candidates) > 1:
-            self._refuse(
-                f"has {len(candidates)} columns that could be the input: {', '.join(candidates)}",
-                "Choose one, or two for pairs of texts, with `input_columns`.",
-            )
-        chosen = (named or list(candidates))[0]
+        lacking = f"has no column with {what} as input", "Name one with `input_columns` if there is."
+        several = "be the input", "Choose one, or two for pairs of texts, with `input_columns`."
+        chosen = self._most_usual(candidates, preferred, lacking, several)
         others = [name for name in candidates if name != chosen]
         if others and not self.options.input_columns:
             self.notes.append(f"input columns not taken: {', '.join(others)}")
         return (chosen,)
-
-    def _note_label(self, task: Task, label: str, names: tuple[str, ...] | None) -> None:
-        about = f" ({len(names)} classes)" if names else ""
-        rivals = [*self._of("class", "classes"), *(name for name in self.kinds if name.lower() in LABELS)]
-        others = sorted({name for name in rivals if name != label and self.kinds[name] != "image"})
-        also = f"; also there: {', '.join(others)}" if others and self.options.label_column is None else ""
-        self.notes.append(f"label: column {label!r}{about}{also}")
-        if task.truth == "targets" and self.asked is None:
-            self.notes.append(f"task: {task.name}, since column {label!r} holds numbers with fractions")

@@ -3,7 +3,8 @@
 Every row has a key, a hash of its number and the seed. At the end a class with a quota of q gives its q smallest keys.
 Until then a class keeps what its quota would be if the stream ended now, and a margin: of the rows seen so far, as many
 as that quota are drawn at the end on average, or fewer, so that the margin of five standard deviations and eight rows
-is used up about once in a million draws (the class then gives a row less).
+is used up about once in a million draws (the class then gives a row less). The rows that are drawn make the sample: its
+table, the names of its classes, and notes for the user.
 """
 
 from __future__ import annotations
@@ -11,12 +12,23 @@ from __future__ import annotations
 import heapq
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.reach import read_media
+from hf_transfer_score.sampling.rows import DrawnTruth, ExampleRows, even_quotas
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, SampleSource, fingerprint
+from hf_transfer_score.sampling.sources import OpenSplit
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LEAST_OF_A_CLASS = 2
 LEAST_GARBAGE = 64 * 1024 * 1024
@@ -24,6 +36,12 @@ LEAST_GARBAGE = 64 * 1024 * 1024
 
 PRUNE_EVERY = 64
 """Chunks between two times at which every class drops what it keeps too much."""
+
+WRITTEN_TOGETHER = 32
+"""Examples of a batch in the file of a sample."""
+
+FETCHED_TOGETHER = 16
+"""Files that are read at the same time, where rows have paths: each may be a request over the network."""
 
 
 def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -37,12 +55,7 @@ def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
 
 
 def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
-    """Return how many rows each class gives: its share by largest remainder, and two at least where it has them.
-
-    Example:
-        >>> proportional_quotas([6000, 3000, 999, 1], 100)
-        [59, 30, 10, 1]
-    """
+    """Return how many rows each class gives: its share by largest remainder, and two at least where it has them."""
     total = sum(counts)
     if total <= most:
         return list(counts)
@@ -57,29 +70,8 @@ def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
     return quotas
 
 
-def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
-    """Return how many rows each class gives if all may give the same number, the largest that fits.
-
-    Example:
-        >>> even_quotas([50, 3, 50], 20, 43), even_quotas([50, 3, 50], 30, 43)
-        ([20, 3, 20], [20, 3, 20])
-    """
-    low, high = 0, each
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if sum(min(count, middle) for count in counts) <= most else (low, middle - 1)
-    return [min(count, low) for count in counts]
-
-
 class RowFile:
-    """Rows that may still be drawn, in a file without a name; only their places are in memory.
-
-    Example:
-        >>> with RowFile() as rows:
-        ...     number = rows.put([b"bytes", "text", ["some", "words"]])
-        ...     rows.get(number)
-        [b'bytes', 'text', ['some', 'words']]
-    """
+    """Rows that may still be drawn, in a file without a name; only their places are in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder, self.size = folder, 0
@@ -151,13 +143,7 @@ class Drawn(NamedTuple):
 
 
 class Draw:
-    """Takes rows as they come, and keeps those that can still be drawn.
-
-    Args:
-        kept: where kept rows go.
-        most: rows to draw at most.
-        each: rows to draw of every class, None for the classes' own shares.
-    """
+    """Takes rows as they come, and keeps those that can still be drawn: `most` of them, or of every class `each`."""
 
     def __init__(self, kept: RowFile, most: int, each: int | None = None) -> None:
         self.kept, self.most, self.each = kept, most, each
@@ -166,12 +152,9 @@ class Draw:
         self._chunks = 0
 
     def offer(self, keys: NDArray[np.uint64], strata: NDArray[np.int64], read: Callable[[int], list[Any]]) -> None:
-        """Look at a chunk of rows.
+        """Look at the keys (n,) and classes (n,) of a chunk of rows; rows with a class below 0 cannot be drawn.
 
-        Args:
-            keys: the key of each row (n,).
-            strata: the code of the class of each row (n,), below 0 for rows that cannot be drawn.
-            read: returns what is to be kept of a row of the chunk.
+        What is to be kept of a row of the chunk is read by its number there.
         """
         self._count(strata)
         limits = self._limits()
@@ -219,3 +202,151 @@ class Draw:
             for key, slot in sorted(heap, reverse=True)[:quota]
         ]
         return sorted(drawn)
+
+
+@dataclass
+class Drawing:
+    """One pass over a source: what it has seen so far, and what is drawn of it.
+
+    Attributes:
+        labelled: rows that could be drawn, of those seen.
+        stopped: whether the pass ended within a shard.
+        mixtures: labelled rows and number of classes of each shard that was read to its end.
+        drawn: the rows that were drawn, each with its label or target and places.
+    """
+
+    source: OpenSplit
+    options: SampleOptions
+    rows: ExampleRows
+    draw: Draw
+    seen: int = 0
+    labelled: int = 0
+    shards_read: int = 0
+    shards: int = 0
+    stopped: bool = False
+    mixtures: list[tuple[int, int]] = field(default_factory=list)
+    drawn: list[tuple[Drawn, DrawnTruth]] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all rows were read."""
+        return self.shards_read == self.shards and not self.stopped
+
+
+def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
+    """Return the sample: the table is written to a file in `scratch`, and the fingerprint taken of what was written."""
+    source, options, rows = drawing.source, drawing.options, drawing.rows
+    for one, kept in _with_content(drawing):
+        truth = rows.truth(kept, one.stratum, np.random.default_rng([options.seed, one.key]))
+        if truth is not None:  # else it turns out to have no label
+            drawing.drawn.append((one, truth))
+    if not drawing.drawn:
+        raise DatasetError(f"No row of {source.dataset}{source.in_split} can be used: {rows.why_lost}.")
+    indices, names = _indices(drawing)
+    table, task, plain = _write(drawing, indices, scratch / "examples.arrow"), rows.columns.task, options.plain()
+    where = (source.dataset, source.split, source.config, source.revision)
+    about = SampleSource(*where, rows.columns.by_role, drawing.seen, drawing.complete, plain)
+    mark = fingerprint(table, {"task": task.name, "names": names, "options": plain})
+    notes = (*source.notes, *rows.columns.notes, *_notes(drawing, names))
+    return LabelledSample(task, table, names, about, mark, notes)
+
+
+def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
+    """Yield the rows that are drawn; files that are known by their path only are read now, several at a time."""
+    source, rows, file = drawing.source, drawing.rows, drawing.draw.kept
+    media = 0 if rows.columns.task.modality == "text" else rows.media
+
+    def content(kept: list[Any]) -> list[Any]:
+        return [*(read_media(value, source.dataset, source.reach) for value in kept[:media]), *kept[media:]]
+
+    order = drawing.draw.finish()
+    with ThreadPoolExecutor(FETCHED_TOGETHER) as pool:
+        for start in range(0, len(order), FETCHED_TOGETHER):
+            some = order[start : start + FETCHED_TOGETHER]
+            keeps = [file.get(one.slot) for one in some]
+            for one, kept, full in zip(some, keeps, pool.map(content, keeps), strict=True):
+                if full != kept:
+                    file.drop(one.slot)
+                    one = one._replace(slot=file.put(full))
+                yield one, full
+
+
+def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
+    """Return class indices by code for the classes in the sample, and their names, or refuse a single class."""
+    rows, source = drawing.rows, drawing.source
+    if rows.classes is None:
+        return {}, None
+    values = [truth.value for _, truth in drawing.drawn]
+    indices, names = rows.classes.order(
+        code for value in values for code in (value if isinstance(value, list) else [value])
+    )
+    if len(names) < 2:
+        only = f"the only one is {names[0]!r}" if names else "there is none"
+        left_out = f" Values left out: {list(drawing.options.ignore_values)} (`ignore_values`)."
+        raise DatasetError(
+            f"At least 2 classes are needed, and in column {rows.columns.label!r} of {source.dataset}"
+            f"{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
+        )
+    return indices, names
+
+
+def _write(drawing: Drawing, indices: dict[int, int], path: Path) -> pa.Table:
+    """Write the examples to a file, a few at a time, and return it as a table that is mapped from there."""
+    import pyarrow as pa
+
+    columns = drawing.rows.columns
+    task = columns.task
+    text: pa.DataType = pa.list_(pa.string()) if task.unit == "word" else pa.string()
+    fields = [pa.field("input", text if task.modality == "text" else pa.binary())]
+    if len(columns.inputs) == 2:
+        fields.append(pa.field("input_2", text))
+    value = pa.int64() if task.truth == "labels" else pa.float64()
+    if task.unit != "example":
+        fields.append(pa.field("positions", pa.list_(pa.int64() if task.unit == "word" else pa.float32())))
+        value = pa.list_(value)
+    schema = pa.schema([*fields, pa.field("label" if task.truth == "labels" else "target", value)])
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        for start in range(0, len(drawing.drawn), WRITTEN_TOGETHER):
+            batch = []
+            for one, truth in drawing.drawn[start : start + WRITTEN_TOGETHER]:
+                kept, found = drawing.draw.kept.get(one.slot), truth.value
+                if task.truth == "labels":
+                    found = [indices[code] for code in found] if isinstance(found, list) else indices[found]
+                record = dict(zip(("input", "input_2"), kept[: len(columns.inputs)], strict=False))
+                batch.append({**record, "positions": truth.positions, schema.names[-1]: found})
+            writer.write_batch(pa.RecordBatch.from_pylist(batch, schema=schema))
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
+    """Return what the user should know of how the sample was drawn."""
+    rows, unit, notes = drawing.rows, drawing.rows.columns.task.unit, []
+    values = [truth.value for _, truth in drawing.drawn]
+    if drawing.seen > drawing.labelled:
+        notes.append(f"{drawing.seen - drawing.labelled} of {drawing.seen} rows without a label or input were left out")
+    if not drawing.complete:
+        files = f"{drawing.shards_read} of {drawing.shards} files"
+        part = f"{drawing.seen} rows" if drawing.stopped else files
+        notes.append(f"read in part: {part}, which hold enough; full_pass=True reads all")
+    lost = sum(drawing.draw.quotas()) - len(drawing.drawn)
+    if lost:
+        notes.append(f"{lost} drawn examples were left out: {rows.why_lost}")
+    if rows.classes is not None:
+        absent = rows.classes.absent(names or ())
+        if absent:
+            notes.append(f"{len(absent)} of the dataset's classes did not occur: {_few(absent)}")
+        alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
+        if alone and rows.stratified:
+            notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
+    elif len(set(values)) <= 20 and all(float(value).is_integer() for value in values):
+        task = rows.columns.task.name.replace("regression", "classification")
+        notes.append(f"all targets are whole numbers; if they are classes, ask for the task {task}")
+    if unit != "example":
+        how = "rare labels more likely" if unit == "word" else "spread evenly over the classes of an image"
+        most = drawing.options.rows_per_example
+        notes.append(f"{sum(map(len, values))} {unit}s drawn, {most} of an example at most, {how}")
+    return notes
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

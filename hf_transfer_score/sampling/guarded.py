@@ -11,20 +11,23 @@ import io
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
-from hf_transfer_score.errors import DatasetError, UnreadableError
-from hf_transfer_score.home import room_for
-from hf_transfer_score.hub.failures import DAMAGED
+from hf_transfer_score.errors import DatasetError, NoAnswerError, TransferScoreError, UnreadableError, chain
+from hf_transfer_score.file_heads import chunks_of
+from hf_transfer_score.home import fullness, hub_home, no_space, room_for
+from hf_transfer_score.hub.client import Talk, bounded
+from hf_transfer_score.hub.failures import DAMAGED, LOG_IN, kinds, no_answer, no_revision, trouble_of
+from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
-from hf_transfer_score.limits import LINE_BYTES, NESTING
-from hf_transfer_score.parquet_pages import chunks_of
+from hf_transfer_score.untrusted import LINE_BYTES, NESTING
 
 BRACKETS = np.zeros(256, np.int32)
 BRACKETS[[ord("["), ord("{")]], BRACKETS[[ord("]"), ord("}")]] = 1, -1
@@ -44,6 +47,20 @@ MEMORY_BYTES = 64 * 1024 * 1024
 
 ATTEMPTS = 2
 """How often a file is fetched whose content is not what the Hub says."""
+
+Item = TypeVar("Item")
+
+NO_NETWORK = {
+    *("ConnectionError", "ConnectError", "ConnectTimeout", "TimeoutException", "MaxRetryError"),
+    *("OfflineModeIsEnabled", "LocalEntryNotFoundError"),
+}
+
+CUT = {
+    *("RemoteProtocolError", "ReadError", "ReadTimeout"),
+    *("ChunkedEncodingError", "IncompleteRead", "ClientPayloadError"),
+}
+CORRUPT = {"ArrowInvalid", "ArrowException", "ParserError", "JSONDecodeError", "UnicodeDecodeError", "BadZipFile"}
+EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 
 def guard(builder: Any) -> None:
@@ -133,7 +150,7 @@ class _LimitedLines(io.RawIOBase):
     """A file of lines; one without an end is refused when it is too long to be a row."""
 
     def __init__(self, file: Any) -> None:
-        self._file, self._length, self._all = file, 0, False
+        self._file, self._length = file, 0
 
     def readable(self) -> bool:
         """Return that it can be read."""
@@ -172,9 +189,7 @@ def _too_long(what: str) -> DatasetError:
 def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> Any:
     """Return an open file; one on the Hub is fetched whole, and again where its hash is not what the Hub says.
 
-    Args:
-        open_file: opens it, by `datasets` or on this computer.
-        whole: whether a file on the Hub is to be fetched whole; one that is not is returned as it was opened.
+    One that is not to be fetched whole is returned as it was opened.
     """
     for _ in range(ATTEMPTS):
         file = open_file()
@@ -185,9 +200,14 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
             name = str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
         if name is None or not whole(file):
             return file
-        with file:
-            copy, found = _copied(file, name)
-        if found == name:
+        copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
+        digest = digest_of(name, file.size)
+        with file, room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
+            while part := file.read(READ_AT_ONCE):
+                copy.write(part)
+                digest.update(part)
+        if digest.hexdigest() == name:
+            copy.seek(0)
             return copy
         copy.close()
     raise DatasetError(
@@ -198,9 +218,7 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
 def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     """Whether at least half of a file on the Hub is read, so that to fetch it whole costs little.
 
-    Args:
-        file: it.
-        columns: what is read of a Parquet file, nothing where only types are; None where all of a file is read.
+    Of a Parquet file some columns are read, none where only types are; None stands for all of a file.
     """
     if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
         return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))
@@ -213,13 +231,113 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
     return bool(2 * read >= file.size)
 
 
-def _copied(file: Any, name: str) -> tuple[IO[bytes], str]:
-    """Return the content of a file on the Hub in one without a name, and its hash of the kind of another."""
-    copy: IO[bytes] = io.BytesIO() if file.size <= MEMORY_BYTES else tempfile.TemporaryFile()  # noqa: SIM115
-    digest = digest_of(name, file.size)
-    with room_for(f"the file {file.path}", Path(tempfile.gettempdir())):
-        while part := file.read(READ_AT_ONCE):
-            copy.write(part)
-            digest.update(part)
-    copy.seek(0)
-    return copy, digest.hexdigest()
+@contextmanager
+def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
+    """Turn errors of the libraries into a DatasetError that names the dataset and what to do.
+
+    A library may take a question without an answer for a file that is not there, and go on or say something else: that
+    question is what the message says.
+    """
+    with bounded() as talk:
+        before = len(talk.failures)
+        try:
+            yield
+        except MemoryError:
+            raise
+        except Exception as error:
+            lost = no_answer(error) or _unanswered(talk, before)
+            if lost is not None:
+                raise DatasetError(_unread(lost, dataset)) from error
+            if isinstance(error, TransferScoreError):
+                raise
+            if fullness(error) is not None:
+                raise no_space(error, f"what is downloaded of {dataset}", hub_home()) from error
+            raise DatasetError(explain(error, dataset, revision)) from error
+        lost = _unanswered(talk, before)
+        if lost is not None and not lost.offline:
+            raise DatasetError(_unread(lost, dataset)) from lost
+
+
+def _unanswered(talk: Talk, before: int) -> NoAnswerError | None:
+    """Return the first question about a dataset that got no answer since there were so many failures."""
+    return next((one for one in talk.failures[before:] if "/datasets/" in one.url), None)
+
+
+def _unread(lost: NoAnswerError, dataset: str) -> str:
+    if lost.offline:
+        return _not_reached(dataset, lost.reason)
+    return f"The dataset {dataset} cannot be read from the Hub: {lost.reason}. Run it again later."
+
+
+def _not_reached(dataset: str, reason: str) -> str:
+    return f"The Hub at {endpoint_of()} cannot be reached for the dataset {dataset}: {reason}."
+
+
+def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:
+    """Yield the items that a function returns, with the errors of their making explained."""
+    with explained(dataset):
+        iterator = iter(items())
+    while True:
+        with explained(dataset):
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+        yield item
+
+
+def commit_of(dataset: str, revision: str | None = None) -> str | None:
+    """Return the commit on the Hub that a revision means now; None where the Hub may not be asked."""
+    from huggingface_hub import HfApi
+
+    if is_forbidden():
+        return None
+    return str(HfApi().dataset_info(dataset, revision=revision).sha)
+
+
+def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:
+    """Return one message for an error of a library: what is wrong with the dataset, and what to do."""
+    links, kind = chain(error, hidden=False), trouble_of(error).kind
+    names, said = {kind for one in links for kind in kinds(one)}, " ".join(map(str, links))
+    low, unreached = said.lower(), kind in ("forbidden", "offline") or bool(names & NO_NETWORK)
+    forbidden = kind == "forbidden" or is_forbidden() or "OfflineModeIsEnabled" in names
+    if "scripts are no longer supported" in low or "trust_remote_code" in low:
+        return (
+            f"The dataset {dataset} is made by a script, which is not run. Look for a copy of it in Parquet, or "
+            "ask its author to convert it (`datasets-cli convert_to_parquet` does)."
+        )
+    if kind == "gated" or "is a gated dataset" in low:
+        return f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and {LOG_IN}."
+    if kind == "revision" or "invalid rev id" in low or "revision '" in low:
+        return f"The dataset {dataset} {no_revision(revision)}."
+    if names & CUT or "server disconnected" in low:
+        return f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again."
+    if unreached and forbidden:
+        return (
+            f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or "
+            "give a local folder or file."
+        )
+    if unreached:
+        return _not_reached(dataset, "check the network, then repeat")
+    if kind in ("missing", "name") or "DatasetNotFoundError" in names:
+        return (
+            f"There is no dataset {dataset} on the Hub that you can read: check the spelling (owner/name), and if "
+            f"it is private {LOG_IN}. No local folder has that name either."
+        )
+    return _damaged(error, names, said, dataset)
+
+
+def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> str:
+    if names & EMPTY:
+        return (
+            f"The dataset {dataset} is empty: there are no rows in it, or no files of a known kind (Parquet, CSV, "
+            "JSON, Arrow, images, sound)."
+        )
+    if names & CORRUPT:
+        return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
+    return f"The dataset {dataset} cannot be read: {type(error).__name__}: {_short(str(error) or repr(error))}"
+
+
+def _short(text: str) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else "no more is known"
+    return line if len(line) <= 300 else f"{line[:297]}..."

@@ -1,10 +1,13 @@
-"""From a dataset to a labelled sample: opened, read in one pass, drawn, and kept."""
+"""From a dataset to a labelled sample: opened, read in one pass, drawn, and kept to be found again."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,17 +15,18 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
-from hf_transfer_score.home import room_for
-from hf_transfer_score.locks import Notify
-from hf_transfer_score.sampling.assemble import Drawing, assemble
+from hf_transfer_score.home import Notify, alone, room_for, whole, write_text
+from hf_transfer_score.hub.settings import endpoint_of
+from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.sampling.columns import find_columns
-from hf_transfer_score.sampling.draw import Draw, RowFile, row_keys
-from hf_transfer_score.sampling.library import explained, explained_items
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.draw import Draw, Drawing, RowFile, assemble, row_keys
+from hf_transfer_score.sampling.guarded import explained, explained_items
 from hf_transfer_score.sampling.rows import MISSING, rows_for
-from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.sampling.sources import OpenSplit, name_of, open_source
-from hf_transfer_score.sampling.store import SampleStore, request_of
+from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
+from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
+
+DRAWING = 1
+"""Goes up when the same request would draw another sample."""
 
 ENOUGH = 3
 """Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
@@ -183,8 +187,14 @@ def _refuse_unlabelled(drawing: Drawing) -> None:
     no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
     if drawing.labelled and not no_class:
         return
-    label = rows.columns.label
-    better = [split for split in source.splits if split != source.split and _has_labels(source, split, label)]
+    label, better = rows.columns.label, []
+    for split in source.splits:
+        values: list[Any] = []
+        with suppress(DatasetError), explained(source.dataset):
+            values = [] if split == source.split else source.peek(split, label)
+        flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+        if any(value is not None and value != -1 and value == value for value in flat):
+            better.append(split)
     advice = f"use the split {' or '.join(better)}" if better else "name another label_column, or another dataset"
     raise HiddenLabelsError(
         f"All {drawing.seen} labels{source.in_split} of {source.dataset} are hidden (column {label!r} holds -1 or "
@@ -192,9 +202,74 @@ def _refuse_unlabelled(drawing: Drawing) -> None:
     )
 
 
-def _has_labels(source: OpenSplit, split: str, label: str) -> bool:
-    values: list[Any] = []
-    with suppress(DatasetError), explained(source.dataset):
-        values = source.peek(split, label)
-    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    return any(value is not None and value != -1 and value == value for value in flat)
+def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
+    """Return what identifies a request, None for streams, which cannot be distinguished.
+
+    Files are identified by name, size and time of change; a Dataset by its own fingerprint; a dataset on the Hub by
+    what was asked for, so that a branch that has moved on is read again only on request.
+    """
+    asked: dict[str, Any] = {"drawing": DRAWING, "options": options.plain()}
+    if isinstance(dataset, (str, Path)):
+        path = local_path(dataset)
+        if path is None:
+            return {**asked, "hub": endpoint_of(), "id": str(dataset)}
+        files = [path] if path.is_file() else sorted(one for one in path.rglob("*") if one.is_file())
+        stats = [(one.relative_to(path).as_posix(), one.stat()) for one in files]
+        about = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return {**asked, "path": str(path.resolve()), "files": about}
+    if isinstance(dataset, Mapping):
+        marks = {split: getattr(one, "_fingerprint", None) for split, one in dataset.items()}
+        return {**asked, "fingerprints": marks} if marks and None not in marks.values() else None
+    mark = getattr(dataset, "_fingerprint", None)
+    return None if mark is None else {**asked, "fingerprint": mark, "split": str(getattr(dataset, "split", None))}
+
+
+class SampleStore:
+    """Samples in a folder that several processes may share.
+
+    What was asked for lies in request-HASH.json, which names the sample, FINGERPRINT-HASH.arrow, and its checksum: one
+    whose bytes changed is drawn again. Two datasets may hold the same rows, and each keeps a file that says where they
+    are from. Both are written under another name first, so that nobody sees half a file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def find(self, request: Mapping[str, Any]) -> LabelledSample | None:
+        """Return the sample that was drawn for a request, None if there is none that can be read."""
+        import pyarrow as pa
+
+        try:
+            known = unsealed(json.loads(self._index(request).read_text(encoding="utf-8")))
+            if known is None:
+                return None
+            path = self.folder / known["sample"]
+            if known.get("checksum_of_sample") not in (None, checksum(path)):
+                return None
+            return LabelledSample.load(path)
+        except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+            return None
+
+    def alone(self, request: Mapping[str, Any], waiting: Notify = lambda _: None) -> AbstractContextManager[None]:
+        """Return a block in which no other process draws this sample; `waiting` gets the name of one that does."""
+        return alone(self._index(request).with_suffix(".lock"), waiting)
+
+    def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:
+        """Write a sample and what was asked for, and return the sample as it is mapped from its file."""
+        asked = "" if request is None else f"-{_hash(request)}"
+        path = self.folder / f"{sample.fingerprint}{asked}.arrow"
+        with whole(path, sample.table.nbytes) as aside:
+            sample.save(aside)
+        if request is not None:
+            about = {"sample": path.name, "request": request, "source": asdict(sample.source)}
+            about["checksum_of_sample"] = checksum(path)
+            plain = json.loads(json.dumps(about, default=str))
+            write_text(self._index(request), json.dumps(sealed(plain), indent=1))
+        return LabelledSample.load(path)
+
+    def _index(self, request: Mapping[str, Any]) -> Path:
+        return self.folder / f"request-{_hash(request)}.json"
+
+
+def _hash(request: Mapping[str, Any]) -> str:
+    return hashlib.blake2b(json.dumps(request, sort_keys=True).encode(), digest_size=16).hexdigest()

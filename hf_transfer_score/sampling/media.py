@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.limits import PIXELS, SIDE, SLENDER
 from hf_transfer_score.tasks import Pixels, Waveform, Words
+from hf_transfer_score.untrusted import PIXELS, SIDE, SLENDER
 
 FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),
@@ -82,11 +82,7 @@ def decode_sound(content: bytes) -> Waveform:
 
 
 def open_image(content: bytes) -> Any:
-    """Return an image of which only the first bytes were read so far.
-
-    Raises:
-        ValueError: it is not an image, or one larger than what is read.
-    """
+    """Return an image of which only the first bytes were read so far; ValueError where it is none, or too large."""
     from PIL import Image
 
     Image.init()

@@ -1,21 +1,29 @@
-"""How rows of a stream are looked at, what is kept of them, and what a drawn row becomes."""
+"""How rows of a stream are looked at, a few at a time, what is kept of them, and what a drawn row becomes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.limits import PIXELS
-from hf_transfer_score.sampling.chunks import Chunk
 from hf_transfer_score.sampling.columns import Columns
-from hf_transfer_score.sampling.draw import even_quotas
 from hf_transfer_score.sampling.media import as_media, decode_mask, shape_of_image
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.untrusted import PIXELS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ROWS = 500
+"""Rows of an Arrow chunk: slices of what the reader holds anyway."""
+
+PYTHON_ROWS = 64
+"""Rows of a chunk of Python values, which may hold whole images."""
 
 MISSING = -1
 """The code of a row without a label."""
@@ -24,14 +32,77 @@ IGNORED_TAG = -100
 """What token classification writes where a word has no label."""
 
 
+class ArrowChunk:
+    """Rows of an Arrow table; nothing is copied but what is asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return int(self.table.num_rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a whole column."""
+        values: list[Any] = self.table.column(name).to_pylist()
+        return values
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which values of a column are not there (n,); a file that is neither content nor path is not."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.table.column(name)
+        absent = np.asarray(column.is_null().combine_chunks())
+        if pa.types.is_struct(column.type) and column.type.num_fields:
+            fields = [np.asarray(pc.struct_field(column, [place]).is_null()) for place in range(column.type.num_fields)]
+            absent = absent | np.logical_and.reduce(fields)
+        return absent
+
+    def cell(self, row: int, name: str) -> Any:
+        """Return one value."""
+        return self.table.column(name)[row].as_py()
+
+
+class PythonChunk:
+    """Rows as dictionaries; a column that is missing is None."""
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def column(self, name: str) -> list[Any]:
+        """Return a whole column."""
+        return [row.get(name) for row in self.rows]
+
+    def missing(self, name: str) -> NDArray[np.bool_]:
+        """Return which values of a column are not there (n,)."""
+        parts = [value.values() if isinstance(value, dict) else [value] for value in self.column(name)]
+        return np.asarray([all(part is None for part in one) for one in parts], dtype=bool)
+
+    def cell(self, row: int, name: str) -> Any:
+        """Return one value."""
+        return self.rows[row].get(name)
+
+
+Chunk: TypeAlias = ArrowChunk | PythonChunk
+"""Some rows; labels are read from all of them, inputs from the few that are kept."""
+
+
+def python_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
+    """Yield rows a few at a time."""
+    iterator = iter(rows)
+    while some := list(islice(iterator, PYTHON_ROWS)):
+        yield PythonChunk(some)
+
+
 class ClassCodes:
     """Gives each value of a label column a code, in the order in which they come.
 
-    Args:
-        names: names that the dataset gives its classes, None where it gives none.
-        most: classes that there may be; beyond that it is a number or an identifier.
-        column: the column, for messages.
-        dataset: the dataset, for messages.
+    Names are those that the dataset gives its classes. Beyond `most` classes it is a number or an identifier.
     """
 
     def __init__(self, names: Sequence[str] | None, most: int, column: str, dataset: str) -> None:
@@ -249,25 +320,28 @@ class PixelRows(ExampleRows):
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
         """Return the pixels that are drawn and their classes."""
         mask, shape = decode_mask(kept[1], self.dataset), shape_of_image(kept[0])
-        if shape is None or not same_shape(shape, mask.shape):
-            return None
+        if shape is None or not 0.95 < (shape[0] * mask.shape[1]) / (shape[1] * mask.shape[0]) < 1.05:
+            return None  # one may be the other in another size, so that places in it are the same places
         centres, values = draw_pixels(mask, self.options.ignore_values, self.options.rows_per_example, rng)
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]
         return DrawnTruth(codes, centres.ravel().tolist()) if codes else None
 
 
+def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
+    """Return how many rows each class gives if all may give the same number, the largest that fits."""
+    low, high = 0, each
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if sum(min(count, middle) for count in counts) <= most else (low, middle - 1)
+    return [min(count, low) for count in counts]
+
+
 def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return the numbers of the words that are drawn from a text, ascending.
 
     A word's chance grows with the rarity of its label, by one over the square root of how often it was seen: where most
-    words have the label "O", those with another come first, and "O" is not lost.
-
-    Args:
-        codes: the code of the label of each word, below 0 where there is none.
-        counts: how often each code was seen.
-        most: words to draw at most.
-        rng: source of randomness.
+    words have the label "O", those with another come first, and "O" is not lost. Codes are below 0 without a label.
     """
     labelled = np.flatnonzero(np.asarray(codes) >= 0)
     if len(labelled) <= most:
@@ -280,15 +354,9 @@ def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.r
 def draw_pixels(
     mask: NDArray[np.int64], ignored: Sequence[int], most: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return pixel centres (n, 2), down and across as fractions, and the values of the mask there (n,).
+    """Return pixel centres (n, 2), down and across as fractions, and the classes of the mask there (n,).
 
     The classes of an image give the same number of pixels each, as far as they have them.
-
-    Args:
-        mask: class numbers (height, width).
-        ignored: values that mean "no label".
-        most: pixels to draw at most.
-        rng: source of randomness.
     """
     flat = mask.ravel()
     usable = np.flatnonzero(~np.isin(flat, np.asarray(ignored, dtype=np.int64)))
@@ -308,17 +376,6 @@ def draw_pixels(
     down, across = np.divmod(chosen, mask.shape[1])
     centres = np.stack([(down + 0.5) / mask.shape[0], (across + 0.5) / mask.shape[1]], axis=1)
     return centres.astype(np.float32), flat[chosen]
-
-
-def same_shape(image: tuple[int, int], mask: tuple[int, ...]) -> bool:
-    """Return whether places in a mask are the same places in an image: one may be the other in another size.
-
-    Example:
-        >>> same_shape((480, 640), (120, 160)), same_shape((480, 640), (640, 480))
-        (True, False)
-    """
-    ratio = (image[0] * mask[1]) / (image[1] * mask[0])
-    return 0.95 < ratio < 1.05
 
 
 def rows_for(columns: Columns, options: SampleOptions, dataset: str) -> ExampleRows:

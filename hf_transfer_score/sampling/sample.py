@@ -1,4 +1,4 @@
-"""The labelled sample: read once from the dataset, kept in one Arrow file, serving every candidate."""
+"""What is drawn from a dataset, and the labelled sample: read once, kept in one Arrow file, serving every candidate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, OptionError, check_least
 from hf_transfer_score.sampling.media import decode_image, decode_sound, encode_input, shape_of_image
 from hf_transfer_score.tasks import Example, Pixels, Task, Waveform, Words, get_task
 
@@ -20,6 +20,56 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DESCRIPTION_KEY = b"hf_transfer_score.sample"
+
+
+@dataclass(frozen=True)
+class SampleOptions:
+    """Which rows and columns of a dataset make the sample; whatever can change it is a field.
+
+    Attributes:
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+    """
+
+    config: str | None = None
+    split: str | None = None
+    revision: str | None = None
+    task: str | None = None
+    label_column: str | None = None
+    input_columns: tuple[str, ...] = ()
+    max_samples: int = 5000
+    per_class: int | None = None
+    rows_per_example: int = 16
+    ignore_values: tuple[int, ...] = (255,)
+    seed: int = 0
+    full_pass: bool = False
+    max_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that make no sense, before anything is read."""
+        if self.task is not None:
+            get_task(self.task)
+        check_least(self, max_samples=4, per_class=2, rows_per_example=1, max_rows=1)
+        if isinstance(self.input_columns, str) or len(self.input_columns) > 2:
+            raise OptionError(f"input_columns={self.input_columns!r}: expected one name, or two for pairs of texts.")
+        if self.seed < 0:
+            raise OptionError(f"seed={self.seed}: expected a whole number from 0 on.")
+
+    def plain(self) -> dict[str, Any]:
+        """Return the options as values that JSON can hold."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
@@ -191,12 +241,8 @@ def memory_sample(
 ) -> LabelledSample:
     """Return a sample of examples that are in memory, in the given order.
 
-    Args:
-        task: a name of `TASKS`.
-        inputs: what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s.
-        truth: a class index (or target) per example; for words and pixels a list of them, one per position.
-        label_names: the names of the classes.
-        name: what to call the dataset.
+    Inputs are what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s. The truth of
+    each is a class index or a target; of words and pixels a list of them, one per position.
 
     Example:
         >>> sample = memory_sample("text-classification", ["good", "bad"], [1, 0])
@@ -233,12 +279,7 @@ def fingerprint(table: pa.Table, options: dict[str, Any]) -> str:
 
 
 def describe(sample: LabelledSample) -> list[str]:
-    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen.
-
-    Example:
-        >>> describe(memory_sample("text-classification", ["good", "bad"], [1, 0]))
-        ['dataset: memory', 'task: text-classification', '2 examples of 2 rows read, 2 classes']
-    """
+    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen."""
     source = sample.source
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)

@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.example import CAUTION, example_dataset
-from hf_transfer_score.sampling.chunks import ROWS, ArrowChunk, Chunk, python_chunks
-from hf_transfer_score.sampling.dataset_cards import check_builder, check_folder_card, check_hub_card, check_saved
-from hf_transfer_score.sampling.guarded import guard
-from hf_transfer_score.sampling.library import commit_of, explained
-from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.reach import Reach, reach_of
+from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset
+from hf_transfer_score.sampling.guarded import commit_of, explained, guard
+from hf_transfer_score.sampling.reach import (
+    Reach,
+    check_builder,
+    check_folder_card,
+    check_hub_card,
+    check_saved,
+    reach_of,
+)
+from hf_transfer_score.sampling.rows import ROWS, ArrowChunk, Chunk, python_chunks
+from hf_transfer_score.sampling.sample import SampleOptions
 
 READERS = {
     ".parquet": "parquet",
@@ -41,18 +46,9 @@ Peek = Callable[[str, str], list[Any]]
 class OpenSplit:
     """An open split of a dataset.
 
-    Attributes:
-        dataset: what to call the dataset.
-        split: the split, None where there are none.
-        features: the types of the columns.
-        shards: returns the parts of the split that can be read by themselves, given the columns to read.
-        reach: which files the rows may name.
-        splits: all splits.
-        peek: returns some values of a column of another split.
-        config: the configuration, None where there is one only.
-        revision: the full commit on the Hub, None elsewhere.
-        cheap: whether rows that are not drawn cost next to nothing.
-        notes: what to know about it.
+    Shards are the parts of it that can be read by themselves, given the columns to read; `peek` returns some values of
+    a column of another split. Rows may name the files in reach. There is a revision on the Hub only, and a
+    configuration where there are several. It is cheap where rows that are not drawn cost next to nothing.
     """
 
     dataset: str
@@ -87,10 +83,16 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
         path = local_path(name)
         if path is not None:
             opened = _open_path(path, name, options)
-            return replace(opened, notes=(CAUTION,)) if path == example_dataset(name) else opened
+            return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
             raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
-        return _open_hub(name, options)
+        with explained(name, options.revision):  # at one commit, once its card is known to ask for nothing else
+            commit = commit_of(name, options.revision)
+            if commit is not None:
+                check_hub_card(name, commit)
+            reach = Reach.of_repository(name, commit or "")
+        source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
+        return replace(source, reach=Reach.of_repository(name, source.revision or ""))
     import datasets
 
     if isinstance(dataset, Mapping):
@@ -214,17 +216,6 @@ def features_of(stream: Any) -> Mapping[str, Any]:
     return features
 
 
-def _open_hub(name: str, options: SampleOptions) -> OpenSplit:
-    """Open a dataset on the Hub at one commit, once its card is known to ask for nothing else."""
-    with explained(name, options.revision):
-        commit = commit_of(name, options.revision)
-        if commit is not None:
-            check_hub_card(name, commit)
-        reach = Reach.of_repository(name, commit or "")
-    source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
-    return replace(source, reach=Reach.of_repository(name, source.revision or ""))
-
-
 def _open_builder(
     name: str,
     options: SampleOptions,
@@ -294,16 +285,13 @@ class _BuilderStreams:
         import datasets
 
         stream = self.builder.as_streaming_dataset(self.split)
-        if stream.features is not None:
-            features: Mapping[str, Any] = stream.features
-            return features
-        if not self.by_tables:
+        found: Mapping[str, Any] | None = stream.features
+        if found is None and not self.by_tables:
             return features_of(stream)
-        first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
-        if first is None:
-            return {}
-        known: Mapping[str, Any] = datasets.Features.from_arrow_schema(first.schema)
-        return known
+        if found is None:
+            first = next(iter(stream.with_format("arrow").iter(batch_size=ROWS)), None)
+            found = {} if first is None else datasets.Features.from_arrow_schema(first.schema)
+        return found
 
     def _stream(self, split: str, columns: Sequence[str]) -> Any:
         if hasattr(self.builder.config, "columns") and hasattr(self.builder.config, "batch_size"):

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.errors import FeatureFileError, InputError, TransferScoreError, UnreadableError
 from hf_transfer_score.features.files import FeatureFile, has_labels, read_features, read_truth
+from hf_transfer_score.file_heads import chunks_of, expanded_bytes
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
-from hf_transfer_score.parquet_pages import chunks_of, expanded_bytes
 from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES, UNPACKED_BYTES
 
 MOST_ROWS = 100_000

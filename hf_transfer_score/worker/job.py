@@ -27,7 +27,7 @@ from hf_transfer_score.requests.request import Request
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.run import rank
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.untrusted import Limits, parse_json
 from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
 

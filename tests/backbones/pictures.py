@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
-from hf_transfer_score.tasks import Example, get_task
+from hf_transfer_score.tasks import Example, Pixels, get_task
 from tests.checkpoints import images
 
 WHOLE, PLACES = get_task("image-classification"), get_task("image-segmentation")
@@ -38,6 +38,19 @@ def outcome(backbone, examples: list[Example]):
 def features(kind: BackboneKind, folder: Path, task=WHOLE, examples=PICTURES, **options) -> dict[str, torch.Tensor]:
     """Return the features of one batch by layer."""
     return outcome(loaded(kind, folder, task, **options), examples).features
+
+
+def at_places(maps) -> tuple[list[Pixels], torch.Tensor]:
+    """Return pictures with 3, 0 and 4 places, and what torch reads there off the maps (1, C, H, W) of each picture."""
+    examples, expected = [], []
+    for image, count in zip(PICTURES, (3, 0, 4), strict=True):
+        where = np.random.default_rng(count).random((count, 2), dtype=np.float32)
+        grid = torch.from_numpy(where[:, ::-1] * 2 - 1).view(1, 1, -1, 2)
+        with torch.inference_mode():
+            rows = torch.nn.functional.grid_sample(maps(image), grid, align_corners=False, padding_mode="border")
+        examples.append(Pixels(image, where))
+        expected.append(rows[0, :, 0].T)
+    return examples, torch.cat(expected)
 
 
 def inputs_of(folder, examples=PICTURES):

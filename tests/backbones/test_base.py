@@ -5,8 +5,14 @@ import pytest
 import torch
 
 from hf_transfer_score.backbones import base
-from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions, all_kinds, kind_of, register_backbone
-from hf_transfer_score.backbones.memory import MemoryBackbone
+from hf_transfer_score.backbones.base import (
+    BackboneKind,
+    BackboneOptions,
+    MemoryBackbone,
+    all_kinds,
+    kind_of,
+    register_backbone,
+)
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError
 from hf_transfer_score.tasks import get_task

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_audio import KIND
@@ -13,6 +12,7 @@ from hf_transfer_score.backbones.sounds import resample
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform, get_task
 from tests.checkpoints.sounds import FAMILIES, RATE, write_sound
+from tests.checkpoints.spoil import drop
 
 CLASSIFY = get_task("audio-classification")
 NOISE = np.random.default_rng(1).standard_normal(RATE * 2, dtype=np.float32)
@@ -129,14 +129,6 @@ def test_heads_without_weights_or_for_several_labels_are_left_out(tmp_path):
     folder = write_sound(tmp_path / "missing", head="ForSequenceClassification", num_labels=3)
     drop(folder, "classifier.")
     assert KIND.load(folder, CLASSIFY, BackboneOptions()).source_classes == 0
-
-
-def drop(folder, *starts):
-    """Take weights out of a checkpoint."""
-    path = str(folder / "model.safetensors")
-    save_file(
-        {name: one for name, one in load_file(path).items() if not name.startswith(starts)}, path, {"format": "pt"}
-    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_text import KIND
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words, get_task
+from tests.checkpoints.spoil import drop
 from tests.checkpoints.texts import FAMILIES, write_clip, write_text
 
 TEXTS = ["a good film", "the quick brown fox jumps over the lazy dog, and over the town", "", "Berlin", "ten " * 90]
@@ -184,14 +184,6 @@ def test_a_head_whose_weights_are_missing_is_left_out(tmp_path):
     rows, probabilities = features_of(folder, TEXTS)
     assert probabilities is None
     np.testing.assert_array_equal(rows["last"], before["last"])
-
-
-def drop(folder, *starts):
-    """Take weights out of a checkpoint."""
-    path = str(folder / "model.safetensors")
-    save_file(
-        {name: one for name, one in load_file(path).items() if not name.startswith(starts)}, path, {"format": "pt"}
-    )
 
 
 WORDS = Words(["Berlin", "and", "Paris", "are", "towns"], np.array([0, 2, 4]))

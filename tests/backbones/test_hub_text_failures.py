@@ -1,7 +1,5 @@
 """Text checkpoints that cannot be read say why, and what is dangerous runs only where it is allowed."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -13,6 +11,7 @@ from hf_transfer_score.backbones.hub_text import KIND
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from tests.backbones.test_hub_text import CLASSIFY, TEXTS, features_of, tokens_of
+from tests.checkpoints import spoil
 from tests.checkpoints.texts import write_text
 
 
@@ -20,18 +19,16 @@ def bert(tmp_path):
     return write_text(tmp_path / "bert")
 
 
-def failure(folder, **options):
+def failure(folder):
     """The kind and reason that files() gives, or if it passes, load()."""
-    with pytest.raises(CheckpointError) as caught:
-        KIND.files(Repository.from_folder(folder), BackboneOptions(**options))
-        KIND.load(folder, CLASSIFY, BackboneOptions(**options))
-    return caught.value.kind, str(caught.value)
+    options = BackboneOptions()
+    return spoil.failure(
+        lambda: KIND.files(Repository.from_folder(folder), options), lambda: KIND.load(folder, CLASSIFY, options)
+    )
 
 
 def edit_config(folder, **changes):
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    return folder
+    return spoil.edit_json(folder / "config.json", **changes)
 
 
 def test_checkpoints_that_cannot_be_read_say_why(tmp_path):

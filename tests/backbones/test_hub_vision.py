@@ -9,7 +9,17 @@ from PIL import Image
 from hf_transfer_score.backbones.hub_vision import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels
-from tests.backbones.pictures import PICTURES, PLACES, features, inputs_of, loaded, outcome, picture, write_once
+from tests.backbones.pictures import (
+    PICTURES,
+    PLACES,
+    at_places,
+    features,
+    inputs_of,
+    loaded,
+    outcome,
+    picture,
+    write_once,
+)
 from tests.checkpoints import images as written
 
 WITH_HEAD = ("vit", "deit", "beit", "convnext", "swin", "resnet")
@@ -174,22 +184,17 @@ def test_features_at_places_are_interpolated_from_the_last_map(checkpoint, name,
     processor = AutoImageProcessor.from_pretrained(folder)
     model, size = model_of(name, folder), (64, 64) if name == "convnext" else (32, 32)
     base = getattr(model, {"siglip": "vision_model"}.get(name, name), model)
-    places = [np.random.default_rng(n).random((n, 2), dtype=np.float32) for n in (3, 0, 4)]
-    expected = []
-    for image, where in zip(PICTURES, places, strict=True):
+
+    def maps(image):
         resized = image.resize(size, Image.Resampling(processor.resample))
         pixels = (np.asarray(resized, dtype=np.float32) / 255 - processor.image_mean) / processor.image_std
-        with torch.inference_mode():
-            state = base(torch.from_numpy(pixels).float().permute(2, 0, 1)[None]).last_hidden_state
-            if state.ndim == 3:
-                side = round((state.shape[1] - special) ** 0.5)
-                state = state[:, special:].transpose(1, 2).unflatten(2, (side, side))
-            grid = torch.from_numpy(where[:, ::-1] * 2 - 1).view(1, 1, -1, 2)
-            rows = torch.nn.functional.grid_sample(state, grid, align_corners=False, padding_mode="border")
-        expected.append(rows[0, :, 0].T)
-    examples = [Pixels(*pair) for pair in zip(PICTURES, places, strict=True)]
+        state = base(torch.from_numpy(pixels).float().permute(2, 0, 1)[None]).last_hidden_state
+        side = round((state.shape[1] - special) ** 0.5)
+        return state[:, special:].transpose(1, 2).unflatten(2, (side, side)) if state.ndim == 3 else state
+
+    examples, expected = at_places(maps)
     found = outcome(loaded(KIND, folder, PLACES), examples)
-    torch.testing.assert_close(found.features["last"], torch.cat(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.features["last"], expected, rtol=1e-4, atol=1e-5)
     assert found.source_probs is None
 
 

@@ -8,8 +8,8 @@ import torch
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.hub_vision import KIND
 from hf_transfer_score.backbones.repository import Repository
-from hf_transfer_score.errors import CheckpointError
 from tests.backbones.pictures import PICTURES, features, inputs_of, loaded, outcome, write_once
+from tests.checkpoints import spoil
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ def test_claims(config, more, claimed):
 
 
 def refused(config, *more, **options):
-    with pytest.raises(CheckpointError) as caught:
-        KIND.files(repository(config, *more), BackboneOptions(**options))
-    return caught.value.kind, str(caught.value)
+    return spoil.failure(lambda: KIND.files(repository(config, *more), BackboneOptions(**options)))
 
 
 def test_what_shows_before_the_download():
@@ -79,9 +77,7 @@ def test_files():
 
 
 def failure(folder, **options):
-    with pytest.raises(CheckpointError) as caught:
-        loaded(KIND, folder, **options)
-    return caught.value.kind, str(caught.value)
+    return spoil.failure(lambda: loaded(KIND, folder, **options))
 
 
 @pytest.fixture
@@ -115,7 +111,7 @@ def test_missing_weights_are_never_random(broken):
     assert kind == "corrupt"
     assert "lacks 16 of 40 weights: vit." in reason
     folder = broken("vit")
-    without(folder, lambda name: name.startswith("classifier"))
+    spoil.drop(folder, "classifier")
     assert "lacks 2 of 40 weights: classifier.bias, classifier.weight;" in failure(folder)[1]
     folder = broken("siglip")
     without(folder, lambda name: "vision_model.head" in name)
@@ -124,8 +120,7 @@ def test_missing_weights_are_never_random(broken):
 
 def test_weights_of_another_width(broken):
     folder = broken("vit")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"intermediate_size": 40}))
+    spoil.edit_json(folder / "config.json", intermediate_size=40)
     kind, reason = failure(folder)
     assert kind == "corrupt"
     assert "do not fit its config.json" in reason
@@ -215,8 +210,7 @@ def test_remote_code_runs_only_where_it_is_trusted(broken):
 
 def test_independent_labels_have_no_softmax(broken):
     folder = broken("vit")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"problem_type": "multi_label_classification"}))
+    spoil.edit_json(folder / "config.json", problem_type="multi_label_classification")
     assert outcome(loaded(KIND, folder), PICTURES).source_probs is None
 
 

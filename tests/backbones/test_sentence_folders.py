@@ -13,6 +13,7 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.sentence_folders import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words, get_task
+from tests.checkpoints import spoil
 from tests.checkpoints.texts import write_sentence_folder, write_text
 
 CLASSIFY, LABEL_WORDS = get_task("text-classification"), get_task("token-classification")
@@ -158,9 +159,7 @@ def edit_json(path, change):
 
 
 def failure(folder):
-    with pytest.raises(CheckpointError) as caught:
-        KIND.load(folder, CLASSIFY, BackboneOptions())
-    return caught.value.kind, str(caught.value)
+    return spoil.failure(lambda: KIND.load(folder, CLASSIFY, BackboneOptions()))
 
 
 def test_modules_that_are_not_read_are_named(tmp_path):
@@ -178,12 +177,12 @@ def test_modules_that_are_not_read_are_named(tmp_path):
 
 def test_settings_that_are_not_read_are_named(tmp_path):
     folder = write_sentence_folder(tmp_path, dense=5, new_layout=True)
-    edit_json(folder / "2_Dense" / "config.json", lambda one: one.update(activation_function="os.system"))
+    spoil.edit_json(folder / "2_Dense" / "config.json", activation_function="os.system")
     assert failure(folder) == (
         "unsupported",
         "has a Dense module with the activation 'os.system', which is not read here",
     )
-    edit_json(folder / "1_Pooling" / "config.json", lambda one: one.update(pooling_mode="median"))
+    spoil.edit_json(folder / "1_Pooling" / "config.json", pooling_mode="median")
     assert failure(folder) == ("unsupported", "pools by 'median', which is not read here")
     edit_json(folder / "modules.json", lambda modules: modules[1].update(path="../1_Pooling"))
     assert "points out of its folder" in failure(folder)[1]
@@ -191,9 +190,7 @@ def test_settings_that_are_not_read_are_named(tmp_path):
 
 def test_a_quantised_transformer_within_is_not_read(tmp_path):
     folder = write_sentence_folder(tmp_path, inside="0_Transformer")
-    edit_json(
-        folder / "0_Transformer" / "config.json", lambda one: one.update(quantization_config={"quant_method": "awq"})
-    )
+    spoil.edit_json(folder / "0_Transformer" / "config.json", quantization_config={"quant_method": "awq"})
     assert failure(folder)[0] == "unsupported" and "quantised weights (awq)" in failure(folder)[1]
 
 

@@ -12,8 +12,9 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.timm_images import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels
-from tests.backbones.pictures import PICTURES, PLACES, WHOLE, features, loaded, outcome, picture
-from tests.checkpoints.images import CLASSES, timm_image
+from tests.backbones.pictures import PICTURES, PLACES, WHOLE, at_places, features, loaded, outcome, picture, write_once
+from tests.checkpoints import spoil
+from tests.checkpoints.images import CLASSES
 
 TINY = timm.list_models("test_*")
 FAMILIES = ("test_vit", "test_resnet", "test_convnext", "test_mambaout")
@@ -22,15 +23,8 @@ FAMILIES = ("test_vit", "test_resnet", "test_convnext", "test_mambaout")
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """Return a folder with the checkpoint of an architecture, written once."""
-    made = {}
-
-    def make(architecture="test_resnet", **arguments):
-        key = (architecture, *sorted(arguments.items()))
-        if key not in made:
-            made[key] = timm_image(tmp_path_factory.mktemp("timm"), architecture, **arguments)
-        return made[key]
-
-    return make
+    make = write_once(tmp_path_factory)
+    return lambda architecture="test_resnet", **arguments: make("timm_image", architecture=architecture, **arguments)
 
 
 def by_hand(folder, images=PICTURES):
@@ -228,24 +222,18 @@ def test_features_at_places_are_interpolated_from_the_last_map(checkpoint, archi
     config = timm.data.resolve_model_data_config(model)
     height, width = config["input_size"][1:]
     how = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}[config["interpolation"]]
-    places = [np.random.default_rng(n).random((n, 2), dtype=np.float32) for n in (3, 0, 4)]
-    expected = []
-    for image, where in zip(PICTURES, places, strict=True):
+
+    def maps(image):
         pixels = np.asarray(image.resize((width, height), how), dtype=np.float32) / 255
         pixels = (pixels - np.float32(config["mean"])) / np.float32(config["std"])
-        with torch.inference_mode():
-            final = model.forward_features(torch.from_numpy(pixels).permute(2, 0, 1)[None])
-            if final.ndim == 3:
-                side = model.patch_embed.grid_size
-                final = final[:, model.num_prefix_tokens :].transpose(1, 2).unflatten(2, side)
-            elif getattr(model, "output_fmt", "NCHW") == "NHWC":
-                final = final.permute(0, 3, 1, 2)
-            grid = torch.from_numpy(where[:, ::-1] * 2 - 1).view(1, 1, -1, 2)
-            rows = torch.nn.functional.grid_sample(final, grid, align_corners=False, padding_mode="border")
-        expected.append(rows[0, :, 0].T)
-    examples = [Pixels(*pair) for pair in zip(PICTURES, places, strict=True)]
+        final = model.forward_features(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        if final.ndim == 3:
+            return final[:, model.num_prefix_tokens :].transpose(1, 2).unflatten(2, model.patch_embed.grid_size)
+        return final.permute(0, 3, 1, 2) if getattr(model, "output_fmt", "NCHW") == "NHWC" else final
+
+    examples, expected = at_places(maps)
     found = outcome(loaded(KIND, folder, PLACES), examples)
-    torch.testing.assert_close(found.features["last"], torch.cat(expected), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found.features["last"], expected, rtol=1e-4, atol=1e-5)
     assert found.source_probs is None
 
 
@@ -297,10 +285,8 @@ def test_a_saved_wrapper_of_transformers_is_the_same_checkpoint(checkpoint, tmp_
     torch.testing.assert_close(features(KIND, tmp_path / "saved")["last"], features(KIND, folder)["last"])
 
 
-def failure(folder, **options):
-    with pytest.raises(CheckpointError) as caught:
-        loaded(KIND, folder, **options)
-    return caught.value.kind, str(caught.value)
+def failure(folder):
+    return spoil.failure(lambda: loaded(KIND, folder))
 
 
 def test_what_is_wrong_with_a_checkpoint_is_said(checkpoint, tmp_path):

@@ -16,7 +16,7 @@ from hf_transfer_score.records.record import (
     RecordedRun,
     record_path,
 )
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 MODEL = "owner/model"
 COMMIT, DATA_COMMIT = "a" * 40, "b" * 40

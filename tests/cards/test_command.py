@@ -13,7 +13,7 @@ from hf_transfer_score.cards.command import POOLINGS, SAMPLE_DEFAULTS, reproduct
 from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cli.app import build_app
 from hf_transfer_score.cli.flags import rank_options
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from tests.cards.made import COMMIT, DATA_COMMIT, PETS, failure, model, scores
 
 

@@ -12,7 +12,7 @@ from hf_transfer_score.cards.evidence import gather
 from hf_transfer_score.cards.merging import END, START, split
 from hf_transfer_score.cards.model_card import model_card, model_section
 from hf_transfer_score.records.record import RecordedFacts, RecordedMetric
-from hf_transfer_score.rendering import code, plain
+from hf_transfer_score.text import code, plain
 from tests.cards.made import PETS, RUN, failure, model, scores, truth
 
 HOSTILE = [

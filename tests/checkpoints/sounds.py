@@ -36,13 +36,7 @@ _WHISPER = {
     "begin_suppress_tokens": None,
     "classifier_proj_size": 8,
 }
-_PATCHES = _SIZES | {
-    "num_mel_bins": 16,
-    "max_length": 64,
-    "patch_size": 8,
-    "frequency_stride": 8,
-    "time_stride": 4,
-}
+_PATCHES = _SIZES | {"num_mel_bins": 16, "max_length": 64, "patch_size": 8, "frequency_stride": 8, "time_stride": 4}
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "wav2vec2": ("Wav2Vec2", _WAVES),
     "wav2vec2-layer": ("Wav2Vec2", _WAVES | {"feat_extract_norm": "layer", "do_stable_layer_norm": True}),

@@ -6,7 +6,7 @@ CODE = """
 import sys, time
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.checkpoints.download import fetch, missing_bytes, on_disk
+from hf_transfer_score.checkpoints.resolve import fetch, missing_bytes, on_disk
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hf_transfer_score.checkpoints.search import Search
+from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.errors import OptionError
 
 CODE = """
 import json, sys
-from hf_transfer_score.checkpoints.search import Search, search_models
+from hf_transfer_score.checkpoints.candidate import Search, search_models
 from hf_transfer_score.errors import HubError
 def told(modality, options):
     try:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hf_transfer_score.backbones.base import BackboneKind
-from hf_transfer_score.backbones.memory import MemoryBackbone
+from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone
 from hf_transfer_score.errors import CheckpointError
 
 TOPICS = {

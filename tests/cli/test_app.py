@@ -9,7 +9,7 @@ import pytest
 from hf_transfer_score.cli.app import COMMANDS, build_app, flags_of
 from hf_transfer_score.cli.flags import RankFlags, search_of
 from hf_transfer_score.cli.naming import arguments, with_flags
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 WORDS = [words for group in COMMANDS.values() for words in group]
 

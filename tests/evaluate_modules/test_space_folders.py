@@ -20,8 +20,8 @@ from huggingface_hub import metadata_load
 import hf_transfer_score
 from hf_transfer_score import get_metric
 from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.evaluate_modules.install import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.evaluate_modules.space import example_file
-from hf_transfer_score.evaluate_modules.space_files import metric_demo_files, metric_space_files, push_metric_space
 from hf_transfer_score.leaderboard.space import GRADIO, PYTHON
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from tests.conftest import clean_environment, free_port

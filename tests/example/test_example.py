@@ -24,7 +24,7 @@ from hf_transfer_score import OptionError, load_sample, plan_rank, rank
 from hf_transfer_score.checkpoints.candidate import Candidate, parse_candidates
 from hf_transfer_score.checkpoints.resolve import folder_commit
 from hf_transfer_score.cli import main
-from hf_transfer_score.example import CAUTION, FOLDER
+from hf_transfer_score.home import EXAMPLE_CAUTION, SHIPPED
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.layers import layer_profile
@@ -73,7 +73,7 @@ class TestRanking:
         _, done = user
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("dataset: example (train)\n")
-        assert CAUTION in done.stdout
+        assert EXAMPLE_CAUTION in done.stdout
         assert "10 of 10 models ranked" in done.stdout
         assert done.stdout.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
 
@@ -97,7 +97,7 @@ class TestRanking:
         assert {(one.dataset.id, one.dataset.fingerprint) for one in found} == {("example", IDENTITIES["example"])}
         assert {one.model.library for one in found} == {"timm_images", "hub_vision"}
         for path in (user[0] / "results").rglob("*.json"):
-            assert str(FOLDER) not in path.read_text(encoding="utf-8")
+            assert str(SHIPPED) not in path.read_text(encoding="utf-8")
 
     def test_what_ships_is_verified_like_anything_else(self, user, monkeypatch, capsys):
         monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
@@ -117,7 +117,7 @@ class TestNames:
         every = parse_candidates(["example"])
         assert [one.name for one in every] == sorted(f"example/{name}" for name in (*WELL, *WORSE))
         assert parse_candidates(["example/vit-pretrained", "owner/model"]) == [
-            Candidate("example/vit-pretrained", folder=FOLDER / "checkpoints" / "vit-pretrained"),
+            Candidate("example/vit-pretrained", folder=SHIPPED / "checkpoints" / "vit-pretrained"),
             Candidate("owner/model"),
         ]
         assert parse_candidates(["example", "example/vit-pretrained"]) == every
@@ -127,10 +127,10 @@ class TestNames:
         """And the same rows have the same identity wherever they lie."""
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
-        shutil.copytree(FOLDER / "dataset", tmp_path / "example")
+        shutil.copytree(SHIPPED / "dataset", tmp_path / "example")
         sample = load_sample("example")
         assert sample.fingerprint == IDENTITIES["example"]
-        assert CAUTION not in sample.notes
+        assert EXAMPLE_CAUTION not in sample.notes
         assert parse_candidates(["example"]) == [Candidate("example", folder=tmp_path / "example")]
         with pytest.raises(OptionError, match="No model was named"):
             rank("example")
@@ -146,16 +146,16 @@ class TestNames:
 
 class TestFiles:
     def test_all_is_small_and_safe(self):
-        files = [path for path in FOLDER.rglob("*") if path.is_file()]
+        files = [path for path in SHIPPED.rglob("*") if path.is_file()]
         assert sum(path.stat().st_size for path in files) < 5_000_000
         assert {path.suffix for path in files} == {".md", ".json", ".safetensors", ".parquet"}
 
     def test_identities_are_as_they_were(self, tmp_path):
-        commits = {one.name: folder_commit(one, Answers(tmp_path)) for one in (FOLDER / "checkpoints").iterdir()}
+        commits = {one.name: folder_commit(one, Answers(tmp_path)) for one in (SHIPPED / "checkpoints").iterdir()}
         assert commits | {"example": load_sample("example").fingerprint} == IDENTITIES
 
     def test_cards_name_licence_and_source(self):
-        cards = {path.parent.name: path for path in FOLDER.rglob("README.md")}
+        cards = {path.parent.name: path for path in SHIPPED.rglob("README.md")}
         assert set(cards) == {"dataset", *WELL, *WORSE}
         for name, path in cards.items():
             assert metadata_load(path)["license"] == ("cc-by-4.0" if name == "dataset" else "apache-2.0")
@@ -165,7 +165,7 @@ class TestFiles:
     @pytest.mark.parametrize("split", ["train", "test"])
     def test_the_pictures_are_those_that_the_maker_draws(self, split):
         made = target_digits(PER_CLASS, SEED)[split]
-        (path,) = (FOLDER / "dataset" / "data").glob(f"{split}-*.parquet")
+        (path,) = (SHIPPED / "dataset" / "data").glob(f"{split}-*.parquet")
         rows = parquet.read_table(path).to_pylist()
         shown = np.stack([np.asarray(Image.open(BytesIO(row["image"]["bytes"]))) for row in rows])
         np.testing.assert_array_equal([row["label"] for row in rows], made.labels)
@@ -176,10 +176,10 @@ class TestFiles:
     def test_an_untrained_checkpoint_comes_out_again(self, tmp_path):
         name = "mambaout-untrained"
         made = write_checkpoint(BY_NAME[name], (source_digits(), source_digits()), tmp_path, SEED, STEPS)
-        weights, shipped = (load_file(one / "model.safetensors") for one in (made, FOLDER / "checkpoints" / name))
+        weights, shipped = (load_file(one / "model.safetensors") for one in (made, SHIPPED / "checkpoints" / name))
         assert weights.keys() == shipped.keys()
         assert all(np.array_equal(weights[tensor], shipped[tensor]) for tensor in weights)
-        configs = [json.loads((one / "config.json").read_text()) for one in (made, FOLDER / "checkpoints" / name)]
+        configs = [json.loads((one / "config.json").read_text()) for one in (made, SHIPPED / "checkpoints" / name)]
         assert configs[0] == configs[1]
 
 

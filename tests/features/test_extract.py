@@ -11,8 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hf_transfer_score.backbones.base import BatchOutput
-from hf_transfer_score.backbones.memory import MemoryBackbone
+from hf_transfer_score.backbones.base import BatchOutput, MemoryBackbone
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache
@@ -177,7 +176,7 @@ import numpy as np
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
-from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.features.test_extract import TEXTS, Texts
 

@@ -6,9 +6,9 @@ import datasets
 import pytest
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.finetune.held_out import held_out
+from hf_transfer_score.finetune.rows import held_out
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 
 def split(name, labels, **columns):
@@ -49,9 +49,7 @@ def test_so_many_are_taken_at_most_and_the_same_ones_again():
 
 def test_a_test_split_is_taken_where_it_has_labels():
     whole = datasets.DatasetDict(
-        train=split("train", [0, 1] * 10),
-        validation=split("validation", [0, 1] * 4),
-        test=split("test", [0, 1] * 3),
+        train=split("train", [0, 1] * 10), validation=split("validation", [0, 1] * 4), test=split("test", [0, 1] * 3)
     )
     assert drawn(whole)[1].source.split == "test"
     assert drawn(whole, test_split="validation")[1].source.split == "validation"

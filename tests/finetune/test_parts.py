@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from hf_transfer_score.finetune import classifier as classifiers
-from hf_transfer_score.finetune.blocks import mean_of_tokens, pooled, to_width
-from hf_transfer_score.finetune.classifier import Classifier, Tap
+from hf_transfer_score.finetune.classifier import Classifier, Tap, mean_of_tokens, pooled, to_width
 from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.recipe import Recipe
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures, weights

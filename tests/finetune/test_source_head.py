@@ -7,16 +7,14 @@ import pytest
 import torch
 
 from hf_transfer_score.finetune.classifier import Classifier, Trained
-from hf_transfer_score.finetune.fine_tune import fine_tune, nothing_learned
+from hf_transfer_score.finetune.fine_tune import fine_tune, nothing_learned, truth_metric, truth_record
 from hf_transfer_score.finetune.layers import nc1_profile, usable_blocks
 from hf_transfer_score.finetune.loop import LabelledRows, Machine
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.records import truth_metric, truth_record
 from hf_transfer_score.finetune.rows import Encoded
 from hf_transfer_score.runs.layers import layer_profile
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.sample import memory_sample
+from hf_transfer_score.sampling.sample import SampleOptions, memory_sample
 from tests.checkpoints import images
 from tests.finetune.families import IMAGES, mobilenet, timm_small
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures

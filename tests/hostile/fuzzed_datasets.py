@@ -11,8 +11,7 @@ import yaml
 from hypothesis import strategies as st
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.sampling.dataset_cards import CARD, OLD_SETTINGS, SETTINGS, check_folder_card
-from hf_transfer_score.sampling.reach import is_plain
+from hf_transfer_score.sampling.reach import CARD, OLD_SETTINGS, SETTINGS, check_folder_card, is_plain
 from tests.hostile.mutating import changed_bytes, changed_tree, json_of
 from tests.hostile.refusing import outcome
 

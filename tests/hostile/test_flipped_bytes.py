@@ -16,9 +16,8 @@ from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.files import read_features
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.records.table import RecordTable
-from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import memory_sample
-from hf_transfer_score.sampling.store import SampleStore
 from tests.records.test_store import ALL, stored
 
 RNG = np.random.default_rng(0)

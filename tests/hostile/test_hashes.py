@@ -19,7 +19,7 @@ CLIENT = """
 import sys
 from pathlib import Path
 from hf_transfer_score.checkpoints.candidate import parse_candidate
-from hf_transfer_score.checkpoints.download import fetch
+from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.checkpoints.resolve import resolve
 from hf_transfer_score.errors import CheckpointError

@@ -36,7 +36,7 @@ datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_R
 datasets.config.STREAMING_READ_MAX_RETRIES = datasets.config.STREAMING_OPEN_MAX_RETRIES = 2
 from hf_transfer_score.errors import TransferScoreError
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 def ask(what, **options):
     try:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from hf_transfer_score.home import alone
 from hf_transfer_score.hub.downloads import sweep_parts
-from hf_transfer_score.locks import alone
 
 OWN = "0123abcd.incomplete"
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from hf_transfer_score.hub.background import Background, map_at_once
-from hf_transfer_score.hub.retry import patiently
+from hf_transfer_score.hub.client import patiently
+from hf_transfer_score.hub.downloads import Background, map_at_once
 
 
 def test_patience_ends():

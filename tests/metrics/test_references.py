@@ -56,7 +56,7 @@ def test_logme_is_the_evidence_of_its_own_precisions(rows, width):
     data = LabelledFeatures(features, labels)
     targets = logme.spectrum(data, data.statistics.class_sums, data.counts.astype(np.float64))
     fit = logme._fixed_point(targets, 1000, 1e-12)
-    for label, evidence in enumerate(logme._evidence(targets, fit, "evidence")):
+    for label, evidence in enumerate(logme.log_evidence(targets, logme.LogMEOptions(tolerance=1e-12))):
         target = (labels == label).astype(np.float64)
         direct = references.log_evidence(features, target, fit.alpha[label], fit.beta[label])
         assert evidence == pytest.approx(direct, abs=1e-8)

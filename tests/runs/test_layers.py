@@ -16,7 +16,7 @@ from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
 from hf_transfer_score.errors import CheckpointError, DatasetError
 from hf_transfer_score.runs.layers import layer_profile
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from tests.checkpoints.images import timm_image, vit
 from tests.checkpoints.texts import write_text
 from tests.runs.pool import picture_shards, pictures

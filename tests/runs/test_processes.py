@@ -14,7 +14,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from hf_transfer_score import rank
-from hf_transfer_score.features.processes import Processes
+from hf_transfer_score.features.batches import Processes
 
 folder = Path(sys.argv[1])
 report = rank(str(folder / "bank.jsonl"), sys.argv[2:], folder=folder / "two")

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score.backbones import base
-from hf_transfer_score.backbones.base import BackboneKind, register_backbone
-from hf_transfer_score.backbones.memory import MemoryBackbone
+from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions

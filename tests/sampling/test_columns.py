@@ -8,7 +8,7 @@ from datasets import Audio, ClassLabel, Features, Image, Value
 
 from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.sampling.columns import find_columns
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 TEXT, WHOLE, FLOAT = Value("string"), Value("int64"), Value("float32")
 BINARY = ClassLabel(names=["no", "yes"])

@@ -30,7 +30,7 @@ import datasets
 datasets.config.STREAMING_READ_RETRY_INTERVAL = datasets.config.STREAMING_OPEN_RETRY_INTERVAL = 0
 from hf_transfer_score.errors import TransferScoreError
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 
 def ask(name, refresh=False, **options):
     try:

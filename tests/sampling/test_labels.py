@@ -8,7 +8,7 @@ import pytest
 
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError, OptionError
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from tests.sampling.made import pictures, row_numbers, shards, texts
 
 LABEL_KINDS = {

@@ -19,8 +19,7 @@ from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.metrics.checks import check_labels
 from hf_transfer_score.sampling.draw import proportional_quotas
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
-from hf_transfer_score.sampling.sample import describe
+from hf_transfer_score.sampling.sample import SampleOptions, describe
 from tests.sampling.made import picture, pictures, row_numbers, shards, sound, texts
 
 ROWS = 60
@@ -307,7 +306,7 @@ import resource, sys
 from pathlib import Path
 import datasets, pyarrow.compute, pandas
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 def rows(count):
     for row in range(count):
         yield {"text": str(row) + "x" * 4000, "label": row * 10 // count}

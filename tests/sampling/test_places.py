@@ -11,8 +11,8 @@ from datasets import ClassLabel, Features, Image, Sequence, Value
 
 from hf_transfer_score.errors import DatasetError, HiddenLabelsError
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.sampling.rows import draw_pixels, draw_words
+from hf_transfer_score.sampling.sample import SampleOptions
 from tests.sampling.made import image_bytes, picture, shards
 
 TAGS = Features(

@@ -13,7 +13,7 @@ import pytest
 
 from hf_transfer_score.sampling import load
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.options import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions
 from tests.sampling.made import shards, texts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hf_transfer_score.rendering import TEMPLATES
+from hf_transfer_score.text import TEMPLATES
 
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif"]
 CODE_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]

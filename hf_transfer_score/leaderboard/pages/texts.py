@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hf_transfer_score.leaderboard.boards.board import BoardRow
-from hf_transfer_score.rendering import environment
+from hf_transfer_score.text import environment
 
 if TYPE_CHECKING:
     from jinja2 import Environment

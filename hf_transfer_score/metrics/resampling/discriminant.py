@@ -13,15 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.ncti import (
-    DISCRIMINANT_CUT,
-    SHRINKAGE_COMPONENTS,
-    SHRINKAGE_FLOOR,
-    NCTIOptions,
-)
+from hf_transfer_score.metrics.ncti import DISCRIMINANT_CUT, SHRINKAGE_COMPONENTS, SHRINKAGE_FLOOR, NCTIOptions
 from hf_transfer_score.metrics.resampling.draws import Draws, Weights
-from hf_transfer_score.metrics.scatter import RELATIVE_CUT, Array
 
 WIDEST = 128
 """Components up to which the moments of all replicates are held at once."""
@@ -122,7 +117,8 @@ def _second_moments(rows: NDArray[np.float32], weights: Weights) -> Array:
 def _discriminants(moments: _Moments, counts: NDArray[np.int64], width: int) -> tuple[Array, Array]:
     """Return seli (B,) and the maps that whiten the within-class covariance of each replicate (B, p, p).
 
-    Columns of directions in which the classes of a replicate do not vary are zero.
+    Seli is the sum of the roots of the total variances along the discriminant directions. Columns of directions in
+    which the classes of a replicate do not vary are zero.
     """
     rows, total = int(counts.sum()), moments.within + moments.between
     variances = np.einsum("bpp->bp", total)[:, :SHRINKAGE_COMPONENTS] * rows / (rows - 1)
@@ -133,7 +129,10 @@ def _discriminants(moments: _Moments, counts: NDArray[np.int64], width: int) -> 
     largest = min(len(counts) - 1, total.shape[1])
     seli = np.empty(len(total))
     plain = shrinkage == 0
-    seli[plain] = _plain_seli(whitened[plain], largest)
+    # without shrinkage the scatter within is the identity, so that the total is one more than the scatter between
+    values = np.linalg.eigvalsh(whitened[plain])[:, ::-1][:, :largest]
+    counted = values > DISCRIMINANT_CUT * values[:, :1]
+    seli[plain] = np.where(counted, np.sqrt(1 + np.maximum(values, 0)), 0).sum(1)
     for place in np.flatnonzero(~plain):
         one = (moments.within[place], moments.between[place], whitened[place], whitening[place])
         seli[place] = _shrunk_seli(*one, nominal=(len(counts) - 1, width))
@@ -153,17 +152,8 @@ def _whitening(covariances: Array) -> Array:
     return np.asarray(vectors * np.where(keep, np.where(keep, values, 1.0) ** -0.5, 0.0)[:, None])
 
 
-def _plain_seli(whitened: Array, largest: int) -> Array:
-    """Return the sum of the roots of the total variances along the discriminant directions (B,).
-
-    Without shrinkage the scatter within is the identity there, so that the total is one more than the scatter between.
-    """
-    values = np.linalg.eigvalsh(whitened)[:, ::-1][:, :largest]
-    return np.asarray(np.where(values > DISCRIMINANT_CUT * values[:, :1], np.sqrt(1 + np.maximum(values, 0)), 0).sum(1))
-
-
 def _shrunk_seli(within: Array, between: Array, whitened: Array, whitening: Array, nominal: tuple[int, int]) -> float:
-    """Return the same for one replicate whose covariances are shrunk; see `ncti` for the directions that count.
+    """Return seli of one replicate whose covariances are shrunk; see `ncti` for the directions that count.
 
     nominal are the directions and the components there would be if all components varied.
     """
@@ -192,18 +182,13 @@ def _posterior_terms(
             part = slice(start, start + step)
             posterior = products[part] @ space.rows[first:last].T
             posterior += levels[part, code, :, None].astype(np.float32)
-            _softmax(posterior)
+            posterior -= posterior.max(axis=1, keepdims=True)  # into probabilities over the classes (B, K, n), in place
+            np.exp(posterior, out=posterior)
+            posterior /= posterior.sum(axis=1, keepdims=True)
             drawn = weights[part, first:last]
             correct[part] += np.einsum("bn,bn->b", posterior[:, code], drawn, dtype=np.float64)
             norms[part] += _nuclear_norms(posterior, drawn)
     return correct / draws.counts.sum(), norms
-
-
-def _softmax(logits: NDArray[np.float32]) -> None:
-    """Turn logits (B, K, n) into probabilities over the classes, in place."""
-    logits -= logits.max(axis=1, keepdims=True)
-    np.exp(logits, out=logits)
-    logits /= logits.sum(axis=1, keepdims=True)
 
 
 def _nuclear_norms(posterior: NDArray[np.float32], weights: Weights) -> Array:

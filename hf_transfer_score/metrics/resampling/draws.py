@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import Array
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import check_whole
-from hf_transfer_score.metrics.scatter import Array
 
 Weights = NDArray[np.uint8]
 """How often each replicate draws each position (B, N)."""

@@ -1,16 +1,92 @@
-"""FaCe of every replicate: variance collapse exactly, class fairness in the principal components of the full sample."""
+"""FaCe of every replicate: variance collapse exactly, class fairness in the principal components of the full sample.
+
+Variance collapse is exact in the weights of the rows, and no replicate's rows are ever gathered. With the class means
+of a replicate, M = M0 + S, the shifts S (K, D) are products of the weights with the rows less their class mean. The
+trace needs these deviations along the at most K - 1 directions that the class means span.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hf_transfer_score.metrics import bhattacharyya
+from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.checks import CHUNK_BYTES
+from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
 from hf_transfer_score.metrics.face import FaceOptions, class_fairness
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.resampling.collapse import BLOCK_BYTES, COPIES, variance_collapse
 from hf_transfer_score.metrics.resampling.draws import Deviations, Draws, Weights
-from hf_transfer_score.metrics.scatter import Array
+
+BLOCK_BYTES = 64 * 1024 * 1024
+COPIES = 4
+"""Arrays of the size of the class means that are alive at once."""
+
+
+def variance_collapse(data: LabelledFeatures, draws: Draws, weighting: str) -> Array:
+    """Return -trace(Σ_W Σ_B†) / K of every replicate (B,).
+
+    Products with the rows are in single precision: they are of deviations from class means, in units of the spread of
+    these, and what rounding adds is a millionth of the value.
+    """
+    means = data.statistics.centred_means
+    scale = float(np.abs(means).max()) or 1.0
+    deviations = Deviations(data, draws, data.statistics.means, scale)
+    by_row = weighting == "sample"  # the weight of each class in both scatters (K,)
+    shares = draws.counts / draws.counts.sum() if by_row else np.full(len(draws.counts), 1.0 / len(draws.counts))
+    found = np.empty(draws.replicates)
+    for block in draws.blocks(COPIES * 8 * means.size, BLOCK_BYTES):
+        weights = draws.weights(block)
+        shifts = _shifts(deviations, weights)
+        maps = _whitening(means / scale + shifts, shares)
+        squares = _squares(deviations, weights, maps)
+        moved = np.square(shifts @ maps.transpose(0, 2, 1)).sum(axis=2)
+        found[block] = -(np.maximum(squares / draws.counts - moved, 0.0) @ shares) / len(means)
+    return found
+
+
+def _shifts(deviations: Deviations, weights: Weights) -> Array:
+    """Return by how much the class means of each replicate differ from those of the sample (B, K, D)."""
+    width = deviations.means.shape[1]
+    shifts = np.zeros((len(weights), *deviations.means.shape))
+    for part, rows in deviations.parts(8 * width, CHUNK_BYTES):
+        single = rows.astype(np.float32)
+        for code, positions, places in deviations.draws.classes(part):
+            shifts[:, code] += weights[:, positions].astype(np.float32) @ single[places]
+    shifts /= deviations.draws.counts[:, None]
+    return shifts
+
+
+def _whitening(means: Array, shares: Array) -> Array:
+    """Return the maps (B, r, D) under which the class means of each replicate have unit scatter.
+
+    Directions below the cut are rows of zeros. A replicate in which all class means are equal has no map: NaN.
+    """
+    centred = (means - (shares @ means)[:, None]) * np.sqrt(shares)[:, None]
+    count, width = means.shape[1:]
+    if width < count:
+        values, vectors = np.linalg.eigh(centred.transpose(0, 2, 1) @ centred)
+        maps, powers = vectors.transpose(0, 2, 1), 0.5
+    else:
+        values, vectors = np.linalg.eigh(centred @ centred.transpose(0, 2, 1))
+        values, vectors = values[:, 1:], vectors[:, :, 1:]
+        maps, powers = vectors.transpose(0, 2, 1) @ centred, 1.0
+    largest = values[:, -1:]
+    keep = values > RELATIVE_CUT * largest
+    factors = np.where(keep, np.where(keep, values, 1.0) ** -powers, 0.0)
+    factors[largest[:, 0] <= 0] = np.nan
+    return np.asarray(maps * factors[:, :, None])
+
+
+def _squares(deviations: Deviations, weights: Weights, maps: Array) -> Array:
+    """Return the weighted squared lengths of the mapped deviations, summed by class (B, K)."""
+    replicates, rank, width = maps.shape
+    stacked = maps.reshape(-1, width).astype(np.float32).T
+    squares = np.zeros((replicates, len(deviations.means)))
+    for part, rows in deviations.parts(4 * max(2 * width, replicates * rank), CHUNK_BYTES):
+        mapped = (rows.astype(np.float32) @ stacked).reshape(len(rows), replicates, rank)
+        lengths = np.einsum("nbr,nbr->bn", mapped, mapped).astype(np.float64)
+        for code, positions, places in deviations.draws.classes(part):
+            squares[:, code] += np.einsum("bn,bn->b", lengths[:, places], weights[:, positions])
+    return squares
 
 
 def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> dict[str, Array] | None:
@@ -21,20 +97,14 @@ def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> di
     """
     if options.covariance == "full":
         return None
-    return {
-        "variance_collapse": variance_collapse(data, draws, options.weighting),
-        "class_fairness": _fairness(data.turned(options.pca), draws, options),
-    }
-
-
-def _fairness(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> Array:
-    deviations = Deviations(data, draws, data.statistics.means)
-    found = np.empty(draws.replicates)
+    collapse, turned = variance_collapse(data, draws, options.weighting), data.turned(options.pca)
+    deviations = Deviations(turned, draws, turned.statistics.means)
+    fairness = np.empty(draws.replicates)
     for block in draws.blocks(COPIES * 8 * deviations.means.size, BLOCK_BYTES):
         means, variances = _moments(deviations, draws.weights(block))
         pairs = zip(means, variances, strict=True)
-        found[block] = [class_fairness(_overlaps(*pair, options), options) for pair in pairs]
-    return found
+        fairness[block] = [class_fairness(_overlaps(*pair, options), options) for pair in pairs]
+    return {"variance_collapse": collapse, "class_fairness": fairness}
 
 
 def _moments(deviations: Deviations, weights: Weights) -> tuple[Array, Array]:
@@ -57,8 +127,8 @@ def _overlaps(means: Array, variances: Array, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians of one replicate (K, K)."""
     variances = np.maximum(variances, options.variance_floor)
     if options.covariance == "diagonal":
-        return np.exp(-bhattacharyya.diagonal(means, variances))
+        return np.exp(-gaussians.diagonal(means, variances))
     spherical = variances.mean(axis=1)
     if options.covariance == "spherical":
-        return np.exp(-bhattacharyya.spherical(means, spherical, means.shape[1]))
-    return np.exp(-bhattacharyya.pooled_spherical(means, float(spherical.mean())))
+        return np.exp(-gaussians.spherical(means, spherical, means.shape[1]))
+    return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from hf_transfer_score.errors import InputError, NotApplicableError
+from hf_transfer_score.metrics.class_stats import Array, one_thread
 from hf_transfer_score.metrics.face import face
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.ncti import ncti
-from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.resampling.discriminant import ncti_terms
 from hf_transfer_score.metrics.resampling.draws import Draws
 from hf_transfer_score.metrics.resampling.fairness import face_terms
-from hf_transfer_score.metrics.scatter import Array, one_thread
 
 Terms = dict[str, dict[str, Array]]
 """Values over the replicates (B,), by metric and term."""
@@ -29,12 +30,7 @@ SHORT_WAYS: dict[Callable[..., Any], Callable[[LabelledFeatures, Draws, Any], di
 
 
 def bootstrap_terms(
-    data: LabelledFeatures,
-    metrics: Sequence[Metric],
-    *,
-    replicates: int = 100,
-    seed: int = 0,
-    short_ways: bool = True,
+    data: LabelledFeatures, metrics: Sequence[Metric], *, replicates: int = 100, seed: int = 0, short_ways: bool = True
 ) -> Terms:
     """Return the terms of metrics over replicates of a sample, each (B,), by metric and term.
 
@@ -69,26 +65,16 @@ def bootstrap_terms(
     found: Terms = {}
     with one_thread(), np.errstate(invalid="ignore"):
         for metric in chosen:
-            terms = _constant(results[metric.name], replicates) if metric.baseline else None
-            if terms is None and short_ways:
-                terms = _by_short_way(data, draws, metric)
+            terms: dict[str, Array] | None = None
+            if metric.baseline:
+                known = results[metric.name].terms.items()
+                terms = {term: np.full(replicates, value) for term, value in known}
+            elif short_ways and metric.compute in SHORT_WAYS:
+                with suppress(np.linalg.LinAlgError):
+                    terms = SHORT_WAYS[metric.compute](data, draws, metric.options)
             found[metric.name] = terms or {term.name: np.full(replicates, np.nan) for term in metric.terms}
         _fill_anew(data, draws, chosen, found)
     return found
-
-
-def _by_short_way(data: LabelledFeatures, draws: Draws, metric: Metric) -> dict[str, Array] | None:
-    """Return the terms of a metric that has a short way on this sample, or None."""
-    if metric.compute not in SHORT_WAYS:
-        return None
-    try:
-        return SHORT_WAYS[metric.compute](data, draws, metric.options)
-    except np.linalg.LinAlgError:
-        return None
-
-
-def _constant(result: MetricResult, replicates: int) -> dict[str, Array]:
-    return {term: np.full(replicates, value) for term, value in result.terms.items()}
 
 
 def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], found: Terms) -> None:
@@ -99,25 +85,20 @@ def _fill_anew(data: LabelledFeatures, draws: Draws, metrics: Sequence[Metric], 
         ]
         if not open_ones:
             continue
+        rows = draws.rows(replicate)
         try:
-            drawn = drawn_sample(data, draws, replicate)
-        except InputError:
+            drawn = LabelledFeatures(
+                data.features[rows],
+                data.codes[rows] if data.has_labels else None,
+                targets=None if data.targets is None else data.targets[rows],
+                source_probs=None if data.source_probs is None else data.source_probs[rows],
+                facts=data.facts,
+            )
+        except InputError:  # it is no sample, as when all its rows are equal
             continue
         for metric in open_ones:
             for term, value in metric.attempt(drawn).terms.items():
                 found[metric.name][term][replicate] = value
-
-
-def drawn_sample(data: LabelledFeatures, draws: Draws, replicate: int) -> LabelledFeatures:
-    """Return the sample that a replicate draws; InputError where it is none, as when all its rows are equal."""
-    rows = draws.rows(replicate)
-    return LabelledFeatures(
-        data.features[rows],
-        data.codes[rows] if data.has_labels else None,
-        targets=None if data.targets is None else data.targets[rows],
-        source_probs=None if data.source_probs is None else data.source_probs[rows],
-        facts=data.facts,
-    )
 
 
 def bootstrap_pool(
@@ -128,15 +109,10 @@ def bootstrap_pool(
     seed: int = 0,
     workers: int | None = None,
 ) -> dict[str, Terms]:
-    """Return `bootstrap_terms` of each model of a pool, several models at a time.
+    """Return `bootstrap_terms` of each model of a pool, several models at a time, by default one a core.
 
-    Args:
-        samples: for each model, what reads its sample; read when its turn comes and let go afterwards. All must have
-            the same labels, or their replicates are not paired. A sample that cannot be used leaves its model out.
-        metrics: configured metrics.
-        replicates: number of replicates.
-        seed: of the drawing.
-        workers: models at a time; None for one a core.
+    Each sample is read when its turn comes and let go afterwards. All must have the same labels, or their replicates
+    are not paired. A sample that cannot be used leaves its model out.
     """
 
     def one(read: Callable[[], LabelledFeatures]) -> Terms | None:
@@ -145,10 +121,7 @@ def bootstrap_pool(
         except (InputError, NotApplicableError):
             return None
 
-    with one_thread(), ThreadPoolExecutor(workers or _cores()) as pool:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with one_thread(), ThreadPoolExecutor(workers or cores) as pool:
         found = dict(zip(samples, pool.map(one, samples.values()), strict=True))
     return {model: terms for model, terms in found.items() if terms is not None}
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

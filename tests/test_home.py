@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 
-from hf_transfer_score.locks import alone
+from hf_transfer_score.home import alone
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from hf_transfer_score.locks import alone
+from hf_transfer_score.home import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -20,7 +20,7 @@ with alone(Path(sys.argv[1])):
 COUNT = """
 import sys
 from pathlib import Path
-from hf_transfer_score.locks import alone
+from hf_transfer_score.home import alone
 for _ in range(30):
     with alone(Path(sys.argv[1])):
         place = Path(sys.argv[2])

@@ -1,9 +1,10 @@
-"""How many bytes a Parquet file becomes, as its own pages say, before a reader is handed one of them.
+"""What the heads of .safetensors and Parquet files say, checked before any library is handed the file.
 
-A footer is written once for all, and what it says of sizes may be anything. Memory is taken as the head of each page
-says, in front of a few bytes that may stand for gigabytes. No library shows these heads, so they are read here. Footer
-and heads are structures of Thrift's compact protocol. They are taken literally: whatever another reader could take for
-something else is refused, as it would find other pages than those that were counted.
+How many bytes a Parquet file becomes is told by its own pages. A footer is written once for all, and what it says of
+sizes may be anything. Memory is taken as the head of each page says, in front of a few bytes that may stand for
+gigabytes. No library shows these heads, so they are read here. Footer and heads are structures of Thrift's compact
+protocol. They are taken literally: whatever another reader could take for something else is refused, as it would find
+other pages than those that were counted.
 """
 
 from __future__ import annotations
@@ -14,10 +15,97 @@ from collections.abc import Iterable, Iterator, Set
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
 from hf_transfer_score.errors import UnreadableError
+from hf_transfer_score.untrusted import HEADER_BYTES, HEADER_ENTRIES, LARGEST, Limits, parse_json
+
+HEADER = Limits(size=HEADER_BYTES, depth=4, values=20 * HEADER_ENTRIES, letters=HEADER_BYTES)
+
+ODD_WIDTHS = {"BOOL": 1, "BF16": 2, "C64": 8}
+"""Bytes of a number of those kinds whose names do not end in their bits."""
+
+LONGEST_SHAPE = 64
+
+
+class CutShortError(UnreadableError):
+    """A file has not the length that its header says."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What a header says of one tensor: the kind of its numbers, such as "F32", its shape, and where its bytes are."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read_header(path: Path) -> dict[str, Tensor]:
+    """Return the tensors that a .safetensors file has, by name; only its header is read.
+
+    A file of another length than its header says is a CutShortError, any other header that no real file has an
+    UnreadableError.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or (length > HEADER_BYTES and length > size - 8):
+            raise UnreadableError("It is not a safetensors file.")
+        if length > HEADER_BYTES:
+            raise UnreadableError(
+                f"Its header would have {length:,} bytes, more than the {HEADER_BYTES:,} of any real one."
+            )
+        if length > size - 8:
+            raise CutShortError(f"It has {size:,} bytes where its header says {8 + length:,}.")
+        content = parse_json(file.read(length), what="its header", limit=HEADER, lenient=True)
+    if not isinstance(content, dict):
+        raise UnreadableError("Its header is damaged.")
+    named = {name: about for name, about in content.items() if name != "__metadata__"}
+    if len(named) > HEADER_ENTRIES:
+        raise UnreadableError(f"It has {len(named):,} arrays, more than the {HEADER_ENTRIES:,} that are read.")
+    found, end = {name: _tensor(name, about) for name, about in named.items()}, 0
+    for one in sorted(found.values(), key=lambda tensor: (tensor.start, tensor.end)):
+        if one.start != end:
+            raise UnreadableError("Its header is damaged: tensors share bytes, or leave some out.")
+        end = one.end
+    if size != 8 + length + end:
+        raise CutShortError(f"It has {size:,} bytes where its header says {8 + length + end:,}.")
+    return found
+
+
+def _tensor(name: str, about: Any) -> Tensor:
+    try:
+        kind, shape, (start, end) = about["dtype"], about["shape"], about["data_offsets"]
+        numbers = (*shape, start, end)
+        sound = isinstance(kind, str) and len(shape) <= LONGEST_SHAPE
+        sound = sound and all(type(one) is int and 0 <= one < LARGEST for one in numbers) and start <= end
+    except (KeyError, TypeError, ValueError):
+        sound = False
+    if not sound:
+        raise UnreadableError(f"Its header is damaged: {name[:100]!r} has no kind, shape and place.")
+    bits = _bits(kind)
+    if bits and prod(shape) * bits != 8 * (end - start):
+        raise UnreadableError(
+            f"Its header is damaged: {name[:100]!r} of shape {_shown(shape)} in {kind} has {end - start:,} bytes."
+        )
+    return Tensor(kind, tuple(shape), start, end)
+
+
+def _bits(kind: str) -> int:
+    """Return the bits of a number of a kind such as F32, BF16, F8_E4M3 or F4, 0 for a kind that is not known."""
+    if kind in ODD_WIDTHS:
+        return 8 * ODD_WIDTHS[kind]
+    digits = kind.partition("_")[0][1:]
+    return int(digits) if kind[:1] in "FIU" and digits.isdigit() and len(digits) <= 2 else 0
+
+
+def _shown(shape: Any) -> str:
+    return f"({', '.join(f'{one:,}' if one < 10**15 else 'too many' for one in shape)})"
+
 
 MAGIC = b"PAR1"
 NO_PARQUET = "It is no Parquet file, or it is damaged."
@@ -62,15 +150,10 @@ Fields = dict[tuple[int, int], Any]
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a column.
+    """A part of a column: its path, and where its pages begin and end.
 
-    Attributes:
-        path: names of the column and of what it is within, with dots between.
-        width: bytes of a value in memory, without the letters of texts.
-        is_bytes: whether its values are texts, or other bytes.
-        values: how many it has by the footer; no reader goes on once it has read as many.
-        start: where its pages begin.
-        stop: where they end.
+    Values of bytes, such as texts, have a width besides their letters. It has as many values as the footer says: no
+    reader goes on once it has read as many.
     """
 
     path: str
@@ -96,7 +179,16 @@ def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
         groups = [group[1, LIST] for group in _Reader(_footer(file), 0, MOST_VALUES).structure()[4, LIST]]
         with parquet.ParquetFile(file) as known:
             leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
-        return [_chunk(pages, leaf) for group in groups for pages, leaf in zip(group, leaves, strict=True)]
+        # readers go by the name and type in the schema, not by those that a part of a column gives itself
+        known_by = [
+            (
+                leaf.path,
+                WIDTHS.get(leaf.physical_type) or max(8, leaf.length),
+                leaf.physical_type.endswith("BYTE_ARRAY"),
+            )
+            for leaf in leaves
+        ]
+        return [Chunk(*about, *pages) for group in groups for pages, about in zip(group, known_by, strict=True)]
 
 
 def _footer(file: IO[bytes]) -> bytes:
@@ -113,11 +205,7 @@ def _footer(file: IO[bytes]) -> bytes:
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
-    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once.
-
-    Raises:
-        UnreadableError: the pages are not what the footer says.
-    """
+    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once."""
     total = count = 0
     with _one_error(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for chunk in chunks:
@@ -145,12 +233,6 @@ def _pages(about: Fields) -> tuple[int, int, int]:
     if 0 < about.get((11, INT64), 0) < start:
         start = about[11, INT64]
     return about[5, INT64], start, start + about[7, INT64]
-
-
-def _chunk(pages: tuple[int, int, int], leaf: Any) -> Chunk:
-    """Return a part of a column; readers go by the name and type in the schema, not by those that it gives itself."""
-    width = WIDTHS.get(leaf.physical_type) or max(8, leaf.length)
-    return Chunk(leaf.path, width, leaf.physical_type.endswith("BYTE_ARRAY"), *pages)
 
 
 def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:

@@ -3,7 +3,7 @@
 import jinja2
 import pytest
 
-from hf_transfer_score.rendering import TEMPLATES, code, environment, plain
+from hf_transfer_score.text import TEMPLATES, code, environment, plain
 
 MARKDOWN = environment(plain, {"code": code})
 

@@ -1,6 +1,7 @@
-"""Bhattacharyya distances between class Gaussians: what FaCe's fairness and GBC share.
+"""What metrics share that take classes for Gaussians: distances between them, and posteriors.
 
-D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with Σ = (Σ_i + Σ_j) / 2.
+Bhattacharyya distances are D_ij = 1/8 (μ_i-μ_j)ᵀ Σ⁻¹ (μ_i-μ_j) + 1/2 ln(det Σ / sqrt(det Σ_i det Σ_j)), with
+Σ = (Σ_i + Σ_j) / 2.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.metrics.class_stats import Array, add_class_sums
 from hf_transfer_score.metrics.labelled import LabelledFeatures
-from hf_transfer_score.metrics.scatter import Array, add_class_sums
 
 PAIR_BYTES = 64 * 1024 * 1024
 
@@ -40,12 +41,9 @@ def class_variances(data: LabelledFeatures, *, unbiased: bool = False) -> Array:
 
 
 def spherical(means: Array, variances: Array, determinant_width: float) -> Array:
-    """Return distances of spherical Gaussians (K, K).
+    """Return distances of spherical Gaussians with means (K, p) and one variance a class (K,), (K, K).
 
-    Args:
-        means: (K, p).
-        variances: one variance a class (K,).
-        determinant_width: how often the logarithm counts: p for the true determinant, 1 for the public GBC codes.
+    The logarithm counts p times for the true determinant, once as in the public GBC codes.
     """
     average = (variances[:, None] + variances[None, :]) / 2
     logs = np.log(variances)
@@ -59,12 +57,7 @@ def pooled_spherical(means: Array, variance: float) -> Array:
 
 
 def diagonal(means: Array, variances: Array) -> Array:
-    """Return distances of Gaussians with diagonal covariances (K, K).
-
-    Args:
-        means: (K, p).
-        variances: (K, p).
-    """
+    """Return distances of Gaussians with means (K, p) and diagonal covariances (K, p), (K, K)."""
     count, width = means.shape
     distances = np.zeros((count, count))
     logs = np.log(variances)
@@ -79,12 +72,7 @@ def diagonal(means: Array, variances: Array) -> Array:
 
 
 def full(means: Array, covariances: NDArray[np.float64]) -> Array:
-    """Return distances of Gaussians with full covariances (K, K).
-
-    Args:
-        means: (K, p).
-        covariances: positive definite, (K, p, p).
-    """
+    """Return distances of Gaussians with means (K, p) and positive definite covariances (K, p, p), (K, K)."""
     count, width = means.shape
     distances = np.zeros((count, count))
     logs = np.linalg.slogdet(covariances)[1]
@@ -98,3 +86,18 @@ def full(means: Array, covariances: NDArray[np.float64]) -> Array:
             log_ratio = np.linalg.slogdet(average)[1] - (logs[i] + logs[others]) / 2
             distances[i, others] = np.einsum("jd,jd->j", difference, solved) / 8 + log_ratio / 2
     return np.asarray(distances + distances.T)
+
+
+def gaussian_posterior(rows: Array, means: Array, counts: NDArray[np.int64]) -> Array:
+    """Return p(class | row) for whitened rows (N, p) and class means (K, p), priors in proportion to counts, (N, K)."""
+    logits = rows @ means.T
+    logits += np.log(counts / counts.sum()) - np.einsum("kd,kd->k", means, means) / 2
+    return softmax(logits)
+
+
+def softmax(logits: Array) -> Array:
+    """Return the softmax of each row, in place, without overflow."""
+    logits -= logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
