@@ -23,8 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from hf_transfer_score.errors import InputError, UnreadableError
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.uploads import limits
-from hf_transfer_score.uploads.form import Form, FormError
-from hf_transfer_score.uploads.ledger import Ledger, Upload, open_ledger
+from hf_transfer_score.uploads.ledger import Form, FormError, Ledger, Upload, open_ledger
 from hf_transfer_score.uploads.turns import Turns
 
 Scope = MutableMapping[str, Any]

@@ -10,19 +10,18 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.boards.trust import trust
-from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_figure, row_choices, row_of
-from hf_transfer_score.leaderboard.pages.model_card import card_of, standings
+from hf_transfer_score.leaderboard.pages.compare_tab import compare_page, overlaps_figure, row_choices, row_of
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
-    heatmaps_figure,
+    card_of,
     model_choices,
     model_command,
     model_page,
     records_json,
+    standings,
 )
-from hf_transfer_score.leaderboard.pages.model_tab import file_stem
-from hf_transfer_score.leaderboard.pages.trust_page import conclusion, trust_page
+from hf_transfer_score.leaderboard.pages.model_tab import file_stem, heatmaps_figure
+from hf_transfer_score.leaderboard.pages.trust_tab import conclusion, trust, trust_page
 from hf_transfer_score.records.record import Record, RecordedFacts, RecordedOverlap, record_path
 from hf_transfer_score.records.shipped import REFERENCE, shipped_folder
 from hf_transfer_score.records.table import RecordTable, Stored

@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.submitting import (
+from hf_transfer_score.leaderboard.pages.submit_tab import (
     MOST_ROWS,
     REQUEST_HEADERS,
     Asked,

@@ -10,8 +10,8 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from hf_transfer_score import rank_features
-from hf_transfer_score.leaderboard.pages import scoring_uploads
-from hf_transfer_score.leaderboard.pages.scoring_uploads import example_files, offered_metrics, score_uploads
+from hf_transfer_score.leaderboard.pages import upload_tab
+from hf_transfer_score.leaderboard.pages.upload_tab import example_files, offered_metrics, score_uploads
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from hf_transfer_score.uploads.scoring import SLOW_ROWS
 from tests.uploads.made import scored_here
@@ -20,7 +20,7 @@ from tests.uploads.made import scored_here
 @pytest.fixture(autouse=True)
 def score_here(monkeypatch):
     """Score in this process, as the process of its own does, without starting one for each case."""
-    monkeypatch.setattr(scoring_uploads, "score_in_box", scored_here)
+    monkeypatch.setattr(upload_tab, "score_in_box", scored_here)
 
 
 METRICS = ["face", "ncti", "logme", "knn"]

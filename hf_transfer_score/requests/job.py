@@ -22,14 +22,13 @@ from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.requests.checking import CheckLimits, check_request
-from hf_transfer_score.requests.request import Request
+from hf_transfer_score.requests.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
+from hf_transfer_score.requests.request import CheckLimits, Request, check_request
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.sampling.options import SampleOptions
 from hf_transfer_score.untrusted import Limits, parse_json
-from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
 
 PASSING = ("no_network", "download", "no_space")
 """Kinds of failure that another attempt may not meet."""
@@ -103,7 +102,7 @@ def _boxed(request: Request, commit: str, options: JobOptions) -> JobOutcome:
     }
     with folder_of_job((options.folder or home()) / "jobs") as folder:
         write_text(folder / QUESTION, json.dumps(asked))
-        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.job", str(folder)], folder, options.box)
+        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.requests.job", str(folder)], folder, options.box)
         if ended.over is not None:
             return _over(ended, options.box)
         answer = folder / ANSWER

@@ -14,9 +14,9 @@ from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.requests.job import JobOptions, JobOutcome, carry_out
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.worker.job import JobOptions, JobOutcome, carry_out
 
 Value = TypeVar("Value")
 
