@@ -69,6 +69,12 @@ def _part(sample: Sample) -> dict[str, Any]:
     days = sorted({one.run.time[:10] for one in sample.records})
     levels = {one.interval_level for one in sample.records if one.interval}
     level = levels.pop() if len(levels) == 1 else None
+    beside = [  # whose values lie outside their intervals
+        name
+        for one, name in named
+        if one in sample.scores
+        and any(not low <= one.terms[term] <= high for term, (low, high) in one.interval.items())
+    ]
     return {
         "sample": sample,
         "standing": standing if ranked else None,
@@ -82,7 +88,7 @@ def _part(sample: Sample) -> dict[str, Any]:
         "intervals": any(row["ends"] for row in rows) and (f"{100 * level:g} % interval" if level else "Interval"),
         "places": any(row["place"] for row in rows),
         "warnings": [(name, text) for one, name in named for text in one.warnings],
-        "beside": [name for one, name in named if _is_beside(one) and one in sample.scores],
+        "beside": beside,
         "again": reproduction(sample) if sample.records else None,
     }
 
@@ -124,22 +130,16 @@ def _rows(record: Record, sample: Sample) -> Iterator[dict[str, Any]]:
         }
 
 
-def _is_beside(record: Record) -> bool:
-    """Whether a value lies outside its interval."""
-    return any(not low <= record.terms[term] <= high for term, (low, high) in record.interval.items())
-
-
 README = "README.md"
 TITLE = "Add transferability scores"
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a push.
+    """What became of a push, and the address of the pull request, or the commit.
 
     Attributes:
         state: "proposed" as a pull request, "pending" where an open one says the same, "written", or "unchanged".
-        where: address of the pull request, or the commit.
     """
 
     state: str

@@ -30,46 +30,15 @@ LAST_SECONDS = 10.0
 OVERHEAD = 2 * 10**9
 """Bytes that libraries reserve beside what they use; the limit of resident memory is watched from outside."""
 
-PASSED_ON = frozenset(
-    {
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "SYSTEMROOT",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "all_proxy",
-        "HF_ENDPOINT",
-        "HF_HUB_DISABLE_XET",
-        "HF_HUB_DISABLE_TELEMETRY",
-        "HF_HUB_DOWNLOAD_TIMEOUT",
-        "HF_HUB_ETAG_TIMEOUT",
-        "HF_TRANSFER_SCORE_DEADLINE",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "OPENBLAS_CORETYPE",
-        "OPENBLAS_L2_SIZE",
-        "CUDA_VISIBLE_DEVICES",
-        "CUDA_DEVICE_ORDER",
-        "CUDA_HOME",
-        "NVIDIA_VISIBLE_DEVICES",
-        "ROCR_VISIBLE_DEVICES",
-    }
-)
+PASSED_ON = {
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DOWNLOAD_TIMEOUT"),
+    *("HF_HUB_ETAG_TIMEOUT", "HF_TRANSFER_SCORE_DEADLINE"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+}
 """What of the environment a box gets: a list of what is let in, so that no secret is forgotten."""
 
 SUBREAPER, DEATH_SIGNAL = 36, 1
@@ -235,7 +204,7 @@ def _watched(
     """Return the limit that a process and its children went over, None where they ended, and the most memory seen."""
     start, most, looks = time.monotonic(), 0, 0
     while process.poll() is None:
-        most = max(most, sum(_resident(pid) for pid in _children() - before))
+        most = max(most, sum(map(_resident, _children() - before)))
         if most > limits.memory:
             return "memory", most
         if time.monotonic() - start > limits.seconds:

@@ -13,53 +13,40 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.metrics.registry import MetricResult, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.requests.box import BoxLimits, environment_of, limit_this_process
 from hf_transfer_score.uploads import limits
-from hf_transfer_score.uploads.limits import MEMORY_BYTES, SECONDS
-from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed
-
-
-def hold_to_limits() -> None:
-    """Let the system refuse memory beyond the limit, so that reading fails before the machine is short of it."""
-    limit_this_process(BoxLimits(memory=MEMORY_BYTES, seconds=SECONDS, disk=10**6), device="cpu")
-    with suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY_BYTES, MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CPU, (8 * SECONDS, 8 * SECONDS))
+from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed, scored_files
 
 
 def main() -> None:
-    """Score the files that are asked for, one line for each; the line before says which file is looked at."""
+    """Score the files that are asked for, one line for each; the line before says which file is looked at.
+
+    This is what the process does: it lets the system refuse memory beyond the limit, so that reading fails before the
+    machine is short of it.
+    """
     asked = json.loads(sys.stdin.read())
-    hold_to_limits()
-    from hf_transfer_score.metrics.registry import get_metric
-    from hf_transfer_score.uploads.scoring import scored_files
+    limit_this_process(BoxLimits(memory=limits.MEMORY_BYTES, seconds=limits.SECONDS, disk=10**6), device="cpu")
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.MEMORY_BYTES, limits.MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (8 * limits.SECONDS, 8 * limits.SECONDS))
+
+    def say(**line: object) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
 
     files = {int(place): Path(path) for place, path in asked["files"].items()}
     metrics = [get_metric(name) for name in asked["metrics"]]
     before = None if asked["labels_of"] is None else Path(asked["labels_of"])
-    for place, found, labels in scored_files(files, metrics, labels_of=before, looked_at=_look):
-        _say({"place": place, "scores": plain(found), "labels_of": None if labels is None else str(labels)})
-
-
-def plain(scores: FeatureScores) -> dict[str, Any]:
-    """Return scores as JSON can hold them, without what no page shows."""
-    results = {name: replace(result, overlap=None) for name, result in scores.results.items()}
-    return replace(scores, results=results).as_dict()
-
-
-def _look(place: int) -> None:
-    _say({"looking": place})
-
-
-def _say(line: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    found = scored_files(files, metrics, labels_of=before, looked_at=lambda place: say(looking=place))
+    for place, scores, labels in found:
+        shown = {name: replace(result, overlap=None) for name, result in scores.results.items()}  # as no page shows it
+        plain = replace(scores, results=shown).as_dict()
+        say(place=place, scores=plain, labels_of=None if labels is None else str(labels))
 
 
 COMMAND = (sys.executable, "-m", "hf_transfer_score.uploads.box")
@@ -101,7 +88,11 @@ class _Work:
         if "looking" in told:
             self.looking = told["looking"]
             return
-        self.found[told["place"]] = _scores(told["scores"])
+        results = {
+            name: MetricResult(**{**result, "warnings": tuple(result["warnings"])})
+            for name, result in told["scores"]["results"].items()
+        }
+        self.found[told["place"]] = FeatureScores(**{**told["scores"], "results": results})
         self.labels_of = told["labels_of"]
 
 
@@ -152,16 +143,16 @@ def _run(work: _Work, seconds: float) -> bool:
 
 
 def _started(folder: Path) -> subprocess.Popen[str]:
-    threads = str(min(MOST_THREADS, os.cpu_count() or 1))
-    environment = environment_of(folder) | SMALL_RESERVES | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment |= {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in environment}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(min(MOST_THREADS, os.cpu_count() or 1)))
+    environment = threads | environment_of(folder) | SMALL_RESERVES
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger sent is in files
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=folder,
-        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment,
         start_new_session=True,
         text=True,
         encoding="utf-8",
@@ -179,14 +170,6 @@ def _talk(process: subprocess.Popen[str], work: _Work) -> None:
             work.take(line)
     except (OSError, ValueError, KeyError, TypeError):
         process.kill()
-
-
-def _scores(told: Mapping[str, Any]) -> FeatureScores:
-    results = {
-        name: MetricResult(**{**result, "warnings": tuple(result["warnings"])})
-        for name, result in told["results"].items()
-    }
-    return FeatureScores(**{**told, "results": results})
 
 
 if __name__ == "__main__":

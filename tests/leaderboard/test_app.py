@@ -21,7 +21,7 @@ from hf_transfer_score.leaderboard.pages.board_table import (
     status_html,
     table_value,
 )
-from hf_transfer_score.leaderboard.pages.texts import dataset_url, escape, model_url, number, plain, short_count
+from hf_transfer_score.leaderboard.pages.texts import escape, hub_url, number, plain, short_count
 from hf_transfer_score.leaderboard.pages.view import (
     Choices,
     View,
@@ -176,9 +176,9 @@ def test_a_query_is_kept_short():
 
 def test_addresses_are_made_of_names_of_the_hub_only():
     commit = "a" * 40
-    assert model_url("timm/resnet18.a1_in1k", commit).endswith(f"/timm/resnet18.a1_in1k/tree/{commit}")
-    assert model_url("timm/resnet18", "main").endswith("/timm/resnet18")
-    assert dataset_url("owner/pets").endswith("/datasets/owner/pets")
+    assert hub_url("timm/resnet18.a1_in1k", commit).endswith(f"/timm/resnet18.a1_in1k/tree/{commit}")
+    assert hub_url("timm/resnet18", "main").endswith("/timm/resnet18")
+    assert hub_url("owner/pets", kind="datasets/").endswith("/datasets/owner/pets")
     for name in (
         "a b/c",
         "a/b/c",
@@ -193,7 +193,7 @@ def test_addresses_are_made_of_names_of_the_hub_only():
         "/b",
         "a/",
     ):
-        assert model_url(name) is None, name
+        assert hub_url(name) is None, name
 
 
 def test_foreign_text_stays_text():
