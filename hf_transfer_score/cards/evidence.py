@@ -137,14 +137,7 @@ class Evidence:
 def gather(
     model: str, records: Iterable[Record], standing: Mapping[str, Standing] | None = None, *, source: str | None = None
 ) -> Evidence:
-    """Return what records say of a model.
-
-    Args:
-        model: the id; records of others are left out.
-        records: any.
-        standing: places in pools, by `standing_key`.
-        source: the results repository they are from.
-    """
+    """Return what records say of a model, with its places in pools by `standing_key`; those of others are left out."""
     newest: dict[str, Record] = {}  # of each way to read the model, sample and metric
     for one in sorted((one for one in records if one.model.id == model), key=lambda one: one.run.time):
         newest[f"{standing_key(one)} {'' if one.metric is None else setting(one.metric)}"] = one

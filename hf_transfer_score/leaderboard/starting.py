@@ -26,11 +26,9 @@ RESULTS, REQUESTS = "RESULTS", "REQUESTS"
 
 
 def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Library:
-    """Return the library of a place, not started yet.
+    """Return the library of a folder, or of a dataset repository as OWNER/NAME, not started yet.
 
-    Args:
-        results: a folder, or a dataset repository as OWNER/NAME; None for the records that ship with the package.
-        poll_seconds: how often to look for new records.
+    None means the records that ship with the package.
     """
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
@@ -76,12 +74,7 @@ def _settle() -> None:
 
 
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:
-    """Serve the leaderboard of a Space until it is stopped; variables of the Space count more than the arguments.
-
-    Args:
-        results: what RESULTS names if it is not set.
-        requests: what REQUESTS names if it is not set.
-    """
+    """Serve the leaderboard of a Space until it is stopped; its variables RESULTS and REQUESTS count more."""
     from hf_transfer_score.leaderboard.pages.app import serve
 
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

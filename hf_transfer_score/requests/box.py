@@ -91,10 +91,7 @@ class Ended:
 def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:
     """Run a command in a folder of its own until it ends or goes over a limit; then nothing of it runs any more.
 
-    Args:
-        command: a program and its arguments.
-        folder: takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
-        limits: what it may take.
+    The folder takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
     """
     if sys.platform == "linux":
         _prctl(SUBREAPER, 1)  # processes whose parent ended become children of this one, so that none gets away
@@ -143,10 +140,7 @@ def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[s
 def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
     """Let the system hold this process to its limits, and end it when whoever started it ends.
 
-    Args:
-        limits: what it may take.
-        device: where models run; drivers of accelerators reserve memory that they do not use, so that there only
-            resident memory is watched.
+    Drivers of accelerators reserve memory that they do not use: on such a device only resident memory is watched.
     """
     if sys.platform != "linux":
         return

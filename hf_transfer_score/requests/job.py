@@ -7,7 +7,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_transfer_score.errors import (
     CheckpointError,
@@ -79,31 +79,23 @@ class JobOutcome:
 
 def carry_out(request: Request, options: JobOptions) -> JobOutcome:
     """Return what a request comes to; whatever goes wrong with it is an outcome too."""
-    commit = None
+    asked: dict[str, Any] = {"request": asdict(request), "limits": asdict(options.box)}
+    asked |= {"device": options.device, "max_parameters": options.max_parameters}
     try:
-        commit = check_request(request, limits=options.limits)
-        return _boxed(request, commit, options)
+        asked["commit"] = check_request(request, limits=options.limits)
+        with folder_of_job(
+            (options.folder or home()) / "jobs"
+        ) as folder:  # of a process without secrets, within limits
+            write_text(folder / QUESTION, json.dumps(asked))
+            command = [sys.executable, "-m", "hf_transfer_score.requests.job", str(folder)]
+            ended = run_in_box(command, folder, options.box)
+            if ended.over is None and ended.code == 0 and (folder / ANSWER).is_file():
+                return _answered(folder / ANSWER, request, asked["commit"])
+            return _without_answer(ended, options.box, folder / "log")
     except Exception as error:  # noqa: BLE001  # one request never ends the worker
-        if commit is None and isinstance(error, InputError):
+        if "commit" not in asked and isinstance(error, InputError):
             return JobOutcome("refused", reason=_said(error))
         return _failure(error)
-
-
-def _boxed(request: Request, commit: str, options: JobOptions) -> JobOutcome:
-    """Return what a request comes to in a process of its own, without secrets and within limits."""
-    asked = {
-        "request": asdict(request),
-        "commit": commit,
-        "device": options.device,
-        "max_parameters": options.max_parameters,
-        "limits": asdict(options.box),
-    }
-    with folder_of_job((options.folder or home()) / "jobs") as folder:
-        write_text(folder / QUESTION, json.dumps(asked))
-        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.requests.job", str(folder)], folder, options.box)
-        if ended.over is None and ended.code == 0 and (folder / ANSWER).is_file():
-            return _answered(folder / ANSWER, request, commit)
-        return _without_answer(ended, options.box, folder / "log")
 
 
 def _without_answer(ended: Ended, limits: BoxLimits, log: Path) -> JobOutcome:

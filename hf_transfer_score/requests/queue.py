@@ -82,9 +82,6 @@ class RequestQueue:
     """The requests of a place.
 
     Attributes:
-        place: where they lie.
-        limits: how much may wait, and how often a request is tried.
-        clock: tells the time.
         vouches: whether whoever submits here has proved who they are, as visitors do who sign in to a Space; the
             name in a request that this account commits is believed then.
         problems: files that held no request when they were last looked at; they do not count.
@@ -110,11 +107,7 @@ class RequestQueue:
     def submit(self, request: Request) -> Submitted:
         """Add a request unless the same one waits, runs or is done; one that failed or was refused waits again.
 
-        Args:
-            request: what is asked for and by whom; the rest is filled in.
-
-        Raises:
-            InputError: too many wait already.
+        Beside what is asked for and by whom, its fields are filled in. InputError where too many wait already.
         """
         asked = {name: getattr(request, name) for name in ASKED}
         fresh = Request(**asked, asked=time_text(self.clock()))
@@ -141,9 +134,7 @@ class RequestQueue:
     def claim(self, worker: str, lease_seconds: float) -> Request | None:
         """Claim the oldest request that waits, or whose worker let its claim end; None where there is none.
 
-        Args:
-            worker: a name that no other worker has.
-            lease_seconds: after which the claim ends unless it is renewed.
+        No other worker has the same name. The claim ends after the lease unless it is renewed.
         """
         _check_lease(lease_seconds)
         if not self._open(self._read(self.place.view())):

@@ -280,7 +280,7 @@ def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLi
     """Refuse a request that no worker could run, or none should, and return the model's full commit.
 
     Args:
-        request: what is asked for; its names were checked when it was made.
+        request: its names were checked when it was made.
         api: asks the Hub; None for one with the settings of the environment.
         limits: what may be asked for.
 

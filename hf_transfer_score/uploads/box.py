@@ -60,12 +60,10 @@ BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that its reader did not survi
 
 @dataclass
 class _Work:
-    """How far the scoring of some files is.
+    """How far the scoring of some files by some metrics is.
 
     Attributes:
-        files: by place.
-        metrics: names.
-        found: scores by place.
+        found: scores by place of the file.
         labels_of: the file whose labels count, once there is one.
         looking: place of the file that is looked at.
     """
@@ -132,10 +130,17 @@ def _run(work: _Work, seconds: float) -> bool:
             over.set()
             process.kill()
 
+        question, told = process.stdin, process.stdout
+        assert question is not None and told is not None
         timer = threading.Timer(seconds, stop)
         timer.start()
         try:
-            _talk(process, work)
+            with question:
+                question.write(work.question)
+            for line in iter(lambda: told.readline(LONGEST_LINE), ""):
+                work.take(line)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a line that makes no sense ends the process
         finally:
             timer.cancel()
             process.kill()
@@ -157,19 +162,6 @@ def _started(folder: Path) -> subprocess.Popen[str]:
         text=True,
         encoding="utf-8",
     )
-
-
-def _talk(process: subprocess.Popen[str], work: _Work) -> None:
-    """Ask a process, and take what it says until it ends; a line that makes no sense ends it."""
-    question, told = process.stdin, process.stdout
-    assert question is not None and told is not None
-    try:
-        with question:
-            question.write(work.question)
-        for line in iter(lambda: told.readline(LONGEST_LINE), ""):
-            work.take(line)
-    except (OSError, ValueError, KeyError, TypeError):
-        process.kill()
 
 
 if __name__ == "__main__":

@@ -48,9 +48,7 @@ class Upload:
 class Ledger:
     """All uploads of an app. Each has a folder of its own, so that no two visitors share a file.
 
-    Attributes:
-        folder: in which they lie; gradio takes files of the folder around it only.
-        clock: tells the time in seconds.
+    Gradio takes files of the folder around that of the ledger only.
     """
 
     folder: Path
@@ -133,12 +131,9 @@ class Ledger:
 
 
 def open_ledger(around: str | Path) -> Ledger:
-    """Return a ledger with a new folder, which is removed when the program ends, and swept until then.
+    """Return a ledger with a new folder in the one where gradio keeps files; it is swept until the program ends.
 
-    What programs left that were killed is removed too.
-
-    Args:
-        around: the folder in which gradio keeps files.
+    Then it is removed, and so is now what programs left that were killed.
     """
     Path(around).mkdir(parents=True, exist_ok=True)
     for left in Path(around).glob(f"{PREFIX}*-*"):
@@ -213,12 +208,7 @@ class Form:
         self._parser = MultipartParser(boundary, callbacks)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes.
-
-        Raises:
-            FormError: the form is broken, or holds something else than files.
-            InputError: there are too many files or bytes.
-        """
+        """Take the next bytes: FormError for what is no form of files, InputError for too many files or bytes."""
         try:
             self._parser.write(data)
         except FormParserError as error:

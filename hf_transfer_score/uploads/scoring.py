@@ -124,25 +124,16 @@ def _read(path: Path, reference: Reference | None) -> FeatureFile:
     content = read_features(path, labels_path=labels_path)
     if content.labels is None:
         raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
-    if reference is not None:
-        _check_same_rows(content, reference)
+    if reference is not None:  # of other samples than the first file's, terms cannot be compared
+        rows, expected = len(content.features), len(reference.labels)
+        same = "All files need the same samples in the same order."
+        if rows != expected:
+            raise InputError(f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. {same}")
+        labels = np.asarray(content.labels)
+        if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
+            raise InputError(f"Its labels are not those of {reference.path.stem}. {same}")
     _check_shape(content.features, content.labels)
     return content
-
-
-def _check_same_rows(content: FeatureFile, reference: Reference) -> None:
-    """Refuse features of other samples than the first file's: their terms cannot be compared."""
-    rows, expected = len(content.features), len(reference.labels)
-    if rows != expected:
-        raise InputError(
-            f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. "
-            "All files need the same samples in the same order."
-        )
-    labels = np.asarray(content.labels)
-    if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
-        raise InputError(
-            f"Its labels are not those of {reference.path.stem}. All files need the same samples in the same order."
-        )
 
 
 def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:

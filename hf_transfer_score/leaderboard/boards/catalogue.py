@@ -22,17 +22,9 @@ KEPT_BOARDS = 16
 
 
 class Catalogue:
-    """The boards of a table.
+    """The boards of a table of records, safe to use from several threads.
 
-    Safe to use from several threads.
-
-    Args:
-        table: the records.
-        previous: the boards of an earlier table, of which those stay whose dataset did not change.
-        difference: what tells the table from the earlier one.
-
-    Attributes:
-        table: the records.
+    Of the boards of an earlier table, from which a difference tells this one, those stay whose dataset did not change.
     """
 
     def __init__(

@@ -25,7 +25,6 @@ class Cells:
     """One metric of a board over its models.
 
     Attributes:
-        column: what it is.
         metric: by which rules it ranks.
         rows: row of the table for each model (M,); -1 where there is none.
         values: raw terms (M, T), NaN where there is none.
@@ -58,7 +57,15 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         newest: place of each row of the table by time; of two rows of one cell the newer one counts.
         count: number of models (M).
     """
-    by_setting = _by_setting(rows, chosen)
+    name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
+    whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
+    codes = zip(*(one.codes[chosen].tolist() for one in (name, version, parameters)), strict=True)
+    together: dict[tuple[int, int, int], list[int]] = defaultdict(list)  # places in `chosen`
+    for place, code in enumerate(codes):
+        together[code].append(place)
+    by_setting: dict[Setting, list[int]] = defaultdict(list)
+    for (a, b, c), places in together.items():
+        by_setting[Setting(name.values[a], version.values[b], whole[c])].extend(places)
     names = labels({setting: len(places) for setting, places in by_setting.items()})
     found = {}
     for setting, places in by_setting.items():
@@ -67,26 +74,12 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         if len(cells.present):
             found[cells.column.label] = cells
 
-    def place(cells: Cells) -> tuple[bool, bool, str, bool, str]:
+    def by_weight(cells: Cells) -> tuple[bool, bool, str, bool, str]:
         one = cells.column  # those that decide first, baselines last
         decides = one.metric in HEADLINE_METRICS
         return one.kind == "baseline", not decides, one.metric, one.label != one.metric, one.label
 
-    return sorted(found.values(), key=place)
-
-
-def _by_setting(rows: RecordRows, chosen: Codes) -> dict[Setting, list[int]]:
-    """Return places in `chosen` by metric, version and options."""
-    name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
-    whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
-    found: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    codes = zip(*(one.codes[chosen].tolist() for one in (name, version, parameters)), strict=True)
-    for place, code in enumerate(codes):
-        found[code].append(place)
-    settings: dict[Setting, list[int]] = defaultdict(list)
-    for (a, b, c), places in found.items():
-        settings[Setting(name.values[a], version.values[b], whole[c])].extend(places)
-    return settings
+    return sorted(found.values(), key=by_weight)
 
 
 def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:

@@ -160,14 +160,6 @@ def parsed(text: str | None) -> Any:
         return None
 
 
-def _is_direction(value: Any) -> bool:
-    return type(value) is int and value in (1, -1)
-
-
-def _is_interval(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(finite, value)) and value[0] <= value[1]
-
-
 def holds(kind: type[dict[str, Any] | list[Any]], test: Callable[[Any], bool] = lambda _: True) -> Callable[..., bool]:
     """Return a test of a JSON text: whether it is an object or a list, all of whose values pass another test."""
 
@@ -193,13 +185,17 @@ def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     version = rows.coded("metric_version").where(lambda value: value >= 0)
     known = rows.coded("metric_kind").where(lambda value: value in KINDS)
     yield "the metric's version or kind is not known", failed | (version & known)
-    for name, test in (("metric_parameters", holds(dict)), ("metric_directions", holds(dict, _is_direction))):
+    signs = holds(dict, lambda one: type(one) is int and one in (1, -1))
+    for name, test in (("metric_parameters", holds(dict)), ("metric_directions", signs)):
         yield f"{name} are not as they should be", failed | rows.coded(name).where(test)
     yield "model_details are no JSON object", rows.coded("model_details").where(holds(dict))
     yield "the warnings are no list of texts", rows.coded("warnings").where(holds(list, lambda one: type(one) is str))
     terms = _matching(rows, "terms", PLAIN_TERMS, lambda text: holds(dict, finite)(text) and parsed(text) != {})
     yield "the terms are no finite numbers", ~ok | terms
-    intervals = _matching(rows, "interval", PLAIN_INTERVALS, holds(dict, _is_interval))
+    ends = holds(
+        dict, lambda one: isinstance(one, list) and len(one) == 2 and all(map(finite, one)) and one[0] <= one[1]
+    )
+    intervals = _matching(rows, "interval", PLAIN_INTERVALS, ends)
     yield "the intervals are not two ordered numbers each", intervals
     level = rows.numbers("interval_level")
     yield "the level of the intervals is no share", np.isnan(level) | ((level > 0) & (level < 1))
@@ -242,33 +238,28 @@ class Groups:
 
 def groups(rows: RecordRows) -> Groups:
     """Return what belongs together."""
+    from pyarrow import compute
+
+    keys = []  # by time; rows of one time are told apart by what they are, not by where
+    for name in ("terms", "path", "identity"):
+        whole = rows.table.data.column(name).combine_chunks()
+        ranks = compute.rank(whole, sort_keys="ascending", tiebreaker="min")
+        keys.append(np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64))
+    time = rows.coded("run_time")
+    order = np.lexsort([*keys, np.array([*map(seconds, time.values), OLDEST])[time.codes]])
+    newest = np.empty(len(order), np.int64)
+    newest[order] = np.arange(len(order))
     ok = rows.sound & rows.coded("status").where(lambda value: value == "ok")
     truth = rows.coded("metric_kind").where(lambda value: value == "truth")
     return Groups(
         board=rows.grouped(f"dataset_{name}" for name in KEY),
         family=rows.grouped(("dataset_task", "dataset_id", "dataset_config")),
         block=rows.grouped(f"model_{name}" for name in MODEL),
-        newest=_by_time(rows),
+        newest=newest,
         scored=ok & ~truth,
         truth=ok & truth,
         without=rows.sound & ~ok & ~truth,
     )
-
-
-def _by_time(rows: RecordRows) -> Codes:
-    """Return the place of each row by time; rows of one time are told apart by what they are, not by where."""
-    from pyarrow import compute
-
-    time = rows.coded("run_time")
-    keys = []
-    for name in ("terms", "path", "identity"):
-        whole = rows.table.data.column(name).combine_chunks()
-        ranks = compute.rank(whole, sort_keys="ascending", tiebreaker="min")
-        keys.append(np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64))
-    order = np.lexsort([*keys, np.array([*map(seconds, time.values), OLDEST])[time.codes]])
-    places = np.empty(len(order), np.int64)
-    places[order] = np.arange(len(order))
-    return places
 
 
 def size_of(rows: RecordRows, chosen: Codes) -> tuple[int, int | None]:

@@ -129,7 +129,14 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
             page = LeaderboardPage(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
-            board_tab = _build_tabs(page)
+            for name, (title, module) in TABS.items():
+                with gr.Tab(title, id=name) as opened:
+                    if module is None:
+                        board_tab = BoardTab(page)
+                    else:
+                        built = import_module(f"hf_transfer_score.leaderboard.pages.{module}")
+                        getattr(built, f"build_{module}")(page)
+                opened.select(lambda name=name: name, outputs=page.tab, **QUIET)
         remove_with_page(app, page.ledger)
         follower = Follower(page, board_tab, tick_seconds)
         timer, query = gr.Timer(LOADING_SECONDS), gr.State({})
@@ -146,20 +153,6 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         _keep_address(page)
     app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
-
-
-def _build_tabs(page: LeaderboardPage) -> BoardTab:
-    """Build the tabs, and tell which one is open."""
-    found: list[BoardTab] = []
-    for name, (title, module) in TABS.items():
-        with gr.Tab(title, id=name) as tab:
-            if module is None:
-                found.append(BoardTab(page))
-            else:
-                built = import_module(f"hf_transfer_score.leaderboard.pages.{module}")
-                getattr(built, f"build_{module}")(page)
-        tab.select(lambda name=name: name, outputs=page.tab, **QUIET)
-    return found[0]
 
 
 def _keep_address(page: LeaderboardPage) -> None:

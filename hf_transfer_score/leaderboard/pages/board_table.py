@@ -258,13 +258,9 @@ def head_html(board: Board) -> str:
 
 
 def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) -> str:
-    """Return the line that says how many models are shown.
+    """Return the line that says how many models are shown of those that pass the filters and of those on the board.
 
-    Args:
-        shown: rows in the table.
-        found: that pass search and filters.
-        every: on the board.
-        remarks: what is wrong with a filter; may contain foreign text.
+    Remarks on what is wrong with a filter may contain foreign text.
     """
     if found == 0:
         text = "No model passes. Clear the search or a filter." if every else "No model was scored here."

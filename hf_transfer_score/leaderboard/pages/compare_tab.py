@@ -153,8 +153,13 @@ def compare_page(board: Board, first: str | None, second: str | None) -> str:
     """Return two models of a board side by side as HTML, or what to do where a text is no label or id of one."""
     one, other = row_of(board, first), row_of(board, second)
     if one is None or other is None:
-        wrong = [_missing_row(board, text) for row, text in ((one, first), (other, second)) if row is None]
-        return "".join(dict.fromkeys(wrong))
+        wrong: dict[str, None] = {}
+        for name in ((text or "").strip() for row, text in ((one, first), (other, second)) if row is None):
+            failed = next((each for each in board.failures if each.model == name), None)
+            why = "" if failed is None else f" It could not be scored: {escape(failed.reason, 600)}"
+            told = f"{escape(name)} has no scores on this board.{why}" if name else "Choose two models."
+            wrong[f'<div class="lb-note">{told}</div>'] = None
+        return "".join(wrong)
     return page(
         "compare_page.html.jinja",
         found=compare(board, one, other),
@@ -163,14 +168,6 @@ def compare_page(board: Board, first: str | None, second: str | None) -> str:
         higher=_better(one.rank, other.rank, -1),
         more_accurate=_better(one.accuracy, other.accuracy),
     )
-
-
-def _missing_row(board: Board, text: str | None) -> str:
-    if not (text or "").strip():
-        return '<div class="lb-note">Choose two models.</div>'
-    failed = next((one for one in board.failures if one.model == (text or "").strip()), None)
-    why = "" if failed is None else f" It could not be scored: {escape(failed.reason, 600)}"
-    return f'<div class="lb-note">{escape(text)} has no scores on this board.{why}</div>'
 
 
 def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: int = WIDTH) -> Figure | None:

@@ -72,13 +72,7 @@ def add_chart(name: str) -> list[Any]:
 
 
 def drawn(figure: Figure | None, screen: Screen, file: str) -> tuple[Any, str]:
-    """Return what the components of a chart show.
-
-    Args:
-        figure: None for nothing at all.
-        screen: what it is drawn for.
-        file: name of an image that a visitor saves, without its ending.
-    """
+    """Return what the components of a chart show, nothing at all for None; visitors save it as a file of that name."""
     if figure is None or figure.chart is None:
         return gr.update(value=None, visible=False), "" if figure is None else figure.words_html()
     found = specification(figure.chart, night=screen.night, file=file)

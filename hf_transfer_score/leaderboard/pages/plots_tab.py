@@ -42,13 +42,9 @@ zooms, a double click shows all again; the button at its corner saves it.</p>"""
 def board_size_figure(
     board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
 ) -> Figure:
-    """Return the rank of a board against the number of parameters, or the score of one of its columns.
+    """Return the score of a column of a board against the number of parameters, with the row of one label marked.
 
-    Args:
-        board: the models.
-        column: label of a column; None for the rank, with the range that its intervals allow.
-        marked: label of a row to mark.
-        width: in pixels.
+    Without a column it is the rank, with the range that its intervals allow.
     """
     if column is not None:
         points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in board.rows]
@@ -87,14 +83,10 @@ def board_accuracy_figure(
     marked: str | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the mean rank of a board against measured accuracy, or the score of one of its columns.
+    """Return the score of a column of a board against measured accuracy, with the row of one label marked.
 
-    Args:
-        board: the models.
-        column: label of a column; None for the mean rank over the metrics that decide.
-        agreement: τ_w of the two orders over the same models, with its interval.
-        marked: label of a row to mark.
-        width: in pixels.
+    Without a column it is the mean rank over the metrics that decide. The agreement is τ_w of the two orders over the
+    same models, with its interval.
     """
     exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
     notes = [] if exact else ["Accuracy was measured on the same dataset with another sample."]

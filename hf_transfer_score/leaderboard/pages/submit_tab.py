@@ -126,14 +126,9 @@ def check_form(asked: Asked) -> str:
 def submit(
     asked: Asked, queue: RequestQueue, catalogue: Catalogue, *, user: str | None = None, api: HfApi | None = None
 ) -> Answer:
-    """Put what was asked for into the queue, unless it is there, is on a board, or cannot be run.
+    """Put what was asked for into the queue, unless it is there, is on a board of the catalogue, or cannot be run.
 
-    Args:
-        asked: by a visitor.
-        queue: takes it.
-        catalogue: what is known already.
-        user: the visitor's name on the Hub, None where nobody has to sign in.
-        api: asks the Hub; None for one with the settings of the environment.
+    The user is the visitor's name on the Hub, None where nobody has to sign in.
     """
     try:
         request = asked.request(user)

@@ -92,12 +92,7 @@ def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> Upload
     """Score files of features over the same samples, each one model, and rank them.
 
     A file that cannot be scored is named with the reason, and the others are ranked. They are read in a process of
-    its own.
-
-    Args:
-        paths: files as `score_in_box` takes them; one needs labels, and files without any have those of the first that
-            has them.
-        metrics: names as in `offered_metrics`.
+    its own. One needs labels: files without any have those of the first that has them.
     """
     if not paths:
         return UploadScores(("Choose files first, or use the example files.",))
