@@ -185,9 +185,8 @@ OUR_OWN = {
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",
     "drawing/look.py": "the specification of a chart, made the line before",
-    "uploads/child.py": "the question of the process that started it",
     "uploads/gate.py": "what gradio answers; what visitors ask goes through the decoder",
-    "uploads/box.py": "what a process that was started here says, whatever it holds",
+    "uploads/box.py": "what this process and the one that it starts say to each other",
     "cards/merging.py": "text that went through parse_yaml first, whose dates and places in the text are needed",
     "sampling/reach.py": "text that went through parse_yaml first, as the library that reads it next does",
 }

@@ -23,13 +23,7 @@ SAMPLE_DEFAULTS: dict[str, Any] = {"max_samples": 5000, "rows_per_example": 16, 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How to measure again.
-
-    Attributes:
-        command: for a shell, on one line.
-        shown: the same with a line for each option.
-        notes: what it takes besides, and where it differs.
-    """
+    """How to measure again: by a command on one line, shown with a line for each option, and what it takes besides."""
 
     command: str
     shown: str
@@ -43,23 +37,19 @@ def reproduction(sample: Sample) -> Reproduction | None:
     chosen, left_out = _one_setting_each(sample.records)
     if not chosen and not sample.failures:
         return None
-    options = [
-        *_dataset_options(sample),
-        ("models", _model(sample)),
-        *_feature_options(sample),
-        *_metric_options(chosen),
-    ]
+    model, revision = sample.model.id, sample.model.commit or sample.model.revision
+    named = (f"{model}@{revision}" if revision else model) if _on_hub(sample) else f"./{model.rsplit('/', 1)[-1]}"
+    options = [*_dataset_options(sample), ("models", named), *_feature_options(sample), *_metric_options(chosen)]
     levels = [one.interval_level for one in sample.records if one.interval]
     options += [] if levels else [("replicates", 0)]
     options += [("level", levels[0])] if levels and levels[0] not in (None, DEFAULT_LEVEL) else []
     dataset = sample.dataset.id if sample.dataset.revision is not None else f"./{sample.dataset.id}"
     words = [PROGRAM, "rank", f"./{dataset}" if dataset.startswith("-") else dataset]
     for name, value in options:
-        words += (
-            [f"--{name}={value}"]
-            if str(value).startswith("-")
-            else [f"--{name}", *([] if value is True else [str(value)])]
-        )
+        if str(value).startswith("-"):
+            words.append(f"--{name}={value}")
+        else:
+            words += [f"--{name}", *([] if value is True else [str(value)])]
     quoted = [shlex.quote(word) for word in words]
     command = " ".join(quoted)
     if not command.isprintable():
@@ -109,14 +99,6 @@ def _dataset_options(sample: Sample) -> Iterator[tuple[str, Any]]:
 def _on_hub(sample: Sample) -> bool:
     commit = sample.model.commit
     return (commit is None or COMMIT.fullmatch(commit) is not None) and HUB_ID.fullmatch(sample.model.id) is not None
-
-
-def _model(sample: Sample) -> str:
-    model = sample.model
-    if not _on_hub(sample):
-        return f"./{model.id.rsplit('/', 1)[-1]}"
-    revision = model.commit or model.revision
-    return f"{model.id}@{revision}" if revision else model.id
 
 
 def _feature_options(sample: Sample) -> Iterator[tuple[str, Any]]:

@@ -90,8 +90,6 @@ class Sample:
     """What is known about one model, read in one way, on one sample.
 
     Attributes:
-        model: which features.
-        dataset: which sample.
         records: all but the truth; of two with one metric and options the newest.
         truths: measured accuracies.
         standing: place in the pool; None where nothing is compared.
@@ -106,12 +104,15 @@ class Sample:
     @property
     def scores(self) -> list[Record]:
         """Terms of metrics, without trivial baselines."""
-        return [one for one in self.records if one.status == "ok" and one.metric and one.metric.kind == "score"]
+        return self._of_kind("score")
 
     @property
     def baselines(self) -> list[Record]:
         """Terms of trivial baselines."""
-        return [one for one in self.records if one.status == "ok" and one.metric and one.metric.kind == "baseline"]
+        return self._of_kind("baseline")
+
+    def _of_kind(self, kind: str) -> list[Record]:
+        return [one for one in self.records if one.status == "ok" and one.metric and one.metric.kind == kind]
 
     @property
     def skipped(self) -> list[Record]:
@@ -126,13 +127,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known about a model.
-
-    Attributes:
-        model: the id.
-        samples: what it was measured on.
-        source: the results repository that says so; None for a folder.
-    """
+    """All that is known about a model: what it was measured on, by a results repository, None for a folder."""
 
     model: str
     samples: tuple[Sample, ...]
@@ -142,15 +137,11 @@ class Evidence:
 def gather(
     model: str, records: Iterable[Record], standing: Mapping[str, Standing] | None = None, *, source: str | None = None
 ) -> Evidence:
-    """Return what records say of a model.
-
-    Args:
-        model: the id; records of others are left out.
-        records: any.
-        standing: places in pools, by `standing_key`.
-        source: the results repository they are from.
-    """
-    mine = _newest([one for one in records if one.model.id == model])
+    """Return what records say of a model, with its places in pools by `standing_key`; those of others are left out."""
+    newest: dict[str, Record] = {}  # of each way to read the model, sample and metric
+    for one in sorted((one for one in records if one.model.id == model), key=lambda one: one.run.time):
+        newest[f"{standing_key(one)} {'' if one.metric is None else setting(one.metric)}"] = one
+    mine = newest.values()
     truths = [one for one in mine if one.metric is not None and one.metric.kind == "truth"]
     scored: dict[str, list[Record]] = defaultdict(list)
     for one in mine:
@@ -158,11 +149,9 @@ def gather(
             scored[standing_key(one)].append(one)
     found = []
     for key, group in sorted(scored.items(), key=lambda item: (sample_key(item[1][0].dataset), item[0])):
-        model_of, dataset = group[0].model, group[0].dataset
+        of, dataset = group[0].model, group[0].dataset
         ordered = tuple(sorted(group, key=_metric_order))
-        found.append(
-            Sample(model_of, dataset, ordered, _measured(truths, dataset, model_of), (standing or {}).get(key))
-        )
+        found.append(Sample(of, dataset, ordered, _measured(truths, dataset, of), (standing or {}).get(key)))
     alone = [one for one in truths if not any(_of_dataset(one, sample) for sample in found)]
     first = {sample_key(one.dataset): one for one in alone}.values()
     found += [Sample(one.model, one.dataset, (), _measured(alone, one.dataset, one.model)) for one in first]
@@ -205,21 +194,12 @@ def chosen_options(metric: RecordedMetric) -> dict[str, Any]:
     known = known_metric(metric)
     if known is None:
         return dict(metric.parameters)
+
+    def plain(value: Any) -> str:
+        return json.dumps(value, sort_keys=True, default=str)
+
     defaults = asdict(known.options)
-    return {name: value for name, value in metric.parameters.items() if _plain(defaults.get(name)) != _plain(value)}
-
-
-def _plain(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=str)
-
-
-def _newest(records: list[Record]) -> list[Record]:
-    """Return the newest record of each model, sample and metric."""
-    found: dict[str, Record] = {}
-    for one in sorted(records, key=lambda one: one.run.time):
-        metric = "" if one.metric is None else setting(one.metric)
-        found[f"{standing_key(one)} {metric}"] = one
-    return list(found.values())
+    return {name: value for name, value in metric.parameters.items() if plain(defaults.get(name)) != plain(value)}
 
 
 def _metric_order(record: Record) -> tuple[int, str]:
@@ -247,17 +227,16 @@ def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedMod
         assert one.metric is not None
         options = {name: value for name, value in one.metric.parameters.items() if name != "seed"}
         ways[json.dumps([one.metric.name, one.metric.version, options], sort_keys=True)].append(one)
-    return tuple(_joined(ways[way], bool(exact)) for way in sorted(ways))
 
+    def seed(record: Record) -> Any:
+        return record.metric.parameters.get("seed") if record.metric else None
 
-def _joined(records: list[Record], exact: bool) -> KnownAccuracy:
-    ordered = sorted(records, key=lambda one: (_seed(one) is None, str(_seed(one))))
-    metric = ordered[0].metric
-    assert metric is not None
-    values = [one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered]
-    seeds = [_seed(one) for one in ordered if _seed(one) is not None]
-    return KnownAccuracy(metric, tuple(values), tuple(seeds), exact, tuple(ordered))
-
-
-def _seed(record: Record) -> Any:
-    return record.metric.parameters.get("seed") if record.metric else None
+    found = []
+    for _, records in sorted(ways.items()):
+        ordered = sorted(records, key=lambda one: (seed(one) is None, str(seed(one))))
+        metric = ordered[0].metric
+        assert metric is not None
+        values = tuple(one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered)
+        seeds = tuple(seed(one) for one in ordered if seed(one) is not None)
+        found.append(KnownAccuracy(metric, values, seeds, bool(exact), tuple(ordered)))
+    return tuple(found)

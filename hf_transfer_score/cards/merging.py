@@ -146,9 +146,12 @@ def _with_items(
     """Take our results out of the lists they are in, and put the new ones behind the first model's others."""
     import yaml
 
-    models = _nodes(text)
-    if models is None:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    pairs = root.value if isinstance(root, yaml.MappingNode) else ()
+    index = next((value for key, value in pairs if key.value == KEY), None)
+    if not isinstance(index, yaml.SequenceNode):
         return None
+    models = [(key, value) for model in index.value for key, value in model.value if key.value == "results"]
     lines = text.splitlines(keepends=True)
     key, first = models[0]
     if first.flow_style and first.value:
@@ -183,19 +186,6 @@ def _with_index(
             lines[key.start_mark.line : _last_line(value) + 1] = [_dumped({KEY: wanted[KEY]}, newline)]
             return "".join(lines).removesuffix(newline)
     return None
-
-
-def _nodes(text: str) -> list[tuple[Any, Any]] | None:
-    """Return the nodes of the lists of results with those of their keys, None where there is none."""
-    import yaml
-
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    if not isinstance(root, yaml.MappingNode):
-        return None
-    index = next((value for key, value in root.value if key.value == KEY), None)
-    if not isinstance(index, yaml.SequenceNode):
-        return None
-    return [(key, value) for model in index.value for key, value in model.value if key.value == "results"]
 
 
 def _last_line(node: Any) -> int:

@@ -50,7 +50,9 @@ def bibtex(metrics: Iterable[Metric]) -> str:
 
 
 def _entry(name: str, citation: str) -> str:
-    lines = [f"howpublished = {{{_inside(citation)}}}"]
+    text = " ".join(citation.replace("{", "(").replace("}", ")").replace("\\", "/").split())
+    text = re.sub(r"([%&#$_])", r"\\\1", text)  # which BibTeX reads as text
+    lines = [f"howpublished = {{{text}}}"]
     year = YEAR.findall(ARXIV.sub("", citation))
     if year:
         lines.append(f"year = {{{year[-1]}}}")
@@ -60,9 +62,3 @@ def _entry(name: str, citation: str) -> str:
         lines += [f"eprint = {{{number}}}", "archivePrefix = {arXiv}", f"url = {{https://arxiv.org/abs/{number}}}"]
     inside = ",\n  ".join(lines)
     return f"@misc{{transferability-{re.sub(r'[^A-Za-z0-9_-]', '-', name)},\n  {inside}\n}}"
-
-
-def _inside(text: str) -> str:
-    """Return a text that BibTeX reads as text."""
-    line = " ".join(text.replace("{", "(").replace("}", ")").replace("\\", "/").split())
-    return re.sub(r"([%&#$_])", r"\\\1", line)

@@ -1,8 +1,9 @@
-"""A model's section, and a whole card with it."""
+"""A model's section, a whole card with it, and the way onto the page of the model."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hf_transfer_score.cards.command import SAMPLE_DEFAULTS, reproduction
@@ -10,8 +11,12 @@ from hf_transfer_score.cards.evidence import Evidence, Sample, chosen_options, d
 from hf_transfer_score.cards.merging import merged_card
 from hf_transfer_score.cards.metadata import model_index, model_name
 from hf_transfer_score.cards.metric_card import bibtex
+from hf_transfer_score.errors import HubError, OptionError
+from hf_transfer_score.records.exchange import existing
+from hf_transfer_score.records.place import HubPlace, PlaceView
 from hf_transfer_score.records.record import Record, RecordedDataset
 from hf_transfer_score.text import HUB_ID, markdown, one_line, plain
+from hf_transfer_score.untrusted import RESULT_BYTES
 
 LONG = 400
 """Letters of a reason or a warning that are shown."""
@@ -64,6 +69,12 @@ def _part(sample: Sample) -> dict[str, Any]:
     days = sorted({one.run.time[:10] for one in sample.records})
     levels = {one.interval_level for one in sample.records if one.interval}
     level = levels.pop() if len(levels) == 1 else None
+    beside = [  # whose values lie outside their intervals
+        name
+        for one, name in named
+        if one in sample.scores
+        and any(not low <= one.terms[term] <= high for term, (low, high) in one.interval.items())
+    ]
     return {
         "sample": sample,
         "standing": standing if ranked else None,
@@ -77,7 +88,7 @@ def _part(sample: Sample) -> dict[str, Any]:
         "intervals": any(row["ends"] for row in rows) and (f"{100 * level:g} % interval" if level else "Interval"),
         "places": any(row["place"] for row in rows),
         "warnings": [(name, text) for one, name in named for text in one.warnings],
-        "beside": [name for one, name in named if _is_beside(one) and one in sample.scores],
+        "beside": beside,
         "again": reproduction(sample) if sample.records else None,
     }
 
@@ -119,6 +130,74 @@ def _rows(record: Record, sample: Sample) -> Iterator[dict[str, Any]]:
         }
 
 
-def _is_beside(record: Record) -> bool:
-    """Whether a value lies outside its interval."""
-    return any(not low <= record.terms[term] <= high for term, (low, high) in record.interval.items())
+README = "README.md"
+TITLE = "Add transferability scores"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What became of a push, and the address of the pull request, or the commit.
+
+    Attributes:
+        state: "proposed" as a pull request, "pending" where an open one says the same, "written", or "unchanged".
+    """
+
+    state: str
+    where: str
+
+
+def push_card(
+    evidence: Evidence,
+    *,
+    create_pr: bool = False,
+    metadata: bool = True,
+    files: Mapping[str, bytes] | None = None,
+    token: str | bool | None = None,
+    endpoint: str | None = None,
+) -> Pushed:
+    """Put the section and metadata of a model on its page; what the page has stays.
+
+    Args:
+        evidence: what is known about the model.
+        create_pr: propose it as a pull request; needs no right to write there.
+        metadata: whether the terms are put into the card's metadata too.
+        files: other files by path, which are written in the same commit.
+        token: for the Hub; None for the one that its client finds.
+        endpoint: another Hub than that of HF_ENDPOINT.
+    """
+    if HUB_ID.fullmatch(evidence.model) is None:
+        raise OptionError(
+            f"{evidence.model!r} is not a model on the Hub, so it has no page: expected OWNER/NAME. "
+            "Write its card to a file instead."
+        )
+    place = HubPlace(evidence.model, repo_type="model", create_pr=create_pr, token=token, endpoint=endpoint)
+    wanted: dict[str, bytes] = {}
+
+    def change(view: PlaceView) -> Mapping[str, bytes]:
+        there = view.read([README, *(files or {})])
+        card = model_card(evidence, _text(there.get(README, b""), evidence.model), metadata=metadata).encode()
+        wanted.clear()
+        wanted.update({path: new for path, new in {README: card, **(files or {})}.items() if there.get(path) != new})
+        return wanted
+
+    view = existing(place)
+    change(view)
+    if not wanted:
+        return Pushed("unchanged", view.version)
+    if create_pr:
+        for revision, url in place.pull_requests(TITLE):  # those of ours that are open and say the same
+            if place.contents(revision, wanted) == wanted:
+                return Pushed("pending", url)
+    done = place.update(change, title=TITLE)
+    return Pushed(("proposed" if create_pr else "written") if wanted else "unchanged", done)
+
+
+def _text(content: bytes, model: str) -> str:
+    if len(content) > RESULT_BYTES:
+        raise HubError(
+            f"{README} of {model} has more than {RESULT_BYTES:,} bytes, so it is not read whole and cannot be added to."
+        )
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise HubError(f"{README} of {model} is not UTF-8, so it cannot be added to without damage.") from None

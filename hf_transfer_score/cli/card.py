@@ -74,7 +74,7 @@ def card(
     if metric is not None:
         text = metric_text(metric)
         return _finish({"metric": metric, "card": text}, text, out, output)
-    from hf_transfer_score.cards.eval_results import eval_result_files
+    from hf_transfer_score.cards.metadata import eval_result_files
     from hf_transfer_score.cards.model_card import model_card
 
     evidence = collect(str(model), _place(results), dataset=dataset)
@@ -126,7 +126,7 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
         dataset: the only dataset that counts; None for all.
     """
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-    from hf_transfer_score.leaderboard.pages.model_card import standings
+    from hf_transfer_score.leaderboard.pages.model_page import standings
     from hf_transfer_score.records.store import cache_file, load
 
     loaded = load(place, cache=cache_file(place) if place.shared else None)
@@ -160,7 +160,7 @@ def metric_text(name: str) -> str:
 def _push(
     evidence: Evidence, files: dict[str, bytes] | None, output: Output, *, create_pr: bool, metadata: bool
 ) -> int:
-    from hf_transfer_score.cards.pushing import push_card
+    from hf_transfer_score.cards.model_card import push_card
 
     pushed = push_card(evidence, create_pr=create_pr, metadata=metadata, files=files)
     said = SAID[pushed.state].format(where=pushed.where, model=evidence.model)

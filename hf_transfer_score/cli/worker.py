@@ -21,11 +21,11 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.failures import no_token
 from hf_transfer_score.hub.settings import has_token
 from hf_transfer_score.records.place import FolderPlace, Place, open_place
+from hf_transfer_score.requests.box import BoxLimits
+from hf_transfer_score.requests.job import JobOptions
 from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.requests.worker import Worker, WorkerOptions
 from hf_transfer_score.text import shown
-from hf_transfer_score.worker.box import BoxLimits
-from hf_transfer_score.worker.job import JobOptions
-from hf_transfer_score.worker.loop import Worker, WorkerOptions
 
 STATES = ("done", "failed", "refused", "again", "lost")
 

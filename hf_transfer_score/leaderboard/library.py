@@ -29,8 +29,7 @@ class LibraryStatus:
         records: how many are shown.
         problems: files that hold no record.
         loading: whether records are being read.
-        done: files read so far.
-        total: files to read.
+        done: files read so far, of the total.
         error: why the last look at the place failed; what was read before is still shown.
         time: when they were read, in UTC.
     """
@@ -102,7 +101,11 @@ class Library:
                 return False
             changed = found is not self._loaded
             self._loaded = found
-            self._show(found)
+            now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
+            numbers = len(found.table), len(found.problems)
+            status = LibraryStatus(self.name, found.version, *numbers, loading=False, time=now)
+            catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
+            self._state = (catalogue, status)
         if changed and self.changed is not None:
             self.changed()
         return changed
@@ -113,11 +116,7 @@ class Library:
         self._thread.start()
 
     def ask(self, seconds: float = 5.0) -> None:
-        """Have the thread look for changes now, and wait for it a while; many may ask at once.
-
-        Args:
-            seconds: how long to wait; a longer look goes on.
-        """
+        """Have the thread look for changes now, and wait some seconds for it; many may ask at once."""
         if self._thread is None:
             self.refresh()
             return
@@ -155,12 +154,6 @@ class Library:
                 self._looking, self._looks = False, self._looks + 1
                 self._looked.notify_all()
             self._first.set()
-
-    def _show(self, found: LoadedRecords) -> None:
-        now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M")
-        status = LibraryStatus(self.name, found.version, len(found.table), len(found.problems), loading=False, time=now)
-        catalogue = Catalogue(found.table, previous=self.catalogue, difference=found.difference)
-        self._state = (catalogue, status)
 
     def _watch(self, done: int, total: int) -> None:
         self._tell(loading=True, done=done, total=total)

@@ -71,13 +71,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class PushedSpace:
-    """What was written.
-
-    Attributes:
-        address: of the Space, or of the pull request.
-        files: how many it has now of those that are pushed.
-        notes: what is left to do.
-    """
+    """What was written: the address of the Space or the pull request, how many files it has, and what is left to do."""
 
     address: str
     files: int
@@ -107,8 +101,12 @@ def push_space(
     """
     results, requests = _dataset(results, "`results`"), _dataset(requests, "`requests`")
     place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
-    files = space_files(results, requests)
-    return push_files(place, files, title=f"Leaderboard of {RELEASE}", notes=_notes(results, requests))
+    notes = []
+    if results is None:
+        notes.append("It shows the records that ship with the package; `results` names others.")
+    if requests is not None:
+        notes.append(f"Requests need a token that may write to {requests}: set it as the secret HF_TOKEN of the Space.")
+    return push_files(place, space_files(results, requests), title=f"Leaderboard of {RELEASE}", notes=tuple(notes))
 
 
 def space_place(
@@ -123,19 +121,17 @@ def space_place(
 
 
 def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes: tuple[str, ...] = ()) -> PushedSpace:
-    """Write files into a Space, which is made if it is not there yet, and remove what is of an earlier version.
+    """Write files by path into a Space, which is made if it is not there; what is of an earlier version goes."""
 
-    Args:
-        place: the Space.
-        files: by path, with those of the package.
-        title: of the commit.
-        notes: what is left to do, handed through.
-    """
+    def changes(view: PlaceView) -> dict[str, bytes | None]:
+        gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
+        return {**files, **dict.fromkeys(gone)}
+
     if not place.create_pr and place.version() is None:
         place.create(space_sdk="gradio")
     with warnings.catch_warnings():  # the client asks whether tables belong into a Space: these do
         warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
-        done = place.update(lambda view: _changes(view, files), title=title)
+        done = place.update(changes, title=title)
     address = done if place.create_pr and done.startswith("http") else place.url
     return PushedSpace(address, len(files), notes)
 
@@ -146,12 +142,7 @@ def space_files(results: str | None = None, requests: str | None = None) -> dict
 
 
 def demo_files(results: str | None = None, requests: str | None = None) -> dict[str, str]:
-    """Return the files of the Space that are not the package's own.
-
-    Args:
-        results: dataset repository of the records.
-        requests: dataset repository of requests.
-    """
+    """Return the files of the Space beside the package's own, for repositories of records and requests."""
     named = {"results": results, "requests": requests}
     arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in named.items() if value)
     readme = markdown(
@@ -177,43 +168,23 @@ def _dataset(text: str | None, option: str) -> str | None:
     return name
 
 
-def _changes(view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes | None]:
-    """Return the files to write, and to remove those of an earlier version of the package."""
-    gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
-    return {**files, **dict.fromkeys(gone)}
-
-
 def package_files() -> dict[str, bytes]:
-    """Return the files of this package by their path in a Space: as they are installed, and their metadata."""
-    root = Path(str(hf_transfer_score.__file__)).parent
-    found = sorted(path for path in root.rglob("*") if path.is_file())
-    parts = ((path, path.relative_to(root)) for path in found)
-    files = {f"{PACKAGE}/{inside.as_posix()}": path.read_bytes() for path, inside in parts if _is_needed(inside)}
-    return files | {path: text.encode() for path, text in _information().items()}
+    """Return the files of this package by their path in a Space: as they are installed, and their metadata.
 
-
-def _is_needed(path: Path) -> bool:
-    hidden = any(part.startswith(".") or part in UNNEEDED for part in path.parts)
-    return not hidden and path.suffix not in UNNEEDED
-
-
-def _information() -> dict[str, str]:
-    """Return the metadata of the copy, through whose entry points metrics are found."""
+    Through the entry points in the metadata of the copy its metrics are found.
+    """
+    root, files = Path(str(hf_transfer_score.__file__)).parent, {}
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root)
+        hidden = any(part.startswith(".") or part in UNNEEDED for part in inside.parts)
+        if path.is_file() and not hidden and path.suffix not in UNNEEDED:
+            files[f"{PACKAGE}/{inside.as_posix()}"] = path.read_bytes()
     try:
-        found = distribution(DISTRIBUTION).entry_points
+        points = distribution(DISTRIBUTION).entry_points
     except PackageNotFoundError:
         raise OptionError(f"{DISTRIBUTION} is not installed: its metrics cannot be listed. pip install it.") from None
-    lines = "".join(f"{one.name} = {one.value}\n" for one in found if one.group == METRICS_GROUP)
-    return {
-        f"{INFORMATION}/METADATA": f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {VERSION}\n",
-        f"{INFORMATION}/entry_points.txt": f"[{METRICS_GROUP}]\n{lines}",
-    }
-
-
-def _notes(results: str | None, requests: str | None) -> tuple[str, ...]:
-    found = []
-    if results is None:
-        found.append("It shows the records that ship with the package; `results` names others.")
-    if requests is not None:
-        found.append(f"Requests need a token that may write to {requests}: set it as the secret HF_TOKEN of the Space.")
-    return tuple(found)
+    lines = "".join(f"{one.name} = {one.value}\n" for one in points if one.group == METRICS_GROUP)
+    about = f"Metadata-Version: 2.1\nName: {DISTRIBUTION}\nVersion: {VERSION}\n"
+    files[f"{INFORMATION}/METADATA"] = about.encode()
+    files[f"{INFORMATION}/entry_points.txt"] = f"[{METRICS_GROUP}]\n{lines}".encode()
+    return files

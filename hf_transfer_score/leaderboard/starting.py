@@ -27,11 +27,9 @@ RESULTS, REQUESTS = "RESULTS", "REQUESTS"
 
 
 def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Library:
-    """Return the library of a place, not started yet.
+    """Return the library of a folder, or of a dataset repository as OWNER/NAME, not started yet.
 
-    Args:
-        results: a folder, or a dataset repository as OWNER/NAME; None for the records that ship with the package.
-        poll_seconds: how often to look for new records.
+    None means the records that ship with the package.
     """
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
@@ -49,15 +47,15 @@ def existing(place: Place, option: str) -> Place:
     return place
 
 
-def requests_place(requests: str | None) -> Place | None:
-    """Return where requests for scoring go, None where nobody takes any."""
-    return None if requests is None else open_place(requests)
-
-
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
     """Return the leaderboard of a place, whose records are being read from now on."""
-    _take_memory_from_the_system()
-    library, place = library_of(results, poll_seconds=poll_seconds), requests_place(requests)
+    import pyarrow
+
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # so that tables and threads share memory of the system,
+    with suppress(AttributeError, OSError):  # which gets back what they no longer need
+        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
+    library = library_of(results, poll_seconds=poll_seconds)
+    place = None if requests is None else open_place(requests)  # else nobody takes any
     library.start()
     from hf_transfer_score.leaderboard.pages.app import build_app
 
@@ -76,22 +74,8 @@ def _settle() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _take_memory_from_the_system() -> None:
-    """Let tables and threads share memory of the system, which gets back what they no longer need."""
-    import pyarrow
-
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
-
-
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:
-    """Serve the leaderboard of a Space until it is stopped; variables of the Space count more than the arguments.
-
-    Args:
-        results: what RESULTS names if it is not set.
-        requests: what REQUESTS names if it is not set.
-    """
+    """Serve the leaderboard of a Space until it is stopped; its variables RESULTS and REQUESTS count more."""
     from hf_transfer_score.leaderboard.pages.app import serve
 
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

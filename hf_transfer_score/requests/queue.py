@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from hf_transfer_score.errors import InputError, OptionError, RecordError, StoreError
 from hf_transfer_score.records.place import Place, PlaceView, Signed
@@ -32,6 +32,9 @@ from hf_transfer_score.requests.request import (
 ASKED = ("model", "dataset", "revision", "config", "split", "label_column", "metrics", "asked_by")
 """The fields that whoever asks fills in."""
 
+WAITING = ("pending", "running")
+"""States of requests that count against who asked."""
+
 LARGEST_FILE = 20_000
 """Bytes of a request's file; the longest request stays far below."""
 
@@ -39,6 +42,7 @@ LONGEST_LEASE = 86_400.0
 """Seconds; a claim that ends later than that from now was not made by a worker, and does not hold."""
 
 Clock = Callable[[], datetime]
+Ending = Literal["done", "failed", "refused"]
 
 
 class LeaseLostError(StoreError):
@@ -78,9 +82,6 @@ class RequestQueue:
     """The requests of a place.
 
     Attributes:
-        place: where they lie.
-        limits: how much may wait, and how often a request is tried.
-        clock: tells the time.
         vouches: whether whoever submits here has proved who they are, as visitors do who sign in to a Space; the
             name in a request that this account commits is believed then.
         problems: files that held no request when they were last looked at; they do not count.
@@ -106,11 +107,7 @@ class RequestQueue:
     def submit(self, request: Request) -> Submitted:
         """Add a request unless the same one waits, runs or is done; one that failed or was refused waits again.
 
-        Args:
-            request: what is asked for and by whom; the rest is filled in.
-
-        Raises:
-            InputError: too many wait already.
+        Beside what is asked for and by whom, its fields are filled in. InputError where too many wait already.
         """
         asked = {name: getattr(request, name) for name in ASKED}
         fresh = Request(**asked, asked=time_text(self.clock()))
@@ -137,9 +134,7 @@ class RequestQueue:
     def claim(self, worker: str, lease_seconds: float) -> Request | None:
         """Claim the oldest request that waits, or whose worker let its claim end; None where there is none.
 
-        Args:
-            worker: a name that no other worker has.
-            lease_seconds: after which the claim ends unless it is renewed.
+        No other worker has the same name. The claim ends after the lease unless it is renewed.
         """
         _check_lease(lease_seconds)
         if not self._open(self._read(self.place.view())):
@@ -172,32 +167,18 @@ class RequestQueue:
 
     def finish(self, request: Request, worker: str, *, records: int) -> Request:
         """Mark a claimed request done; LeaseLostError where it is another worker's now."""
-        title = f"Done: {request.model} on {request.dataset}"
-        return self._change(request, worker, lambda held: self._ended(held, "done", records=records), title)
+        return self._end(request, worker, "done", records=records)
 
     def fail(self, request: Request, worker: str, reason: str, *, kind: str = "error", records: int = 0) -> Request:
         """Mark a claimed request failed; LeaseLostError where it is another worker's now."""
-        title = f"Failed: {request.model} on {request.dataset}"
-        return self._change(
-            request,
-            worker,
-            lambda held: self._ended(held, "failed", reason=reason, kind=kind, records=records),
-            title,
-        )
+        return self._end(request, worker, "failed", reason=reason, kind=kind, records=records)
 
     def refuse(self, request: Request, worker: str, reason: str) -> Request:
         """Mark a claimed request as one that is not run; LeaseLostError where it is another worker's now."""
-        title = f"Refused: {request.model} on {request.dataset}"
-        return self._change(request, worker, lambda held: self._ended(held, "refused", reason=reason), title)
+        return self._end(request, worker, "refused", reason=reason)
 
     def release(self, request: Request, worker: str, *, tried: bool = False) -> Request:
-        """Give a claimed request back, so that another worker may take it at once.
-
-        Args:
-            request: what was claimed.
-            worker: by whom.
-            tried: whether this counts as one of the attempts.
-        """
+        """Give a claimed request back, so that another worker may take it at once; it may count as tried."""
         title = f"Given back: {request.model} on {request.dataset}"
         return self._change(request, worker, lambda held: _released(held, tried=tried), title)
 
@@ -220,6 +201,10 @@ class RequestQueue:
             return 0
         self.place.update(change, title=f"Given back by {worker}")
         return max(counts)
+
+    def _end(self, request: Request, worker: str, state: Ending, **outcome: Any) -> Request:
+        title = f"{state.capitalize()}: {request.model} on {request.dataset}"
+        return self._change(request, worker, lambda held: self._ended(held, state, **outcome), title)
 
     def _change(self, request: Request, worker: str, new: Callable[[Request], Request], title: str) -> Request:
         """Replace a request that a worker holds."""
@@ -245,7 +230,7 @@ class RequestQueue:
         same = there.get(str(request_path(fresh)))
         if same is not None and same.state in ("pending", "running", "done"):
             return Submitted(same.state, same)
-        waiting = _waiting(there)
+        waiting = {path: one for path, one in there.items() if one.state in WAITING}
         if len(waiting) < min(self.limits.per_user, self.limits.whole):
             return Submitted("new", fresh)
         own = (self.vouches and fresh.asked_by) or (view.account() if isinstance(view, Signed) else fresh.asked_by)
@@ -287,13 +272,11 @@ class RequestQueue:
             until = None if request.claimed_until is None else time_of(request.claimed_until)
             return until is not None and now < until <= now + timedelta(seconds=LONGEST_LEASE)
 
-        return sorted(
-            (one for one in there.values() if one.state in ("pending", "running") and not is_held(one)), key=_age
-        )
+        return sorted((one for one in there.values() if one.state in WAITING and not is_held(one)), key=_age)
 
     def _in_turn(self, there: Mapping[str, Request], view: PlaceView) -> list[Request]:
         """Return what may be claimed: what goes beyond the share of who asked comes after all others."""
-        waiting, found = _waiting(there), self._open(there)
+        waiting, found = {path: one for path, one in there.items() if one.state in WAITING}, self._open(there)
         if len(waiting) <= self.limits.per_user:
             return found
         askers = self._askers(view, waiting, trusted=True)
@@ -328,7 +311,7 @@ class RequestQueue:
     def _ended(
         self,
         request: Request,
-        state: Literal["done", "failed", "refused"],
+        state: Ending,
         *,
         reason: str | None = None,
         kind: str | None = None,
@@ -358,11 +341,6 @@ class RequestQueue:
             self._known = {(path, stamps[path]): one for path, one in found.items()} if self.place.shared else {}
             self.problems = tuple(one for one in found.values() if isinstance(one, Problem))
         return {path: one for path, one in found.items() if isinstance(one, Request)}
-
-
-def _waiting(there: Mapping[str, Request]) -> dict[str, Request]:
-    """Return the requests that wait or run."""
-    return {path: one for path, one in there.items() if one.state in ("pending", "running")}
 
 
 def _parsed(path: str, content: bytes) -> Request | Problem:

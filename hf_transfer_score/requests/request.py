@@ -1,4 +1,4 @@
-"""One request: which model is to be scored on which dataset, who asked, and how far it is."""
+"""One request: which model is to be scored on which dataset, who asked, how far it is, and whether it can be run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import re
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import PurePosixPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from hf_transfer_score.errors import InputError, RecordError
+from hf_transfer_score.errors import HubError, InputError, RecordError
+from hf_transfer_score.hub.failures import no_revision, trouble_of
 from hf_transfer_score.records.checks import block, wrong
 from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.untrusted import reason_of
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 SCHEMA_VERSION = 1
 FOLDER = "requests"
@@ -33,6 +37,26 @@ REVISION = re.compile(r"(?!.*\.\.)\w[\w./-]*", re.ASCII)
 METRIC = re.compile(r"[a-z][a-z0-9_]*")
 WORD = re.compile(r"[a-z][a-z_]*")
 
+SECONDS = 20.0
+BYTES_A_PARAMETER = 4
+SAFE = ".safetensors"
+PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+MAIN = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.safetensors")
+"""The names that libraries load weights from; other files beside them are the same weights in other forms."""
+
+MISSING = "There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
+REFUSED = {
+    "missing": MISSING,
+    "name": MISSING,
+    "private": "The {what} {name} is private: only what is public can be requested.",
+    "disabled": "The {what} {name} is disabled on the Hub.",
+    "gated": (
+        "The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` and a "
+        "token that has."
+    ),
+}
+"""What is said of what cannot be requested, by what the Hub says of it."""
+
 State = Literal["pending", "running", "done", "failed", "refused"]
 
 
@@ -41,8 +65,7 @@ class Request:
     """A model that is to be scored on a dataset.
 
     Attributes:
-        model: the id on the Hub.
-        dataset: the id on the Hub.
+        model: the id on the Hub, as that of the dataset is.
         revision: branch, tag or commit of the model; None for the default branch.
         config: the configuration of the dataset, None where there is one only.
         split: the split; None for train, or the only one.
@@ -58,7 +81,6 @@ class Request:
         reason: why it failed or was refused.
         finished: when it was done, failed or refused, in UTC.
         records: how many records were published.
-        schema_version: of this layout.
 
     Raises:
         InputError: a field does not hold what it should.
@@ -96,7 +118,14 @@ class Request:
                 f"The revision {_shown(self.revision)} is not a revision: expected a branch, a tag or a commit."
             )
         for name in ("config", "split", "label_column", "asked_by", "claimed_by"):
-            _check_text(name, getattr(self, name))
+            text = getattr(self, name)
+            if text is not None and (
+                not 0 < len(text) <= LONGEST_TEXT or not text.isprintable() or text != text.strip()
+            ):
+                raise InputError(
+                    f"The field {name} is {_shown(text)}: expected a name of 1 to {LONGEST_TEXT} letters, without line "
+                    "breaks."
+                )
         _check_metrics(self.metrics)
         _check_outcome(self)
 
@@ -111,7 +140,12 @@ class Request:
         """Return the request that a text holds; RecordError names the first field that is not as it should be."""
         try:
             plain = plain_record(text)
-            _check_version(plain)
+            version = plain.get("schema_version") if isinstance(plain, dict) else SCHEMA_VERSION
+            if type(version) is int and version > SCHEMA_VERSION:
+                raise RecordError(
+                    f"This request has schema version {version}, and this version of the package knows up to "
+                    f"{SCHEMA_VERSION}. Install a newer one: pip install -U hf-transfer-score."
+                )
             request: Request = block(Request, plain, "")
         except InputError as error:  # the checks are those of records, and so are their words
             raise RecordError(re.sub(r"^A record", "A request", str(error))) from None
@@ -176,27 +210,11 @@ def is_hub_id(text: str) -> bool:
     return len(text) <= LONGEST_ID and HUB_ID.fullmatch(text) is not None
 
 
-def _check_version(plain: Any) -> None:
-    version = plain.get("schema_version") if isinstance(plain, dict) else SCHEMA_VERSION
-    if type(version) is int and version > SCHEMA_VERSION:
-        raise RecordError(
-            f"This request has schema version {version}, and this version of the package knows up to {SCHEMA_VERSION}. "
-            "Install a newer one: pip install -U hf-transfer-score."
-        )
-
-
 def _check_id(what: str, text: str) -> None:
     if not isinstance(text, str) or not is_hub_id(text):
         raise InputError(
             f"The {what} {_shown(text)} is not an id on the Hub: expected owner/name, at most {LONGEST_ID} letters, "
             "digits, '-', '_' and '.'. Folders and web addresses cannot be requested."
-        )
-
-
-def _check_text(name: str, text: str | None) -> None:
-    if text is not None and not (0 < len(text) <= LONGEST_TEXT and text.isprintable() and text == text.strip()):
-        raise InputError(
-            f"The field {name} is {_shown(text)}: expected a name of 1 to {LONGEST_TEXT} letters, without line breaks."
         )
 
 
@@ -249,3 +267,76 @@ def _check_time(name: str, text: str | None) -> None:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 2 * LONGEST_ID else f"{text[: 2 * LONGEST_ID]}..."
+
+
+@dataclass(frozen=True)
+class CheckLimits:
+    """What a request may ask for: the most that the weights of a model may take."""
+
+    weight_bytes: int = 5 * 10**9
+
+
+def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLimits | None = None) -> str:
+    """Refuse a request that no worker could run, or none should, and return the model's full commit.
+
+    Args:
+        request: its names were checked when it was made.
+        api: asks the Hub; None for one with the settings of the environment.
+        limits: what may be asked for.
+
+    Raises:
+        InputError: the model or the dataset is missing, closed, or not of a kind that is run; the message says which.
+        HubError: the Hub did not answer; the same request may be good later.
+    """
+    if api is None:
+        from huggingface_hub import HfApi
+
+        api = HfApi()
+    model = _info(api, "model", request.model, request.revision)
+    _check_weights(request.model, model, limits or CheckLimits())
+    dataset = _info(api, "dataset", request.dataset)
+    if not any(not file.rfilename.startswith((".", "README")) for file in dataset.siblings or []):
+        raise InputError(f"The dataset {request.dataset} holds no files: there is nothing to score on.")
+    return str(model.sha)
+
+
+def _info(api: HfApi, what: str, name: str, revision: str | None = None) -> Any:
+    """Return what the Hub says of a repository; what not everybody may read is refused, whoever asks."""
+    try:
+        more: dict[str, Any] = {"files_metadata": what == "model", "timeout": SECONDS}
+        info = api.repo_info(name, repo_type=what, revision=revision, **more)
+    except Exception as error:
+        trouble = trouble_of(error)
+        if trouble.kind == "revision":
+            raise InputError(f"The {what} {name} {no_revision(revision)}.") from None
+        if trouble.kind in REFUSED:
+            raise InputError(REFUSED[trouble.kind].format(what=what, name=name)) from None
+        reason = f"{type(error).__name__}: {trouble.reason}"
+        raise HubError(f"The Hub did not say what the {what} {name} is ({reason}); try again later.") from error
+    for kind in ("private", "disabled", "gated"):
+        if getattr(info, kind):
+            raise InputError(REFUSED[kind].format(what=what, name=name))
+    return info
+
+
+def _check_weights(name: str, info: Any, limits: CheckLimits) -> None:
+    sizes = {file.rfilename: file.size for file in info.siblings or []}
+    safe = {file: size for file, size in sizes.items() if file.endswith(SAFE)}
+    pickled = sorted(file for file in sizes if file.endswith(PICKLED))
+    if not safe and not pickled:
+        raise InputError(f"The model {name} holds no weights in safetensors files: there is nothing to load.")
+    if not safe:
+        raise InputError(
+            f"The model {name} has pickled weights only ({pickled[0]}), and loading these may run code: its owner can "
+            "add safetensors, for example with https://huggingface.co/spaces/safetensors/convert."
+        )
+    main = {file: size for file, size in safe.items() if MAIN.fullmatch(file)} or safe
+    if None in main.values():
+        total = info.safetensors.total * BYTES_A_PARAMETER if info.safetensors else 0
+    else:
+        total = sum(main.values())
+    if total > limits.weight_bytes:
+        raise InputError(
+            f"The weights of {name} take {total / 1e9:.1f} GB, and requests may ask for up to "
+            f"{limits.weight_bytes / 1e9:.1f} GB: run it yourself with `hf-transfer-score rank`."
+        )

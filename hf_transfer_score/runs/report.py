@@ -102,7 +102,7 @@ class RankReport(Ranking):
             OptionError: it is not in the ranking, or nothing could be ranked.
         """
         from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-        from hf_transfer_score.leaderboard.pages.model_card import card_of
+        from hf_transfer_score.leaderboard.pages.model_page import card_of
         from hf_transfer_score.records.table import RecordTable, Stored
 
         one = self.best if model is None else self.models.get(model)

@@ -10,17 +10,46 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.metrics.registry import MetricResult, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.requests.box import BoxLimits, environment_of, limit_this_process
 from hf_transfer_score.uploads import limits
-from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed
-from hf_transfer_score.worker.box import environment_of
+from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed, scored_files
 
-COMMAND = (sys.executable, "-m", "hf_transfer_score.uploads.child")
+
+def main() -> None:
+    """Score the files that are asked for, one line for each; the line before says which file is looked at.
+
+    This is what the process does: it lets the system refuse memory beyond the limit, so that reading fails before the
+    machine is short of it.
+    """
+    asked = json.loads(sys.stdin.read())
+    limit_this_process(BoxLimits(memory=limits.MEMORY_BYTES, seconds=limits.SECONDS, disk=10**6), device="cpu")
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (limits.MEMORY_BYTES, limits.MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (8 * limits.SECONDS, 8 * limits.SECONDS))
+
+    def say(**line: object) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    files = {int(place): Path(path) for place, path in asked["files"].items()}
+    metrics = [get_metric(name) for name in asked["metrics"]]
+    before = None if asked["labels_of"] is None else Path(asked["labels_of"])
+    found = scored_files(files, metrics, labels_of=before, looked_at=lambda place: say(looking=place))
+    for place, scores, labels in found:
+        shown = {name: replace(result, overlap=None) for name, result in scores.results.items()}  # as no page shows it
+        plain = replace(scores, results=shown).as_dict()
+        say(place=place, scores=plain, labels_of=None if labels is None else str(labels))
+
+
+COMMAND = (sys.executable, "-m", "hf_transfer_score.uploads.box")
 LONGEST_LINE = 4 * limits.MEGABYTE
 MOST_THREADS = 4
 SMALL_RESERVES = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
@@ -31,12 +60,10 @@ BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that its reader did not survi
 
 @dataclass
 class _Work:
-    """How far the scoring of some files is.
+    """How far the scoring of some files by some metrics is.
 
     Attributes:
-        files: by place.
-        metrics: names.
-        found: scores by place.
+        found: scores by place of the file.
         labels_of: the file whose labels count, once there is one.
         looking: place of the file that is looked at.
     """
@@ -59,7 +86,11 @@ class _Work:
         if "looking" in told:
             self.looking = told["looking"]
             return
-        self.found[told["place"]] = _scores(told["scores"])
+        results = {
+            name: MetricResult(**{**result, "warnings": tuple(result["warnings"])})
+            for name, result in told["scores"]["results"].items()
+        }
+        self.found[told["place"]] = FeatureScores(**{**told["scores"], "results": results})
         self.labels_of = told["labels_of"]
 
 
@@ -99,10 +130,17 @@ def _run(work: _Work, seconds: float) -> bool:
             over.set()
             process.kill()
 
+        question, told = process.stdin, process.stdout
+        assert question is not None and told is not None
         timer = threading.Timer(seconds, stop)
         timer.start()
         try:
-            _talk(process, work)
+            with question:
+                question.write(work.question)
+            for line in iter(lambda: told.readline(LONGEST_LINE), ""):
+                work.take(line)
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # a line that makes no sense ends the process
         finally:
             timer.cancel()
             process.kill()
@@ -110,38 +148,21 @@ def _run(work: _Work, seconds: float) -> bool:
 
 
 def _started(folder: Path) -> subprocess.Popen[str]:
-    threads = str(min(MOST_THREADS, os.cpu_count() or 1))
-    environment = environment_of(folder) | SMALL_RESERVES | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    environment |= {name: threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if name not in environment}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(min(MOST_THREADS, os.cpu_count() or 1)))
+    environment = threads | environment_of(folder) | SMALL_RESERVES
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger sent is in files
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=folder,
-        env=environment | {"PYTHONDONTWRITEBYTECODE": "1"},
+        env=environment,
         start_new_session=True,
         text=True,
         encoding="utf-8",
     )
 
 
-def _talk(process: subprocess.Popen[str], work: _Work) -> None:
-    """Ask a process, and take what it says until it ends; a line that makes no sense ends it."""
-    question, told = process.stdin, process.stdout
-    assert question is not None and told is not None
-    try:
-        with question:
-            question.write(work.question)
-        for line in iter(lambda: told.readline(LONGEST_LINE), ""):
-            work.take(line)
-    except (OSError, ValueError, KeyError, TypeError):
-        process.kill()
-
-
-def _scores(told: Mapping[str, Any]) -> FeatureScores:
-    results = {
-        name: MetricResult(**{**result, "warnings": tuple(result["warnings"])})
-        for name, result in told["results"].items()
-    }
-    return FeatureScores(**{**told, "results": results})
+if __name__ == "__main__":
+    main()

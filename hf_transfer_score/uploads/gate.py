@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from hf_transfer_score.errors import InputError, UnreadableError
 from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.uploads import limits
-from hf_transfer_score.uploads.form import Form, FormError
-from hf_transfer_score.uploads.ledger import Ledger, Upload, open_ledger
+from hf_transfer_score.uploads.ledger import Form, FormError, Ledger, Upload, open_ledger
 from hf_transfer_score.uploads.turns import Turns
 
 Scope = MutableMapping[str, Any]
@@ -50,11 +49,7 @@ SPACE_VARIABLE = "SPACE_ID"
 
 
 class RefusedError(Exception):
-    """A request is not let in.
-
-    Attributes:
-        status: of HTTP.
-    """
+    """A request is not let in; its status is one of HTTP."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -81,8 +76,13 @@ class Gate:
         try:
             if method not in ("GET", "HEAD", "OPTIONS", "POST"):
                 raise RefusedError(405, "This page takes no requests of this kind.")
-            if method != "POST":
-                await self._get(path, scope, receive, send)
+            if method != "POST" and path.removeprefix(API).startswith(NOT_SERVED):
+                raise RefusedError(404, "There is no such page.")
+            if method != "POST" and path == PROGRESS:
+                told = self._progress(_upload_id(scope))
+                await StreamingResponse(told, media_type="text/event-stream", headers=FRESH)(scope, receive, send)
+            elif method != "POST":
+                await self.app(scope, receive, send)
             elif path == UPLOAD:
                 await self._upload(scope, receive, send)
             else:
@@ -92,16 +92,6 @@ class Gate:
             if method == "POST" and path != UPLOAD:
                 answer = JSONResponse({"detail": str(error)}, error.status, FRESH)
             await answer(scope, receive, send)
-
-    async def _get(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        inside = path.removeprefix(API)
-        if inside.startswith(NOT_SERVED):
-            raise RefusedError(404, "There is no such page.")
-        if path == PROGRESS:
-            told = self._progress(_upload_id(scope))
-            await StreamingResponse(told, media_type="text/event-stream", headers=FRESH)(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take files, each into a folder of its own; where anything is wrong, none of them stays.
@@ -166,12 +156,26 @@ class Gate:
         if reason := self.turns.reason_to_wait(function, session or "", visitor):
             raise RefusedError(503, reason)
         with self.turns.entering(function, session or "", visitor) as told:
-            await self.app(scope, _replayed(data, receive), _listening(send, told))
+
+            async def passed_on(message: MutableMapping[str, Any]) -> None:
+                with suppress(ValueError, KeyError, TypeError):
+                    told(str(json.loads(message["body"])["event_id"]))  # the event that the answer names
+                await send(message)
+
+            await self.app(scope, _replayed(data, receive), passed_on)
 
     def _check_files(self, asked: Any) -> None:
         """Refuse files that gradio does not keep for a page: addresses that it would fetch, and places elsewhere."""
-        around = self.ledger.folder.parent
-        for number, path in enumerate(_file_names(asked)):
+        around, waiting, paths = self.ledger.folder.parent, [asked], list[str]()
+        while waiting:  # without recursion, whatever stands where
+            value = waiting.pop()
+            if isinstance(value, dict):
+                if isinstance(value.get("path"), str):
+                    paths.append(value["path"])
+                waiting += value.values()
+            elif isinstance(value, list):
+                waiting += value
+        for number, path in enumerate(paths):
             if number >= limits.VISITOR_FILES:
                 raise RefusedError(413, f"The request names more than {limits.VISITOR_FILES} files.")
             try:
@@ -208,19 +212,6 @@ def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     return mapped or found
 
 
-def _file_names(asked: Any) -> Iterator[str]:
-    """Yield the paths of what gradio takes for files, wherever they stand; goes through values without recursion."""
-    waiting = [asked]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if isinstance(value.get("path"), str):
-                yield value["path"]
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
-
-
 def _upload_id(scope: Scope) -> str:
     return QueryParams(scope.get("query_string", b"")).get("upload_id", "")
 
@@ -249,17 +240,6 @@ async def _small_body(receive: Receive) -> bytes:
     except FormError as error:
         raise RefusedError(400, str(error)) from None
     return data
-
-
-def _listening(send: Send, told: Callable[[str], None]) -> Send:
-    """Return what sends an answer on, and tells the event that it names."""
-
-    async def passed_on(message: MutableMapping[str, Any]) -> None:
-        with suppress(ValueError, KeyError, TypeError):
-            told(str(json.loads(message["body"])["event_id"]))
-        await send(message)
-
-    return passed_on
 
 
 def _replayed(data: bytes, receive: Receive) -> Receive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -36,23 +37,11 @@ TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that thi
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The file that says which samples all files are of, without its features.
-
-    Attributes:
-        path: the file.
-        labels: one value a row (N,).
-        label_names: the names, where the labels were text.
-    """
+    """The file that says which samples all files are of: its labels (N,), with their names where they were text."""
 
     path: Path
     labels: NDArray[Any]
     label_names: tuple[str, ...] | None
-
-
-def read_reference(path: Path) -> Reference:
-    """Return the labels of a file that was scored before."""
-    truth = read_truth(path)
-    return Reference(path, np.asarray(truth.labels), truth.label_names)
 
 
 def scored_files(
@@ -72,9 +61,12 @@ def scored_files(
         labels_of: a file that was scored before, whose labels count; None where there is none yet.
         looked_at: told of each file before it is opened.
     """
-    reference = None if labels_of is None else read_reference(labels_of)
-    first = None if reference is not None else _first_labelled(files, looked_at)
-    for place, file in (files if first is None else {first: files[first], **files}).items():
+    if labels_of is None:
+        reference, files = None, {**_first_labelled(files, looked_at), **files}
+    else:
+        truth = read_truth(labels_of)
+        reference = Reference(labels_of, np.asarray(truth.labels), truth.label_names)
+    for place, file in files.items():
         looked_at(place)
         try:
             content = _read(file, reference)
@@ -90,14 +82,14 @@ def scored_files(
         yield place, found, None if reference is None else reference.path
 
 
-def _first_labelled(files: Mapping[int, Path], looked_at: Callable[[int], object]) -> int | None:
-    """Return the place of the first file with labels of its own, None where there is none."""
+def _first_labelled(files: Mapping[int, Path], looked_at: Callable[[int], object]) -> dict[int, Path]:
+    """Return the first file with labels of its own by its place, nothing where there is none."""
     for place, file in files.items():
         looked_at(place)
         with suppress(Exception):  # what is wrong with it is told when it is scored
             if has_labels(file):
-                return place
-    return None
+                return {place: file}
+    return {}
 
 
 def failed(reason: str) -> FeatureScores:
@@ -107,26 +99,19 @@ def failed(reason: str) -> FeatureScores:
 
 def _check_size(path: Path) -> None:
     """Raise FeatureFileError where a file is too large, or says that it is in memory; it may say what is not so."""
-    packed, unpacked = path.stat().st_size, _unpacked_bytes(path)
+    packed = unpacked = path.stat().st_size
+    with suppress(OSError, ValueError, UnreadableError, zipfile.BadZipFile):  # then reading it will fail
+        if path.suffix.lower() == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+        if path.suffix.lower() == ".parquet":
+            unpacked = expanded_bytes(path, chunks_of(path))
     if packed > FILE_BYTES or unpacked > UNPACKED_BYTES:
         raise FeatureFileError(
             f"It has {packed / MEGABYTE:.0f} MB, {unpacked / MEGABYTE:.0f} MB unpacked; this Space takes "
             f"{FILE_BYTES // MEGABYTE} MB, {UNPACKED_BYTES // MEGABYTE} MB unpacked. A few hundred samples a class are "
             "enough; or use the Python package on your machine."
         )
-
-
-def _unpacked_bytes(path: Path) -> int:
-    """Return how large a file says it is in memory; what cannot be told counts as packed, and reading it will fail."""
-    try:
-        if path.suffix.lower() == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                return sum(entry.file_size for entry in archive.infolist())
-        if path.suffix.lower() == ".parquet":
-            return expanded_bytes(path, chunks_of(path))
-    except (OSError, ValueError, UnreadableError, zipfile.BadZipFile):
-        pass
-    return path.stat().st_size
 
 
 def _read(path: Path, reference: Reference | None) -> FeatureFile:
@@ -139,25 +124,16 @@ def _read(path: Path, reference: Reference | None) -> FeatureFile:
     content = read_features(path, labels_path=labels_path)
     if content.labels is None:
         raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
-    if reference is not None:
-        _check_same_rows(content, reference)
+    if reference is not None:  # of other samples than the first file's, terms cannot be compared
+        rows, expected = len(content.features), len(reference.labels)
+        same = "All files need the same samples in the same order."
+        if rows != expected:
+            raise InputError(f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. {same}")
+        labels = np.asarray(content.labels)
+        if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
+            raise InputError(f"Its labels are not those of {reference.path.stem}. {same}")
     _check_shape(content.features, content.labels)
     return content
-
-
-def _check_same_rows(content: FeatureFile, reference: Reference) -> None:
-    """Refuse features of other samples than the first file's: their terms cannot be compared."""
-    rows, expected = len(content.features), len(reference.labels)
-    if rows != expected:
-        raise InputError(
-            f"It has {_plural(rows, 'row')} and {reference.path.stem} has {expected:,}. "
-            "All files need the same samples in the same order."
-        )
-    labels = np.asarray(content.labels)
-    if content.label_names != reference.label_names or not np.array_equal(labels, reference.labels):
-        raise InputError(
-            f"Its labels are not those of {reference.path.stem}. All files need the same samples in the same order."
-        )
 
 
 def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:
@@ -175,14 +151,12 @@ def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:
 
 
 def _scored(content: FeatureFile, name: str, metrics: Sequence[Metric]) -> FeatureScores:
-    fitting = [metric for metric in metrics if not metric.slow or _is_small(content)]
+    classes = len(np.unique(np.asarray(content.labels)))
+    is_small = len(content.features) <= SLOW_ROWS and classes <= SLOW_CLASSES
+    fitting = [metric for metric in metrics if not metric.slow or is_small]
     if not fitting:
         raise InputError(too_slow([metric.name for metric in metrics]))
     return score_features(content.features, content.labels, metrics=fitting, facts=ModelFacts(name=name))
-
-
-def _is_small(content: FeatureFile) -> bool:
-    return len(content.features) <= SLOW_ROWS and len(np.unique(np.asarray(content.labels))) <= SLOW_CLASSES
 
 
 def too_slow(names: Sequence[str]) -> str:
@@ -195,8 +169,6 @@ def too_slow(names: Sequence[str]) -> str:
 
 def _for_a_page(message: str, path: Path, reference: Reference | None) -> str:
     """Return a message without the places of files on this machine, and without advice for the command line."""
-    import re
-
     for known in [path] if reference is None else [path, reference.path]:
         message = message.replace(str(known), known.name)
     sentences = re.split(r"(?<=\.) ", message)

@@ -18,13 +18,7 @@ LATER = "Try again in a minute."
 
 @dataclass
 class Asker:
-    """A page, or a call without one, that asked for something.
-
-    Attributes:
-        visitor: whose it is.
-        time: when it asked last.
-        is_page: whether it is a page, whose state is kept.
-    """
+    """A page, whose state is kept, or a call without one, that asked for something last at some time."""
 
     visitor: str
     time: float
@@ -33,12 +27,7 @@ class Asker:
 
 @dataclass
 class Turns:
-    """What waits in the queue of an app; to be used in its event loop only.
-
-    Attributes:
-        app: the app.
-        clock: tells the time in seconds.
-    """
+    """What waits in the queue of an app; to be used in its event loop only."""
 
     app: Any
     clock: Callable[[], float] = time.monotonic
@@ -46,12 +35,9 @@ class Turns:
     _entering: list[tuple[str, bool]] = field(default_factory=list)
 
     def reason_to_wait(self, function: Any, session: str, visitor: str) -> str:
-        """Return why something cannot be asked for now, "" where it can.
+        """Return why a function by number or name cannot be asked for now, "" where it can.
 
-        Args:
-            function: number or name of what is asked for.
-            session: the page that asks, "" for a call without one.
-            visitor: whose it is.
+        The session is that of a page of the visitor, "" for a call without one.
         """
         self._forget()
         mine = {name for name, asker in self._askers.items() if asker.visitor == visitor}

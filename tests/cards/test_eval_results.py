@@ -6,9 +6,9 @@ import pytest
 import yaml
 from huggingface_hub import HfApi, parse_eval_result_entries
 
-from hf_transfer_score.cards.eval_results import eval_result_files
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cards.pushing import push_card
+from hf_transfer_score.cards.metadata import eval_result_files
+from hf_transfer_score.cards.model_card import push_card
 from hf_transfer_score.errors import HubError, OptionError
 from tests.cards.made import DATA_COMMIT, MODEL, scores, truth
 

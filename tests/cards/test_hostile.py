@@ -80,23 +80,29 @@ def rendered(text: str):
         yield from token.children or ()
 
 
-def shape(records: list) -> list[str]:
-    """Return the kinds of all blocks of a section, in order."""
-    text = model_section(gather(records[0].model.id, records))
+def section(records: list) -> list:
+    """Return the tokens of a section."""
+    return list(rendered(model_section(gather(records[0].model.id, records))))
+
+
+def shape(tokens: list) -> list[str]:
+    """Return the kinds of all blocks, in order."""
     inside = ("text", "inline", "softbreak", "code_inline", "link_open", "link_close")
-    return [token.type for token in rendered(text) if token.type not in inside]
+    return [token.type for token in tokens if token.type not in inside]
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_no_text_changes_the_shape_of_a_card(text):
-    records = everywhere(text)
-    tokens = list(rendered(model_section(gather(records[0].model.id, records))))
+def test_no_text_changes_the_shape_of_a_card_or_becomes_a_link(text):
+    tokens = section(everywhere(text))
     own = {START, END, "<details><summary>The papers that the metrics are from, as BibTeX</summary>", "</details>"}
     html = {token.content.strip() for token in tokens if token.type.startswith("html")}
     assert html <= own
     links = [token.attrs["href"] for token in tokens if token.type == "link_open"]
     assert all(link.startswith("https://huggingface.co/owner/") for link in links), links
-    assert shape(records) == shape(everywhere("word x"))
+    assert shape(tokens) == shape(section(everywhere("word x")))
+    # pages that look for addresses do so in plain text, after entities were read; code they leave alone
+    plain_text = [token.content for token in tokens if token.type == "text"]
+    assert not [one for one in plain_text if "://" in one or "www." in one or "@" in one]
 
 
 def test_the_test_above_can_fail():
@@ -104,15 +110,6 @@ def test_the_test_above_can_fail():
     tokens = list(rendered(text))
     assert any(token.attrs.get("href") == "https://evil.example" for token in tokens)
     assert any(token.type == "html_inline" for token in tokens)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_addresses_are_made_no_links_by_pages_that_look_for_them(text):
-    """Such pages look at plain text, after entities were read; code they leave alone."""
-    records = everywhere(text)
-    for token in rendered(model_section(gather(records[0].model.id, records))):
-        if token.type == "text":
-            assert not any(sign in token.content for sign in ("://", "www.", "@")), token.content
 
 
 @pytest.mark.parametrize("text", HOSTILE)

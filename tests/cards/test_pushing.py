@@ -8,8 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.cards.model_card import model_card, model_section
-from hf_transfer_score.cards.pushing import TITLE, push_card
+from hf_transfer_score.cards.model_card import TITLE, model_card, model_section, push_card
 from hf_transfer_score.errors import HubError, InputError, OptionError
 from tests.cards.made import MODEL, pool, scores, write
 

@@ -123,7 +123,7 @@ JOBS = """
 import json, sys
 from pathlib import Path
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.worker.job import scored
+from hf_transfer_score.requests.job import scored
 for number, (request, commit) in enumerate(json.loads(sys.argv[1])):
     request = Request.from_json(json.dumps(request))
     ended = scored(request, commit, device="cpu", max_parameters=None, folder=Path(f"kept-{number}"))

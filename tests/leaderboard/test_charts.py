@@ -17,18 +17,12 @@ from hf_transfer_score.leaderboard.boards.board import (
     ColumnNumbers,
     RowNumbers,
 )
-from hf_transfer_score.leaderboard.pages.charts import (
-    LEAST_WIDTH,
-    MOST_WIDTH,
-    Screen,
+from hf_transfer_score.leaderboard.pages.page import LEAST_WIDTH, MOST_WIDTH, Screen, drawn, screen_of
+from hf_transfer_score.leaderboard.pages.plots_tab import (
     board_accuracy_figure,
     board_collapse_figure,
     board_size_figure,
-    drawn,
-    record_overlap_figure,
-    screen_of,
 )
-from hf_transfer_score.records.record import RecordedOverlap
 from tests.drawing.charts import marks, rows_of
 
 
@@ -87,13 +81,6 @@ def test_the_accuracy_of_a_board_is_drawn_and_said(board):
     )
     told_at_length = replace(board, truth="accuracy (epochs=20, learning_rates=[0.001, 0.004], method=full)")
     assert board_accuracy_figure(told_at_length).title == "Mean rank against measured accuracy"
-
-
-def test_the_overlap_of_a_record_is_drawn():
-    figure = record_overlap_figure("owner/model", RecordedOverlap(("a", "b"), (0.25,)))
-    assert figure.title == "Class overlap in the features of owner/model"
-    assert figure.caption == "Overlap: a and b 0.25."
-    assert record_overlap_figure("a", None).chart is None
 
 
 @pytest.mark.parametrize(

@@ -10,29 +10,29 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.boards.trust import trust
-from hf_transfer_score.leaderboard.pages.compare_page import compare_page, overlaps_figure, row_choices, row_of
-from hf_transfer_score.leaderboard.pages.model_card import card_of, standings
+from hf_transfer_score.leaderboard.pages.compare_tab import compare_page, overlaps_figure, row_choices, row_of
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
-    heatmaps_figure,
+    card_of,
     model_choices,
     model_command,
     model_page,
     records_json,
+    standings,
 )
-from hf_transfer_score.leaderboard.pages.model_tab import file_stem
-from hf_transfer_score.leaderboard.pages.trust_page import conclusion, trust_page
-from hf_transfer_score.records.record import Record, RecordedFacts, RecordedOverlap, record_path
+from hf_transfer_score.leaderboard.pages.model_tab import file_stem, heatmaps_figure
+from hf_transfer_score.leaderboard.pages.trust_tab import conclusion, trust, trust_page
+from hf_transfer_score.records.record import Record, RecordedFacts, RecordedOverlap
 from hf_transfer_score.records.shipped import REFERENCE, shipped_folder
-from hf_transfer_score.records.table import RecordTable, Stored
+from hf_transfer_score.records.table import RecordTable
+from tests.leaderboard import made
 from tests.leaderboard.made import DATASET, accuracy, face, failed, model, ncti, run, score
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>"
 
 
 def catalogue(*records: Record) -> Catalogue:
-    return Catalogue(RecordTable.of(Stored.of(str(record_path(one)), "s", one) for one in records))
+    return made.catalogue(records)
 
 
 def pool(*names: str) -> list[Record]:

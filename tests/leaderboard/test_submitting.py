@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.submitting import (
+from hf_transfer_score.leaderboard.pages.submit_tab import (
     MOST_ROWS,
     REQUEST_HEADERS,
     Asked,
@@ -19,11 +19,10 @@ from hf_transfer_score.leaderboard.pages.submitting import (
     submit,
 )
 from hf_transfer_score.records.place import MemoryPlace
-from hf_transfer_score.records.record import record_path
-from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request
 from tests.hub.server import LocalHub
+from tests.leaderboard import made
 from tests.leaderboard.made import accuracy, failed, score
 
 SAFE = {"config.json": "{}", "model.safetensors": b"\x02\0\0\0\0\0\0\0{}"}
@@ -47,7 +46,7 @@ def api(hub):
 
 
 def catalogue(*records) -> Catalogue:
-    return Catalogue(RecordTable.of(Stored.of(str(record_path(one)), "s", one) for one in records))
+    return made.catalogue(records)
 
 
 @pytest.fixture

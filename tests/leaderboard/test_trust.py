@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import weighted_kendall
-from hf_transfer_score.leaderboard.boards.trust import few_truths, trust
+from hf_transfer_score.leaderboard.pages.trust_tab import few_truths, trust
 from hf_transfer_score.records.record import RecordedMetric
 from tests.leaderboard.made import accuracy, board, facts, metric, model, score
 

@@ -10,8 +10,8 @@ from pyarrow import parquet
 from safetensors.numpy import save_file
 
 from hf_transfer_score import rank_features
-from hf_transfer_score.leaderboard.pages import scoring_uploads
-from hf_transfer_score.leaderboard.pages.scoring_uploads import example_files, offered_metrics, score_uploads
+from hf_transfer_score.leaderboard.pages import upload_tab
+from hf_transfer_score.leaderboard.pages.upload_tab import example_files, offered_metrics, score_uploads
 from hf_transfer_score.uploads.limits import FILE_BYTES
 from hf_transfer_score.uploads.scoring import SLOW_ROWS
 from tests.uploads.made import scored_here
@@ -20,7 +20,7 @@ from tests.uploads.made import scored_here
 @pytest.fixture(autouse=True)
 def score_here(monkeypatch):
     """Score in this process, as the process of its own does, without starting one for each case."""
-    monkeypatch.setattr(scoring_uploads, "score_in_box", scored_here)
+    monkeypatch.setattr(upload_tab, "score_in_box", scored_here)
 
 
 METRICS = ["face", "ncti", "logme", "knn"]
@@ -104,9 +104,9 @@ def pickled(path: Path) -> None:
 
 
 def packed_zeros(path: Path) -> None:
-    """A few hundred kilobytes that would be one gigabyte."""
+    """A few hundred kilobytes that would be half a gigabyte."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number in range(16):
+        for number in range(7):
             archive.writestr(f"{number}.npy", bytes(2**26))
 
 
@@ -131,7 +131,7 @@ BAD = [
     ("bad.npz", lambda path: path.write_bytes(b"no archive"), "is not an .npz file"),
     ("bad.npz", lambda path: path.write_bytes(b"\x80\x04K\x01."), "pickled Python objects"),
     ("bad.npz", pickled, "pickled Python objects"),
-    ("bad.npz", packed_zeros, "1024 MB unpacked"),
+    ("bad.npz", packed_zeros, "448 MB unpacked"),
     ("bad.npz", enlarged, "It has 2048 MB"),
     ("bad.npz", lambda path: save_npz(path, labels=LABELS), "no features"),
     ("bad.npz", lambda path: save_npz(path, features=POOL["near"][:5]), "It has 5 rows and good has 90"),
@@ -171,7 +171,7 @@ def test_a_bad_file_is_named_and_the_others_are_scored(tmp_path, name, save, mes
         ({"features": POOL["far"], "labels": LABELS * 0 - 1}, "no labels"),
         ({"features": POOL["far"], "labels": LABELS / 2}, "Labels must be integers"),
         ({"features": POOL["far"], "labels": np.eye(90)}, "one integer a row"),
-        ({"features": np.eye(4097), "labels": np.arange(4097) % 2}, "This page takes 100,000 rows"),
+        ({"features": np.eye(4097, dtype=np.float16), "labels": np.arange(4097) % 2}, "This page takes 100,000 rows"),
         ({"features": np.eye(4001, 2), "labels": np.arange(4001)}, "4,001 classes; this page takes 2,000"),
     ],
 )

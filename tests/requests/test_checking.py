@@ -6,8 +6,7 @@ import pytest
 from huggingface_hub import HfApi
 
 from hf_transfer_score.errors import HubError, InputError
-from hf_transfer_score.requests.checking import CheckLimits, check_request
-from hf_transfer_score.requests.request import Request
+from hf_transfer_score.requests.request import CheckLimits, Request, check_request
 from tests.hub.server import LocalHub
 
 SAFE = {"config.json": "{}", "model.safetensors": b"\x02\0\0\0\0\0\0\0{}" + b"w" * 1000}

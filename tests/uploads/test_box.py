@@ -33,8 +33,8 @@ def ends(path, reference):
         time.sleep(60)
     return read(path, reference)
 scoring._read = ends
-from hf_transfer_score.uploads import child
-child.main()
+from hf_transfer_score.uploads import box
+box.main()
 """
 
 
@@ -55,8 +55,8 @@ def test_what_takes_too_long_is_ended(tmp_path, monkeypatch):
 
 LOADED = """
 import sys
-from hf_transfer_score.uploads import child
-child.main()
+from hf_transfer_score.uploads import box
+box.main()
 print('{"place": 7, "loaded": "%s"}' % ("torch" in sys.modules))
 """
 

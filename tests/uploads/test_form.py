@@ -4,8 +4,7 @@ import pytest
 
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.uploads import limits
-from hf_transfer_score.uploads.form import Form, FormError, safe_name
-from hf_transfer_score.uploads.ledger import Ledger
+from hf_transfer_score.uploads.ledger import Form, FormError, Ledger, safe_name
 
 KIND = "multipart/form-data; boundary=b"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +15,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BoardKey:
-    """What all scores of a board share; scores of other samples are not comparable.
-
-    Attributes:
-        task: what was asked.
-        dataset: the dataset's id.
-        config: its configuration.
-        split: its split.
-        fingerprint: of the sample.
-    """
+    """What all scores of a board share; scores of samples with another fingerprint are not comparable."""
 
     task: str
     dataset: str
@@ -42,11 +35,9 @@ class BoardSummary:
     """A board as a list shows it.
 
     Attributes:
-        key: of the board.
         title: tells it from the other boards; contains text of whoever published the records.
         models: that have a score.
         failed: models without any.
-        records: how many there are.
         truths: models whose accuracy was measured.
         time: of the newest record, in UTC.
     """
@@ -66,10 +57,7 @@ class BoardColumn:
 
     Attributes:
         label: unique on the board: the metric's name, followed by options where several settings of it are there.
-        metric: the metric's name.
         kind: "score" or "baseline".
-        version: of the metric.
-        parameters: its options.
         directions: by term, 1 where higher is better and -1 where lower is.
         flags: terms that tell nothing in this pool, with the reason.
     """
@@ -106,18 +94,13 @@ class ColumnNumbers:
 
 @dataclass(frozen=True, eq=False)
 class RowNumbers:
-    """The numbers of one model of a board, read from its columns.
-
-    Attributes:
-        columns: by label.
-        place: of the model in them.
-    """
+    """The numbers of one model of a board, by its place in the columns of the board."""
 
     columns: Mapping[str, ColumnNumbers] = field(default_factory=dict)
     place: int = 0
 
     def score(self, label: str) -> float | None:
-        """Return the pool score of one column; None where there is none."""
+        """Return the pool score of one column, None where there is none."""
         value = float(self.columns[label].scores[self.place]) if label in self.columns else float("nan")
         return value if value == value else None
 
@@ -169,17 +152,10 @@ class BoardRow:
 
     Attributes:
         label: unique on the board: the id, followed by what tells this one from others of the same id.
-        model: the id.
-        commit: the full commit.
         library: the kind of backbone.
-        layer: the layer the features are of.
         pooling: how a row was made of many positions.
-        parameters: how many it has.
         width: features a row.
-        license: as its card said.
-        downloads: as the Hub counted them.
-        throughput: examples a second of the forward pass.
-        device: where that was.
+        throughput: examples a second of the forward pass on `device`.
         rank: place in the order, which models of one group share; None without all metrics that decide, the next fields
             too.
         low: best place that its intervals allow.
@@ -241,14 +217,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardFailure:
-    """A model that could not be scored on this sample, and was not scored later.
-
-    Attributes:
-        model: the id.
-        kind: of failure.
-        reason: why.
-        time: of the record, in UTC.
-    """
+    """A model that could not be scored on this sample, and was not scored later."""
 
     model: str
     kind: str
@@ -261,16 +230,15 @@ class Board:
     """The models of one sample, the best first, then those without a rank.
 
     Attributes:
-        summary: what it is.
         columns: the metrics by label: the two of neural collapse first, baselines last.
-        rows: the models.
         failures: models without any score.
         headline: labels of the columns whose mean rank decides.
         truth: how the accuracies were measured, such as "accuracy (method=full)"; None where none were.
         truth_exact: whether the accuracies were measured with this very sample, not with another of the dataset.
-        examples: examples in the sample.
-        classes: classes in the sample, None for regression.
+        examples: in the sample.
+        classes: in the sample, None for regression.
         notes: what to know before reading it.
+        memo: what was computed of it, to be kept as long as it is.
     """
 
     summary: BoardSummary
@@ -283,6 +251,7 @@ class Board:
     examples: int = 0
     classes: int | None = None
     notes: tuple[str, ...] = ()
+    memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def key(self) -> BoardKey:

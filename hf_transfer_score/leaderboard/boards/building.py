@@ -1,9 +1,11 @@
-"""One board from the rows of its sample."""
+"""One board from the rows of its sample, and the measured accuracies that it shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,68 +19,72 @@ from hf_transfer_score.leaderboard.boards.board import (
     RowNumbers,
 )
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
-from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, RecordRows, parsed
-from hf_transfer_score.leaderboard.boards.summaries import Groups, size_of
-from hf_transfer_score.leaderboard.boards.truths import BoardTruth, mean, truth_of
+from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
 from hf_transfer_score.ranking.naming import row_labels
+from hf_transfer_score.ranking.settings import Setting, described
 
 SKIPPED = "skipped"
 """The kind of failure of a model that no metric could be computed for."""
 
+MEASUREMENT = (
+    *(f"model_{name}" for name in ("id", "commit", "revision", "library", "layer", "pooling", "dtype", "details")),
+    *("metric_name", "metric_version", "metric_parameters", "dataset_fingerprint"),
+)
+"""Columns that tell one measured accuracy from another."""
+
 
 @dataclass(frozen=True)
 class Built:
-    """A board, and where its numbers are from.
-
-    Attributes:
-        board: what is shown.
-        rows: rows of the table by the label of a model, those of the first columns first.
-    """
+    """A board, and the rows of the table by the label of a model, those of the first columns first."""
 
     board: Board
     rows: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
-class _Models:
-    """The models of a board.
+class BoardTruth:
+    """The accuracies of one way of measuring.
 
     Attributes:
-        blocks: their model blocks.
-        labels: what they are called.
-        rows: a row of the table for each.
-        index: the model of each of the board's rows with terms.
+        label: how they were measured; None where none were.
+        exact: whether with the very sample of the board.
+        found: commit, None where it is not known, and accuracy of each measurement by model id.
+        notes: what to know about them.
     """
 
-    blocks: list[dict[str, Any]]
-    labels: list[str]
-    rows: Codes
-    index: Codes
+    label: str | None = None
+    exact: bool = True
+    found: Mapping[str, Sequence[tuple[str | None, float]]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def of(self, model: str, commit: str | None) -> dict[str, Any]:
+        """Return the fields of a row with measurements of a model; commits are the same where both are known."""
+        mine = [value for other, value in self.found.get(model, ()) if other is None or commit in (None, other)]
+        return {"accuracy": float(np.mean(mine)) if mine else None, "accuracies": tuple(mine)}
 
 
 def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) -> Built:
-    """Return a board.
-
-    Args:
-        rows: of the table.
-        grouped: what belongs together.
-        summary: of the board.
-        board: its code.
-    """
+    """Return the board with a code."""
     mine = np.flatnonzero((grouped.board == board) & rows.sound)
     chosen = mine[grouped.scored[mine]]
-    models = _models(rows, grouped, chosen)
-    cells = cells_of(rows, chosen, models.index, grouped.newest, len(models.labels))
-    found = ordered(cells, models.labels)
-    truth = _truth(rows, grouped, mine, models)
-    facts = _facts(rows, grouped, cells, models)
-    shown = _rows(models, cells, found, facts, truth)
+    blocks, models = _models(rows, grouped, chosen)
+    labels = row_labels(blocks)
+    cells = cells_of(rows, chosen, models, grouped.newest, len(labels))
+    found = ordered(cells, labels)
+    others = np.flatnonzero(grouped.truth & rows.sound & (grouped.family == (grouped.family[mine[0]])))
+    truth = truth_of(rows, mine[grouped.truth[mine]], others, {block["id"] for block in blocks}, grouped.newest)
+    table = np.array([one.rows for one in cells], np.int64).reshape(len(cells), len(labels))
+    own = [column[column >= 0] for column in table.T]
+    shown = _rows(rows, grouped.newest, blocks, labels, cells, own, found, truth)
     scored = {row.model for row in shown}
+    if truth.exact:  # models whose accuracy on this very sample is known, and nothing else
+        bare = sorted(name for name in truth.found if name not in scored)
+        shown += [BoardRow(label=name, model=name, **truth.of(name, None)) for name in bare]
     examples, classes = size_of(rows, mine)
     made = Board(
         summary=summary,
         columns={one.label: one for one in found.columns},
-        rows=(*shown, *_measured_only(truth, scored)),
+        rows=tuple(shown),
         failures=tuple(_failures(rows, grouped, mine, scored)),
         headline=found.headline.metrics,
         truth=truth.label,
@@ -87,136 +93,83 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         classes=classes,
         notes=(*_notes(found), *truth.notes),
     )
-    places = {
-        label: tuple(int(one.rows[place]) for one in cells if one.rows[place] >= 0)
-        for place, label in enumerate(models.labels)
-    }
-    return Built(made, places)
+    return Built(made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)})
 
 
-def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> _Models:
-    """Return the models of rows with terms, in an order that does not depend on that of the table."""
+def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict[str, Any]], Codes]:
+    """Return the blocks of models with terms, in an order that does not depend on the table's, and each row's model."""
     _, first, index = np.unique(grouped.block[chosen], return_index=True, return_inverse=True)
     blocks = [{name: rows.coded(f"model_{name}").at(row) for name in MODEL} for row in chosen[first].tolist()]
     order = sorted(range(len(blocks)), key=lambda place: [str(value) for value in blocks[place].values()])
     places = np.empty(len(order), np.int64)
     places[order] = np.arange(len(order))
-    blocks = [blocks[place] for place in order]
-    return _Models(blocks, row_labels(blocks), chosen[first][order], places[index.reshape(-1)])
+    return [blocks[place] for place in order], places[index.reshape(-1)]
 
 
-def _truth(rows: RecordRows, grouped: Groups, mine: Codes, models: _Models) -> BoardTruth:
-    family = grouped.family[mine[0]] if len(mine) else -1
-    others = np.flatnonzero(grouped.truth & rows.sound & (grouped.family == family))
-    own = mine[grouped.truth[mine]]
-    return truth_of(rows, own, others, {block["id"] for block in models.blocks}, grouped.newest)
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the records of one model say besides terms.
-
-    Attributes:
-        parameters: as the newest record that knows them counted them.
-        license: of the newest record that names one.
-        downloads: likewise.
-        throughput: examples a second of the newest record that has a time.
-        device: where that was.
-        warnings: of all records.
-        source: of all records.
-        time: of the newest record.
-    """
-
-    parameters: int | None
-    license: str | None
-    downloads: int | None
-    throughput: float | None
-    device: str | None
-    warnings: tuple[str, ...]
-    source: str | None
-    time: str
-
-
-def _facts(rows: RecordRows, grouped: Groups, cells: Sequence[Cells], models: _Models) -> list[_Facts]:
-    table = np.array([one.rows for one in cells], np.int64).reshape(len(cells), len(models.labels))
-    return [_facts_of(rows, grouped.newest, column[column >= 0]) for column in table.T]
-
-
-def _facts_of(rows: RecordRows, newest: Codes, own: Codes) -> _Facts:
-    """Return the facts of one model from its rows in the order of columns."""
+def _facts(rows: RecordRows, newest: Codes, own: Codes) -> dict[str, Any]:
+    """Return what the records of one model say besides terms: of the newest that says so, warnings of all."""
     latest = own[np.argsort(-newest[own])].tolist()
     parameters, downloads = (
-        _first(rows.numbers(name)[row] for row in latest) for name in ("model_parameters", "downloads")
+        next((int(value) for value in rows.numbers(name)[latest] if not np.isnan(value)), None)
+        for name in ("model_parameters", "downloads")
     )
-    timed = [row for row in latest if rows.numbers("run_forward_seconds")[row] > 0]
-    seconds = rows.numbers("run_forward_seconds")[timed[0]] if timed else None
-    warnings = dict.fromkeys(rows.coded("warnings").at(row) for row in own.tolist())
-    sources = dict.fromkeys(rows.coded("source").at(row) for row in own.tolist())
+    seconds = rows.numbers("run_forward_seconds")
+    timed = [row for row in latest if seconds[row] > 0]
+    warnings, sources = (
+        dict.fromkeys(rows.coded(name).at(row) for row in own.tolist()) for name in ("warnings", "source")
+    )
     words = (rows.coded("license").at(row) for row in latest)
-    return _Facts(
-        parameters=None if parameters is None else int(parameters),
-        license=next((word for word in words if word), None),
-        downloads=None if downloads is None else int(downloads),
-        throughput=None if seconds is None else float(rows.numbers("dataset_examples")[timed[0]] / seconds),
-        device=rows.coded("run_device").at((timed or latest)[0]) if latest else None,
-        warnings=tuple(dict.fromkeys(one for text in warnings for one in parsed(text))),
-        source="; ".join(source for source in sources if source) or None,
-        time=rows.coded("run_time").at(latest[0]) if latest else "",
-    )
-
-
-def _first(values: Any) -> float | None:
-    return next((float(value) for value in values if not np.isnan(value)), None)
+    return {
+        "parameters": parameters,
+        "license": next((word for word in words if word), None),
+        "downloads": downloads,
+        "throughput": float(rows.numbers("dataset_examples")[timed[0]] / seconds[timed[0]]) if timed else None,
+        "device": rows.coded("run_device").at((timed or latest)[0]) if latest else None,
+        "warnings": tuple(dict.fromkeys(one for text in warnings for one in parsed(text))),
+        "source": "; ".join(source for source in sources if source) or None,
+        "time": rows.coded("run_time").at(latest[0]) if latest else "",
+    }
 
 
 def _rows(
-    models: _Models, cells: Sequence[Cells], found: Order, facts: Sequence[_Facts], truth: BoardTruth
+    rows: RecordRows,
+    newest: Codes,
+    blocks: Sequence[Mapping[str, Any]],
+    labels: Sequence[str],
+    cells: Sequence[Cells],
+    own: Sequence[Codes],
+    found: Order,
+    truth: BoardTruth,
 ) -> list[BoardRow]:
     """Return the rows of models with terms, the best first, then those without a rank."""
-    columns = {
-        one.column.label: ColumnNumbers(
-            tuple(term.name for term in one.metric.terms),
-            found.scores[:, place],
-            found.ranks[:, place],
-            one.values,
-            one.low,
-            one.high,
-        )
-        for place, one in enumerate(cells)
-    }
-    places = {label: place for place, label in enumerate(models.labels)}
-    headline = {label: at for at, label in enumerate(found.headline.ranks)}
-    rest = [
-        label for label in models.labels if label not in headline and not np.isnan(found.scores[places[label]]).all()
-    ]
+    columns = {}
+    for place, one in enumerate(cells):
+        terms = tuple(term.name for term in one.metric.terms)
+        pool = found.scores[:, place], found.ranks[:, place]
+        columns[one.column.label] = ColumnNumbers(terms, *pool, one.values, one.low, one.high)
+    places = {label: place for place, label in enumerate(labels)}
+    ranked = {label: at for at, label in enumerate(found.headline.ranks)}
+    rest = [name for name in labels if name not in ranked and not np.isnan(found.scores[places[name]]).all()]
     made = []
-    for label in [*headline, *rest]:
+    for label in [*ranked, *rest]:
         place = places[label]
-        block, fact = models.blocks[place], facts[place]
-        measured = truth.of(block["id"], block["commit"])
+        block = blocks[place]
         made.append(
             BoardRow(
                 label=label,
                 model=block["id"],
-                commit=block["commit"],
-                library=block["library"],
-                layer=block["layer"],
-                pooling=block["pooling"],
-                width=block["width"],
+                **{name: block[name] for name in ("commit", "library", "layer", "pooling", "width")},
                 numbers=RowNumbers(columns, place),
-                accuracy=mean(measured),
-                accuracies=measured,
-                **_standing(found, label, headline.get(label)),
-                **vars(fact),
+                **truth.of(block["id"], block["commit"]),
+                **(_standing(found, label, ranked[label]) if label in ranked else {}),
+                **_facts(rows, newest, own[place]),
             )
         )
     return made
 
 
-def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
+def _standing(found: Order, label: str, at: int) -> dict[str, Any]:
     """Return the rank of a model, and how sure it is where that is known."""
-    if at is None:
-        return {}
     sure = found.confidence
     ranks = found.headline.ranks if sure is None else sure.ranks
     standing: dict[str, Any] = {"rank": ranks[label], "mean_rank": found.headline.mean_ranks[label]}
@@ -226,22 +179,12 @@ def _standing(found: Order, label: str, at: int | None) -> dict[str, Any]:
     return standing
 
 
-def _measured_only(truth: BoardTruth, scored: set[str]) -> list[BoardRow]:
-    """Return rows of models whose accuracy on this very sample is known, and nothing else."""
-    names = sorted(name for name in truth.found if name not in scored) if truth.exact else []
-    found = []
-    for name in names:
-        values = truth.of(name, None)
-        found.append(BoardRow(label=name, model=name, accuracy=mean(values), accuracies=values))
-    return found
-
-
 def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
     """Return the newest reason of each model that has no score; the failure of a model comes before a metric's."""
     status = rows.coded("status").where(lambda value: value == "failed")
-    without = mine[grouped.without[mine]]
+    without = mine[grouped.without[mine]].tolist()
     found: dict[str, int] = {}
-    for row in sorted(without.tolist(), key=lambda one: (bool(status[one]), int(grouped.newest[one]))):
+    for row in sorted(without, key=lambda one: (bool(status[one]), int(grouped.newest[one]))):
         found[rows.coded("model_id").at(row)] = row
     reason = dict(zip(found, rows.texts("reason", np.array(list(found.values()), np.int64)), strict=True))
     return [
@@ -265,3 +208,59 @@ def _notes(found: Order) -> list[str]:
             "the ranges of the others take their values as exact."
         )
     return notes
+
+
+def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> BoardTruth:
+    """Return the accuracies for a board.
+
+    Args:
+        rows: of the table.
+        own: truth rows of the very sample.
+        others: truth rows of other samples of the dataset; they count where there are no others.
+        models: ids on the board; the way of measuring that most of them have counts, of equals full fine-tuning.
+        newest: rank of each row by time; of two rows of one measurement the newer counts.
+    """
+    exact = bool(len(own))
+    ways = _ways(rows, own if exact else others, newest)
+    notes = [
+        f"A measurement where lower is better ({setting.name}) is not shown as accuracy."
+        for setting, sign in ways
+        if sign < 0
+    ]
+    upward = {setting: found for (setting, sign), found in ways.items() if sign > 0}
+    if not upward:
+        return BoardTruth(notes=tuple(dict.fromkeys(notes)))
+
+    def preferred(one: Setting) -> tuple[int, int, bool, str]:
+        is_full = parsed(one.parameters).get("method") == "full"  # which is what a ranking is meant to predict
+        return -len(upward[one].keys() & set(models)), -len(upward[one]), not is_full, described(one)
+
+    best = min(upward, key=preferred)
+    label, left_out = described(best), len(upward) - 1
+    if left_out:
+        ways_out = "another way" if left_out == 1 else f"{left_out} other ways"
+        label += f", the most frequent one; {ways_out} of measuring left out"
+    if not exact:
+        notes.append("The accuracies were measured with another sample of this dataset.")
+    return BoardTruth(label, exact, upward[best], tuple(dict.fromkeys(notes)))
+
+
+def _ways(
+    rows: RecordRows, chosen: Codes, newest: Codes
+) -> dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]]:
+    """Return measurements by how they were made, seeds aside, and whether higher is better; of each the newest row."""
+    columns = [rows.coded(name).codes for name in MEASUREMENT]
+    in_time = sorted(chosen.tolist(), key=newest.__getitem__)
+    latest = {tuple(int(codes[row]) for codes in columns): row for row in in_time}
+    kept = sorted(latest.values(), key=newest.__getitem__)  # an order that does not depend on that of the table
+    found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
+    for row, text in zip(kept, rows.texts("terms", np.array(kept, np.int64)), strict=True):
+        terms, options = parsed(text), parsed(rows.coded("metric_parameters").at(row))
+        how = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True)
+        setting = Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), how)
+        name = setting.name if setting.name in terms else min(terms)
+        sign = parsed(rows.coded("metric_directions").at(row)).get(name, 1)
+        measured = (rows.coded("model_commit").at(row), float(terms[name]))
+        by_model = found.setdefault((setting, sign), defaultdict(list))
+        by_model[rows.coded("model_id").at(row)].append(measured)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping
 
 import numpy as np
@@ -12,27 +12,19 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
-from hf_transfer_score.leaderboard.boards.rows import KEY, RecordRows
-from hf_transfer_score.leaderboard.boards.summaries import groups, summaries
+from hf_transfer_score.leaderboard.boards.rows import KEY, Codes, Groups, Mask, RecordRows, groups
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
 from hf_transfer_score.records.table import RecordTable
 
+FINGERPRINT_LETTERS = 8
 KEPT_BOARDS = 16
 
 
 class Catalogue:
-    """The boards of a table.
+    """The boards of a table of records, safe to use from several threads.
 
-    Safe to use from several threads.
-
-    Args:
-        table: the records.
-        previous: the boards of an earlier table, of which those stay whose dataset did not change.
-        difference: what tells the table from the earlier one.
-
-    Attributes:
-        table: the records.
+    Of the boards of an earlier table, from which a difference tells this one, those stay whose dataset did not change.
     """
 
     def __init__(
@@ -41,10 +33,10 @@ class Catalogue:
         self.table = table
         self._rows = RecordRows(table)
         self._grouped = groups(self._rows)
-        self._summaries = summaries(self._rows, self._grouped)
-        self._by_key = {one.key: one for one in self._summaries}
-        self._by_slug = {one.key.slug: one for one in self._summaries}
-        self._codes = self._board_codes()
+        listed = summaries(self._rows, self._grouped)
+        self._by_key = {one.key: one for one, _ in listed}
+        self._by_slug = {one.key.slug: one for one, _ in listed}
+        self._codes = {one.key: code for one, code in listed}
         self._built: OrderedDict[BoardKey, Built] = OrderedDict()
         self._lock = threading.Lock()
         self._building: dict[BoardKey, threading.Lock] = {}
@@ -63,15 +55,20 @@ class Catalogue:
     @property
     def reasons(self) -> dict[str, int]:
         """How many rows were left out so far, by reason."""
-        return self._rows.reasons()
+        return dict(Counter(list(self._rows.bad.values())))
 
     def boards(self) -> list[BoardSummary]:
         """Return the boards, those with most models first."""
-        return list(self._summaries)
+        return list(self._by_key.values())
 
     def find(self, slug: str) -> BoardSummary | None:
-        """Return the board that an address names, None where there is none."""
+        """Return what a list shows of the board that an address names, None where there is none."""
         return self._by_slug.get(slug)
+
+    def named(self, slug: str | None) -> Board | None:
+        """Return the board that an address names, made if it has to be; None where there is none."""
+        found = self.find(slug or "")
+        return None if found is None else self.board(found.key)
 
     def board(self, key: BoardKey) -> Board:
         """Return a board; KeyError where the table has no record of it."""
@@ -90,7 +87,7 @@ class Catalogue:
     def model_boards(self, model_id: str) -> list[BoardSummary]:
         """Return the boards that have a record of a model."""
         codes = set(self._grouped.board[self._of_model(model_id)].tolist())
-        return [one for one in self._summaries if self._codes[one.key] in codes]
+        return [one for one in self.boards() if self._codes[one.key] in codes]
 
     def overlap(self, board: Board, row: BoardRow) -> RecordedOverlap | None:
         """Return how far the classes overlap in a model's features, None where no record says so."""
@@ -106,19 +103,9 @@ class Catalogue:
         with self._lock:
             made = dict(self._built)
         return {
-            key: Built(one.board, {label: _moved(rows, removed) for label, rows in one.rows.items()})
+            key: Built(one.board, {label: _without(rows, removed) for label, rows in one.rows.items()})
             for key, one in made.items()
             if key.dataset not in difference.datasets and keys.get(key) == one.board.summary
-        }
-
-    def _board_codes(self) -> dict[BoardKey, int]:
-        columns = [self._rows.coded(f"dataset_{name}") for name in KEY]
-        _, first = np.unique(self._grouped.board, return_index=True)
-        rows = first.tolist()
-        return {
-            key: int(self._grouped.board[row])
-            for row in rows
-            if (key := BoardKey(*(column.at(row) for column in columns))) in self._by_key
         }
 
     def _of_model(self, model_id: str) -> list[int]:
@@ -131,19 +118,15 @@ class Catalogue:
         return found
 
     def _records(self, rows: list[int]) -> list[Record]:
-        """Return the records of rows, without those that are none."""
+        """Return the records of rows, without those that are none: where one is none, they are read one by one."""
         if not rows:
             return []
         try:
             return self.table.records(rows)
-        except RecordError:
-            return [record for row in rows for record in self._one(row)]
-
-    def _one(self, row: int) -> list[Record]:
-        try:
-            return self.table.records([row])
         except RecordError as error:
-            self._rows.bad.setdefault(row, str(error))
+            if len(rows) > 1:
+                return [record for row in rows for record in self._records([row])]
+            self._rows.bad.setdefault(rows[0], str(error))
             return []
 
     def _made(self, key: BoardKey) -> Built:
@@ -166,7 +149,76 @@ class Catalogue:
             return made
 
 
-def _moved(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:
+def _without(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:
     """Return where rows are once others are gone."""
-    moved: list[int] = (np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist()
-    return tuple(moved)
+    return tuple((np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist())
+
+
+def summaries(rows: RecordRows, grouped: Groups) -> list[tuple[BoardSummary, int]]:
+    """Return the boards with their codes, those with most models first; counted over whole columns."""
+    counts = int(grouped.board.max()) + 1 if len(grouped.board) else 0
+    kept = np.flatnonzero(rows.sound)
+    ids = rows.coded("model_id").codes
+    width = int(ids.max()) + 2 if len(ids) else 1
+    pairs = grouped.board * width + ids
+    lost = np.setdiff1d(pairs[grouped.without], pairs[grouped.scored])
+    failed = np.bincount(lost // width, minlength=counts)
+    models = _distinct(grouped, grouped.block, grouped.scored, counts)
+    records = np.bincount(grouped.board[kept], minlength=counts)
+    last = np.zeros(counts, np.int64)  # the newest row of each board
+    in_time = kept[np.argsort(grouped.newest[kept])]
+    last[grouped.board[in_time]] = in_time
+    shown = [board for board in range(counts) if records[board] and (models[board] or failed[board])]
+    shown = shown or [board for board in range(counts) if records[board]]
+    columns = [rows.coded(f"dataset_{name}") for name in KEY]
+    keys = [BoardKey(*(column.at(last[board]) for column in columns)) for board in shown]
+    titles = _titles(rows, grouped, keys, shown)
+    truths, time = _truths(grouped, ids, counts), rows.coded("run_time")
+    found = []
+    for key, title, at in zip(keys, titles, shown, strict=True):
+        numbers = int(models[at]), int(failed[at]), int(records[at]), int(truths[at])
+        found.append((BoardSummary(key, title, *numbers, time.at(last[at])), at))
+    return sorted(found, key=lambda one: (-one[0].models, one[0].title))
+
+
+def _distinct(grouped: Groups, codes: Codes, mask: Mask, counts: int) -> Codes:
+    """Return how many distinct codes each board has among some rows."""
+    width = int(codes.max()) + 1 if len(codes) else 1
+    pairs = np.unique(grouped.board[mask] * width + codes[mask])
+    return np.bincount(pairs // width, minlength=counts)
+
+
+def _truths(grouped: Groups, ids: Codes, counts: int) -> Codes:
+    """Return how many models of each board were measured, with its sample or else with another of the dataset."""
+    own = _distinct(grouped, ids, grouped.truth, counts)
+    width = int(ids.max()) + 2 if len(ids) else 1
+    measured = np.unique((grouped.family * width + ids)[grouped.truth])
+    there = grouped.scored & np.isin(grouped.family * width + ids, measured)
+    return np.where(own > 0, own, _distinct(grouped, ids, there, counts))
+
+
+def _titles(rows: RecordRows, grouped: Groups, keys: list[BoardKey], boards: list[int]) -> list[str]:
+    """Return a unique title for each board; the fingerprint only where several samples of one dataset are there."""
+    examples, classes = (_middle(rows, grouped, name) for name in ("dataset_examples", "dataset_classes"))
+    several = Counter((key.dataset, key.config, key.split) for key in keys)
+    titles = []
+    for key, board in zip(keys, boards, strict=True):
+        inside = ", ".join(part for part in (key.config, key.split) if part)
+        size = f"{classes[board]:.0f} classes" if board in classes else "regression"
+        if examples[board]:
+            size += f", {examples[board]:.0f} examples"
+        parts = [f"{key.dataset} ({inside})" if inside else key.dataset, size]
+        if several[key.dataset, key.config, key.split] > 1:
+            parts.append(key.fingerprint[:FINGERPRINT_LETTERS])
+        titles.append(" · ".join(parts))
+    again = Counter(titles)
+    return [title if again[title] == 1 else f"{title} · {key.slug}" for key, title in zip(keys, titles, strict=True)]
+
+
+def _middle(rows: RecordRows, grouped: Groups, name: str) -> dict[int, float]:
+    """Return the lower median of a number over each board's rows that have it, which one odd row does not move."""
+    values = rows.numbers(name)
+    kept = np.flatnonzero(rows.sound & ~np.isnan(values))
+    order = kept[np.lexsort([values[kept], grouped.board[kept]])]
+    boards, starts, sizes = np.unique(grouped.board[order], return_index=True, return_counts=True)
+    return dict(zip(boards.tolist(), values[order[starts + (sizes - 1) // 2]].tolist(), strict=True))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,6 @@ class Cells:
     """One metric of a board over its models.
 
     Attributes:
-        column: what it is.
         metric: by which rules it ranks.
         rows: row of the table for each model (M,); -1 where there is none.
         values: raw terms (M, T), NaN where there is none.
@@ -59,7 +57,15 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         newest: place of each row of the table by time; of two rows of one cell the newer one counts.
         count: number of models (M).
     """
-    by_setting = _by_setting(rows, chosen)
+    name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
+    whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
+    codes = zip(*(one.codes[chosen].tolist() for one in (name, version, parameters)), strict=True)
+    together: dict[tuple[int, int, int], list[int]] = defaultdict(list)  # places in `chosen`
+    for place, code in enumerate(codes):
+        together[code].append(place)
+    by_setting: dict[Setting, list[int]] = defaultdict(list)
+    for (a, b, c), places in together.items():
+        by_setting[Setting(name.values[a], version.values[b], whole[c])].extend(places)
     names = labels({setting: len(places) for setting, places in by_setting.items()})
     found = {}
     for setting, places in by_setting.items():
@@ -67,33 +73,13 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
         cells = _cells(rows, setting, names[setting], chosen[order], model[order], count)
         if len(cells.present):
             found[cells.column.label] = cells
-    return sorted(found.values(), key=_place)
 
+    def by_weight(cells: Cells) -> tuple[bool, bool, str, bool, str]:
+        one = cells.column  # those that decide first, baselines last
+        decides = one.metric in HEADLINE_METRICS
+        return one.kind == "baseline", not decides, one.metric, one.label != one.metric, one.label
 
-def _place(cells: Cells) -> tuple[bool, bool, str, bool, str]:
-    """Return what puts columns in the order of a board: those that decide first, baselines last."""
-    one = cells.column
-    return (
-        one.kind == "baseline",
-        one.metric not in HEADLINE_METRICS,
-        one.metric,
-        one.label != one.metric,
-        one.label,
-    )
-
-
-def _by_setting(rows: RecordRows, chosen: Codes) -> dict[Setting, list[int]]:
-    """Return places in `chosen` by metric, version and options."""
-    name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
-    whole = [canonical(text) if isinstance(parsed(text), dict) else "{}" for text in parameters.values]
-    found: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    codes = zip(*(one.codes[chosen].tolist() for one in (name, version, parameters)), strict=True)
-    for place, code in enumerate(codes):
-        found[code].append(place)
-    settings: dict[Setting, list[int]] = defaultdict(list)
-    for (a, b, c), places in found.items():
-        settings[Setting(name.values[a], version.values[b], whole[c])].extend(places)
-    return settings
+    return sorted(found.values(), key=by_weight)
 
 
 def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
@@ -115,9 +101,12 @@ def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model:
             low[place, names.index(term)], high[place, names.index(term)] = bottom, top
     found = np.where(latest >= 0, chosen[latest] if len(chosen) else -1, -1)
     level = rows.numbers("interval_level")[found]
-    kind = _kind(rows, chosen[kept])
-    known = installed(setting.name)
-    kind = kind if known is None else ("baseline" if known.baseline else "score")
+    kinds, known = rows.coded("metric_kind"), installed(setting.name)
+    if known is None:
+        said_kinds = Counter(kinds.at(row) for row in chosen[kept])
+        kind = min(said_kinds, key=lambda one: (-said_kinds[one], one), default="score")
+    else:
+        kind = "baseline" if known.baseline else "score"
     signs = {term.name: int(term.direction) for term in metric.terms}
     shown = BoardColumn(label, setting.name, kind, setting.version, setting.options, signs)
     return Cells(shown, metric, found, values, low, high, level)
@@ -127,7 +116,7 @@ def _fitting(
     rows: RecordRows,
     metric: Metric,
     chosen: Codes,
-    held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, object]]],
+    held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, list[float]]]],
 ) -> NDArray[np.intp]:
     """Return the places of the rows whose terms, directions and intervals are those of a metric."""
     wanted = {term.name: int(term.direction) for term in metric.terms}
@@ -137,21 +126,11 @@ def _fitting(
             rows.refuse(chosen[[place]], f"the terms are not those of the other records of {metric.name}")
         elif directions and directions != wanted:
             rows.refuse(chosen[[place]], f"the directions are not those of {metric.name}")
-        elif ends and not (ends.keys() <= wanted.keys() and _ordered(ends)):
+        elif not (ends.keys() <= wanted.keys() and all(low <= high for low, high in ends.values())):
             rows.refuse(chosen[[place]], "the intervals are not two ordered numbers each")
         else:
             kept.append(place)
     return np.array(kept, np.intp)
-
-
-def _ordered(ends: Mapping[str, Any]) -> bool:
-    return all(low <= high for low, high in ends.values())
-
-
-def _kind(rows: RecordRows, chosen: Codes) -> str:
-    codes = rows.coded("metric_kind")
-    kinds = Counter(codes.codes[chosen].tolist())
-    return str(codes.values[min(kinds, key=lambda one: (-kinds[one], codes.values[one]))]) if kinds else "score"
 
 
 @dataclass(frozen=True)
@@ -185,50 +164,41 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     pools = {one.column.label: _pool(one, models) for one in cells}
     scoring = {one.column.label: pools[one.column.label] for one in cells if one.column.kind != "baseline"}
     headline = headline_ranks(scoring)
-    deciding = [one for one in cells if one.column.label in headline.metrics]
     places = {label: place for place, label in enumerate(models)}
     chosen = np.array([places[label] for label in headline.ranks], np.intp)
-    known = tuple(_known(deciding, chosen).tolist())
+    known, drawn = np.full(len(chosen), bool(headline.metrics)), []
+    for one in cells:
+        if one.column.label in headline.metrics:
+            known &= ~np.isnan(one.low[chosen]).all(axis=1)
+            drawn.append(_drawn(one, chosen))
+    scores, ranks = (np.full((len(models), len(cells)), np.nan) for _ in range(2))
+    for place, (one, pool) in enumerate(zip(cells, pools.values(), strict=True)):
+        scores[one.present, place] = list(pool.scores.values())
+        ranks[one.present, place] = list(pool.ranks.values())
+    sure = tuple(known.tolist())
     return Order(
         tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells),
-        _beside(cells, models, [pool.scores for pool in pools.values()]),
-        _beside(cells, models, [pool.ranks for pool in pools.values()]),
+        scores,
+        ranks,
         headline,
-        stored_confidence([_drawn(one, chosen) for one in deciding], headline, known=known) if any(known) else None,
-        known,
+        stored_confidence(drawn, headline, known=sure) if any(sure) else None,
+        sure,
     )
 
 
 def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:
+    """Return the pool of the models that have a metric."""
     names = [term.name for term in cells.metric.terms]
-    results = {
-        models[place]: MetricResult(
-            cells.metric.name, "ok", dict(zip(names, cells.values[place].tolist(), strict=True))
-        )
-        for place in cells.present.tolist()
+    terms = {
+        models[place]: dict(zip(names, cells.values[place].tolist(), strict=True)) for place in cells.present.tolist()
     }
-    return rank_pool(cells.metric, results)
-
-
-def _beside(cells: Sequence[Cells], models: Sequence[str], found: Sequence[Mapping[str, float]]) -> Array:
-    beside = np.full((len(models), len(cells)), np.nan)
-    for place, (one, values) in enumerate(zip(cells, found, strict=True)):
-        beside[one.present, place] = list(values.values())
-    return beside
-
-
-def _known(deciding: Sequence[Cells], chosen: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Return which of the chosen models have an interval in every metric that decides."""
-    known = np.full(len(chosen), bool(deciding))
-    for one in deciding:
-        known &= ~np.isnan(one.low[chosen]).all(axis=1)
-    return known
+    return rank_pool(cells.metric, {name: MetricResult(cells.metric.name, "ok", one) for name, one in terms.items()})
 
 
 def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:
+    """Return the terms of a metric with their spreads (T, M of the metric), and where the chosen models are in them."""
     present = cells.present
     level = np.nan_to_num(cells.level[present], nan=LEVEL)
-    sizes = spreads(cells.low[present], cells.high[present], level[:, None])
-    return DrawnPool(
-        cells.metric, cells.values[present].T, np.nan_to_num(sizes).T, np.searchsorted(present, chosen).astype(np.intp)
-    )
+    sizes = np.nan_to_num(spreads(cells.low[present], cells.high[present], level[:, None]))
+    places = np.searchsorted(present, chosen).astype(np.intp)
+    return DrawnPool(cells.metric, cells.values[present].T, sizes.T, places)

@@ -1,4 +1,4 @@
-"""The rows of a table of records as numbers: checked, and grouped without a loop over them.
+"""The rows of a table of records as numbers: checked, grouped and counted without a loop over them.
 
 A table may come from anybody. A row that is not as rows are is left out and counted; the others stay.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -95,10 +94,6 @@ class RecordRows:
             self.bad.setdefault(int(row), reason)
             self.sound[row] = False
 
-    def reasons(self) -> dict[str, int]:
-        """Return how many rows do not count, by reason."""
-        return dict(Counter(list(self.bad.values())))
-
     def coded(self, name: str) -> Coded:
         """Return a column as codes."""
         if name not in self._coded:
@@ -107,8 +102,11 @@ class RecordRows:
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column of numbers, NaN where one is missing."""
+        import pyarrow
+
         if name not in self._numbers:
-            self._numbers[name] = _floats(self.table.data.column(name))
+            found = self.table.data.column(name).cast(pyarrow.float64(), safe=False).fill_null(math.nan)
+            self._numbers[name] = np.asarray(found.to_numpy(), np.float64)
         return self._numbers[name]
 
     def texts(self, name: str, rows: Codes) -> list[str | None]:
@@ -118,12 +116,11 @@ class RecordRows:
 
     def grouped(self, names: Iterable[str]) -> Codes:
         """Return a number for each row, equal where all the columns are."""
-        return together([self.coded(name).codes for name in names], len(self.table))
-
-    def times(self) -> NDArray[np.float64]:
-        """Return the time of each row in seconds."""
-        found = self.coded("run_time")
-        return np.array([*map(seconds, found.values), OLDEST])[found.codes]
+        found = np.zeros(len(self.table), np.int64)
+        for codes in (self.coded(name).codes for name in names) if len(found) else ():
+            found = found * (int(codes.max()) + 2) + codes + 1
+            found = np.unique(found, return_inverse=True)[1].reshape(-1)
+        return found
 
 
 def coded(column: pyarrow.ChunkedArray) -> Coded:
@@ -139,23 +136,6 @@ def coded(column: pyarrow.ChunkedArray) -> Coded:
     given = whole.dictionary.to_pylist()
     renamed = [-1 if value is None else values.setdefault(value, len(values)) for value in given]
     return Coded(np.array([*renamed, -1], np.int64)[indices], list(values))
-
-
-def _floats(column: pyarrow.ChunkedArray) -> NDArray[np.float64]:
-    import pyarrow
-
-    found = column.cast(pyarrow.float64(), safe=False).fill_null(math.nan)
-    return np.asarray(found.to_numpy(), np.float64)
-
-
-def together(parts: list[Codes], count: int) -> Codes:
-    """Return codes of the distinct combinations of codes."""
-    found = np.zeros(count, np.int64)
-    for codes in parts:
-        if count:
-            found = found * (int(codes.max()) + 2) + codes + 1
-            found = np.unique(found, return_inverse=True)[1].reshape(-1)
-    return found
 
 
 def seconds(text: str) -> float:
@@ -180,40 +160,21 @@ def parsed(text: str | None) -> Any:
         return None
 
 
-def is_object(text: str) -> bool:
-    """Whether a text is a JSON object."""
-    return isinstance(parsed(text), dict)
+def holds(kind: type[dict[str, Any] | list[Any]], test: Callable[[Any], bool] = lambda _: True) -> Callable[..., bool]:
+    """Return a test of a JSON text: whether it is an object or a list, all of whose values pass another test."""
 
+    def passes(text: str | None) -> bool:
+        found = parsed(text)
+        return isinstance(found, kind) and all(map(test, found.values() if isinstance(found, dict) else found))
 
-def is_directions(text: str) -> bool:
-    """Whether a text gives directions by term."""
-    found = parsed(text)
-    return isinstance(found, dict) and all(type(one) is int and one in (1, -1) for one in found.values())
-
-
-def is_terms(text: str | None) -> bool:
-    """Whether a text gives finite numbers by term."""
-    found = parsed(text)
-    return isinstance(found, dict) and bool(found) and all(map(finite, found.values()))
-
-
-def is_intervals(text: str | None) -> bool:
-    """Whether a text gives the two ends of an interval by term."""
-    found = parsed(text)
-    return isinstance(found, dict) and all(
-        isinstance(ends, list) and len(ends) == 2 and all(map(finite, ends)) and ends[0] <= ends[1]
-        for ends in found.values()
-    )
-
-
-def _is_warnings(text: str) -> bool:
-    found = parsed(text)
-    return isinstance(found, list) and all(type(one) is str for one in found)
+    return passes
 
 
 def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     """Yield why a row may not count, with the rows that pass."""
-    yield from _filled(rows)
+    for name in ("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "run_time"):
+        yield f"{name} is missing", rows.coded(name).where(bool)
+    yield "the number of examples is missing", rows.numbers("dataset_examples") >= 0
     status = rows.coded("status")
     ok, failed = status.where(lambda value: value == "ok"), status.where(lambda value: value == "failed")
     yield "the status is not known", status.where(lambda value: value in STATUSES)
@@ -224,20 +185,20 @@ def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     version = rows.coded("metric_version").where(lambda value: value >= 0)
     known = rows.coded("metric_kind").where(lambda value: value in KINDS)
     yield "the metric's version or kind is not known", failed | (version & known)
-    for name, test in (("metric_parameters", is_object), ("metric_directions", is_directions)):
+    signs = holds(dict, lambda one: type(one) is int and one in (1, -1))
+    for name, test in (("metric_parameters", holds(dict)), ("metric_directions", signs)):
         yield f"{name} are not as they should be", failed | rows.coded(name).where(test)
-    yield "model_details are no JSON object", rows.coded("model_details").where(is_object)
-    yield "the warnings are no list of texts", rows.coded("warnings").where(_is_warnings)
-    yield "the terms are no finite numbers", ~ok | _matching(rows, "terms", PLAIN_TERMS, is_terms)
-    yield "the intervals are not two ordered numbers each", _matching(rows, "interval", PLAIN_INTERVALS, is_intervals)
+    yield "model_details are no JSON object", rows.coded("model_details").where(holds(dict))
+    yield "the warnings are no list of texts", rows.coded("warnings").where(holds(list, lambda one: type(one) is str))
+    terms = _matching(rows, "terms", PLAIN_TERMS, lambda text: holds(dict, finite)(text) and parsed(text) != {})
+    yield "the terms are no finite numbers", ~ok | terms
+    ends = holds(
+        dict, lambda one: isinstance(one, list) and len(one) == 2 and all(map(finite, one)) and one[0] <= one[1]
+    )
+    intervals = _matching(rows, "interval", PLAIN_INTERVALS, ends)
+    yield "the intervals are not two ordered numbers each", intervals
     level = rows.numbers("interval_level")
     yield "the level of the intervals is no share", np.isnan(level) | ((level > 0) & (level < 1))
-
-
-def _filled(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
-    for name in ("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "run_time"):
-        yield f"{name} is missing", rows.coded(name).where(bool)
-    yield "the number of examples is missing", rows.numbers("dataset_examples") >= 0
 
 
 def _matching(rows: RecordRows, name: str, pattern: str, test: Callable[[str | None], bool]) -> Mask:
@@ -250,3 +211,62 @@ def _matching(rows: RecordRows, name: str, pattern: str, test: Callable[[str | N
     for row in np.flatnonzero(~found):
         found[row] = test(column[int(row)].as_py())
     return found
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What belongs together, by row of the table.
+
+    Attributes:
+        board: code of the board; rows that do not count have one too.
+        family: code of task, dataset and configuration.
+        block: code of the model block.
+        newest: place of the row by time, the oldest first.
+        scored: rows with terms of a score or a baseline.
+        truth: rows with a measured accuracy.
+        without: rows of models or metrics without terms.
+    """
+
+    board: Codes
+    family: Codes
+    block: Codes
+    newest: Codes
+    scored: Mask
+    truth: Mask
+    without: Mask
+
+
+def groups(rows: RecordRows) -> Groups:
+    """Return what belongs together."""
+    from pyarrow import compute
+
+    keys = []  # by time; rows of one time are told apart by what they are, not by where
+    for name in ("terms", "path", "identity"):
+        whole = rows.table.data.column(name).combine_chunks()
+        ranks = compute.rank(whole, sort_keys="ascending", tiebreaker="min")
+        keys.append(np.asarray(ranks.to_numpy(zero_copy_only=False), np.int64))
+    time = rows.coded("run_time")
+    order = np.lexsort([*keys, np.array([*map(seconds, time.values), OLDEST])[time.codes]])
+    newest = np.empty(len(order), np.int64)
+    newest[order] = np.arange(len(order))
+    ok = rows.sound & rows.coded("status").where(lambda value: value == "ok")
+    truth = rows.coded("metric_kind").where(lambda value: value == "truth")
+    return Groups(
+        board=rows.grouped(f"dataset_{name}" for name in KEY),
+        family=rows.grouped(("dataset_task", "dataset_id", "dataset_config")),
+        block=rows.grouped(f"model_{name}" for name in MODEL),
+        newest=newest,
+        scored=ok & ~truth,
+        truth=ok & truth,
+        without=rows.sound & ~ok & ~truth,
+    )
+
+
+def size_of(rows: RecordRows, chosen: Codes) -> tuple[int, int | None]:
+    """Return examples and classes of a board: the lower median over its rows, which one odd row does not move."""
+    examples, classes = (rows.numbers(name)[chosen] for name in ("dataset_examples", "dataset_classes"))
+    middle = [
+        int(np.sort(there)[(len(there) - 1) // 2]) if len(there) else None
+        for there in (examples, classes[~np.isnan(classes)])
+    ]
+    return middle[0] or 0, middle[1]

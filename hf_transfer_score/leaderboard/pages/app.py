@@ -1,9 +1,9 @@
-"""The leaderboard as an app: its tabs, how it follows the records, and how it is started."""
+"""The leaderboard as an app: its tabs, how it follows its address and the records, and how it is started."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -11,13 +11,15 @@ from typing import Any
 import gradio as gr
 
 from hf_transfer_score.errors import StoreError
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
-from hf_transfer_score.leaderboard.pages.following import follow
-from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
-from hf_transfer_score.leaderboard.pages.styles import ON_LOAD, css, theme
+from hf_transfer_score.leaderboard.pages.board_table import status_html
+from hf_transfer_score.leaderboard.pages.page import QUIET, Kept, LeaderboardPage
+from hf_transfer_score.leaderboard.pages.view import one_line, plain_query, query_of
 from hf_transfer_score.records.place import Place
+from hf_transfer_score.text import TEMPLATES
 from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
@@ -33,16 +35,64 @@ WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_
 AT_ONCE = 8
 """Events that are worked on at a time; they wait for the interpreter more than for each other."""
 
-TABS = (
-    (ids.BOARD, "Board", None),
-    (ids.PLOTS, "Plots", "plots_tab"),
-    (ids.TRUST, "Which metric can I trust?", "trust_tab"),
-    (ids.COMPARE, "Compare", "compare_tab"),
-    (ids.MODEL, "Model", "model_tab"),
-    (ids.UPLOAD, "Score your features", "upload_tab"),
-    (ids.SUBMIT, "Submit", "submit_tab"),
-)
+LOADING_SECONDS = 1.0
+LONGEST_MODEL = 400
+
+TABS = {
+    ids.BOARD: ("Board", None),
+    ids.PLOTS: ("Plots", "plots_tab"),
+    ids.TRUST: ("Which metric can I trust?", "trust_tab"),
+    ids.COMPARE: ("Compare", "compare_tab"),
+    ids.MODEL: ("Model", "model_tab"),
+    ids.UPLOAD: ("Score your features", "upload_tab"),
+    ids.SUBMIT: ("Submit", "submit_tab"),
+}
 """Tabs by id, with their title and the module that builds them."""
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Noto Sans", "Arial", "sans-serif"]
+CODE_FONTS = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+
+ON_LOAD = """
+() => {
+  document.documentElement.lang = "en";
+  const status = document.querySelector("#lb-status");
+  if (status) { status.setAttribute("role", "status"); status.setAttribute("aria-live", "polite"); }
+  const count = document.querySelector("#lb-count");
+  if (count) { count.setAttribute("role", "status"); count.setAttribute("aria-live", "polite"); }
+}
+"""
+"""Says to screen readers what changes by itself."""
+
+SHOW_ADDRESS = """
+(query) => {
+  const url = new URL(window.location.href);
+  const mine = new Set(%(names)s);
+  for (const name of [...url.searchParams.keys()]) if (mine.has(name)) url.searchParams.delete(name);
+  for (const [name, value] of new URLSearchParams(query)) url.searchParams.append(name, value);
+  if (url.href !== window.location.href) window.history.replaceState(window.history.state, "", url);
+  if (window.parent !== window) {
+    try { window.parent.postMessage({queryString: url.searchParams.toString()}, "https://huggingface.co"); } catch {}
+  }
+  return url.href;
+}
+"""
+"""Puts the query into the address without a new entry in the history; on a Space, where the page is a frame, also into
+that of the page around it. Parameters of others, such as the theme, stay."""
+
+COPY_LINK = """
+(query) => {
+  const framed = window.parent !== window && document.referrer.startsWith("https://huggingface.co/spaces/");
+  const base = framed ? document.referrer.split("?")[0].split("#")[0] : window.location.href.split("?")[0];
+  const link = query ? base + "?" + query : base;
+  const box = document.querySelector("#lb-link textarea, #lb-link input");
+  const done = (text) => { const line = document.querySelector("#lb-copied"); if (line) line.textContent = text; };
+  const select = () => { if (box) { box.focus(); box.select(); } done("Copy the selected link."); };
+  if (navigator.clipboard) navigator.clipboard.writeText(link).then(() => done("Link copied."), select);
+  else window.setTimeout(select, 100);
+  return link;
+}
+"""
+"""Shows the link to a view, and puts it into the clipboard where that is allowed."""
 
 
 @dataclass(frozen=True)
@@ -79,39 +129,129 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
             page = LeaderboardPage(library, requests, tabs, tab, board, model, version, screen, ledger_of(app))
-            board_tab = _build_tabs(page)
+            for name, (title, module) in TABS.items():
+                with gr.Tab(title, id=name) as opened:
+                    if module is None:
+                        board_tab = BoardTab(page)
+                    else:
+                        built = import_module(f"hf_transfer_score.leaderboard.pages.{module}")
+                        getattr(built, f"build_{module}")(page)
+                opened.select(lambda name=name: name, outputs=page.tab, **QUIET)
         remove_with_page(app, page.ledger)
-        follow(app, page, board_tab, status=status, refresh=refresh, tick_seconds=tick_seconds)
+        follower = Follower(page, board_tab, tick_seconds)
+        timer, query = gr.Timer(LOADING_SECONDS), gr.State({})
+        outputs = [status, timer, *follower.outputs]
+        app.load(follower.arrive, inputs=None, outputs=[query, *outputs], **QUIET)
+        looking = {
+            "inputs": [page.version, query, board_tab.board],
+            "outputs": outputs,
+            "trigger_mode": "once",
+            **QUIET,
+        }
+        timer.tick(follower.look, **looking)
+        refresh.click(follower.refresh, **looking)
+        _keep_address(page)
     app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
 
 
-def _build_tabs(page: LeaderboardPage) -> BoardTab:
-    """Build the tabs, and tell which one is open."""
-    found: list[BoardTab] = []
-    for name, title, module in TABS:
-        with gr.Tab(title, id=name) as tab:
-            if module is None:
-                found.append(BoardTab(page))
-            else:
-                _builder(module)(page)
-        tab.select(
-            lambda name=name: name,
-            outputs=page.tab,
-            show_progress="hidden",
-            api_visibility="private",
-        )
-    return found[0]
+def _keep_address(page: LeaderboardPage) -> None:
+    """Show the address of the view, and a link to it to copy."""
+    kept = [Kept("tab", page.tab, None, lambda tab: "" if tab == ids.BOARD else str(tab)), *page.kept]
+    kept.append(Kept("model", page.model, None))
+    components = [one.component for one in kept]
+
+    def compose(*values: Any) -> str:
+        return query_of((one.name, one.write(value)) for one, value in zip(kept, values, strict=True))
+
+    with gr.Accordion("Link to this view", open=False):
+        with gr.Row(elem_classes="lb-inline"):
+            link = gr.Textbox(label="Link", interactive=False, elem_id="lb-link", scale=4)
+            copy = gr.Button("Copy link", size="sm", scale=0, min_width=120, elem_id="lb-copy")
+        gr.HTML('<p id="lb-copied" role="status" aria-live="polite"></p>')
+    address = gr.Textbox(visible="hidden", label="Address", elem_id="lb-address")
+    changes = [one.change for one in components]
+    composed = gr.on(changes, compose, inputs=components, outputs=address, trigger_mode="always_last", **QUIET)
+    script = SHOW_ADDRESS % {"names": str([one.name for one in kept])}
+    composed.then(None, inputs=address, outputs=link, js=script, **QUIET)
+    copy.click(None, inputs=address, outputs=link, js=COPY_LINK, **QUIET)
 
 
-def _builder(module: str) -> Callable[[LeaderboardPage], None]:
-    found: Any = getattr(import_module(f"hf_transfer_score.leaderboard.pages.{module}"), f"build_{module}")
-    return found  # type: ignore[no-any-return]
+class Follower:
+    """What a page needs to be where its address says, with the records as they are now."""
+
+    def __init__(self, page: LeaderboardPage, board_tab: BoardTab, tick_seconds: float) -> None:
+        self.page = page
+        self.board_tab = board_tab
+        self.tick_seconds = tick_seconds
+        self.readable = [kept for kept in page.kept if kept.read is not None]
+        """Components of other tabs that the address restores."""
+        others = [kept.component for kept in self.readable]
+        self.outputs = [page.tabs, page.tab, page.model, *board_tab.restored_components, *others, page.version]
+        """What `look` is about, without the status and the timer."""
+
+    def arrive(self, request: gr.Request) -> list[Any]:
+        """Return everything for a page that was just opened."""
+        query = plain_query(dict(request.query_params))
+        return [query, *self.look(None, query, None, arriving=True)]
+
+    def refresh(self, version: str | None, query: dict[str, str], slug: str | None) -> list[Any]:
+        """Do the same as `look` once the library has looked for new records."""
+        self.page.library.ask()
+        return self.look(version, query, slug)
+
+    def look(
+        self, version: str | None, query: Mapping[str, str], slug: str | None, *, arriving: bool = False
+    ) -> list[Any]:
+        """Return the status, and what has to change for records of another version than the one that is shown.
+
+        Args:
+            version: that is shown, None where nothing was yet.
+            query: of the address the page was opened by.
+            slug: of the chosen board.
+            arriving: whether the page was just opened, and nothing can have been typed.
+        """
+        library = self.page.library
+        catalogue, status = library.catalogue, library.status
+        seconds = LOADING_SECONDS if status.loading and version is None else self.tick_seconds
+        first = [status_html(status, catalogue.problems), gr.Timer(seconds)]
+        unread = status.loading and status.version is None and not status.records
+        present = None if unread else f"{status.version}/{status.records}"
+        if version is None and (arriving or present is not None):
+            return [*first, *self._restored(query, catalogue, arriving), present]
+        unchanged = [gr.skip() for _ in self.outputs]
+        if present is None or present == version:
+            return [*first, *unchanged]
+        board = self.board_tab.brought_up_to_date(slug, catalogue)
+        return [*first, *unchanged[:3], board, *unchanged[4:-1], present]
+
+    def _restored(self, query: Mapping[str, str], catalogue: Catalogue, arriving: bool) -> list[Any]:
+        tab = query.get("tab") if query.get("tab") in TABS else ids.BOARD
+        place = [gr.Tabs(selected=tab), tab] if arriving else [gr.skip(), gr.skip()]
+        model = one_line(query.get("model"), LONGEST_MODEL)
+        known = model if model and catalogue.model_boards(model) else None
+        found = []
+        for kept in self.readable:
+            text = query.get(kept.name)
+            value = None if text is None or kept.read is None else kept.read(text[: ids.LONGEST_VALUE], catalogue)
+            found.append(gr.skip() if value is None else value)
+        return [*place, known, *self.board_tab.restored(query, catalogue, arriving=arriving), *found]
 
 
 def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
     """Serve an app in threads of its own, and return its address; StoreError where it cannot listen."""
     serving = serving or Serving()
+    base = gr.themes.Default(  # its fonts are those that the visitor's machine has
+        primary_hue="indigo", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=CODE_FONTS
+    )
+    theme = base.set(  # the default's grey on white is too faint for small text
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_400",
+    )
     try:
         _, address, _ = app.launch(
             server_name=serving.host,
@@ -119,8 +259,8 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             inbrowser=serving.open,
             prevent_thread_lock=True,
             quiet=True,
-            theme=theme(),
-            css=css(),
+            theme=theme,
+            css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
             js=ON_LOAD,
             footer_links=["api", "settings"],
             ssr_mode=False,

@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.leaderboard.boards.board_csv import board_csv
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.boards.selecting import choices, select
 from hf_transfer_score.leaderboard.pages.board_table import (
     GROUPS,
-    SHOWN,
-    alignment_css,
-    column_widths,
-    columns_of,
-    shown_labels,
-    table_value,
-)
-from hf_transfer_score.leaderboard.pages.board_words import (
     NO_BOARDS,
     READING,
+    SHOWN,
+    alignment_css,
+    board_csv,
     card_html,
+    column_widths,
+    columns_of,
     count_html,
     head_html,
     missing_html,
     notes_html,
+    shown_labels,
+    table_value,
 )
-from hf_transfer_score.leaderboard.pages.downloads import download_file
-from hf_transfer_score.leaderboard.pages.page import MODEL, LeaderboardPage, offered
+from hf_transfer_score.leaderboard.pages.page import MODEL, QUIET, LeaderboardPage, offered
 from hf_transfer_score.leaderboard.pages.texts import plain
 from hf_transfer_score.leaderboard.pages.view import (
     BY_RANK,
     REVERSED,
     USUAL,
     View,
+    choices,
     fitting,
     groups_text,
     is_day,
@@ -44,12 +46,14 @@ from hf_transfer_score.leaderboard.pages.view import (
     number_text,
     read_view,
     remarks_on,
-    selection_of,
+    select,
     sorts_of,
 )
 
 MOST_ROWS = 500
 """Rows that are sent to a browser; the others are found by search and filters, and are in the CSV."""
+
+KEPT_SECONDS = 600.0
 
 DOWNLOAD = """
 (file) => {
@@ -62,7 +66,26 @@ DOWNLOAD = """
   link.remove();
 }
 """
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def download_file(name: str, text: str) -> Path:
+    """Return a file to download, which is removed when it is ten minutes old and others are made."""
+    root = Path(_folder().name)
+    for folder in root.iterdir():
+        if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
+    folder = root / hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    folder.mkdir(exist_ok=True)
+    aside = folder / f".{time.time_ns()}"
+    aside.write_text(text, encoding="utf-8", newline="")
+    aside.replace(folder / name)
+    return folder / name
+
+
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that is removed when the program ends."""
+    return tempfile.TemporaryDirectory(prefix="board-downloads-")
 
 
 class BoardTab:
@@ -72,11 +95,22 @@ class BoardTab:
         self.page = page
         self._build_controls()
         self._build_table()
-        self._take_any_choice()
+        self.of_board = [self.libraries, self.licenses, self.sort]
+        """Controls whose choices are those of the board."""
+        sizes = [self.smallest, self.largest, self.since]
+        self.controls = [self.search, self.groups, self.libraries, self.licenses, *sizes, self.sort, self.order]
+        """What a view is made of, in the order of `view_of`."""
+        self.restored_components = [self.board, *self.controls, self.missing]
+        """What `restored` is about."""
+        for dropdown in (self.board, *self.of_board):  # what is a choice is left to the view: a server that restarted
+            dropdown.preprocess = _as_it_came  # does not know those of open pages
         self._listen()
         self._keep()
 
     def _build_controls(self) -> None:
+        def add_several(label: str, name: str) -> gr.Dropdown:
+            return gr.Dropdown([], multiselect=True, label=label, info="none chosen means all", elem_id=name)
+
         with gr.Row():
             self.board = gr.Dropdown(
                 [], label="Board", info="task, dataset and sample; type to search", scale=3, elem_id="lb-board"
@@ -85,15 +119,11 @@ class BoardTab:
                 label="Search", info="in the names of the models", max_length=200, scale=2, elem_id="lb-search"
             )
         with gr.Accordion("Columns, filters and order", open=False, elem_id="lb-controls"):
-            self.groups = gr.CheckboxGroup(
-                [(title, name) for name, title in GROUPS.items()],
-                value=list(SHOWN),
-                label="Columns",
-                elem_id="lb-columns",
-            )
+            groups = [(title, name) for name, title in GROUPS.items()]
+            self.groups = gr.CheckboxGroup(groups, value=list(SHOWN), label="Columns", elem_id="lb-columns")
             with gr.Row():
-                self.libraries = _several("Library", "lb-libraries")
-                self.licenses = _several("License", "lb-licenses")
+                self.libraries = add_several("Library", "lb-libraries")
+                self.licenses = add_several("License", "lb-licenses")
                 self.since = gr.Textbox(
                     label="Since", info="a day in UTC", placeholder="YYYY-MM-DD", max_length=10, elem_id="lb-since"
                 )
@@ -137,71 +167,37 @@ class BoardTab:
         self.open_model = gr.Button("All records of this model", visible=False, size="sm", elem_id="lb-open-model")
         self.notes = gr.HTML("", elem_id="lb-notes")
 
-    def _take_any_choice(self) -> None:
-        """Leave it to the view what is a choice: a server that restarted does not know those of open pages."""
-        for dropdown in (self.board, self.libraries, self.licenses, self.sort):
-            dropdown.preprocess = _as_it_came
-
-    @property
-    def controls(self) -> list[Any]:
-        """What a view is made of, in the order of `view_of`."""
-        return [
-            self.search,
-            self.groups,
-            self.libraries,
-            self.licenses,
-            self.smallest,
-            self.largest,
-            self.since,
-            self.sort,
-            self.order,
-        ]
-
-    @property
-    def of_board(self) -> list[Any]:
-        """Controls whose choices are those of the board."""
-        return [self.libraries, self.licenses, self.sort]
-
     def _listen(self) -> None:
         """Connect the events; none puts a value into a control of its own, which would undo what was typed since."""
-        page = self.page
+        page, chosen, view = self.page, [self.board, *self.of_board], [self.board, *self.controls]
         events = [self.search.change, self.groups.input, self.libraries.input, self.licenses.input, self.sort.input]
         events += [self.order.input, self.smallest.change, self.largest.change, self.since.change]
+        always_last: dict[str, Any] = {"trigger_mode": "always_last"}
         gr.on(
             [*events, self.board.input, page.version.change],  # one event for the table, so that the last answer stays
             self._view_changed,
-            inputs=[self.board, *self.controls],
+            inputs=view,
             outputs=[self.table, self.count, self.notes],
-            trigger_mode="always_last",
             show_progress="hidden",
             api_name="view",
+            **always_last,
         )
+        outputs = [*self.of_board, self.head, page.board]
         self.board.input(
-            self._board_chosen,
-            inputs=[self.board, *self.of_board],
-            outputs=[*self.of_board, self.head, page.board, page.model, self.missing],
-            trigger_mode="always_last",
+            lambda *values: (*self._board_changed(*values), None, gr.update(visible=False)),
+            inputs=chosen,
+            outputs=[*outputs, page.model, self.missing],
+            **always_last,
             **QUIET,
         )
-        page.version.change(
-            self._board_changed,
-            inputs=[self.board, *self.of_board],
-            outputs=[*self.of_board, self.head, page.board],
-            trigger_mode="always_last",
-            **QUIET,
-        )
-        gr.on(
-            [page.board.change, page.model.change, page.version.change],
-            self._model_card,
-            inputs=[page.board, page.model],
-            outputs=[self.card, self.open_model],
-            **QUIET,
-        )
+        page.version.change(self._board_changed, inputs=chosen, outputs=outputs, **always_last, **QUIET)
+        states, shown = [page.board, page.model], [self.card, self.open_model]
+        changes = [page.board.change, page.model.change, page.version.change]
+        gr.on(changes, self._model_card, inputs=states, outputs=shown, **QUIET)
         self.table.select(self._row_chosen, inputs=self.board, outputs=page.model, **QUIET)
         self.open_model.click(lambda: (gr.Tabs(selected=MODEL), MODEL), outputs=[page.tabs, page.tab], **QUIET)
-        self.download.click(
-            self._csv, inputs=[self.board, *self.controls], outputs=self.file, api_name="csv", show_progress="hidden"
-        ).then(None, inputs=self.file, js=DOWNLOAD, **QUIET)
+        made = self.download.click(self._csv, inputs=view, outputs=self.file, api_name="csv", show_progress="hidden")
+        made.then(None, inputs=self.file, js=DOWNLOAD, **QUIET)
 
     def _keep(self) -> None:
         keep = self.page.keep_written
@@ -216,11 +212,6 @@ class BoardTab:
         keep("sort", self.sort, lambda sort: "" if sort in (None, BY_RANK) else sort)
         keep("order", self.order, lambda order: REVERSED if order == REVERSED else "")
 
-    @property
-    def restored_components(self) -> list[Any]:
-        """What `restored` is about."""
-        return [self.board, *self.controls, self.missing]
-
     def restored(self, query: Mapping[str, str], catalogue: Catalogue, *, arriving: bool) -> list[Any]:
         """Return updates for the board and the controls, as an address asks for them, and a note where it cannot be.
 
@@ -230,27 +221,22 @@ class BoardTab:
             arriving: whether nothing can have been typed so far; later the fields are left alone.
         """
         slug = query.get("board", "")
-        asked = _board(catalogue, slug)
-        board = asked or _board(catalogue, _first(catalogue))
-        known = None if board is None else choices(board)
-        libraries, licenses = ((), ()) if known is None else (known.libraries, known.licenses)
-        view = read_view(query, libraries, licenses, [name for _, name in sorts_of(board)])
-        typed = [
-            *(view.search, list(view.groups), gr.update(choices=_named(libraries), value=list(view.libraries))),
-            *(gr.update(choices=_named(licenses), value=list(view.licenses)), view.smallest, view.largest, view.since),
-            *(gr.update(choices=sorts_of(board), value=view.sort), REVERSED if view.turned else USUAL),
-        ]
+        asked = catalogue.named(slug)
+        board = asked or catalogue.named(_first(catalogue))
+        known, sorts = choices(board), sorts_of(board)
+        view = read_view(query, known, [name for _, name in sorts])
+        libraries = gr.update(choices=_named(known.libraries), value=list(view.libraries))
+        licenses = gr.update(choices=_named(known.licenses), value=list(view.licenses))
+        sort, order = gr.update(choices=sorts, value=view.sort), REVERSED if view.turned else USUAL
+        sizes = [view.smallest, view.largest, view.since]
+        typed = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order]
         chosen = [
             update if arriving or control in self.of_board else gr.skip()
             for control, update in zip(self.controls, typed, strict=True)
         ]
         missing = missing_html(slug) if slug and asked is None and board is not None else ""
-        slug_shown = None if board is None else board.key.slug
-        return [
-            gr.update(choices=_titles(catalogue), value=slug_shown),
-            *chosen,
-            gr.update(value=missing, visible=bool(missing)),
-        ]
+        shown = gr.update(choices=_titles(catalogue), value=None if board is None else board.key.slug)
+        return [shown, *chosen, gr.update(value=missing, visible=bool(missing))]
 
     def brought_up_to_date(self, slug: str | None, catalogue: Catalogue) -> Any:
         """Return an update for the choice of the board after the records changed; the chosen one stays."""
@@ -260,44 +246,53 @@ class BoardTab:
         return gr.update(choices=known, value=_first(catalogue))
 
     def _view_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
-        """Return the table of a view; without a board what is shown stays: a page that is being filled asks early."""
-        catalogue = self.page.library.catalogue
-        board = _board(catalogue, slug)
-        if board is None:
-            return tuple(gr.skip() for _ in _no_table()) if catalogue.boards() else _no_table()
-        known = choices(board)
-        return _table(board, fitting(view_of(*controls), board, known.libraries, known.licenses))
+        """Return the table, how many models it shows, and the notes.
 
-    def _board_chosen(self, slug: str | None, *of_board: Any) -> tuple[Any, ...]:
-        return (*self._board_changed(slug, *of_board), None, gr.update(visible=False))
+        Without a board what is shown stays: a page that is being filled asks early.
+        """
+        catalogue = self.page.library.catalogue
+        board = catalogue.named(slug)
+        if board is None:
+            return (gr.skip(),) * 3 if catalogue.boards() else (gr.update(visible=False), "", "")
+        view = fitting(view_of(*controls), board)
+        found = select(board, view)
+        rows, columns = found[:MOST_ROWS], columns_of(board, view.groups)
+        labels = {id(row): label for row, label in zip(board.rows, shown_labels(board.rows), strict=True)}
+        shown = [labels[id(row)] for row in rows]
+        update = gr.update(
+            value=table_value(columns, rows, shown),
+            headers=[column.header for column in columns],
+            datatype=[column.kind for column in columns],
+            column_widths=column_widths(columns, shown),
+            visible=bool(rows),
+        )
+        count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
+        return update, count, alignment_css(columns) + notes_html(board, rows)
 
     def _board_changed(
         self, slug: str | None, libraries: list[str] | None, licenses: list[str] | None, sort: str | None
     ) -> tuple[Any, ...]:
         """Return what a board offers to choose from, its head and its slug; what it does not have is chosen no more."""
         library = self.page.library
-        board = _board(library.catalogue, slug)
+        board = library.catalogue.named(slug)
         if board is None:
             return *(gr.skip() for _ in self.of_board), READING if library.status.loading else NO_BOARDS, None
-        known, sorts = choices(board), sorts_of(board)
-        return (
-            _several_offered(known.libraries, libraries or []),
-            _several_offered(known.licenses, licenses or []),
-            offered(sorts, sort if sort in [name for _, name in sorts] else BY_RANK, sort),
-            head_html(board),
-            board.key.slug,
-        )
+        known, sorts, offers = choices(board), sorts_of(board), []
+        for names, chosen in ((known.libraries, libraries or []), (known.licenses, licenses or [])):
+            offers.append(offered(_named(names), [name for name in chosen if name in names], chosen))
+        offers.append(offered(sorts, sort if sort in [name for _, name in sorts] else BY_RANK, sort))
+        return *offers, head_html(board), board.key.slug
 
     def _row_chosen(self, slug: str | None, event: gr.SelectData) -> Any:
-        board = _board(self.page.library.catalogue, slug)
+        board = self.page.library.catalogue.named(slug)
         name = event.row_value[0] if event.row_value else None
         if board is None or name is None:
             return gr.skip()
-        row = next((row for row, label in _labelled(board) if label == name), None)
-        return gr.skip() if row is None else row.model
+        labels = zip(board.rows, shown_labels(board.rows), strict=True)
+        return next((row.model for row, label in labels if label == name), gr.skip())
 
     def _model_card(self, slug: str | None, model: str | None) -> tuple[Any, Any]:
-        board = _board(self.page.library.catalogue, slug)
+        board = self.page.library.catalogue.named(slug)
         rows = [] if board is None else [row for row in board.rows if row.model == model]
         if board is None or not rows:
             return gr.update(visible=False), gr.update(visible=False)
@@ -305,11 +300,10 @@ class BoardTab:
         return gr.update(value=cards, visible=True), gr.update(visible=True)
 
     def _csv(self, slug: str | None, *controls: Any) -> Any:
-        board = _board(self.page.library.catalogue, slug)
+        board = self.page.library.catalogue.named(slug)
         if board is None:
             return None
-        rows = select(board, selection_of(view_of(*controls)))
-        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, rows)))
+        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, select(board, view_of(*controls)))))
 
 
 def _as_it_came(payload: Any) -> Any:
@@ -317,10 +311,6 @@ def _as_it_came(payload: Any) -> Any:
     if isinstance(payload, list):
         return [one for one in payload if isinstance(one, str)]
     return payload if isinstance(payload, str) else None
-
-
-def _several(label: str, name: str) -> gr.Dropdown:
-    return gr.Dropdown([], multiselect=True, label=label, info="none chosen means all", elem_id=name)
 
 
 def view_of(
@@ -348,11 +338,6 @@ def view_of(
     )
 
 
-def _board(catalogue: Catalogue, slug: str | None) -> Board | None:
-    found = catalogue.find(slug or "")
-    return None if found is None else catalogue.board(found.key)
-
-
 def _first(catalogue: Catalogue) -> str | None:
     return next((one.key.slug for one in catalogue.boards()), None)
 
@@ -362,37 +347,5 @@ def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
     return [(f"{plain(one.title, 160)} ({one.models:,} models)", one.key.slug) for one in catalogue.boards()]
 
 
-def _several_offered(known: Sequence[str], chosen: list[str]) -> Any:
-    """Return an update of names that may be chosen, without the chosen ones that are offered no more."""
-    kept = [name for name in chosen if name in known]
-    return offered(_named(known), kept, chosen)
-
-
 def _named(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(plain(name, 80), name) for name in names]
-
-
-def _labelled(board: Board) -> list[tuple[BoardRow, str]]:
-    return list(zip(board.rows, shown_labels(board.rows), strict=True))
-
-
-def _no_table() -> tuple[Any, ...]:
-    return gr.update(visible=False), "", ""
-
-
-def _table(board: Board, view: View) -> tuple[Any, ...]:
-    """Return the table, how many models it shows, and the notes."""
-    found = select(board, selection_of(view))
-    rows = found[:MOST_ROWS]
-    columns = columns_of(board, view.groups)
-    labels = {id(row): label for row, label in _labelled(board)}
-    shown = [labels[id(row)] for row in rows]
-    update = gr.update(
-        value=table_value(columns, rows, shown),
-        headers=[column.header for column in columns],
-        datatype=[column.kind for column in columns],
-        column_widths=column_widths(columns, shown),
-        visible=bool(rows),
-    )
-    count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
-    return update, count, alignment_css(columns) + notes_html(board, rows)

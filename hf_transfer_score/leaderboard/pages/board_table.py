@@ -1,4 +1,4 @@
-"""A board as a table of cells: which columns there are, what is in them, and how it reads."""
+"""A board as a table of cells, as CSV, and what stands around it as HTML whose foreign parts are escaped."""
 
 from __future__ import annotations
 
@@ -6,7 +6,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
-from hf_transfer_score.leaderboard.pages.texts import MISSING, accuracy_text, day, number, plain, short_count
+from hf_transfer_score.leaderboard.library import LibraryStatus
+from hf_transfer_score.leaderboard.pages.texts import (
+    MISSING,
+    accuracy_text,
+    day,
+    escape,
+    number,
+    page,
+    plain,
+    plural,
+    short_count,
+)
+from hf_transfer_score.text import csv_text
 
 GROUPS = {
     "scores": "Scores",
@@ -24,6 +36,36 @@ SHOWN = ("scores", "facts")
 
 MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
 LETTER_PIXELS = 8
+MOST_NOTES = 100
+
+BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
+AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
+"""Fields of a row before and behind its scores in a CSV."""
+
+NO_BOARDS = """<div class="lb-head"><h2>No records yet</h2><p>Nothing was scored here so far. Records come from
+<code>hf-transfer-score rank DATASET --models MODEL ... --save FOLDER</code>, and this page shows them by
+<code>hf-transfer-score leaderboard --results FOLDER</code>. It looks for new ones by itself.</p></div>"""
+READING = """<div class="lb-head"><h2>Reading the records</h2><p>The boards appear here when they are read; there is no
+need to reload the page.</p></div>"""
+
+
+def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
+    """Return some rows of a board as CSV with every digit: facts, pool scores, raw terms and their intervals."""
+    columns = list(board.columns.values())
+    terms = [(column.label, term) for column in columns for term in column.directions]
+    header = [*BEFORE, *(column.label for column in columns), *AFTER]
+    header += [f"{label}.{term}{end}" for label, term in terms for end in ("", ".low", ".high")]
+
+    def line(row: BoardRow) -> list[Any]:
+        scores, values, intervals = row.scores, row.terms, row.intervals
+        cells = [getattr(row, name) for name in BEFORE]
+        cells += [scores.get(column.label) for column in columns]
+        cells += [getattr(row, name) for name in AFTER]
+        for label, term in terms:
+            cells += [values.get(label, {}).get(term), *intervals.get(label, {}).get(term, (None, None))]
+        return cells
+
+    return csv_text(header, map(line, rows))
 
 
 class Cell(NamedTuple):
@@ -34,14 +76,7 @@ class Cell(NamedTuple):
 
 
 class TableColumn(NamedTuple):
-    """A column of the table.
-
-    Attributes:
-        header: above it.
-        kind: "number" or "str".
-        width: in pixels.
-        cell: from a row to its cell.
-    """
+    """A column of the table: its kind is "number" or "str", its width in pixels."""
 
     header: str
     kind: str
@@ -71,36 +106,21 @@ def range_text(row: BoardRow) -> str:
 
 
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
-    """Return the columns of a board in order.
-
-    Args:
-        board: the board.
-        groups: names of GROUPS to show.
-    """
+    """Return the columns of a board in order, with those of some names of GROUPS."""
     chosen = set(groups)
-    found = [_words("Model", MODEL_WIDTH, lambda row: row.label), *_order(board)]
+    found = [_words("Model", MODEL_WIDTH, lambda row: row.label)]
+    if board.headline:
+        tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
+        found += [_number("Rank", lambda row: row.rank, _whole), _words("Range", NARROW, range_text), tie]
+    if len(board.headline) > 1:
+        found.append(_number("Mean rank", lambda row: row.mean_rank, number))
     if board.truth is not None:
         found.append(_number("Accuracy", lambda row: row.accuracy, accuracy_text))
     for label, column in board.columns.items():
-        if "settings" in chosen or not _is_other_setting(board, label):
+        is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
+        if is_bare or "settings" in chosen:  # other settings of a metric that is there under its bare name too
             found += _of_metric(label, column, chosen)
-    if "facts" in chosen:
-        found += FACTS
-    return found + (RUN if "run" in chosen else [])
-
-
-def _order(board: Board) -> list[TableColumn]:
-    if not board.headline:
-        return []
-    tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
-    means = [_number("Mean rank", lambda row: row.mean_rank, number)] if len(board.headline) > 1 else []
-    return [_number("Rank", lambda row: row.rank, _whole), _words("Range", NARROW, range_text), tie, *means]
-
-
-def _is_other_setting(board: Board, label: str) -> bool:
-    """Return whether a metric is on the board under its bare name too, and this is another setting of it."""
-    metric = board.columns[label].metric
-    return label != metric and metric in board.columns and label not in board.headline
+    return found + (FACTS if "facts" in chosen else []) + (RUN if "run" in chosen else [])
 
 
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
@@ -112,22 +132,18 @@ def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[Ta
         yield _number(f"{title} rank", lambda row: row.ranks.get(label), _whole)
     for term, direction in column.directions.items():
         name = f"{title}: {plain(term, 60)} {'↑' if direction > 0 else '↓'}"
-        if "terms" in groups:
-            yield _number(name, _term(label, term), number)
-        if "intervals" in groups:
-            yield _words(f"{name} interval", WORD_WIDTH, _interval(label, term))
+        yield from _of_term(name, label, term, groups)
 
 
-def _term(label: str, term: str) -> Callable[[BoardRow], float | None]:
-    return lambda row: row.terms.get(label, {}).get(term)
-
-
-def _interval(label: str, term: str) -> Callable[[BoardRow], str | None]:
-    def text(row: BoardRow) -> str | None:
+def _of_term(name: str, label: str, term: str, groups: set[str]) -> Iterator[TableColumn]:
+    def interval(row: BoardRow) -> str | None:
         ends = row.intervals.get(label, {}).get(term)
         return None if ends is None else f"{number(ends[0])} to {number(ends[1])}"
 
-    return text
+    if "terms" in groups:
+        yield _number(name, lambda row: row.terms.get(label, {}).get(term), number)
+    if "intervals" in groups:
+        yield _words(f"{name} interval", WORD_WIDTH, interval)
 
 
 def _whole(value: float | None) -> str:
@@ -172,25 +188,18 @@ RUN = [
 
 def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
     """Return what the first cell of each row shows; texts that read the same are told apart by a number."""
-    found: list[str] = []
-    taken: set[str] = set()
+    found: dict[str, None] = {}
     for row in rows:
         text = base = plain(row.label) or MISSING
         count = 2
-        while text in taken:
+        while text in found:
             text, count = f"{base} #{count}", count + 1
-        taken.add(text)
-        found.append(text)
-    return found
+        found[text] = None
+    return list(found)
 
 
 def column_widths(columns: Sequence[TableColumn], labels: Sequence[str]) -> list[str]:
-    """Return how wide the columns are; the first one as wide as its texts need, within limits.
-
-    Args:
-        columns: of the table.
-        labels: what the first cell of each row says.
-    """
+    """Return how wide the columns are; the first one as wide as its texts need, within limits."""
     longest = max(map(len, labels), default=0)
     first = max(LEAST_MODEL_WIDTH, min(LETTER_PIXELS * longest + 24, MODEL_WIDTH))
     return [f"{first}px", *(f"{column.width}px" for column in columns[1:])]
@@ -206,18 +215,88 @@ def alignment_css(columns: Sequence[TableColumn]) -> str:
 
 
 def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels: Sequence[str]) -> dict[str, Any]:
-    """Return the value of a Dataframe.
-
-    Args:
-        columns: of the table.
-        rows: to show.
-        labels: what the first cell of each says.
-    """
-    cells = [[column.cell(row) for column in columns] for row in rows]
-    for line, label in zip(cells, labels, strict=True):
-        line[0] = Cell(label, label)
+    """Return the value of a Dataframe, whose first cells say the labels."""
+    cells = [
+        [Cell(label, label), *(column.cell(row) for column in columns[1:])]
+        for row, label in zip(rows, labels, strict=True)
+    ]
     return {
         "headers": [column.header for column in columns],
         "data": [[cell.value for cell in line] for line in cells],
         "metadata": {"display_value": [[cell.shown for cell in line] for line in cells]},
     }
+
+
+def status_html(status: LibraryStatus, unusable: int = 0) -> str:
+    """Return the line that says what is shown and how far it is; some rows of the records may be unusable."""
+    progress = f"{status.done:,} of {status.total:,} records read" if status.total else ""
+    if status.loading and not status.records:
+        parts = [f"Reading {escape(status.name)}", progress]
+    else:
+        parts = [f"Records from {escape(status.name)}", plural(status.records, "record")]
+        parts.append(f"read {escape(status.time)} UTC" if status.time else "")
+        parts.append(progress if status.loading else "")
+    left_out = status.problems + unusable
+    if left_out:
+        parts.append(f"{plural(left_out, 'file')} left out, as no valid record")
+    if status.error is not None:
+        parts.append(f"<b>The last look for new records failed:</b> {escape(status.error)}")
+    return f"<p>{' · '.join(part for part in parts if part)}</p>"
+
+
+def missing_html(slug: str) -> str:
+    """Return the note for a link whose board is not here."""
+    return (
+        f'<div class="lb-note" role="status">There is no board “{escape(slug, 80)}” here. Its records may have been '
+        "removed, or the link is cut or of another leaderboard. The first board is shown instead.</div>"
+    )
+
+
+def head_html(board: Board) -> str:
+    """Return the title of a board and what it rests on."""
+    return page("board_head.html.jinja", board=board, day=day(board.summary.time))
+
+
+def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) -> str:
+    """Return the line that says how many models are shown of those that pass the filters and of those on the board.
+
+    Remarks on what is wrong with a filter may contain foreign text.
+    """
+    if found == 0:
+        text = "No model passes. Clear the search or a filter." if every else "No model was scored here."
+    elif shown < found:
+        text = f"{shown:,} of {found:,} shown: search or filter for others. The CSV has all {found:,}."
+    else:
+        text = f"{plural(found, 'model')}" + (f" of {every:,}" if found < every else "")
+    return f"<p>{text}</p>" + "".join(f'<p class="lb-note">{escape(remark)}</p>' for remark in remarks)
+
+
+def notes_html(board: Board, rows: Iterable[BoardRow]) -> str:
+    """Return how to read a board of which some rows are shown, and what to know before trusting it."""
+    flags = [
+        f"{label}: {term} tells nothing here, {reason}"
+        for label, column in board.columns.items()
+        for term, reason in column.flags.items()
+    ]
+    warnings = [f"{row.label}: {text}" for row in rows for text in row.warnings]
+    failures = [f"{one.model} ({one.kind}): {one.reason}" for one in board.failures]
+    sections = {
+        "To know before reading it": [*board.notes, *flags],
+        f"Warnings ({len(warnings):,})": warnings,
+        f"Models that could not be scored ({len(failures):,})": failures,
+    }
+    return page("board_notes.html.jinja", board=board, sections=sections, most=MOST_NOTES)
+
+
+def card_html(board: Board, row: BoardRow) -> str:
+    """Return a short description of one model of a board, with links to where it comes from."""
+    return page(
+        "board_card.html.jinja",
+        board=board,
+        row=row,
+        ranked=sum(one.rank is not None for one in board.rows),
+        within="" if row.low is None else range_text(row),
+        tie=letters(row.group) if row.group else "",
+        scores={plain(label, 60): score for label, score in row.scores.items()},
+        accuracy=accuracy_text(row.accuracy) if row.accuracy is not None else "",
+    )

@@ -1,61 +1,224 @@
-"""The tab that puts two models of the chosen board side by side."""
+"""The tab that puts two models of the chosen board side by side, and what can be told from it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from hf_transfer_score.drawing.figure import Figure
-from hf_transfer_score.leaderboard.boards.board import Board
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
+from hf_transfer_score.drawing.heatmap import overlap_figure
+from hf_transfer_score.drawing.scatter import NARROW
+from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.charts import Screen, add_chart, drawn
-from hf_transfer_score.leaderboard.pages.compare_page import (
-    MOST_CHOICES,
-    compare_page,
-    overlaps_figure,
-    row_choices,
-    row_of,
+from hf_transfer_score.leaderboard.pages.page import (
+    COMPARE,
+    LONGEST_VALUE,
+    NO_BOARD,
+    LeaderboardPage,
+    Screen,
+    add_chart,
+    add_finder,
+    drawn,
+    offered,
 )
-from hf_transfer_score.leaderboard.pages.finding import add_finder
-from hf_transfer_score.leaderboard.pages.page import COMPARE, LONGEST_VALUE, LeaderboardPage, offered
+from hf_transfer_score.leaderboard.pages.texts import escape, page, plain
+from hf_transfer_score.records.record import RecordedOverlap
 
-NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
+MOST_CHOICES = 1000
+FACTS = ("library", "layer", "pooling", "commit", "parameters", "width", "license", "downloads", "throughput", "device")
+
+Ends = tuple[float, float]
+
+
+class ComparedTerm(NamedTuple):
+    """One raw term of both models: lower is better where the direction is -1.
+
+    Attributes:
+        better: "first", "second" or "equal"; None where one value is missing.
+        overlap: whether the intervals overlap; None where one is missing.
+    """
+
+    name: str
+    direction: int
+    first: float | None
+    second: float | None
+    first_interval: Ends | None
+    second_interval: Ends | None
+    better: str | None
+    overlap: bool | None
+
+
+class ComparedColumn(NamedTuple):
+    """One metric of both models, of which the one with the higher pool score is better."""
+
+    label: str
+    kind: str
+    first_score: float | None
+    second_score: float | None
+    first_rank: int | None
+    second_rank: int | None
+    better: str | None
+    terms: tuple[ComparedTerm, ...]
+
+
+class Comparison(NamedTuple):
+    """Two models of a board, the metrics that at least one has, and what can be told."""
+
+    first: BoardRow
+    second: BoardRow
+    columns: tuple[ComparedColumn, ...]
+    sentence: str
+
+
+def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
+    """Return two rows of a board side by side."""
+    columns = (_column(column, first, second) for column in board.columns.values())
+    kept = tuple(one for one in columns if one.first_score is not None or one.second_score is not None)
+    if first.label == second.label:
+        return Comparison(first, second, kept, f"{first.label} is compared with itself.")
+    told = f"{_ranks_told(board, first, second)} {_truth_told(first, second)}"
+    return Comparison(first, second, kept, told.strip())
+
+
+def _column(column: BoardColumn, first: BoardRow, second: BoardRow) -> ComparedColumn:
+    pair, label, terms = (first, second), column.label, []
+    for name, direction in column.directions.items():
+        one, other = (row.terms.get(label, {}).get(name) for row in pair)
+        mine, theirs = (row.intervals.get(label, {}).get(name) for row in pair)
+        overlap = None if mine is None or theirs is None else mine[0] <= theirs[1] and theirs[0] <= mine[1]
+        better = _better(one, other, direction)
+        terms.append(ComparedTerm(name, direction, one, other, mine, theirs, better, overlap))
+    one, other = (row.scores.get(label) for row in pair)
+    rank, behind = (row.ranks.get(label) for row in pair)
+    return ComparedColumn(label, column.kind, one, other, rank, behind, _better(one, other), tuple(terms))
+
+
+def _better(first: float | None, second: float | None, direction: int = 1) -> str | None:
+    """Return "first", "second" or "equal", None where one is not known."""
+    if first is None or second is None:
+        return None
+    if first == second:
+        return "equal"
+    return "first" if (first > second) == (direction > 0) else "second"
+
+
+def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
+    if first.rank is None or second.rank is None:
+        without = " and ".join(row.label for row in (first, second) if row.rank is None)
+        lacking = " and ".join(board.headline) or "a score"
+        return f"Which is better cannot be told: {without} has no rank, for want of {lacking}."
+    if first.rank == second.rank:
+        known = first.group is not None and first.group == second.group
+        return f"They cannot be told apart: both take rank {first.rank}." if known else f"Both take rank {first.rank}."
+    ahead, behind = (first, second) if first.rank < second.rank else (second, first)
+    order = f"{ahead.label} (rank {ahead.rank}) is ahead of {behind.label} (rank {behind.rank})"
+    if ahead.high is None or behind.low is None:
+        return f"{order}, but without intervals it is not known whether by more than chance."
+    ranges = f"{ahead.low} to {ahead.high} and {behind.low} to {behind.high}"
+    if ahead.high < behind.low:
+        return f"{order}, and their rank ranges do not overlap: {ranges}."
+    return f"{order}, but their rank ranges {ranges} overlap: another sample may say otherwise."
+
+
+def _truth_told(first: BoardRow, second: BoardRow) -> str:
+    def share(value: float | None) -> str:
+        return f"{value:.2%}" if value is not None and 0 <= value <= 1 else f"{value:.6g}"
+
+    if first.accuracy is None or second.accuracy is None:
+        return ""
+    if first.accuracy == second.accuracy:
+        return f"After fine-tuning both reached {share(first.accuracy)}."
+    better, worse = (first, second) if first.accuracy > second.accuracy else (second, first)
+    told = f"{better.label} reached {share(better.accuracy)}, {worse.label} {share(worse.accuracy)}"
+    return f"After fine-tuning {told}."
+
+
+def row_choices(board: Board, typed: str = "") -> list[str]:
+    """Return labels of a board's models to choose from, at most 1,000 that contain what was typed, in its order."""
+    wanted = typed.strip().casefold()
+    return [row.label for row in board.rows if wanted in row.label.casefold()][:MOST_CHOICES]
+
+
+def row_of(board: Board, text: str | None) -> BoardRow | None:
+    """Return the row that a text means: a label, or the id of a model whose first row is meant."""
+    wanted = (text or "").strip()
+    named = next((row for row in board.rows if row.label == wanted), None)
+    return named or next((row for row in board.rows if row.model == wanted), None)
+
+
+def compare_page(board: Board, first: str | None, second: str | None) -> str:
+    """Return two models of a board side by side as HTML, or what to do where a text is no label or id of one."""
+    one, other = row_of(board, first), row_of(board, second)
+    if one is None or other is None:
+        wrong: dict[str, None] = {}
+        for name in ((text or "").strip() for row, text in ((one, first), (other, second)) if row is None):
+            failed = next((each for each in board.failures if each.model == name), None)
+            why = "" if failed is None else f" It could not be scored: {escape(failed.reason, 600)}"
+            told = f"{escape(name)} has no scores on this board.{why}" if name else "Choose two models."
+            wrong[f'<div class="lb-note">{told}</div>'] = None
+        return "".join(wrong)
+    return page(
+        "compare_page.html.jinja",
+        found=compare(board, one, other),
+        facts=FACTS,
+        headers=("", plain(one.label, 60), plain(other.label, 60)),
+        higher=_better(one.rank, other.rank, -1),
+        more_accurate=_better(one.accuracy, other.accuracy),
+    )
+
+
+def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: int = WIDTH) -> Figure | None:
+    """Return the class overlap of two models by name on one scale, side by side where there is room.
+
+    None where no record of either says.
+    """
+    known = [(label, overlap) for label, overlap in pair if overlap is not None]
+    if not known:
+        return None
+    largest = max(max(overlap.values, default=0.0) for _, overlap in known) or None
+    columns = len(known) if width > NARROW else 1
+    each = [
+        overlap_figure(one.classes, one.values, model=label, largest=largest, width=width // columns)
+        for label, one in known
+    ]
+    return together(each, "How far the classes overlap", columns)
 
 
 def build_compare_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     gr.HTML('<div class="lb-head"><h2>Compare two models of the chosen board</h2></div>')
+    look: dict[str, Any] = {"info": "type to filter", "allow_custom_value": True, "filterable": True}
     with gr.Row():
-        first = _choice("First model", "lb-first")
-        second = _choice("Second model", "lb-second")
+        first = gr.Dropdown([], value=None, label="First model", elem_id="lb-first", **look)
+        second = gr.Dropdown([], value=None, label="Second model", elem_id="lb-second", **look)
     with gr.Row():
         swap = gr.Button("Swap", size="sm", scale=0, min_width=120, elem_id="lb-swap")
 
-    find = add_finder([first, second], partial(_narrowed, page), inputs=[page.board], name="lb-find-pair")
+    def narrowed(typed: str, slug: str | None) -> list[str]:
+        board = page.library.catalogue.named(slug)
+        return [] if board is None else row_choices(board, typed)
+
+    def show(slug: str | None, left: str | None, right: str | None) -> str:
+        board = page.library.catalogue.named(slug)
+        return NO_BOARD if board is None else compare_page(board, left, right)
+
+    find = add_finder([first, second], narrowed, inputs=[page.board], name="lb-find-pair")
     content = gr.HTML("", elem_id="lb-compare")
     chart = add_chart("lb-compare-plot")
-    page.when_shown(
-        COMPARE,
-        partial(_offer, page),
-        inputs=[page.board, first, second, page.model],
-        outputs=[first, second, find, content],
-    )
+    chosen = [page.board, first, second]
+    outputs = [first, second, find, content]
+    page.when_shown(COMPARE, partial(_offer, page), inputs=[*chosen, page.model], outputs=outputs)
     changes = [first.change, second.change]
-    page.when_drawn(COMPARE, partial(_draw, page), inputs=[page.board, first, second], outputs=chart, also=changes)
-    gr.on(
-        [first.input, second.input],
-        partial(_show, page),
-        inputs=[page.board, first, second],
-        outputs=content,
-        show_progress="hidden",
-        trigger_mode="always_last",
-        api_name="compare",
-    )
+    page.when_drawn(COMPARE, partial(_draw, page), inputs=chosen, outputs=chart, also=changes)
+    inputs = [first.input, second.input]
+    always_last: dict[str, Any] = {"trigger_mode": "always_last", "show_progress": "hidden"}
+    gr.on(inputs, show, inputs=chosen, outputs=content, api_name="compare", **always_last)
     swap.click(
-        lambda slug, left, right: (right, left, _show(page, slug, right, left)),
-        inputs=[page.board, first, second],
+        lambda slug, left, right: (right, left, show(slug, right, left)),
+        inputs=chosen,
         outputs=[first, second, content],
         show_progress="hidden",
         api_visibility="private",
@@ -64,72 +227,38 @@ def build_compare_tab(page: LeaderboardPage) -> None:
     page.keep("second", second, read=_label)
 
 
-def _board_of(page: LeaderboardPage, slug: str | None) -> tuple[Catalogue, Board | None]:
-    catalogue = page.library.catalogue
-    summary = catalogue.find(slug or "")
-    return catalogue, None if summary is None else catalogue.board(summary.key)
-
-
 def _offer(
     page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, model: str | None
 ) -> tuple[Any, Any, Any, str]:
     """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
-    board = _board_of(page, slug)[1]
+    board = page.library.catalogue.named(slug)
     if board is None:  # an address may have chosen models of a board that is yet to come
         return gr.skip(), gr.skip(), gr.skip(), NO_BOARD
-    chosen = _defaults(board, left, right, model)
-    labels = row_choices(board)
-    pairs = zip(chosen, (left, right), strict=True)
-    first, second = (offered(_with(labels, value), value, old) for value, old in pairs)
-    return first, second, gr.update(visible=len(board.rows) > MOST_CHOICES), compare_page(board, *chosen)
-
-
-def _show(page: LeaderboardPage, slug: str | None, left: str | None, right: str | None) -> str:
-    board = _board_of(page, slug)[1]
-    return NO_BOARD if board is None else compare_page(board, left, right)
-
-
-def _narrowed(page: LeaderboardPage, typed: str, slug: str | None) -> list[str]:
-    board = _board_of(page, slug)[1]
-    return [] if board is None else row_choices(board, typed)
+    chosen = [left, right]
+    known = [row.label for text in chosen if (row := row_of(board, text)) is not None]
+    if len(known) < 2:
+        rows = (row_of(board, model), *board.rows[:2])
+        chosen = [*dict.fromkeys([*known, *(row.label for row in rows if row is not None)]), None, None][:2]
+    labels, offers = row_choices(board), []
+    for value, old in zip(chosen, (left, right), strict=True):
+        is_there = value is None or value in labels  # or else not among the first thousand
+        offers.append(offered(labels if is_there else [value, *labels[: MOST_CHOICES - 1]], value, old))
+    return *offers, gr.update(visible=len(board.rows) > MOST_CHOICES), compare_page(board, *chosen)
 
 
 def _draw(
     page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, screen: Screen
 ) -> tuple[Any, str]:
-    return drawn(_overlaps(*_board_of(page, slug), (left, right), screen.width), screen, "overlap")
-
-
-def _overlaps(
-    catalogue: Catalogue, board: Board | None, chosen: tuple[str | None, str | None], width: int
-) -> Figure | None:
-    rows = [] if board is None else [row for text in chosen if (row := row_of(board, text)) is not None]
+    catalogue = page.library.catalogue
+    board = catalogue.named(slug)
+    rows = [] if board is None else [row for text in (left, right) if (row := row_of(board, text)) is not None]
     if board is None or len(rows) < 2:
-        return None
-    return overlaps_figure([(row.label, catalogue.overlap(board, row)) for row in rows], width)
-
-
-def _choice(label: str, name: str) -> gr.Dropdown:
-    return gr.Dropdown(
-        [], value=None, label=label, info="type to filter", allow_custom_value=True, filterable=True, elem_id=name
-    )
+        return drawn(None, screen, "overlap")
+    pair = [(row.label, catalogue.overlap(board, row)) for row in rows]
+    return drawn(overlaps_figure(pair, screen.width), screen, "overlap")
 
 
 def _label(text: str, catalogue: Catalogue) -> Any:
     """Return the choice of a label in an address; whether the board has it is seen when it is shown."""
     usable = 0 < len(text) <= LONGEST_VALUE and text.isprintable()
     return gr.update(choices=[text], value=text) if usable else None
-
-
-def _with(labels: list[str], value: str | None) -> list[str]:
-    """Return the labels with a chosen one that is not among the first thousand."""
-    return labels if value is None or value in labels else [value, *labels[: MOST_CHOICES - 1]]
-
-
-def _defaults(board: Board, left: str | None, right: str | None, model: str | None) -> list[str | None]:
-    known = [row.label for text in (left, right) if (row := row_of(board, text)) is not None]
-    if len(known) == 2:
-        return [left, right]
-    chosen = row_of(board, model)
-    wanted = [*known, *([chosen.label] if chosen else []), *(row.label for row in board.rows[:2])]
-    return [*dict.fromkeys(wanted), None, None][:2]

@@ -1,28 +1,95 @@
-"""The page of one model: everything that is recorded of it, as HTML in which all foreign text is escaped."""
+"""The page of one model and its model card: everything that is recorded of it; all foreign text is escaped."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from hf_transfer_score.cards.command import reproduction
-from hf_transfer_score.cards.evidence import gather
-from hf_transfer_score.drawing.figure import WIDTH, Figure, together
+from hf_transfer_score.cards.evidence import Standing, gather, setting, standing_key
+from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.charts import record_overlap_figure
 from hf_transfer_score.leaderboard.pages.texts import page
 from hf_transfer_score.records.record import Record
 
 MOST_BOARDS = 12
+"""Boards of a model that are made for its page and card; the others would each take a moment."""
+
 MOST_ROWS = 200
-MOST_HEATMAPS = 4
 MOST_CHOICES = 1000
 MOST_COMPARED = 20_000
 """Ids that are looked through for one that is spelt alike."""
+
+
+def card_of(catalogue: Catalogue, model_id: str, *, source: str | None = None) -> str:
+    """Return the model card as Markdown; the source is the results repository of the records, None for a folder."""
+    records = catalogue.model_records(model_id)
+    return model_card(gather(model_id, records, standings(catalogue, model_id, records), source=source))
+
+
+def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) -> dict[str, Standing]:
+    """Return the places of a model with these records on its boards, by the key of each way in which it was read."""
+    ways: dict[str, list[Record]] = defaultdict(list)
+    for one in records:
+        ways[standing_key(one)].append(one)
+    found = {}
+    for board, rows in boards_of(catalogue, model_id):
+        for row in rows:
+            for way, mine in ways.items():
+                if _is_of(mine, board, row):
+                    found[way] = _standing(board, row, mine)
+    return found
+
+
+def boards_of(catalogue: Catalogue, model_id: str) -> Iterator[tuple[Board, list[BoardRow]]]:
+    """Yield the first boards of a model with its rows on them."""
+    for summary in catalogue.model_boards(model_id)[:MOST_BOARDS]:
+        board = catalogue.board(summary.key)
+        yield board, [row for row in board.rows if row.model == model_id]
+
+
+def _is_of(records: list[Record], board: Board, row: BoardRow) -> bool:
+    """Whether a row of a board shows these records."""
+    model = records[0].model
+    names = ("commit", "library", "layer", "pooling", "parameters", "width")
+    if board.key != board_key(records[0]) or any(getattr(row, name) != getattr(model, name) for name in names):
+        return False
+    shown = _columns(board, row, records)
+    return bool(shown) and all(row.terms[label] in [one.terms for one in found] for label, found in shown.items())
+
+
+def board_key(record: Record) -> BoardKey:
+    """Return what the board of a record's sample is known by."""
+    sample = record.dataset
+    return BoardKey(sample.task, sample.id, sample.config, sample.split, sample.fingerprint)
+
+
+def _columns(board: Board, row: BoardRow, records: list[Record]) -> dict[str, list[Record]]:
+    """Return the records of each column that a row has."""
+    found: dict[str, list[Record]] = defaultdict(list)
+    for label in row.ranks:
+        column = board.columns[label]
+        wanted = (column.metric, column.version, dict(column.parameters))
+        for one in records:
+            if one.metric is not None and (one.metric.name, one.metric.version, one.metric.parameters) == wanted:
+                found[label].append(one)
+    return found
+
+
+def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
+    ranked = [one for one in board.rows if one.rank is not None]
+    places: dict[str, tuple[int, int]] = {}
+    for label, found in _columns(board, row, records).items():
+        count = sum(label in one.ranks for one in board.rows)
+        places |= {setting(one.metric): (int(row.ranks[label]), count) for one in found if one.metric is not None}
+    others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
+    sharing = sum(one.rank == row.rank for one in ranked if one is not row)
+    return Standing(len(ranked), row.rank, sharing, row.low, row.high, board.headline, places, others)
 
 
 def model_choices(catalogue: Catalogue, typed: str = "") -> list[str]:
@@ -33,59 +100,56 @@ def model_choices(catalogue: Catalogue, typed: str = "") -> list[str]:
     return found[:MOST_CHOICES]
 
 
-def unknown_model(catalogue: Catalogue, model_id: str) -> str:
-    """Return what to say of an id without records, with the ids that look like it."""
-    near = model_choices(catalogue, model_id)[:5] if model_id.strip() else []
-    near = near or difflib.get_close_matches(model_id, catalogue.models()[:MOST_COMPARED], 5)
-    return page("unknown_model.html.jinja", model=model_id, near=near)
-
-
 def model_page(catalogue: Catalogue, model_id: str) -> str:
-    """Return the page of a model as HTML, or what to do instead where nothing is recorded of it."""
+    """Return the page of a model as HTML, or ids that look like it where nothing is recorded of it."""
     records = catalogue.model_records(model_id)
     if not records:
-        return unknown_model(catalogue, model_id)
-    boards = catalogue.model_boards(model_id)
-    shown = [catalogue.board(one.key) for one in boards[:MOST_BOARDS]]
-    mine = [(board, [row for row in board.rows if row.model == model_id]) for board in shown]
+        near = model_choices(catalogue, model_id)[:5] if model_id.strip() else []
+        near = near or difflib.get_close_matches(model_id, catalogue.models()[:MOST_COMPARED], 5)
+        return page("unknown_model.html.jinja", model=model_id, near=near)
     titles = {one.key: one.title for one in catalogue.boards()}
 
     def title(record: Record) -> str:
-        of = record.dataset
-        return titles.get(BoardKey(of.task, of.id, of.config, of.split, of.fingerprint), of.id)
+        return titles.get(board_key(record), record.dataset.id)
 
+    def first(values: Iterable[Any]) -> Any:
+        return next((value for value in values if value is not None), None)
+
+    warnings: dict[str, dict[str, None]] = {}  # each once, with the metrics that gave it
+    runs: dict[str, list[Record]] = {}  # the records of each run on each sample
+    for one in records:
+        for text in one.warnings:
+            warnings.setdefault(text, {})[one.metric.name if one.metric else "the model"] = None
+        runs.setdefault(f"{replace(one.run, metric_seconds=None)!r}{title(one)}", []).append(one)
     return page(
         "model_page.html.jinja",
         model=model_id,
         records=records,
-        parameters=_first(one.model.parameters or None for one in records),
-        library=_first(one.model.library or None for one in records),
-        license=_first(one.facts.license or None for one in records),
-        downloads=_first(one.facts.downloads for one in records),
+        parameters=first(one.model.parameters or None for one in records),
+        library=first(one.model.library or None for one in records),
+        license=first(one.facts.license or None for one in records),
+        downloads=first(one.facts.downloads for one in records),
         commits=list(dict.fromkeys(one.model.commit for one in records if one.model.commit))[:5],
         published=all(one.source for one in records),
-        found=len(boards),
-        boards=mine,
+        found=len(catalogue.model_boards(model_id)),
+        boards=list(boards_of(catalogue, model_id)),
         most_boards=MOST_BOARDS,
         most_rows=MOST_ROWS,
         terms=_terms,
         failures=sorted((one for one in records if one.status != "ok"), key=lambda one: one.metric is not None),
-        warnings=_warnings(records),
-        runs=_runs(records, title),
+        warnings=[f"{', '.join(list(names)[:6])}: {text}" for text, names in list(warnings.items())[:MOST_ROWS]],
+        runs=list(runs.values()),
         title=title,
     )
 
 
-def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
-    """Return how far the classes overlap in a model's features, on at most four boards; None where no record says."""
-    figures: list[Figure] = []
-    for summary in catalogue.model_boards(model_id)[:MOST_BOARDS]:
-        board = catalogue.board(summary.key)
-        for row in (one for one in board.rows if one.model == model_id):
-            overlap = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
-            if overlap is not None:
-                figures.append(record_overlap_figure(row.label, overlap, width=width))
-    return together(figures, "How far the classes overlap", columns=1) if figures else None
+def _terms(board: Board, row: BoardRow) -> list[tuple[str, BoardColumn, str, float, bool]]:
+    """Return the raw terms of a row with label and column, and whether each is the first of its column."""
+    found = []
+    for label, column in board.columns.items():
+        terms = row.terms.get(label, {})
+        found += [(label, column, term, value, term == next(iter(terms))) for term, value in terms.items()]
+    return found[:MOST_ROWS]
 
 
 def records_json(catalogue: Catalogue, model_id: str) -> str:
@@ -98,33 +162,3 @@ def model_command(catalogue: Catalogue, model_id: str) -> str:
     samples = gather(model_id, catalogue.model_records(model_id)).samples
     found = [again for sample in samples[:MOST_BOARDS] if (again := reproduction(sample)) is not None]
     return "\n\n".join("\n".join([one.command, *(f"# {note}" for note in one.notes)]) for one in found)
-
-
-def _first(values: Iterable[Any]) -> Any:
-    return next((value for value in values if value is not None), None)
-
-
-def _terms(board: Board, row: BoardRow) -> list[tuple[str, BoardColumn, str, float, bool]]:
-    """Return the raw terms of a row with label and column, and whether each is the first of its column."""
-    found = []
-    for label, column in board.columns.items():
-        terms = row.terms.get(label, {})
-        found += [(label, column, term, value, term == next(iter(terms))) for term, value in terms.items()]
-    return found[:MOST_ROWS]
-
-
-def _warnings(records: Sequence[Record]) -> list[str]:
-    """Return each warning once, with the metrics that gave it."""
-    found: dict[str, dict[str, None]] = {}
-    for one in records:
-        for text in one.warnings:
-            found.setdefault(text, {})[one.metric.name if one.metric else "the model"] = None
-    return [f"{', '.join(list(names)[:6])}: {text}" for text, names in list(found.items())[:MOST_ROWS]]
-
-
-def _runs(records: Sequence[Record], title: Callable[[Record], str]) -> list[list[Record]]:
-    """Return the records of each run on each sample."""
-    groups: dict[str, list[Record]] = {}
-    for one in records:
-        groups.setdefault(f"{replace(one.run, metric_seconds=None)!r}{title(one)}", []).append(one)
-    return list(groups.values())

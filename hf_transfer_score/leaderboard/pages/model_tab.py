@@ -8,20 +8,31 @@ from typing import Any
 
 import gradio as gr
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure, together
+from hf_transfer_score.drawing.heatmap import overlap_figure
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.charts import add_chart, drawn
-from hf_transfer_score.leaderboard.pages.finding import add_finder
-from hf_transfer_score.leaderboard.pages.model_card import card_of
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
-    heatmaps_figure,
+    boards_of,
+    card_of,
     model_choices,
     model_command,
     model_page,
     records_json,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, MODEL, LeaderboardPage, offered
+from hf_transfer_score.leaderboard.pages.page import (
+    LONGEST_VALUE,
+    MODEL,
+    QUIET,
+    LeaderboardPage,
+    Screen,
+    add_chart,
+    add_finder,
+    drawn,
+    offered,
+)
 
+MOST_HEATMAPS = 4
 CHOOSE = '<div class="lb-note">Choose a model, here or by a click on a row of the board.</div>'
 EMPTY = '<div class="lb-note">There are no records yet.</div>'
 
@@ -37,29 +48,22 @@ DOWNLOAD = """
   window.setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 """
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build_model_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
+    info = "type to filter, or the id of any model"
     choice = gr.Dropdown(
-        [],
-        value=None,
-        label="Model",
-        info="type to filter, or the id of any model",
-        allow_custom_value=True,
-        filterable=True,
-        elem_id="lb-model",
+        [], value=None, label="Model", info=info, allow_custom_value=True, filterable=True, elem_id="lb-model"
     )
     find = add_finder([choice], lambda typed: model_choices(page.library.catalogue, typed), name="lb-find-model")
     content = gr.HTML("", elem_id="lb-model-page")
     chart = add_chart("lb-model-plot")
     command = gr.Code(label="Measure it again", language="shell", interactive=False, visible=False, elem_id="lb-again")
+    small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 260}
     with gr.Row(visible=False) as downloads:
-        as_json = gr.Button("Download its records (JSON)", size="sm", scale=0, min_width=260, elem_id="lb-model-json")
-        as_card = gr.Button(
-            "Download its model card (Markdown)", size="sm", scale=0, min_width=260, elem_id="lb-model-card"
-        )
+        as_json = gr.Button("Download its records (JSON)", elem_id="lb-model-json", **small)
+        as_card = gr.Button("Download its model card (Markdown)", elem_id="lb-model-card", **small)
     text, name = gr.Textbox(visible="hidden", label="File"), gr.Textbox(visible="hidden", label="Name")
 
     def show(model: str | None, shown: str | None) -> tuple[Any, ...]:
@@ -79,28 +83,32 @@ def build_model_tab(page: LeaderboardPage) -> None:
             gr.update(visible=bool(catalogue.model_boards(model))),
         )
 
+    def draw(model: str | None, screen: Screen) -> tuple[Any, str]:
+        figure = heatmaps_figure(page.library.catalogue, model, screen.width) if model else None
+        return drawn(figure, screen, "overlap")
+
+    def file(content_of: Callable[[Catalogue, str], str], ending: str, model: str | None) -> tuple[str, str]:
+        return content_of(page.library.catalogue, model or ""), file_stem(model) + ending
+
     page.when_shown(MODEL, show, inputs=[page.model, choice], outputs=[choice, find, content, command, downloads])
-    page.when_drawn(
-        MODEL,
-        lambda model, screen: drawn(
-            heatmaps_figure(page.library.catalogue, model, screen.width) if model else None, screen, "overlap"
-        ),
-        inputs=[page.model],
-        outputs=chart,
-    )
+    page.when_drawn(MODEL, draw, inputs=[page.model], outputs=chart)
     choice.input(
         lambda typed: (typed or "").strip()[:LONGEST_VALUE] or None, inputs=choice, outputs=page.model, **QUIET
     )
     for button, ending, content_of in ((as_json, ".json", records_json), (as_card, ".md", card_of)):
-        button.click(partial(_file, page, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET).then(
-            None, inputs=[text, name], js=DOWNLOAD, **QUIET
-        )
+        made = button.click(partial(file, content_of, ending), inputs=page.model, outputs=[text, name], **QUIET)
+        made.then(None, inputs=[text, name], js=DOWNLOAD, **QUIET)
 
 
-def _file(
-    page: LeaderboardPage, content: Callable[[Catalogue, str], str], ending: str, model: str | None
-) -> tuple[str, str]:
-    return content(page.library.catalogue, model or ""), file_stem(model) + ending
+def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
+    """Return how far the classes overlap in a model's features, on at most four boards; None where no record says."""
+    figures: list[Figure] = []
+    for board, rows in boards_of(catalogue, model_id):
+        for row in rows:
+            found = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
+            if found is not None:
+                figures.append(overlap_figure(found.classes, found.values, model=row.label, width=width))
+    return together(figures, "How far the classes overlap", columns=1) if figures else None
 
 
 def file_stem(model: str | None) -> str:

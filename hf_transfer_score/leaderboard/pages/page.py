@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
+from gradio.components.plot import PlotData
 
+from hf_transfer_score.drawing.figure import WIDTH, Figure
+from hf_transfer_score.drawing.look import specification
+from hf_transfer_score.errors import UnreadableError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.leaderboard.pages.charts import SCREEN, screen_of
 from hf_transfer_score.records.place import Place
+from hf_transfer_score.untrusted import Limits, parse_json
 from hf_transfer_score.uploads.ledger import Ledger
 
 BOARD, PLOTS, TRUST, COMPARE, MODEL, UPLOAD, SUBMIT = "board", "plots", "trust", "compare", "model", "upload", "submit"
@@ -19,6 +24,60 @@ BOARD, PLOTS, TRUST, COMPARE, MODEL, UPLOAD, SUBMIT = "board", "plots", "trust",
 
 LONGEST_VALUE = 400
 """Letters that one value of an address may have."""
+
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+"""Options of an event that shows no progress and is none of the API."""
+
+NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
+
+LEAST_WIDTH, MOST_WIDTH = 280, 860
+SHORT = Limits(size=1000, depth=3, values=10, letters=100)
+
+SCREEN = """
+(...values) => {
+  const night = document.body.classList.contains("dark");
+  const width = document.querySelector("#lb-tabs")?.clientWidth ?? window.innerWidth;
+  return [...values.slice(0, -1), JSON.stringify({night, width})];
+}
+"""
+"""Puts what a chart has to know of the screen into the last input of an event."""
+
+
+class Screen(NamedTuple):
+    """What a chart is drawn for: its width in pixels, and whether the ground is dark."""
+
+    width: int = WIDTH
+    night: bool = False
+
+
+def screen_of(text: str | None) -> Screen:
+    """Return what a page says of its screen; the text may come from anybody.
+
+    Example:
+        >>> screen_of('{"night": true, "width": 400}'), screen_of("x")
+        (Screen(width=400, night=True), Screen(width=760, night=False))
+    """
+    try:
+        told = parse_json(text or "", what="what a page says of its screen", limit=SHORT)
+        width = min(MOST_WIDTH, max(LEAST_WIDTH, int(told["width"])))
+        return Screen(width, told["night"] is True)
+    except (UnreadableError, ValueError, TypeError, KeyError, OverflowError):
+        return Screen()
+
+
+def add_chart(name: str) -> list[Any]:
+    """Add the components of a chart: the chart itself, and its words with its numbers as a table."""
+    plot = gr.Plot(show_label=False, container=False, visible=False, elem_id=name, elem_classes="lb-plot")
+    return [plot, gr.HTML("", elem_id=f"{name}-words")]
+
+
+def drawn(figure: Figure | None, screen: Screen, file: str) -> tuple[Any, str]:
+    """Return what the components of a chart show, nothing at all for None; visitors save it as a file of that name."""
+    if figure is None or figure.chart is None:
+        return gr.update(value=None, visible=False), "" if figure is None else figure.words_html()
+    found = specification(figure.chart, night=screen.night, file=file)
+    found.pop("$schema", None)  # gradio draws with an older version of the language, and warns of the newer one
+    return gr.update(value=PlotData(type="altair", plot=json.dumps(found)), visible=True), figure.words_html()
 
 
 @dataclass(frozen=True)
@@ -37,7 +96,7 @@ class Kept:
     name: str
     component: Any
     read: Callable[[str, Catalogue], Any] | None
-    write: Callable[[Any], str]
+    write: Callable[[Any], str] = lambda value: str(value or "")
 
 
 @dataclass(frozen=True)
@@ -55,12 +114,11 @@ class LeaderboardPage:
       initial page. Contents come from `when_shown`, which is also called after the first load.
     - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows
       plain text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
-    - A chart is two components of `charts.add_chart`; what `charts.drawn` returns for them comes from `when_drawn`.
+    - A chart is two components of `add_chart`; what `drawn` returns for them comes from `when_drawn`.
     - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a chart),
       and colours of the theme as --body-text-color and the like.
 
     Attributes:
-        library: the records.
         requests: where requests for scoring go; None where nobody takes any.
         tabs: the tabs, as output only.
         tab: state: the id of the open tab.
@@ -83,25 +141,13 @@ class LeaderboardPage:
     ledger: Ledger
     kept: list[Kept] = field(default_factory=list)
 
-    def keep(
-        self,
-        name: str,
-        component: Any,
-        *,
-        read: Callable[[str, Catalogue], Any],
-        write: Callable[[Any], str] = lambda value: str(value or ""),
-    ) -> None:
+    def keep(self, name: str, component: Any, *, read: Callable[[str, Catalogue], Any]) -> None:
         """Make a component's value part of the page's address, so that a link restores it; see Kept.
 
         The address is brought up to date on the component's `change`. The restored value reaches the component before
         the first call of `when_shown`.
-
-        Example:
-            >>> def known_model(text, catalogue):
-            ...     return text if text in catalogue.models() else None
-            >>> # page.keep("left", left_dropdown, read=known_model)
         """
-        self.kept.append(Kept(name, component, read, write))
+        self.kept.append(Kept(name, component, read))
 
     def keep_written(self, name: str, component: Any, write: Callable[[Any], str]) -> None:
         """Make a component's value part of the page's address; who calls it restores the value by other means."""
@@ -137,16 +183,8 @@ class LeaderboardPage:
             return gr.skip() if len(outputs) == 1 else tuple(gr.skip() for _ in outputs)
 
         changes = [self.tab.change, self.board.change, self.model.change, self.version.change]
-        gr.on(
-            [*changes, *also],
-            if_open,
-            inputs=[self.tab, *inputs],
-            outputs=outputs,
-            js=js,
-            show_progress="hidden",
-            trigger_mode="always_last",
-            api_visibility="private",
-        )
+        inputs = [self.tab, *inputs]
+        gr.on([*changes, *also], if_open, inputs=inputs, outputs=outputs, js=js, trigger_mode="always_last", **QUIET)
 
     def when_drawn(
         self,
@@ -157,7 +195,7 @@ class LeaderboardPage:
         outputs: Sequence[Any],
         also: Sequence[Any] = (),
     ) -> None:
-        """Do the same as `when_shown` for a function that draws: its last argument is a `charts.Screen`."""
+        """Do the same as `when_shown` for a function that draws: its last argument is a Screen."""
 
         def draw(*values: Any) -> Any:
             return function(*values[:-1], screen_of(values[-1]))
@@ -166,13 +204,39 @@ class LeaderboardPage:
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:
-    """Return an update of what a control offers, with a value only where another one is shown.
+    """Return an update of what a control offers, with a value only where another one was shown when the event was sent.
 
     A value that comes back from the server undoes what was chosen or typed while it was on its way.
-
-    Args:
-        choices: of the control.
-        value: that it should have.
-        shown: that it had when the event was sent.
     """
     return gr.update(choices=choices) if value == shown else gr.update(choices=choices, value=value)
+
+
+def add_finder(
+    choices: Sequence[gr.Dropdown], narrowed: Callable[..., list[str]], *, inputs: Sequence[Any] = (), name: str
+) -> gr.Textbox:
+    """Add a field beside choices of very many names: what is typed there narrows what they offer.
+
+    It is hidden until there are more names than a choice offers at a time. A choice cannot be narrowed by its own
+    letters: what the server answers would meet what was typed since.
+
+    Args:
+        choices: what it narrows.
+        narrowed: from what was typed, and the values of `inputs`, to the names to offer.
+        inputs: components.
+        name: id of the element.
+    """
+    field = gr.Textbox(
+        label="Find a model",
+        info="there are more models than the choice shows at a time: any part of a name narrows it",
+        max_length=LONGEST_VALUE,
+        max_lines=1,
+        visible=False,
+        elem_id=name,
+    )
+
+    def offer(typed: str | None, *values: Any) -> Any:
+        found = gr.update(choices=narrowed((typed or "")[:LONGEST_VALUE], *values))
+        return found if len(choices) == 1 else tuple(found for _ in choices)
+
+    field.change(offer, inputs=[field, *inputs], outputs=list(choices), trigger_mode="always_last", **QUIET)
+    return field

@@ -6,22 +6,28 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.drawing.words import Ends
+from hf_transfer_score.drawing.clouds import ModelPoint, accuracy_figure, collapse_figure, size_figure
+from hf_transfer_score.drawing.figure import WIDTH, Figure
+from hf_transfer_score.drawing.heatmap import overlap_figure
+from hf_transfer_score.drawing.words import Ends, capital, joined
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.boards.trust import trust
-from hf_transfer_score.leaderboard.pages.charts import (
+from hf_transfer_score.leaderboard.pages.page import (
+    LONGEST_VALUE,
+    PLOTS,
+    LeaderboardPage,
     Screen,
     add_chart,
-    board_accuracy_figure,
-    board_collapse_figure,
-    board_size_figure,
     drawn,
-    record_overlap_figure,
+    offered,
 )
-from hf_transfer_score.leaderboard.pages.page import LONGEST_VALUE, PLOTS, LeaderboardPage, offered
-from hf_transfer_score.leaderboard.pages.permalink import one_line
 from hf_transfer_score.leaderboard.pages.texts import plain
+from hf_transfer_score.leaderboard.pages.trust_tab import trust
+from hf_transfer_score.leaderboard.pages.view import one_line
+
+FACE = "face"
+LONGEST_TRUTH = 40
+"""How accuracies were measured is said in a chart where it is as short as this; the head of the board always does."""
 
 ORDER = ""
 """The choice of the order of the board instead of one column."""
@@ -31,6 +37,77 @@ FILES = ("size", "terms", "accuracy", "overlap")
 
 HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dragging moves a chart, the wheel with Ctrl
 zooms, a double click shows all again; the button at its corner saves it.</p>"""
+
+
+def board_size_figure(
+    board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
+) -> Figure:
+    """Return the score of a column of a board against the number of parameters, with the row of one label marked.
+
+    Without a column it is the rank, with the range that its intervals allow.
+    """
+    if column is not None:
+        points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in board.rows]
+        return size_figure(points, score=f"pool score of {column}", marked=marked, width=width)
+    points = []
+    for row in board.rows:
+        ends = None if row.low is None or row.high is None else (row.low, row.high)
+        points.append(ModelPoint(row.label, row.parameters, row.rank, upwards=ends))
+    return size_figure(points, score="rank", better="low", marked=marked, width=width)
+
+
+def board_collapse_figure(
+    board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
+) -> Figure:
+    """Return variance collapse against class fairness, by a column of FaCe; None for the first one of the board."""
+    found = [label for label, one in board.columns.items() if one.metric == FACE]
+    chosen = column if column is not None else next(iter(found), None)
+    if chosen is None or chosen not in found:
+        why = "This board has no records of FaCe, whose two terms these are."
+        return Figure("Variance collapse against class fairness", why)
+    points = []
+    for row in board.rows:
+        terms, ends = row.terms.get(chosen, {}), row.intervals.get(chosen, {})
+        across, upwards = "class_fairness", "variance_collapse"
+        pairs = (terms.get(across), terms.get(upwards), ends.get(across), ends.get(upwards))
+        points.append(ModelPoint(row.label, *pairs, row.ranks.get(chosen)))
+    notes = [f"{capital(term.replace('_', ' '))}: {why}." for term, why in board.columns[chosen].flags.items()]
+    return collapse_figure(points, notes=notes, marked=marked, width=width)
+
+
+def board_accuracy_figure(
+    board: Board,
+    column: str | None = None,
+    agreement: tuple[float, Ends | None] | None = None,
+    *,
+    marked: str | None = None,
+    width: int = WIDTH,
+) -> Figure:
+    """Return the score of a column of a board against measured accuracy, with the row of one label marked.
+
+    Without a column it is the mean rank over the metrics that decide. The agreement is τ_w of the two orders over the
+    same models, with its interval.
+    """
+    exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
+    notes = [] if exact else ["Accuracy was measured on the same dataset with another sample."]
+    if column is None and board.headline:
+        notes.insert(0, f"The order is by {' and '.join(board.headline)}.")
+    points = []
+    for row in board.rows:
+        score = row.mean_rank if column is None else row.scores.get(column)
+        spread = (min(row.accuracies), max(row.accuracies)) if len(row.accuracies) > 1 else None
+        points.append(ModelPoint(row.label, score, row.accuracy, upwards=spread))
+    name = "mean rank" if len(board.headline) > 1 else "rank"
+    return accuracy_figure(
+        points,
+        agreement,
+        score=name if column is None else f"pool score of {column}",
+        truth=board.truth if board.truth and len(board.truth) <= LONGEST_TRUTH else "measured accuracy",
+        better="low" if column is None else "high",
+        notes=(joined(*notes),),
+        marked=marked,
+        width=width,
+    )
 
 
 def build_plots_tab(page: LeaderboardPage) -> None:
@@ -46,56 +123,47 @@ def build_plots_tab(page: LeaderboardPage) -> None:
     charts = [part for place in range(1, len(FILES) + 1) for part in add_chart(f"lb-plot-{place}")]
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
-        return _offers(page.library.catalogue, slug, wanted or ORDER, named or chosen, shown=(wanted, named))
+        """Return what may be chosen on a board; a choice that is shown already is left alone."""
+        board = page.library.catalogue.named(slug)
+        if board is None:
+            return gr.skip(), gr.skip()
+        row = _row(board, named or chosen)
+        labels = [(plain(one.label, 120), one.label) for one in board.rows]
+        kept = wanted if wanted in board.columns else ORDER
+        return offered(_scores(board), kept, wanted), offered(labels, None if row is None else row.label, named)
 
     def draw(slug: str | None, wanted: str | None, named: str | None, chosen: str | None, screen: Screen) -> Any:
-        return _draw(page.library.catalogue, slug, wanted or ORDER, named or chosen, screen)
+        return _draw(page.library.catalogue, slug, wanted, named or chosen, screen)
+
+    def read(text: str, _: Catalogue) -> Any:
+        label = one_line(text, LONGEST_VALUE)
+        return gr.update(choices=[*_scores(None), (plain(label, 80), label)], value=label) if label else None
 
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
     page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input])
-    page.keep("score", score, read=_read_score)
+    page.keep("score", score, read=read)
 
 
-def _read_score(text: str, _: Catalogue) -> Any:
-    label = one_line(text, LONGEST_VALUE)
-    return gr.update(choices=[*_scores(None), (plain(label, 80), label)], value=label) if label else None
-
-
-def _offers(
-    catalogue: Catalogue, slug: str | None, wanted: str, named: str | None, *, shown: tuple[str | None, str | None]
-) -> tuple[Any, Any]:
-    """Return what may be chosen on a board; a choice that is shown already is left alone."""
-    found = catalogue.find(slug or "")
-    if found is None:
-        return gr.skip(), gr.skip()
-    board = catalogue.board(found.key)
-    row = _row(board, named)
-    labels = [(plain(one.label, 120), one.label) for one in board.rows]
-    return (
-        offered(_scores(board), wanted if wanted in board.columns else ORDER, shown[0]),
-        offered(labels, None if row is None else row.label, shown[1]),
-    )
-
-
-def _draw(catalogue: Catalogue, slug: str | None, wanted: str, named: str | None, screen: Screen) -> tuple[Any, ...]:
-    found = catalogue.find(slug or "")
-    if found is None:
-        return (
-            gr.skip(),
-            "<p>There is no board yet.</p>",
-            *(part for _ in FILES[1:] for part in drawn(None, screen, "")),
-        )
-    board = catalogue.board(found.key)
+def _draw(
+    catalogue: Catalogue, slug: str | None, wanted: str | None, named: str | None, screen: Screen
+) -> tuple[Any, ...]:
+    """Return what all charts show: by a column of the board or by its order, with a ring around one model."""
+    board = catalogue.named(slug)
+    if board is None:
+        rest = (part for _ in FILES[1:] for part in drawn(None, screen, ""))
+        return gr.skip(), "<p>There is no board yet.</p>", *rest
     column = wanted if wanted in board.columns else None
-    face = column if column is not None and board.columns[column].metric == "face" else None
+    face = column if column is not None and board.columns[column].metric == FACE else None
     row = _row(board, named)
     look: Any = {"marked": None if row is None else row.label, "width": screen.width}
+    overlap = None if row is None else catalogue.overlap(board, row)
+    classes, values = ((), ()) if overlap is None else (overlap.classes, overlap.values)
     figures = (
         board_size_figure(board, column, **look),
         board_collapse_figure(board, face, **look),
         board_accuracy_figure(board, column, _agreement(board, column), **look),
-        None if row is None else record_overlap_figure(row.label, catalogue.overlap(board, row), width=screen.width),
+        None if row is None else overlap_figure(classes, values, model=row.label, width=screen.width),
     )
     return tuple(part for figure, file in zip(figures, FILES, strict=True) for part in drawn(figure, screen, file))
 

@@ -1,32 +1,44 @@
-"""The tab that asks for a model to be scored on a dataset."""
+"""The tab that asks for a model to be scored: what was typed is checked, compared with what is known, and queued."""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from hf_transfer_score.errors import TransferScoreError
-from hf_transfer_score.leaderboard.pages.page import MODEL, SUBMIT, LeaderboardPage
-from hf_transfer_score.leaderboard.pages.submitting import (
-    REQUEST_HEADERS,
-    Answer,
-    Asked,
-    RequestList,
-    check_form,
-    submit,
-)
-from hf_transfer_score.leaderboard.pages.texts import escape, page
+from hf_transfer_score.errors import InputError, TransferScoreError
+from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.model_page import board_key
+from hf_transfer_score.leaderboard.pages.page import MODEL, QUIET, SUBMIT, LeaderboardPage
+from hf_transfer_score.leaderboard.pages.texts import escape, hub, page, plain
 from hf_transfer_score.requests.queue import RequestQueue
+from hf_transfer_score.requests.request import Request, check_request
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+REQUEST_HEADERS = ("Model", "Dataset", "State", "Why", "Asked (UTC)", "By")
+MOST_ROWS = 200
+FRESH_SECONDS = 15.0
+"""So long a list of requests is shown again without a look at their place, which may be on the Hub."""
 
 LONGEST = 200
 AT_ONCE = 4
 """Submissions that ask the Hub at a time."""
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+STATES = {
+    "pending": "waits for a worker",
+    "running": "is being run",
+    "done": "is done",
+    "failed": "failed",
+    "refused": "was refused",
+}
 
 INTRODUCTION = """<div class="lb-head"><h2>Have a model scored</h2></div>
 <p class="lb-muted">Ask for a public model to be scored on a public dataset. The request is checked, waits in a queue
@@ -46,6 +58,166 @@ put <code>hf_oauth: true</code> into the metadata of its README, and
 SIGN_IN = "Sign in with Hugging Face first: requests carry a name."
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a visitor typed: ids or addresses on the Hub of a model and a dataset, and what else is not empty."""
+
+    model: str = ""
+    dataset: str = ""
+    config: str = ""
+    split: str = ""
+    label_column: str = ""
+
+    def request(self, user: str | None = None) -> Request:
+        """Return the request that this is; InputError where it cannot be one."""
+        if not self.model.strip() or not self.dataset.strip():
+            missing = "model" if not self.model.strip() else "dataset"
+            raise InputError(f"Give the id of a {missing} on the Hub, such as owner/name.")
+        return Request(
+            model=hub_id(self.model),
+            dataset=hub_id(self.dataset),
+            config=self.config.strip() or None,
+            split=self.split.strip() or None,
+            label_column=self.label_column.strip() or None,
+            asked_by=user,
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a submission.
+
+    Attributes:
+        text: in plain words.
+        accepted: whether it is in the queue, now or since before.
+        model: a model whose page shows what was asked for, None where there is none yet.
+    """
+
+    text: str
+    accepted: bool = False
+    model: str | None = None
+
+
+def hub_id(text: str) -> str:
+    """Return the id that a text means: itself, or the one in an address of the Hub.
+
+    Example:
+        >>> hub_id(" timm/resnet18 "), hub_id("https://huggingface.co/datasets/ethz/food101/tree/main")
+        ('timm/resnet18', 'ethz/food101')
+    """
+    found = text.strip()
+    for start in (hub(), "https://huggingface.co", "https://hf.co"):
+        if found.startswith(f"{start}/"):
+            parts = [part for part in found[len(start) :].split("?")[0].split("#")[0].split("/") if part]
+            parts = parts[1:] if parts[:1] in (["datasets"], ["models"]) else parts
+            return "/".join(parts[:2])
+    return found
+
+
+def check_form(asked: Asked) -> str:
+    """Return what is wrong with what was typed so far, "" where nothing is; the Hub is not asked."""
+    try:
+        replace(asked, model=asked.model or "x/x", dataset=asked.dataset or "x/x").request()
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def submit(
+    asked: Asked, queue: RequestQueue, catalogue: Catalogue, *, user: str | None = None, api: HfApi | None = None
+) -> Answer:
+    """Put what was asked for into the queue, unless it is there, is on a board of the catalogue, or cannot be run.
+
+    The user is the visitor's name on the Hub, None where nobody has to sign in.
+    """
+    try:
+        request = asked.request(user)
+        known = already_scored(request, catalogue)
+        if known is not None:
+            return Answer(f"{request.model} is on a board of this dataset already: {known}.", model=request.model)
+        there = queue.get(request)
+        if there is None or there.state in ("failed", "refused"):
+            check_request(request, api=api)
+        done = queue.submit(request)
+    except TransferScoreError as error:
+        return Answer(plain(error, 1000))
+    what = f"{request.model} on {request.dataset}"
+    if done.state == "new":
+        return Answer(f"{what} is in the queue. A worker will take it; this page shows how far it is.", accepted=True)
+    if done.state == "done":
+        when = (done.request.finished or "")[:10]
+        return Answer(f"{what} was asked for before and is done since {when}.", accepted=True, model=request.model)
+    return Answer(f"{what} was asked for before and {STATES[done.state]}.", accepted=True)
+
+
+def already_scored(request: Request, catalogue: Catalogue) -> str | None:
+    """Return the title of a board that answers a request, None where none does.
+
+    Numbers that were published elsewhere are no answer: they came from another sample.
+    """
+    titles = {one.key: one.title for one in catalogue.boards()}
+    for one in catalogue.model_records(request.model):
+        sample = one.dataset
+        scored = one.status == "ok" and one.metric is not None and one.metric.kind == "score" and one.source is None
+        wanted = (request.config in (None, sample.config), request.split in (None, sample.split))
+        column = request.label_column in (None, sample.columns.get("label"))
+        if scored and sample.id == request.dataset and all(wanted) and column:
+            return titles.get(board_key(one), sample.id)
+    return None
+
+
+@dataclass
+class RequestList:
+    """The requests of a queue as a table, looked up anew after some seconds."""
+
+    queue: RequestQueue
+    seconds: float = FRESH_SECONDS
+    _rows: list[list[str]] = field(default_factory=list, repr=False)
+    _looked: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def rows(self, *, anew: bool = False) -> list[list[str]]:
+        """Return the newest requests as plain text, looked up now if asked to, in columns as in REQUEST_HEADERS.
+
+        StoreError where their place cannot be read.
+        """
+        with self._lock:
+            if anew or self._looked is None or time.monotonic() - self._looked > self.seconds:
+                self._rows = request_rows(self.queue.requests())
+                self._looked = time.monotonic()
+            return self._rows
+
+    def html(self, *, anew: bool) -> str:
+        """Return the table as a page shows it."""
+        try:
+            rows = self.rows(anew=anew)
+        except TransferScoreError as error:
+            return f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
+        if not rows:
+            return '<p class="lb-muted">There are no requests yet.</p>'
+        return page("requests.html.jinja", headers=REQUEST_HEADERS, rows=rows)
+
+
+def request_rows(requests: list[Request]) -> list[list[str]]:
+    """Return requests, given the oldest first, as plain text, the newest first, at most 200."""
+    found = []
+    for one in requests[: -MOST_ROWS - 1 : -1]:
+        details = [one.config, one.split, one.label_column and f"labels in {one.label_column}"]
+        inside = ", ".join(part for part in details if part)
+        why = one.reason or (f"{one.records} records" if one.records is not None else "")
+        found.append(
+            [
+                plain(one.model),
+                plain(f"{one.dataset} ({inside})" if inside else one.dataset),
+                one.state,
+                plain(f"{one.kind}: {why}" if one.kind else why, 600),
+                (one.asked or "")[:16].replace("T", " "),
+                plain(one.asked_by or ""),
+            ]
+        )
+    return found
+
+
 def build_submit_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab; on a Space visitors sign in before they may ask."""
     if page.requests is None:
@@ -53,42 +225,46 @@ def build_submit_tab(page: LeaderboardPage) -> None:
         return
     gr.HTML(INTRODUCTION)
     on_space = bool(os.environ.get("SPACE_ID"))
-    queue = RequestQueue(page.requests, vouches=on_space)
-    listed = RequestList(queue)
-    if on_space and not _can_sign_in():
+    can_sign_in = bool(os.environ.get("OAUTH_CLIENT_ID")) and all(map(find_spec, ("authlib", "itsdangerous")))
+    if on_space and not can_sign_in:
         gr.HTML(NO_OAUTH)
-    else:
-        if on_space:
-            gr.LoginButton()
-        _build_form(page, queue, listed, signed_in=on_space)
+        return
+    if on_space:
+        gr.LoginButton()
+    _build_form(page, RequestQueue(page.requests, vouches=on_space), signed_in=on_space)
 
 
-def _can_sign_in() -> bool:
-    """Return whether this Space has what gradio needs for signing in."""
-    return bool(os.environ.get("OAUTH_CLIENT_ID")) and all(map(find_spec, ("authlib", "itsdangerous")))
+def _build_form(page: LeaderboardPage, queue: RequestQueue, *, signed_in: bool) -> None:
+    listed = RequestList(queue)
 
+    def add_field(label: str, info: str, name: str) -> gr.Textbox:
+        return gr.Textbox(label=label, info=info, max_lines=1, max_length=LONGEST, elem_id=name)
 
-def _build_form(page: LeaderboardPage, queue: RequestQueue, listed: RequestList, *, signed_in: bool) -> None:
     with gr.Row():
-        model = _field("Model", "id on the Hub, such as timm/resnet18.a1_in1k", "lb-ask-model")
-        dataset = _field("Dataset", "id on the Hub, such as ethz/food101", "lb-ask-dataset")
+        model = add_field("Model", "id on the Hub, such as timm/resnet18.a1_in1k", "lb-ask-model")
+        dataset = add_field("Dataset", "id on the Hub, such as ethz/food101", "lb-ask-dataset")
     with gr.Row():
-        config = _field("Configuration", "where the dataset has several", "lb-ask-config")
-        split = _field("Split", "empty for train, or the only one", "lb-ask-split")
-        label = _field("Label column", "empty to tell from types and names", "lb-ask-label")
+        config = add_field("Configuration", "where the dataset has several", "lb-ask-config")
+        split = add_field("Split", "empty for train, or the only one", "lb-ask-split")
+        label = add_field("Label column", "empty to tell from types and names", "lb-ask-label")
     fields = [model, dataset, config, split, label]
     with gr.Row():
         button = gr.Button("Submit", variant="primary", scale=0, min_width=200, elem_id="lb-ask")
     answer = gr.HTML("", elem_id="lb-answer")
     found = gr.State(None)
     with gr.Row():
-        open_model = gr.Button("Open its page", visible=False, size="sm", scale=0, min_width=160, elem_id="lb-ask-open")
-        look = gr.Button("Refresh the list", size="sm", scale=0, min_width=160, elem_id="lb-ask-look")
+        small: dict[str, Any] = {"size": "sm", "scale": 0, "min_width": 160}
+        open_model = gr.Button("Open its page", visible=False, elem_id="lb-ask-open", **small)
+        look = gr.Button("Refresh the list", elem_id="lb-ask-look", **small)
     table = gr.HTML("", elem_id="lb-requests")
 
     def send(*typed: str, user: str | None) -> tuple[Any, ...]:
         done = submit(Asked(*typed), queue, page.library.catalogue, user=user)
-        return (*_told(done), _table(listed, anew=done.accepted))
+        return (*_told(done), listed.html(anew=done.accepted))
+
+    def checked(*typed: str) -> Any:
+        wrong = check_form(Asked(*typed))
+        return _note(wrong) if wrong else gr.skip()  # an earlier answer stays where nothing is wrong
 
     gr.on(
         [button.click, *(one.submit for one in fields)],
@@ -100,19 +276,11 @@ def _build_form(page: LeaderboardPage, queue: RequestQueue, listed: RequestList,
         trigger_mode="once",
         api_visibility="private",
     )
-    gr.on([one.blur for one in fields], _checked, inputs=fields, outputs=answer, **QUIET)
-    open_model.click(
-        lambda known: (known, gr.Tabs(selected=MODEL), MODEL),
-        inputs=found,
-        outputs=[page.model, page.tabs, page.tab],
-        **QUIET,
-    )
-    page.when_shown(SUBMIT, lambda: _table(listed, anew=False), inputs=[], outputs=[table])
-    look.click(lambda: _table(listed, anew=True), outputs=table, **QUIET)
-
-
-def _field(label: str, info: str, name: str) -> gr.Textbox:
-    return gr.Textbox(label=label, info=info, max_lines=1, max_length=LONGEST, elem_id=name)
+    gr.on([one.blur for one in fields], checked, inputs=fields, outputs=answer, **QUIET)
+    places = [page.model, page.tabs, page.tab]
+    open_model.click(lambda known: (known, gr.Tabs(selected=MODEL), MODEL), inputs=found, outputs=places, **QUIET)
+    page.when_shown(SUBMIT, lambda: listed.html(anew=False), inputs=[], outputs=[table])
+    look.click(lambda: listed.html(anew=True), outputs=table, **QUIET)
 
 
 def _sender(send: Callable[..., tuple[Any, ...]], *, signed_in: bool) -> Callable[..., tuple[Any, ...]]:
@@ -132,21 +300,8 @@ def _sender(send: Callable[..., tuple[Any, ...]], *, signed_in: bool) -> Callabl
 
 
 def _told(answer: Answer) -> tuple[Any, ...]:
-    text = f'<div class="lb-note" role="status">{escape(answer.text, 1000)}</div>'
-    return text, answer.model, gr.update(visible=answer.model is not None)
+    return _note(answer.text), answer.model, gr.update(visible=answer.model is not None)
 
 
-def _checked(*typed: str) -> Any:
-    """Return what is wrong with what was typed so far; an earlier answer stays where nothing is."""
-    wrong = check_form(Asked(*typed))
-    return f'<div class="lb-note" role="status">{escape(wrong, 1000)}</div>' if wrong else gr.skip()
-
-
-def _table(listed: RequestList, *, anew: bool) -> str:
-    try:
-        rows = listed.rows(anew=anew)
-    except TransferScoreError as error:
-        return f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
-    if not rows:
-        return '<p class="lb-muted">There are no requests yet.</p>'
-    return page("requests.html.jinja", headers=REQUEST_HEADERS, rows=rows)
+def _note(text: str) -> str:
+    return f'<div class="lb-note" role="status">{escape(text, 1000)}</div>'

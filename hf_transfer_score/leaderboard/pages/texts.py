@@ -23,6 +23,9 @@ LONGEST = 300
 
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
+HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
+"""Kinds of letters that are not shown: they hide or reorder others."""
+
 LEAST_WHOLE = 100
 """Whole numbers from here on are counts, and have no decimals."""
 
@@ -39,13 +42,9 @@ def plain(text: object, longest: int = LONGEST) -> str:
     text = str(text)
     if len(text) <= longest and text.isascii() and text.isprintable():
         return " ".join(text.split())
-    kept = "".join(" " if one.isspace() else one for one in text[: 4 * longest] if one.isspace() or _harmless(one))
-    joined = " ".join(kept.split())
+    visible = (one for one in text[: 4 * longest] if one.isspace() or unicodedata.category(one) not in HIDDEN)
+    joined = " ".join("".join(" " if one.isspace() else one for one in visible).split())
     return joined if len(joined) <= longest else f"{joined[: longest - 1]}…"
-
-
-def _harmless(letter: str) -> bool:
-    return unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn")
 
 
 def escape(text: object, longest: int = LONGEST) -> str:
@@ -87,19 +86,14 @@ def short_count(value: float | None) -> str:
     return f"{value:.0f}"
 
 
-def percent(share: float | None) -> str:
-    """Return a share as a percentage.
+def accuracy_text(value: float | None) -> str:
+    """Return a measured accuracy: a share as a percentage, others as they are.
 
     Example:
-        >>> percent(0.98765), percent(None)
+        >>> accuracy_text(0.98765), accuracy_text(None)
         ('98.77%', '–')
     """
-    return MISSING if share is None else f"{100 * share:.2f}%"
-
-
-def accuracy_text(value: float | None) -> str:
-    """Return a measured accuracy: a share as a percentage, others as they are."""
-    return percent(value) if value is not None and 0 <= value <= 1 else number(value)
+    return f"{100 * value:.2f}%" if value is not None and 0 <= value <= 1 else number(value)
 
 
 def accuracy_in_words(row: BoardRow) -> str:
@@ -140,24 +134,17 @@ def hub() -> str:
     return address if re.fullmatch(r"https?://[\w.:-]+(/[\w./-]*)?", address) else "https://huggingface.co"
 
 
-def model_url(model: str, commit: str | None = None) -> str | None:
+def hub_url(name: str, commit: str | None = None, *, kind: str = "") -> str | None:
     """Return the page of a model, at a commit where one is given; None for what cannot be an id on the Hub.
 
+    The kind is "datasets/" for a dataset.
+
     Example:
-        >>> model_url("timm/resnet18").removeprefix(hub())
+        >>> hub_url("timm/resnet18").removeprefix(hub())
         '/timm/resnet18'
-        >>> model_url("<script>"), model_url("../etc"), model_url("a folder")
+        >>> hub_url("<script>"), hub_url("../etc"), hub_url("a folder")
         (None, None, None)
     """
-    return _url("", model, commit)
-
-
-def dataset_url(dataset: str, revision: str | None = None) -> str | None:
-    """Return the page of a dataset, at a commit where one is given; None for what cannot be an id on the Hub."""
-    return _url("datasets/", dataset, revision)
-
-
-def _url(kind: str, name: str, commit: str | None) -> str | None:
     if len(name) > 200 or ".." in name or "--" in name or "/" not in name or not HUB_ID.fullmatch(name):
         return None
     address = f"{hub()}/{kind}{quote(name)}"
@@ -165,12 +152,9 @@ def _url(kind: str, name: str, commit: str | None) -> str | None:
 
 
 def link(text: str, url: str | None, *, button: bool = False) -> str:
-    """Return a link as HTML, or the bare text where there is no page to go to.
+    """Return a link with a foreign text as HTML, or the bare text where there is no page to go to.
 
-    Args:
-        text: foreign text is fine.
-        url: of `model_url` or `dataset_url`, not from a record.
-        button: draw it as a button.
+    The address is one of `hub_url`, not from a record.
     """
     if url is None:
         return escape(text)
@@ -194,15 +178,10 @@ def _pages() -> Environment:
         "minute": lambda time: escape(time[:16].replace("T", " "), 40),
     }
     made = environment(escape, filters, missing=MISSING)
-    made.filters.update(model_url=model_url, dataset_url=dataset_url)
+    made.filters.update(model_url=hub_url, dataset_url=partial(hub_url, kind="datasets/"))
     return made
 
 
 def page(template: str, **values: Any) -> str:
-    """Return the HTML that a template makes of values.
-
-    Args:
-        template: name of a file in `templates/`.
-        **values: by the names that the template calls them.
-    """
+    """Return the HTML that a file in `templates/` makes of values by the names that it calls them."""
     return _pages().get_template(template).render(**values)

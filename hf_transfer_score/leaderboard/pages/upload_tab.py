@@ -1,28 +1,34 @@
-"""The tab that scores features which a visitor uploads."""
+"""The tab that scores features which a visitor uploads: one file a model, ranked as one pool."""
 
 from __future__ import annotations
 
 import tempfile
-from functools import cache, partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
 from hf_transfer_score.evaluate_modules.space import ENDINGS
 from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
-from hf_transfer_score.leaderboard.pages.scoring_uploads import (
-    TERM_HEADERS,
-    UploadScores,
-    example_files,
-    offered_metrics,
-    score_uploads,
-)
+from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
+from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
+from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
+from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, MOST_FILES
+from hf_transfer_score.uploads.scoring import ELSEWHERE, too_slow
 from hf_transfer_score.uploads.turns import SCORING
 
+LONGEST_NAME = 80
+MOST_NAMED = 4
+TERM_HEADERS = ("Model", "Metric", "Term", "Value", "Better", "What it is")
 CHOSEN = (*sorted(HEADLINE_METRICS), "logme", "hscore")
 AT_ONCE = 1
 """Scorings at a time; the others wait in the queue, and the boards stay quick."""
@@ -58,6 +64,125 @@ rank_features({{"model-a": features_a, "model-b": features_b}}, labels)
 """
 
 
+@dataclass(frozen=True)
+class UploadScores:
+    """What a visitor reads of the files.
+
+    Attributes:
+        notes: what to know before reading it, or what is wrong.
+        headers: of the ranking.
+        rows: of the ranking, the best model first; plain text.
+        terms: the raw terms, in columns as in TERM_HEADERS.
+        ranking: what the tables show; None where nothing could be scored.
+    """
+
+    notes: tuple[str, ...]
+    headers: tuple[str, ...] = ()
+    rows: list[list[str]] = field(default_factory=list)
+    terms: list[list[str]] = field(default_factory=list)
+    ranking: Ranking | None = None
+
+
+def offered_metrics() -> dict[str, str]:
+    """Return the titles of the metrics that need nothing but class labels, by name."""
+    return {name: one.title for name, one in all_metrics().items() if one.needs == ("labels",)}
+
+
+def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> UploadScores:
+    """Score files of features over the same samples, each one model, and rank them.
+
+    A file that cannot be scored is named with the reason, and the others are ranked. They are read in a process of
+    its own. One needs labels: files without any have those of the first that has them.
+    """
+    if not paths:
+        return UploadScores(("Choose files first, or use the example files.",))
+    if len(paths) > MOST_FILES:
+        return UploadScores((f"{len(paths)} files are too many for this page, which takes {MOST_FILES}. {ELSEWHERE}",))
+    known = offered_metrics()
+    chosen = [get_metric(name) for name in metrics if isinstance(name, str) and name in known]
+    if not chosen:
+        return UploadScores(("Choose at least one metric.",))
+    files = [Path(path) for path in paths]
+    models: dict[str, RankedModel] = {}
+    for file, scores in zip(files, score_in_box(files, [metric.name for metric in chosen]), strict=True):
+        base = plain(file.stem, LONGEST_NAME) or "model"
+        same = sum(other == base or other.startswith(f"{base} #") for other in models)
+        name = f"{base} #{same + 1}" if same else base
+        told = scores.reason if scores.reason is None else plain(scores.reason, 600)
+        models[name] = scored_model(name, replace(scores, reason=told))
+    ranking = ranked(models, chosen)
+    notes = tuple(_notes(ranking, chosen))
+    return UploadScores(notes, *_tables(ranking), ranking) if ranking.pools else UploadScores(notes)
+
+
+def _tables(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]], list[list[str]]]:
+    """Return headers and rows of the pool in order, with score and place by each metric, and the raw terms."""
+    pools = ranking.pools.values()
+    rows, terms = [], []
+    for model, scores in ranking.models.items():
+        cells = [
+            f"{number(pool.scores[model])} ({pool.ranks[model]})" if model in pool.scores else MISSING for pool in pools
+        ]
+        rows.append([str(ranking.ranks.get(model, MISSING)), model, *cells])
+        for name, result in scores.results.items():
+            for term in get_metric(name).terms if result.status == "ok" else ():
+                better = "higher" if term.direction > 0 else "lower"
+                terms.append([model, name, term.name, f"{result.terms[term.name]:.6g}", better, term.description])
+    return ("Rank", "Model", *(f"{pool.metric} score (rank)" for pool in pools)), rows, terms
+
+
+def _notes(ranking: Ranking, chosen: Sequence[Metric]) -> Iterator[str]:
+    """Yield what to know; what is true of several models or metrics is said once."""
+    scored = {name: one.scores for name, one in ranking.models.items() if one.scores and one.why is None}
+    yield from (f"{name} cannot be scored. {one.why}" for name, one in ranking.models.items() if one.why)
+    if not scored:
+        yield "What a file must hold is told below, under “How to make the files”."
+        return
+    first = next(iter(scored.values()))
+    yield f"Scored {plural(len(scored), 'model')} on {plural(first.rows, 'row')} of {first.classes} classes."
+    if len(scored) == 1:
+        yield "One model alone has nothing to be compared with: its scores are 0. Upload others, or read its raw terms."
+    else:
+        deciding = ranking.headline
+        way = f"by {deciding[0]}" if len(deciding) == 1 else f"by the mean of the ranks by {' and '.join(deciding)}"
+        yield f"Ranked {way}; ranks and pool scores hold among these files only."
+    missing = [metric.name for metric in chosen if any(metric.name not in one.results for one in scored.values())]
+    if missing:
+        yield too_slow(missing)
+    for text, places in _remarks(ranking, scored).items():
+        more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
+        yield f"Careful, {', '.join(list(places)[:MOST_NAMED])}{more}: {text}."
+
+
+def _remarks(ranking: Ranking, scored: Mapping[str, FeatureScores]) -> dict[str, dict[str, None]]:
+    """Return warnings with what they are of."""
+    found: dict[str, dict[str, None]] = {}
+    for model, scores in scored.items():
+        for name, result in scores.results.items():
+            for text in (*result.warnings, *([result.reason] if result.reason else [])):
+                found.setdefault(text, {})[f"{name} of {model}" if len(scored) > 1 else name] = None
+    for pool in ranking.pools.values() if len(scored) > 1 else ():
+        for term, reason in pool.flags.items():
+            whole = pool.metric if term == pool.metric else f"{pool.metric}.{term}"
+            found.setdefault(f"{reason}; it counts as 0 for all", {})[whole] = None
+    return found
+
+
+def example_files(folder: Path) -> list[str]:
+    """Write features of three made-up models, of which one tells three classes apart best, into a folder that is there.
+
+    Returns the files.
+    """
+    labels = np.repeat([0, 1, 2], 50)
+    paths = []
+    for place, (name, distance) in enumerate({"strong": 4.0, "middling": 2.5, "weak": 1.2}.items()):
+        noise = np.random.default_rng(place).normal(size=(150, 16))
+        path = folder / f"example-{name}.npz"
+        np.savez_compressed(path, features=(noise + distance * np.eye(16)[labels]).astype(np.float32), labels=labels)
+        paths.append(str(path))
+    return paths
+
+
 def build_upload_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab; what comes from a file is shown as plain text only."""
     gr.Markdown(INTRODUCTION)
@@ -83,25 +208,32 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         example = gr.Button("Use example files", elem_id="upload-example")
         button = gr.Button("Score", variant="primary", elem_id="upload-score")
     notes = gr.Textbox(label="Notes", interactive=False, lines=2, max_lines=12, elem_id="upload-notes")
+    look: dict[str, Any] = {"datatype": "str", "interactive": False, "elem_classes": "lb-grid"}
     with gr.Column(visible=False) as results:
-        ranking = gr.Dataframe(
-            datatype="str", interactive=False, label="Ranking", elem_id="upload-ranking", elem_classes="lb-grid"
-        )
+        ranking = gr.Dataframe(label="Ranking", elem_id="upload-ranking", **look)
+        widths = ["150px", "90px", "150px", "110px", "80px", "560px"]
         terms = gr.Dataframe(
             headers=list(TERM_HEADERS),
-            datatype="str",
-            interactive=False,
             label="Raw terms",
             wrap=True,
-            column_widths=["150px", "90px", "150px", "110px", "80px", "560px"],
+            column_widths=widths,
             elem_id="upload-terms",
-            elem_classes="lb-grid",
+            **look,
         )
     with gr.Accordion("How to make the files", open=False):
         gr.Markdown(FORMAT.format(megabytes=FILE_BYTES // MEGABYTE, files=MOST_FILES, minutes=KEPT_SECONDS // 60))
     uploads = FileBox(page.ledger, files)
+
+    def score(files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
+        with uploads.used(files) as paths:
+            found = score_uploads(paths, metrics if isinstance(metrics, list) else [])
+        told, shown = "\n".join(found.notes), gr.update(visible=bool(found.rows))
+        if not found.rows:
+            return gr.skip(), gr.skip(), told, shown
+        return gr.update(value={"headers": list(found.headers), "data": found.rows}), found.terms, told, shown
+
     scored = button.click(
-        partial(_score, uploads),
+        score,
         inputs=[files, metrics],
         outputs=[ranking, terms, notes, results],
         api_name="score_features",
@@ -112,19 +244,7 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         scroll_to_output=True,
     )
     uploads.empty_after(scored)
-    example.click(_example, outputs=files, api_visibility="private")
-
-
-def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
-    with uploads.used(files) as paths:
-        found: UploadScores = score_uploads(paths, metrics if isinstance(metrics, list) else [])
-    ranking = gr.update(value={"headers": list(found.headers), "data": found.rows}) if found.rows else gr.skip()
-    terms = found.terms if found.rows else gr.skip()
-    return ranking, terms, "\n".join(found.notes), gr.update(visible=bool(found.rows))
-
-
-def _example() -> list[str]:
-    return example_files(Path(_example_folder().name))
+    example.click(lambda: example_files(Path(_example_folder().name)), outputs=files, api_visibility="private")
 
 
 @cache

@@ -1,18 +1,24 @@
-"""What a visitor looks at: the chosen board, what is searched and filtered, and how that is written in an address."""
+"""What a visitor looks at: what of a board is searched, filtered and sorted, and how an address writes that.
+
+What is read from an address is checked, since addresses come from anybody.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from urllib.parse import quote, unquote
+from typing import Any
+from urllib.parse import quote, unquote, urlencode
 
-from hf_transfer_score.leaderboard.boards.board import Board
-from hf_transfer_score.leaderboard.boards.selecting import Selection
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.leaderboard.boards.rows import seconds
 from hf_transfer_score.leaderboard.pages.board_table import GROUPS, SHOWN
-from hf_transfer_score.leaderboard.pages.permalink import one_line, positive, some_of
 from hf_transfer_score.leaderboard.pages.texts import plain
 
+LONGEST_QUERY = 4000
 SEARCH_LETTERS = 200
 MILLION = 10**6
 USUAL, REVERSED = "usual", "reversed"
@@ -31,8 +37,14 @@ FIELDS = {
 }
 """What any board can be sorted by: its title, and whether the largest usually come first."""
 
+SORTED_FIELDS = (
+    *("rank", "label", "model", "library", "license", "parameters", "width", "downloads", "throughput", "accuracy"),
+    *("group", "low", "high", "mean_rank", "layer", "pooling", "device", "time"),
+)
+"""What a board can be sorted by besides the labels of its columns, also by programs that ask for its CSV."""
+
 OF_COLUMN = "score:"
-"""Before the label of a column that a board is sorted by."""
+"""Before the label of a column that a board is sorted by, which may be the name of a field."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +52,15 @@ class View:
     """The table as it is looked at.
 
     Attributes:
-        search: in the names of the models.
+        search: words that all have to be in a row's label, library or licence.
         groups: names of GROUPS that are shown.
         libraries: kinds of backbone to show; none means all.
         licenses: to show; none means all.
-        smallest: parameters in millions that a model has at least.
-        largest: and at most.
-        since: first day, as YYYY-MM-DD.
-        sort: what it is sorted by: one of FIELDS, or OF_COLUMN and a column's label.
-        turned: whether the order is reversed.
+        smallest: parameters in millions that a model has at least; leaves out models whose number is not known.
+        largest: and at most; likewise.
+        since: first day in UTC, as YYYY-MM-DD; leaves out rows whose newest record is older. Other texts do not count.
+        sort: what it is sorted by: one of SORTED_FIELDS, or OF_COLUMN and a column's label.
+        turned: whether the order is reversed; what is missing comes last either way.
     """
 
     search: str = ""
@@ -62,28 +74,20 @@ class View:
     turned: bool = False
 
 
-def read_view(
-    query: Mapping[str, str], libraries: Iterable[str], licenses: Iterable[str], sorts: Iterable[str]
-) -> View:
-    """Return the view that an address asks for; what makes no sense is left out.
+@dataclass(frozen=True)
+class Choices:
+    """What a board can be filtered by."""
 
-    Args:
-        query: of the address.
-        libraries: that the board has.
-        licenses: that it has.
-        sorts: what it can be sorted by.
-    """
-    sort = query.get("sort", "")
-    return View(
-        search=one_line(query.get("search"), SEARCH_LETTERS),
-        groups=tuple(some_of(query["columns"], GROUPS)) if "columns" in query else SHOWN,
-        libraries=tuple(listed(query.get("libraries"), libraries)),
-        licenses=tuple(listed(query.get("licenses"), licenses)),
-        smallest=positive(query.get("smallest")),
-        largest=positive(query.get("largest")),
-        since=query.get("since", "") if is_day(query.get("since", "")) else "",
-        sort=sort if sort in set(sorts) else BY_RANK,
-        turned=query.get("order") == REVERSED,
+    libraries: tuple[str, ...] = ()
+    licenses: tuple[str, ...] = ()
+
+
+def choices(board: Board | None) -> Choices:
+    """Return what a board can be filtered by, in order."""
+    rows = () if board is None else board.rows
+    return Choices(
+        tuple(sorted({row.library for row in rows if row.library})),
+        tuple(sorted({row.license for row in rows if row.license})),
     )
 
 
@@ -94,28 +98,13 @@ def sorts_of(board: Board | None) -> list[tuple[str, str]]:
     return [*found, *((f"Score: {plain(label, 80)}", f"{OF_COLUMN}{label}") for label in columns)]
 
 
-def selection_of(view: View) -> Selection:
-    """Return what of a board a view shows; a day that is none does not count."""
-    _, largest_first = FIELDS.get(view.sort, ("", True))
-    return Selection(
-        search=view.search,
-        libraries=view.libraries,
-        licenses=view.licenses,
-        min_parameters=_parameters(view.smallest),
-        max_parameters=_parameters(view.largest),
-        since=view.since if is_day(view.since) else None,
-        sort=view.sort,
-        descending=largest_first is not view.turned,
-    )
-
-
-def fitting(view: View, board: Board, libraries: Iterable[str], licenses: Iterable[str]) -> View:
+def fitting(view: View, board: Board) -> View:
     """Return a view without what a board does not have."""
-    sorts = {name for _, name in sorts_of(board)}
+    known, sorts = choices(board), {name for _, name in sorts_of(board)}
     return replace(
         view,
-        libraries=tuple(name for name in libraries if name in view.libraries),
-        licenses=tuple(name for name in licenses if name in view.licenses),
+        libraries=tuple(name for name in known.libraries if name in view.libraries),
+        licenses=tuple(name for name in known.licenses if name in view.licenses),
         sort=view.sort if view.sort in sorts else BY_RANK,
     )
 
@@ -130,8 +119,119 @@ def remarks_on(view: View) -> list[str]:
     return found
 
 
-def _parameters(millions: float | None) -> int | None:
-    return None if not millions else round(min(millions, 1e9) * MILLION)
+def select(board: Board, view: View) -> list[BoardRow]:
+    """Return the rows of a board that a view shows, in its order; rows that tie stay in the board's."""
+    value, passes = _value(board, view.sort), _filter(view)
+    _, largest_first = FIELDS.get(view.sort, ("", True))
+    found = [(value(row), row) for row in board.rows if passes(row)]
+    there = [pair for pair in found if pair[0] is not None]
+    there.sort(key=lambda pair: pair[0], reverse=largest_first is not view.turned)
+    return [row for _, row in there] + [row for one, row in found if one is None]
+
+
+def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
+    """Return what rows are sorted by."""
+    label = sort.removeprefix(OF_COLUMN)
+    if sort not in SORTED_FIELDS and label in board.columns:
+        return lambda row: row.numbers.score(label)
+    if sort not in SORTED_FIELDS:
+        known = ", ".join((*SORTED_FIELDS, *board.columns))
+        raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")
+    if sort == BY_RANK:
+        return lambda row: None if row.rank is None else (row.rank, row.mean_rank)
+    if sort == "time":
+        return lambda row: seconds(row.time) if row.time else None
+
+    def comparable(row: BoardRow) -> Any:
+        value = getattr(row, sort)
+        return (value.casefold(), value) if isinstance(value, str) else value
+
+    return comparable
+
+
+def _filter(view: View) -> Callable[[BoardRow], bool]:
+    """Return whether a row passes search and filters."""
+    words = view.search.casefold().split()
+    since = seconds(view.since) if is_day(view.since) else None
+    limits = (view.smallest, view.largest)
+    least, most = (round(min(millions, 1e9) * MILLION) if millions else None for millions in limits)
+
+    def passes(row: BoardRow) -> bool:
+        if least is not None and (row.parameters is None or row.parameters < least):
+            return False
+        if most is not None and (row.parameters is None or row.parameters > most):
+            return False
+        if since is not None and seconds(row.time) < since:
+            return False
+        text = "\n".join((row.label, row.library or "", row.license or "")).casefold() if words else ""
+        return (
+            (not view.libraries or row.library in view.libraries)
+            and (not view.licenses or row.license in view.licenses)
+            and all(word in text for word in words)
+        )
+
+    return passes
+
+
+def read_view(query: Mapping[str, str], known: Choices, sorts: Iterable[str]) -> View:
+    """Return the view that an address asks for of a board with these choices; what makes no sense is left out."""
+    sort = query.get("sort", "")
+    return View(
+        search=one_line(query.get("search"), SEARCH_LETTERS),
+        groups=tuple(some_of(query["columns"], GROUPS)) if "columns" in query else SHOWN,
+        libraries=tuple(listed(query.get("libraries"), known.libraries)),
+        licenses=tuple(listed(query.get("licenses"), known.licenses)),
+        smallest=positive(query.get("smallest")),
+        largest=positive(query.get("largest")),
+        since=query.get("since", "") if is_day(query.get("since", "")) else "",
+        sort=sort if sort in set(sorts) else BY_RANK,
+        turned=query.get("order") == REVERSED,
+    )
+
+
+def query_of(values: Iterable[tuple[str, str]]) -> str:
+    """Return the query of some values by name, without those that are empty.
+
+    Example:
+        >>> query_of([("board", "0123"), ("search", ""), ("sort", "score:face")])
+        'board=0123&sort=score%3Aface'
+    """
+    return urlencode([(name, value) for name, value in values if value])
+
+
+def plain_query(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return the parameters of a request as short texts; the others are left out."""
+    kept = {name: value for name, value in found.items() if isinstance(value, str) and len(value) <= LONGEST_QUERY}
+    return dict(list(kept.items())[:40])
+
+
+def one_line(value: Any, longest: int) -> str:
+    """Return the text of an address as it may stand in a field; nothing for what is none.
+
+    Example:
+        >>> one_line(" resnet 50 ", 80), one_line(None, 80), one_line("x" * 99, 80)
+        ('resnet 50', '', '')
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    return text if len(text) <= longest and text.isprintable() else ""
+
+
+def some_of(text: Any, allowed: Iterable[str]) -> list[str]:
+    """Return the names in a text with commas that are allowed, each once, in the order of what is allowed."""
+    names = set(str(text or "").split(","))
+    return [name for name in allowed if name in names]
+
+
+def positive(text: Any) -> float | None:
+    """Return a number above zero, None for anything else.
+
+    Example:
+        >>> positive("1.5"), positive("0"), positive("nan"), positive("1e999"), positive("x")
+        (1.5, None, None, None, None)
+    """
+    if not isinstance(text, str) or not re.fullmatch(r"\d{1,9}(\.\d{1,6})?", text):
+        return None
+    return float(text) or None
 
 
 def groups_text(groups: Iterable[str] | None) -> str:

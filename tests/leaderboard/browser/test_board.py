@@ -22,7 +22,7 @@ from tests.leaderboard.browser.records import NAMES, pool
 from tests.leaderboard.made import face, model, score
 
 
-def test_the_first_page_shows_a_board(opened, address):
+def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, address):
     page = opened(address)
     wait_for_models(page, *NAMES)
     assert headers(page)[:4] == ["Model", "Rank", "Range", "Tie"]
@@ -33,6 +33,17 @@ def test_the_first_page_shows_a_board(opened, address):
     assert "14 records" not in page.inner_text("#lb-status") and "15 records" in page.inner_text("#lb-status")
     wait_for_text(page, "#lb-notes", "org/closed (gated): the repository is gated")
     assert page.locator("#lb-head a").get_attribute("href").endswith("/datasets/owner/pets")
+    page.click("#lb-table [data-testid=cell-2-1]")
+    wait_for_text(page, "#lb-card", "org/gamma")
+    links = [link.get_attribute("href") for link in page.query_selector_all("#lb-card a")]
+    assert [link.split("/", 3)[3] for link in links] == [
+        "org/gamma",
+        f"org/gamma/tree/{'c' * 40}",
+        "datasets/owner/pets",
+    ]
+    page.click("#lb-open-model")
+    wait_for_query(page, tab="model", model="org/gamma")
+    assert page.get_by_role("tab", name="Model", exact=True).get_attribute("aria-selected") == "true"
 
 
 def test_search_filter_sort_and_columns(opened, address):
@@ -125,22 +136,6 @@ def test_csv_and_link_have_what_is_selected(opened, address):
     page.click("#lb-copy")
     page.wait_for_function("document.querySelector('#lb-copied').textContent !== ''")
     assert page.input_value("#lb-link input, #lb-link textarea") == page.url
-
-
-def test_a_row_opens_its_model(opened, address):
-    page = opened(address)
-    wait_for_table(page)
-    page.click("#lb-table [data-testid=cell-2-1]")
-    wait_for_text(page, "#lb-card", "org/gamma")
-    links = [link.get_attribute("href") for link in page.query_selector_all("#lb-card a")]
-    assert [link.split("/", 3)[3] for link in links] == [
-        "org/gamma",
-        f"org/gamma/tree/{'c' * 40}",
-        "datasets/owner/pets",
-    ]
-    page.click("#lb-open-model")
-    wait_for_query(page, tab="model", model="org/gamma")
-    assert page.get_by_role("tab", name="Model", exact=True).get_attribute("aria-selected") == "true"
 
 
 def test_new_records_appear_without_a_reload(browser, opened, tmp_path):

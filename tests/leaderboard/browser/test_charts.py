@@ -36,7 +36,7 @@ def test_charts_fit_the_screen_and_have_words(opened, address, dark, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_pointing_tells_facts_and_the_chosen_model_has_a_ring_everywhere(opened, address):
+def test_pointing_tells_facts_the_chosen_model_has_a_ring_everywhere_and_a_chart_is_saved(opened, address):
     page = opened(f"{address}?tab=plots")
     page.wait_for_selector(POINTS.format(1))
     page.locator(POINTS.format(1)).filter(visible=True).nth(0).hover(force=True)
@@ -46,11 +46,6 @@ def test_pointing_tells_facts_and_the_chosen_model_has_a_ring_everywhere(opened,
     for place in (1, 2, 3):
         page.locator(f"#lb-plot-{place}-words").filter(has_text="The ring is org/gamma.").wait_for()
     page.wait_for_selector("#lb-plot-4 svg.marks [aria-label^='cat and dog: overlap 0.5']")
-
-
-def test_a_chart_is_saved_and_sent_to_nobody(opened, address):
-    page = opened(f"{address}?tab=plots")
-    page.wait_for_selector(POINTS.format(1))
     page.click("#lb-plot-1 summary")
     assert page.locator("#lb-plot-1 .vega-actions a").all_inner_texts() == ["Save as SVG", "Save as PNG"]
     with page.expect_download() as found:

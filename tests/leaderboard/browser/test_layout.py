@@ -56,10 +56,11 @@ def check_contrasts(page, dark):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector
 
 
-def test_what_a_screen_reader_and_weak_eyes_need(opened, address):
+def test_what_a_screen_reader_weak_eyes_and_a_keyboard_need(opened, address):
     page = opened(address)
     wait_for_table(page)
     check_contrasts(page, dark=False)
+    reach_a_row_by_keyboard(page)
     open_controls(page)
     assert page.evaluate("document.documentElement.lang") == "en"
     assert page.title() == "Transferability leaderboard"
@@ -74,9 +75,7 @@ def test_what_a_screen_reader_and_weak_eyes_need(opened, address):
     assert page.evaluate(unnamed) == 0
 
 
-def test_the_keyboard_reaches_a_row(opened, address):
-    page = opened(address)
-    wait_for_table(page)
+def reach_a_row_by_keyboard(page):
     page.focus("#lb-refresh")
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     page.keyboard.press("Shift+Tab")

@@ -20,7 +20,7 @@ def page_file(tmp_path_factory):
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_the_chart_is_drawn_by_day_and_by_night(opened, page_file, dark):
+def test_the_chart_is_drawn_by_day_and_by_night_and_tells_facts(opened, page_file, dark):
     page = opened(page_file, dark=dark)
     page.wait_for_selector("#chart svg [aria-roledescription='point']")
     points = page.query_selector_all("#chart svg [aria-roledescription='point']")
@@ -30,11 +30,6 @@ def test_the_chart_is_drawn_by_day_and_by_night(opened, page_file, dark):
     assert ground == ("rgb(21, 23, 26)" if dark else "rgb(255, 255, 255)")
     colours = {point.get_attribute("fill") for point in points}
     assert colours <= set(AT_NIGHT.values() if dark else AT_NIGHT)
-
-
-def test_pointing_at_a_model_shows_its_facts(opened, page_file):
-    page = opened(page_file)
-    page.wait_for_selector("#chart svg [aria-roledescription='point']")
     page.locator("#chart svg [aria-roledescription='point']").last.hover(force=True)
     page.wait_for_selector("#vg-tooltip-element.visible")
     told = page.inner_text("#vg-tooltip-element")

@@ -1,9 +1,7 @@
 """Over a slow network what a visitor types stays as it was typed, whatever answers arrive meanwhile."""
 
-from tests.leaderboard.browser.conftest import served, write_records
+from hf_transfer_score.leaderboard.pages import compare_tab, model_page, model_tab
 from tests.leaderboard.browser.looking import choose, open_controls, open_tab, wait_for_models, wait_for_table
-from tests.leaderboard.browser.records import BIRDS, pool
-from tests.leaderboard.made import face, model, score
 
 LATENCY = 250
 """Milliseconds that each answer takes longer: about three letters of a quick typist."""
@@ -44,20 +42,17 @@ def test_fields_keep_their_letters_after_a_board_was_chosen(opened, address):
     page.close()  # slow as it is
 
 
-def test_letters_narrow_a_choice_of_very_many_models(opened, tmp_path):
-    names = [f"owner/model-{number:04}" for number in range(1001)]
-    birds = [score(model(name), "face", face(-1.0 - place, 0.5), dataset=BIRDS) for place, name in enumerate(names)]
-    write_records(tmp_path, [*birds, *pool()])
-    with served(tmp_path) as address:
-        page = opened(f"{address}?tab=model")
-        page.wait_for_selector(FIND)
-        type_letters(page, FIND, "model-0999")
-        assert page.input_value(FIND) == "model-0999"
-        page.click("#lb-model input")
-        page.wait_for_function("() => document.querySelectorAll('#lb-model [role=option]').length === 1")
-        page.locator("#lb-model [role=option]", has_text="owner/model-0999").click()
-        page.wait_for_function("() => document.querySelector('#lb-model-page').innerText.includes('owner/model-0999')")
-        assert page.input_value("#lb-model input") == "owner/model-0999"
-        open_tab(page, "Compare")
-        page.wait_for_selector("#lb-find-pair")
-        page.close()
+def test_letters_narrow_a_choice_of_more_models_than_it_shows(opened, address, monkeypatch):
+    for place in (compare_tab, model_page, model_tab):
+        monkeypatch.setattr(place, "MOST_CHOICES", 3)
+    page = opened(f"{address}?tab=model")
+    page.wait_for_selector(FIND)
+    type_letters(page, FIND, "org/gamma")
+    assert page.input_value(FIND) == "org/gamma"
+    page.click("#lb-model input")
+    page.wait_for_function("() => document.querySelectorAll('#lb-model [role=option]').length === 1")
+    page.locator("#lb-model [role=option]", has_text="org/gamma").click()
+    page.wait_for_function("() => document.querySelector('#lb-model-page').innerText.includes('org/gamma')")
+    assert page.input_value("#lb-model input") == "org/gamma"
+    open_tab(page, "Compare")
+    page.wait_for_selector("#lb-find-pair")

@@ -14,9 +14,9 @@ from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.publishing import publish
+from hf_transfer_score.requests.job import JobOptions, JobOutcome, carry_out
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.worker.job import JobOptions, JobOutcome, carry_out
 
 Value = TypeVar("Value")
 
@@ -71,17 +71,9 @@ class WorkerOptions:
 
 
 class Lease:
-    """Renews a claim in a thread of its own while the `with` block lasts.
+    """Renews a worker's claim, which lasts some seconds, in a thread of its own while the `with` block lasts.
 
-    Attributes:
-        lost: whether the request is another worker's by now.
-
-    Args:
-        queue: where the request is claimed.
-        request: what was claimed.
-        worker: by whom.
-        seconds: how long a claim lasts.
-        say: is told what goes wrong.
+    What goes wrong is said; `lost` tells whether the request is another worker's by now.
     """
 
     def __init__(
@@ -120,14 +112,7 @@ class Lease:
 
 
 class Worker:
-    """Runs the requests of a queue and publishes what they come to.
-
-    Args:
-        queue: the requests.
-        results: takes the records.
-        options: how it works.
-        say: gets a line for each request that was claimed, done or failed.
-    """
+    """Runs the requests of a queue, publishes their records, and says a line for each that was claimed or has ended."""
 
     def __init__(self, queue: RequestQueue, results: Place, options: WorkerOptions, say: Callable[[str], None]) -> None:
         self.queue, self.results, self.options, self.say = queue, results, options, say

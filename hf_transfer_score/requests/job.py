@@ -7,7 +7,7 @@ import signal
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from hf_transfer_score.errors import (
     CheckpointError,
@@ -22,14 +22,13 @@ from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import is_offline, is_transient
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.requests.checking import CheckLimits, check_request
-from hf_transfer_score.requests.request import Request
+from hf_transfer_score.requests.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
+from hf_transfer_score.requests.request import CheckLimits, Request, check_request
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.untrusted import Limits, parse_json
-from hf_transfer_score.worker.box import BoxLimits, Ended, folder_of_job, limit_this_process, run_in_box
 
 PASSING = ("no_network", "download", "no_space")
 """Kinds of failure that another attempt may not meet."""
@@ -80,61 +79,46 @@ class JobOutcome:
 
 def carry_out(request: Request, options: JobOptions) -> JobOutcome:
     """Return what a request comes to; whatever goes wrong with it is an outcome too."""
+    asked: dict[str, Any] = {"request": asdict(request), "limits": asdict(options.box)}
+    asked |= {"device": options.device, "max_parameters": options.max_parameters}
     try:
-        commit = check_request(request, limits=options.limits)
-    except InputError as error:
-        return JobOutcome("refused", reason=_said(error))
+        asked["commit"] = check_request(request, limits=options.limits)
+        with folder_of_job(
+            (options.folder or home()) / "jobs"
+        ) as folder:  # of a process without secrets, within limits
+            write_text(folder / QUESTION, json.dumps(asked))
+            command = [sys.executable, "-m", "hf_transfer_score.requests.job", str(folder)]
+            ended = run_in_box(command, folder, options.box)
+            if ended.over is None and ended.code == 0 and (folder / ANSWER).is_file():
+                return _answered(folder / ANSWER, request, asked["commit"])
+            return _without_answer(ended, options.box, folder / "log")
     except Exception as error:  # noqa: BLE001  # one request never ends the worker
-        return _failure(error)
-    try:
-        return _boxed(request, commit, options)
-    except Exception as error:  # noqa: BLE001
+        if "commit" not in asked and isinstance(error, InputError):
+            return JobOutcome("refused", reason=_said(error))
         return _failure(error)
 
 
-def _boxed(request: Request, commit: str, options: JobOptions) -> JobOutcome:
-    """Return what a request comes to in a process of its own, without secrets and within limits."""
-    asked = {
-        "request": asdict(request),
-        "commit": commit,
-        "device": options.device,
-        "max_parameters": options.max_parameters,
-        "limits": asdict(options.box),
-    }
-    with folder_of_job((options.folder or home()) / "jobs") as folder:
-        write_text(folder / QUESTION, json.dumps(asked))
-        ended = run_in_box([sys.executable, "-m", "hf_transfer_score.worker.job", str(folder)], folder, options.box)
-        if ended.over is not None:
-            return _over(ended, options.box)
-        answer = folder / ANSWER
-        if ended.code == 0 and answer.is_file():
-            return _answered(answer, request, commit)
-        return _broken(ended, folder / "log")
+def _without_answer(ended: Ended, limits: BoxLimits, log: Path) -> JobOutcome:
+    """Return the outcome of a job that ended without an answer; another worker may have more.
 
-
-def _over(ended: Ended, limits: BoxLimits) -> JobOutcome:
-    """Return the outcome of a job that went over a limit: another attempt would, too."""
+    Over a limit, another attempt would go, too.
+    """
+    if ended.code < 0 and ended.over is None:
+        try:
+            name = signal.Signals(-ended.code).name
+        except ValueError:
+            name = f"signal {-ended.code}"
+        how = f"was ended by {name}; it took {ended.megabytes:,.0f} MB of memory at most"
+        return JobOutcome("again", kind="error", reason=f"Its process {how}.")
+    if ended.over is None:
+        reason = f"Its process ended with exit code {ended.code}: {_last_line(log)}"
+        return JobOutcome("again", kind="error", reason=reason)
     kind, reason = {
         "memory": ("out_of_memory", f"It took more than the {limits.memory / 1e9:.3g} GB of memory"),
         "time": ("out_of_time", f"It took longer than the {limits.seconds:g} s"),
         "disk": ("out_of_disk", f"It took more than the {limits.disk / 1e9:.3g} GB of disk"),
     }[str(ended.over)]
     return JobOutcome("failed", kind=kind, reason=f"{reason} that this worker gives one job (--{ended.over}).")
-
-
-def _broken(ended: Ended, log: Path) -> JobOutcome:
-    """Return the outcome of a job that ended without an answer; another worker may have more."""
-    if ended.code < 0:
-        how = f"was ended by {_signal(-ended.code)}; it took {ended.megabytes:,.0f} MB of memory at most"
-        return JobOutcome("again", kind="error", reason=f"Its process {how}.")
-    return JobOutcome("again", kind="error", reason=f"Its process ended with exit code {ended.code}: {_last_line(log)}")
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 def _last_line(log: Path) -> str:

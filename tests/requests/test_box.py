@@ -11,9 +11,9 @@ import pytest
 
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.records.place import MemoryPlace
+from hf_transfer_score.requests.box import BoxLimits, folder_of_job, run_in_box, size_of
 from hf_transfer_score.requests.queue import QueueLimits, RequestQueue
 from hf_transfer_score.requests.request import Request
-from hf_transfer_score.worker.box import BoxLimits, folder_of_job, run_in_box, size_of
 
 LIMITS = BoxLimits(memory=5 * 10**8, seconds=20, disk=20_000_000)
 

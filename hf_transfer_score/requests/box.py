@@ -30,46 +30,15 @@ LAST_SECONDS = 10.0
 OVERHEAD = 2 * 10**9
 """Bytes that libraries reserve beside what they use; the limit of resident memory is watched from outside."""
 
-PASSED_ON = frozenset(
-    {
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "LD_LIBRARY_PATH",
-        "PYTHONPATH",
-        "SYSTEMROOT",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "all_proxy",
-        "HF_ENDPOINT",
-        "HF_HUB_DISABLE_XET",
-        "HF_HUB_DISABLE_TELEMETRY",
-        "HF_HUB_DOWNLOAD_TIMEOUT",
-        "HF_HUB_ETAG_TIMEOUT",
-        "HF_TRANSFER_SCORE_DEADLINE",
-        "OMP_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "OPENBLAS_CORETYPE",
-        "OPENBLAS_L2_SIZE",
-        "CUDA_VISIBLE_DEVICES",
-        "CUDA_DEVICE_ORDER",
-        "CUDA_HOME",
-        "NVIDIA_VISIBLE_DEVICES",
-        "ROCR_VISIBLE_DEVICES",
-    }
-)
+PASSED_ON = {
+    *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+    *("HF_ENDPOINT", "HF_HUB_DISABLE_XET", "HF_HUB_DISABLE_TELEMETRY", "HF_HUB_DOWNLOAD_TIMEOUT"),
+    *("HF_HUB_ETAG_TIMEOUT", "HF_TRANSFER_SCORE_DEADLINE"),
+    *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
+}
 """What of the environment a box gets: a list of what is let in, so that no secret is forgotten."""
 
 SUBREAPER, DEATH_SIGNAL = 36, 1
@@ -122,10 +91,7 @@ class Ended:
 def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:
     """Run a command in a folder of its own until it ends or goes over a limit; then nothing of it runs any more.
 
-    Args:
-        command: a program and its arguments.
-        folder: takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
-        limits: what it may take.
+    The folder takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
     """
     if sys.platform == "linux":
         _prctl(SUBREAPER, 1)  # processes whose parent ended become children of this one, so that none gets away
@@ -174,10 +140,7 @@ def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[s
 def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
     """Let the system hold this process to its limits, and end it when whoever started it ends.
 
-    Args:
-        limits: what it may take.
-        device: where models run; drivers of accelerators reserve memory that they do not use, so that there only
-            resident memory is watched.
+    Drivers of accelerators reserve memory that they do not use: on such a device only resident memory is watched.
     """
     if sys.platform != "linux":
         return
@@ -235,7 +198,7 @@ def _watched(
     """Return the limit that a process and its children went over, None where they ended, and the most memory seen."""
     start, most, looks = time.monotonic(), 0, 0
     while process.poll() is None:
-        most = max(most, sum(_resident(pid) for pid in _children() - before))
+        most = max(most, sum(map(_resident, _children() - before)))
         if most > limits.memory:
             return "memory", most
         if time.monotonic() - start > limits.seconds:

@@ -11,7 +11,7 @@ from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
-from hf_transfer_score.worker.loop import Lease, Worker, WorkerOptions
+from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
 
 ONE = Request("a/one", "d/pets")
 AT_ONCE = WorkerOptions(once=True, pauses=(0.0,))
