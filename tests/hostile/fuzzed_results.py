@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -26,8 +26,8 @@ from hf_transfer_score.records.store import SNAPSHOT, load
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
+from tests.hostile.judging import check_message, outcome
 from tests.hostile.mutating import HOSTILE, changed_bytes, changed_json, json_of
-from tests.hostile.refusing import check_message, outcome
 from tests.leaderboard.made import accuracy, face, failed, score
 
 Drawn = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
@@ -57,9 +57,18 @@ def examples() -> tuple[Record, ...]:
     )
 
 
-def files_of(records: tuple[Record, ...]) -> dict[str, bytes]:
-    """Return the files of records by path."""
-    return {str(record_path(record)): record.to_json().encode() for record in records}
+@cache
+def sound_files() -> dict[str, bytes]:
+    """Return the files of sound records by path."""
+    return {str(record_path(record)): record.to_json().encode() for record in sound()}
+
+
+def by_path(records: Iterable[Record]) -> dict[str, Record]:
+    """Return records by path."""
+    return {str(record_path(record)): record for record in records}
+
+
+SOUND = by_path(sound())
 
 
 def records() -> Drawn:
@@ -72,10 +81,9 @@ def _check_record(content: bytes, _: Path) -> None:
     path = record_path(record if record is not None else examples()[0])
     if record is not None:
         assert Record.from_json(record.to_json()) == record
-    place = MemoryPlace(contents={**files_of(sound()), str(path): content})
+    place = MemoryPlace(contents={**sound_files(), str(path): content})
     loaded = load(place)
-    known = {str(record_path(one)): one for one in loaded.table.records()}
-    assert {path: known.get(path) for path in files_of(sound())} == {str(record_path(one)): one for one in sound()}
+    assert by_path(loaded.table.records()).items() >= SOUND.items()
     for problem in loaded.problems:
         check_message(problem.reason)
     assert len(loaded.table) + len(loaded.problems) == len(place.contents)
@@ -90,8 +98,8 @@ def _check_library(place: MemoryPlace) -> None:
     assert library.status.error is None, library.status.error
     catalogue = library.catalogue
     for model in {one.model.id for one in sound()}:
-        found = {str(record_path(record)): record for record in catalogue.model_records(model)}
-        assert found == {str(record_path(record)): record for record in sound() if record.model.id == model}
+        found = by_path(catalogue.model_records(model))
+        assert found == {path: record for path, record in SOUND.items() if record.model.id == model}
     boards = [catalogue.board(summary.key) for summary in catalogue.boards()]
     rows = {row.label: row for board in boards for row in board.rows if board.key.dataset == "owner/pets"}
     assert rows["owner/sound"].terms["face"] == face(-1.0, 0.5)
@@ -169,16 +177,14 @@ def changed_table(draw: st.DrawFn) -> bytes:
 @cache
 def table() -> pa.Table:
     """Return the table of what lies beside it."""
-    kept = [
-        Stored.of(path, blob_id(content), record) for record in sound() for path, content in files_of((record,)).items()
-    ]
-    return RecordTable.of(kept).data
+    files = sound_files()
+    return RecordTable.of(Stored.of(path, blob_id(files[path]), record) for path, record in SOUND.items()).data
 
 
 @cache
 def written() -> tuple[bytes, dict[bytes, bytes]]:
     """Return that table as a file, and the metadata of files like that."""
-    place = MemoryPlace(shared=True, contents=files_of(sound()))
+    place = MemoryPlace(shared=True, contents=sound_files())
     content = renewed(place.view(), {})
     assert content is not None
     return content, dict(parquet.read_metadata(io.BytesIO(content)).metadata)
@@ -243,7 +249,7 @@ def tables() -> Drawn:
 
 
 def _check_table(content: bytes, _: Path) -> None:
-    files = files_of(sound())
+    files = sound_files()
     place = MemoryPlace(shared=True, contents={**files, SNAPSHOT: content})
     view = place.view()
     before, store.CHUNK = store.CHUNK, 5  # so that the table is asked for few files too
@@ -251,15 +257,18 @@ def _check_table(content: bytes, _: Path) -> None:
         loaded = load(place)
     finally:
         store.CHUNK = before
-    assert {str(record_path(one)): one for one in loaded.table.records()} == {
-        str(record_path(one)): one for one in sound()
-    }
+    assert by_path(loaded.table.records()) == SOUND
     known = Snapshot.of(view)
     if known is not None:
         assert known.contents({path: blob_id(content) for path, content in files.items()}).items() <= files.items()
     again = renewed(view, {}, prove=True)
     if again is not None:
-        whole = MemoryPlace(shared=True, contents={**files, SNAPSHOT: again})
-        found = store.snapshot_of(whole.view())
-        assert found is not None
-        assert {str(record_path(one)) for one in found.records()} == files.keys()
+        assert _paths_in(again) == files.keys()
+
+
+@cache
+def _paths_in(table: bytes) -> set[str]:
+    """Return the paths of the records in a table that lies beside the sound ones."""
+    found = store.snapshot_of(MemoryPlace(shared=True, contents={**sound_files(), SNAPSHOT: table}).view())
+    assert found is not None
+    return set(by_path(found.records()))

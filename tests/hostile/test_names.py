@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import clean_environment
-from tests.hostile.limited import run_limited, run_python
-from tests.hostile.watching import watch
+from tests.hostile.limited import run_limited, run_python, watch
 
 LONG = f"{'n' * 256}.npz"
 
