@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from random import Random
 
 from faults_stage import Stage
 
-from tests.hostile.checkpoints import checkpoint_cases
+from tests.hostile.checkpoints import CheckpointCase, checkpoint_cases
 from tests.hostile.datasets import dataset_cases
 from tests.hostile.feature_files import feature_cases
-from tests.hostile.limited import run_watched
+from tests.hostile.judging import Terms, fault_of, judge, same
+from tests.hostile.limited import Finished, run_watched
+from tests.hostile.traps import Traps
 from tests.hostile.trying import (
     MODELS,
+    Good,
     Trial,
     clean_terms,
-    judge_checkpoint,
     judge_dataset,
     judge_feature_file,
-    place_checkpoint,
     place_dataset,
     place_feature_file,
+    ranked,
+    trial_of,
 )
+
+
+def place_checkpoint(case: CheckpointCase, folder: Path, good: Good, traps: Traps) -> list[str]:
+    """Write a checkpoint of a stranger's, and return the command that ranks it beside the one it was made of."""
+    place, original = folder / case.name, good.checkpoints[case.base]
+    shutil.copytree(original, place)
+    case.change(place, traps)
+    return good.command(good.datasets[case.modality], place, original)
+
+
+def judge_checkpoint(
+    case: CheckpointCase, command: list[str], done: Finished, home: Path, clean: Terms, traps: Traps
+) -> Trial:
+    """Return what became of a checkpoint and of the good one beside it, whose terms are given."""
+    found, said = ranked(done, case.name)
+    beside = ranked(done, case.base)[0]
+    right = {"": None, "any": found, "clean": clean}[case.accepted]
+    wrong = traps.sprung(home, said=done.out + done.err) or fault_of(done) or judge(said, found, case.refused, right)
+    if not wrong and (beside is None or not same(beside, clean)):
+        wrong = f"the good one beside it: {beside} for {clean}"
+    return trial_of(case.name, command, wrong, done, home)
 
 
 def feature_files(stage: Stage, random: Random) -> Iterator[Trial]:

@@ -12,10 +12,9 @@ from hf_transfer_score import score_features
 from tests.checkpoints.images import timm_image, vit
 from tests.checkpoints.sounds import write_sound
 from tests.checkpoints.texts import write_sentence_folder, write_text
-from tests.hostile.checkpoints import CheckpointCase
 from tests.hostile.datasets import PICTURES, SOUNDS, DatasetCase, media, sounding, table
 from tests.hostile.feature_files import LABELS, FeatureCase
-from tests.hostile.judging import Terms, fault_of, judge, last_line, printed, same, terms_of
+from tests.hostile.judging import Terms, fault_of, judge, last_line, printed, terms_of
 from tests.hostile.limited import Finished, run_watched
 from tests.hostile.traps import Traps
 from tests.runs.warm import Warm
@@ -60,7 +59,7 @@ def judge_feature_file(case: FeatureCase, command: list[str], done: Finished) ->
     wrong = fault_of(done) or judge(said, found or None, case.refused, expected)
     if (place / "marker").exists():
         wrong = "ran code from the file"
-    return _trial(f"{case.name}{case.ending}", command, wrong, done, place)
+    return trial_of(f"{case.name}{case.ending}", command, wrong, done, place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +112,7 @@ def judge_dataset(
     found, said = ranked(done)
     right = {"": None, "any": found, "clean": clean}[case.accepted]
     wrong = traps.sprung(home, said=done.out + done.err) or fault_of(done) or judge(said, found, case.refused, right)
-    return _trial(case.name, command, wrong, done, home)
+    return trial_of(case.name, command, wrong, done, home)
 
 
 def ranked(done: Finished, name: str | None = None) -> tuple[Terms | None, str]:
@@ -127,28 +126,7 @@ def ranked(done: Finished, name: str | None = None) -> tuple[Terms | None, str]:
     return terms_of(outcome["scores"]["results"]), ""
 
 
-def place_checkpoint(case: CheckpointCase, folder: Path, good: Good, traps: Traps) -> list[str]:
-    """Write a checkpoint of a stranger's, and return the command that ranks it beside the one it was made of."""
-    place, original = folder / case.name, good.checkpoints[case.base]
-    shutil.copytree(original, place)
-    case.change(place, traps)
-    return good.command(good.datasets[case.modality], place, original)
-
-
-def judge_checkpoint(
-    case: CheckpointCase, command: list[str], done: Finished, home: Path, clean: Terms, traps: Traps
-) -> Trial:
-    """Return what became of a checkpoint and of the good one beside it, whose terms are given."""
-    found, said = ranked(done, case.name)
-    beside = ranked(done, case.base)[0]
-    right = {"": None, "any": found, "clean": clean}[case.accepted]
-    wrong = traps.sprung(home, said=done.out + done.err) or fault_of(done) or judge(said, found, case.refused, right)
-    if not wrong and (beside is None or not same(beside, clean)):
-        wrong = f"the good one beside it: {beside} for {clean}"
-    return _trial(case.name, command, wrong, done, home)
-
-
-def _trial(name: str, command: list[str], wrong: str, done: Finished, place: Path) -> Trial:
+def trial_of(name: str, command: list[str], wrong: str, done: Finished, place: Path) -> Trial:
     if not wrong:
         shutil.rmtree(place, ignore_errors=True)
     return Trial(name, " ".join(command), wrong, done)

@@ -7,7 +7,6 @@ branch main: files that are changed there make a new commit, and the older commi
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -126,12 +125,6 @@ class LocalHub:
             for folder in sorted(path for path in (self.root / kind).glob("*/*") if path.is_dir()):
                 self.find(kind, f"{folder.parent.name}/{folder.name}")
             return [repository for (known, _), repository in self._known.items() if known == kind]
-
-    def forget(self, repository: Repository) -> None:
-        """Take a repository off the Hub."""
-        with self.lock:
-            self._known.pop((repository.kind, repository.name), None)
-            shutil.rmtree(repository.folder)
 
     def namespaces(self, user: str | None) -> set[str]:
         """Return where a user may write."""
