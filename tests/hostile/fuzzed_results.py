@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -139,39 +139,39 @@ def _check_request(drawn: tuple[bytes, bool], _: Path) -> None:
     assert queue.submit(Request("owner/new", "owner/pets", asked_by="another")).state == "new"
 
 
-@dataclass(frozen=True)
-class Change:
-    """What is done to a table before it is written.
-
-    Attributes:
-        kind: of change.
-        column: which one it is about.
-        row: which one it is about.
-        value: what is put there.
-        other: another column or row.
-    """
-
-    kind: str
-    column: int = 0
-    row: int = 0
-    value: Any = None
-    other: int = 0
-
-
 KINDS = ("cell", "cell", "cell", "terms", "kind", "drop", "double", "rename", "rows", "metadata", "bomb")
 
 
 @st.composite
 def changed_table(draw: st.DrawFn) -> bytes:
-    """Draw a table of records that somebody forged."""
-    change = Change(
-        draw(st.sampled_from(KINDS)),
-        draw(st.integers(0, 100)),
-        draw(st.integers(0, 10)),
-        HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))],
-        draw(st.integers(0, 100)),
-    )
-    return forged(change)
+    """Draw a table of records that somebody forged, as a file."""
+    kind, column, row, other = draw(st.tuples(st.sampled_from(KINDS), *map(st.integers, (0, 0, 0), (100, 10, 100))))
+    value = HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))]
+    data = table().cast(pa.schema([(one.name, _plain(one.type)) for one in table().schema]))
+    name = data.column_names[column % data.num_columns]
+    place, metadata = data.column_names.index(name), dict(written()[1])
+    if kind in ("cell", "terms"):
+        data = _with_cell(data, "terms" if kind == "terms" else name, row % len(data), value)
+    elif kind == "kind":
+        data = data.set_column(place, name, _hostile_column(value, len(data)))
+    elif kind == "drop":
+        data = data.drop_columns([name])
+    elif kind == "double":
+        data = data.append_column(name, data.column(other % data.num_columns))
+    elif kind == "rename":
+        data = data.rename_columns([f"{one}\x1b" if one == name else one for one in data.column_names])
+    elif kind == "rows":
+        data = pa.concat_tables([data, data.slice(row % len(data), 1)])
+    elif kind == "metadata":
+        metadata = {key: json_of(value)[:1000] for key in metadata}
+    else:
+        data = pa.concat_tables([data] * 300)
+    buffer = io.BytesIO()
+    try:
+        parquet.write_table(data.replace_schema_metadata(metadata), buffer, compression="zstd")
+    except pa.ArrowException:  # a kind of column that no such file holds
+        return written()[0][::-1]
+    return buffer.getvalue()
 
 
 @cache
@@ -188,36 +188,6 @@ def written() -> tuple[bytes, dict[bytes, bytes]]:
     content = renewed(place.view(), {})
     assert content is not None
     return content, dict(parquet.read_metadata(io.BytesIO(content)).metadata)
-
-
-def forged(change: Change) -> bytes:
-    """Return a changed table as a file."""
-    data = table().cast(pa.schema([(one.name, _plain(one.type)) for one in table().schema]))
-    name = data.column_names[change.column % data.num_columns]
-    place, metadata = data.column_names.index(name), dict(written()[1])
-    if change.kind in ("cell", "terms"):
-        name = "terms" if change.kind == "terms" else name
-        data = _with_cell(data, name, change.row % len(data), change.value)
-    elif change.kind == "kind":
-        data = data.set_column(place, name, _hostile_column(change.value, len(data)))
-    elif change.kind == "drop":
-        data = data.drop_columns([name])
-    elif change.kind == "double":
-        data = data.append_column(name, data.column(change.other % data.num_columns))
-    elif change.kind == "rename":
-        data = data.rename_columns([f"{one}\x1b" if one == name else one for one in data.column_names])
-    elif change.kind == "rows":
-        data = pa.concat_tables([data, data.slice(change.row % len(data), 1)])
-    elif change.kind == "metadata":
-        metadata = {key: json_of(change.value)[:1000] for key in metadata}
-    else:
-        data = pa.concat_tables([data] * 300)
-    buffer = io.BytesIO()
-    try:
-        parquet.write_table(data.replace_schema_metadata(metadata), buffer, compression="zstd")
-    except pa.ArrowException:  # a kind of column that no such file holds
-        return written()[0][::-1]
-    return buffer.getvalue()
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
