@@ -15,20 +15,15 @@ from tests.hub.repositories import Commit, Repository, StoredFile
 ANY = r"(?P<name>[^/]+(?:/[^/]+)?)"
 API = r"/api/(?P<kind>models|datasets|spaces)/" + ANY
 REVISION = r"(?P<revision>refs/(?:pr|convert)/[^/]+|[^/]+)"
-EVERYWHERE = (
-    *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup"),
-    *("sha", "siblings", "tags", "trendingScore", "usedStorage"),
+EXPANDABLE = (
+    *("author", "baseModels", "cardData", "childrenModelCount", "citation", "config", "createdAt", "datasets"),
+    *("description", "disabled", "downloads", "downloadsAllTime", "evalResults", "gated", "gguf", "inference"),
+    *("inferenceProviderMapping", "lastModified", "library_name", "likes", "mainSize", "mask_token"),
+    *("model-index", "models", "paperswithcode_id", "pipeline_tag", "private", "region", "resourceGroup"),
+    *("runtime", "safetensors", "sdk", "sha", "siblings", "spaces", "subdomain", "tags", "transformersInfo"),
+    *("trendingScore", "usedStorage", "widgetData"),
 )
-COUNTED = ("downloads", "downloadsAllTime", "gated")
-EXPANDABLE = {
-    "models": (
-        *(*EVERYWHERE, *COUNTED, "baseModels", "childrenModelCount", "config", "evalResults", "gguf", "inference"),
-        *("inferenceProviderMapping", "library_name", "mask_token", "model-index", "pipeline_tag", "safetensors"),
-        *("spaces", "transformersInfo", "widgetData"),
-    ),
-    "datasets": (*EVERYWHERE, *COUNTED, "citation", "description", "mainSize", "paperswithcode_id"),
-    "spaces": (*EVERYWHERE, "datasets", "models", "region", "runtime", "sdk", "subdomain"),
-}
+"""What a question may ask for of some kind of repository."""
 LARGEST_CARD = 1 << 20
 SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
 BRIEF = (
@@ -48,18 +43,18 @@ def show_info(exchange: Exchange, kind: str, name: str, revision: str = "main") 
 
 def describe(exchange: Exchange, repository: Repository, commit: Commit, *, sizes: bool = False) -> dict[str, Any]:
     """Return everything known about a repository, or the properties that were asked for."""
-    names = expanded(exchange, repository.kind)
+    names = expanded(exchange)
     known = everything(repository, commit, sizes=sizes)
     if names:
         return {key: known[key] for key in ("_id", "id", *names) if key in known}
     return {key: value for key, value in known.items() if key not in ("downloadsAllTime", "trendingScore")}
 
 
-def expanded(exchange: Exchange, kind: str) -> list[str]:
+def expanded(exchange: Exchange) -> list[str]:
     """Return the properties that were asked for by `expand`."""
     names = exchange.options("expand")
-    if unknown := [name for name in names if name not in EXPANDABLE[kind]]:
-        raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {EXPANDABLE[kind]}')
+    if unknown := [name for name in names if name not in EXPANDABLE]:
+        raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {sorted(EXPANDABLE)}')
     return names
 
 
@@ -233,7 +228,7 @@ def show_list(exchange: Exchange, kind: str) -> None:
 
 def shown_names(exchange: Exchange, kind: str) -> list[str]:
     """Return the properties to show of each repository."""
-    if names := expanded(exchange, kind):
+    if names := expanded(exchange):
         return ["_id", "id", *names]
     more = FULL if exchange.flag("full") else FULL[:-1] if kind == "datasets" else ()
     config = ["config"] if exchange.flag("config") else []

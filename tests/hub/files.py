@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.hub.describing import ANY, API, REVISION, moment
 from tests.hub.exchange import TRUE, Exchange, Refusal, Route
-from tests.hub.repositories import Commit, Repository, StoredFile
+from tests.hub.repositories import Commit, Repository
 
 ADDRESS = r"/(?:(?P<kind>datasets|spaces)/)?" + ANY
 
@@ -45,17 +45,12 @@ def show_paths(exchange: Exchange, kind: str, name: str, revision: str) -> None:
 def entries_of(commit: Commit) -> list[dict[str, Any]]:
     """Return all files and folders of a commit, sorted by name."""
     folders = {str(parent) for path in commit.files for parent in PurePosixPath(path).parents} - {"."}
-    entries = [file_entry(file) for file in commit.files.values()]
+    entries: list[dict[str, Any]] = []
+    for file in commit.files.values():
+        large = {"lfs": {"oid": file.sha256, "size": file.size, "pointerSize": 134}} if file.large else {}
+        entries.append({"type": "file", "oid": file.blob, "size": file.size, "path": file.path, **large})
     entries += [{"type": "directory", "oid": folder_name(commit, path), "size": 0, "path": path} for path in folders]
     return sorted(entries, key=lambda entry: entry["path"])
-
-
-def file_entry(file: StoredFile) -> dict[str, Any]:
-    """Return a file as it is shown in a listing."""
-    entry: dict[str, Any] = {"type": "file", "oid": file.blob, "size": file.size, "path": file.path}
-    if file.large:
-        entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": 134}
-    return entry
 
 
 def folder_name(commit: Commit, folder: str) -> str:
@@ -96,15 +91,12 @@ def resolve(exchange: Exchange, kind: str | None, name: str, revision: str, path
 def show_commits(exchange: Exchange, kind: str, name: str, revision: str) -> None:
     """Answer with the history of a revision."""
     repository = exchange.repository(kind, name)
-    history = repository.history(exchange.revision(repository, revision))
-    exchange.send_page([commit_entry(commit) for commit in history], exchange.hub.page_size)
-
-
-def commit_entry(commit: Commit) -> dict[str, Any]:
-    """Return a commit as it is shown in a history."""
-    authors = [{"user": commit.author}]
-    texts = {"title": commit.title, "message": commit.description}
-    return {"id": commit.name, "authors": authors, "date": moment(commit.date), **texts, "formatted": texts}
+    found = []
+    for commit in repository.history(exchange.revision(repository, revision)):
+        texts = {"title": commit.title, "message": commit.description}
+        known = {"id": commit.name, "authors": [{"user": commit.author}], "date": moment(commit.date)}
+        found.append({**known, **texts, "formatted": texts})
+    exchange.send_page(found, exchange.hub.page_size)
 
 
 ROUTES: list[Route] = [

@@ -6,7 +6,6 @@ import hashlib
 import json
 import struct
 import subprocess
-import time
 
 import pytest
 
@@ -257,36 +256,6 @@ answer = hashlib.sha256(open(hf_hub_download("org/model", "model.safetensors"), 
     assert hub.sent("model.safetensors") == 13 * 2**20
 
 
-def test_a_busy_hub_is_asked_again(hub, run_client, hub_environment):
-    hub.add("org/model", {"config.json": "{}"})
-    faults = [
-        hub.fault("/api/models$", 429, retry_after=0),
-        hub.fault("/tree/", 500),
-        hub.fault("/commits/", "reset"),
-    ]
-    code = """
-from huggingface_hub import HfApi
-from httpx import TransportError
-from huggingface_hub.errors import HfHubHTTPError
-api = HfApi()
-
-def twice(ask):  # clients before 2.0 do not repeat the questions for a list themselves
-    try:
-        return ask()
-    except (HfHubHTTPError, TransportError):
-        return ask()
-
-answer = [
-    twice(lambda: [m.id for m in api.list_models()]), twice(lambda: [f.path for f in api.list_repo_tree("org/model")]),
-    twice(lambda: len(api.list_repo_commits("org/model"))),
-]
-"""
-    assert run_client(code, hub_environment) == [["org/model"], ["config.json"], 1]
-    assert [fault.hits for fault in faults] == [1, 1, 1]
-    assert [one.status for one in hub.asked("/tree/")] == [500, 200]
-    assert [one.status for one in hub.asked("/api/models$")] == [429, 200]
-
-
 def test_faults_that_last_and_those_of_one_method(hub, run_client, hub_environment):
     hub.add("org/model", {"config.json": "{}", "other.json": "{}"})
     hub.fault("/api/models/org/model$", 500, times=None, skip=1)
@@ -304,15 +273,6 @@ answer = [time.monotonic() - start, [error(api.model_info, "org/model") for _ in
     assert infos[0] is None and [info[:2] for info in infos[1:]] == [["HfHubHTTPError", 500]] * 2
     assert 0.4 <= seconds < 5
     assert [one.sent > 0 for one in hub.asked("other.json")] == [False, True]
-
-
-def test_a_reset_is_an_error_of_the_connection(hub, run_client, hub_environment):
-    hub.add("org/model", {"config.json": "{}"})
-    hub.fault("", "reset", times=None)
-    start = time.monotonic()
-    got = run_client(ERRORS + 'answer = error(api.model_info, "org/model")', hub_environment)
-    assert got[0] in ("ReadError", "RemoteProtocolError", "ConnectError") and time.monotonic() - start < 20
-    assert [one.status for one in hub.requests] == [0]
 
 
 @pytest.fixture

@@ -19,19 +19,11 @@ def whoami(exchange: Exchange) -> None:
     """Answer with who asks."""
     name = exchange.signed_in()
     organizations = sorted(exchange.hub.namespaces(name) - {name})
-    exchange.send_data(
-        {
-            "type": "user",
-            "id": name,
-            "name": name,
-            "fullname": name,
-            "email": f"{name}@example.org",
-            "emailVerified": True,
-            "isPro": False,
-            "orgs": [{"type": "org", "id": other, "name": other, "fullname": other} for other in organizations],
-            "auth": {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}},
-        }
-    )
+    known = {"type": "user", "id": name, "name": name, "fullname": name, "email": f"{name}@example.org"}
+    known |= {"emailVerified": True, "isPro": False}
+    known["orgs"] = [{"type": "org", "id": other, "name": other, "fullname": other} for other in organizations]
+    token = {"displayName": "test", "role": "write"}
+    exchange.send_data(known | {"auth": {"type": "access_token", "accessToken": token}})
 
 
 def create_repository(exchange: Exchange) -> None:
@@ -94,18 +86,13 @@ def preupload(exchange: Exchange, kind: str, name: str, revision: str) -> None:
 def batch(exchange: Exchange, kind: str | None, name: str) -> None:
     """Say where large files go; those that are here already go nowhere."""
     repository = writable(exchange, kind, name, proposal=True)
-    exchange.send_data(
-        {"transfer": "basic", "objects": [whereto(exchange, repository, file) for file in exchange.form()["objects"]]}
-    )
-
-
-def whereto(exchange: Exchange, repository: Repository, file: dict[str, Any]) -> dict[str, Any]:
-    """Return where one large file goes."""
-    if (repository.objects / file["oid"]).exists():
-        return file
-    upload = {"href": f"{exchange.hub.endpoint}/upload/{file['oid']}"}
     verify = {"href": f"{address_of(exchange, repository.kind, repository.name)}.git/info/lfs/objects/verify"}
-    return file | {"actions": {"upload": upload, "verify": verify}}
+    files = exchange.form()["objects"]
+    for file in files:
+        if not (repository.objects / file["oid"]).exists():
+            upload = {"href": f"{exchange.hub.endpoint}/upload/{file['oid']}"}
+            file["actions"] = {"upload": upload, "verify": verify}
+    exchange.send_data({"transfer": "basic", "objects": files})
 
 
 def upload(exchange: Exchange, sha256: str) -> None:
@@ -157,33 +144,23 @@ def changed(repository: Repository, base: Commit, lines: list[dict[str, Any]]) -
     for line in lines:
         value = line["value"]
         if line["key"] == "file":
-            content = (
-                base64.b64decode(value["content"]) if value.get("encoding") == "base64" else value["content"].encode()
-            )
+            is_encoded, content = value.get("encoding") == "base64", value["content"]
+            content = base64.b64decode(content) if is_encoded else content.encode()
             files[value["path"]] = repository.store(value["path"], content)
         elif line["key"] == "lfsFile":
-            files[value["path"]] = uploaded(repository, value)
+            if not (repository.objects / value["oid"]).exists():
+                said = f"Your push was rejected: LFS pointer of {value['path']} points to a file that does not exist"
+                raise Refusal(400, None, said)
+            files[value["path"]] = repository.stored(value["path"], value["oid"])
         elif line["key"] in ("deletedFile", "deletedFolder"):
-            remove(files, value["path"], folder=line["key"] == "deletedFolder")
+            path, below = value["path"], f"{value['path'].rstrip('/')}/"
+            is_folder = line["key"] == "deletedFolder"
+            gone = [name for name in files if (name.startswith(below) if is_folder else name == path)]
+            if not gone:
+                raise Refusal(404, "EntryNotFound", f"A file with this name doesn't exist: {path}")
+            for name in gone:
+                del files[name]
     return files
-
-
-def uploaded(repository: Repository, value: dict[str, Any]) -> StoredFile:
-    """Return a large file that was uploaded before."""
-    if not (repository.objects / value["oid"]).exists():
-        raise Refusal(
-            400, None, f"Your push was rejected: LFS pointer of {value['path']} points to a file that does not exist"
-        )
-    return repository.stored(value["path"], value["oid"])
-
-
-def remove(files: dict[str, StoredFile], path: str, *, folder: bool) -> None:
-    """Remove a file, or all files of a folder."""
-    gone = [name for name in files if (name.startswith(f"{path.rstrip('/')}/") if folder else name == path)]
-    if not gone:
-        raise Refusal(404, "EntryNotFound", f"A file with this name doesn't exist: {path}")
-    for name in gone:
-        del files[name]
 
 
 def reference_of(repository: Repository, revision: str) -> str:
