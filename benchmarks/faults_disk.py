@@ -14,9 +14,8 @@ from faults_killed import COMMANDS, compared, outcome
 from faults_stage import Stage
 
 from tests.hostile.judging import fault_of
-from tests.hostile.limited import Finished
+from tests.hostile.limited import Finished, run_watched
 from tests.hostile.trying import Trial
-from tests.hostile.watching import run_watched
 from tests.runs.pool import PICTURES
 
 RANK = (*COMMANDS["rank of pictures"], "--json", "--quiet")

@@ -13,9 +13,8 @@ from typing import Any
 from faults_stage import Stage, numbers
 
 from tests.hostile.judging import fault_of, last_line, printed
-from tests.hostile.limited import Finished
+from tests.hostile.limited import Finished, watch
 from tests.hostile.trying import Trial
-from tests.hostile.watching import watch
 from tests.runs.pool import PICTURES, REVIEWS
 
 KILLS = 44

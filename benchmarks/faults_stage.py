@@ -53,9 +53,9 @@ def set_up(folder: Path) -> Iterator[Stage]:
     with LocalHub(folder / "hub") as hub, Traps(folder / "traps", hub) as traps:
         fill(hub, folder / "pool")
         home = folder / "home"
-        parent = Parent({**clean_environment(home, hub.endpoint), "HOME": str(home)}, folder)
+        parent, environment = Parent(folder), {**clean_environment(home, hub.endpoint), "HOME": str(home)}
         try:
-            yield Stage(folder, hub, traps, Warm(parent, folder), write_good(folder / "good"))
+            yield Stage(folder, hub, traps, Warm(parent, folder, environment), write_good(folder / "good"))
         finally:
             parent.close()
             hub.crashes.clear()  # what an attack does to this Hub is not what is measured

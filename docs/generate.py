@@ -15,8 +15,7 @@ from pathlib import Path
 from cyclopts import App
 
 from hf_transfer_score.cli.app import COMMANDS, PROGRAM, WORDS, build_app
-from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, metric_guide
-from hf_transfer_score.cli.metrics import option_text, setting
+from hf_transfer_score.cli.metrics import ARROWS, MetricGuide, metric_guide, option_text, setting
 from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.records.schema import json_schema

@@ -32,7 +32,7 @@ LONGEST = (
     "finetune/test_scl.py",
     "evidence/test_pipeline.py",
     "evidence/test_page.py",
-    "hostile/test_feature_files.py",
+    "hostile/test_inputs.py",
 )
 """Files of half a minute or so each, which begin first, so that no process is left with one of them at the end."""
 

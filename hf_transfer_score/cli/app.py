@@ -10,8 +10,18 @@ from typing import Literal
 from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
 
 from hf_transfer_score.cli import naming
-from hf_transfer_score.cli.ending import AGAIN, ended_by_signals, interrupted_status, leave_at_once, waiting_threads
-from hf_transfer_score.cli.last_handler import FAILED, USAGE, split_traceback, tell, tell_output
+from hf_transfer_score.cli.ending import (
+    AGAIN,
+    FAILED,
+    USAGE,
+    ended_by_signals,
+    interrupted_status,
+    leave_at_once,
+    split_traceback,
+    tell,
+    tell_output,
+    waiting_threads,
+)
 from hf_transfer_score.cli.output import output_console, say, standard_streams, write
 from hf_transfer_score.text import LONGEST, shown
 from hf_transfer_score.version import VERSION
@@ -63,6 +73,9 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 }
 """What each command does, by group; `results publish` is the function `results_publish` in the file `results.py`."""
 
+FILES = {"register": "metrics", "space": "leaderboard"}
+"""The files of commands that are not called like them."""
+
 WORDS = frozenset(word for commands in COMMANDS.values() for words in commands for word in words.split())
 
 COMPLETION = "Let the shell complete commands and flags."
@@ -103,19 +116,12 @@ def build_app(asked: Collection[str] = ()) -> App:
         for number, (words, line) in enumerate(commands.items()):
             *room, name = words.split()
             if room and room[0] not in app:
-                app.command(
-                    App(
-                        room[0],
-                        help=ROOMS[room[0]],
-                        help_epilogue="",
-                        group=group,
-                        group_commands="Commands",
-                        sort_key=number,
-                    )
-                )
+                about = App(room[0], help=ROOMS[room[0]], group=group, group_commands="Commands", sort_key=number)
+                about.help_epilogue = ""
+                app.command(about)
             parent = app[room[0]] if room else app
             parent.command(
-                f"hf_transfer_score.cli.{words.split()[0]}:{words.replace(' ', '_')}",
+                f"hf_transfer_score.cli.{FILES.get(words.split()[0], words.split()[0])}:{words.replace(' ', '_')}",
                 name=name,
                 help=None if set(words.split()) <= set(asked) else line,
                 group=None if room else group,
@@ -157,7 +163,13 @@ def _ended(arguments: list[str], *, with_traceback: bool, as_program: bool) -> i
         naming.arguments.set(lambda: flags_of(app, arguments))
         return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
     except CycloptsError as error:
-        return _wrong_usage(error)
+        error.verbose = False
+        said = str(error)
+        if isinstance(error, UnusedCliTokensError):
+            said = f"Not understood: {' '.join(error.unused_tokens or ())}."
+        command = " ".join([PROGRAM, *(error.command_chain or ())])
+        say(f"error: {shown(said, LONGEST)}\n{command} --help shows what it takes.")
+        return USAGE
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else FAILED
     except KeyboardInterrupt:
@@ -180,14 +192,3 @@ def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:
         if one.parse
     }
     return {name: flag for name, flag in found.items() if flag.startswith("--")}
-
-
-def _wrong_usage(error: CycloptsError) -> int:
-    """Say what cannot be understood, and where to read what can be."""
-    error.verbose = False
-    said = str(error)
-    if isinstance(error, UnusedCliTokensError):
-        said = f"Not understood: {' '.join(error.unused_tokens or ())}."
-    command = " ".join([PROGRAM, *(error.command_chain or ())])
-    say(f"error: {shown(said, LONGEST)}\n{command} --help shows what it takes.")
-    return USAGE

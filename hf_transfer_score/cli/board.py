@@ -7,11 +7,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
-from hf_transfer_score.cli.last_handler import FAILED
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
-from hf_transfer_score.cli.tables import MISSING, notes_table, table_of
+from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking

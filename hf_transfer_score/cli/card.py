@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from hf_transfer_score.cards.evidence import Evidence, gather
 from hf_transfer_score.cli.flags import Json
-from hf_transfer_score.cli.metric_guide import metric_guide
+from hf_transfer_score.cli.metrics import metric_guide
 from hf_transfer_score.cli.output import Output, write
 from hf_transfer_score.errors import InputError, NoSpaceError, OptionError, StoreError
 from hf_transfer_score.home import write_bytes
@@ -18,7 +18,7 @@ from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.records.place import Place
 
 if TYPE_CHECKING:
-    from hf_transfer_score.records.record import Record
+    pass
 
 NEAREST = 5
 SAID = {
@@ -70,7 +70,15 @@ def card(
         push: write it onto the model's page on the Hub.
         create_pr: with --push, propose it as a pull request.
     """
-    _check(model, metric, out, push=push, create_pr=create_pr, eval_results=eval_results, eval_task=eval_task)
+    wrong = {
+        "card: name a MODEL, or a metric with --metric NAME.": (model is None) is (metric is None),
+        "`create_pr` says how to `push`: give both.": create_pr and not push,
+        "`push` and `eval_results` are for models, and `metric` names a metric.": metric and (push or eval_results),
+        "`push` writes to the Hub and `out` to a file: give one of them.": push and out is not None,
+        "`eval_task` says which task `eval_results` are for: give both.": eval_task and not eval_results,
+    }
+    if said := next((said for said, holds in wrong.items() if holds), None):
+        raise OptionError(said)
     if metric is not None:
         text = metric_text(metric)
         return _finish({"metric": metric, "card": text}, text, out, output)
@@ -80,34 +88,16 @@ def card(
     evidence = collect(str(model), _place(results), dataset=dataset)
     files = eval_result_files(evidence, eval_task=eval_task) if eval_results else None
     if push:
-        return _push(evidence, files, output, create_pr=create_pr, metadata=metadata)
+        from hf_transfer_score.cards.model_card import push_card
+
+        pushed = push_card(evidence, create_pr=create_pr, metadata=metadata, files=files)
+        done = {"model": evidence.model, "state": pushed.state, "where": pushed.where}
+        output.show(lambda: done, lambda _: f"{SAID[pushed.state].format(**done)}\n")
+        return 0
     if files is not None and not output.json:
         return _write_files(files, out)
     text = "" if output.json else model_card(evidence, _existing(out), metadata=metadata)
     return _finish(_plain(evidence, files) if output.json else {}, text, out, output)
-
-
-def _check(
-    model: str | None,
-    metric: str | None,
-    out: Path | None,
-    *,
-    push: bool,
-    create_pr: bool,
-    eval_results: bool,
-    eval_task: str | None,
-) -> None:
-    """Refuse what cannot be asked for together."""
-    wrong = {
-        "card: name a MODEL, or a metric with --metric NAME.": (model is None) is (metric is None),
-        "`create_pr` says how to `push`: give both.": create_pr and not push,
-        "`push` and `eval_results` are for models, and `metric` names a metric.": metric and (push or eval_results),
-        "`push` writes to the Hub and `out` to a file: give one of them.": push and out is not None,
-        "`eval_task` says which task `eval_results` are for: give both.": eval_task and not eval_results,
-    }
-    for said, holds in wrong.items():
-        if holds:
-            raise OptionError(said)
 
 
 def _place(text: str | None) -> Place:
@@ -136,17 +126,14 @@ def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence
     found = catalogue.model_records(model)
     records = [one for one in found if dataset in (None, one.dataset.id)]
     if not records:
-        raise StoreError(_nothing(model, place, dataset, catalogue.models(), found))
+        if found:
+            names = ", ".join(sorted({one.dataset.id for one in found}))
+            raise StoreError(f"{place.name} has no record of {model} on {dataset}. It has some on: {names}.")
+        models = catalogue.models()
+        near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
+        more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has none at all."
+        raise StoreError(f"{place.name} has no record of {model}.{more}")
     return gather(model, records, standings(catalogue, model, records), source=place.name if place.shared else None)
-
-
-def _nothing(model: str, place: Place, dataset: str | None, models: list[str], found: list[Record]) -> str:
-    if found:
-        names = ", ".join(sorted({one.dataset.id for one in found}))
-        return f"{place.name} has no record of {model} on {dataset}. It has some on: {names}."
-    near = difflib.get_close_matches(model, models, NEAREST) or models[:NEAREST]
-    more = f" It has {len(models)} models, such as {', '.join(near)}." if near else " It has none at all."
-    return f"{place.name} has no record of {model}.{more}"
 
 
 def metric_text(name: str) -> str:
@@ -155,17 +142,6 @@ def metric_text(name: str) -> str:
 
     metric = get_metric(name)
     return metric_card(metric, metric_guide(metric))
-
-
-def _push(
-    evidence: Evidence, files: dict[str, bytes] | None, output: Output, *, create_pr: bool, metadata: bool
-) -> int:
-    from hf_transfer_score.cards.model_card import push_card
-
-    pushed = push_card(evidence, create_pr=create_pr, metadata=metadata, files=files)
-    said = SAID[pushed.state].format(where=pushed.where, model=evidence.model)
-    output.show(lambda: {"model": evidence.model, "state": pushed.state, "where": pushed.where}, lambda _: f"{said}\n")
-    return 0
 
 
 def _plain(evidence: Evidence, files: dict[str, bytes] | None) -> dict[str, Any]:

@@ -1,22 +1,31 @@
-"""How a command is ended from outside: Ctrl-C, the signal that ends a service, and a terminal that is closed.
+"""How a command ends otherwise than well: one sentence, and a traceback on request.
 
-All three do the same: what is done is kept, one sentence is said, and no child is left behind.
+Ctrl-C, the signal that ends a service, and a terminal that is closed do the same: what is done is kept, and no child is
+left behind.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Timer, main_thread
 from typing import Any, NoReturn
 
+from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import say
+from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, UnknownMetricError
+from hf_transfer_score.text import LONGEST, shown
 
+FAILED, USAGE, BROKEN_PIPE = 1, 2, 141
+TRACEBACK = "--traceback"
+NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 AGAIN_SECONDS = 0.05
 AGAIN = "interrupted: run the same command again to go on"
 _by: list[int] = []
@@ -58,9 +67,15 @@ def _pressed_again() -> Iterator[None]:
     """Repeat a Ctrl-C that came while some object was taken apart: Python would print it and go on."""
     before = sys.unraisablehook
 
+    def press() -> None:
+        if hasattr(signal, "pthread_kill"):  # it wakes what the main thread waits for
+            signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
+        else:
+            signal.raise_signal(signal.SIGINT)
+
     def hook(lost: Any) -> None:
         if isinstance(lost.exc_value, KeyboardInterrupt):
-            Timer(AGAIN_SECONDS, _press).start()
+            Timer(AGAIN_SECONDS, press).start()
         else:
             before(lost)
 
@@ -69,13 +84,6 @@ def _pressed_again() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = before
-
-
-def _press() -> None:
-    if hasattr(signal, "pthread_kill"):  # it wakes what the main thread waits for
-        signal.pthread_kill(main_thread().ident or 0, signal.SIGINT)
-    else:
-        signal.raise_signal(signal.SIGINT)
 
 
 @contextmanager
@@ -137,3 +145,67 @@ def _children(pid: int) -> list[int] | None:
     except OSError:
         return None if pid == os.getpid() else []
     return [int(child) for one in lists for child in one.split()]
+
+
+def split_traceback(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return the arguments without `--traceback`, wherever it stands among the options, and whether it was there.
+
+    Example:
+        >>> split_traceback(["score", "a.npz", "--traceback"])
+        (['score', 'a.npz'], True)
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [one for one in arguments[:end] if one != TRACEBACK]
+    return [*options, *arguments[end:]], len(options) < end
+
+
+def tell(error: BaseException, *, with_traceback: bool) -> int:
+    """Say what went wrong, and return the exit status."""
+    if is_main():
+        if with_traceback:
+            say("".join(traceback.format_exception(error)).rstrip("\n"))
+        say(f"error: {sentence(error)}")
+    if isinstance(error, TransferScoreError):
+        return USAGE if isinstance(error, (OptionError, UnknownMetricError, NoSpaceError)) else FAILED
+    return USAGE
+
+
+def sentence(error: BaseException) -> str:
+    """Return what went wrong in one sentence, and what to do where that is known."""
+    said = shown(str(error).strip(), LONGEST)
+    if isinstance(error, TransferScoreError):
+        return with_flags(said)
+    if isinstance(error, OSError):
+        return _of_the_system(error, said)
+    if isinstance(error, MemoryError):
+        return f"there is not enough memory{f' ({said})' if said else ''}: take fewer samples, or close other programs."
+    if isinstance(error, RecursionError):
+        return f"something that was read is nested too deeply; {TRACEBACK} shows where."
+    if isinstance(error, UnicodeError):
+        return f"some text cannot be read or written in its encoding ({said}); {TRACEBACK} shows where."
+    return f"this was not foreseen: {type(error).__name__}: {said or 'no more is known'}; {TRACEBACK} shows where."
+
+
+def _of_the_system(error: OSError, said: str) -> str:
+    """Return what the operating system refused: of which file, and why."""
+    if isinstance(error, FileNotFoundError) and error.filename is None:
+        try:
+            os.getcwd()  # noqa: PTH109  # there is no path object of a folder that is gone
+        except OSError:
+            return "the working folder is gone: change to another one, and start again from there."
+    names = [shown(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
+    said = shown(error.strerror) if error.strerror else said or type(error).__name__
+    if error.errno in NO_SPACE:
+        where = f" for {names[0]}" if names else ""
+        advice = "make room, or name a folder on another disk (HF_TRANSFER_SCORE_HOME)"
+        return f"the disk is full{where} ({said}): {advice}."
+    return f"{' and '.join(names)}: {said}." if names else f"{said}; {TRACEBACK} shows where."
+
+
+def tell_output(failure: OSError, status: int) -> int:
+    """Say that standard output could not be written, and return the exit status; who closed a pipe knows it."""
+    if isinstance(failure, BrokenPipeError):
+        return BROKEN_PIPE if status in (0, FAILED) else status
+    if is_main() and sys.stderr is not None:
+        say(f"error: standard output could not be written: {shown(failure.strerror or failure)}.")
+    return status if status > FAILED else USAGE

@@ -6,10 +6,13 @@ The classes below change the few fields that are typed in another way than they 
 
 from __future__ import annotations
 
+import re
+import types
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cyclopts import ArgumentCollection, Group, Parameter, Token, validators
 
@@ -35,6 +38,7 @@ MODELS, DATASET, FEATURES, SCORING, RUNNING, OUTPUT = (
 HIDDEN = Parameter(parse=False)
 ALL = "all"
 A_DAY = 86_400
+TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 def _exclusive(arguments: ArgumentCollection) -> None:
@@ -115,6 +119,79 @@ Seconds = Annotated[float, Parameter(converter=converted(seconds(0.001)), n_toke
 Whole = Annotated[int | None, Parameter(validator=validators.Number(gte=1))]
 
 
+def configured_metrics(names: Sequence[str], settings: Sequence[str]) -> list[Metric]:
+    """Return metrics with the options that settings such as "face.temperature=0.1" give them.
+
+    Example:
+        >>> configured_metrics(["face"], ["face.temperature=0.1"])[0].options.temperature
+        0.1
+    """
+    from hf_transfer_score.metrics.registry import get_metric
+
+    metrics = {name: get_metric(name) for name in names}
+    chosen: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for setting in settings:
+        found = re.fullmatch(r"([^.=\s]+)\.([^.=\s]+)=(.*)", setting, re.DOTALL)
+        if not found:
+            raise OptionError(f"{setting}: expected METRIC.OPTION=VALUE, such as face.temperature=0.1.")
+        name, option, text = found.groups()
+        if get_metric(name).name not in metrics:
+            raise OptionError(f"{setting}: {name} is not among the metrics asked for: {', '.join(metrics)}.")
+        if option in chosen[name]:
+            raise OptionError(f"{setting}: {name}.{option} is set twice.")
+        chosen[name][option] = _parsed(metrics[name], option, text.strip())
+    configured = []
+    for name, metric in metrics.items():
+        try:
+            configured.append(metric.configured(**chosen[name]))
+        except OptionError as error:
+            raise OptionError(f"{metric.name}: {error}") from error
+    return configured
+
+
+def _parsed(metric: Metric, option: str, text: str) -> Any:
+    """Return the text of an option as a value of the type its field has."""
+    from hf_transfer_score.metrics.registry import check_choice
+
+    hint = get_type_hints(type(metric.options)).get(option)
+    if hint is None:
+        metric.configured(**{option: text})
+    if get_origin(hint) is Literal:
+        check_choice(f"{metric.name}.{option}", text, tuple(str(choice) for choice in get_args(hint)))
+    for kind in _alternatives(hint):
+        with suppress(ValueError):
+            return _value(kind, text)
+    raise OptionError(f"{metric.name}.{option} must be {kind_of(hint)}, got {text!r}.")
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the kinds a value may have, the narrower ones first."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return (hint,)
+    return tuple(sorted(get_args(hint), key=lambda kind: kind is str))
+
+
+def _value(kind: Any, text: str) -> Any:
+    """Return `text` as one kind of value, or raise ValueError."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)[[str(choice) for choice in get_args(kind)].index(text)]
+    if kind is bool:
+        return (*TRUE, *FALSE).index(text.lower()) < len(TRUE)
+    if kind is types.NoneType:
+        return ("none",).index(text.lower()) or None
+    if kind in (int, float, str):
+        return kind(text)
+    raise ValueError(f"options of type {kind} cannot be set as text")
+
+
+def kind_of(hint: Any) -> str:
+    """Return in words what values a type has."""
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", types.NoneType: "none"}
+    if get_origin(hint) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in get_args(hint))
+    return " or ".join(words.get(kind, str(kind)) for kind in _alternatives(hint))
+
+
 @dataclass(frozen=True)
 class Candidates:
     """The checkpoints to choose among.
@@ -185,8 +262,6 @@ class ScoringFlags:
 
     def configured(self) -> list[Metric] | str | None:
         """Return the metrics with their options, None for the default."""
-        from hf_transfer_score.cli.metric_guide import configured_metrics
-
         if self.metrics == (ALL,):
             return ALL
         if self.metrics is None and not self.option:

@@ -13,16 +13,15 @@ from cyclopts import Parameter
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.cli.ending import leaving_at_once
 from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, OUTPUT, RUNNING, Table
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.progress import watching
-from hf_transfer_score.cli.tables import notes_table, number, table_of
+from hf_transfer_score.cli.tables import Note, notes_table, number, table_of
 from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.runs.layers import METRICS, LayerProfile, ProfileRow, layer_profile
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import SampleOptions, describe
-from hf_transfer_score.text import csv_text
+from hf_transfer_score.text import Cell, csv_text
 
 if TYPE_CHECKING:
     from rich.table import Table as TextTable
@@ -97,8 +96,18 @@ def layers(
 
 def profile_text(profile: LayerProfile, page: Page) -> str:
     """Return a profile as text: what was sampled, a row a layer with a bar, and what the smallest NC1 means."""
-    about = [f"model: {profile.model}", *describe(profile.report.sample), ""]
-    return render([*about, _table(profile), "", *_meaning(profile), *notes_table(_notes(profile))], page)
+    about, best = [f"model: {profile.model}", *describe(profile.report.sample), ""], profile.best
+    smallest = (
+        f"Of the layers 1 to {profile.rows[-1].layer}, layer {best.layer} has the smallest NC1, {number(best.nc1)}: "
+        "there the rows of a class lie closest together, measured by how far the classes are apart. Bars are on a "
+        "logarithmic scale."
+    )
+    tuning = (
+        f"Layer-FT would train what ends in layer {best.layer} and a new classifier, and leave the rest as it is; "
+        f"SCL-FT takes a layer before the last and also adds its pooled output to the last features. "
+        "`verify --method layer` chooses by the same measure on the same sample, among single blocks."
+    )
+    return render([*about, _table(profile), "", smallest, tuning, *notes_table(_notes(profile))], page)
 
 
 def _table(profile: LayerProfile) -> TextTable:
@@ -126,21 +135,6 @@ def bars(values: Sequence[float | None]) -> list[str]:
     return ["" if one is None else "█" * (1 + round((BAR - 1) * (one - low) / span)) for one in logs]
 
 
-def _meaning(profile: LayerProfile) -> list[str]:
-    best = profile.best
-    first = (
-        f"Of the layers 1 to {profile.rows[-1].layer}, layer {best.layer} has the smallest NC1, {number(best.nc1)}: "
-        "there the rows of a class lie closest together, measured by how far the classes are apart. Bars are on a "
-        "logarithmic scale."
-    )
-    second = (
-        f"Layer-FT would train what ends in layer {best.layer} and a new classifier, and leave the rest as it is; "
-        f"SCL-FT takes a layer before the last and also adds its pooled output to the last features. "
-        "`verify --method layer` chooses by the same measure on the same sample, among single blocks."
-    )
-    return [first, second]
-
-
 def _notes(profile: LayerProfile) -> list[Note]:
     notes = [Note("note", text) for text in profile.report.notes]
     rows = profile.report.sample.rows
@@ -165,15 +159,8 @@ def profile_csv(profile: LayerProfile) -> str:
     """Return a row a layer, with METRIC.TERM columns."""
     terms = _terms(profile.rows)
     header = ["model", "layer", "width", "nc1", *(f"{metric}.{term}" for metric, term in terms), "smallest"]
-    rows = (
-        [
-            profile.model,
-            row.layer,
-            row.width,
-            row.nc1,
-            *(row.terms.get(metric, {}).get(term) for metric, term in terms),
-            int(row == profile.best),
-        ]
-        for row in profile.rows
-    )
+    rows: list[list[Cell]] = []
+    for row in profile.rows:
+        found = [row.terms.get(metric, {}).get(term) for metric, term in terms]
+        rows.append([profile.model, row.layer, row.width, row.nc1, *found, int(row == profile.best)])
     return csv_text(header, rows)

@@ -1,20 +1,84 @@
-"""`metrics`: list them, or tell all about one."""
+"""`metrics` and `register`: all that a metric says of itself, which the generated reference shows too."""
 
 from __future__ import annotations
 
+import inspect
+import re
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from hf_transfer_score.cli.flags import Json
-from hf_transfer_score.cli.metric_guide import ARROWS, MetricGuide, OptionGuide, all_guides, metric_guide
-from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render
+from hf_transfer_score.cli.flags import Json, kind_of
+from hf_transfer_score.cli.output import PROSE_WIDTH, Output, Page, render, write
 from hf_transfer_score.cli.tables import pairs
-from hf_transfer_score.metrics.registry import NEED_REASONS, get_metric
+from hf_transfer_score.metrics.registry import (
+    NEED_REASONS,
+    Metric,
+    Need,
+    Term,
+    all_metrics,
+    get_metric,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+ARROWS = {1: "↑", -1: "↓"}
+
 INDENT = 4
+
+
+@dataclass(frozen=True)
+class OptionGuide:
+    """One option of a metric.
+
+    Attributes:
+        name: the word before the equals sign.
+        kind: what may stand after it, in words.
+        default: its value when nothing is said.
+        meaning: what it does, from the docstring of the options.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class MetricGuide:
+    """A metric in words.
+
+    Attributes:
+        name: the key in the registry.
+        title: a short human title.
+        about: docstring of the metric's module.
+        computes: docstring of the metric's function.
+        needs: what it cannot do without.
+        terms: its raw numbers.
+        pool_rule: its score in a pool, as a formula of the terms.
+        options: what can be set.
+        citation: where it comes from.
+        baseline: whether it is a trivial baseline.
+        slow: whether it is left out of the default set.
+    """
+
+    name: str
+    title: str
+    about: str
+    computes: str
+    needs: tuple[Need, ...]
+    terms: tuple[Term, ...]
+    pool_rule: str
+    options: tuple[OptionGuide, ...]
+    citation: str
+    baseline: bool
+    slow: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        return asdict(self)
 
 
 def metrics(name: str | None = None, /, *, output: Json = Output()) -> int:
@@ -91,3 +155,73 @@ def _bold(text: str) -> RenderableType:
     from rich.text import Text
 
     return Text(text, style="bold")
+
+
+def register() -> int:
+    """Make evaluate.load find the metrics.
+
+    It puts the evaluate modules of this package where evaluate looks for metrics, so that
+    evaluate.load("face_transferability") works, offline too.
+    """
+    from hf_transfer_score.evaluate_modules.install import register as install_modules
+
+    paths = install_modules()
+    write("".join(f"installed {path}\n" for path in paths))
+    write("".join(f'use it by evaluate.load("{path.stem}")\n' for path in paths))
+    return 0
+
+
+def metric_guide(metric: Metric) -> MetricGuide:
+    """Return what a metric says of itself."""
+    module = sys.modules.get(metric.compute.__module__)
+    first, *others = metric.terms
+    formula = first.name if first.direction == 1 else f"-{first.name}"
+    formula += "".join(f" {'+' if term.direction == 1 else '-'} {term.name}" for term in others)
+    return MetricGuide(
+        name=metric.name,
+        title=metric.title,
+        about=_prose(inspect.getdoc(module) or ""),
+        computes=re.sub(r"^Return ", "Returns ", _prose(inspect.getdoc(metric.compute) or "")),
+        needs=metric.needs,
+        terms=metric.terms,
+        pool_rule=f"{formula}, each scaled to [0, 1] over the pool" if metric.pool_rule == "minmax_sum" else formula,
+        options=option_guides(metric),
+        citation=metric.citation,
+        baseline=metric.baseline,
+        slow=metric.slow,
+    )
+
+
+def all_guides() -> list[MetricGuide]:
+    """Return a guide to every registered metric, in the registry's order."""
+    return [metric_guide(metric) for metric in all_metrics().values()]
+
+
+def option_guides(metric: Metric) -> tuple[OptionGuide, ...]:
+    """Return a guide to every option of a metric."""
+    hints, meanings = get_type_hints(type(metric.options)), _attributes(inspect.getdoc(type(metric.options)) or "")
+    return tuple(
+        OptionGuide(one.name, kind_of(hints[one.name]), getattr(metric.options, one.name), meanings.get(one.name, ""))
+        for one in fields(metric.options)
+    )
+
+
+def _prose(docstring: str) -> str:
+    """Return the paragraphs of a docstring, each on one line, without its sections."""
+    prose = re.split(r"^(?:Args|Attributes|Returns|Raises|Examples?):\n", docstring, maxsplit=1, flags=re.MULTILINE)[0]
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in prose.strip().split("\n\n"))
+
+
+def _attributes(docstring: str) -> dict[str, str]:
+    """Return the entries of a Google docstring's Attributes section, each on one line."""
+    section = re.search(r"^Attributes:\n((?:[ \t]+.*\n?|\n)*)", docstring, re.MULTILINE)
+    found: dict[str, str] = {}
+    name = ""
+    for line in section.group(1).splitlines() if section else []:
+        entry = re.match(r" {4}(\w+): (.*)", line)
+        if entry:
+            name = entry.group(1)
+            found[name] = entry.group(2).strip()
+        elif name and line.strip():
+            found[name] += f" {line.strip()}"
+    return found

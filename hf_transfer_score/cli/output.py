@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transfer_score.cli.naming import with_flags
@@ -207,34 +207,32 @@ class Stream(io.TextIOBase):
             os.close(nowhere)
 
 
-class _Trusted(io.TextIOBase):
+class _Trusted:
     """The same stream for a console of ours, whose output is safe already and moves the cursor."""
 
     def __init__(self, stream: Stream) -> None:
-        self.stream = stream
+        self._stream = stream
 
-    @property
-    def encoding(self) -> str:  # type: ignore[override]
-        return self.stream.encoding
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        self.stream.write_safe(text)
+        self._stream.write_safe(text)
         return len(text)
-
-    def flush(self) -> None:
-        self.stream.flush()
-
-    def isatty(self) -> bool:
-        return self.stream.isatty()
-
-    def fileno(self) -> int:
-        return self.stream.fileno()
 
 
 @contextmanager
 def standard_streams() -> Iterator[tuple[Stream, Stream]]:
-    """Put streams that are safe in the place of standard output and standard error, and yield them."""
-    _occupy()
+    """Put streams that are safe in the place of standard output and standard error, and yield them.
+
+    Nothing is opened on the descriptors that are closed: a file opened next would get what libraries write there.
+    """
+    for descriptor in STANDARD:
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            with suppress(OSError):
+                os.open(os.devnull, os.O_RDWR)  # the lowest that is free, so this one
     before = sys.stdout, sys.stderr
     out, errors = Stream(sys.stdout, "replace"), Stream(sys.stderr, "backslashreplace")
     sys.stdout, sys.stderr = out, errors
@@ -244,16 +242,6 @@ def standard_streams() -> Iterator[tuple[Stream, Stream]]:
         out.flush()
         errors.flush()
         sys.stdout, sys.stderr = before
-
-
-def _occupy() -> None:
-    """Open nothing on the descriptors that are closed: a file opened next would get what libraries write there."""
-    for descriptor in STANDARD:
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # the lowest that is free, so this one
 
 
 def write(text: str) -> None:
@@ -278,35 +266,30 @@ def words(text: object, style: str = "") -> Text:
 
 
 @lru_cache(maxsize=1)
-def _safe_console() -> type[Console]:
+def _console() -> Callable[..., Console]:
+    """Return what makes consoles that make safe whatever text reaches them, however it got into a table."""
     from rich.console import Console
     from rich.segment import Segment
 
     class SafeConsole(Console):
-        """A console that makes safe whatever text reaches it, however it got into a table."""
-
         def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
             for segment in super().render(renderable, options):
                 plain = segment.control or segment.text.isprintable() or segment.text == "\n"
                 yield segment if plain else Segment(shown_lines(segment.text), segment.style)
 
-    return SafeConsole
-
-
-def _new_console(**settings: Any) -> Console:
-    return _safe_console()(highlight=False, markup=False, emoji=False, **settings)
+    return partial(SafeConsole, highlight=False, markup=False, emoji=False)
 
 
 def output_console() -> Console:
     """Return a console for standard output, as wide as its pages."""
     stream = sys.stdout if isinstance(sys.stdout, Stream) else Stream(sys.stdout, "replace")
-    return _new_console(file=_Trusted(stream), width=page().width)
+    return _console()(file=_Trusted(stream), width=page().width)
 
 
 def error_console() -> Console:
     """Return a console for standard error, for bars and lines that move."""
     stream = sys.stderr if isinstance(sys.stderr, Stream) else Stream(sys.stderr, "backslashreplace")
-    return _new_console(file=_Trusted(stream))
+    return _console()(file=_Trusted(stream))
 
 
 @contextmanager
@@ -364,7 +347,7 @@ def status(first: str) -> Iterator[Status]:
 def render(parts: Iterable[RenderableType], page: Page) -> Rendered:
     """Return text and tables one below the other, without blanks at the ends of lines."""
     colour = "auto" if page.colour else None
-    console = _new_console(file=io.StringIO(), width=page.width, force_terminal=page.colour, color_system=colour)
+    console = _console()(file=io.StringIO(), width=page.width, force_terminal=page.colour, color_system=colour)
     for part in parts:
         console.print(part)
     written: str = console.file.getvalue()  # type: ignore[attr-defined]

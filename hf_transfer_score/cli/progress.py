@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import PROSE_WIDTH, UNLIMITED, Page, moving, render, say, words
-from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table
+from hf_transfer_score.cli.tables import MISSING, Group, Note, groups_text, notes_table
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -147,28 +147,22 @@ def _short(name: str) -> str:
 
 def plan_text(plan: Plan, page: Page) -> str:
     """Return what will be done with each candidate."""
-    names = [model.name for model in plan.models]
-    cells = {model.name: _planned(model) for model in plan.models}
+    to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
+    cells = {}
+    for model in plan.models:
+        download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
+        parameters = MISSING if model.parameters is None else short_count(model.parameters)
+        cells[model.name] = (model.kind or MISSING, parameters, download, to_do[model.state])
     headers = ("backbone", "params", "download", "to do")
-    table = groups_text(names, [Group("", headers, cells)], page, failed={})
+    table = groups_text(list(cells), [Group("", headers, cells)], page, failed={})
+    states = Counter(model.state for model in plan.models)
+    running = states["on disk"] + states["download"]
+    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
+    models = f"{running} model{'' if running == 1 else 's'} to run, {states['cached']} in the cache"
+    caption = f"{models}, {short_bytes(plan.download_bytes)} to download{free}."
     failures = [Note("failed", f"{one.name}: {one.failure}") for one in plan.models if one.failure]
     notes = notes_table([*failures, *(Note("note", note) for note in plan.notes)])
-    return table + render([_plan_caption(plan), *notes], page)
-
-
-def _planned(model: PlannedModel) -> tuple[str, ...]:
-    to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
-    download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
-    parameters = MISSING if model.parameters is None else short_count(model.parameters)
-    return (model.kind or MISSING, parameters, download, to_do[model.state])
-
-
-def _plan_caption(plan: Plan) -> str:
-    running = sum(model.state in ("on disk", "download") for model in plan.models)
-    cached = sum(model.state == "cached" for model in plan.models)
-    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
-    models = f"{running} model{'' if running == 1 else 's'}"
-    return f"{models} to run, {cached} in the cache, {short_bytes(plan.download_bytes)} to download{free}."
+    return table + render([caption, *notes], page)
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:

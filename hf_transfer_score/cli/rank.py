@@ -9,7 +9,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hf_transfer_score.cli.ending import is_main, leaving_at_once
+from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
 from hf_transfer_score.cli.flags import (
     OUTPUT,
     RUNNING,
@@ -25,11 +25,18 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.last_handler import FAILED
-from hf_transfer_score.cli.notes import Note, score_notes
 from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
-from hf_transfer_score.cli.tables import MISSING, Group, best_of, groups_text, metric_group, notes_table
+from hf_transfer_score.cli.tables import (
+    MISSING,
+    Group,
+    Note,
+    best_of,
+    groups_text,
+    metric_group,
+    notes_table,
+    score_notes,
+)
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import example_dataset

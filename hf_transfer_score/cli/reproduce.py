@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import RUNNING, Json, Whole
-from hf_transfer_score.cli.last_handler import FAILED
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import Output, Page, render
-from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table, number
+from hf_transfer_score.cli.tables import MISSING, Group, Note, groups_text, notes_table, number
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.reproduction import PublishedModel, PublishedTable, published_table
 
@@ -144,34 +143,24 @@ def _rescored(table: PublishedTable, running: Rescoring) -> Rescored:
 
 def _text(table: PublishedTable, rescored: Rescored | None, page: Page) -> str:
     """Return the table as text, with notes on where each number is from."""
-    names = [one.name for one in table.models]
+    models = table.models
+    scored = {one.name: (str(one.score_rank), number(one.score)) for one in models}
+    tuned = {one.name: (str(one.accuracy_rank), f"{one.accuracy:.2%}") for one in models}
     groups = [
-        Group(
-            f"{table.source.scored_by} published",
-            ("rank", "score"),
-            {one.name: (str(one.score_rank), number(one.score)) for one in table.models},
-        ),
-        Group(
-            "fine-tuned",
-            ("rank", "accuracy"),
-            {one.name: (str(one.accuracy_rank), f"{one.accuracy:.2%}") for one in table.models},
-        ),
-        *([] if rescored is None else _run_groups(table, rescored)),
+        Group(f"{table.source.scored_by} published", ("rank", "score"), scored),
+        Group("fine-tuned", ("rank", "accuracy"), tuned),
     ]
+    if rescored is not None:
+        for metric in rescored.metrics:
+            scores, ranks = rescored.scores(metric), rescored.ranks(metric)
+            cells = {name: (str(ranks[name]), number(score)) for name, score in scores.items()}
+            groups.append(Group(f"{metric} now", ("rank", "score"), cells))
+        used = {one.name: (_checkpoint(one, rescored),) for one in models}
+        groups.append(Group("", ("checkpoint",), used))
     parts = ["", *_sentences(table, rescored), *notes_table(_notes(table, rescored))]
     head = render([table.source.title, ""], page)
-    body = groups_text(names, groups, page, failed={})
+    body = groups_text([one.name for one in models], groups, page, failed={})
     return head + body.rstrip("\n") + "\n" + render(parts, page)
-
-
-def _run_groups(table: PublishedTable, rescored: Rescored) -> list[Group]:
-    groups = []
-    for metric in rescored.metrics:
-        scores, ranks = rescored.scores(metric), rescored.ranks(metric)
-        cells = {name: (str(ranks[name]), number(score)) for name, score in scores.items()}
-        groups.append(Group(f"{metric} now", ("rank", "score"), cells))
-    used = {one.name: (_checkpoint(one, rescored),) for one in table.models}
-    return [*groups, Group("", ("checkpoint",), used)]
 
 
 def _checkpoint(one: PublishedModel, rescored: Rescored) -> str:

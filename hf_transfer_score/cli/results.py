@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import Json
-from hf_transfer_score.cli.last_handler import FAILED
 from hf_transfer_score.cli.output import Output, write
 from hf_transfer_score.errors import OptionError, StoreError
 from hf_transfer_score.hub.client import quiet_client

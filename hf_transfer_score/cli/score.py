@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
-from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table
-from hf_transfer_score.cli.last_handler import FAILED
-from hf_transfer_score.cli.metric_guide import configured_metrics
-from hf_transfer_score.cli.notes import score_notes
+from hf_transfer_score.cli.ending import FAILED
+from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, configured_metrics
 from hf_transfer_score.cli.output import UNLIMITED, Page, TableOutput, render, status, words
 from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_facts, score_files
 from hf_transfer_score.cli.tables import (
@@ -26,6 +24,7 @@ from hf_transfer_score.cli.tables import (
     notes_table,
     number,
     plain_table,
+    score_notes,
 )
 from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics

@@ -1,14 +1,16 @@
-"""Scores as tables for people: four significant digits, nothing cut off, split into blocks where it gets too wide."""
+"""Scores as tables for people: four significant digits, nothing cut off, split into blocks where it gets too wide.
+
+Below them stands in short lines what to know before trusting them: failures, skipped metrics, flags and warnings.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import Page, Rendered, render, words
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import shown
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
     from rich.table import Table
 
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
 MISSING = "–"
 
 DIGITS = 4
 GAP = 3
 NAME_SHARE = 3
 """The models' names get at most one part in so many of the width, and are folded beyond it."""
+SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -163,6 +169,57 @@ def plain_table() -> Table:
     from rich.table import Table
 
     return Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False, header_style="bold")
+
+
+class Note(NamedTuple):
+    """One line: its kind in a word, and what it says."""
+
+    kind: str
+    text: str
+
+
+def score_notes(ranking: Ranking) -> list[Note]:
+    """Return the notes to some models; what is said of several models or metrics is said once."""
+    models, pools = ranking.models, ranking.pools
+    scored = sum(one.why is None for one in models.values())
+
+    def where(names: Sequence[str]) -> str:
+        """Return which of the scored models a note is about, or nothing where it is about all."""
+        return "" if len(names) == scored else f" ({len(names)} of {scored} models: {joined(names, SHOWN_NAMES)})"
+
+    def joined(names: Sequence[str], most: int) -> str:
+        more = f" and {len(names) - most} more" if len(names) > most else ""
+        return ", ".join(names[:most]) + more
+
+    notes = [Note("failed", f"{name}: {one.why}") for name, one in models.items() if one.why]
+    results = [(model, metric, result) for model, one in models.items() for metric, result in one.results.items()]
+    skipped = grouped((result.reason, model) for model, _, result in results if result.reason)
+    notes += [Note("skipped", f"{reason}{where(names)}") for reason, names in skipped.items()]
+    named = [(metric, term, reason) for metric, pool in pools.items() for term, reason in pool.flags.items()]
+    flags = grouped((reason, metric if term == metric else f"{metric}.{term}") for metric, term, reason in named)
+    for reason, terms in flags.items():
+        notes.append(Note("flag", f"{joined(terms, len(terms))}: {reason}; counts as 0 for all"))
+    scaled = [name for name, pool in pools.items() if any(len(terms) > 1 for terms in pool.scaled.values())]
+    if two := [name for name in scaled if len(pools[name].scores) == 2]:
+        text = (
+            f"{joined(two, len(two))}: in a pool of two, scaling makes any difference 0 against 1, however small; "
+            "the raw terms tell how large it is (--terms)"
+        )
+        notes.append(Note("note", text))
+    warnings = grouped((text, (metric, model)) for model, metric, result in results for text in result.warnings)
+    for warning, places in warnings.items():
+        metrics, names = (list(dict.fromkeys(one)) for one in zip(*places, strict=True))
+        about = f"{len(metrics)} metrics" if len(metrics) > SHOWN_NAMES else joined(metrics, SHOWN_NAMES)
+        notes.append(Note("warning", f"{about}: {warning}{where(names)}"))
+    return notes
+
+
+def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
+    """Return the values of each key, both in the order in which they came."""
+    found: dict[Key, list[Value]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def notes_table(notes: Sequence[Note]) -> list[RenderableType]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
-from hf_transfer_score.cli.ending import interrupted_status, leave_at_once, leaving_at_once
+from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     RUNNING,
     AskedSearch,
@@ -29,13 +29,11 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.last_handler import FAILED
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.notes import Note
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status
 from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.rank import check_folder, report_text
-from hf_transfer_score.cli.tables import MISSING, Group, groups_text, notes_table, table_of
+from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_text, notes_table, table_of
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Method
@@ -236,43 +234,27 @@ class _Status(_Lines):
 
 def verify_text(report: VerifyReport, page: Page) -> str:
     """Return a verification as text: what was measured, a row a model, a row a metric, and notes below."""
-    about = render([*describe(report.ranking.sample), "", *_captions(report), ""], page)
-    groups = [_places(report), *_ranks(report), _accuracies(report)]
-    failed = {name: one.status for name, one in report.models.items() if not one.measured}
-    table = groups_text(list(report.models), groups, page, failed=failed)
-    notes = render(notes_table(list(_notes(report))), page)
-    return about + table + "\n" + _agreement_text(report, page) + notes
-
-
-def _captions(report: VerifyReport) -> list[str]:
-    recipe, test = report.recipe, report.test
+    ranking, test, known = report.ranking, report.test, all_metrics()
+    measured = {name: one for name, one in report.models.items() if one.measured}
     where = f"of the split {test.source.split} " if test.source.split else ""
     seeds = max((len(one.measured) for one in report.models.values()), default=0)
-    return [f"method {recipe.method}, {seeds} seeds, tested on {len(test)} rows {where}that were not trained on"]
-
-
-def _places(report: VerifyReport) -> Group:
-    ranks = report.ranking.ranks
-    return Group("rank", ("",), {name: (str(ranks[name]),) for name in report.models if name in ranks})
-
-
-def _ranks(report: VerifyReport) -> list[Group]:
-    """Return the rank by each metric that is no baseline."""
-    known = all_metrics()
-    shown = [name for name in report.ranking.pools if not (name in known and known[name].baseline)]
-    return [
-        Group(name, ("rank",), {model: (str(rank),) for model, rank in report.ranking.pools[name].ranks.items()})
-        for name in shown
+    tested = f"tested on {len(test)} rows {where}that were not trained on"
+    caption = f"method {report.recipe.method}, {seeds} seeds, {tested}"
+    about = render([*describe(ranking.sample), "", caption, ""], page)
+    places = {name: (str(ranking.ranks[name]),) for name in report.models if name in ranking.ranks}
+    ranks = [
+        Group(name, ("rank",), {model: (str(rank),) for model, rank in pool.ranks.items()})
+        for name, pool in ranking.pools.items()
+        if not (name in known and known[name].baseline)
     ]
-
-
-def _accuracies(report: VerifyReport) -> Group:
-    headers = ("mean", "spread", "rank", "trained", "time")
-    measured = {name: one for name, one in report.models.items() if one.measured}
     ordered = sorted((one.mean or 0.0 for one in measured.values()), reverse=True)
     cells = {name: _row(one, ordered) for name, one in measured.items()}
-    best = {name for name, one in measured.items() if one.mean == ordered[0]} if ordered else set()
-    return Group("accuracy", headers, cells, frozenset(best))
+    best = frozenset(name for name, one in measured.items() if one.mean == ordered[0])
+    accuracies = Group("accuracy", ("mean", "spread", "rank", "trained", "time"), cells, best)
+    failed = {name: one.status for name, one in report.models.items() if not one.measured}
+    table = groups_text(list(report.models), [Group("rank", ("",), places), *ranks, accuracies], page, failed=failed)
+    notes = render(notes_table(list(_notes(report))), page)
+    return about + table + "\n" + _agreement_text(report, page) + notes
 
 
 def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
@@ -292,21 +274,17 @@ def _agreement_text(report: VerifyReport, page: Page) -> str:
     if not report.agreement:
         return ""
     table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">lost by its first", whole=True)
-    for name, one in report.agreement.items():
-        table.add_row(name, *_agreement_row(one))
-    if report.ceiling is not None:
-        table.add_row("one seed with the others", *_agreement_row(report.ceiling))
+    rows = [*report.agreement.items(), *([("one seed with the others", report.ceiling)] if report.ceiling else [])]
+    for name, one in rows:
+        interval = one.weighted_tau_interval
+        table.add_row(
+            name,
+            _signed(one.weighted_tau),
+            MISSING if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
+            _signed(one.tau),
+            MISSING if one.top_regret is None else f"{one.top_regret:.4f}",
+        )
     return render([table], page)
-
-
-def _agreement_row(one: Agreement) -> tuple[str, ...]:
-    interval = one.weighted_tau_interval
-    return (
-        _signed(one.weighted_tau),
-        MISSING if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
-        _signed(one.tau),
-        MISSING if one.top_regret is None else f"{one.top_regret:.4f}",
-    )
 
 
 def _signed(value: float | None) -> str:
@@ -320,16 +298,8 @@ def _notes(report: VerifyReport) -> Iterator[Note]:
     for name, one in report.models.items():
         if one.reason is not None:
             yield Note("failed" if one.status == "failed" else one.status, f"{name}: {one.kind or ''}: {one.reason}")
-    for text, names in _remarks(report).items():
+    noted = ((text, name) for name, one in report.models.items() for of in one.measured.values() for text in of.notes)
+    for text, names in grouped(dict.fromkeys(noted)).items():
         yield Note("warning", f"{', '.join(names)}: {text}")
     for note in report.notes:
         yield Note("note", note)
-
-
-def _remarks(report: VerifyReport) -> dict[str, list[str]]:
-    """Return what was noted of measurements, with the models it was noted of."""
-    found: dict[str, list[str]] = {}
-    for name, one in report.models.items():
-        for text in dict.fromkeys(note for of in one.measured.values() for note in of.notes):
-            found.setdefault(text, []).append(name)
-    return found

@@ -8,7 +8,7 @@ import pytest
 
 import hf_transfer_score
 from hf_transfer_score import rank_features
-from hf_transfer_score.cli.metric_guide import all_guides
+from hf_transfer_score.cli.metrics import all_guides
 from hf_transfer_score.cli.output import Page
 from hf_transfer_score.cli.score import pool_text
 from hf_transfer_score.cli.tables import number

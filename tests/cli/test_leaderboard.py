@@ -15,7 +15,7 @@ from hf_transfer_score.records.record import record_path
 from hf_transfer_score.records.store import load
 from tests.conftest import clean_environment
 from tests.leaderboard.made import face, facts, score
-from tests.runs.test_resume import until
+from tests.runs.warm import until
 
 
 @pytest.fixture

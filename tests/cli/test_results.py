@@ -63,7 +63,7 @@ class TestHub:
         assert {record_path(one): one for one in copied} == {record_path(one): one for one in RECORDS}
 
     def test_who_may_not_write_proposes(self, command, saved, hub, owner):
-        hub.add("datasets", "owner/results", {"README.md": "mine"})
+        hub.add("owner/results", {"README.md": "mine"}, kind="dataset")
         guest = owner | {"HF_TOKEN": "hf_guest"}
         status, out, err = command(guest, "results", "publish", "results", "--to", "owner/results")
         assert (status, out) == (1, "") and "or propose the change with --create-pr" in err

@@ -10,7 +10,7 @@ import pytest
 
 import hf_transfer_score
 from hf_transfer_score import TransferScoreError, score_features
-from hf_transfer_score.cli.metric_guide import configured_metrics
+from hf_transfer_score.cli.flags import configured_metrics
 from hf_transfer_score.errors import OptionError, UnknownMetricError
 from tests.cli.pool import FILES, LABELS, POOL
 

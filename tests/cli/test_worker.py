@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import signal
 from dataclasses import asdict, replace
@@ -18,12 +17,10 @@ from tests.checkpoints import images
 from tests.conftest import clean_environment
 from tests.hub.server import LocalHub
 from tests.runs.bad import add_own_code
-from tests.runs.pool import PICTURES, again, change_weights, picture_shards
-from tests.runs.test_resume import until
-from tests.runs.warm import Warm
+from tests.runs.pool import PICTURES, again, picture_shards
+from tests.runs.warm import Warm, until
 
 TOKEN = "hf_owner"
-WEIGHTS = r"/resolve/.*model.safetensors$"
 
 
 @pytest.fixture(scope="module")
@@ -58,18 +55,12 @@ def worker(queue, tmp_path):
     return ("worker", "--requests", str(tmp_path / "requests"), "--results", str(tmp_path / "results"))
 
 
-COUNT = itertools.count(2)
-
-
 @pytest.fixture
 def slow(hub):
-    """A model that nobody ran before, whose weights take as long as a test needs."""
-    folder, times = again(hub, "slow/vit", "good/vit"), next(COUNT)
-    change_weights(folder, lambda weights: {name: value * (1 + times / 100) for name, value in weights.items()})
-    fault = hub.fault(f"slow/vit{WEIGHTS}", "latency", method="GET", seconds=60, times=None)
+    """A dataset whose rows take as long as a test needs."""
+    fault = hub.fault(f"{PICTURES}/resolve/.*parquet$", "latency", method="GET", seconds=60, times=None)
     yield fault
     hub.faults.remove(fault)
-    hub.forget(hub.repository("slow/vit"))
 
 
 WRONG = {
@@ -159,7 +150,7 @@ def test_the_log_tells_what_was_done_and_no_token(done, hub):
 
 
 def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("slow/vit", PICTURES))
+    queue.submit(Request("good/vit", PICTURES))
     dying = warm.start(*worker, "--lease", "2", "--name", "first")
     until(lambda: slow.hits)
     dying.send(signal.SIGKILL)
@@ -174,7 +165,7 @@ def test_a_killed_worker_s_request_is_run_by_another(queue, worker, slow, warm, 
 
 
 def test_a_worker_that_is_ended_gives_its_request_back_at_once(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("slow/vit", PICTURES))
+    queue.submit(Request("good/vit", PICTURES))
     running = warm.start(*worker)
     until(lambda: slow.hits)
     running.send(signal.SIGTERM)
@@ -185,8 +176,8 @@ def test_a_worker_that_is_ended_gives_its_request_back_at_once(queue, worker, sl
 
 
 def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tmp_path):
-    queue.submit(Request("slow/vit", PICTURES))
-    slow.seconds = 2
+    queue.submit(Request("good/vit", PICTURES))
+    slow.seconds, slow.times = 2, 1
     running = warm.start(*worker, "--limit", "1")
     until(lambda: slow.hits)
     taken = replace(queue.requests()[0], claimed_by="other", attempts=2)

@@ -173,7 +173,7 @@ answer = {{"scores": answer, "card": Path(card).read_text(encoding="utf-8"), "re
 
 def test_modules_load_from_spaces_by_owner_and_name(run_client, hub, hub_environment):
     for name in NAMES.values():
-        hub.add("spaces", f"someone/{name}", SPACES / name)
+        hub.add(f"someone/{name}", SPACES / name, kind="space")
     names = [f"someone/{name}" for name in NAMES.values()]
     answer = run_client(CLIENT_OF_SPACES.format(load=LOAD), hub_environment, *names)
     assert [len(scores) for scores in answer["scores"].values()] == [3, 4]

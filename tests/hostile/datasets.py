@@ -11,8 +11,9 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from pyarrow import parquet
 
 from tests.hostile.feature_files import SENTENCE, Payload, zipped
 from tests.hostile.traps import PRIVATE, Traps
+from tests.hub.repositories import write_files
 from tests.sampling.made import image_bytes, sound
 
 ROWS = 40
@@ -48,7 +50,6 @@ class DatasetCase:
             must never be.
         modality: the checkpoint that it is for.
         on_hub: whether it is served by a Hub; else it is a folder, or the only file in it.
-        heavy: whether it takes seconds to make or to read, so that not every run of the tests tries it.
     """
 
     name: str
@@ -57,7 +58,6 @@ class DatasetCase:
     accepted: Literal["", "any", "clean"] = ""
     modality: Modality = "text"
     on_hub: bool = False
-    heavy: bool = False
 
 
 def case(
@@ -66,11 +66,18 @@ def case(
     """Return a case whose files are known by their contents."""
 
     def write(folder: Path, traps: Traps) -> None:
-        for path, content in (files(traps) if callable(files) else files).items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
+        write_files(folder, files(traps) if callable(files) else files)
 
     return DatasetCase(name, write, refused, **more)
+
+
+def each(
+    prefix: str, values: Mapping[str, Any], files: Callable[[Any, Traps], Files], **more: Any
+) -> Iterator[DatasetCase]:
+    """Yield a case for each value; a value that is called gives the real one when it is written."""
+    for name, value in values.items():
+        made = partial(lambda value, traps: files(value() if callable(value) else value, traps), value)
+        yield case(f"{prefix}-{name}", made, **more)
 
 
 def table(columns: Any = None, **options: Any) -> bytes:
@@ -91,16 +98,20 @@ def lines(rows: Any) -> bytes:
     return "\n".join(json.dumps(row) for row in rows).encode()
 
 
-def media(contents: list[bytes] | list[str], column: str = "image", kind: str = "Image") -> bytes:
+def media(contents: Sequence[bytes | str], column: str = "image", kind: str = "Image") -> bytes:
     """Return a .parquet file of images or sounds as `datasets` writes it: contents, or paths in place of them."""
-    known = [
-        {"bytes": one, "path": None} if isinstance(one, bytes) else {"bytes": None, "path": one} for one in contents
-    ]
+    known = [{"bytes": one if isinstance(one, bytes) else None} for one in contents]
+    known = [{**row, "path": None if row["bytes"] is one else one} for row, one in zip(known, contents, strict=True)]
     cells = pa.array(known, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     features = {column: {"_type": kind}, "label": {"names": ["a", "b"], "_type": "ClassLabel"}}
     about = {"huggingface": json.dumps({"info": {"features": features}})}
     rows = pa.table({column: cells, "label": pa.array([row % 2 for row in range(len(contents))])})
     return table(rows.replace_schema_metadata(about))
+
+
+def sounding(contents: Sequence[bytes | str]) -> bytes:
+    """Return a .parquet file of sounds."""
+    return media(contents, "audio", "Audio")
 
 
 def pictures() -> list[bytes]:
@@ -114,94 +125,101 @@ def pictures() -> list[bytes]:
 
 
 PICTURES = pictures()
+SOUNDS = [sound(row) for row in range(ROWS)]
+
+ELSEWHERE = {
+    "file-scheme": "file://{secret}",
+    "chain-to-the-hub": "file://{secret}::hf://datasets/cases/own/README.md",
+    "climbing-chain": "file://../../../../../../../../..{secret}::hf://datasets/cases/own/README.md",
+    "absolute": "{secret}",
+    "climbing": "../../../../../../../../../..{secret}",
+    "home": "~/secret.png",
+    "another-repository": f"hf://datasets/{PRIVATE}/x.png",
+    "another-revision": f"hf://datasets/{PRIVATE}@main/x.png",
+    "another-commit": f"hf://datasets/{PRIVATE}@{{commit}}/x.png",
+    "a-model": "hf://owner/private-model/x.bin",
+    "http": "{address}/x.png",
+    "ftp": "ftp://127.0.0.1:1/x.png",
+    "s3": "s3://bucket/x.png",
+    "local-scheme": "local://{secret}",
+    "data-scheme": "data:image/png;base64,AAAA",
+    "zip-of-http": "zip://x.png::{address}/x.zip",
+    "simplecache": "simplecache::{address}/x.png",
+    "filecache": "filecache::file://{secret}",
+    "reference": "reference://x::file://{secret}",
+    "zeros": "/dev/zero",
+    "zeros-by-scheme": "file://../../../../../../../../../dev/zero::hf://datasets/cases/own/README.md",
+    "environment": "/proc/self/environ",
+    "memory": "memory://x.png",
+    "github": "github://owner:repo@main/x.png",
+    "backslashes": "..\\..\\secret.png",
+    "nul": "x\0.png",
+    "long": "x" * 100_000,
+    "upper-case": "FILE://{secret}",
+    "blank-before": " file://{secret}",
+    "encoded": "hf://datasets/cases/own/..%2f..%2f..%2fowner%2fprivate-data%2fx.png",
+}
+"""Paths of rows that lead elsewhere."""
+
+ELSEWHERE_IN_CARDS = {
+    "http": "{address}/x.csv",
+    "file": "file://{secret.csv}",
+    "absolute": "{folder}/secret.csv",
+    "absolute-pattern": "{folder}/*.csv",
+    "climbing": "../../../../../../../../..{folder}/secret.csv",
+    "climbing-a-little": "../../x.csv",
+    "another-repository": f"hf://datasets/{PRIVATE}/x.csv",
+    "another-revision": f"hf://datasets/{PRIVATE}@main/*.csv",
+    "a-model": "hf://owner/private-model/x.csv",
+    "zip-of-http": "zip://*.csv::{address}/x.zip",
+    "gzip-of-http": "gzip://x.csv::{address}/x.csv.gz",
+    "zeros": "/dev/zero",
+    "proc": "/proc/self/environ",
+    "home": "~/x.csv",
+    "scheme": "'http:x.csv'",
+    "deep-glob": "/**/*.csv",
+    "number": "17",
+    "list-in-list": "[[[rows.csv]]]",
+    "one-of-a-split": "\n  - split: train\n    path: [rows.csv, {address}/x.csv]",
+    "second-configuration": "rows.csv\n- config_name: b\n  data_files: {address}/x.csv",
+}
+"""Data files that a card names elsewhere."""
 
 
-def paths() -> Iterator[DatasetCase]:
-    """Yield datasets of images whose rows lead elsewhere."""
-    for name, lead in {
-        "file-scheme": "file://{secret}",
-        "chain-to-the-hub": "file://{secret}::hf://datasets/cases/own/README.md",
-        "climbing-chain": "file://../../../../../../../../..{secret}::hf://datasets/cases/own/README.md",
-        "absolute": "{secret}",
-        "climbing": "../../../../../../../../../..{secret}",
-        "home": "~/secret.png",
-        "another-repository": f"hf://datasets/{PRIVATE}/x.png",
-        "another-revision": f"hf://datasets/{PRIVATE}@main/x.png",
-        "a-model": "hf://owner/private-model/x.bin",
-        "http": "{address}/x.png",
-        "ftp": "ftp://127.0.0.1:1/x.png",
-        "s3": "s3://bucket/x.png",
-        "local-scheme": "local://{secret}",
-        "data-scheme": "data:image/png;base64,AAAA",
-        "zip-of-http": "zip://x.png::{address}/x.zip",
-        "simplecache": "simplecache::{address}/x.png",
-        "filecache": "filecache::file://{secret}",
-        "reference": "reference://x::file://{secret}",
-        "zeros": "/dev/zero",
-        "zeros-by-scheme": "file://../../../../../../../../../dev/zero::hf://datasets/cases/own/README.md",
-        "memory": "memory://x.png",
-        "github": "github://owner:repo@main/x.png",
-        "backslashes": "..\\..\\secret.png",
-        "nul": "x\0.png",
-        "long": "x" * 100_000,
-        "upper-case": "FILE://{secret}",
-        "blank-before": " file://{secret}",
-        "encoded": "hf://datasets/cases/own/..%2f..%2f..%2fowner%2fprivate-data%2fx.png",
-    }.items():
+def leading_elsewhere() -> Iterator[DatasetCase]:
+    """Yield datasets whose rows or card lead elsewhere; `test_paths` tries each of them, and more."""
+    rows = {"modality": "image", "on_hub": True}
 
-        def files(traps: Traps, lead: str = lead) -> Files:
-            path = lead.format(secret=traps.secret, address=traps.address)
-            return {"data/train.parquet": media([path] * ROWS), "README.md": b"# Data\n"}
+    def in_metadata(lead: str, traps: Traps) -> Files:
+        named = [{"file_name": traps.named(lead) if row else "0.png", "label": row % 2} for row in range(10)]
+        return {"train/metadata.jsonl": lines(named), "train/0.png": PICTURES[0]}
 
-        yield case(f"path-{name}", files, modality="image", on_hub=True)
-    for name, lead in {"zeros": "/dev/zero", "http": "{address}/x.png", "chain": "file://{secret}::hf://a/b"}.items():
+    def in_card(lead: str, traps: Traps) -> Files:
+        text = f"---\nconfigs:\n- config_name: default\n  data_files: {traps.named(lead)}\n---\n"
+        return {"README.md": text.encode(), "rows.csv": csv()}
 
-        def local(traps: Traps, lead: str = lead) -> Files:
-            return {"train.parquet": media([lead.format(secret=traps.secret, address=traps.address)] * ROWS)}
+    def in_rows(lead: str, traps: Traps) -> Files:
+        return {"data/train.parquet": media([traps.named(lead)] * ROWS), "README.md": b"# Data\n"}
 
-        yield case(f"local-path-{name}", local, modality="image")
-    for name, lead in {
-        "climbs": "../../../../../../../../../..{secret}",
-        "absolute": "{secret}",
-        "http": "{address}/x.png",
-    }.items():
-
-        def folder(traps: Traps, lead: str = lead) -> Files:
-            path = lead.format(secret=traps.secret, address=traps.address)
-            rows = [{"file_name": path if row else "0.png", "label": row % 2} for row in range(10)]
-            return {"train/metadata.jsonl": lines(rows), "train/0.png": PICTURES[0]}
-
-        yield case(f"metadata-{name}", folder, modality="image", on_hub=True)
+    yield from each("path", ELSEWHERE, in_rows, **rows)
+    local = {"zeros": "/dev/zero", "http": "{address}/x.png", "chain": "file://{secret}::hf://a/b"}
+    yield from each(
+        "local-path", local, lambda lead, traps: {"train.parquet": media([traps.named(lead)] * ROWS)}, modality="image"
+    )
+    yield from each(
+        "metadata", {name: ELSEWHERE[name] for name in ("climbing", "absolute", "http")}, in_metadata, **rows
+    )
+    yield from each("data-files", ELSEWHERE_IN_CARDS, in_card, on_hub=True)
 
 
 def cards() -> Iterator[DatasetCase]:
-    """Yield datasets whose card lies, leads elsewhere or blows up."""
-    data = {"rows.csv": csv()}
-    for name, leads in {
-        "http": "{address}/x.csv",
-        "file": "file://{secret}.csv",
-        "absolute": "{folder}/secret.csv",
-        "climbing": "../../../../../../../../..{folder}/secret.csv",
-        "another-repository": f"hf://datasets/{PRIVATE}/x.csv",
-        "another-revision": f"hf://datasets/{PRIVATE}@main/*.csv",
-        "zip-of-http": "zip://*.csv::{address}/x.zip",
-        "zeros": "/dev/zero",
-        "proc": "/proc/self/environ",
-        "deep-glob": "/**/*.csv",
-        "number": "17",
-        "list-in-list": "[[[rows.csv]]]",
-    }.items():
-
-        def files(traps: Traps, leads: str = leads) -> Files:
-            place = leads.format(address=traps.address, secret=traps.secret.with_suffix(""), folder=traps.folder)
-            card = f"---\nconfigs:\n- config_name: default\n  data_files: {place}\n---\n"
-            return {"README.md": card.encode(), **data}
-
-        yield case(f"data-files-{name}", files, on_hub=True)
+    """Yield datasets whose card lies or blows up, and code where a card would be."""
+    data, free = {"rows.csv": csv()}, {"accepted": "any", "on_hub": True}
     laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
     )
-    for name, text in {
+    one = "configs:\n- config_name: default\n  data_files: rows.csv\n"
+    texts = {
         "alias-bomb": laughs + "configs: *i",
         "python-tag": "configs: !!python/object/apply:os.mkdir ['{marker}']",
         "nested": "configs: " + "[" * 20_000 + "]" * 20_000,
@@ -210,35 +228,25 @@ def cards() -> Iterator[DatasetCase]:
         "control-codes": 'configs:\n- config_name: "\\e[2J\\e]0;owned\\a"\n  data_files: nothing.csv',
         "data-dir-absolute": "configs:\n- config_name: default\n  data_dir: {folder}",
         "data-dir-climbs": "configs:\n- config_name: default\n  data_dir: ../../..",
-        "unknown-builder-option": "configs:\n- config_name: default\n  data_files: rows.csv\n  converters: {{a: b}}",
-        "catastrophic-separator": "configs:\n- config_name: default\n  data_files: rows.csv\n  sep: '(a+ ?)+$'",
-        "iterator-file": "configs:\n- config_name: default\n  data_files: rows.csv\n  compression: zip",
+        "unknown-builder-option": f"{one}  converters: {{a: b}}",
+        "catastrophic-separator": f"{one}  sep: '(a+ ?)+$'",
+        "iterator-file": f"{one}  compression: zip",
         "giant-class-list": CLASSES_IN_CARD + ",".join(f"c{number}" for number in range(200_000)) + "]",
         "giant-number": "dataset_info:\n  splits:\n  - name: train\n    num_examples: 1" + "0" * 400,
         "not-utf-8": "license: \udcff\udcfe",
         "no-end": "configs:\n" + "- config_name: x\n  data_files: rows.csv\n" * 20_000,
-    }.items():
+        "of-60-megabytes": lambda: "x: " + "y" * 60_000_000,
+    }
 
-        def carded(traps: Traps, text: str = text) -> Files:
-            card = text.replace("{{", "{").replace("}}", "}").replace("{marker}", str(traps.marker))
-            card = card.replace("{folder}", str(traps.folder))
-            return {"README.md": f"---\n{card}\n---\n".encode(errors="surrogateescape"), **data}
+    def carded(text: str, traps: Traps) -> Files:
+        return {"README.md": f"---\n{traps.named(text)}\n---\n".encode(errors="surrogateescape"), **data}
 
-        yield case(f"card-{name}", carded, accepted="any", on_hub=True)
-    yield case(
-        "card-of-60-megabytes",
-        {"README.md": b"---\nx: " + b"y" * 60_000_000 + b"\n---\n", **data},
-        accepted="any",
-        on_hub=True,
-    )
+    yield from each("card", texts, carded, **free)
     infos = b'{"default": {"features": {"label": {"_type": "Payload"}}, "splits": ' + b"[" * 5000 + b"]" * 5000 + b"}}"
-    yield case("infos-of-nonsense", {"dataset_infos.json": infos, **data}, accepted="any", on_hub=True)
-    for name, code in {"script": b"import os\nos.mkdir('%s')\n", "setup": b"import os; os.mkdir('%s')\n"}.items():
-
-        def scripted(traps: Traps, code: bytes = code, name: str = name) -> Files:
-            return {f"{name}.py": code % str(traps.marker).encode()}
-
-        yield case(name, scripted, on_hub=True)
+    yield case("infos-of-nonsense", {"dataset_infos.json": infos, **data}, **free)
+    code = "import os\nos.mkdir('{marker}')\n"
+    yield case("script", lambda traps: {"script.py": traps.named(code).encode()}, on_hub=True)
+    yield case("setup", lambda traps: {"setup.py": traps.named(code).encode()}, on_hub=True)
 
 
 def png(width: int, height: int, kind: int = 2, depth: int = 8, rows: int | None = None) -> bytes:
@@ -279,8 +287,8 @@ def images() -> Iterator[DatasetCase]:
     """Yield datasets with pictures that are bombs, broken, or no pictures."""
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
     tiff = _saved("TIFF")
-    for name, content in {
-        "png-60000": png(60_000, 60_000, kind=0, depth=1, rows=2000),
+    contents = {
+        "png-60000": partial(png, 60_000, 60_000, kind=0, depth=1, rows=2000),
         "png-of-no-size": png(0, 0),
         "tiff-forged-size": tiff.replace(struct.pack("<HHII", 256, 4, 1, 16), struct.pack("<HHII", 256, 4, 1, 2**31)),
         "truncated-jpeg": _saved("JPEG")[:200],
@@ -292,32 +300,26 @@ def images() -> Iterator[DatasetCase]:
         "postscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch marker) (w) file\n",
         "pickle": pickle.dumps({"a": 1}),
         "zip": zipped({"x.png": PICTURES[0]}),
-    }.items():
-        rows = media([*PICTURES[:-1], content])
-        yield case(f"picture-{name}", {"rows.parquet": rows}, accepted="any", modality="image")
-    yield case("pictures-all-broken", {"rows.parquet": media([b"this is no picture at all"] * ROWS)}, modality="image")
-    for name, make in {
-        "png-9000": partial(png, 9000, 9000),
-        "png-12000-grey": partial(png, 12_000, 12_000, kind=0),
-        "png-one-long-row": partial(png, 60_000_000, 1, kind=0),
-    }.items():
-        yield case(f"picture-{name}", partial(_last, make, 30), accepted="any", modality="image", heavy=True)
-    for name, make in {"text-bomb": _with_text, "gif-of-1000-frames": _gif}.items():
-        yield case(f"picture-{name}", partial(_last, make, 1), accepted="any", modality="image", heavy=True)
-    for name, content in {
+        "text-bomb": _with_text,
+        "gif-of-1000-frames": _gif,
         "palette": _saved("PNG", "P"),
         "cmyk": _saved("JPEG", "CMYK"),
         "1-bit": _saved("PNG", "1"),
         "one-pixel": image_bytes(np.zeros((1, 1, 3), np.uint8)),
         "one-row": image_bytes(np.zeros((1, 5000, 3), np.uint8)),
-    }.items():
-        rows = media([*PICTURES[:-1], content])
-        yield case(f"picture-{name}", {"rows.parquet": rows}, accepted="any", modality="image")
+    }
+    giants = {
+        "png-9000": partial(png, 9000, 9000),
+        "png-12000-grey": partial(png, 12_000, 12_000, kind=0),
+        "png-one-long-row": partial(png, 60_000_000, 1, kind=0),
+    }
+    for count, values in ((1, contents), (30, giants)):
 
+        def last(value: bytes, traps: Traps, count: int = count) -> Files:
+            return {"rows.parquet": media([*PICTURES[: ROWS - count], *[value] * count])}
 
-def _last(make: Callable[[], bytes], count: int, _: Traps) -> Files:
-    """Return pictures of which the last ones are the same one."""
-    return {"rows.parquet": media([*PICTURES[: ROWS - count], *[make()] * count])}
+        yield from each("picture", values, last, accepted="any", modality="image")
+    yield case("pictures-all-broken", {"rows.parquet": media([contents["text"]] * ROWS)}, modality="image")
 
 
 def wave(samples: np.ndarray, rate: int = 8000, channels: int = 1, kind: int = 3, claimed: int | None = None) -> bytes:
@@ -325,23 +327,14 @@ def wave(samples: np.ndarray, rate: int = 8000, channels: int = 1, kind: int = 3
     body = samples.astype("<f4").tobytes()
     form = struct.pack("<HHIIHH", kind, channels, rate, rate * 4 * channels & 0xFFFFFFFF, 4 * channels & 0xFFFF, 32)
     size = len(body) if claimed is None else claimed
-    return (
-        b"RIFF"
-        + struct.pack("<I", 36 + len(body))
-        + b"WAVEfmt "
-        + struct.pack("<I", 16)
-        + form
-        + b"data"
-        + struct.pack("<I", size)
-        + body
-    )
+    chunks = (b"WAVEfmt ", struct.pack("<I", 16), form, b"data", struct.pack("<I", size), body)
+    return b"RIFF" + struct.pack("<I", 36 + len(body)) + b"".join(chunks)
 
 
 def sounds() -> Iterator[DatasetCase]:
     """Yield datasets with sounds that are bombs, broken, or no sounds."""
-    good = [sound(row) for row in range(ROWS)]
     noise = RNG.normal(size=800) * 0.1
-    for name, content in {
+    contents = {
         "no-sound": b"this is no sound at all",
         "nothing": b"",
         "header-only": wave(noise)[:44],
@@ -352,95 +345,78 @@ def sounds() -> Iterator[DatasetCase]:
         "rate-of-zero": wave(noise, rate=0),
         "no-channels": wave(noise, channels=0),
         "rate-of-one": wave(RNG.normal(size=1_000_000), rate=1),
-    }.items():
-        rows = media([*good[:-1], content], "audio", "Audio")
-        yield case(f"sound-{name}", {"rows.parquet": rows}, accepted="any", modality="sound")
-    broken = media([b"this is no sound at all"] * ROWS, "audio", "Audio")
-    yield case("sounds-all-broken", {"rows.parquet": broken}, modality="sound")
-    for name, content in {
         "rate-of-2-31": wave(noise, rate=2**31 - 1),
         "1000-channels": wave(RNG.normal(size=8000) * 0.1, channels=1000),
         "claims-4-gb": wave(noise, claimed=2**32 - 1),
-        "an-hour": wave(np.tile(noise, 18_000), rate=4000),
+        "an-hour": partial(wave, np.tile(noise, 18_000), rate=4000),
         "huge-numbers": wave(np.full(800, 3e38)),
-    }.items():
-        yield case(
-            f"sound-{name}",
-            {"rows.parquet": media([*good[:-1], content], "audio", "Audio")},
-            accepted="any",
-            modality="sound",
-        )
+    }
+    yield from each(
+        "sound",
+        contents,
+        lambda value, traps: {"rows.parquet": sounding([*SOUNDS[:-1], value])},
+        accepted="any",
+        modality="sound",
+    )
+    yield case("sounds-all-broken", {"rows.parquet": sounding([contents["no-sound"]] * ROWS)}, modality="sound")
 
 
 def tables() -> Iterator[DatasetCase]:
     """Yield broken and odd tables."""
     whole = table()
-    for name, content in {
+
+    def labelled(labels: Any) -> bytes:
+        return table({"text": TEXTS, "label": labels})
+
+    def worded(texts: list[str]) -> Callable[[], bytes]:
+        return lambda: table({"text": texts, "label": LABELS})
+
+    broken = {
         "empty": b"",
         "cut": whole[:-40],
         "half": whole[: len(whole) // 2],
         "footer-giant": whole[:-8] + struct.pack("<I", 2**31 - 1) + b"PAR1",
         "encrypted": whole[:-4] + b"PARE",
         "no-rows": table({"text": pa.array([], pa.string()), "label": pa.array([], pa.int64())}),
-        "one-class": table({"text": TEXTS, "label": [0] * ROWS}),
-        "hidden-labels": table({"text": TEXTS, "label": [-1] * ROWS}),
-        "null-labels": table({"text": TEXTS, "label": pa.array([None] * ROWS, pa.int64())}),
-        "nan-labels": table({"text": TEXTS, "label": [float("nan")] * ROWS}),
+        "one-class": labelled([0] * ROWS),
+        "hidden-labels": labelled([-1] * ROWS),
+        "null-labels": labelled(pa.array([None] * ROWS, pa.int64())),
+        "nan-labels": labelled([float("nan")] * ROWS),
         "no-labels": table({"text": TEXTS}),
-        "nested-labels": table({"text": TEXTS, "label": [{"a": {"b": 1}}] * ROWS}),
-        "binary-labels": table({"text": TEXTS, "label": [b"\xff"] * ROWS}),
-    }.items():
-        yield case(f"parquet-{name}", {"rows.parquet": content})
-    yield case(
-        "parquet-climbing-metadata", {"rows.parquet": table(_about({"text": {"_type": "Image"}}))}, accepted="any"
-    )
-    for name, features in {
-        "classes-10-9": {"label": {"num_classes": 10**9, "_type": "ClassLabel"}},
-        "classes-negative": {"label": {"num_classes": -3, "_type": "ClassLabel"}},
-        "classes-too-few": {"label": {"names": ["only"], "_type": "ClassLabel"}},
-        "classes-twice": {"label": {"names": ["a", "a"], "_type": "ClassLabel"}},
-        "control-codes": {"label": {"names": ["\x1b[31mred\x1b]0;x\x07", "\u202eabc\0"], "_type": "ClassLabel"}},
-        "unknown-type": {"label": {"_type": "os.system"}},
-        "not-a-dictionary": [1, 2],
-    }.items():
-        yield case(f"features-{name}", {"rows.parquet": table(_about(features))}, accepted="any")
-    many = {"text": [f"row {row}" for row in range(100_000)], "label": [f"class {row}" for row in range(100_000)]}
-    yield case("100000-classes", {"rows.parquet": table(many)}, accepted="any")
-    yield case(
-        "labels-of-a-megabyte",
-        {"rows.parquet": table({"text": TEXTS, "label": [f"{label}" * 1_000_000 for label in LABELS]})},
-        accepted="any",
-    )
-    yield case(
-        "labels-at-the-edge",
-        {"rows.parquet": table({"text": TEXTS, "label": [(-(2**63), 2**63 - 1)[label] for label in LABELS]})},
-        accepted="any",
-    )
-    yield case(
-        "texts-of-10-megabytes",
-        {"rows.parquet": table({"text": ["word " * 2_000_000] * 4 + TEXTS[4:], "label": LABELS})},
-        accepted="any",
-    )
-    yield case(
-        "one-word-of-10-megabytes",
-        {"rows.parquet": table({"text": ["x" * 10_000_000] * 4 + TEXTS[4:], "label": LABELS})},
-        accepted="any",
-    )
-    yield case(
-        "texts-of-control-codes",
-        {"rows.parquet": table({"text": [f"\0\x1b[2J{text}" for text in TEXTS], "label": LABELS})},
-        accepted="any",
-    )
-    yield case("empty-texts", {"rows.parquet": table({"text": [""] * ROWS, "label": LABELS})}, accepted="any")
-    yield case("rows-repeated-by-encoding", {"rows.parquet": _repeated()}, accepted="any")
-    yield case(
-        "5000-columns",
-        {"rows.parquet": table({**COLUMNS, **{f"c{n}": [0] * ROWS for n in range(5000)}})},
-        accepted="any",
-    )
-    yield case("arrow-of-nonsense", {"rows.arrow": b"ARROW1\0\0" + bytes(1000)})
-    yield case("arrow-cut", {"rows.arrow": _arrow()[:-200]})
-    yield case("arrow-flipped", {"rows.arrow": _arrow().replace(b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", 2)})
+        "nested-labels": labelled([{"a": {"b": 1}}] * ROWS),
+        "binary-labels": labelled([b"\xff"] * ROWS),
+    }
+    many = [f"row {row}" for row in range(100_000)]
+    odd = {
+        "parquet-climbing-metadata": table(_about({"text": {"_type": "Image"}})),
+        "features-classes-10-9": table(_about({"label": {"num_classes": 10**9, "_type": "ClassLabel"}})),
+        "features-classes-negative": table(_about({"label": {"num_classes": -3, "_type": "ClassLabel"}})),
+        "features-classes-too-few": table(_about({"label": {"names": ["only"], "_type": "ClassLabel"}})),
+        "features-classes-twice": table(_about({"label": {"names": ["a", "a"], "_type": "ClassLabel"}})),
+        "features-control-codes": table(
+            _about({"label": {"names": ["\x1b[31mred\x1b]0;x\x07", "\u202eabc\0"], "_type": "ClassLabel"}})
+        ),
+        "features-unknown-type": table(_about({"label": {"_type": "os.system"}})),
+        "features-not-a-dictionary": table(_about([1, 2])),
+        "100000-classes": lambda: table({"text": many, "label": [one.replace("row", "class") for one in many]}),
+        "labels-of-a-megabyte": lambda: labelled([f"{label}" * 1_000_000 for label in LABELS]),
+        "labels-at-the-edge": labelled([(-(2**63), 2**63 - 1)[label] for label in LABELS]),
+        "texts-of-10-megabytes": worded(["word " * 2_000_000] * 4 + TEXTS[4:]),
+        "one-word-of-10-megabytes": worded(["x" * 10_000_000] * 4 + TEXTS[4:]),
+        "texts-of-control-codes": worded([f"\0\x1b[2J{text}" for text in TEXTS]),
+        "empty-texts": worded([""] * ROWS),
+        "rows-repeated-by-encoding": _repeated,
+        "5000-columns": lambda: table({**COLUMNS, **{f"c{n}": [0] * ROWS for n in range(5000)}}),
+    }
+    for group, prefix, more in ((broken, "parquet-", {}), (odd, "", {"accepted": "any"})):
+        for one in each("", group, lambda content, traps: {"rows.parquet": content}, **more):
+            yield replace(one, name=prefix + one.name[1:])
+    arrow = {
+        "of-nonsense": b"ARROW1\0\0" + bytes(1000),
+        "cut": _arrow()[:-200],
+        "flipped": _arrow().replace(b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", 2),
+    }
+    yield from each("arrow", arrow, lambda content, traps: {"rows.arrow": content})
 
 
 def _about(features: Any) -> pa.Table:
@@ -465,7 +441,7 @@ def _arrow() -> bytes:
 
 def texts() -> Iterator[DatasetCase]:
     """Yield broken and odd .csv and .json files."""
-    for name, content in {
+    tables = {
         "empty": b"",
         "nul": csv().replace(b"film", b"fi\0lm"),
         "binary": RNG.integers(0, 256, 5000, np.uint8).tobytes(),
@@ -479,12 +455,12 @@ def texts() -> Iterator[DatasetCase]:
         "formulas": csv([f"=cmd|' /C calc'!A{n}" for n in range(ROWS)]),
         "labels-beyond-64-bits": csv(labels=[10**30 + label for label in LABELS]),
         "doubled-columns": b"text,label,label\n" + b"\n".join(b"%s,0,1" % text.encode() for text in TEXTS),
-    }.items():
-        yield case(f"csv-{name}", {"rows.csv": content}, accepted="any")
+    }
+    yield from each("csv", tables, lambda content, traps: {"rows.csv": content}, accepted="any")
     yield case("csv-clean", {"rows.csv": csv()}, None, accepted="clean")
     rows = [{"text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)]
     yield case("json-clean", {"rows.jsonl": lines(rows)}, None, accepted="clean")
-    for name, content in {
+    objects = {
         "nested": b'{"text": ' + b"[" * 100_000 + b"]" * 100_000 + b', "label": 1}',
         "objects-nested": b'{"a":' * 50_000 + b"1" + b"}" * 50_000,
         "cut": lines(rows)[:-30],
@@ -496,54 +472,58 @@ def texts() -> Iterator[DatasetCase]:
         "a-number": b"17",
         "not-utf-8": lines(rows).replace(b"film", b"\xff\xfe"),
         "new-column-in-each-row": lines([{**row, f"c{n}": n} for n, row in enumerate(rows)]),
-    }.items():
-        yield case(f"json-{name}", {"rows.jsonl": content}, accepted="any")
-    yield DatasetCase("csv-gz-bomb", _gz_bomb, accepted="any")
-    yield DatasetCase("json-gz-bomb", _json_gz_bomb, accepted="any")
+    }
+    yield from each("json", objects, lambda content, traps: {"rows.jsonl": content}, accepted="any")
+    yield case("csv-gz-bomb", lambda _: {"rows.csv.gz": _bomb(b"text,label\n", gzip_of)}, accepted="any")
+    yield case("json-gz-bomb", lambda _: {"rows.jsonl.gz": _bomb(b'{"text": "', gzip_of)}, accepted="any")
     yield case("csv-gz-cut", {"rows.csv.gz": gzip.compress(csv())[:-20]})
     yield case("csv-gz-of-nothing", {"rows.csv.gz": b"\x1f\x8b"})
     yield case("csv-xz-of-nonsense", {"rows.csv.xz": b"\xfd7zXZ\0" + bytes(100)})
 
 
-def _gz_bomb(folder: Path, _: Traps) -> None:
-    """Write a few megabytes that are 4 GB of one line."""
-    with gzip.open(folder / "rows.csv.gz", "wb", compresslevel=1) as file:
-        file.write(b"text,label\n")
-        for _ in range(400):
-            file.write(b"x" * 10_000_000)
+def gzip_of(buffer: io.BytesIO) -> Any:
+    """Return a .gz file to write into."""
+    return gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1)
 
 
-def _json_gz_bomb(folder: Path, _: Traps) -> None:
-    with gzip.open(folder / "rows.jsonl.gz", "wb", compresslevel=1) as file:
-        file.write(b'{"text": "')
+def _bomb(start: bytes, opened: Callable[[io.BytesIO], Any]) -> bytes:
+    """Return a few megabytes that are 4 GB of one line."""
+    buffer, block = io.BytesIO(), b"x" * 10_000_000
+    with opened(buffer) as file:
+        file.write(start)
         for _ in range(400):
-            file.write(b"x" * 10_000_000)
+            file.write(block)
+    return buffer.getvalue()
 
 
 def archives() -> Iterator[DatasetCase]:
     """Yield .tar and .zip files: bombs, members that climb, pickles, devices."""
-    yield DatasetCase("tar-of-pickles", _tar_of_pickles, accepted="any", on_hub=True)
-    yield case(
-        "tar-cut",
-        {"rows.tar": tar({f"{n}.png": one for n, one in enumerate(PICTURES)})[:3000]},
-        modality="image",
-        on_hub=True,
-    )
-    yield case("tar-of-nonsense", {"rows.tar": bytes(20_000)}, modality="image", on_hub=True)
-    climbing = {f"../../{row}.png": PICTURES[row] for row in range(10)} | {
-        f"../../{row}.cls": b"%d" % (row % 2) for row in range(10)
-    }
-    yield case("tar-that-climbs", {"rows.tar": tar(climbing)}, accepted="any", modality="image", on_hub=True)
-    yield DatasetCase("tar-of-links", _tar_of_links, accepted="any", modality="image", on_hub=True)
-    yield case("zip-that-climbs", {"rows.zip": zipped({"../../rows.csv": csv()})}, accepted="any", on_hub=True)
-    yield case("zip-of-nonsense", {"rows.zip": b"PK\x03\x04" + bytes(100)}, on_hub=True)
-    yield DatasetCase("zip-bomb", _zip_bomb, accepted="any", on_hub=True)
-    yield DatasetCase(
-        "pickle",
-        lambda folder, traps: (folder / "rows.pkl").write_bytes(pickle.dumps(Payload(traps.marker))),
-        on_hub=True,
-    )
-    yield DatasetCase("pandas-pickle-in-gz", _pickle_in_gz, on_hub=True)
+    rows = tar({f"{n}.png": one for n, one in enumerate(PICTURES)})
+    climbing = {f"../../{row}.png": PICTURES[row] for row in range(10)}
+    climbing |= {f"../../{row}.cls": b"%d" % (row % 2) for row in range(10)}
+
+    @contextmanager
+    def zip_of(buffer: io.BytesIO) -> Iterator[Any]:
+        archive = zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+        with archive, archive.open("rows.csv", "w", force_zip64=True) as file:
+            yield file
+
+    def pickled(traps: Traps) -> bytes:
+        return pickle.dumps(Payload(traps.marker))
+
+    for name, files, more in (
+        ("tar-of-pickles", _tar_of_pickles, {"accepted": "any"}),
+        ("tar-cut", {"rows.tar": rows[:3000]}, {"modality": "image"}),
+        ("tar-of-nonsense", {"rows.tar": bytes(20_000)}, {"modality": "image"}),
+        ("tar-that-climbs", {"rows.tar": tar(climbing)}, {"accepted": "any", "modality": "image"}),
+        ("tar-of-links", _tar_of_links, {"accepted": "any", "modality": "image"}),
+        ("zip-that-climbs", {"rows.zip": zipped({"../../rows.csv": csv()})}, {"accepted": "any"}),
+        ("zip-of-nonsense", {"rows.zip": b"PK\x03\x04" + bytes(100)}, {}),
+        ("zip-bomb", lambda _: {"rows.zip": _bomb(b"text,label\n", zip_of)}, {"accepted": "any"}),
+        ("pickle", lambda traps: {"rows.pkl": pickled(traps)}, {}),
+        ("pandas-pickle-in-gz", lambda traps: {"rows.pkl.gz": gzip.compress(pickled(traps))}, {}),
+    ):
+        yield case(name, files, on_hub=True, **more)
 
 
 def tar(members: dict[str, bytes]) -> bytes:
@@ -557,95 +537,57 @@ def tar(members: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _tar_of_pickles(folder: Path, traps: Traps) -> None:
-    payload = pickle.dumps(Payload(traps.marker))
-    array = io.BytesIO()
+def _tar_of_pickles(traps: Traps) -> Files:
+    payload, array = pickle.dumps(Payload(traps.marker)), io.BytesIO()
     np.save(array, np.array([Payload(traps.marker)]), allow_pickle=True)
-    kinds = {
-        "pkl": payload,
-        "pyd": payload,
-        "pickle": payload,
-        "pth": payload,
-        "npy": array.getvalue(),
-        "npz": zipped({"a.npy": array.getvalue()}),
-    }
+    kinds = dict.fromkeys(("pkl", "pyd", "pickle", "pth"), payload)
+    kinds |= {"npy": array.getvalue(), "npz": zipped({"a.npy": array.getvalue()})}
     rows = {f"{row}.{ending}": content for row in range(10) for ending, content in kinds.items()}
-    (folder / "rows.tar").write_bytes(tar(rows | {f"{row}.cls": b"%d" % (row % 2) for row in range(10)}))
+    return {"rows.tar": tar(rows | {f"{row}.cls": b"%d" % (row % 2) for row in range(10)})}
 
 
-def _tar_of_links(folder: Path, traps: Traps) -> None:
-    with tarfile.open(folder / "rows.tar", "w") as archive:
+def _tar_of_links(traps: Traps) -> Files:
+    buffer = io.BytesIO(tar({f"{row}.cls": b"%d" % (row % 2) for row in range(10)}))
+    with tarfile.open(fileobj=buffer, mode="a") as archive:
         for row in range(10):
             link = tarfile.TarInfo(f"{row}.png")
             link.type, link.linkname = tarfile.SYMTYPE, str(traps.secret)
             archive.addfile(link)
-            label = tarfile.TarInfo(f"{row}.cls")
-            label.size = 1
-            archive.addfile(label, io.BytesIO(b"%d" % (row % 2)))
         device = tarfile.TarInfo("x.png")
         device.type = tarfile.CHRTYPE
         archive.addfile(device)
-
-
-def _zip_bomb(folder: Path, _: Traps) -> None:
-    archive = zipfile.ZipFile(folder / "rows.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1)
-    with archive, archive.open("rows.csv", "w", force_zip64=True) as file:
-        file.write(b"text,label\n")
-        for _ in range(400):
-            file.write(b"x" * 10_000_000)
-
-
-def _pickle_in_gz(folder: Path, traps: Traps) -> None:
-    (folder / "rows.pkl.gz").write_bytes(gzip.compress(pickle.dumps(Payload(traps.marker))))
+    return {"rows.tar": buffer.getvalue()}
 
 
 def no_files() -> Iterator[DatasetCase]:
     """Yield folders with what is no plain file."""
+
+    def fifo_beside(folder: Path, _: Traps) -> None:
+        write_files(folder, {"train/rows.csv": csv()})
+        os.mkfifo(folder / "train" / "pipe")
+
+    def loop(folder: Path, _: Traps) -> None:
+        (folder / "rows.csv").write_bytes(csv())
+        (folder / "again").symlink_to(".")
+
+    def bad_name(folder: Path, _: Traps) -> None:
+        Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe-rows.csv")).write_bytes(csv())
+
     yield DatasetCase("nothing-there", lambda folder, _: None, "empty")
     yield DatasetCase("fifo", lambda folder, _: os.mkfifo(folder / "rows.csv"))
-    yield DatasetCase("fifo-beside", _fifo_beside, accepted="clean")
-    yield DatasetCase("link-loop", _loop, accepted="clean")
+    yield DatasetCase("fifo-beside", fifo_beside, accepted="clean")
+    yield DatasetCase("link-loop", loop, accepted="clean")
     yield DatasetCase("link-to-itself", lambda folder, _: (folder / "rows.csv").symlink_to("rows.csv"))
     yield DatasetCase("link-to-zeros", lambda folder, _: (folder / "rows.csv").symlink_to("/dev/zero"))
     yield DatasetCase("folder-named-as-file", lambda folder, _: (folder / "rows.csv").mkdir())
-    yield DatasetCase("not-readable-name", _bad_name, accepted="any")
-    yield DatasetCase("stored-with-nonsense", _stored)
-    yield DatasetCase("deep-folders", _deep, accepted="any")
-    yield DatasetCase("20000-files", _many, accepted="any")
-
-
-def _fifo_beside(folder: Path, _: Traps) -> None:
-    (folder / "train").mkdir()
-    (folder / "train" / "rows.csv").write_bytes(csv())
-    os.mkfifo(folder / "train" / "pipe")
-
-
-def _loop(folder: Path, _: Traps) -> None:
-    (folder / "rows.csv").write_bytes(csv())
-    (folder / "again").symlink_to(".")
-
-
-def _bad_name(folder: Path, _: Traps) -> None:
-    Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe-rows.csv")).write_bytes(csv())
-
-
-def _stored(folder: Path, _: Traps) -> None:
-    (folder / "state.json").write_text('{"_data_files": [{"filename": "../../../../etc/passwd"}], "_fingerprint": 7}')
-    (folder / "dataset_info.json").write_text("[" * 3000)
-
-
-def _deep(folder: Path, _: Traps) -> None:
-    deep = folder.joinpath(*["x"] * 400)
-    deep.mkdir(parents=True)
-    (deep / "rows.csv").write_bytes(csv())
-
-
-def _many(folder: Path, _: Traps) -> None:
-    for number in range(20_000):
-        (folder / f"{number}.txt").touch()
+    yield DatasetCase("not-readable-name", bad_name, accepted="any")
+    state = b'{"_data_files": [{"filename": "../../../../etc/passwd"}], "_fingerprint": 7}'
+    yield case("stored-with-nonsense", {"state.json": state, "dataset_info.json": b"[" * 3000})
+    yield case("deep-folders", {"/".join([*["x"] * 400, "rows.csv"]): csv()}, accepted="any")
+    yield case("20000-files", lambda _: {f"{number}.txt": b"" for number in range(20_000)}, accepted="any")
 
 
 def dataset_cases() -> list[DatasetCase]:
     """Return all of them."""
-    makers = (paths, cards, images, sounds, tables, texts, archives, no_files)
+    makers = (leading_elsewhere, cards, images, sounds, tables, texts, archives, no_files)
     return [one for maker in makers for one in maker()]

@@ -10,55 +10,36 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 from hypothesis import strategies as st
 from pyarrow import parquet
-from safetensors.numpy import save
 
 from hf_transfer_score import score_features
 from hf_transfer_score.errors import FeatureFileError, TransferScoreError
 from hf_transfer_score.features.files import read_features
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.uploads.scoring import scored_files
-from tests.hostile.feature_files import zipped
-from tests.hostile.mutating import HOSTILE, changed_bytes, changed_tree, json_of
-from tests.hostile.refusing import check_message, outcome
+from tests.hostile.feature_files import FEATURES, KINDS, LABELS, npy, safetensors, whole, zipped
+from tests.hostile.judging import check_message, outcome
+from tests.hostile.mutating import DEEP, DIGITS, HOSTILE, TWICE, changed_bytes, changed_tree, json_of
 
-ROWS, WIDTH = 24, 4
-LABELS = np.arange(ROWS) % 3
-FEATURES = (np.random.default_rng(0).normal(size=(ROWS, WIDTH)) + np.eye(3, WIDTH)[LABELS]).astype(np.float32)
-HEADER = {"descr": "<f4", "fortran_order": False, "shape": (ROWS, WIDTH)}
+HEADER = {"descr": "<f4", "fortran_order": False, "shape": list(FEATURES.shape)}
+BODY = FEATURES.tobytes() + LABELS.tobytes()
 File = tuple[str, bytes]
 
 
 @cache
 def sound() -> dict[str, bytes]:
     """Return a file of each kind, by its ending."""
-    npz, npy, table = io.BytesIO(), io.BytesIO(), io.BytesIO()
-    np.savez(npz, features=FEATURES, labels=LABELS)
-    np.save(npy, FEATURES)
-    parquet.write_table(pa.table({"features": list(FEATURES), "labels": [f"c{one}" for one in LABELS]}), table)
-    csv = "\n".join(["a,b,label", *(f"{row[0]},{row[1]},{label}" for row, label in zip(FEATURES, LABELS, strict=True))])
-    return {
-        ".npz": npz.getvalue(),
-        ".npy": npy.getvalue(),
-        ".safetensors": save({"features": FEATURES, "labels": LABELS}),
-        ".parquet": table.getvalue(),
-        ".csv": csv.encode(),
-    }
+    rows = [f"{row[0]},{row[1]},{label}" for row, label in zip(FEATURES, LABELS, strict=True)]
+    return {**{ending: whole(ending) for ending in KINDS}, ".csv": "\n".join(["a,b,label", *rows]).encode()}
 
 
 def _npy(header: Any) -> bytes:
     """Return an .npy file with a header of whatever it is."""
     text = json.dumps(header).replace("[", "(").replace("]", ",)").replace("false", "False").replace("null", "None")
-    text = text.replace("@deep@", "(" * 3000).replace("@digits@", "7" * 5000).replace("@twice@", "")
-    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(text) & 0xFFFF) + text.encode()[:65535] + FEATURES.tobytes()
-
-
-def _safetensors(header: Any) -> bytes:
-    text = json_of(header)
-    return struct.pack("<Q", len(text)) + text + FEATURES.tobytes() + LABELS.tobytes()
+    text = text.replace(DEEP, "(" * 3000).replace(DIGITS, "7" * 5000).replace(TWICE, "")
+    return npy(text[:65534], BODY)
 
 
 def _column(values: list[Any]) -> bytes:
@@ -66,39 +47,28 @@ def _column(values: list[Any]) -> bytes:
     name, buffer = "labels" if len(values) % 2 else "features", io.BytesIO()
     columns = {"features": list(FEATURES), "labels": LABELS}
     try:
-        parquet.write_table(pa.table(columns | {name: pa.array((values * ROWS)[:ROWS])}), buffer)
+        parquet.write_table(pa.table(columns | {name: pa.array((values * len(LABELS))[: len(LABELS)])}), buffer)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
         buffer = io.BytesIO()
-        parquet.write_table(pa.table(columns | {name: [b"\xff\xfe"] * ROWS}), buffer)
+        parquet.write_table(pa.table(columns | {name: [b"\xff\xfe"] * len(LABELS)}), buffer)
     return buffer.getvalue()
-
-
-@cache
-def _header() -> Any:
-    content = sound()[".safetensors"]
-    return json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
 
 
 def _changed() -> st.SearchStrategy[File]:
     """Draw a changed file with its ending."""
     by_bytes = [changed_bytes([content]).map(lambda found, end=end: (end, found)) for end, content in sound().items()]
-    headers = changed_tree([HEADER | {"shape": list(HEADER["shape"])}]).map(_npy)
+    headers = changed_tree([HEADER]).map(_npy)
+    content = sound()[".safetensors"]
+    header = json.loads(content[8 : 8 + struct.unpack("<Q", content[:8])[0]])
     return st.one_of(
         *by_bytes,
         headers.map(lambda found: (".npy", found)),
-        headers.map(lambda found: (".npz", zipped({"features.npy": found, "labels.npy": _labels()}))),
-        changed_tree([_header()]).map(lambda header: (".safetensors", _safetensors(header))),
+        headers.map(lambda found: (".npz", zipped({"features.npy": found, "labels.npy": whole(".npy", LABELS)}))),
+        changed_tree([header]).map(lambda header: (".safetensors", safetensors(json_of(header), BODY))),
         st.lists(st.integers(0, len(HOSTILE) - 1), min_size=1, max_size=4).map(
             lambda places: (".parquet", _column([HOSTILE[place] for place in places]))
         ),
     )
-
-
-@cache
-def _labels() -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, LABELS)
-    return buffer.getvalue()
 
 
 def feature_files() -> tuple[st.SearchStrategy[File], Callable[[File, Path], None]]:
@@ -109,7 +79,7 @@ def feature_files() -> tuple[st.SearchStrategy[File], Callable[[File, Path], Non
 def _check_file(file: File, folder: Path) -> None:
     path = folder / f"file{file[0]}"
     path.write_bytes(file[1])
-    (folder / "labels.npy").write_bytes(_labels())
+    (folder / "labels.npy").write_bytes(whole(".npy", LABELS))
     found = outcome(lambda: read_features(path), FeatureFileError)
     if found is not None and found.labels is not None:
         outcome(lambda: score_features(found.features, found.labels, metrics=["knn"]), TransferScoreError)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from hf_transfer_score.records.store import SNAPSHOT, load
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
+from tests.hostile.judging import check_message, outcome
 from tests.hostile.mutating import HOSTILE, changed_bytes, changed_json, json_of
-from tests.hostile.refusing import check_message, outcome
 from tests.leaderboard.made import accuracy, face, failed, score
 
 Drawn = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
@@ -57,9 +57,18 @@ def examples() -> tuple[Record, ...]:
     )
 
 
-def files_of(records: tuple[Record, ...]) -> dict[str, bytes]:
-    """Return the files of records by path."""
-    return {str(record_path(record)): record.to_json().encode() for record in records}
+@cache
+def sound_files() -> dict[str, bytes]:
+    """Return the files of sound records by path."""
+    return {str(record_path(record)): record.to_json().encode() for record in sound()}
+
+
+def by_path(records: Iterable[Record]) -> dict[str, Record]:
+    """Return records by path."""
+    return {str(record_path(record)): record for record in records}
+
+
+SOUND = by_path(sound())
 
 
 def records() -> Drawn:
@@ -72,10 +81,9 @@ def _check_record(content: bytes, _: Path) -> None:
     path = record_path(record if record is not None else examples()[0])
     if record is not None:
         assert Record.from_json(record.to_json()) == record
-    place = MemoryPlace(contents={**files_of(sound()), str(path): content})
+    place = MemoryPlace(contents={**sound_files(), str(path): content})
     loaded = load(place)
-    known = {str(record_path(one)): one for one in loaded.table.records()}
-    assert {path: known.get(path) for path in files_of(sound())} == {str(record_path(one)): one for one in sound()}
+    assert by_path(loaded.table.records()).items() >= SOUND.items()
     for problem in loaded.problems:
         check_message(problem.reason)
     assert len(loaded.table) + len(loaded.problems) == len(place.contents)
@@ -90,8 +98,8 @@ def _check_library(place: MemoryPlace) -> None:
     assert library.status.error is None, library.status.error
     catalogue = library.catalogue
     for model in {one.model.id for one in sound()}:
-        found = {str(record_path(record)): record for record in catalogue.model_records(model)}
-        assert found == {str(record_path(record)): record for record in sound() if record.model.id == model}
+        found = by_path(catalogue.model_records(model))
+        assert found == {path: record for path, record in SOUND.items() if record.model.id == model}
     boards = [catalogue.board(summary.key) for summary in catalogue.boards()]
     rows = {row.label: row for board in boards for row in board.rows if board.key.dataset == "owner/pets"}
     assert rows["owner/sound"].terms["face"] == face(-1.0, 0.5)
@@ -131,79 +139,31 @@ def _check_request(drawn: tuple[bytes, bool], _: Path) -> None:
     assert queue.submit(Request("owner/new", "owner/pets", asked_by="another")).state == "new"
 
 
-@dataclass(frozen=True)
-class Change:
-    """What is done to a table before it is written.
-
-    Attributes:
-        kind: of change.
-        column: which one it is about.
-        row: which one it is about.
-        value: what is put there.
-        other: another column or row.
-    """
-
-    kind: str
-    column: int = 0
-    row: int = 0
-    value: Any = None
-    other: int = 0
-
-
 KINDS = ("cell", "cell", "cell", "terms", "kind", "drop", "double", "rename", "rows", "metadata", "bomb")
 
 
 @st.composite
 def changed_table(draw: st.DrawFn) -> bytes:
-    """Draw a table of records that somebody forged."""
-    change = Change(
-        draw(st.sampled_from(KINDS)),
-        draw(st.integers(0, 100)),
-        draw(st.integers(0, 10)),
-        HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))],
-        draw(st.integers(0, 100)),
-    )
-    return forged(change)
-
-
-@cache
-def table() -> pa.Table:
-    """Return the table of what lies beside it."""
-    kept = [
-        Stored.of(path, blob_id(content), record) for record in sound() for path, content in files_of((record,)).items()
-    ]
-    return RecordTable.of(kept).data
-
-
-@cache
-def written() -> tuple[bytes, dict[bytes, bytes]]:
-    """Return that table as a file, and the metadata of files like that."""
-    place = MemoryPlace(shared=True, contents=files_of(sound()))
-    content = renewed(place.view(), {})
-    assert content is not None
-    return content, dict(parquet.read_metadata(io.BytesIO(content)).metadata)
-
-
-def forged(change: Change) -> bytes:
-    """Return a changed table as a file."""
+    """Draw a table of records that somebody forged, as a file."""
+    kind, column, row, other = draw(st.tuples(st.sampled_from(KINDS), *map(st.integers, (0, 0, 0), (100, 10, 100))))
+    value = HOSTILE[draw(st.integers(0, len(HOSTILE) - 1))]
     data = table().cast(pa.schema([(one.name, _plain(one.type)) for one in table().schema]))
-    name = data.column_names[change.column % data.num_columns]
+    name = data.column_names[column % data.num_columns]
     place, metadata = data.column_names.index(name), dict(written()[1])
-    if change.kind in ("cell", "terms"):
-        name = "terms" if change.kind == "terms" else name
-        data = _with_cell(data, name, change.row % len(data), change.value)
-    elif change.kind == "kind":
-        data = data.set_column(place, name, _hostile_column(change.value, len(data)))
-    elif change.kind == "drop":
+    if kind in ("cell", "terms"):
+        data = _with_cell(data, "terms" if kind == "terms" else name, row % len(data), value)
+    elif kind == "kind":
+        data = data.set_column(place, name, _hostile_column(value, len(data)))
+    elif kind == "drop":
         data = data.drop_columns([name])
-    elif change.kind == "double":
-        data = data.append_column(name, data.column(change.other % data.num_columns))
-    elif change.kind == "rename":
+    elif kind == "double":
+        data = data.append_column(name, data.column(other % data.num_columns))
+    elif kind == "rename":
         data = data.rename_columns([f"{one}\x1b" if one == name else one for one in data.column_names])
-    elif change.kind == "rows":
-        data = pa.concat_tables([data, data.slice(change.row % len(data), 1)])
-    elif change.kind == "metadata":
-        metadata = {key: json_of(change.value)[:1000] for key in metadata}
+    elif kind == "rows":
+        data = pa.concat_tables([data, data.slice(row % len(data), 1)])
+    elif kind == "metadata":
+        metadata = {key: json_of(value)[:1000] for key in metadata}
     else:
         data = pa.concat_tables([data] * 300)
     buffer = io.BytesIO()
@@ -212,6 +172,22 @@ def forged(change: Change) -> bytes:
     except pa.ArrowException:  # a kind of column that no such file holds
         return written()[0][::-1]
     return buffer.getvalue()
+
+
+@cache
+def table() -> pa.Table:
+    """Return the table of what lies beside it."""
+    files = sound_files()
+    return RecordTable.of(Stored.of(path, blob_id(files[path]), record) for path, record in SOUND.items()).data
+
+
+@cache
+def written() -> tuple[bytes, dict[bytes, bytes]]:
+    """Return that table as a file, and the metadata of files like that."""
+    place = MemoryPlace(shared=True, contents=sound_files())
+    content = renewed(place.view(), {})
+    assert content is not None
+    return content, dict(parquet.read_metadata(io.BytesIO(content)).metadata)
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:
@@ -243,7 +219,7 @@ def tables() -> Drawn:
 
 
 def _check_table(content: bytes, _: Path) -> None:
-    files = files_of(sound())
+    files = sound_files()
     place = MemoryPlace(shared=True, contents={**files, SNAPSHOT: content})
     view = place.view()
     before, store.CHUNK = store.CHUNK, 5  # so that the table is asked for few files too
@@ -251,15 +227,18 @@ def _check_table(content: bytes, _: Path) -> None:
         loaded = load(place)
     finally:
         store.CHUNK = before
-    assert {str(record_path(one)): one for one in loaded.table.records()} == {
-        str(record_path(one)): one for one in sound()
-    }
+    assert by_path(loaded.table.records()) == SOUND
     known = Snapshot.of(view)
     if known is not None:
         assert known.contents({path: blob_id(content) for path, content in files.items()}).items() <= files.items()
     again = renewed(view, {}, prove=True)
     if again is not None:
-        whole = MemoryPlace(shared=True, contents={**files, SNAPSHOT: again})
-        found = store.snapshot_of(whole.view())
-        assert found is not None
-        assert {str(record_path(one)) for one in found.records()} == files.keys()
+        assert _paths_in(again) == files.keys()
+
+
+@cache
+def _paths_in(table: bytes) -> set[str]:
+    """Return the paths of the records in a table that lies beside the sound ones."""
+    found = store.snapshot_of(MemoryPlace(shared=True, contents={**sound_files(), SNAPSHOT: table}).view())
+    assert found is not None
+    return set(by_path(found.records()))

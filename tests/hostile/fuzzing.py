@@ -11,67 +11,63 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.hostile.fuzzed_checkpoints import card_of_a_checkpoint, checkpoint_files
-from tests.hostile.fuzzed_datasets import dataset_files
-from tests.hostile.fuzzed_features import feature_files, uploads
-from tests.hostile.fuzzed_results import records, requests, tables
-
 SLOWEST = 10.0
 """Seconds of the processor that one case may take."""
 
+CASES = {
+    "records": 330,
+    "requests": 400,
+    "tables": 130,
+    "dataset cards": 250,
+    "checkpoint configurations": 350,
+    "model cards": 150,
+    "feature files": 450,
+    "uploads": 150,
+}
+"""How many are tried of each kind of what strangers send."""
 
-@dataclass(frozen=True)
-class Kind:
-    """One kind of what strangers send.
-
-    Attributes:
-        cases: how many are tried.
-        drawn: what is tried.
-        check: raises AssertionError, or anything else that must not be raised.
-    """
-
-    cases: int
-    drawn: st.SearchStrategy[Any]
-    check: Callable[[Any, Path], None]
+Kind = tuple[st.SearchStrategy[Any], Callable[[Any, Path], None]]
+"""What is tried, and what raises where it must not be."""
 
 
 def kinds() -> dict[str, Kind]:
     """Return all kinds."""
+    from tests.hostile import fuzzed_descriptions, fuzzed_features, fuzzed_results
+
     return {
-        "records": Kind(330, *records()),
-        "requests": Kind(400, *requests()),
-        "tables": Kind(130, *tables()),
-        "dataset cards": Kind(250, *dataset_files()),
-        "checkpoint configurations": Kind(350, *checkpoint_files()),
-        "model cards": Kind(150, *card_of_a_checkpoint()),
-        "feature files": Kind(450, *feature_files()),
-        "uploads": Kind(150, *uploads()),
+        "records": fuzzed_results.records(),
+        "requests": fuzzed_results.requests(),
+        "tables": fuzzed_results.tables(),
+        "dataset cards": fuzzed_descriptions.dataset_files(),
+        "checkpoint configurations": fuzzed_descriptions.checkpoint_files(),
+        "model cards": fuzzed_descriptions.card_of_a_checkpoint(),
+        "feature files": fuzzed_features.feature_files(),
+        "uploads": fuzzed_features.uploads(),
     }
 
 
-def tried(kind: Kind, times: int, start: int | None) -> tuple[int, float]:
-    """Run the cases of a kind, and return how many ran, and the longest time that one took."""
-    count, longest = 0, 0.0
+def tried(kind: Kind, cases: int, start: int | None) -> tuple[int, float]:
+    """Run so many cases of a kind, and return how many ran, and the longest time that one took."""
+    (drawn_of, check), count, longest = kind, 0, 0.0
 
     def case(drawn: Any) -> None:
         nonlocal count, longest
         count += 1
         before = time.process_time()
         with tempfile.TemporaryDirectory(prefix="fuzzed-") as folder:
-            kind.check(drawn, Path(folder))
+            check(drawn, Path(folder))
         took = time.process_time() - before
         longest = max(longest, took)
         assert took < SLOWEST, f"it took {took:.1f} s"
 
     whole = settings(
-        max_examples=kind.cases * times,
+        max_examples=cases,
         deadline=None,
         database=None,
         derandomize=start is None,
@@ -79,7 +75,7 @@ def tried(kind: Kind, times: int, start: int | None) -> tuple[int, float]:
         print_blob=False,
         phases=[Phase.generate],
     )
-    run = whole(given(kind.drawn)(case))
+    run = whole(given(drawn_of)(case))
     (run if start is None else seed(start)(run))()
     return count, longest
 
@@ -92,7 +88,7 @@ def main(times: int = 1, start: int | None = None, only: str = "") -> int:
             continue
         began, wrong, count, longest = time.perf_counter(), "", 0, 0.0
         try:
-            count, longest = tried(kind, times, start)
+            count, longest = tried(kind, CASES[name] * times, start)
         except BaseException:  # noqa: BLE001 - an interpreter that is asked to end says so here too
             wrong = traceback.format_exc()
             failures += 1

@@ -1,16 +1,20 @@
-"""What a command said of hostile input, held against what must become of it."""
+"""What was said of hostile input, held against what must become of it."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from hf_transfer_score.errors import TransferScoreError
 from tests.hostile.limited import Finished
 
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+LONGEST = 4000
+"""Letters of a message."""
+
 Terms = dict[str, dict[str, float]]
 """Terms by metric."""
 
@@ -72,3 +76,18 @@ def judge(said: str, found: Terms | None, refused: str | None, expected: Terms |
     if expected is None:
         return f"accepted with {found}"
     return "" if same(found, expected) else f"other numbers: {found} for {expected}"
+
+
+def check_message(text: str) -> None:
+    """A message is one line of a length that can be read, without codes that steer a terminal."""
+    assert text and text.isprintable(), repr(text[:500])
+    assert len(text) <= LONGEST, f"{len(text)} letters"
+
+
+def outcome(read: Callable[[], Any], allowed: type[Exception] = TransferScoreError) -> Any:
+    """Return what a function returns, None where it refuses; whatever else is raised goes on."""
+    try:
+        return read()
+    except allowed as error:
+        check_message(str(error))
+        return None

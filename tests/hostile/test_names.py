@@ -10,26 +10,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import clean_environment
-from tests.hostile.limited import run_limited, run_python
-from tests.hostile.watching import watch
+from tests.hostile.limited import run_batch, run_limited, run_python, watch
 
 LONG = f"{'n' * 256}.npz"
 
 SPECIAL = ["pipe.npz", "pipe.npy", "pipe.parquet", "pipe.safetensors", "socket.npz", "zero.npz", "zero.npy",
            "zero.parquet", "zero.safetensors", "folder.npz", "circle.npz", "no\udcff.npz", LONG]  # fmt: skip
-
-MANY = """
-import contextlib, io, json, sys
-from hf_transfer_score.cli import main
-
-found = []
-for arguments in json.loads(sys.argv[1]):
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(arguments)
-    found.append([status, out.getvalue(), err.getvalue()])
-print(json.dumps(found))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +45,11 @@ def folder(tmp_path_factory):
 
 def run_many(parent, folder, commands):
     environment = clean_environment(folder / "home")
-    done = watch(parent.start([json.dumps(commands)], environment, folder=folder, code=MANY))
-    assert done.clean and done.code == 0, done
-    return json.loads(done.out.splitlines()[-1])
+    return run_batch(commands, lambda code, told: watch(parent.start(told, environment, folder=folder, code=code)))
+
+
+def is_one_sentence(done):
+    return done.err.startswith("error: ") and done.err.count("\n") == 1 and "not foreseen" not in done.err
 
 
 def test_each_file_that_is_none_is_one_sentence(parent, folder):
@@ -72,16 +60,16 @@ def test_each_file_that_is_none_is_one_sentence(parent, folder):
         ["results", "validate", "pipe.npz"],
         ["results", "pull", LONG, "--into", "x"],
     ]
-    for arguments, (status, out, err) in zip(commands, run_many(parent, folder, commands), strict=True):
-        assert (status, out) in [(1, ""), (2, "")], arguments
-        assert err.startswith("error: ") and err.count("\n") == 1 and "not foreseen" not in err, err
+    for arguments, done in zip(commands, run_many(parent, folder, commands), strict=True):
+        assert done.clean and (done.code, done.out) in [(1, ""), (2, "")], arguments
+        assert is_one_sentence(done), done
 
 
 def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(parent, folder):
     command = ["score", "good.npz", "other.npz", *SPECIAL, "--metrics", "ncti", "--json"]
-    ((status, out, err),) = run_many(parent, folder, [command])
-    models = json.loads(out)["models"]
-    assert (status, err) == (0, "")
+    (done,) = run_many(parent, folder, [command])
+    models = json.loads(done.out)["models"]
+    assert done.clean and (done.code, done.err) == (0, "")
     assert sorted(name for name, one in models.items() if one["status"] == "ok") == ["good", "other"]
     assert len(models) == 2 + len(SPECIAL)
 
@@ -102,10 +90,10 @@ def test_datasets_that_are_no_files(parent, folder):
     commands = [
         ["rank", name, "--models", "./zoo/p-lora"] for name in ("pipe.csv", LONG, "~nobody-there/x", "folder.npz")
     ]
-    for arguments, (status, out, err) in zip(commands, run_many(parent, folder, commands), strict=True):
-        assert (status, out) == (1, ""), arguments
-        last = err.splitlines()[-1]
-        assert last.startswith("error: ") and "not foreseen" not in last, err
+    for arguments, done in zip(commands, run_many(parent, folder, commands), strict=True):
+        assert done.clean and (done.code, done.out) == (1, ""), arguments
+        last = done.err.splitlines()[-1]
+        assert last.startswith("error: ") and "not foreseen" not in last, done
         assert "pipe" not in arguments[1] or "a pipe or a device" in last
 
 
@@ -114,7 +102,7 @@ def test_a_working_folder_that_is_gone_and_a_home_that_is_none(tmp_path):
     script = "import os, sys; os.mkdir(sys.argv[1]); os.chdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
     script += "from hf_transfer_score.cli import main; sys.exit(main(sys.argv[2:]))"
     done = run_python(script, gone, "rank", "x.csv", "--models", "./x", environment=clean_environment(tmp_path))
-    assert done.clean and done.code in (1, 2) and done.err.count("\n") == 1 and done.err.startswith("error: "), done
+    assert done.clean and done.code in (1, 2) and is_one_sentence(done), done
     nowhere = {**clean_environment("/dev/null/home"), "HOME": "/dev/null"}
     done = run_limited([sys.executable, "-m", "hf_transfer_score", "cache", "list"], environment=nowhere)
     assert done.clean and done.code in (0, 2), done

@@ -1,5 +1,6 @@
 """Names and texts of strangers never steer a terminal, and an output that takes nothing ends a command clearly."""
 
+import contextlib
 import csv
 import io
 import json
@@ -48,11 +49,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def run(folder, *arguments, **more):
     done = subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, timeout=60, env=environment(**more))
-    return (
-        done.returncode,
-        done.stdout.decode("utf-8", "surrogateescape"),
-        done.stderr.decode("utf-8", "surrogateescape"),
-    )
+    return done.returncode, *(text.decode("utf-8", "surrogateescape") for text in (done.stdout, done.stderr))
 
 
 @pytest.mark.parametrize("form", [[], ["--csv"], ["--json"]])
@@ -85,22 +82,15 @@ def on_a_terminal(folder, *arguments) -> str:
     settings = termios.tcgetattr(other)
     settings[1] &= ~termios.OPOST
     termios.tcsetattr(other, termios.TCSANOW, settings)
-    program = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        cwd=folder, stdin=other, stdout=other, stderr=other, close_fds=True, env=environment(TERM="xterm-256color"),
-    )  # fmt: skip
-    os.close(other)
-    parts = []
-    while True:
-        try:
-            part = os.read(main, 65536)
-        except OSError:
-            break
-        if not part:
-            break
-        parts.append(part)
-    os.close(main)
-    assert program.wait(60) == 0
+    streams = {"stdin": other, "stdout": other, "stderr": other, "env": environment(TERM="xterm-256color")}
+    with subprocess.Popen([*PROGRAM, *arguments], cwd=folder, **streams) as program:
+        os.close(other)
+        parts = []
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while part := os.read(main, 65536):
+                parts.append(part)
+        os.close(main)
+    assert program.returncode == 0
     return b"".join(parts).decode("utf-8", "surrogateescape")
 
 

@@ -18,6 +18,7 @@ from tests.conftest import clean_environment, free_port
 from tests.hostile.limited import MEGABYTE, resident_bytes
 from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.records import pool
+from tests.runs.warm import until
 from tests.uploads.made import forged_parquet, save_bfloat16, save_npz
 
 APP = "import sys; from hf_transfer_score.leaderboard.starting import run_space; run_space(results=sys.argv[1])"
@@ -59,7 +60,7 @@ def space(tmp_path_factory):
     app = subprocess.Popen([sys.executable, "-c", APP, records], env=environment)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as client:
-            wait_for(lambda: app.poll() is not None or answers(client))
+            until(lambda: app.poll() is not None or answers(client))
             yield Space(client, app.pid, folder / "kept")
     finally:
         app.terminate()
@@ -71,13 +72,6 @@ def answers(client):
         return client.get("/").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def wait_for(is_so, seconds=SECONDS):
-    end = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 class Watched:
@@ -153,8 +147,8 @@ def test_an_upload_that_is_broken_off_leaves_nothing(space):
         sender.sendall(head + b"Content-Type: multipart/form-data; boundary=b\r\n\r\n")
         part = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a.npz"\r\n\r\n'
         sender.sendall(part + bytes(1000))
-        wait_for(space.files)
-    wait_for(lambda: not space.files())
+        until(space.files)
+    until(lambda: not space.files())
 
 
 def test_an_address_in_place_of_a_file_is_not_asked(space):
@@ -182,7 +176,7 @@ def test_files_go_when_their_page_is_closed(space, tmp_path):
             told = [json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: ")]
         assert any(one["msg"] == "process_completed" and one["success"] for one in told)
         assert Path(mine).exists()
-    wait_for(lambda: not Path(mine).exists())
+    until(lambda: not Path(mine).exists())
     assert [str(path) for path in space.files()] == [other]
     assert space.score(other).status_code == 200
     assert space.files() == []

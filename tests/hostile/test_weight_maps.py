@@ -53,9 +53,15 @@ def refusal(kind: str, folder: Path, **options: bool) -> CheckpointError:
 
 def mapped(folder: Path, shard: str) -> None:
     """Put a map that names one file in place of the weights."""
-    names = {"a": shard}
-    (folder / "model.safetensors").unlink()
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    (folder / "model.safetensors").unlink(missing_ok=True)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": {"a": shard}}))
+
+
+def edited(folder: Path, name: str, **settings: object) -> Path:
+    """Set settings of a JSON file of a checkpoint, and return its folder."""
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    return folder
 
 
 SHARDS = (
@@ -75,8 +81,6 @@ def test_a_map_names_plain_safetensors_beside_it(copy, kind):
     folder = copy(kind)
     (folder.parent / "outside.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
     for shard in SHARDS:
-        if (folder / "model.safetensors.index.json").exists():
-            shutil.copyfile(folder.parent / "outside.safetensors", folder / "model.safetensors")
         mapped(folder, shard)
         error = refusal(kind, folder)
         assert (error.kind, "model.safetensors.index.json that names" in str(error)) == ("corrupt", True), shard
@@ -156,20 +160,15 @@ def test_a_snapshot_of_the_cache_is_its_own(copy):
     ],
 )
 def test_tokenizers_with_files_elsewhere(copy, settings, monkeypatch):
-    folder = copy("hub_text")
+    folder = edited(copy("hub_text"), "tokenizer_config.json", **settings)
     (folder.parent / "elsewhere.json").write_text("{}")
     monkeypatch.chdir(folder)
-    path = folder / "tokenizer_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
     assert "tokenizer_config.json" in str(refusal("hub_text", folder))
 
 
 def test_what_others_left_in_a_tokenizer_does_no_harm(copy):
-    folder = copy("hub_text")
-    path = folder / "tokenizer_config.json"
     left = {"special_tokens_map_file": "/etc/hostname", "tokenizer_file": "/home/nobody/tokenizer.json"}
-    path.write_text(json.dumps(json.loads(path.read_text()) | left))
-    check_own_files(folder)
+    check_own_files(edited(copy("hub_text"), "tokenizer_config.json", **left))
 
 
 def test_an_adapter_is_not_followed_where_it_would_be(copy, monkeypatch):
@@ -181,16 +180,13 @@ def test_an_adapter_is_not_followed_where_it_would_be(copy, monkeypatch):
 
 
 def test_code_of_another_repository_is_not_run(copy):
-    folder = copy("hub_text")
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"auto_map": {"AutoModel": "victim/code--model.Model"}}))
+    folder = edited(copy("hub_text"), "config.json", auto_map={"AutoModel": "victim/code--model.Model"})
     assert refusal("hub_text", folder, trust_remote_code=True).kind == "remote_code"
 
 
 @pytest.mark.parametrize("where", [{"url": "http://127.0.0.1:9/x.npz"}, {"hf_hub_id": "a/b"}, {"file": "/dev/zero"}])
 def test_timm_takes_weights_from_the_folder_only(copy, where):
     folder = copy("timm_images")
-    config = json.loads((folder / "config.json").read_text())
-    config["pretrained_cfg"] = config.get("pretrained_cfg", {}) | where | {"source": "timm", "custom_load": True}
-    (folder / "config.json").write_text(json.dumps(config))
+    known = json.loads((folder / "config.json").read_text()).get("pretrained_cfg", {})
+    edited(folder, "config.json", pretrained_cfg=known | where | {"source": "timm", "custom_load": True})
     all_kinds()["timm_images"].load(folder, get_task("image-classification"), BackboneOptions())

@@ -76,6 +76,14 @@ class Traps:
         """An address that is not the Hub's."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
+    def named(self, text: str) -> str:
+        """Return a text with the places of traps in it, such as `{secret}`."""
+        commit = self.hub.repository(PRIVATE, "dataset").head.name if "{commit}" in text else ""
+        places = {"secret.csv": self.secret.with_suffix(".csv"), "secret": self.secret, "address": self.address}
+        for name, place in {**places, "folder": self.folder, "marker": self.marker, "commit": commit}.items():
+            text = text.replace(f"{{{name}}}", str(place))
+        return text
+
     def sprung(self, *places: Path, said: str = "") -> str:
         """Return which trap was touched since the last look, "" for none; the secret is looked for in some folders."""
         found = ""

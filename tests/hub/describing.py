@@ -1,4 +1,4 @@
-"""What the Hub says about a repository: its files, its card, its parameters, its tags."""
+"""What the Hub says about a repository (files, card, parameters, tags), and lists of those that fit."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from tests.hub.exchange import Exchange, Refusal, Route
+from tests.hub.exchange import TRUE, Exchange, Refusal, Route
 from tests.hub.repositories import Commit, Repository, StoredFile
 
 ANY = r"(?P<name>[^/]+(?:/[^/]+)?)"
 API = r"/api/(?P<kind>models|datasets|spaces)/" + ANY
 REVISION = r"(?P<revision>refs/(?:pr|convert)/[^/]+|[^/]+)"
-EVERYWHERE = (
-    *("author", "cardData", "createdAt", "disabled", "lastModified", "likes", "private", "resourceGroup"),
-    *("sha", "siblings", "tags", "trendingScore", "usedStorage"),
+EXPANDABLE = (
+    *("author", "baseModels", "cardData", "childrenModelCount", "citation", "config", "createdAt", "datasets"),
+    *("description", "disabled", "downloads", "downloadsAllTime", "evalResults", "gated", "gguf", "inference"),
+    *("inferenceProviderMapping", "lastModified", "library_name", "likes", "mainSize", "mask_token"),
+    *("model-index", "models", "paperswithcode_id", "pipeline_tag", "private", "region", "resourceGroup"),
+    *("runtime", "safetensors", "sdk", "sha", "siblings", "spaces", "subdomain", "tags", "transformersInfo"),
+    *("trendingScore", "usedStorage", "widgetData"),
 )
-COUNTED = ("downloads", "downloadsAllTime", "gated")
-EXPANDABLE = {
-    "models": (
-        *(*EVERYWHERE, *COUNTED, "baseModels", "childrenModelCount", "config", "evalResults", "gguf", "inference"),
-        *("inferenceProviderMapping", "library_name", "mask_token", "model-index", "pipeline_tag", "safetensors"),
-        *("spaces", "transformersInfo", "widgetData"),
-    ),
-    "datasets": (*EVERYWHERE, *COUNTED, "citation", "description", "mainSize", "paperswithcode_id"),
-    "spaces": (*EVERYWHERE, "datasets", "models", "region", "runtime", "sdk", "subdomain"),
-}
+"""What a question may ask for of some kind of repository."""
 LARGEST_CARD = 1 << 20
 SHOWN_IN_CONFIG = ("architectures", "model_type", "architecture", "auto_map", "quantization_config")
+BRIEF = (
+    *("_id", "id", "modelId", "likes", "trendingScore", "private", "downloads", "tags", "pipeline_tag"),
+    *("library_name", "createdAt"),
+)
+FULL = ("author", "gated", "disabled", "lastModified", "sha", "siblings")
+ORDERS = ("downloads", "likes", "trendingScore", "lastModified", "createdAt")
 
 
 def show_info(exchange: Exchange, kind: str, name: str, revision: str = "main") -> None:
@@ -42,18 +43,18 @@ def show_info(exchange: Exchange, kind: str, name: str, revision: str = "main") 
 
 def describe(exchange: Exchange, repository: Repository, commit: Commit, *, sizes: bool = False) -> dict[str, Any]:
     """Return everything known about a repository, or the properties that were asked for."""
-    names = expanded(exchange, repository.kind)
+    names = expanded(exchange)
     known = everything(repository, commit, sizes=sizes)
     if names:
         return {key: known[key] for key in ("_id", "id", *names) if key in known}
     return {key: value for key, value in known.items() if key not in ("downloadsAllTime", "trendingScore")}
 
 
-def expanded(exchange: Exchange, kind: str) -> list[str]:
+def expanded(exchange: Exchange) -> list[str]:
     """Return the properties that were asked for by `expand`."""
     names = exchange.options("expand")
-    if unknown := [name for name in names if name not in EXPANDABLE[kind]]:
-        raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {EXPANDABLE[kind]}')
+    if unknown := [name for name in names if name not in EXPANDABLE]:
+        raise Refusal(400, None, f'Invalid option in "expand": {unknown[0]!r}; expected one of {sorted(EXPANDABLE)}')
     return names
 
 
@@ -211,7 +212,55 @@ def moment(date: datetime) -> str:
     return date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
+def show_list(exchange: Exchange, kind: str) -> None:
+    """Answer with one page of the repositories that fit, in order."""
+    names = shown_names(exchange, kind)
+    found = [(repository, repository.head) for repository in exchange.hub.all(kind) if visible(exchange, repository)]
+    fitting = [(repository, commit) for repository, commit in found if fits(exchange, repository, commit)]
+    known = [everything(repository, commit) for repository, commit in fitting]
+    order = exchange.option("sort") or "trendingScore"
+    if order not in ORDERS:
+        raise Refusal(400, None, f'Invalid option in "sort": {order!r}; expected one of {list(ORDERS)}')
+    known.sort(key=lambda entry: entry.get(order, 0), reverse=exchange.option("direction") != "1")
+    entries = [{key: entry[key] for key in names if key in entry} for entry in known]
+    exchange.send_page(entries, min(exchange.hub.page_size, int(exchange.option("limit") or exchange.hub.page_size)))
+
+
+def shown_names(exchange: Exchange, kind: str) -> list[str]:
+    """Return the properties to show of each repository."""
+    if names := expanded(exchange):
+        return ["_id", "id", *names]
+    more = FULL if exchange.flag("full") else FULL[:-1] if kind == "datasets" else ()
+    config = ["config"] if exchange.flag("config") else []
+    card = ["cardData"] if exchange.flag("cardData") or (exchange.flag("full") and kind == "datasets") else []
+    return [*BRIEF, *more, *config, *card]
+
+
+def visible(exchange: Exchange, repository: Repository) -> bool:
+    """Whether who asks gets to see a repository in lists."""
+    return not repository.disabled and (not repository.private or exchange.may_read(repository))
+
+
+def fits(exchange: Exchange, repository: Repository, commit: Commit) -> bool:
+    """Whether a repository fits what was asked for."""
+    card = card_of(commit)
+    tags = {tag.lower() for tag in tags_of(repository, commit, card)}
+    words = " ".join(exchange.query.get("search", [])).lower().split()
+    author = exchange.option("author")
+    wanted = exchange.options("filter") + exchange.options("tags") + exchange.options("library")
+    pipeline = exchange.option("pipeline_tag")
+    gated = exchange.option("gated")
+    return (
+        all(word in repository.name.lower() for word in words)
+        and (author is None or repository.owner == author)
+        and all(tag.lower() in tags for tag in wanted)
+        and (pipeline is None or pipeline == pipeline_of(repository, card))
+        and (gated is None or bool(repository.gated) == (gated in TRUE))
+    )
+
+
 ROUTES: list[Route] = [
+    ("GET", r"/api/(?P<kind>models|datasets|spaces)", show_list),
     ("GET", f"{API}/revision/{REVISION}", show_info),
     ("GET", API, show_info),
 ]

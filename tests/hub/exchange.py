@@ -67,9 +67,7 @@ class Exchange(BaseHTTPRequestHandler):
             self.headers.get("User-Agent", ""),
         )
         self.cut_after: int | None = None
-        self.stalled, self.plain = 0.0, False
-        self.spoiled: Fault | None = None
-        self.flip_at: int | None = None
+        self.fault: Fault | None = None
         self.hub.requests.append(self.request_log)
         if not self._suffer():
             try:
@@ -82,7 +80,7 @@ class Exchange(BaseHTTPRequestHandler):
                 self.hub.crashes.append(f"{self.command} {self.path}\n{traceback.format_exc()}")
                 self.refuse(Refusal(500, None, "This local Hub crashed."))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = answer  # noqa: N815
 
     def log_message(self, *args: Any) -> None:
         """Stay silent; `LocalHub.requests` has the log."""
@@ -104,15 +102,10 @@ class Exchange(BaseHTTPRequestHandler):
             return False
         if fault.kind == "latency":
             time.sleep(fault.seconds)
-        elif fault.kind in ("cut", "stall"):
-            self.cut_after = fault.after
-            self.stalled = fault.seconds if fault.kind == "stall" else 0
-        elif fault.kind == "flip":
-            self.flip_at = fault.after
-        elif fault.kind == "plain":
-            self.plain = True
-        elif fault.kind in ("drip", "halved", "longer", "shorter"):
-            self.spoiled = fault
+        elif fault.kind in ("cut", "stall", "flip", "plain", "drip", "halved", "longer", "shorter"):
+            self.fault = fault
+            if fault.kind in ("cut", "stall"):
+                self.cut_after = fault.after
         else:
             self._answer_wrongly(fault)
             return True
@@ -120,7 +113,9 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _answer_wrongly(self, fault: Fault) -> None:
         if fault.kind == "reset":
-            self._reset()
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
         elif fault.kind == "loop":
             self.send_elsewhere(self.hub.endpoint + self.path, {})
         elif fault.kind == "wrong":
@@ -132,11 +127,6 @@ class Exchange(BaseHTTPRequestHandler):
         else:
             headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
             self.refuse(Refusal(int(fault.kind), None, f"This local Hub was told to answer {fault.kind}.", headers))
-
-    def _reset(self) -> None:
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
@@ -198,11 +188,10 @@ class Exchange(BaseHTTPRequestHandler):
         user = self.user
         found = self.hub.find(kind or "models", name)
         if found is None or (found.private and not self.may_read(found)):
-            status = self.hub.missing_status or (401 if user is None else 404)
-            raise Refusal(status, "RepoNotFound", "Repository not found")
+            raise Refusal(401 if user is None else 404, "RepoNotFound", "Repository not found")
         if found.disabled:
             raise Refusal(403, None, "Access to this resource is disabled.")
-        return found
+        return found  # a stranger gets 401 for a missing one, since it might be private
 
     def files_of(self, kind: str | None, name: str) -> Repository:
         """Return a repository whose files who asks may read."""
@@ -267,45 +256,42 @@ class Exchange(BaseHTTPRequestHandler):
         self._head(302, headers | {"Location": address}, 0)
 
     def _head(self, status: int, headers: dict[str, str], length: int) -> None:
-        kind = None if self.spoiled is None or self.command == "HEAD" else self.spoiled.kind
+        kind = "" if self.fault is None or (self.command == "HEAD" and self.fault.kind != "plain") else self.fault.kind
         if kind == "halved":
             length = self.cut_after = length // 2
-        promised = {"longer": length + 1000, "shorter": length // 2}
+        promised: dict[Any, int] = {"longer": length + 1000, "shorter": length // 2}
         self.close_connection = self.close_connection or kind in promised
         self.request_log.status = status
         self.send_response(status)
         for name, value in headers.items():
-            if not (self.plain and name in TELLING):
+            if not (kind == "plain" and name in TELLING):
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(promised.get(str(kind), length)))
+        self.send_header("Content-Length", str(promised.get(kind, length)))
         self.end_headers()
 
     def _write(self, content: bytes) -> bool:
         """Send a part of the body; return whether more can follow."""
         if self.command == "HEAD" or not content:
             return False
-        if self.spoiled is not None and self.spoiled.kind == "drip":
-            return self._drip(content, self.spoiled.seconds)
+        kind, seconds = (None, 0.0) if self.fault is None else (self.fault.kind, self.fault.seconds)
+        if kind == "drip":  # byte by byte; whoever asked may leave meanwhile
+            for place in range(len(content)):
+                self.request_log.sent += 1
+                self.wfile.write(content[place : place + 1])
+                time.sleep(seconds)
+            return True
         left = None if self.cut_after is None else max(0, self.cut_after - self.request_log.sent)
         cut = left is not None and left < len(content)
         part = content[:left] if cut else content
-        place = -1 if self.flip_at is None else self.flip_at - self.request_log.sent
+        place = self.fault.after - self.request_log.sent if self.fault is not None and kind == "flip" else -1
         if 0 <= place < len(part):
             part = part[:place] + bytes([part[place] ^ 1]) + part[place + 1 :]
         self.request_log.sent += len(part)
         self.wfile.write(part)
         if cut:
-            time.sleep(self.stalled)
+            time.sleep(seconds if kind == "stall" else 0)
             self.close_connection = True
         return not cut
-
-    def _drip(self, content: bytes, seconds: float) -> bool:
-        """Send a part of the body byte by byte; whoever asked may leave meanwhile."""
-        for place in range(len(content)):
-            self.request_log.sent += 1
-            self.wfile.write(content[place : place + 1])
-            time.sleep(seconds)
-        return True
 
 
 def parse_range(header: str, size: int) -> tuple[int, int]:

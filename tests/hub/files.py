@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote
 
 from tests.hub.describing import ANY, API, REVISION, moment
 from tests.hub.exchange import TRUE, Exchange, Refusal, Route
-from tests.hub.repositories import Commit, Repository, StoredFile
+from tests.hub.repositories import Commit, Repository
 
 ADDRESS = r"/(?:(?P<kind>datasets|spaces)/)?" + ANY
 
@@ -47,17 +45,12 @@ def show_paths(exchange: Exchange, kind: str, name: str, revision: str) -> None:
 def entries_of(commit: Commit) -> list[dict[str, Any]]:
     """Return all files and folders of a commit, sorted by name."""
     folders = {str(parent) for path in commit.files for parent in PurePosixPath(path).parents} - {"."}
-    entries = [file_entry(file) for file in commit.files.values()]
+    entries: list[dict[str, Any]] = []
+    for file in commit.files.values():
+        large = {"lfs": {"oid": file.sha256, "size": file.size, "pointerSize": 134}} if file.large else {}
+        entries.append({"type": "file", "oid": file.blob, "size": file.size, "path": file.path, **large})
     entries += [{"type": "directory", "oid": folder_name(commit, path), "size": 0, "path": path} for path in folders]
     return sorted(entries, key=lambda entry: entry["path"])
-
-
-def file_entry(file: StoredFile) -> dict[str, Any]:
-    """Return a file as it is shown in a listing."""
-    entry: dict[str, Any] = {"type": "file", "oid": file.blob, "size": file.size, "path": file.path}
-    if file.large:
-        entry["lfs"] = {"oid": file.sha256, "size": file.size, "pointerSize": 134}
-    return entry
 
 
 def folder_name(commit: Commit, folder: str) -> str:
@@ -92,67 +85,23 @@ def resolve(exchange: Exchange, kind: str | None, name: str, revision: str, path
     headers = {"ETag": f'"{file.etag}"', **repo_commit(commit)}
     if file.large:
         headers |= {"X-Linked-ETag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
-    if file.large and exchange.hub.redirects:
-        place = f"{repository.kind}/{repository.name}/{commit.name}/{quote(path)}"
-        return exchange.send_elsewhere(f"{exchange.hub.storage_endpoint}/storage/{place}", headers)
-    return exchange.send_file(file.content, headers)
-
-
-def storage(exchange: Exchange, kind: str, name: str, commit: str, path: str) -> None:
-    """Answer with a file the way the storage behind the Hub does: the address is the permission."""
-    found = exchange.hub.find(kind, name)
-    if found is None or commit not in found.commits or path not in found.commits[commit].files:
-        raise Refusal(403, None, "AccessDenied")
-    file = found.commits[commit].files[path]
-    exchange.send_file(file.content, {"ETag": f'"{file.sha256}"'})
-
-
-def show_references(exchange: Exchange, kind: str, name: str) -> None:
-    """Answer with branches, tags and pull requests."""
-    repository = exchange.repository(kind, name)
-    head = repository.head
-    found: dict[str, list[dict[str, str]]] = {"branches": [], "tags": [], "converts": [], "pullRequests": []}
-    places = {"refs/heads/": "branches", "refs/tags/": "tags", "refs/convert/": "converts", "refs/pr/": "pullRequests"}
-    for reference, commit in (repository.references | {"refs/heads/main": head.name}).items():
-        start = next(start for start in places if reference.startswith(start))
-        short = reference.removeprefix(start)
-        found[places[start]].append({"name": short, "ref": reference, "targetCommit": commit})
-    if not exchange.flag("include_prs"):
-        del found["pullRequests"]
-    exchange.send_data(found)
+    exchange.send_file(file.content, headers)
 
 
 def show_commits(exchange: Exchange, kind: str, name: str, revision: str) -> None:
     """Answer with the history of a revision."""
     repository = exchange.repository(kind, name)
-    history = repository.history(exchange.revision(repository, revision))
-    exchange.send_page([commit_entry(commit) for commit in history], exchange.hub.page_size)
+    found = []
+    for commit in repository.history(exchange.revision(repository, revision)):
+        texts = {"title": commit.title, "message": commit.description}
+        known = {"id": commit.name, "authors": [{"user": commit.author}], "date": moment(commit.date)}
+        found.append({**known, **texts, "formatted": texts})
+    exchange.send_page(found, exchange.hub.page_size)
 
 
-def commit_entry(commit: Commit) -> dict[str, Any]:
-    """Return a commit as it is shown in a history."""
-    authors = [{"user": commit.author}]
-    texts = {"title": commit.title, "message": commit.description}
-    return {"id": commit.name, "authors": authors, "date": moment(commit.date), **texts, "formatted": texts}
-
-
-def check_access(exchange: Exchange, kind: str, name: str, write: str | None = None) -> None:
-    """Answer whether who asks may read the files, or write them."""
-    repository = exchange.files_of(kind, name)
-    if write and not exchange.may_write(repository):
-        raise Refusal(403, None, f"You do not have the right to write to {name}")
-    exchange.send_data({})
-
-
-def routes() -> Iterator[Route]:
-    """Return what is answered here."""
-    yield "GET", rf"{API}/tree/{REVISION}(?:/(?P<folder>.*))?", show_tree
-    yield "POST", rf"{API}/paths-info/{REVISION}", show_paths
-    yield "GET", rf"{API}/refs", show_references
-    yield "GET", rf"{API}/commits/{REVISION}", show_commits
-    yield "GET", rf"{API}/auth-check(?P<write>/write)?", check_access
-    yield "GET|HEAD", rf"{ADDRESS}/(?:resolve|raw)/{REVISION}/(?P<path>.+)", resolve
-    yield "GET|HEAD", rf"/storage/(?P<kind>\w+)/{ANY}/(?P<commit>[0-9a-f]{{40}})/(?P<path>.+)", storage
-
-
-ROUTES: list[Route] = list(routes())
+ROUTES: list[Route] = [
+    ("GET", rf"{API}/tree/{REVISION}(?:/(?P<folder>.*))?", show_tree),
+    ("POST", rf"{API}/paths-info/{REVISION}", show_paths),
+    ("GET", rf"{API}/commits/{REVISION}", show_commits),
+    ("GET|HEAD", rf"{ADDRESS}/(?:resolve|raw)/{REVISION}/(?P<path>.+)", resolve),
+]

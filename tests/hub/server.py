@@ -7,7 +7,6 @@ branch main: files that are changed there make a new commit, and the older commi
 from __future__ import annotations
 
 import re
-import shutil
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.hub import describing, discussions, files, listing, uploads
+from tests.hub import describing, files, uploads
 from tests.hub.exchange import Exchange
 from tests.hub.faults import Fault, FaultKind, Request
 from tests.hub.repositories import KINDS, Files, Repository, write_files
@@ -28,23 +27,18 @@ class LocalHub:
 
     Attributes:
         root: where the repositories lie.
-        missing_status: what a repository that is not there answers; None answers as the public Hub does: 401 to a
-            stranger, since it might be a private one, and 404 to whoever has a token.
         users: who has which token; whoever comes with another one is refused.
         members: which users may write in the namespace of an organization.
         page_size: how many entries lists and trees have on a page.
-        redirects: whether large files are fetched from another host name, as the public Hub has it.
         requests: every request so far; `method, path = request` takes one apart.
         faults: what goes wrong from now on, see `fault`.
         crashes: tracebacks of what this server could not answer; leaving the `with` block complains about them.
     """
 
     root: Path
-    missing_status: int | None = None
     users: dict[str, str] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     page_size: int = 1000
-    redirects: bool = False
     requests: list[Request] = field(default_factory=list, repr=False)
     faults: list[Fault] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
@@ -69,16 +63,10 @@ class LocalHub:
         """What to put into HF_ENDPOINT."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    @property
-    def storage_endpoint(self) -> str:
-        """Where large files are fetched from with `redirects`: the same machine by another name."""
-        return f"http://localhost:{self._server.server_address[1]}"
-
     def add(
         self,
         name: str,
         files: Files,
-        folder: Files | None = None,
         *,
         kind: str = "model",
         created: datetime | str = "2024-01-01",
@@ -90,12 +78,9 @@ class LocalHub:
     ) -> Path:
         """Serve a copy of a folder, or of contents by file name, and return the folder that is served.
 
-        `add("models", "OWNER/NAME", folder)`, with the kind first, does the same as `add("OWNER/NAME", folder)`.
-
         Args:
             name: OWNER/NAME.
             files: the folder or the contents.
-            folder: the folder or the contents, where a kind comes first.
             kind: "model", "dataset" or "space".
             created: when it was made, such as "2024-01-31".
             modified: when the first commit was made, unless that was the same time.
@@ -105,9 +90,6 @@ class LocalHub:
             known: other fields of `Repository`: private, disabled, downloads, likes, trending, pipeline_tag, library,
                 license, parameters (what the Hub counts, instead of what the weights hold), extra.
         """
-        if name in KINDS:
-            assert isinstance(files, str) and folder is not None
-            kind, name, files = name, files, folder
         plural = kind if kind in KINDS else f"{kind}s"
         assert plural in KINDS, f"no such kind of repository: {kind!r}"
         assert not (self.root / plural / name).exists(), f"{name} is there already; change the files in its folder"
@@ -143,12 +125,6 @@ class LocalHub:
             for folder in sorted(path for path in (self.root / kind).glob("*/*") if path.is_dir()):
                 self.find(kind, f"{folder.parent.name}/{folder.name}")
             return [repository for (known, _), repository in self._known.items() if known == kind]
-
-    def forget(self, repository: Repository) -> None:
-        """Take a repository off the Hub."""
-        with self.lock:
-            self._known.pop((repository.kind, repository.name), None)
-            shutil.rmtree(repository.folder)
 
     def namespaces(self, user: str | None) -> set[str]:
         """Return where a user may write."""
@@ -193,7 +169,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-ROUTES = [*listing.ROUTES, *uploads.ROUTES, *discussions.ROUTES, *files.ROUTES, *describing.ROUTES]
+ROUTES = [*uploads.ROUTES, *files.ROUTES, *describing.ROUTES]
 
 
 def day(date: datetime | str) -> datetime:

@@ -1,4 +1,4 @@
-"""Requests that change repositories: making and removing them, commits, large files, branches and tags."""
+"""Requests that change repositories: making them, commits, large files, pull requests."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import hashlib
 import json
 from typing import Any
 
-from tests.hub.describing import API, REVISION
-from tests.hub.discussions import open_discussion
+from tests.hub.describing import API, REVISION, moment
 from tests.hub.exchange import Exchange, Refusal, Route
 from tests.hub.files import ADDRESS
-from tests.hub.repositories import Commit, Repository, StoredFile, keep_object
+from tests.hub.repositories import Commit, Discussion, Repository, StoredFile, keep_object
 
 ATTRIBUTES = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.parquet filter=lfs diff=lfs merge=lfs -text\n"
 
@@ -20,36 +19,20 @@ def whoami(exchange: Exchange) -> None:
     """Answer with who asks."""
     name = exchange.signed_in()
     organizations = sorted(exchange.hub.namespaces(name) - {name})
-    exchange.send_data(
-        {
-            "type": "user",
-            "id": name,
-            "name": name,
-            "fullname": name,
-            "email": f"{name}@example.org",
-            "emailVerified": True,
-            "isPro": False,
-            "orgs": [{"type": "org", "id": other, "name": other, "fullname": other} for other in organizations],
-            "auth": {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}},
-        }
-    )
+    known = {"type": "user", "id": name, "name": name, "fullname": name, "email": f"{name}@example.org"}
+    known |= {"emailVerified": True, "isPro": False}
+    known["orgs"] = [{"type": "org", "id": other, "name": other, "fullname": other} for other in organizations]
+    token = {"displayName": "test", "role": "write"}
+    exchange.send_data(known | {"auth": {"type": "access_token", "accessToken": token}})
 
 
-def named(exchange: Exchange) -> tuple[str, str]:
-    """Return the kind and name in a request about making or removing a repository; only its owner may."""
-    user = exchange.signed_in()
-    form = exchange.form()
+def create_repository(exchange: Exchange) -> None:
+    """Make an empty repository, which only its owner may."""
+    user, form = exchange.signed_in(), exchange.form()
     owner = form.get("organization") or user
     kind, name = f"{form.get('type') or 'model'}s", f"{owner}/{form['name']}"
     if owner not in exchange.hub.namespaces(user):
         raise Refusal(403, None, f'You don\'t have the rights to create a {kind} under the namespace "{owner}"')
-    return kind, name
-
-
-def create_repository(exchange: Exchange) -> None:
-    """Make an empty repository."""
-    kind, name = named(exchange)
-    form = exchange.form()
     answer = {"url": address_of(exchange, kind, name), "name": name, "id": name}
     if exchange.hub.find(kind, name) is not None:
         message = f"You already created this {kind.removesuffix('s')} repo: {name}"
@@ -58,23 +41,6 @@ def create_repository(exchange: Exchange) -> None:
     exchange.hub.add(name, {".gitattributes": ATTRIBUTES}, kind=kind, private=private)
     _ = exchange.hub.repository(name, kind).head
     return exchange.send_data(answer)
-
-
-def delete_repository(exchange: Exchange) -> None:
-    """Remove a repository."""
-    kind, name = named(exchange)
-    exchange.hub.forget(exchange.repository(kind, name))
-    exchange.send_data({})
-
-
-def change_settings(exchange: Exchange, kind: str, name: str) -> None:
-    """Make a repository private, public, gated or open."""
-    repository = writable(exchange, kind, name)
-    form = exchange.form()
-    if "private" in form or "visibility" in form:
-        repository.private = form.get("private") is True or form.get("visibility") == "private"
-    repository.gated = form.get("gated", repository.gated)
-    exchange.send_data({"private": repository.private, "gated": repository.gated})
 
 
 def validate_card(exchange: Exchange) -> None:
@@ -120,18 +86,13 @@ def preupload(exchange: Exchange, kind: str, name: str, revision: str) -> None:
 def batch(exchange: Exchange, kind: str | None, name: str) -> None:
     """Say where large files go; those that are here already go nowhere."""
     repository = writable(exchange, kind, name, proposal=True)
-    exchange.send_data(
-        {"transfer": "basic", "objects": [whereto(exchange, repository, file) for file in exchange.form()["objects"]]}
-    )
-
-
-def whereto(exchange: Exchange, repository: Repository, file: dict[str, Any]) -> dict[str, Any]:
-    """Return where one large file goes."""
-    if (repository.objects / file["oid"]).exists():
-        return file
-    upload = {"href": f"{exchange.hub.endpoint}/upload/{file['oid']}"}
     verify = {"href": f"{address_of(exchange, repository.kind, repository.name)}.git/info/lfs/objects/verify"}
-    return file | {"actions": {"upload": upload, "verify": verify}}
+    files = exchange.form()["objects"]
+    for file in files:
+        if not (repository.objects / file["oid"]).exists():
+            upload = {"href": f"{exchange.hub.endpoint}/upload/{file['oid']}"}
+            file["actions"] = {"upload": upload, "verify": verify}
+    exchange.send_data({"transfer": "basic", "objects": files})
 
 
 def upload(exchange: Exchange, sha256: str) -> None:
@@ -183,33 +144,23 @@ def changed(repository: Repository, base: Commit, lines: list[dict[str, Any]]) -
     for line in lines:
         value = line["value"]
         if line["key"] == "file":
-            content = (
-                base64.b64decode(value["content"]) if value.get("encoding") == "base64" else value["content"].encode()
-            )
+            is_encoded, content = value.get("encoding") == "base64", value["content"]
+            content = base64.b64decode(content) if is_encoded else content.encode()
             files[value["path"]] = repository.store(value["path"], content)
         elif line["key"] == "lfsFile":
-            files[value["path"]] = uploaded(repository, value)
+            if not (repository.objects / value["oid"]).exists():
+                said = f"Your push was rejected: LFS pointer of {value['path']} points to a file that does not exist"
+                raise Refusal(400, None, said)
+            files[value["path"]] = repository.stored(value["path"], value["oid"])
         elif line["key"] in ("deletedFile", "deletedFolder"):
-            remove(files, value["path"], folder=line["key"] == "deletedFolder")
+            path, below = value["path"], f"{value['path'].rstrip('/')}/"
+            is_folder = line["key"] == "deletedFolder"
+            gone = [name for name in files if (name.startswith(below) if is_folder else name == path)]
+            if not gone:
+                raise Refusal(404, "EntryNotFound", f"A file with this name doesn't exist: {path}")
+            for name in gone:
+                del files[name]
     return files
-
-
-def uploaded(repository: Repository, value: dict[str, Any]) -> StoredFile:
-    """Return a large file that was uploaded before."""
-    if not (repository.objects / value["oid"]).exists():
-        raise Refusal(
-            400, None, f"Your push was rejected: LFS pointer of {value['path']} points to a file that does not exist"
-        )
-    return repository.stored(value["path"], value["oid"])
-
-
-def remove(files: dict[str, StoredFile], path: str, *, folder: bool) -> None:
-    """Remove a file, or all files of a folder."""
-    gone = [name for name in files if (name.startswith(f"{path.rstrip('/')}/") if folder else name == path)]
-    if not gone:
-        raise Refusal(404, "EntryNotFound", f"A file with this name doesn't exist: {path}")
-    for name in gone:
-        del files[name]
 
 
 def reference_of(repository: Repository, revision: str) -> str:
@@ -226,51 +177,80 @@ def address_of(exchange: Exchange, kind: str, name: str) -> str:
     return f"{exchange.hub.endpoint}/{'' if kind == 'models' else f'{kind}/'}{name}"
 
 
-def make_branch(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Make a branch from a revision."""
-    repository = writable(exchange, kind, name)
-    start = exchange.revision(repository, exchange.form().get("startingPoint", "main"))
-    point(repository, f"refs/heads/{revision}", start)
-    exchange.send_data({})
+def open_discussion(
+    exchange: Exchange, repository: Repository, *, title: str, description: str, pull_request: bool
+) -> Discussion:
+    """Open a discussion or a pull request, which starts with the files of main."""
+    with repository.lock:
+        number = len(repository.discussions) + 1
+        date = repository.head.date
+        discussion = Discussion(number, title, exchange.signed_in(), date, pull_request, description)
+        repository.discussions.append(discussion)
+        if pull_request:
+            repository.references[f"refs/pr/{number}"] = repository.head.name
+    return discussion
 
 
-def make_tag(exchange: Exchange, kind: str, name: str, revision: str) -> None:
-    """Make a tag at a revision."""
-    repository = writable(exchange, kind, name)
-    point(repository, f"refs/tags/{exchange.form()['tag']}", exchange.revision(repository, revision))
-    exchange.send_data({})
+def show_discussions(exchange: Exchange, kind: str, name: str) -> None:
+    """Answer with all discussions, newest first."""
+    repository = exchange.repository(kind, name)
+    wanted = exchange.option("type")
+    found = [
+        brief(repository, discussion)
+        for discussion in reversed(repository.discussions)
+        if wanted in (None, "all") or discussion.pull_request == (wanted == "pull_request")
+        if exchange.option("status") in (None, "all", "open" if discussion.status == "draft" else discussion.status)
+    ]
+    exchange.send_data({"discussions": found, "count": len(found), "start": 0})
 
 
-def point(repository: Repository, reference: str, commit: Commit) -> None:
-    """Let a new reference point to a commit."""
-    if reference in repository.references:
-        raise Refusal(409, None, f"Reference already exists: {reference}")
-    repository.references[reference] = commit.name
+def brief(repository: Repository, discussion: Discussion) -> dict[str, Any]:
+    """Return a discussion as it is shown in a list."""
+    return {
+        "num": discussion.number,
+        "title": discussion.title,
+        "author": {"name": discussion.author},
+        "createdAt": moment(discussion.date),
+        "status": discussion.status,
+        "repo": {"name": repository.name, "type": repository.kind.removesuffix("s")},
+        "isPullRequest": discussion.pull_request,
+    }
 
 
-def remove_reference(exchange: Exchange, kind: str, name: str, what: str, revision: str) -> None:
-    """Remove a branch or a tag."""
-    repository = writable(exchange, kind, name)
-    reference = f"refs/{'heads' if what == 'branch' else 'tags'}/{revision}"
-    if reference not in repository.references or reference == "refs/heads/main":
-        raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {revision}")
-    del repository.references[reference]
-    exchange.send_data({})
+def merge(exchange: Exchange, kind: str, name: str, number: str) -> None:
+    """Put the files of a pull request on main."""
+    repository = exchange.repository(kind, name)
+    if not 1 <= int(number) <= len(repository.discussions):
+        raise Refusal(404, None, f"Discussion {number} not found")
+    discussion = repository.discussions[int(number) - 1]
+    if not exchange.may_write(repository):
+        raise Refusal(403, None, "You don't have the right to merge this pull request")
+    if not discussion.pull_request or discussion.status not in ("open", "draft"):
+        raise Refusal(400, None, "This pull request cannot be merged")
+    with repository.lock:
+        head = repository.head
+        theirs = repository.commits[repository.references[f"refs/pr/{number}"]]
+        if head not in repository.history(theirs):
+            raise Refusal(409, None, "This pull request has conflicts with main")
+        new = repository.commit(
+            "refs/heads/main", theirs.files, title=f"{discussion.title} (#{number})", author=exchange.signed_in()
+        )
+        repository.write_folder(theirs.files)
+    discussion.status, discussion.merge_commit = "merged", new.name
+    status = {"id": "2", "type": "status-change", "data": {"status": "merged"}, "createdAt": moment(new.date)}
+    exchange.send_data({"newStatus": status | {"author": {"name": exchange.signed_in()}}})
 
 
 LARGE = rf"{ADDRESS}\.git/info/lfs/objects"
 ROUTES: list[Route] = [
     ("GET", r"/api/whoami-v2", whoami),
     ("POST", r"/api/repos/create", create_repository),
-    ("DELETE", r"/api/repos/delete", delete_repository),
     ("POST", r"/api/validate-yaml", validate_card),
-    ("PUT", rf"{API}/settings", change_settings),
     ("POST", rf"{API}/preupload/{REVISION}", preupload),
     ("POST", rf"{API}/commit/{REVISION}", make_commit),
-    ("POST", rf"{API}/branch/{REVISION}", make_branch),
-    ("POST", rf"{API}/tag/{REVISION}", make_tag),
-    ("DELETE", rf"{API}/(?P<what>branch|tag)/{REVISION}", remove_reference),
     ("POST", rf"{LARGE}/batch", batch),
     ("POST", rf"{LARGE}/verify", verify),
+    ("GET", rf"{API}/discussions", show_discussions),
+    ("POST", rf"{API}/discussions/(?P<number>\d+)/merge", merge),
     ("PUT", r"/upload/(?P<sha256>[0-9a-f]{64})", upload),
 ]

@@ -6,9 +6,10 @@ import pytest
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import HOME_VARIABLE
-from hf_transfer_score.leaderboard.library import Library, cache_file
+from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.records.record import record_path
+from hf_transfer_score.records.store import cache_file
 from tests.leaderboard.made import face, score
 
 

@@ -26,7 +26,7 @@ HASTY = CommitRetries(first_wait=0.02, longest_wait=0.1)
 def shared(hub):
     hub.users = {"hf_owner": "owner", "hf_other": "other", "hf_reader": "reader"}
     hub.members = {"owner": {"other"}}
-    hub.add("datasets", NAME, {".gitattributes": "", "a/b/one.json": "1", "a/c/two.json": "2"})
+    hub.add(NAME, {".gitattributes": "", "a/b/one.json": "1", "a/c/two.json": "2"}, kind="dataset")
     return hub
 
 

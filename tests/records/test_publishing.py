@@ -124,7 +124,7 @@ class TestPublish:
         assert len(rows(shared)) == 2
 
     def test_a_card_that_is_there_stays(self, shared):
-        shared.add("datasets", NAME, {"README.md": "mine"})
+        shared.add(NAME, {"README.md": "mine"}, kind="dataset")
         publish(place(shared), [OK])
         assert files(shared)["README.md"] == b"mine"
 

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
-from collections.abc import Callable
 
 from tests.runs.bad import add_own_code
 from tests.runs.pool import PICTURES, again, change_weights
+from tests.runs.warm import until
 
 RUNS, MODELS = 3, 3
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait for something, not for ever."""
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_each_pass_is_made_once_between_them(shared_hub, warm):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -125,28 +123,16 @@ def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, ru
     again(shared_hub, "runs/never-asked-for", "good/vit")
     shared_hub.requests.clear()
     offline = {**warm.environment, "HF_HUB_OFFLINE": "1"}
-    arguments = (
-        "rank",
-        PICTURES,
-        "--models",
-        "runs/vit",
-        "runs/never-asked-for",
-        "--layer",
-        "mean",
-        "--json",
-        "--replicates",
-        "0",
-    )
+    models = ("runs/vit", "runs/never-asked-for")
+    arguments = ("rank", PICTURES, "--models", *models, "--layer", "mean", "--json", "--replicates", "0")
     status, heavy, out = run_client(OTHER_METRICS, offline, *arguments)
     models = json.loads(out)["models"]
     assert status == 0 and shared_hub.requests == []
     assert models["runs/vit"]["status"] == "ok" and not models["runs/vit"]["from_cache"]
     assert "torch" in heavy, "else the test before proves nothing"
     assert models["runs/never-asked-for"]["kind"] == "no_network"
-    assert (
-        models["runs/never-asked-for"]["reason"]
-        == "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
-    )
+    said = models["runs/never-asked-for"]["reason"]
+    assert said == "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
 
 
 def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):
@@ -176,20 +162,6 @@ def test_texts_and_sentence_encoders(shared_hub, warm):
 
 
 def test_the_command_itself_prints_a_table(first, warm, shared_hub):
-    command = [sys.executable, "-m", "hf_transfer_score", "rank", PICTURES, "--models", *MODELS]
-    done = subprocess.run(command, env=warm.environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0 and "3 of 3 models ranked" in done.stdout
-    assert "0 models to run, 3 in the cache, 0 B to download." in done.stderr
-
-
-def test_two_runs_at_once_share_one_cache(shared_hub, warm):
-    names = [f"shared/vit-{number}" for number in range(2)]
-    for name in names:
-        again(shared_hub, name, "good/vit")
-    arguments = ("rank", PICTURES, "--models", *names, "--json", "--replicates", "0")
-    done = [one.wait() for one in [warm.start(*arguments) for _ in range(2)]]
-    assert [one.status for one in done] == [0, 0]
-    assert done[0].report["mean_ranks"] == done[1].report["mean_ranks"]
-    cache = kept(warm)
-    assert sorted(one.meta["model"] for one in cache.entries() if one.meta["model"] in names) == names
-    assert not list(cache.folder.glob(".*"))
+    done = warm.run("rank", PICTURES, "--models", *MODELS)
+    assert done.status == 0 and "3 of 3 models ranked" in done.out
+    assert "0 models to run, 3 in the cache, 0 B to download." in done.err

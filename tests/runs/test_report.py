@@ -8,8 +8,10 @@ from dataclasses import replace
 
 import pytest
 
+from hf_transfer_score import read_records
 from hf_transfer_score.cli import main
 from hf_transfer_score.errors import OptionError
+from hf_transfer_score.records.record import identity
 from tests.drawing.charts import rows_of
 from tests.runs.reports import Made, classified, report_of
 
@@ -84,3 +86,15 @@ def test_showing_is_loaded_when_it_is_asked_for():
     code = f"import sys, hf_transfer_score as h; h.rank, h.Ranking; print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
+
+
+def test_records_of_a_ranking_are_read_as_they_were_published(tmp_path):
+    report = report_of([Made("owner/good", 0.5), Made("owner/bad", 3.0), Made("owner/closed", kind="gated")])
+    done = report.publish(str(tmp_path / "results"))
+    expected = {identity(one) for one in report.records()}
+    assert done.written == len(expected)
+    found = read_records(str(tmp_path / "results"))
+    assert {identity(one) for one in found} == expected
+    assert {one.model.id for one in found} == {"owner/good", "owner/bad", "owner/closed"}
+    report.publish(str(tmp_path / "results"))
+    assert {identity(one) for one in read_records(str(tmp_path / "results"))} == expected

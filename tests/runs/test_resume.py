@@ -11,20 +11,12 @@ import pytest
 
 from tests.runs.bad import add_own_code
 from tests.runs.pool import PICTURES, again, kept, weights_on_disk
+from tests.runs.warm import until
 
 SLOW = ("slow/own-code", "slow/next", "slow/last")
 WEIGHTS = r"/resolve/.*model.safetensors$"
 PROMPT = 5
 """Seconds within which a run ends that is asked to."""
-
-
-def until(condition, seconds=60):
-    """Wait for something, and return it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-    return found
 
 
 def arguments(*models, more=()):

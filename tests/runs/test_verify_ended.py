@@ -9,7 +9,8 @@ import pytest
 
 from hf_transfer_score.records.record import Record
 from tests.runs.pool import PICTURES, REVIEWS, again, change_weights
-from tests.runs.test_resume import PROMPT, WEIGHTS, until
+from tests.runs.test_resume import PROMPT, WEIGHTS
+from tests.runs.warm import until
 
 MODELS, SEEDS = ("tuned/one", "tuned/two"), ("0", "1")
 QUICK = ("--max-samples", "24", "--replicates", "0", "--device", "cpu", "--json")

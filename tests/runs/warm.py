@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,15 @@ class Running:
         seconds = time.perf_counter() - self.start
         written = (path.read_text() if path.exists() else "" for path in (self.out, self.err))  # killed before both
         return Done(status, *written, seconds)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait for something, not for ever, and return it."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+    return found
 
 
 class Parent:

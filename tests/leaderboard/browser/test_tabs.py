@@ -20,7 +20,7 @@ from tests.hub.server import LocalHub
 from tests.leaderboard.browser.conftest import write_records
 from tests.leaderboard.browser.looking import open_tab, wait_for_table
 from tests.leaderboard.made import failed
-from tests.runs.test_resume import until
+from tests.runs.warm import until
 
 CIFAR, DIGITS = "uoft-cs/cifar10", "scikit-learn digits 5-9"
 

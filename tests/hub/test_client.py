@@ -1,12 +1,20 @@
-"""What exceptions of the Hub's clients mean, and that no sentence of it holds a token."""
+"""What exceptions of the Hub's clients mean, asking again, threads for what waits, and parts that downloads left."""
 
 from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
 
 import httpx
 import pytest
 from huggingface_hub import constants, errors
 
 from hf_transfer_score.errors import CheckpointError, HubError, NoAnswerError, chain
+from hf_transfer_score.home import alone
+from hf_transfer_score.hub.client import patiently
+from hf_transfer_score.hub.downloads import Background, map_at_once, sweep_parts
 from hf_transfer_score.hub.failures import checkpoint_failure, hub_error, trouble_of
 
 REQUEST = httpx.Request("GET", "http://hub.test/api", headers={"authorization": "Bearer hf_secret"})
@@ -65,3 +73,64 @@ def test_a_chain_ends_where_it_is_hidden_or_begins_again():
     outer.__suppress_context__ = True
     inner.__context__ = outer
     assert chain(outer) == [outer, inner] and chain(outer, hidden=False) == [outer] and chain(None) == []
+
+
+def test_patience_ends():
+    tried = []
+
+    def fails():
+        tried.append(time.monotonic())
+        raise ConnectionError(f"attempt {len(tried)}")
+
+    with pytest.raises(ConnectionError, match="attempt 3"):
+        patiently(fails, waits=(0.02, 0.04))
+    assert tried[2] - tried[0] > 0.05
+    with pytest.raises(ZeroDivisionError):
+        patiently(lambda: 1 // 0, waits=(60.0,))
+    assert patiently(lambda: 5) == 5
+
+
+def test_things_are_done_in_turn_and_dropped_when_closed():
+    background, begun, go, done = Background(), threading.Event(), threading.Event(), []
+    first = background.submit(lambda: (begun.set(), go.wait(10), done.append("first")))
+    second = background.submit(lambda: done.append("second"))
+    assert begun.wait(10)
+    background.close()
+    go.set()
+    first.result(10)
+    assert second.cancelled() and done == ["first"]
+
+
+def test_values_come_in_order_and_failures_are_raised():
+    assert map_at_once(lambda number: (time.sleep(0.03 / number), number)[1], [1, 2, 3], 3) == [1, 2, 3]
+    assert map_at_once(len, [], 4) == []
+    with pytest.raises(ZeroDivisionError):
+        map_at_once(lambda number: 1 / number, [1, 0, 2], 2)
+
+
+OWN = "0123abcd.incomplete"
+
+
+def part(blobs: Path, name: str, age: float) -> Path:
+    blobs.mkdir(parents=True, exist_ok=True)
+    path = blobs / name
+    path.write_bytes(b"x" * 10)
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def test_only_parts_that_nobody_is_at_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    blobs, locks = tmp_path / "models--a--b" / "blobs", tmp_path / ".locks" / "models--a--b"
+    young = part(blobs, f"young.{OWN}", 60)
+    left = part(blobs, f"left.{OWN}", 3600)
+    held = part(blobs, f"held.{OWN}", 3600)
+    old = part(blobs, f"old.{OWN}", 10**6)
+    whole = part(blobs, "whole", 10**6)
+    other = part(tmp_path / "models--a--c" / "blobs", f"left.{OWN}", 10**6)
+    with alone(locks / "held.lock"):
+        assert sweep_parts("a/b") == 20
+        assert [one.exists() for one in (young, held, whole, other)] == [True] * 4
+        assert [one.exists() for one in (left, old)] == [False] * 2
+    assert sweep_parts("a/b") == 10, "its holder is gone"
+    assert sweep_parts("nothing/here") == 0

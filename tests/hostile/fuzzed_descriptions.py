@@ -1,4 +1,4 @@
-"""Changed configurations of checkpoints, and changed cards of models."""
+"""Changed descriptions of datasets (card, settings, what older versions wrote), of checkpoints, and cards of models."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from hf_transfer_score.backbones.budgets import check_asked
 from hf_transfer_score.backbones.loading import read_json
 from hf_transfer_score.backbones.repository import Repository, check_own_files
 from hf_transfer_score.cards.merging import END, START, merged_card, split
-from hf_transfer_score.errors import CheckpointError, InputError
+from hf_transfer_score.errors import CheckpointError, DatasetError, InputError
+from hf_transfer_score.sampling.reach import CARD, OLD_SETTINGS, SETTINGS, check_folder_card, is_plain
 from hf_transfer_score.tasks import TASKS
+from tests.hostile.judging import check_message, outcome
 from tests.hostile.mutating import changed_bytes, changed_json, changed_tree, json_of
-from tests.hostile.refusing import check_message, outcome
+from tests.hub.repositories import write_files
 
 Files = dict[str, bytes]
-SETTINGS: dict[str, tuple[Any, ...]] = {
+OF_CHECKPOINTS: dict[str, tuple[Any, ...]] = {
     "config.json": (
         {
             "model_type": "vit",
@@ -54,26 +56,109 @@ SETTINGS: dict[str, tuple[Any, ...]] = {
     "adapter_config.json": ({"base_model_name_or_path": "owner/base", "peft_type": "LORA"},),
 }
 BESIDE = ("model.safetensors", "vocab.txt", "model-1.safetensors")
+FEATURES = [
+    {"name": "text", "dtype": "string"},
+    {"name": "label", "dtype": {"class_label": {"names": {"0": "a", "1": "b"}}}},
+]
+OF_DATASETS = (
+    {
+        "license": "mit",
+        "task_categories": ["text-classification"],
+        "pretty_name": "Films",
+        "tags": ["a", 1, True, None],
+    },
+    {
+        "configs": [
+            {
+                "config_name": "plain",
+                "default": True,
+                "data_files": [{"split": "train", "path": "data/train-*.parquet"}],
+            },
+            {"config_name": "more", "data_files": "rows.csv", "sep": ";", "data_dir": "more"},
+        ],
+        "dataset_info": {"features": FEATURES, "splits": [{"name": "train", "num_examples": 40, "num_bytes": 1000}]},
+    },
+)
+OF_OLD_DATASETS = (
+    {"plain": {"features": {"label": {"names": ["a", "b"], "_type": "ClassLabel"}}, "splits": {"train": {"num": 1}}}},
+)
+
+
+@cache
+def dataset_cards() -> tuple[bytes, ...]:
+    """Return sound cards, as they are written."""
+    return tuple(b"---\n" + yaml.safe_dump(one, sort_keys=False).encode() + b"---\n\n# Films\n" for one in OF_DATASETS)
+
+
+def _card(text: bytes) -> Files:
+    return {CARD: b"---\n" + text + b"\n---\n# Films\n"}
+
+
+def dataset_files() -> tuple[st.SearchStrategy[Files], Callable[[Files, Path], None]]:
+    """Return changed descriptions of datasets, and what has to hold for each."""
+    trees = changed_tree(OF_DATASETS).map(json_of)
+    drawn = st.one_of(
+        trees.map(_card),
+        changed_bytes(dataset_cards()).map(lambda text: {CARD: text}),
+        trees.map(lambda text: {SETTINGS: text}),
+        changed_tree(OF_OLD_DATASETS).map(lambda tree: {OLD_SETTINGS: json_of(tree), CARD: dataset_cards()[0]}),
+        changed_bytes([json_of(one) for one in OF_OLD_DATASETS]).map(lambda text: {OLD_SETTINGS: text}),
+    )
+    return drawn, _check_dataset
+
+
+def _check_dataset(files: Files, folder: Path) -> None:
+    write_files(folder, files)
+
+    def read() -> bool:
+        check_folder_card(folder, "owner/films")
+        return True
+
+    if outcome(read, DatasetError):
+        _check_leads_nowhere(folder)
+
+
+def _check_leads_nowhere(folder: Path) -> None:
+    """What `datasets` reads of an accepted card names files of the dataset alone."""
+    from datasets.utils.metadata import MetadataConfigs
+    from huggingface_hub import DatasetCard
+
+    if not (folder / CARD).exists():
+        return
+    text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+    try:
+        configs = MetadataConfigs.from_dataset_card_data(DatasetCard(text, ignore_metadata_errors=True).data)
+    except Exception:  # noqa: BLE001 - what it refuses leads nowhere
+        return
+    for config in configs.values():
+        for one in _texts([config.get("data_files"), config.get("data_dir")]):
+            assert is_plain(one), one
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the texts that say where files are."""
+    if isinstance(value, dict):
+        return [text for key, one in value.items() if key != "split" for text in _texts(one)]
+    if isinstance(value, (list, tuple)):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) else []
 
 
 def checkpoint_files() -> tuple[st.SearchStrategy[Files], Callable[[Files, Path], None]]:
     """Return the files of checkpoints of which one is changed, and what has to hold for each."""
     drawn = st.one_of(
         *[
-            st.tuples(changed_json(trees), st.sampled_from(SETTINGS["config.json"])).map(
+            st.tuples(changed_json(trees), st.sampled_from(OF_CHECKPOINTS["config.json"])).map(
                 lambda found, name=name: {"config.json": json_of(found[1]), name: found[0]}
             )
-            for name, trees in SETTINGS.items()
+            for name, trees in OF_CHECKPOINTS.items()
         ]
     )
     return drawn, _check_files
 
 
 def _check_files(files: Files, folder: Path) -> None:
-    for name in BESIDE:
-        (folder / name).write_bytes(b"")
-    for name, content in files.items():
-        (folder / name).write_bytes(content)
+    write_files(folder, {**dict.fromkeys(BESIDE, b""), **files})
     repository = Repository.from_folder(folder)
     for reason in repository.unread.values():
         check_message(reason)
@@ -91,7 +176,7 @@ def _check_files(files: Files, folder: Path) -> None:
 
 
 @cache
-def cards() -> tuple[bytes, ...]:
+def model_cards() -> tuple[bytes, ...]:
     """Return sound cards of models."""
     metadata = {
         "license": "mit",
@@ -109,12 +194,12 @@ RESULTS = [{"task": {"type": "image-classification"}, "metrics": [{"type": "face
 
 def card_of_a_checkpoint() -> tuple[st.SearchStrategy[bytes], Callable[[bytes, Path], None]]:
     """Return changed cards of models, and what has to hold for each."""
-    heads = [yaml.safe_load(split(one.decode())[0].strip().strip("-")) for one in cards() if b"---" in one]
+    heads = [yaml.safe_load(split(one.decode())[0].strip().strip("-")) for one in model_cards() if b"---" in one]
     trees = changed_tree(heads).map(lambda tree: b"---\n" + json_of(tree) + b"\n---\n# A model\n")
     dumped = changed_tree(heads).map(
         lambda tree: b"---\n" + yaml.safe_dump(tree, encoding="utf-8") + b"---\n# A model\n"
     )
-    return st.one_of(changed_bytes(cards()), trees, dumped), _check_card
+    return st.one_of(changed_bytes(model_cards()), trees, dumped), _check_card
 
 
 def _check_card(content: bytes, _: Path) -> None:

@@ -1,0 +1,81 @@
+"""No input of a stranger's hurts: each is refused with a reason, or counts as what it holds; benchmarks try more."""
+
+import shutil
+
+import pytest
+
+from tests.hostile.checkpoints import checkpoint_cases
+from tests.hostile.datasets import dataset_cases
+from tests.hostile.feature_files import feature_cases
+from tests.hostile.judging import fault_of, judge, same
+from tests.hostile.limited import run_batch, run_watched, watch
+from tests.hostile.trying import (
+    MODELS,
+    clean_terms,
+    judge_dataset,
+    judge_feature_file,
+    place_dataset,
+    place_feature_file,
+    ranked,
+    write_good,
+)
+
+EACH = 2
+"""Of so many checkpoints one is tried here, all of them by `benchmarks/faults.py`."""
+
+TRIED = (
+    "card-python-tag",
+    "card-control",
+    "script",
+    "setup",
+    "tar-of",
+    "pickle",
+    "features-",
+    "parquet-cut",
+    "csv-nul",
+)
+TRIED += ("csv-clean", "json-clean", "json-nan", "link-", "fifo", "pictures-all", "texts-of-10-megabytes")
+"""How the names of datasets begin that are tried here; those that lead elsewhere are in `test_paths`."""
+
+
+def test_every_feature_file_is_refused_with_a_reason_or_scored_as_what_it_holds(tmp_path):
+    cases = feature_cases()
+    commands = [place_feature_file(case, tmp_path) for case in cases]
+    trials = list(map(judge_feature_file, cases, commands, run_batch(commands)))
+    assert {trial.name: trial.wrong for trial in trials if trial.wrong} == {}
+    assert len(trials) > 200
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return write_good(tmp_path_factory.mktemp("good"))
+
+
+def test_hostile_datasets_are_refused_with_a_reason_or_read_as_they_are(warm, traps, tmp_path, good):
+    clean, home = clean_terms(warm, good, "text", MODELS["text"]), tmp_path / "home"
+    cases = [case for case in dataset_cases() if case.name.startswith(TRIED)]
+    commands = [place_dataset(case, tmp_path, good, traps) for case in cases]
+    environment = {**warm.environment, "HF_TRANSFER_SCORE_HOME": str(home), "TMPDIR": str(tmp_path)}
+    ended = run_batch(commands, lambda code, told: watch(warm.parent.start(told, environment, code=code)))
+    assert traps.sprung(home) == ""
+    trials = [judge_dataset(case, *of, home, clean, traps) for case, *of in zip(cases, commands, ended, strict=True)]
+    assert {trial.name: trial.wrong for trial in trials if trial.wrong} == {}
+    assert len(trials) > 25
+
+
+@pytest.mark.parametrize("modality", ["image", "text", "sound"])
+def test_hostile_checkpoints_are_rows_beside_good_ones(warm, traps, tmp_path, modality, good):
+    cases = [case for case in checkpoint_cases() if case.modality == modality and not case.accepted][::EACH]
+    for case in cases:
+        shutil.copytree(good.checkpoints[case.base], tmp_path / case.name)
+        case.change(tmp_path / case.name, traps)
+    bases = sorted({case.base for case in cases})
+    models = [*(tmp_path / case.name for case in cases), *(good.checkpoints[base] for base in bases)]
+    done = run_watched(warm, *good.command(good.datasets[modality], *models))
+    assert fault_of(done) == ""
+    assert traps.sprung(warm.home, said=done.out + done.err) == ""
+    found = {case.name: ranked(done, case.name) for case in cases}
+    wrong = {case.name: judge(found[case.name][1], found[case.name][0], case.refused, None) for case in cases}
+    assert {name: why for name, why in wrong.items() if why} == {}
+    for base in bases:
+        assert same(ranked(done, base)[0], clean_terms(warm, good, modality, base))
