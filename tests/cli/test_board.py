@@ -105,5 +105,6 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     assert status == 2 and "of several tasks" in errors and "Name one by --task" in errors
     status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
     assert status == 2 and "expected NAME=COLUMN, such as model=checkpoint" in errors
-    status, text, errors = run("results", "import", "truth.csv", "--to", results, *TASK, "--column", "accuracy=dataset")
-    assert status == 1 and "No row of truth.csv can be used" in errors and "bad: truth.csv:2: " in text
+    write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])
+    status, text, errors = run("results", "import", "bad.csv", "--to", results, *TASK)
+    assert status == 1 and "No row of bad.csv can be used" in errors and "bad: bad.csv:2: accuracy: expected" in text
