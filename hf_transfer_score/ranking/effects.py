@@ -47,10 +47,11 @@ def normal_scores(values: Sequence[float] | Floats) -> Floats:
         [0.97, -0.97, 0.0]
     """
     from scipy.special import ndtri
-    from scipy.stats import rankdata
 
     found = np.asarray(values, np.float64)
-    scores: Floats = ndtri((rankdata(found) - 0.5) / len(found)) if len(found) else found
+    _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum() - (counts - 1) / 2)[places.reshape(-1)]
+    scores: Floats = ndtri((ranks - 0.5) / max(len(found), 1))
     return scores
 
 

@@ -60,7 +60,7 @@ class Imported:
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class TableFacts:
     """What a table of facts says of a model."""
 
     facts: RecordedFacts = field(default_factory=RecordedFacts)
@@ -112,7 +112,7 @@ def import_table(
             try:
                 metric, terms = _measured(row, pair, source, seen)
                 model, dataset = (_named(row, name) for name in ("model", "dataset"))
-                one = about.get(model, ModelFacts())
+                one = about.get(model, TableFacts())
                 mark = hashlib.blake2b(f"{source}\0{known.name}\0{dataset}".encode(), digest_size=16).hexdigest()
                 record = Record(
                     RecordedModel(model, parameters=one.parameters),
@@ -156,7 +156,7 @@ def _measured(
     return RecordedMetric(name, version, kind, {SOURCE: source}, {term: direction}), {term: value}
 
 
-def _read_facts(file: Path, found: Imported) -> dict[str, ModelFacts]:
+def _read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
     """Return what is known of models; rows without a model are reported."""
     rows = _rows(file, {}, found)
     names = next(rows)[1]
@@ -169,7 +169,7 @@ def _read_facts(file: Path, found: Imported) -> dict[str, ModelFacts]:
             told = {name: row.get(name, "").strip() or None for name in FACTS}
             parameters = told.pop("parameters")
             number = None if parameters is None else _whole(parameters, "parameters")
-            about[_named(row, "model")] = ModelFacts(RecordedFacts(**told), number)  # type: ignore[arg-type]
+            about[_named(row, "model")] = TableFacts(RecordedFacts(**told), number)  # type: ignore[arg-type]
         except RecordError as error:
             found.problems.append(Problem(f"{file.name}:{line}", str(error)))
     return about
