@@ -108,13 +108,7 @@ def _place(text: str | None) -> Place:
 
 
 def collect(model: str, place: Place, *, dataset: str | None = None) -> Evidence:
-    """Return what the records of a place say of a model, with its place in the pools of its samples.
-
-    Args:
-        model: the id, as the records have it.
-        place: of the records.
-        dataset: the only dataset that counts; None for all.
-    """
+    """Return what the records of a place say of a model, on one dataset or all, with its place in their pools."""
     from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
     from hf_transfer_score.leaderboard.pages.model_page import standings
     from hf_transfer_score.records.store import cache_file, load

@@ -14,9 +14,10 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from threading import Timer, main_thread
 from typing import Any, NoReturn
+
+import psutil
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import say
@@ -122,29 +123,10 @@ def waiting_threads() -> bool:
 
 def end_children() -> None:
     """End the processes that this one started, and theirs."""
-    for child in _descendants(os.getpid()):
-        with suppress(OSError):
-            os.kill(child, signal.SIGTERM)
-
-
-def _descendants(pid: int) -> list[int]:
-    """Return the children of a process and theirs, the youngest generation last; those of multiprocessing elsewhere."""
-    found = _children(pid)
-    if found is None:
-        from multiprocessing import active_children
-
-        return [child.pid for child in active_children() if child.pid is not None]
-    return [*found, *(below for child in found for below in _descendants(child))]
-
-
-def _children(pid: int) -> list[int] | None:
-    """Return the children that Linux names, None where it does not."""
-    tasks = Path(f"/proc/{pid}/task")
-    try:
-        lists = [(task / "children").read_text() for task in tasks.iterdir()]
-    except OSError:
-        return None if pid == os.getpid() else []
-    return [int(child) for one in lists for child in one.split()]
+    with suppress(psutil.Error):
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.Error):
+                child.terminate()
 
 
 def split_traceback(arguments: list[str]) -> tuple[list[str], bool]:

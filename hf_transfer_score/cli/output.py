@@ -60,13 +60,7 @@ class Output:
     json: bool = False
 
     def show(self, facts: Callable[[], Any], text: Callable[[Page], str], *, piped_width: int = UNLIMITED) -> None:
-        """Print an answer.
-
-        Args:
-            facts: gives it as plain values.
-            text: lays it out for people.
-            piped_width: characters in a line where no terminal shows it.
-        """
+        """Print an answer: as plain values, or laid out for people, in `piped_width` where no terminal shows it."""
         if self.json:
             write(json_text(facts(), sys.stdout.encoding or "utf-8"))
         else:
@@ -90,20 +84,13 @@ class TableOutput(Output):
         csv: Callable[[], str],
         notes: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
-        """Print an answer that has a table; beside CSV its notes go to the error stream.
-
-        Args:
-            facts: gives it as plain values.
-            text: lays it out for people, with the notes.
-            csv: gives the table for other programs.
-            notes: give what the table has no place for: a word for their kind, and what they say.
-        """
+        """Print an answer that has a table; beside CSV what it has no place for goes to the error stream as notes."""
         if not self.csv:
-            return self.show(facts, text)
+            self.show(facts, text)
+            return
         write(csv())
         for kind, said in notes():
             say(f"{kind}: {with_flags(said)}")
-        return None
 
 
 def page(piped_width: int = PROSE_WIDTH) -> Page:

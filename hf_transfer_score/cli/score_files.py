@@ -46,16 +46,10 @@ def score_files(
     facts: Mapping[str, ModelFacts] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Ranking:
-    """Score the models of some files and rank them by every metric; one file is in memory at a time.
+    """Score the models of some files, by name, and rank them by every metric; one file is in memory at a time.
 
-    A file that cannot be read or scored is kept with status "failed" and the reason.
-
-    Args:
-        files: file by model name.
-        metrics: configured metrics.
-        options: how the files are read.
-        facts: what is known of the models, by name.
-        progress: called with each model's name before it is scored.
+    A file that cannot be read or scored is kept with status "failed" and the reason. `progress` is called with each
+    model's name before it is scored.
 
     Raises:
         LabelsError: two files hold different labels, so that they are not on one sample.
@@ -114,10 +108,7 @@ def check_same_sample(truths: Mapping[str, RowTruth]) -> None:
 
 
 def _difference(one: RowTruth, other: RowTruth) -> str | None:
-    pairs = (
-        ("labels", _named(one), _named(other)),
-        ("targets", one.targets, other.targets),
-    )
+    pairs = (("labels", _named(one), _named(other)), ("targets", one.targets, other.targets))
     return next((found for what, left, right in pairs if (found := _unequal(what, left, right))), None)
 
 

@@ -102,11 +102,7 @@ def number(value: float | None) -> str:
 def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
     """Return a row a model and its groups of columns, in as many blocks as the page is too narrow for.
 
-    Args:
-        names: the models, in the order of the rows.
-        groups: the columns; at least one group.
-        page: what the text is laid out for.
-        failed: the word that stands in the first column of a model without numbers, by model.
+    There is at least one group; `failed` has the word for the first column of each model without numbers.
     """
     marked = {model: groups[0].dashes(word) for model, word in failed.items()}
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
@@ -243,9 +239,7 @@ def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = No
 def table_of(*headers: str, whole: bool = False) -> Table:
     """Return an empty table with a column for each header, aligned to the right where it begins with ">".
 
-    Args:
-        headers: what stands above each column.
-        whole: whether cells stay on one line; else long ones are folded.
+    Long cells are folded, unless they shall stay `whole`.
     """
     from rich.table import Table
 

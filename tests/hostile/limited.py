@@ -35,6 +35,9 @@ SECONDS, MEGABYTES = 60, 2048
 BATCH_SECONDS = 20
 """The same for one command of a batch."""
 
+ALL_SECONDS = 240
+"""And for all of its commands."""
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -153,13 +156,13 @@ def watch(running: Running, seconds: float = SECONDS, megabytes: float = MEGABYT
 
 
 def run_batch(
-    commands: Sequence[Sequence[str]], start: Callable[[str, list[str]], Finished] | None = None
+    commands: Sequence[Sequence[str]], start: Callable[[str, list[str]], Running] | None = None
 ) -> list[Finished]:
     """Run `hf-transfer-score` with each list of arguments; one that takes the process down does not take the others.
 
     Args:
         commands: lists of arguments.
-        start: runs code with some arguments to its end; None for a process of its own.
+        start: starts code with some arguments; None for a process of its own.
     """
     ended: list[Finished] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -169,9 +172,9 @@ def run_batch(
             told.write_text("")
             code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from {__name__} import serve; serve(*sys.argv[1:])"
             if start is None:
-                whole = run_python(code, asked, told, seconds=100, megabytes=MEGABYTES + 400)
+                whole = run_python(code, asked, told, seconds=ALL_SECONDS, megabytes=MEGABYTES + 400)
             else:
-                whole = start(code, [str(asked), str(told)])
+                whole = watch(start(code, [str(asked), str(told)]), ALL_SECONDS, MEGABYTES + 400)
             ended += [Finished(**json.loads(line)) for line in told.read_text().splitlines()]
             if len(ended) < len(commands):
                 ended.append(whole)

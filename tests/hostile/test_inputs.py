@@ -8,7 +8,7 @@ from tests.hostile.checkpoints import checkpoint_cases
 from tests.hostile.datasets import dataset_cases
 from tests.hostile.feature_files import feature_cases
 from tests.hostile.judging import fault_of, judge, same
-from tests.hostile.limited import run_batch, run_watched, watch
+from tests.hostile.limited import run_batch, run_watched
 from tests.hostile.trying import (
     MODELS,
     clean_terms,
@@ -56,7 +56,7 @@ def test_hostile_datasets_are_refused_with_a_reason_or_read_as_they_are(warm, tr
     cases = [case for case in dataset_cases() if case.name.startswith(TRIED)]
     commands = [place_dataset(case, tmp_path, good, traps) for case in cases]
     environment = {**warm.environment, "HF_TRANSFER_SCORE_HOME": str(home), "TMPDIR": str(tmp_path)}
-    ended = run_batch(commands, lambda code, told: watch(warm.parent.start(told, environment, code=code)))
+    ended = run_batch(commands, lambda code, told: warm.parent.start(told, environment, code=code))
     assert traps.sprung(home) == ""
     trials = [judge_dataset(case, *of, home, clean, traps) for case, *of in zip(cases, commands, ended, strict=True)]
     assert {trial.name: trial.wrong for trial in trials if trial.wrong} == {}

@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 
 def run_many(parent, folder, commands):
     environment = clean_environment(folder / "home")
-    return run_batch(commands, lambda code, told: watch(parent.start(told, environment, folder=folder, code=code)))
+    return run_batch(commands, lambda code, told: parent.start(told, environment, folder=folder, code=code))
 
 
 def is_one_sentence(done):
