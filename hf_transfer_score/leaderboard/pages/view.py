@@ -133,7 +133,7 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
     """Return what rows are sorted by."""
     label = sort.removeprefix(OF_COLUMN)
     if sort not in SORTED_FIELDS and label in board.columns:
-        return lambda row: row.numbers.score(label)
+        return lambda row: row.score(label)
     if sort not in SORTED_FIELDS:
         known = ", ".join((*SORTED_FIELDS, *board.columns))
         raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")
