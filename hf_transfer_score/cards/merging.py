@@ -7,6 +7,7 @@ edited instead, and what it means afterwards is compared with what it should mea
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -81,9 +82,12 @@ def merged_metadata(head: str, results: list[dict[str, Any]], *, name: str, newl
     wanted = _wanted(_read(inside), results, name)
     if repr(_read(inside)) == repr(wanted):
         return head
-    text = _edited(inside, results, wanted, name, newline)
     after = after if after.startswith(("\r", "\n")) else newline + after
-    return before + text + after
+    for text in _edits(inside, results, wanted, name, newline):
+        with suppress(InputError):  # what cannot be read again does not mean what is wanted
+            if text is not None and repr(_read(text)) == repr(wanted):
+                return before + text + after
+    raise InputError(f"The card's metadata cannot be added to without writing all of it anew. {ADVICE}")
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -115,14 +119,16 @@ def _wanted(data: dict[str, Any], results: list[dict[str, Any]], name: str) -> d
     return {**data, KEY: kept}
 
 
-def _edited(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str:
-    """Return metadata that means what is wanted, by the smallest change that does so."""
-    for edit in (_with_items, _with_index) if KEY in _read(text) else (_with_key,):
-        new = edit(text, results, wanted, name, newline)
-        with suppress(InputError):  # what cannot be read again does not mean what is wanted
-            if new is not None and repr(_read(new)) == repr(wanted):
-                return new
-    raise InputError(f"The card's metadata cannot be added to without writing all of it anew. {ADVICE}")
+def _edits(
+    text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
+) -> Iterator[str | None]:
+    """Yield metadata that may mean what is wanted, by the smallest change first."""
+    if KEY in _read(text):
+        yield _with_items(text, results, newline)
+        yield _with_index(text, wanted, newline)
+    else:  # behind all other keys
+        before = text + newline if text.strip() else ""
+        yield (before + _dumped({KEY: [{"name": name, "results": results}]}, newline)).removesuffix(newline)
 
 
 def _dumped(value: Any, newline: str, indent: int = 0) -> str:
@@ -134,15 +140,7 @@ def _dumped(value: Any, newline: str, indent: int = 0) -> str:
     return "".join(f"{' ' * indent}{line}{newline}" if line else newline for line in lines)
 
 
-def _with_key(text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str) -> str | None:
-    """Put a model-index behind all other keys."""
-    before = text + newline if text.strip() else ""
-    return (before + _dumped({KEY: [{"name": name, "results": results}]}, newline)).removesuffix(newline)
-
-
-def _with_items(
-    text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
-) -> str | None:
+def _with_items(text: str, results: list[dict[str, Any]], newline: str) -> str | None:
     """Take our results out of the lists they are in, and put the new ones behind the first model's others."""
     import yaml
 
@@ -170,9 +168,7 @@ def _with_items(
     return "".join(lines).removesuffix(newline)
 
 
-def _with_index(
-    text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
-) -> str | None:
+def _with_index(text: str, wanted: dict[str, Any], newline: str) -> str | None:
     """Write the model-index anew, and nothing else."""
     import yaml
 

@@ -94,7 +94,11 @@ class Library:
                 if self._loaded is not None and self.place.version() == self._loaded.version:
                     self._tell(loading=False, error=None)
                     return False
-                found = load(self.place, cache=self.cache, previous=self._loaded, watch=self._watch)
+
+                def watch(done: int, total: int) -> None:
+                    self._tell(loading=True, done=done, total=total)
+
+                found = load(self.place, cache=self.cache, previous=self._loaded, watch=watch)
             except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on and the page says it
                 known = isinstance(error, (TransferScoreError, OSError))
                 self._tell(loading=False, error=str(error) if known else f"{type(error).__name__}: {error}")
@@ -154,9 +158,6 @@ class Library:
                 self._looking, self._looks = False, self._looks + 1
                 self._looked.notify_all()
             self._first.set()
-
-    def _watch(self, done: int, total: int) -> None:
-        self._tell(loading=True, done=done, total=total)
 
     def _tell(self, **changed: object) -> None:
         catalogue, status = self._state

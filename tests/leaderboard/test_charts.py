@@ -15,7 +15,6 @@ from hf_transfer_score.leaderboard.boards.board import (
     BoardRow,
     BoardSummary,
     ColumnNumbers,
-    RowNumbers,
 )
 from hf_transfer_score.leaderboard.pages.page import LEAST_WIDTH, MOST_WIDTH, Screen, drawn, screen_of
 from hf_transfer_score.leaderboard.pages.plots_tab import (
@@ -44,7 +43,8 @@ def board():
             low=max(1, place - 1),
             high=place + 1,
             mean_rank=float(place),
-            numbers=RowNumbers({"face": numbers}, place - 1),
+            columns={"face": numbers},
+            place=place - 1,
             accuracy=None if place == 5 else 0.9 - place / 100,
         )
         for place in range(1, 6)

@@ -123,6 +123,6 @@ def test_a_second_start_reads_the_cache(tmp_path):
     assert cache_file(place).is_file()
     again = Library(place, cache=cache_file(place))
     told = []
-    again._watch = lambda done, total: told.append((done, total))
+    again._tell = told.append
     again.refresh()
     assert again.catalogue.models() == first.catalogue.models() and told == []

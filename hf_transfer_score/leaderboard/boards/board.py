@@ -93,10 +93,53 @@ class ColumnNumbers:
 
 
 @dataclass(frozen=True, eq=False)
-class RowNumbers:
-    """The numbers of one model of a board, by its place in the columns of the board."""
+class BoardRow:
+    """A model of a board.
 
-    columns: Mapping[str, ColumnNumbers] = field(default_factory=dict)
+    Attributes:
+        label: unique on the board: the id, followed by what tells this one from others of the same id.
+        library: the kind of backbone.
+        pooling: how a row was made of many positions.
+        width: features a row.
+        throughput: examples a second of the forward pass on `device`.
+        rank: place in the order, which models of one group share; None without all metrics that decide, the next fields
+            too.
+        low: best place that its intervals allow.
+        high: worst place that its intervals allow.
+        group: models of one group cannot be told apart; 1 holds the best.
+        mean_rank: mean rank over the metrics that decide.
+        accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
+        accuracies: the single measurements.
+        warnings: of its records.
+        source: where the numbers were published, unless this package computed them.
+        time: of its newest record, in UTC.
+        columns: numbers by column label, of which those at its place are its own.
+    """
+
+    label: str
+    model: str
+    commit: str | None = None
+    library: str | None = None
+    layer: str | None = None
+    pooling: str | None = None
+    parameters: int | None = None
+    width: int | None = None
+    license: str | None = None
+    downloads: int | None = None
+    throughput: float | None = None
+    device: str | None = None
+    rank: int | None = None
+    low: int | None = None
+    high: int | None = None
+    group: int | None = None
+    mean_rank: float | None = None
+    accuracy: float | None = None
+    accuracies: tuple[float, ...] = ()
+    warnings: tuple[str, ...] = ()
+    source: str | None = None
+    time: str = ""
+
+    columns: Mapping[str, ColumnNumbers] = field(default_factory=dict, repr=False)
     place: int = 0
 
     def score(self, label: str) -> float | None:
@@ -137,82 +180,14 @@ class RowNumbers:
         return found
 
     def __eq__(self, other: object) -> bool:
-        """Return whether all numbers are the same."""
-        if not isinstance(other, RowNumbers):
+        """Return whether all facts and numbers are the same, wherever the numbers stand."""
+        if not isinstance(other, BoardRow):
             return NotImplemented
-        names = ("scores", "ranks", "terms", "intervals")
+        facts = vars(self).keys() - {"columns", "place"}
+        names = (*facts, "scores", "ranks", "terms", "intervals")
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True)
-class BoardRow:
-    """A model of a board.
-
-    Attributes:
-        label: unique on the board: the id, followed by what tells this one from others of the same id.
-        library: the kind of backbone.
-        pooling: how a row was made of many positions.
-        width: features a row.
-        throughput: examples a second of the forward pass on `device`.
-        rank: place in the order, which models of one group share; None without all metrics that decide, the next fields
-            too.
-        low: best place that its intervals allow.
-        high: worst place that its intervals allow.
-        group: models of one group cannot be told apart; 1 holds the best.
-        mean_rank: mean rank over the metrics that decide.
-        numbers: pool scores, ranks, raw terms and their intervals, by column label.
-        accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
-        accuracies: the single measurements.
-        warnings: of its records.
-        source: where the numbers were published, unless this package computed them.
-        time: of its newest record, in UTC.
-    """
-
-    label: str
-    model: str
-    commit: str | None = None
-    library: str | None = None
-    layer: str | None = None
-    pooling: str | None = None
-    parameters: int | None = None
-    width: int | None = None
-    license: str | None = None
-    downloads: int | None = None
-    throughput: float | None = None
-    device: str | None = None
-    rank: int | None = None
-    low: int | None = None
-    high: int | None = None
-    group: int | None = None
-    mean_rank: float | None = None
-    numbers: RowNumbers = field(default_factory=RowNumbers, hash=False)
-    accuracy: float | None = None
-    accuracies: tuple[float, ...] = ()
-    warnings: tuple[str, ...] = ()
-    source: str | None = None
-    time: str = ""
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Pool score by column label; higher is better."""
-        return self.numbers.scores
-
-    @property
-    def ranks(self) -> dict[str, int]:
-        """Rank by column label."""
-        return self.numbers.ranks
-
-    @property
-    def terms(self) -> dict[str, dict[str, float]]:
-        """Raw terms by column label and name."""
-        return self.numbers.terms
-
-    @property
-    def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """Ends of the intervals of raw terms by column label and name."""
-        return self.numbers.intervals
 
 
 @dataclass(frozen=True)

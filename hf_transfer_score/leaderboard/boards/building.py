@@ -16,7 +16,6 @@ from hf_transfer_score.leaderboard.boards.board import (
     BoardRow,
     BoardSummary,
     ColumnNumbers,
-    RowNumbers,
 )
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
@@ -159,7 +158,8 @@ def _rows(
                 label=label,
                 model=block["id"],
                 **{name: block[name] for name in ("commit", "library", "layer", "pooling", "width")},
-                numbers=RowNumbers(columns, place),
+                columns=columns,
+                place=place,
                 **truth.of(block["id"], block["commit"]),
                 **(_standing(found, label, ranked[label]) if label in ranked else {}),
                 **_facts(rows, newest, own[place]),

@@ -42,7 +42,7 @@ def trust(board: Board) -> list[Trust]:
     if "trust" not in board.memo:
         measured = _measured(board)
         found = [
-            Trust(label, column.kind, _agreement(measured, [row.numbers.score(label) for row in measured]))
+            Trust(label, column.kind, _agreement(measured, [row.score(label) for row in measured]))
             for label, column in board.columns.items()
         ]
         facts = {name: [getattr(row, name) for row in measured] for name in TWINS}

@@ -133,7 +133,7 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
     """Return what rows are sorted by."""
     label = sort.removeprefix(OF_COLUMN)
     if sort not in SORTED_FIELDS and label in board.columns:
-        return lambda row: row.numbers.score(label)
+        return lambda row: row.score(label)
     if sort not in SORTED_FIELDS:
         known = ", ".join((*SORTED_FIELDS, *board.columns))
         raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")
@@ -178,7 +178,7 @@ def read_view(query: Mapping[str, str], known: Choices, sorts: Iterable[str]) ->
     sort = query.get("sort", "")
     return View(
         search=one_line(query.get("search"), SEARCH_LETTERS),
-        groups=tuple(some_of(query["columns"], GROUPS)) if "columns" in query else SHOWN,
+        groups=tuple(listed(query["columns"], GROUPS)) if "columns" in query else SHOWN,
         libraries=tuple(listed(query.get("libraries"), known.libraries)),
         licenses=tuple(listed(query.get("licenses"), known.licenses)),
         smallest=positive(query.get("smallest")),
@@ -216,12 +216,6 @@ def one_line(value: Any, longest: int) -> str:
     return text if len(text) <= longest and text.isprintable() else ""
 
 
-def some_of(text: Any, allowed: Iterable[str]) -> list[str]:
-    """Return the names in a text with commas that are allowed, each once, in the order of what is allowed."""
-    names = set(str(text or "").split(","))
-    return [name for name in allowed if name in names]
-
-
 def positive(text: Any) -> float | None:
     """Return a number above zero, None for anything else.
 
@@ -241,7 +235,7 @@ def groups_text(groups: Iterable[str] | None) -> str:
         >>> groups_text(["facts", "scores"]), groups_text(["ranks"]), groups_text([])
         ('', 'ranks', 'none')
     """
-    chosen = some_of(",".join(groups or ()), GROUPS)
+    chosen = [name for name in GROUPS if name in (groups or ())]
     return "" if chosen == list(SHOWN) else ",".join(chosen) or "none"
 
 
