@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
 from hf_transfer_score.cli.flags import (
     OUTPUT,
     RUNNING,
+    SCORING,
     AskedSearch,
     CandidateFlags,
     Candidates,
@@ -25,7 +27,7 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, write
+from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, words, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.tables import (
     MISSING,
@@ -47,7 +49,7 @@ from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
 from hf_transfer_score.sampling.sample import describe
-from hf_transfer_score.text import Cell, csv_text, duration, short_count
+from hf_transfer_score.text import Cell, csv_text, duration, short_count, shown
 
 TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
@@ -70,6 +72,7 @@ def rank(
     task: TaskName = None,
     scoring: Scoring = ScoringFlags(),
     options: Ranking = RankFlags(),
+    results: Annotated[list[str] | None, Parameter(group=SCORING, consume_multiple=True)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
@@ -100,6 +103,8 @@ def rank(
         task: what the dataset asks (image-classification, text-classification, token-classification,
             audio-classification, image-segmentation, *-regression); without it told from its columns. In a search also
             the task under which models are listed, such as fill-mask.
+        results: places of stored results (folders, OWNER/NAME on the Hub); with any, the order is that of the forecast
+            which they and the metrics make together.
         dry_run: show what would be downloaded and run, and stop.
         quiet: no plan and no progress on the error stream.
         terms: show the raw terms too.
@@ -112,7 +117,7 @@ def rank(
 
         check_plot_path(plot)
     check_folder(save)
-    call = plan_rank if dry_run else run_rank
+    call = plan_rank if dry_run else partial(run_rank, results=results or ())
     with leaving_at_once():
         try:
             with watching(quiet=quiet or dry_run or not is_main()) as listener:
@@ -161,7 +166,7 @@ def _finish(
         report.plot(plot)
         say(f"Drew {plot}")
     if not (output.json or output.csv) and example_dataset(dataset) is not None:
-        write(f"\n{report.answer}\n{AFTER_EXAMPLE}")
+        write(AFTER_EXAMPLE if report.forecasts else f"\n{report.answer}\n{AFTER_EXAMPLE}")
     full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
     if full is not None:
         raise NoSpaceError(full)
@@ -170,21 +175,25 @@ def _finish(
 
 def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
     """Return a ranking as text: what was sampled, a row a model, and notes below."""
-    shown = [name for name in report.pools if not is_baseline(name)]
+    deciding = [name for name in report.pools if not is_baseline(name)]
     groups = [
         _places(report),
-        *(metric_group(report, name, terms=terms) for name in shown),
+        *(metric_group(report, name, terms=terms) for name in deciding),
         _baselines(report),
         _facts(report),
     ]
     without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
     table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
     about = render([*describe(report.sample), ""], page)
+    if report.forecasts:
+        about = render([words(shown(report.answer)), ""], page) + about
     return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
 
 
 def _places(report: RankReport) -> Group:
-    """Return rank, its range, the tie group and the mean rank."""
+    """Return rank, its range, the tie group and the mean rank; chance and points where there is a forecast."""
+    if report.forecasts:
+        return _forecast(report)
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
     cells, letters = {}, report.tie_letters
@@ -197,6 +206,18 @@ def _places(report: RankReport) -> Group:
             row.append(f"{report.mean_ranks[name]:.1f}")
         cells[name] = tuple(row)
     return Group("", tuple(headers), cells, best_of(report.ranks))
+
+
+def _forecast(report: RankReport) -> Group:
+    """Return rank, its range, the chance to be the best and the points below it."""
+    cells = {}
+    for name, rank in report.ranks.items():
+        one, (low, high) = report.forecasts[name], report.range_of(name)
+        below = one.points_below_best
+        places = f"{low}-{high}" if high > low else str(low)
+        behind = f"{below.value:.1f} ({below.low:.1f}-{below.high:.1f})"
+        cells[name] = (str(rank), places, f"{one.best_probability:.0%}", behind)
+    return Group("", ("rank", "range", "best", "points below"), cells, best_of(report.ranks))
 
 
 def _baselines(report: RankReport) -> Group:
@@ -234,7 +255,10 @@ def _captions(report: RankReport) -> list[str]:
         return ["No model could be ranked."]
     rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
     lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
-    if report.confidence and len(report.ranks) > 1:
+    if report.forecasts:
+        said = "best is the chance to be the best after fine-tuning, points below those of accuracy behind it (80%)."
+        lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the forecast: {said}"]
+    elif report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
             f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
@@ -262,7 +286,7 @@ def _told(one: RankedModel) -> RankedModel:
 
 def _agreements(report: RankReport) -> Iterable[Note]:
     """Yield the baselines whose order is much like the ranking."""
-    models = list(report.ranks)
+    models = list(report.mean_ranks)
     for name in filter(is_baseline, report.pools):
         pool = report.pools[name]
         if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
@@ -283,8 +307,8 @@ HEADER = (
 def report_csv(report: RankReport, *, terms: bool = False) -> str:
     """Return a row a model, with METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
     header = [*HEADER]
-    for metric, shown in _terms(report).items():
-        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in shown if terms)]
+    for metric, names in _terms(report).items():
+        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
     rows = (_row(report, name, one, terms) for name, one in report.models.items())
     return csv_text([*header, "kind", "reason"], rows)
 
@@ -292,13 +316,13 @@ def report_csv(report: RankReport, *, terms: bool = False) -> str:
 def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
     sure = report.confidence if name in report.ranks else None
     low, high = report.range_of(name) if sure else (None, None)
-    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, sure.groups[name] if sure else None]
+    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, sure.groups.get(name) if sure else None]
     cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width, one.throughput]
     cells += [one.extraction.get("seconds"), one.license, one.downloads]
-    for metric, shown in _terms(report).items():
+    for metric, names in _terms(report).items():
         pool, result = report.pools[metric], one.scores.results.get(metric) if one.scores else None
         cells += [pool.ranks.get(name), pool.scores.get(name)]
-        cells += [result.terms.get(term) if result else None for term in shown if terms]
+        cells += [result.terms.get(term) if result else None for term in names if terms]
     return [*cells, one.kind, one.reason]
 
 

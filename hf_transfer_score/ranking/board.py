@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.history import History
+from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.records.exchange import existing
@@ -18,6 +19,8 @@ from hf_transfer_score.records.place import open_place
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.records.table import RecordTable
+
+AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 
 SHOWN_DATASETS = 5
 
@@ -36,9 +39,7 @@ def board(dataset: str, *, results: str | Sequence[str], task: str | None = None
         OptionError: the records are of several tasks, and none is named.
         InputError: there are none.
     """
-    places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
-    tables = [load(place, cache=cache_file(place)).table for place in places if existing(place)]
-    return board_of(tables, dataset, task=task, method=method)
+    return board_of(_tables(results), dataset, task=task, method=method)
 
 
 def board_of(
@@ -51,12 +52,36 @@ def board_of(
     history = history.about(task)
     mine = [record for record in mine if record.dataset.task == task]
     forecaster = Forecaster(history.elsewhere(dataset), method=method)
-    truths = [one for one in history.on(dataset).accuracies if one.protocol == forecaster.method]
-    measured = max(truths, key=lambda one: len(one.values)).values if truths else {}
-    ranking = _ranking(mine, history)
-    accuracies = {name: measured[one.model] for name, one in ranking.models.items() if one.model in measured}
-    found = replace(ranking.with_forecast(forecaster, accuracies), dataset=dataset)
+    ranking = replace(_ranking(mine, history), dataset=dataset)
+    found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
+
+
+def informed(ranking: AnyRanking, results: str | Sequence[str], task: str) -> AnyRanking:
+    """Return a ranking in the order of the forecast that stored results make of it.
+
+    Args:
+        ranking: of models on a dataset.
+        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together.
+        task: what is asked of the dataset.
+    """
+    history = _joined([History.of(table) for table in _tables(results)]).about(task)
+    sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
+    forecaster = Forecaster(history.elsewhere(ranking.dataset), sizes)
+    found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
+    return replace(found, notes=(*found.notes, *_notes(forecaster, len(found.models), ranking.dataset)))
+
+
+def _tables(results: str | Sequence[str]) -> list[RecordTable]:
+    places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
+    return [load(place, cache=cache_file(place)).table for place in places if existing(place)]
+
+
+def _measured_here(ranking: Ranking, history: History, forecaster: Forecaster) -> dict[str, float]:
+    """Return the accuracies of the ranking's own dataset, by the name of the model."""
+    truths = [one for one in history.on(ranking.dataset).accuracies if one.protocol == forecaster.method]
+    measured = max(truths, key=lambda one: len(one.values)).values if truths else {}
+    return {name: measured[one.model] for name, one in ranking.models.items() if one.model in measured}
 
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +27,9 @@ from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline
 from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.text import joined, short_count
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""
@@ -143,7 +146,7 @@ class Ranking:
         )
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
 
-    def with_forecast(self, forecaster: Forecaster, accuracies: Mapping[str, float] | None = None) -> Ranking:
+    def with_forecast(self, forecaster: Forecaster, accuracies: Mapping[str, float] | None = None) -> Self:
         """Return the same pool in the order in which its models are expected to come out after fine-tuning.
 
         Args:

@@ -49,6 +49,7 @@ class RankReport(Ranking):
         """Return everything as plain values that JSON can hold."""
         found: dict[str, Any] = plain(
             {
+                "answer": self.answer,
                 "sample": sample_facts(self.sample),
                 "order": list(self.models),
                 "headline": self.headline,
@@ -57,6 +58,7 @@ class RankReport(Ranking):
                 "confidence": None if self.confidence is None else asdict(self.confidence),
                 "models": {name: asdict(one) for name, one in self.models.items()},
                 "pools": {name: asdict(pool) for name, pool in self.pools.items()},
+                "forecast": self.forecast_rows() if self.forecasts else None,
                 "intervals": self.intervals,
                 "level": self.level,
                 "seconds": self.seconds,

@@ -25,6 +25,7 @@ from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers, Background, result_of
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
+from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
@@ -67,6 +68,7 @@ def rank(
     search: Search | None = None,
     listener: Listener | None = None,
     folder: Path | None = None,
+    results: str | Sequence[str] = (),
 ) -> RankReport:
     """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
 
@@ -85,6 +87,8 @@ def rank(
         search: a search of the Hub for more candidates.
         listener: hears how the run goes on.
         folder: where samples and features are kept; None for the usual place.
+        results: places of stored results, folders or OWNER/NAME of dataset repositories; with any, the order is that of
+            the forecast which they and the metrics make together.
 
     Raises:
         DatasetError: the dataset cannot be sampled.
@@ -95,7 +99,8 @@ def rank(
     start = time.perf_counter()
     run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
     prepared = run.prepare(dataset, models, metrics, headline, search)
-    return run.carry_out(prepared, start)
+    report = run.carry_out(prepared, start)
+    return informed(report, results, report.sample.task.name) if results else report
 
 
 def plan_rank(

@@ -29,6 +29,7 @@ from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.layers import layer_profile
 from tests.conftest import clean_environment
+from tests.ranking.community import write_table
 
 BY_NAME = {member.name: member for member in MEMBERS}
 WELL = ("convnext-pretrained", "efficientnet-pretrained", "mambaout-pretrained", "resnet-pretrained", "vit-pretrained")
@@ -69,6 +70,31 @@ def report(user):
 
 
 class TestRanking:
+    def test_what_others_measured_makes_a_forecast(self, user, report, tmp_path, monkeypatch, capsys):
+        monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
+        monkeypatch.chdir(tmp_path)
+        order = ["resnet-pretrained", *(name for name in report.ranks if name != "resnet-pretrained")]
+        rows = [
+            {"model": name, "dataset": f"others/{number}", "method": "full", "accuracy": 0.9 - 0.04 * place}
+            for number in range(3)
+            for place, name in enumerate(order)
+        ]
+        write_table(tmp_path / "others.csv", rows)
+        table = ("others.csv", "--to", "./others", "--task", "image-classification", "--source", "others")
+        assert main(["results", "import", *table]) == 0
+        found = rank("example", results="./others")
+        assert next(iter(found.ranks)) == "resnet-pretrained" != next(iter(report.ranks))
+        assert found.answer.startswith("Fine-tune resnet-pretrained.") and "3 other datasets" in found.notes[-1]
+        ncti, before = (one.models["vit-pretrained"]["ncti"].terms for one in (found, report))
+        assert ncti == before
+        capsys.readouterr()
+        assert main(["rank", "example", "--results", "./others", "--quiet"]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0] == found.answer and "best      points below" in "\n".join(lines)
+        assert main(["rank", "example", "--results", "./others", "--quiet", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["answer"] == found.answer and told["forecast"] == found.forecast_rows()
+
     def test_the_first_command_answers_and_says_how_to_go_on(self, user):
         _, done = user
         assert done.returncode == 0, done.stderr
