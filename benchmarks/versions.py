@@ -26,7 +26,7 @@ EXTRAS = ("space", "test")
 PARTS = (
     ("hf_transfer_score", "tests/metrics", "tests/records", "tests/hub", "tests/requests", "tests/cards"),
     ("tests/backbones", "tests/checkpoints", "tests/features", "tests/sampling", "tests/ranking", "tests/finetune"),
-    ("tests/cli", "tests/runs", "tests/worker"),
+    ("tests/cli", "tests/runs", "tests/drawing", "tests/frozen"),
     ("tests/example", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
     ("tests/hostile", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_*.py")))),
 )
