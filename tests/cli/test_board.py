@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
+from contextlib import redirect_stdout
 
 import pytest
 
+from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from tests.ranking.community import TARGET, Community, write_table
 
@@ -19,19 +22,29 @@ def community() -> Community:
     return Community(3)
 
 
-@pytest.fixture
-def results(tmp_path, monkeypatch, run, community):
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory, community):
     """A folder of results with the tables of a community, the target's accuracies left out."""
+    folder = tmp_path_factory.mktemp("community")
+    truth, scores, facts = community.write(folder)
+    where = ("--to", str(folder / "results"), *TASK, "--facts", str(facts))
+    with redirect_stdout(io.StringIO()) as text:
+        assert main(["results", "import", str(truth), str(scores), *where]) == 0
+    return folder, text.getvalue()
+
+
+@pytest.fixture
+def results(imported, tmp_path, monkeypatch):
+    """A copy of it in a folder to be in."""
+    shutil.copytree(imported[0] / "results", tmp_path / "results")
     monkeypatch.chdir(tmp_path)
-    truth, scores, facts = community.write(tmp_path)
-    status, text, _ = run(
-        "results", "import", str(truth), str(scores), "--to", "./results", *TASK, "--facts", str(facts)
-    )
-    assert status == 0
-    assert (
-        "Imported into results: 920 written, 0 unchanged.\n40 models, 8 datasets, 640 scores, 280 accuracies." in text
-    )
     return "./results"
+
+
+def test_the_import_says_what_it_brought(imported):
+    folder, text = imported
+    assert f"Imported into {folder / 'results'}: 920 written, 0 unchanged.\n" in text
+    assert "40 models, 8 datasets, 640 scores, 280 accuracies." in text
 
 
 def test_the_answer_is_right_and_says_by_how_much(run, results, community):
