@@ -19,7 +19,7 @@ test:  ## the whole suite
 test-fast:  ## what needs no processes, no browser and no heavy library: the loop while you write
 	$(PYTHON) -m pytest -q --fast
 
-coverage:  ## the whole suite, and how many lines its two processes run: at least 92%
+coverage:  ## the whole suite, and how many lines its processes run: at least 92%
 	$(PYTHON) -m pytest --cov --cov-report=term
 
 test-oldest:  ## the whole suite at the oldest versions that the ranges allow (7 GB, an hour)
