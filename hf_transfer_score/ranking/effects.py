@@ -26,6 +26,9 @@ GROUP = 0.15
 """Variance to begin with of the effects of one kind of property."""
 
 SMALLEST, LARGEST = np.log(1e-3), np.log(3.0)
+SMALLEST_NOISE = 1e-9
+"""Where all models are equal on every dataset, there is none."""
+
 FLAT = 1e-4
 """Prior precision of a column's level."""
 
@@ -212,7 +215,7 @@ class Effects:
         for _ in range(ROUNDS):
             squares = np.bincount(self.seen.columns, weights=found.residuals() ** 2, minlength=self.columns)
             counts = np.bincount(self.seen.columns, minlength=self.columns)
-            usual = squares.sum() / counts.sum()
+            usual = max(squares.sum() / max(counts.sum(), 1), SMALLEST_NOISE)
             noise = (squares + TOGETHER * usual) / (counts + TOGETHER) / usual
             weighed = replace(self.seen, weights=(1 / noise)[self.seen.columns])
             found = Effects(weighed, found.variances)

@@ -268,7 +268,7 @@ class Forecaster:
             scores.setdefault((one.dataset, one.protocol), []).append(one)
         usual = np.full((len(metrics), len(metrics)), KIN * (1 - WORTH**2))
         np.fill_diagonal(usual, 1 - WORTH**2)
-        products, squares, noise, datasets = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual, 0
+        products, squares, noise = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual
         weights = np.full((len(metrics), len(metrics)), TRUST)
         found: list[tuple[Floats, Floats, list[int]]] = []
         for dataset, truth in truths.items():
@@ -284,7 +284,6 @@ class Forecaster:
             products[there] += x @ y / len(y)
             squares[there] += y @ y / len(y)
             found.append((x, y, there))
-            datasets += 1
         rho = (products + TRUST * WORTH) / (squares + TRUST)
         for x, y, there in found:
             rest = x - rho[there][:, None] * y

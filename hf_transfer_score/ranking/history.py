@@ -95,9 +95,11 @@ class History:
             if metric == TRUTH.name:
                 found: dict[str, list[float]] = defaultdict(list)
                 for name, one in zip(names, terms, strict=True):
-                    found[name].append(one[TRUTH.name])
+                    if TRUTH.name in one:  # strangers may call anything an accuracy
+                        found[name].append(one[TRUTH.name])
                 values = {name: sum(some) / len(some) for name, some in found.items()}
-                accuracies.append(MeasuredColumn(dataset, task, str(told.get("method", "")), values))
+                if values:
+                    accuracies.append(MeasuredColumn(dataset, task, str(told.get("method", "")), values))
             else:
                 setting = Setting(metric, rows.versions[chosen[0]], CANONICAL.encode(told))
                 signs = json.loads(rows.at("metric_directions", chosen[0]) or "{}")

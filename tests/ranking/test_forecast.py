@@ -203,3 +203,9 @@ def test_what_did_not_learn_lies_far_below():
     assert failed(np.array([0.9, 0.91, 0.92, 0.89, 0.5])).tolist() == [False] * 4 + [True]
     assert not failed(np.array([0.01] * 9 + [0.6])).any(), "where most did not, they are the rule"
     assert failed(np.zeros(0)).shape == (0,)
+
+
+def test_records_of_models_that_are_all_equal_tell_none_apart():
+    equal = History((MeasuredColumn("d/d", TASK, "full", {"a/a": 0.5, "b/b": 0.5}),), (), {"a/a": Relations()})
+    first, second = Forecaster(equal).forecast(Looks(("a/a", "b/b")))
+    assert first.score == pytest.approx(second.score) and np.isfinite(first.score)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hf_transfer_score.ranking.forecast import Forecaster, Looks
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.record import Record
@@ -70,3 +72,10 @@ def test_what_one_record_does_not_know_another_does(records, tmp_path):
     more = import_table(path, task="image-classification", source="them").records
     known = History.of([*records, *more]).models["owner/vit-0"]
     assert known == History.of(records).models["owner/vit-0"] != Relations()
+
+
+def test_an_accuracy_without_its_number_says_nothing(records):
+    one = next(record for record in records if record.metric.name == "accuracy")
+    strange = replace(one, metric=replace(one.metric, directions={}), terms={"other": 0.5})
+    assert not History.of([Record.from_json(strange.to_json())]).accuracies
+    assert Forecaster(History.of([strange])).forecast(Looks(("a/a", "b/b")))
