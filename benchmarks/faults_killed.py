@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from faults_stage import Stage, numbers
 
+from hf_transfer_score.hub.downloads import STILL_SECONDS
 from tests.hostile.judging import fault_of, last_line, printed
 from tests.hostile.limited import Finished, watch
 from tests.hostile.trying import Trial
@@ -53,6 +55,12 @@ class Home:
         environment = {"HF_TRANSFER_SCORE_HOME": str(self.place / "kept"), "TMPDIR": str(self.place / "temporary")}
         return self.stage.warm.start(*told, **environment)
 
+    def age(self) -> None:
+        """Let parts of downloads look as if nobody wrote to them for long; fresh ones may be of another process."""
+        long_ago = time.time() - 2 * STILL_SECONDS
+        for part in [part for place in self.places for part in place.rglob("*.incomplete")]:
+            os.utime(part, (long_ago, long_ago))
+
     def run(self, command: tuple[str, ...]) -> Finished:
         """Run it to its end."""
         return watch(self.start(command))
@@ -76,6 +84,7 @@ def kills(stage: Stage, random: Random) -> Iterator[Trial]:
             time.sleep(moment)
             running.send(signal.SIGKILL)
             status = running.wait().status
+            home.age()
             again = home.run(command)
             wrong = fault_of(again) or compared(again, expected)
             left = home.files() - files
