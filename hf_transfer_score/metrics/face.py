@@ -4,10 +4,9 @@ What is certain of the published method: the two terms, the equal weight of the 
 between class distributions, their uniformity measured for each class with a temperature, and that the score is the sum
 of the two. The covariance kind, the temperature's value, the scaling of the terms and whether a class meets itself
 could not be checked against the paper's equations. The defaults were chosen because the alternatives degenerate: with a
-class meeting itself, better separation lowers the entropy, which is the wrong sign; full covariances of all dimensions
-with fewer rows than these underflow to a constant; diagonal ones tell almost nothing at 20 to 120 rows a class. In the
-components that `pca` keeps full covariances do not underflow while there are enough rows a class, and agreed better
-with the fine-tuning of small image backbones than the default (docs/evidence.md).
+class meeting itself, better separation lowers the entropy, which is the wrong sign; one variance for all classes or
+all directions hides where classes meet; full covariances with fewer rows than components underflow to a constant. So
+the covariance of a class is drawn towards that of all classes, the more the fewer rows it has (docs/evidence.md).
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.class_stats import Array
-from hf_transfer_score.metrics.labelled import LabelledFeatures
+from hf_transfer_score.metrics.labelled import AUTO, LabelledFeatures
 from hf_transfer_score.metrics.nc1 import within_per_between
 from hf_transfer_score.metrics.registry import (
     ClassOverlap,
@@ -38,6 +37,15 @@ SHOWN_CLASSES = 20
 
 DIGITS = 4
 
+COVARIANCES = ("shrunk", "full", "pooled_spherical", "spherical", "diagonal")
+
+MOST_WORK = 2e8
+"""Classes squared times components cubed, to which "auto" keeps what shrunk covariances cost."""
+
+TRUST, ROUND = 0.25, 0.1
+"""Rows, for each component, that the covariance of all classes counts as beside a class's own; how far it is made
+round itself."""
+
 
 @dataclass(frozen=True)
 class FaceOptions:
@@ -45,16 +53,17 @@ class FaceOptions:
 
     Attributes:
         weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
-        covariance: shape of the class Gaussians: "pooled_spherical" (one variance for all classes), "spherical",
-            "diagonal" or "full".
+        covariance: shape of the class Gaussians: "shrunk" (full, drawn towards that of all classes), "full",
+            "pooled_spherical" (one variance for all classes), "spherical" or "diagonal".
         temperature: of the softmax over a class's overlaps.
         include_self: whether a class's overlap with itself, always 1, takes part.
         variance_floor: smallest variance of a class along a component; added to the diagonal of full covariances.
-        pca: components the Gaussians live in: "auto" for min(64, D, N // 5), a number, or "none".
+        pca: components the Gaussians live in: "auto" for min(64, D, N // 5), and fewer for shrunk covariances of more
+            than 27 classes, a number, or "none".
     """
 
     weighting: Literal["class", "sample"] = "class"
-    covariance: Literal["pooled_spherical", "spherical", "diagonal", "full"] = "pooled_spherical"
+    covariance: Literal["shrunk", "full", "pooled_spherical", "spherical", "diagonal"] = "shrunk"
     temperature: float = 0.05
     include_self: bool = False
     variance_floor: float = 1e-4
@@ -63,7 +72,7 @@ class FaceOptions:
     def __post_init__(self) -> None:
         """Check the values."""
         check_choice("weighting", self.weighting, ("class", "sample"))
-        check_choice("covariance", self.covariance, ("pooled_spherical", "spherical", "diagonal", "full"))
+        check_choice("covariance", self.covariance, COVARIANCES)
         check_positive("temperature", self.temperature)
         check_positive("variance_floor", self.variance_floor)
         check_pca(self.pca)
@@ -75,7 +84,7 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
     The headline is 1 / (1 + NC1) + class fairness, both in [0, 1], with NC1 = -variance_collapse.
     """
     variance_collapse = -within_per_between(data, options.weighting) / data.class_count
-    reduced = data.turned(options.pca)
+    reduced = in_components(data, options)
     coefficients = overlaps(reduced, options)
     fairness = class_fairness(coefficients, options)
     warnings = []
@@ -92,15 +101,19 @@ def face(data: LabelledFeatures, options: FaceOptions) -> Outcome:
     )
 
 
+def in_components(data: LabelledFeatures, options: FaceOptions) -> LabelledFeatures:
+    """Return the features that the Gaussians live in; "auto" keeps fewer where the covariances of many classes meet."""
+    if options.covariance != "shrunk" or options.pca != AUTO:
+        return data.turned(options.pca)
+    most = int((MOST_WORK / data.class_count**2) ** (1 / 3))
+    return data.turned(max(1, min(data.pca_width(AUTO) or data.width, data.rows - 1, most)))
+
+
 def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     """Return the Bhattacharyya coefficients between the class Gaussians, (K, K)."""
     means = data.statistics.means
-    if options.covariance == "full":
-        covariances = np.empty((data.class_count, data.width, data.width))
-        for code, rows in data.class_rows():
-            centred = data.features[rows].astype(np.float64) - means[code]
-            covariances[code] = centred.T @ centred / len(rows) + options.variance_floor * np.eye(data.width)
-        return np.exp(-gaussians.full(means, covariances))
+    if options.covariance in ("shrunk", "full"):
+        return np.exp(-gaussians.full(means, covariances(data, options)))
     variances = np.maximum(gaussians.class_variances(data), options.variance_floor)
     if options.covariance == "diagonal":
         return np.exp(-gaussians.diagonal(means, variances))
@@ -108,6 +121,22 @@ def overlaps(data: LabelledFeatures, options: FaceOptions) -> Array:
     if options.covariance == "spherical":
         return np.exp(-gaussians.spherical(means, spherical, data.width))
     return np.exp(-gaussians.pooled_spherical(means, float(spherical.mean())))
+
+
+def covariances(data: LabelledFeatures, options: FaceOptions) -> Array:
+    """Return the covariance of each class (K, p, p), "full" as it is, else drawn towards that of all classes."""
+    scatters = np.empty((data.class_count, data.width, data.width))
+    for code, rows in data.class_rows():
+        centred = data.features[rows].astype(np.float64) - data.statistics.means[code]
+        np.matmul(centred.T, centred, out=scatters[code])
+    counts, floor = data.counts[:, None, None], options.variance_floor * np.eye(data.width)
+    if options.covariance == "full":
+        return np.asarray(scatters / counts + floor)
+    pooled = scatters.sum(axis=0) / max(data.rows - data.class_count, 1)
+    variance = float(np.trace(pooled)) / data.width
+    pooled = (1 - ROUND) * pooled + ROUND * variance * np.eye(data.width)
+    trust = TRUST * data.width
+    return np.asarray((scatters + trust * pooled) / (counts + trust) + floor)
 
 
 def class_fairness(coefficients: Array, options: FaceOptions) -> float:
@@ -145,4 +174,5 @@ METRIC = Metric(
     ),
     pool_rule="minmax_sum",
     options=FaceOptions(),
+    version=2,
 )

@@ -72,20 +72,27 @@ def diagonal(means: Array, variances: Array) -> Array:
 
 
 def full(means: Array, covariances: NDArray[np.float64]) -> Array:
-    """Return distances of Gaussians with means (K, p) and positive definite covariances (K, p, p), (K, K)."""
-    count, width = means.shape
-    distances = np.zeros((count, count))
+    """Return distances of Gaussians with positive definite covariances (K, p, p), (..., K, K).
+
+    Args:
+        means: of the classes (..., K, p); several sets of them share the work that the covariances take.
+        covariances: of the classes.
+    """
+    count, width = means.shape[-2:]
+    sets = means.reshape(-1, count, width)
+    distances = np.zeros((len(sets), count, count))
     logs = np.linalg.slogdet(covariances)[1]
-    step = max(1, PAIR_BYTES // (8 * width * width))
-    for i in range(count - 1):
-        for start in range(i + 1, count, step):
-            others = slice(start, min(start + step, count))
-            average = (covariances[i] + covariances[others]) / 2
-            difference = means[others] - means[i]
-            solved = np.linalg.solve(average, difference[..., None])[..., 0]
-            log_ratio = np.linalg.slogdet(average)[1] - (logs[i] + logs[others]) / 2
-            distances[i, others] = np.einsum("jd,jd->j", difference, solved) / 8 + log_ratio / 2
-    return np.asarray(distances + distances.T)
+    firsts, seconds = np.triu_indices(count, k=1)
+    step = max(1, PAIR_BYTES // (8 * width * (2 * width + 3 * len(sets))))
+    for start in range(0, len(firsts), step):
+        one, other = firsts[start : start + step], seconds[start : start + step]
+        average = (covariances[one] + covariances[other]) / 2
+        differences = np.moveaxis(sets[:, one] - sets[:, other], 0, 2)  # (pairs, p, sets)
+        solved = np.linalg.solve(average, differences)
+        log_ratio = np.linalg.slogdet(average)[1] - (logs[one] + logs[other]) / 2
+        distances[:, one, other] = np.einsum("cpb,cpb->bc", differences, solved) / 8 + log_ratio / 2
+    distances += np.swapaxes(distances, 1, 2)
+    return np.asarray(distances.reshape(*means.shape[:-1], count))
 
 
 def gaussian_posterior(rows: Array, means: Array, counts: NDArray[np.int64]) -> Array:

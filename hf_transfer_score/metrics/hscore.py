@@ -21,7 +21,7 @@ class HScoreOptions:
     """
 
     cut: float = RELATIVE_CUT
-    pca: int | str = "none"
+    pca: int | str = "auto"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -60,4 +60,5 @@ METRIC = Metric(
     compute=hscore,
     terms=(Term("hscore", "trace(Σ_T† Σ_B), at most K-1", least=0),),
     options=HScoreOptions(),
+    version=2,
 )

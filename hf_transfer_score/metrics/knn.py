@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.errors import NotApplicableError
 from hf_transfer_score.metrics.checks import row_chunks
@@ -22,67 +23,59 @@ class KNNOptions:
         neighbours: how many neighbours vote.
         distance: "cosine" or "euclidean".
         ties: a tied vote goes to the label of the "nearest" neighbour among the tied, or to the "smallest_label".
+        max_rows: larger samples are cut to a stratified part of this size, since the cost grows with its square.
+        seed: of that part.
     """
 
     neighbours: int = 5
     distance: Literal["cosine", "euclidean"] = "cosine"
     ties: Literal["nearest", "smallest_label"] = "nearest"
+    max_rows: int = 3000
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the values."""
         check_whole("neighbours", self.neighbours)
         check_choice("distance", self.distance, ("cosine", "euclidean"))
         check_choice("ties", self.ties, ("nearest", "smallest_label"))
+        check_whole("max_rows", self.max_rows, least=2)
+        check_whole("seed", self.seed, least=0)
 
 
 def knn(data: LabelledFeatures, options: KNNOptions) -> Outcome:
     """Return the share of rows whose nearest other rows vote for their class."""
-    count = options.neighbours
-    if data.rows <= count:
-        raise NotApplicableError(f"knn with {count} neighbours needs more than {count} rows, got {data.rows}")
-    scale, half_norms = _norms(data, options.distance)
+    count, chosen = options.neighbours, data.part(options.max_rows, options.seed)
+    if len(chosen) <= count:
+        raise NotApplicableError(f"knn with {count} neighbours needs more than {count} rows, got {len(chosen)}")
+    rows, codes = data.features[chosen].astype(np.float64), data.codes[chosen]
+    half_norms = np.zeros(len(rows))
+    if options.distance == "euclidean":
+        rows -= data.centre
+        half_norms = np.einsum("nd,nd->n", rows, rows) / 2
+    else:
+        lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+        rows /= np.where(lengths > 0, lengths, 1.0)
     correct = 0
-    for part in row_chunks(data.rows, data.rows):
-        similarity = _similarities(data, part, scale, half_norms)
+    for part in row_chunks(len(rows), len(rows)):
+        similarity = rows[part] @ rows.T - half_norms
         similarity[np.arange(part.stop - part.start), np.arange(part.start, part.stop)] = -np.inf
-        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(similarity, nearest, axis=1), axis=1, kind="stable")
-        votes = data.codes[np.take_along_axis(nearest, order, axis=1)]
-        counts = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
-        tied = counts == counts.max(axis=1, keepdims=True)
-        if options.ties == "nearest":
-            winners = votes[np.arange(len(votes)), tied.argmax(axis=1)]
-        else:
-            winners = np.where(tied, votes, np.iinfo(np.int64).max).min(axis=1)
-        correct += int((winners == data.codes[part]).sum())
-    value = correct / data.rows
+        correct += int((_votes(similarity, codes, options) == codes[part]).sum())
+    value = correct / len(rows)
     warnings = ("saturated: every row's neighbours are of its class",) if value == 1 else ()
-    return Outcome({"knn": value}, headline=value, warnings=warnings)
+    return Outcome({"knn": value}, headline=value, used={"rows": len(rows)}, warnings=warnings)
 
 
-def _norms(data: LabelledFeatures, distance: str) -> tuple[Array, Array]:
-    """Return what rows are multiplied by (N,) and what is subtracted from their products (N,) to rank neighbours."""
-    squares = np.empty(data.rows)
-    origin = data.centre if distance == "euclidean" else 0.0
-    for rows, chunk in data.chunks():
-        chunk -= origin
-        squares[rows] = np.einsum("nd,nd->n", chunk, chunk)
-    if distance == "euclidean":
-        return np.ones(data.rows), squares / 2
-    return np.where(squares > 0, 1 / np.sqrt(np.where(squares > 0, squares, 1.0)), 0.0), np.zeros(data.rows)
-
-
-def _similarities(data: LabelledFeatures, part: slice, scale: Array, half_norms: Array) -> Array:
-    """Return a number for each row of `part` and every row that is larger the nearer they are."""
-    origin = data.centre if half_norms.any() else 0.0
-    queries = (data.features[part].astype(np.float64) - origin) * scale[part, None]
-    similarity = np.empty((len(queries), data.rows))
-    for rows, chunk in data.chunks():
-        chunk -= origin
-        np.matmul(queries, chunk.T, out=similarity[:, rows])
-    similarity *= scale
-    similarity -= half_norms
-    return similarity
+def _votes(similarity: Array, codes: NDArray[np.int64], options: KNNOptions) -> NDArray[np.int64]:
+    """Return the class that the neighbours of each row vote for, from the similarity of each to all rows."""
+    count = options.neighbours
+    nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(similarity, nearest, axis=1), axis=1, kind="stable")
+    votes = codes[np.take_along_axis(nearest, order, axis=1)]
+    counts = (votes[:, :, None] == votes[:, None, :]).sum(axis=2)
+    tied = counts == counts.max(axis=1, keepdims=True)
+    if options.ties == "nearest":
+        return np.asarray(votes[np.arange(len(votes)), tied.argmax(axis=1)])
+    return np.asarray(np.where(tied, votes, np.iinfo(np.int64).max).min(axis=1))
 
 
 METRIC = Metric(
@@ -92,5 +85,5 @@ METRIC = Metric(
     compute=knn,
     terms=(Term("knn", "share of rows that their neighbours classify rightly", bounded=True),),
     options=KNNOptions(),
-    slow=True,
+    version=2,
 )

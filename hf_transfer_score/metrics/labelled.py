@@ -34,6 +34,9 @@ NO_PCA = "none"
 LEADING = 64
 """Principal components that the default rule keeps at most, as in the official NCTI code."""
 
+WHOLE = 1024
+"""Up to this width all components are computed where only the leading ones are needed: others need all of them."""
+
 
 @dataclass(frozen=True)
 class ModelFacts:
@@ -158,6 +161,17 @@ class LabelledFeatures:
         order = np.argsort(self.codes, kind="stable")
         yield from enumerate(np.split(order, np.cumsum(self.counts)[:-1]))
 
+    def part(self, most: int, seed: int) -> NDArray[np.int64]:
+        """Return row numbers: all, or the same share of each class where they are more than `most`, one at least."""
+        if self.rows <= most:
+            return np.arange(self.rows)
+        generator, share = np.random.default_rng(seed), most / self.rows
+        chosen = [
+            generator.choice(rows, max(1, int(len(rows) * share)), replace=False, shuffle=False)
+            for _, rows in self.class_rows()
+        ]
+        return np.sort(np.concatenate(chosen))
+
     @property
     def statistics(self) -> ClassStatistics:
         """Class statistics of the features as they are."""
@@ -210,7 +224,7 @@ class LabelledFeatures:
 
     def leading_decomposition(self, width: int) -> Decomposition:
         """Return the `width` leading pairs of the total decomposition, without the others where they are not known."""
-        if "total decomposition" in self._memo or self.rows < self.width:
+        if "total decomposition" in self._memo or self.rows < self.width or self.width <= WHOLE:
             full = self.total_decomposition
             return Decomposition(full.values[:width], full.vectors[:, :width])
         scatter = self.total_scatter

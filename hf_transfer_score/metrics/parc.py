@@ -25,7 +25,7 @@ class PARCOptions:
     """
 
     pca: int | str = "none"
-    max_rows: int = 5000
+    max_rows: int = 1500
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -41,28 +41,12 @@ def parc(data: LabelledFeatures, options: PARCOptions) -> Outcome:
     Both distances are 1 - Pearson correlation, of z-scored features and of one-hot labels. Label distances take two
     values only, so the Spearman correlation is that of the feature distances' average ranks with "labels differ".
     """
-    chosen = _part(data, options)
+    chosen = data.part(options.max_rows, options.seed)
     codes = data.codes[chosen]
     width = None if options.pca == NO_PCA else data.pca_width(options.pca) or data.width
     value = 100.0 * _rank_correlation(_distances(_standardised(data.features[chosen], width)), codes)
-    warnings: tuple[str, ...] = ()
-    if len(chosen) < data.rows:
-        warnings = (f"computed on a stratified {len(chosen)} of {data.rows} rows",)
     used = {"rows": len(chosen), "pca_components": width or NO_PCA}
-    return Outcome({"parc": value}, headline=value, used=used, warnings=warnings)
-
-
-def _part(data: LabelledFeatures, options: PARCOptions) -> NDArray[np.int64]:
-    """Return the row numbers to use: all, or the same share of every class, at least one row."""
-    if data.rows <= options.max_rows:
-        return np.arange(data.rows)
-    generator = np.random.default_rng(options.seed)
-    share = options.max_rows / data.rows
-    chosen = [
-        generator.choice(rows, max(1, int(len(rows) * share)), replace=False, shuffle=False)
-        for _, rows in data.class_rows()
-    ]
-    return np.sort(np.concatenate(chosen))
+    return Outcome({"parc": value}, headline=value, used=used)
 
 
 def _standardised(features: NDArray[Any], width: int | None) -> Array:
@@ -131,5 +115,5 @@ METRIC = Metric(
     compute=parc,
     terms=(Term("parc", "100 times the rank correlation of feature and label distances", least=-100, most=100),),
     options=PARCOptions(),
-    slow=True,
+    version=2,
 )

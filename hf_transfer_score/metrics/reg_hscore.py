@@ -19,7 +19,7 @@ class RegHScoreOptions:
         pca: components kept first: "none", "auto" or a number.
     """
 
-    pca: int | str = "none"
+    pca: int | str = "auto"
 
     def __post_init__(self) -> None:
         """Check the value."""
@@ -69,4 +69,5 @@ METRIC = Metric(
     compute=reg_hscore,
     terms=(Term("reg_hscore", "H-score with a shrunk covariance", least=0),),
     options=RegHScoreOptions(),
+    version=2,
 )

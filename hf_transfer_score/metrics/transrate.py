@@ -29,7 +29,7 @@ class TransRateOptions:
     normalise: bool = True
     weighting: Literal["sample", "class"] = "sample"
     distortion: float = 1e-4
-    pca: int | str = "none"
+    pca: int | str = "auto"
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -75,4 +75,5 @@ METRIC = Metric(
     compute=transrate,
     terms=(Term("transrate", "coding rate of all features minus that of the classes"),),
     options=TransRateOptions(),
+    version=2,
 )

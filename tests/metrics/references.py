@@ -18,18 +18,33 @@ def face_variance_collapse(features: np.ndarray, labels: np.ndarray) -> float:
     return -float(np.trace(within @ np.linalg.pinv(between, rcond=1e-10))) / len(groups)
 
 
-def face_fairness(features: np.ndarray, labels: np.ndarray, components: int, temperature: float) -> float:
-    """Pooled spherical Gaussians in PCA space, class by class and pair by pair."""
+def face_fairness(
+    features: np.ndarray, labels: np.ndarray, components: int, temperature: float, *, shrunk: bool = False
+) -> float:
+    """Gaussians in PCA space, class by class and pair by pair: one round variance, or shrunk covariances."""
     space = PCA(components, svd_solver="full").fit_transform(features)
     groups = [space[labels == label] for label in np.unique(labels)]
+    width = space.shape[1]
     variance = np.mean([np.maximum(group.var(axis=0), 1e-4).mean() for group in groups])
+    covariances = [variance * np.eye(width) for _ in groups]
+    if shrunk:
+        scatters = [len(group) * np.cov(group.T, bias=True).reshape(width, width) for group in groups]
+        pooled = sum(scatters) / (len(space) - len(groups))
+        pooled = 0.9 * pooled + 0.1 * np.trace(pooled) / width * np.eye(width)
+        covariances = [
+            (scatter + width / 4 * pooled) / (len(group) + width / 4) + 1e-4 * np.eye(width)
+            for scatter, group in zip(scatters, groups, strict=True)
+        ]
     entropies = []
     for i, group in enumerate(groups):
         overlaps = []
         for j, other in enumerate(groups):
             if i != j:
-                distance = np.sum((group.mean(axis=0) - other.mean(axis=0)) ** 2)
-                overlaps.append(math.exp(-distance / (8 * variance)) / temperature)
+                average = (covariances[i] + covariances[j]) / 2
+                gap = group.mean(axis=0) - other.mean(axis=0)
+                parts = [math.log(np.linalg.det(one)) for one in (average, covariances[i], covariances[j])]
+                distance = gap @ np.linalg.inv(average) @ gap / 8 + (parts[0] - (parts[1] + parts[2]) / 2) / 2
+                overlaps.append(math.exp(-distance) / temperature)
         weights = [math.exp(overlap - max(overlaps)) for overlap in overlaps]
         shares = [weight / sum(weights) for weight in weights]
         entropies.append(-sum(share * math.log(share) for share in shares if share > 0))

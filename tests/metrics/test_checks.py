@@ -108,7 +108,7 @@ def test_one_sample_classes_are_scored_with_a_warning_or_refused_by_name():
 
 def test_small_samples_and_saturated_metrics_are_warned_of():
     features, labels = mixture(40, 60, 9, separation=1.0)
-    scores = score_features(features, labels, metrics=["face", "hscore", "vci"])
+    scores = score_features(features, labels, metrics=["face", get_metric("hscore", pca="none"), "vci"])
     assert any("small sample: 40 rows for 9 classes" in text for text in scores["face"].warnings)
     assert any("separate any labels" in text for text in scores["hscore"].warnings)
     far, labels = mixture(400, 30, 4, separation=9.0)

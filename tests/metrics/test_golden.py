@@ -146,7 +146,7 @@ def face_fairness(case: str, convention: str, key: str) -> float:
 
 def parc(case: str, convention: str, key: str) -> float:
     exact_pca = convention.startswith("pca32") or key.startswith("pca32")
-    return value(case, "parc", pca=32 if exact_pca else "none")
+    return value(case, "parc", pca=32 if exact_pca else "none", max_rows=5000)
 
 
 CHECKS = {

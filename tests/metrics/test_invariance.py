@@ -16,8 +16,8 @@ CASES = sorted(path.stem for path in GOLDEN.glob("*.npz"))
 TRANSLATION = ("face", "ncti", "nc1", "cdnv", "vci", "hscore", "reg_hscore", "gbc", "transrate", "sfda", "parc")
 ROTATION = ("face", "ncti", "nc1", "cdnv", "vci", "hscore", "reg_hscore", "gbc", "transrate", "sfda", "knn", "logme")
 SCALE = ("nc1", "cdnv", "vci", "hscore", "reg_hscore", "transrate", "parc", "knn", "linear_probe")
-DEPENDS_ON_ROW_ORDER = ("linear_probe", "nleep")
-"""Their folds and their mixture's start are drawn for row positions."""
+DEPENDS_ON_ROW_ORDER = ("nleep", "parc", "knn")
+"""The start of a mixture, and the part of a large sample, are drawn for row positions."""
 
 ALL = tuple(name for name, metric in all_metrics().items() if metric.needs == ("labels",))
 
@@ -80,6 +80,13 @@ def test_row_order(case):
     order = np.random.default_rng(1).permutation(len(labels))
     names = [name for name in ALL if name not in DEPENDS_ON_ROW_ORDER]
     assert_same(case, score_features(features[order], labels[order], metrics=names), 1e-8)
+
+
+@pytest.mark.parametrize("name", ["parc", "knn"])
+def test_row_order_of_a_sample_that_is_not_cut(name):
+    features, labels = arrays("gauss_balanced")
+    order = np.random.default_rng(1).permutation(len(labels))
+    assert_same("gauss_balanced", score_features(features[order], labels[order], metrics=[name]), 1e-8)
 
 
 @pytest.mark.parametrize("case", CASES)

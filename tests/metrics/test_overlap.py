@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import get_metric, score_features
-from hf_transfer_score.metrics.face import SHOWN_CLASSES, FaceOptions, class_overlap, overlaps
+from hf_transfer_score.metrics.face import SHOWN_CLASSES, FaceOptions, class_overlap, in_components, overlaps
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.registry import ClassOverlap
 from tests.metrics.test_hand_solved import FEATURES, LABELS
@@ -26,7 +26,7 @@ def crowd(classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def test_three_classes_by_hand():
     # One variance for all, (1 + 1e-4) / 2 along the two axes; squared distances of the means are 9, 36 and 45.
-    found = get_metric("face", pca="none")(FEATURES, LABELS).overlap
+    found = get_metric("face", pca="none", covariance="pooled_spherical")(FEATURES, LABELS).overlap
     expected = [math.exp(-distance / (4 * (1 + 1e-4))) for distance in (9, 36, 45)]
     assert found == ClassOverlap((0, 1, 2), tuple(round(value, 4) for value in expected))
     assert found.values[0] > 0.1
@@ -41,13 +41,13 @@ def test_classes_are_named_as_the_labels_name_them():
     assert [type(one) for one in (*named.classes, *named.values)] == [int] * 3 + [float] * 3
 
 
-@pytest.mark.parametrize("covariance", ["pooled_spherical", "spherical", "diagonal", "full"])
+@pytest.mark.parametrize("covariance", ["shrunk", "pooled_spherical", "spherical", "diagonal", "full"])
 def test_of_many_classes_those_that_overlap_most_are_kept(covariance):
     features, labels = crowd(SHOWN_CLASSES + 9)
     data = LabelledFeatures(features, labels)
     metric = get_metric("face", covariance=covariance)
     found = metric.measure(data).overlap
-    whole = overlaps(data.turned("auto"), metric.options)
+    whole = overlaps(in_components(data, metric.options), metric.options)
     means = {one: sum(whole[one, other] for other in range(len(whole)) if other != one) for one in range(len(whole))}
     most = sorted(sorted(means, key=means.__getitem__)[-SHOWN_CLASSES:])
     assert list(found.classes) == most != list(range(SHOWN_CLASSES))

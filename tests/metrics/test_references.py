@@ -25,10 +25,28 @@ def test_face(shape):
     rows, width, classes, separation, seed = shape
     features, labels = mixture(rows, width, classes, separation=separation, seed=seed)
     components = min(64, width, rows // 5)
-    terms = get_metric("face")(features, labels).terms
+    terms = get_metric("face", covariance="pooled_spherical")(features, labels).terms
     assert terms["variance_collapse"] == pytest.approx(references.face_variance_collapse(features, labels), rel=1e-6)
     fairness = references.face_fairness(features, labels, components, 0.05)
     assert terms["class_fairness"] == pytest.approx(fairness, rel=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(shapes)
+def test_face_of_shrunk_covariances(shape):
+    rows, width, classes, separation, seed = shape
+    features, labels = mixture(rows, width, classes, separation=separation, seed=seed)
+    found = get_metric("face")(features, labels)
+    assert found.parameters["pca_components"] == min(64, width, rows // 5)
+    fairness = references.face_fairness(features, labels, min(64, width, rows // 5), 0.05, shrunk=True)
+    assert found.terms["class_fairness"] == pytest.approx(fairness, rel=1e-8)
+
+
+def test_shrunk_covariances_of_many_classes_live_in_few_components():
+    features, labels = mixture(1000, 80, 200, separation=1.0)
+    found = get_metric("face")(features, labels)
+    assert found.parameters["pca_components"] == 17 < 64  # 200 squared times 17 cubed is just below 2e8
+    assert get_metric("face", pca=20)(features, labels).parameters["pca_components"] == 20
 
 
 @settings(max_examples=25, deadline=None)
@@ -85,22 +103,40 @@ def test_parc_ranks_tied_distances_like_scipy(rows):
     assert parc._rank_correlation(distances, codes) == pytest.approx(expected, abs=1e-12)
 
 
-def test_linear_probe_is_a_cross_validated_ridge_classifier():
-    """The same folds and penalties, fitted by scikit-learn one by one."""
-    features, labels = mixture(150, 12, 4, separation=0.8)
-    data = LabelledFeatures(features + 100, labels)
-    where = linear_probe._stratified_folds(data, 5, seed=0)
+def test_linear_probe_is_a_ridge_classifier_that_leaves_each_row_out():
+    features, labels = mixture(90, 12, 4, separation=0.8)
+    labels[labels == 3] = np.where(np.arange((labels == 3).sum()) % 2, 3, 0)  # classes of different sizes
+    unit = np.square(features - features.mean(axis=0)).sum() / features.shape[1]
+    targets, rows = np.eye(4)[labels], np.arange(len(labels))
     shares = []
     for penalty in linear_probe.PENALTIES:
-        correct = 0
-        for fold in range(5):
-            train, test = where != fold, where == fold
-            centred = features[train] - features[train].mean(axis=0)
-            unit = np.square(centred).sum() / features.shape[1]
-            model = Ridge(alpha=penalty * unit).fit(features[train], np.eye(4)[labels[train]])
-            correct += (model.predict(features[test]).argmax(axis=1) == labels[test]).sum()
-        shares.append(correct / 150)
-    result = get_metric("linear_probe").measure(data)
-    assert result.terms["linear_probe"] == max(shares)
+        right = 0
+        for row in rows:
+            # What is left out keeps its place in the means, as in the scores of the fit to all.
+            left = np.where(rows == row, 0.0, 1.0)
+            model = Ridge(alpha=penalty * unit, fit_intercept=False)
+            design = np.column_stack([features - features.mean(axis=0), np.full(len(rows), 1e6)])
+            right += model.fit(design, targets, left).predict(design[[row]]).argmax() == labels[row]
+        shares.append(right / len(rows))
+    result = get_metric("linear_probe")(features + 100, labels)
+    assert result.terms["linear_probe"] == pytest.approx(max(shares))
     assert result.parameters["penalty"] == linear_probe.PENALTIES[int(np.argmax(shares))]
-    assert len(set(shares)) > 2
+    assert result.parameters["chance"] == (labels == 0).mean() and len(set(shares)) > 2
+
+
+@pytest.mark.parametrize("shape", [(60, 100, 5), (120, 30, 3)])
+def test_linear_probe_of_more_features_than_rows_and_of_other_scales(shape):
+    features, labels = mixture(*shape, separation=0.12)
+    plain = get_metric("linear_probe")(features, labels).terms["linear_probe"]
+    assert get_metric("linear_probe")(features * 1e-9, labels).terms["linear_probe"] == pytest.approx(plain)
+    assert 1 / shape[2] < plain < 1
+    shuffled = np.random.default_rng(0).permutation(labels)
+    assert get_metric("linear_probe")(features, shuffled).terms["linear_probe"] < plain
+
+
+@pytest.mark.parametrize("name", ["knn", "parc"])
+def test_large_samples_are_cut_to_a_part_that_tells_nearly_the_same(name):
+    features, labels = mixture(1200, 20, 5, separation=0.7)
+    whole, part = (get_metric(name, max_rows=most)(features, labels) for most in (1200, 400))
+    assert whole.parameters["rows"] == 1200 and 395 <= part.parameters["rows"] <= 400
+    assert part.terms[name] == pytest.approx(whole.terms[name], abs=0.06 * (100 if name == "parc" else 1))

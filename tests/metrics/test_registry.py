@@ -107,7 +107,7 @@ def test_options_are_checked_by_name_and_value():
         get_metric("face", temprature=1)
     with pytest.raises(OptionError, match="vci has no option 'pca'. Its options: none"):
         get_metric("vci", pca=3)
-    with pytest.raises(OptionError, match="covariance must be one of pooled_spherical, spherical, diagonal, full"):
+    with pytest.raises(OptionError, match="covariance must be one of shrunk, full, pooled_spherical"):
         get_metric("face", covariance="round")
     with pytest.raises(OptionError, match="temperature must be a number above 0, got 0"):
         get_metric("face", temperature=0)

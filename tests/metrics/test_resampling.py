@@ -13,6 +13,7 @@ from hf_transfer_score.metrics.resampling import Draws, bootstrap_pool, bootstra
 from tests.metrics.samples import mixture
 
 FACE, NCTI = get_metric("face"), get_metric("ncti")
+ROUND = get_metric("face", covariance="pooled_spherical")
 
 
 def both_ways(data, metric, replicates=6, seed=3):
@@ -134,7 +135,7 @@ def test_components_of_the_full_sample_change_little():
     features = (generator.normal(size=(500, 160)) + generator.normal(size=(10, 160))[labels] * 0.2) * scales
     data = LabelledFeatures(features, labels)
     assert NCTI.measure(data).parameters["pca_components"] == 64
-    for metric in (FACE, NCTI):
+    for metric in (ROUND, NCTI):
         short, anew = both_ways(data, metric, replicates=25)
         for term in short:
             left = [values - values.mean() for values in (short[term], anew[term])]
@@ -154,10 +155,19 @@ def test_classes_of_one_row_and_rows_in_few_dimensions():
     features, labels = mixture(60, 8, 6)
     labels[0] = 99
     data = LabelledFeatures(features, labels)
-    for metric in (FACE, NCTI):
+    for metric in (ROUND, NCTI):
         short, anew = both_ways(data, metric)
         for term in short:
             assert short[term] == pytest.approx(anew[term], rel=1e-4), term
+    assert all(np.isfinite(values).all() for values in both_ways(data, FACE)[0].values())
+
+
+def test_shrunk_covariances_of_the_full_sample_change_little():
+    data = LabelledFeatures(*mixture(600, 8, 5, separation=0.9))
+    short, anew = both_ways(data, FACE, replicates=30)
+    left = [values["class_fairness"] - values["class_fairness"].mean() for values in (short, anew)]
+    assert 0.7 < left[0].std() / left[1].std() < 1.4
+    assert np.corrcoef(*left)[0, 1] > 0.6
 
 
 def test_replicates_whose_classes_hardly_vary_are_computed_anew():

@@ -12,7 +12,7 @@ import numpy as np
 from hf_transfer_score.metrics import gaussians
 from hf_transfer_score.metrics.checks import CHUNK_BYTES
 from hf_transfer_score.metrics.class_stats import RELATIVE_CUT, Array
-from hf_transfer_score.metrics.face import FaceOptions, class_fairness
+from hf_transfer_score.metrics.face import FaceOptions, class_fairness, covariances, in_components
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.resampling.draws import Deviations, Draws, Weights
 
@@ -93,17 +93,20 @@ def face_terms(data: LabelledFeatures, draws: Draws, options: FaceOptions) -> di
     """Return the terms of FaCe by name (B,), or None where the options leave no short way.
 
     Principal components are those of the full sample: refitted ones turn with the replicate, and change class fairness
-    by far less than the replicates differ.
+    by far less than the replicates differ. So are shrunk covariances, most of which is that of all classes.
     """
     if options.covariance == "full":
         return None
-    collapse, turned = variance_collapse(data, draws, options.weighting), data.turned(options.pca)
+    collapse, turned = variance_collapse(data, draws, options.weighting), in_components(data, options)
     deviations = Deviations(turned, draws, turned.statistics.means)
     fairness = np.empty(draws.replicates)
     for block in draws.blocks(COPIES * 8 * deviations.means.size, BLOCK_BYTES):
         means, variances = _moments(deviations, draws.weights(block))
-        pairs = zip(means, variances, strict=True)
-        fairness[block] = [class_fairness(_overlaps(*pair, options), options) for pair in pairs]
+        if options.covariance == "shrunk":
+            found = list(np.exp(-gaussians.full(means, covariances(turned, options))))
+        else:
+            found = [_overlaps(*pair, options) for pair in zip(means, variances, strict=True)]
+        fairness[block] = [class_fairness(one, options) for one in found]
     return {"variance_collapse": collapse, "class_fairness": fairness}
 
 
