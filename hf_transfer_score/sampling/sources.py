@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -216,6 +217,25 @@ def features_of(stream: Any) -> Mapping[str, Any]:
     return features
 
 
+@contextmanager
+def listed_once() -> Iterator[None]:
+    """List each folder of this computer once, with however many patterns `datasets` looks for files in it (66)."""
+    from fsspec.implementations.local import LocalFileSystem
+
+    listed, known = LocalFileSystem.ls, dict[tuple[str, bool], list[Any]]()
+
+    def ls(system: LocalFileSystem, path: str, detail: bool = False, **options: Any) -> list[Any]:
+        if (path, detail) not in known:
+            known[path, detail] = listed(system, path, detail, **options)
+        return list(known[path, detail])
+
+    LocalFileSystem.ls = ls
+    try:
+        yield
+    finally:
+        LocalFileSystem.ls = listed
+
+
 def _open_builder(
     name: str,
     options: SampleOptions,
@@ -230,7 +250,10 @@ def _open_builder(
     on_hub = reach.repository is not None
     with explained(name, options.revision):
         try:
-            builder = datasets.load_dataset_builder(path, options.config, revision=revision, **(builder_options or {}))
+            with listed_once():
+                builder = datasets.load_dataset_builder(
+                    path, options.config, revision=revision, **(builder_options or {})
+                )
         except ValueError as error:
             said, missing = str(error), "Config name is missing" in str(error)  # its message is all that tells
             if not missing and "not found. Available" not in said:
