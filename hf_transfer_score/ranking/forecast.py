@@ -19,8 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.ranking.belief import Belief
 from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.reasons import reasons_of
 
 Floats = NDArray[np.float64]
 
@@ -36,9 +38,18 @@ USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
 FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
 
-WORTH, KIN, TRUST = 0.65, 0.8, 2.0
-"""Of a metric about which the records say nothing: its correlation with the truth, that of the noise of two metrics,
-and how many datasets outweigh both."""
+WORTH = {
+    **dict.fromkeys(("hscore", "knn", "linear_probe", "logme", "ncti", "nleep", "parc", "reg_hscore"), 0.65),
+    **dict.fromkeys(("cdnv", "face", "gbc", "leep", "nc1"), 0.55),
+    **dict.fromkeys(("sfda", "transrate"), 0.4),
+    "vci": 0.1,
+}
+"""How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far that
+none outweighs another by what may be chance."""
+
+UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.8, 2.0
+"""Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of the
+records outweigh what is known beforehand."""
 
 SIZE_WORTH = 0.25
 """What one unit of size is worth where no records say so."""
@@ -60,6 +71,10 @@ FALL = (0.10, 0.15, 0.20, 0.30)
 CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
 checkpoints of the Hub."""
+
+PROBED, PROBE_SPREAD = 0.5, 0.3
+"""The share of the outcomes that are spread as the accuracies of a probe are where records say it too; the logarithm of
+how far the spread, and the error, after fine-tuning differ from those of the probe (docs/evidence.md)."""
 
 JUNK, JUNK_STEP = 2.0, 0.5
 """Distances of the quartiles below the lower one from which a score is that of junk, and how far junk is put below."""
@@ -108,75 +123,13 @@ class Looks:
         ids: of the models, in the order of the pool.
         metrics: pool scores by metric and place in the pool; those of a model without one are absent.
         accuracies: measured ones, by place in the pool.
+        probes: accuracies of a cross-validated probe, by place in the pool.
     """
 
     ids: tuple[str, ...]
     metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     accuracies: Mapping[int, float] = field(default_factory=dict)
-
-
-class Belief:
-    """A normal distribution over the scores of a pool, whose precision is a diagonal less something of low rank.
-
-    Args:
-        diagonal: of the precision (P,).
-        less: what is taken away, times its transpose (P, k).
-        pull: precision times mean (P,).
-    """
-
-    def __init__(self, diagonal: Floats, less: Floats, pull: Floats) -> None:
-        self.diagonal, self.less, self.pull = diagonal, less, pull
-
-    @classmethod
-    def of(cls, known: Known) -> Belief:
-        """Return what is expected before anything is seen."""
-        precise = known.shared / known.alone[:, None]
-        inner = np.eye(precise.shape[1]) + known.shared.T @ precise
-        less = np.linalg.solve(np.linalg.cholesky(inner), precise.T).T
-        start = cls(1 / known.alone, less, np.zeros(len(known.mean)))
-        start.pull = start.diagonal * known.mean - less @ (less.T @ known.mean)
-        return start
-
-    def look(self, places: Sequence[int], worth: float, pull: Floats) -> None:
-        """Take in a look at some models, up to a level that they share.
-
-        Args:
-            places: of the models.
-            worth: precision that it adds to each.
-            pull: what it adds to precision times mean (P,).
-        """
-        level = np.zeros((len(self.pull), 1))
-        level[places] = np.sqrt(worth / len(places))
-        self.diagonal = self.diagonal.copy()
-        self.diagonal[places] += worth
-        self.less, self.pull = np.hstack([self.less, level]), self.pull + pull
-        self.__dict__.pop("_more", None)
-
-    @cached_property
-    def _more(self) -> Floats:
-        """What the models share (P, k), so that the covariance is the inverse diagonal and this times itself."""
-        narrow = self.less / self.diagonal[:, None]
-        inner = np.eye(self.less.shape[1]) - self.less.T @ narrow
-        root: Floats = np.linalg.cholesky(np.linalg.inv(inner))
-        more: Floats = narrow @ root
-        return more
-
-    def spread(self, pull: Floats) -> Floats:
-        """Return the covariance times something (P,)."""
-        found: Floats = pull / self.diagonal + self._more @ (self._more.T @ pull)
-        return found
-
-    @property
-    def mean(self) -> Floats:
-        """Return the expected scores (P,)."""
-        return self.spread(self.pull)
-
-    def drawn(self, count: int, generator: np.random.Generator) -> Floats:
-        """Return draws (P, count)."""
-        size, rank = self._more.shape
-        alone = generator.standard_normal((size, count)) / np.sqrt(self.diagonal)[:, None]
-        found: Floats = self.mean[:, None] + alone + self._more @ generator.standard_normal((rank, count))
-        return found
+    probes: Mapping[int, float] = field(default_factory=dict)
 
 
 class Forecaster:
@@ -266,8 +219,9 @@ class Forecaster:
         scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
         for one in self.history.scores:
             scores.setdefault((one.dataset, one.protocol), []).append(one)
-        usual = np.full((len(metrics), len(metrics)), KIN * (1 - WORTH**2))
-        np.fill_diagonal(usual, 1 - WORTH**2)
+        before = np.array([WORTH.get(name, UNKNOWN_WORTH) for name in metrics])
+        spreads = np.sqrt(1 - before**2)
+        usual = KIN * np.outer(spreads, spreads) + (1 - KIN) * np.diag(spreads**2)
         products, squares, noise = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual
         weights = np.full((len(metrics), len(metrics)), TRUST)
         found: list[tuple[Floats, Floats, list[int]]] = []
@@ -284,7 +238,7 @@ class Forecaster:
             products[there] += x @ y / len(y)
             squares[there] += y @ y / len(y)
             found.append((x, y, there))
-        rho = (products + TRUST * WORTH) / (squares + TRUST)
+        rho = (products + TRUST * before) / (squares + TRUST)
         for x, y, there in found:
             rest = x - rho[there][:, None] * y
             noise[np.ix_(there, there)] += rest @ rest.T / len(y)
@@ -352,8 +306,8 @@ class Forecaster:
         for place in looks.accuracies:
             rates[place] = 0.0  # it is known
         generator = np.random.default_rng(seed)
-        outcomes = self._outcomes(belief, rates, generator)
-        accuracies = self._anchored(outcomes, looks.accuracies)
+        outcomes = self._outcomes(belief, rates, looks, generator)
+        accuracies = anchored(outcomes, looks, mean, generator)
         for place, value in looks.accuracies.items():
             if accuracies is not None:
                 accuracies[place] = value
@@ -367,7 +321,8 @@ class Forecaster:
         orders = (-final).argsort(0).argsort(0) + 1
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
-        reasons = self._reasons(known, {name: belief.spread(one) for name, one in pulls.items()}, rates, looks)
+        counts = Counter(name for one in self.columns for name in one.values)
+        parts = {name: belief.spread(one) for name, one in pulls.items()}
         return [
             ModelForecast(
                 float(shares[place]),
@@ -376,9 +331,17 @@ class Forecaster:
                 float(score[place]),
                 (int(low[place]), int(high[place])),
                 float((behind[place] <= 1).mean()),
-                reasons[place],
+                reasons_of(
+                    place,
+                    known,
+                    self.relations.get(name, Relations()),
+                    {metric: float(part[place]) for metric, part in parts.items() if pulls[metric][place]},
+                    measured=counts[name],
+                    rate=float(rates[place]),
+                    accuracy=looks.accuracies.get(place),
+                ),
             )
-            for place in range(size)
+            for place, name in enumerate(looks.ids)
         ]
 
     def _pulls(self, looks: Looks, unit: float) -> Iterator[tuple[list[str], Floats, list[int], float]]:
@@ -391,72 +354,51 @@ class Forecaster:
             there = sorted(places)
             rho, noise = self.worth(names)
             x = np.array([beside_junk([looks.metrics[name][place] for place in there]) for name in names])
-            weights = np.linalg.solve(noise, rho / unit)
+            weights = _weights(noise, rho / unit)
             pulls = np.zeros((len(names), len(looks.ids)))
             pulls[:, there] = (x - x.mean(1, keepdims=True)) * weights[:, None]
             yield names, pulls, there, float(rho @ weights / unit)
 
-    def _outcomes(self, belief: Belief, rates: Floats, generator: np.random.Generator) -> Floats:
+    def _outcomes(self, belief: Belief, rates: Floats, looks: Looks, generator: np.random.Generator) -> Floats:
         """Return accuracies beside the median in each draw (P, draws)."""
         scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, MOST_NUMBERS // len(rates))), generator)
-        which = generator.integers(len(self.curves), size=scores.shape[1])
-        outcomes = np.empty_like(scores)
-        for number, (places, points) in enumerate(self.curves):
-            chosen = which == number
-            outcomes[:, chosen] = np.interp(scores[:, chosen], places, points)
+        outcomes, drawn = np.empty_like(scores), scores.shape[1]
+        which = generator.integers(len(self.curves), size=drawn)
+        for number, curve in enumerate(self.curves):
+            outcomes[:, which == number] = np.interp(scores[:, which == number], *curve)
+        probes = np.sort(np.fromiter(looks.probes.values(), np.float64, len(looks.probes)))
+        if len(probes) >= FEWEST:
+            chosen = generator.random(drawn) < (PROBED if self.columns else 1)
+            factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
+            curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)
+            outcomes[:, chosen] = np.interp(scores[:, chosen], *curve) * factors
         lost = generator.random(scores.shape) < rates[:, None]
         fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]
         return np.where(lost, np.minimum(outcomes, fallen), outcomes)
 
-    def _anchored(self, outcomes: Floats, accuracies: Mapping[int, float]) -> Floats | None:
-        """Return accuracies at the level of those that were measured on this dataset; None without any."""
-        if not accuracies:
-            return None
-        places = list(accuracies)
-        level = np.median(np.array([accuracies[place] for place in places])[:, None] - outcomes[places], axis=0)
-        found: Floats = np.clip(outcomes + level, 0, 1)
-        return found
 
-    def _reasons(
-        self, known: Known, metrics: Mapping[str, Floats], rates: Floats, looks: Looks
-    ) -> list[tuple[str, ...]]:
-        """Return what each forecast is based on, in words, the largest part first."""
-        counts = Counter(name for one in self.columns for name in one.values)
-        found = []
-        for place, name in enumerate(looks.ids):
-            parts = [(float(part[place]), f"{metric} on this dataset") for metric, part in metrics.items()]
-            one = self.relations.get(name, Relations())
-            for kind, what in enumerate(PROPERTIES):
-                value = getattr(one, what)
-                if value and known.by_group.size:
-                    parts.append((float(known.by_group[kind, place]), f"{WORDS[what]} {value}"))
-            if one.parameters and known.by_group.size:
-                parts.append((float(known.by_group[-1, place]), "its size"))
-            if counts[name]:
-                times = f"{counts[name]} other dataset{'s' * (counts[name] > 1)}"
-                parts.append((float(known.own[place]), f"its own accuracy on {times}"))
-            parts.sort(key=lambda one: -abs(one[0]))
-            said = [
-                f"{words} speaks {'for' if part > 0 else 'against'} it ({part:+.1f})"
-                for part, words in parts
-                if abs(part) >= SAID
-            ]
-            if rates[place] >= RISKY:
-                said.append(f"networks like it fail to learn in {rates[place]:.0%} of the runs")
-            if place in looks.accuracies:
-                said.insert(0, f"measured here: {looks.accuracies[place]:.1%}")
-            found.append(tuple(said[:MOST_REASONS]) or ("nothing is known of it",))
-        return found
+def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.Generator) -> Floats | None:
+    """Return accuracies (P, draws) at the level of what was measured on this dataset; None without any.
 
+    Where no model was fine-tuned, the error of a probe tells that of the better half after fine-tuning, give or take.
 
-WORDS = {
-    "family": "its family",
-    "architecture": "its architecture",
-    "base_model": "being based on",
-    "pretrained_on": "training on",
-}
-SAID, RISKY, MOST_REASONS = 0.05, 0.1, 6
-"""The smallest part and the smallest risk that are told, and how many reasons are."""
+    Args:
+        outcomes: accuracies beside the median (P, draws).
+        looks: what is known of the pool on its own dataset.
+        mean: expected scores (P,).
+        generator: of the draws.
+    """
+    if looks.accuracies:
+        places = list(looks.accuracies)
+        told = np.array([looks.accuracies[place] for place in places])[:, None]
+    elif looks.probes:
+        places = sorted(looks.probes, key=lambda place: -mean[place])[: max(1, (len(looks.probes) + 1) // 2)]
+        eased = np.exp(PROBE_SPREAD * generator.standard_normal(outcomes.shape[1]))
+        told = 1 - np.array([1 - looks.probes[place] for place in places])[:, None] * eased
+    else:
+        return None
+    found: Floats = np.clip(outcomes + np.median(told - outcomes[places], axis=0), 0, 1)
+    return found
 
 
 def beside_junk(values: Sequence[float]) -> Floats:
@@ -475,6 +417,15 @@ def beside_junk(values: Sequence[float]) -> Floats:
     scores[~far] = normal_scores(found[~far])
     scores[far] = scores[~far].min() - JUNK_STEP
     return scores
+
+
+def _weights(noise: Floats, worth: Floats) -> Floats:
+    """Return the weights, none below zero, by which the looks at a pool tell most of it."""
+    from scipy.optimize import nnls
+
+    root = np.linalg.cholesky(noise)
+    weights: Floats = nnls(root.T, np.linalg.solve(root, worth))[0]
+    return weights
 
 
 def accuracies_of(column: MeasuredColumn) -> Floats:
