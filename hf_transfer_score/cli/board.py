@@ -9,9 +9,11 @@ from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.board import board as ranked_board
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import csv_text, short_count, shown
@@ -80,42 +82,38 @@ def forecast_facts(ranking: Ranking) -> dict[str, Any]:
 
 
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
-    """Return the answer, the table and the notes."""
-    table = table_of(">rank", ">range", "model", ">best", ">points below", ">accuracy", ">params", "why", whole=True)
-    rows = ranking.forecast_rows()
+    """Return the answer, the next step, the table and the notes."""
+    said, step = [words(shown(ranking.answer))], next_step(ranking)
+    if step is not None:
+        said.append(words(shown(f"To be surer: {step}")))
+    group, rows = forecast_group(ranking), ranking.forecast_rows()
+    headers = [f">{name}" for name in group.headers]
+    table = table_of(*headers[:2], "model", *headers[2:], ">accuracy", ">params", "why", whole=True)
     for row in rows[:most]:
-        below, level = row["points_below_best"], row["expected_accuracy"]
-        low, high = row["rank_range"]
+        level, cells = row["expected_accuracy"], group.cells[row["name"]]
         table.add_row(
-            str(row["rank"]),
-            f"{low}-{high}" if low < high else str(low),
+            *cells[:2],
             words(shown(row["name"])),
-            f"{row['best_probability']:.0%}",
-            f"{below['value']:.1f} ({below['low']:.1f}-{below['high']:.1f})",
+            *cells[2:],
             MISSING if level is None else f"{level['value']:.1%}",
             MISSING if row["parameters"] is None else short_count(row["parameters"]),
             words(shown("; ".join(row["why"][:SHOWN_REASONS]))),
         )
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]
-    return render([words(shown(ranking.answer)), "", table, *notes_table(notes)], page)
+    caption = words(forecast_caption(ranking))
+    return render([*said, "", table, caption, *notes_table(notes)], page)
 
 
 def _csv(ranking: Ranking) -> str:
-    header = (
-        *("model", "rank", "rank_low", "rank_high", "best_probability"),
-        *("points_below_best", "points_low", "points_high", "expected_accuracy", "parameters", "why"),
-    )
-    rows = []
-    for row in ranking.forecast_rows():
-        below, level = row["points_below_best"], row["expected_accuracy"]
-        rows.append(
-            (
-                *(row["name"], row["rank"], *row["rank_range"], row["best_probability"]),
-                *(below["value"], below["low"], below["high"]),
-                None if level is None else level["value"],
-                row["parameters"],
-                "; ".join(row["why"]),
-            )
+    header = ("model", "rank", "rank_low", "rank_high", *FORECAST_HEADER, "parameters", "why")
+    rows = [
+        (
+            *(row["name"], row["rank"], *row["rank_range"]),
+            *forecast_cells(ranking, row["name"]),
+            row["parameters"],
+            "; ".join(row["why"]),
         )
+        for row in ranking.forecast_rows()
+    ]
     return csv_text(header, rows)

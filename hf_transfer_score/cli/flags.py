@@ -22,6 +22,7 @@ from hf_transfer_score.cli.output import Output, TableOutput
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import parse_bytes
+from hf_transfer_score.ranking.pools import USUAL_METRICS
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.tasks import TASKS
@@ -252,7 +253,7 @@ class ScoringFlags:
 
     Attributes:
         metrics: names with commas, or all; without it ncti, face and logme.
-        headline: names with commas; the metrics whose mean rank is the order, without it ncti and face.
+        headline: names with commas; metrics whose mean rank is the order, without it that of the forecast.
         option: set an option of a metric, as METRIC.OPTION=VALUE; may be repeated.
     """
 
@@ -266,7 +267,7 @@ class ScoringFlags:
             return ALL
         if self.metrics is None and not self.option:
             return None
-        return configured_metrics(self.metrics or ("ncti", "face", "logme"), self.option)
+        return configured_metrics(self.metrics or USUAL_METRICS, self.option)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
 from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, words, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.tables import (
@@ -43,6 +44,7 @@ from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import example_dataset
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
@@ -103,11 +105,11 @@ def rank(
         task: what the dataset asks (image-classification, text-classification, token-classification,
             audio-classification, image-segmentation, *-regression); without it told from its columns. In a search also
             the task under which models are listed, such as fill-mask.
-        results: places of stored results (folders, OWNER/NAME on the Hub); with any, the order is that of the forecast
-            which they and the metrics make together.
+        results: places of stored results (folders, OWNER/NAME on the Hub) that the forecast takes in: how these and
+            related models did on other datasets.
         dry_run: show what would be downloaded and run, and stop.
         quiet: no plan and no progress on the error stream.
-        terms: show the raw terms too.
+        terms: show what each metric says too, and the raw terms.
         save: also write records and the ranking as JSON to this folder.
         plot: also draw it: .png, .svg or .html.
     """
@@ -166,7 +168,7 @@ def _finish(
         report.plot(plot)
         say(f"Drew {plot}")
     if not (output.json or output.csv) and example_dataset(dataset) is not None:
-        write(AFTER_EXAMPLE if report.forecasts else f"\n{report.answer}\n{AFTER_EXAMPLE}")
+        write(AFTER_EXAMPLE)
     full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
     if full is not None:
         raise NoSpaceError(full)
@@ -174,26 +176,29 @@ def _finish(
 
 
 def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
-    """Return a ranking as text: what was sampled, a row a model, and notes below."""
-    deciding = [name for name in report.pools if not is_baseline(name)]
-    groups = [
-        _places(report),
-        *(metric_group(report, name, terms=terms) for name in deciding),
-        _baselines(report),
-        _facts(report),
-    ]
+    """Return a ranking as text: the answer, what was sampled, a row a model, and notes below."""
+    said = [words(shown(report.answer))]
+    step = next_step(report)
+    if step is not None:
+        said.append(words(shown(f"To be surer: {step}")))
+    return render([*said, "", *describe(report.sample), ""], page) + _table(report, page, terms=terms)
+
+
+def _table(report: RankReport, page: Page, *, terms: bool) -> str:
+    groups = [_places(report)]
+    if terms or not report.forecasts:
+        groups += [metric_group(report, name, terms=terms) for name in report.pools if not is_baseline(name)]
+        groups.append(_baselines(report))
+    groups.append(_facts(report, narrow=bool(report.forecasts) and not terms))
     without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
     table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
-    about = render([*describe(report.sample), ""], page)
-    if report.forecasts:
-        about = render([words(shown(report.answer)), ""], page) + about
-    return about + table + render([*_captions(report), *notes_table(report_notes(report))], page)
+    return table + render([*_captions(report), *notes_table(report_notes(report))], page)
 
 
 def _places(report: RankReport) -> Group:
     """Return rank, its range, the tie group and the mean rank; chance and points where there is a forecast."""
     if report.forecasts:
-        return _forecast(report)
+        return forecast_group(report)
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
     cells, letters = {}, report.tie_letters
@@ -208,18 +213,6 @@ def _places(report: RankReport) -> Group:
     return Group("", tuple(headers), cells, best_of(report.ranks))
 
 
-def _forecast(report: RankReport) -> Group:
-    """Return rank, its range, the chance to be the best and the points below it."""
-    cells = {}
-    for name, rank in report.ranks.items():
-        one, (low, high) = report.forecasts[name], report.range_of(name)
-        below = one.points_below_best
-        places = f"{low}-{high}" if high > low else str(low)
-        behind = f"{below.value:.1f} ({below.low:.1f}-{below.high:.1f})"
-        cells[name] = (str(rank), places, f"{one.best_probability:.0%}", behind)
-    return Group("", ("rank", "range", "best", "points below"), cells, best_of(report.ranks))
-
-
 def _baselines(report: RankReport) -> Group:
     """Return the ranks that trivial baselines would give."""
     names = [name for name in report.pools if is_baseline(name)]
@@ -230,9 +223,15 @@ def _baselines(report: RankReport) -> Group:
     return Group("baseline ranks", tuple(short.get(name, name) for name in names), cells)
 
 
-def _facts(report: RankReport) -> Group:
-    headers = ("params", "width", "per s", "time")
-    return Group("model", headers, {name: _fact(one) for name, one in report.models.items() if one.scores})
+def _facts(report: RankReport, *, narrow: bool) -> Group:
+    headers = ("params", "time") if narrow else ("params", "width", "per s", "time")
+    facts = {name: dict(zip(FACTS, _fact(one), strict=True)) for name, one in report.models.items() if one.scores}
+    return Group(
+        "" if narrow else "model", headers, {name: tuple(one[h] for h in headers) for name, one in facts.items()}
+    )
+
+
+FACTS = ("params", "width", "per s", "time")
 
 
 def _fact(one: RankedModel) -> tuple[str, ...]:
@@ -256,8 +255,9 @@ def _captions(report: RankReport) -> list[str]:
     rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
     lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
     if report.forecasts:
-        said = "best is the chance to be the best after fine-tuning, points below those of accuracy behind it (80%)."
-        lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the forecast: {said}"]
+        lines = [
+            f"{len(report.ranks)} of {len(report.models)} models ranked by the forecast. {forecast_caption(report)}"
+        ]
     elif report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
@@ -299,7 +299,8 @@ def _agreements(report: RankReport) -> Iterable[Note]:
 
 
 HEADER = (
-    "model", "status", "rank", "rank_low", "rank_high", "tie_group", "mean_rank", "commit", "library", "parameters",
+    "model", "status", "rank", "rank_low", "rank_high", *FORECAST_HEADER,
+    "tie_group", "mean_rank", "commit", "library", "parameters",
     "width", "examples_per_second", "seconds", "license", "downloads",
 )  # fmt: skip
 
@@ -315,8 +316,9 @@ def report_csv(report: RankReport, *, terms: bool = False) -> str:
 
 def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
     sure = report.confidence if name in report.ranks else None
-    low, high = report.range_of(name) if sure else (None, None)
-    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, sure.groups.get(name) if sure else None]
+    low, high = report.range_of(name) if sure or name in report.forecasts else (None, None)
+    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, *forecast_cells(report, name)]
+    cells.append(sure.groups.get(name) if sure else None)
     cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width, one.throughput]
     cells += [one.extraction.get("seconds"), one.license, one.downloads]
     for metric, names in _terms(report).items():

@@ -58,18 +58,19 @@ def board_of(
 
 
 def informed(ranking: AnyRanking, results: str | Sequence[str], task: str) -> AnyRanking:
-    """Return a ranking in the order of the forecast that stored results make of it.
+    """Return a ranking in the order of the forecast that its metrics and stored results make of it.
 
     Args:
         ranking: of models on a dataset.
-        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together.
+        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together; () for none.
         task: what is asked of the dataset.
     """
     history = _joined([History.of(table) for table in _tables(results)]).about(task)
     sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
     forecaster = Forecaster(history.elsewhere(ranking.dataset), sizes)
     found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
-    return replace(found, notes=(*found.notes, *_notes(forecaster, len(found.models), ranking.dataset)))
+    notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _tables(results: str | Sequence[str]) -> list[RecordTable]:

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.ranking.belief import Belief
 from hf_transfer_score.ranking.effects import Effects, Known, Observations, normal_scores
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.reasons import reasons_of
 
 Floats = NDArray[np.float64]
@@ -44,12 +44,12 @@ WORTH = {
     **dict.fromkeys(("sfda", "transrate"), 0.4),
     "vci": 0.1,
 }
-"""How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far that
-none outweighs another by what may be chance."""
+"""How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far
+that none outweighs another by what may be chance."""
 
 UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.8, 2.0
-"""Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of the
-records outweigh what is known beforehand."""
+"""Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of
+the records outweigh what is known beforehand."""
 
 SIZE_WORTH = 0.25
 """What one unit of size is worth where no records say so."""
@@ -82,14 +82,6 @@ JUNK, JUNK_STEP = 2.0, 0.5
 DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
 LEVEL = 0.8
 """The share of the outcomes that intervals hold."""
-
-
-class Interval(NamedTuple):
-    """A value with the ends of its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,27 @@ MOST_REPLICATES = 400
 """Draws for boards of up to a thousand models; larger ones get half of them."""
 LARGEST_BLOCK = 100_000
 """Numbers that are drawn at once, where one replicate needs no more."""
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def accuracy_interval(accuracy: float, rows: int, level: float = 0.95) -> Interval:
+    """Return an accuracy on some rows with its interval after Wilson (1927).
+
+    Example:
+        >>> [round(one, 3) for one in accuracy_interval(0.9, 100)]
+        [0.9, 0.826, 0.945]
+    """
+    size = NormalDist().inv_cdf((1 + level) / 2)
+    middle = (accuracy + size**2 / (2 * rows)) / (1 + size**2 / rows)
+    half = size * (accuracy * (1 - accuracy) / rows + size**2 / (4 * rows**2)) ** 0.5 / (1 + size**2 / rows)
+    return Interval(accuracy, max(middle - half, 0.0), min(middle + half, 1.0))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking import kernel
 
+USUAL_METRICS = ("ncti", "face", "knn", "linear_probe", "logme", "parc", "reg_hscore")
+"""What is computed where nobody names metrics, and what the forecast weighs then."""
+
 HEADLINE_METRICS = ("ncti", "face")
 """The default order of a pool of classifiers is by the mean of their ranks, where all of them are computed."""
 

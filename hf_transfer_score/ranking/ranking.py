@@ -13,6 +13,7 @@ from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, MetricChoice, choose_metrics, plain, score_features
 from hf_transfer_score.ranking.agreement import Agreement, agreements
+from hf_transfer_score.ranking.answer import answer_of
 from hf_transfer_score.ranking.confidence import (
     RankConfidence,
     ReplicateTerms,
@@ -21,12 +22,11 @@ from hf_transfer_score.ranking.confidence import (
     stored_confidence,
 )
 from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
-from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, spreads
+from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accuracy_interval, spreads
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.stored import pool_of_records
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.text import joined, short_count
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -34,13 +34,11 @@ if TYPE_CHECKING:
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""
 
-SHOWN_ALIKE = 3
+PROBE = "linear_probe"
+"""The metric that is an accuracy."""
 
-MAY_BE_AS_GOOD = 0.25
-"""Probability to be within one point of the best above which the answer names a model beside the first."""
-
-MEAN_RANK = "mean rank"
-"""What the order of several metrics together is called beside the metrics."""
+MEAN_RANK, FORECAST = "mean rank", "forecast"
+"""What the orders of several metrics together are called beside the metrics."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,6 +163,7 @@ class Ranking:
                 if not is_baseline(metric)
             },
             {number[name]: value for name, value in (accuracies or {}).items() if name in number},
+            {number[name]: one.value for name, one in self.probes.items() if name in number},
         )
         found = dict(zip(names, forecaster.forecast(looks), strict=True))
         order = sorted(names, key=lambda name: -found[name].score)
@@ -184,53 +183,24 @@ class Ranking:
 
     @property
     def answer(self) -> str:
-        """What to do, in one sentence, and how sure it is."""
-        if not self.ranks:
-            return "No model could be ranked."
-        first, *others = self.ranks
-        if self.forecasts:
-            return self._expected()
-        if not others:
-            return f"Only {first} could be ranked, so there is nothing to compare it with."
-        place = f"it is first of {len(self.ranks)}"
-        if self.confidence is None:
-            return f"Fine-tune {first}: {place}; how sure that is, is not known without bootstrap samples or intervals."
-        groups = self.confidence.groups
-        alike = [name for name in others if first in groups and groups.get(name) == groups[first]]
-        if not alike:
-            return f"Fine-tune {first}: {place}, and ahead of all others on this sample."
-        named = ", ".join(alike[:SHOWN_ALIKE]) + (f" and {len(alike) - SHOWN_ALIKE} more" * (len(alike) > SHOWN_ALIKE))
-        return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
+        """What to do, in a few sentences, and how sure it is."""
+        return answer_of(self)
 
-    def _expected(self) -> str:
-        """Return what to do by the forecast: the first, what may be as good, and what is smaller."""
-        first, *others = self.ranks
-        one = self.forecasts[first]
-        level = one.expected_accuracy
-        about = f": about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})" if level else ""
-        said = [f"Fine-tune {first}{about}."]
-        near = [name for name in others if self.forecasts[name].near_best > MAY_BE_AS_GOOD]
-        if near:
-            more = f" and {len(near) - SHOWN_ALIKE} more" if len(near) > SHOWN_ALIKE else ""
-            named = joined(near[:SHOWN_ALIKE]) if not more else ", ".join(near[:SHOWN_ALIKE]) + more
-            each = "each within" if len(near) > 1 else "within"
-            sure = f"{each} 1 point of the best with probability above {MAY_BE_AS_GOOD:.0%}"
-            said.append(f"{named} may be as good ({sure}).")
-        elif others:
-            said.append(f"It is the best with probability {one.best_probability:.0%}.")
-        smaller = self._smaller(first, others)
-        if smaller is not None:
-            cost = max(self.forecasts[smaller].points_below_best.value - one.points_below_best.value, 0.0)
-            size = self.models[smaller].parameters or 0
-            said.append(f"On the smaller side {smaller} ({short_count(size)}) costs about {cost:.1f} points.")
-        return " ".join(said)
+    @property
+    def chance(self) -> float | None:
+        """The accuracy of always naming the most frequent class; None where no model was probed."""
+        told = [one.results[PROBE].parameters.get("chance") for one in self.models.values() if PROBE in one.results]
+        return next((one for one in told if one is not None), None)
 
-    def _smaller(self, first: str, others: Sequence[str]) -> str | None:
-        """Return the best model of at most half the size of the first one."""
-        size = self.models[first].parameters
-        if not size:
-            return None
-        return next((name for name in others if (self.models[name].parameters or size) <= size / 2), None)
+    @property
+    def probes(self) -> dict[str, Interval]:
+        """The cross-validated accuracy of a probe on each model's features, with its 95% interval."""
+        found = {}
+        for name, one in self.models.items():
+            result = one.results.get(PROBE)
+            if result is not None and result.status == "ok" and "rows" in result.parameters:
+                found[name] = accuracy_interval(result.terms[PROBE], result.parameters["rows"])
+        return found
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -256,10 +226,12 @@ class Ranking:
 
     @property
     def orders(self) -> dict[str, dict[str, float]]:
-        """Scores by model of everything that orders the pool, higher is better: the mean rank, metrics, baselines."""
+        """Scores by model of all that orders the pool, higher is better: forecast, mean rank, metrics, baselines."""
         scores = {name: dict(pool.scores) for name, pool in self.pools.items()}
         if len(self.headline) > 1:
             scores = {MEAN_RANK: {name: -mean for name, mean in self.mean_ranks.items()}, **scores}
+        if self.forecasts:
+            scores = {FORECAST: {name: one.score for name, one in self.forecasts.items()}, **scores}
         return {name: scores[name] for name in sorted(scores, key=is_baseline)}
 
     def agreements(self, accuracies: Mapping[str, Sequence[float]]) -> dict[str, Agreement]:
@@ -285,21 +257,22 @@ class Ranking:
         return found
 
     def forecast_rows(self) -> list[dict[str, Any]]:
-        """Return a plain row for each ranked model, in order; None where nothing was forecast."""
-        rows = []
-        for name, rank in self.ranks.items():
-            one, size = self.forecasts.get(name), self.models[name].parameters
+        """Return a plain row for each model, in order; None for what is not known of it."""
+        rows, probes = [], self.probes
+        for name, about in self.models.items():
+            one, probe = self.forecasts.get(name), probes.get(name)
             level = None if one is None else one.expected_accuracy
             rows.append(
                 {
                     "name": name,
-                    "rank": rank,
-                    "rank_range": list(self.range_of(name)),
+                    "rank": self.ranks.get(name),
+                    "rank_range": list(self.range_of(name)) if name in self.ranks else None,
                     "best_probability": None if one is None else one.best_probability,
                     "points_below_best": None if one is None else one.points_below_best._asdict(),
                     "expected_accuracy": None if level is None else level._asdict(),
+                    "probe_accuracy": None if probe is None else probe._asdict(),
                     "why": [] if one is None else list(one.why),
-                    "parameters": size,
+                    "parameters": about.parameters,
                 }
             )
         return rows

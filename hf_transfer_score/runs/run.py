@@ -82,13 +82,12 @@ def rank(
         models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
             ship with the package; the dataset "example" takes them where none are named.
         options: what is sampled, how features are read, how sure the ranks are.
-        metrics: names or configured metrics; None for NCTI, FaCe and LogME. Trivial baselines always stand beside.
-        headline: the metrics whose mean rank is the ranking; None for NCTI and FaCe.
+        metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
+        headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
         search: a search of the Hub for more candidates.
         listener: hears how the run goes on.
         folder: where samples and features are kept; None for the usual place.
-        results: places of stored results, folders or OWNER/NAME of dataset repositories; with any, the order is that of
-            the forecast which they and the metrics make together.
+        results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
 
     Raises:
         DatasetError: the dataset cannot be sampled.
@@ -97,10 +96,9 @@ def rank(
         Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
     """
     start = time.perf_counter()
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), results)
     prepared = run.prepare(dataset, models, metrics, headline, search)
-    report = run.carry_out(prepared, start)
-    return informed(report, results, report.sample.task.name) if results else report
+    return run.carry_out(prepared, start)
 
 
 def plan_rank(
@@ -122,8 +120,10 @@ def plan_rank(
 class _RankRun:
     """What stays the same through a run."""
 
-    def __init__(self, options: RankOptions, listener: Listener, folder: Path) -> None:
-        self.options, self.listener, self.folder = options, listener, folder
+    def __init__(
+        self, options: RankOptions, listener: Listener, folder: Path, results: str | Sequence[str] = ()
+    ) -> None:
+        self.options, self.listener, self.folder, self.results = options, listener, folder, results
         self.processes = Processes.current()
         self.cache = FeatureCache(folder / "features", cache_limit())
         self.known = Answers(folder / "checkpoints", fresh=options.refresh)
@@ -197,7 +197,10 @@ class _RankRun:
         self.listener.ranking()
         report = self._report(prepared, scored, everywhere=not interrupted)
         notes = (*prepared.plan.notes, *report.notes)
-        report = replace(report, seconds=time.perf_counter() - start, interrupted=interrupted, notes=notes)
+        report = replace(report, interrupted=interrupted, notes=notes)
+        if prepared.scoring.forecast:
+            report = informed(report, self.results, report.sample.task.name)
+        report = replace(report, seconds=time.perf_counter() - start)
         if interrupted:
             raise Interrupted(report)
         return report

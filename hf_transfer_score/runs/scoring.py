@@ -13,7 +13,7 @@ from hf_transfer_score.metrics.registry import Metric, get_metric
 from hf_transfer_score.metrics.resampling.terms import Terms, bootstrap_pool
 from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
 from hf_transfer_score.ranking.models import RankedModel
-from hf_transfer_score.ranking.pools import HEADLINE_METRICS
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS, USUAL_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
@@ -22,7 +22,7 @@ from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
 
 HEADLINE = {"labels": HEADLINE_METRICS, "targets": ("logme_regression",)}
-BESIDE = {"labels": ("logme",), "targets": ()}
+USUAL = {"labels": USUAL_METRICS, "targets": HEADLINE["targets"]}
 BASELINES = ("parameter_count", "feature_width", "downloads")
 
 
@@ -32,11 +32,13 @@ class Scoring:
 
     Attributes:
         metrics: all metrics, baselines included.
-        headline: names of those whose mean rank is the ranking.
+        headline: names of those whose mean rank is the ranking where nothing is forecast.
+        forecast: whether the order is that of the forecast.
     """
 
     metrics: tuple[Metric, ...]
     headline: tuple[str, ...]
+    forecast: bool = False
 
 
 def choose_scoring(
@@ -46,19 +48,19 @@ def choose_scoring(
 
     Args:
         sample: its task says whether there are labels or targets.
-        metrics: as for `score_features`; None for the headline and LogME.
-        headline: the metrics that decide; None for NCTI and FaCe where both are computed, else the first metric.
+        metrics: as for `score_features`; None for those that the forecast weighs.
+        headline: the metrics whose mean rank decides; None for the forecast of all, and for regression for the first.
     """
     truth = sample.task.truth
-    default = (*HEADLINE[truth], *BESIDE[truth])
-    chosen = choose_metrics(default if metrics is None else metrics)
+    chosen = choose_metrics(USUAL[truth] if metrics is None else metrics)
     if metrics == "all":
         absent = "targets" if truth == "labels" else "labels"
         chosen = [metric for metric in chosen if absent not in metric.needs]
     for name in (*(headline or ()), *BASELINES):
         if name not in [metric.name for metric in chosen]:
             chosen.append(get_metric(name))
-    return Scoring(tuple(chosen), _headline(chosen, truth, headline))
+    forecast = truth == "labels" and headline is None
+    return Scoring(tuple(chosen), _headline(chosen, truth, headline), forecast)
 
 
 def _headline(chosen: Sequence[Metric], truth: str, headline: Sequence[str] | None) -> tuple[str, ...]:
