@@ -228,7 +228,7 @@ def _ranked(command: list[str], home: Path) -> tuple[float, dict[str, float]]:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise SystemExit(done.stderr)
-    (model,) = json.loads(done.stdout)["models"].values()
+    (model,) = json.loads(done.stdout)["pool"].values()
     terms = {
         f"{metric}.{term}": value
         for metric, result in model["scores"]["results"].items()

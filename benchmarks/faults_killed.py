@@ -151,5 +151,5 @@ def at_once(stage: Stage, random: Random) -> Iterator[Trial]:
 
 def made(done: Finished) -> set[tuple[str, float]]:
     """Return the passes that the features of a run are from: the model, and the seconds that its pass took."""
-    report = printed(done.out) or {"models": {}}
-    return {(name, one["extraction"]["seconds"]) for name, one in report["models"].items() if one["status"] == "ok"}
+    report = printed(done.out) or {"pool": {}}
+    return {(name, one["extraction"]["seconds"]) for name, one in report["pool"].items() if one["status"] == "ok"}

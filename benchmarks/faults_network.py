@@ -95,12 +95,12 @@ def _away(stage: Stage, mode: NetworkMode) -> Finished:
 def judged(mode: NetworkMode, done: Finished, expected: Any) -> str:
     """Return what is wrong with how a run ended, "" where it ended as it should."""
     report, found = printed(done.out), outcome(done)
-    said = last_line(done.err) if report is None else str(report["models"][VICTIM].get("reason"))
+    said = last_line(done.err) if report is None else str(report["pool"][VICTIM].get("reason"))
     ranks = {} if report is None else report["ranks"]
     came = "same" if found == expected else "row" if set(ranks) == {OTHER} else "other" if ranks else "error"
     if mode.outcome not in (came, "any") or came == "other":
         return f"came to {came} ({said!r}) where {mode.outcome} was expected"
-    if came == "row" and report and report["models"][OTHER]["scores"] is None:
+    if came == "row" and report and report["pool"][OTHER]["scores"] is None:
         return "the other model has no scores"
     if came in ("row", "error") and not re.search(mode.said or r"\w+\W+\w+\W+\w+", said, re.IGNORECASE):
         return f"said {said!r} where {mode.said!r} was expected"

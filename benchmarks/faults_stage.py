@@ -63,7 +63,7 @@ def set_up(folder: Path) -> Iterator[Stage]:
 
 def numbers(report: dict[str, Any]) -> dict[str, Any]:
     """Return what a ranking came to, to the bit, without times."""
-    models = {name: terms_of(one["scores"]["results"]) for name, one in report["models"].items() if one.get("scores")}
+    models = {name: terms_of(one["scores"]["results"]) for name, one in report["pool"].items() if one.get("scores")}
     return {"terms": models, "ranks": report["mean_ranks"], "intervals": report.get("intervals")}
 
 

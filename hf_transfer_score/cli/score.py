@@ -13,11 +13,13 @@ from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
-from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, configured_metrics
+from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, TaskName, configured_metrics
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
 from hf_transfer_score.cli.output import UNLIMITED, Page, TableOutput, render, status, words
-from hf_transfer_score.cli.score_files import FileOptions, name_models, parse_facts, score_files
+from hf_transfer_score.cli.score_files import FileOptions, name_models, read_model_facts, score_files
 from hf_transfer_score.cli.tables import (
     Group,
+    Note,
     best_of,
     groups_text,
     metric_group,
@@ -28,6 +30,8 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
+from hf_transfer_score.ranking.board import informed
+from hf_transfer_score.ranking.forecast import WORTH
 from hf_transfer_score.ranking.models import scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.text import Cell, csv_text, shown
@@ -47,14 +51,17 @@ def score(
     metrics: Annotated[Names, Parameter(group=SCORING)] = None,
     option: Annotated[tuple[str, ...], Parameter(group=SCORING)] = (),
     facts: Annotated[tuple[str, ...], Parameter(group=SCORING)] = (),
+    headline: Annotated[Names, Parameter(group=SCORING)] = None,
+    results: Annotated[list[str] | None, Parameter(group=SCORING, consume_multiple=True)] = None,
+    task: TaskName = None,
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
     output: Table = TableOutput(),
 ) -> int:
     """Score features on disk: one model, or a pool.
 
-    Several files are a pool of models on one sample: a row for each, in the order of the mean rank of face and ncti
-    where both are computed, else of the first metric's rank. They hold the same labels, or take them from `--labels`.
-    A file that cannot be scored is a row with the reason. Pickled files are refused.
+    Several files are a pool of models on one sample: a row for each, in the order in which they are expected to come
+    out after fine-tuning. They hold the same labels, or take them from `--labels`. A file that cannot be scored is a
+    row with the reason. Pickled files are refused.
 
     A file is a .npz or .safetensors with arrays `features` and `labels`, and where there are any `source_probs` and
     `targets`; a .npy with labels beside it in NAME.labels.npy or labels.npy; or a .parquet with a list column
@@ -65,6 +72,7 @@ def score(
     hf-transfer-score score features/*.npz --metrics face,ncti --terms
     hf-transfer-score score features/*.npy --labels labels.npy --csv
     hf-transfer-score score a.npz b.npz --option face.temperature=0.1
+    hf-transfer-score score *.npz --facts models.csv --results owner/results --task text-classification --json
     ```
 
     Args:
@@ -74,20 +82,28 @@ def score(
         labels_key: name of the labels.
         metrics: names with commas, or all; without it all but the slow ones.
         option: set an option of a metric, as METRIC.OPTION=VALUE; may be repeated.
-        facts: parameters and downloads of a model for the trivial baselines, as MODEL:parameters=N,downloads=N; may be
-            repeated.
+        facts: what is known of the models: parameters and downloads of one as MODEL:parameters=N,downloads=N, or a
+            FILE.csv with a column model and some of family, architecture, base_model, pretrained_on and parameters;
+            may be repeated.
+        headline: names with commas; metrics whose mean rank is the order, without it that of the forecast.
+        results: places of stored results (folders, OWNER/NAME on the Hub) that the forecast takes in.
+        task: what the labels are, where the results are of several tasks.
         terms: show the raw terms of a pool too.
     """
     try:
         named = name_models(files)
         chosen = choose_metrics(ALL if metrics == (ALL,) else metrics)
         configured = configured_metrics([metric.name for metric in chosen], option)
-        known = parse_facts(facts, named)
+        known, relations = read_model_facts(facts, named)
     except TransferScoreError as error:  # whatever is wrong with the command is wrong usage
         raise OptionError(str(error)) from error
     with _progress(len(named)) as progress:
         options = FileOptions(labels_path, features_key, labels_key)
-        ranking = score_files(named, metrics=configured, options=options, facts=known, progress=progress)
+        ranking = score_files(
+            named, metrics=configured, options=options, facts=known, headline=headline, progress=progress
+        )
+    if headline is None and len(named) > 1 and any(pool in WORTH for pool in ranking.pools):
+        ranking = informed(ranking, results or (), task, relations)
     return _show_model(ranking, output) if len(named) == 1 else _show_pool(ranking, output, terms=terms)
 
 
@@ -141,17 +157,23 @@ def pool_text(
         measured: numbers to stand beside the metrics, by title and model.
     """
     groups = [_measured(title, values) for title, values in (measured or {}).items()]
-    if len(ranking.headline) > 1:
+    if ranking.forecasts:
+        groups.insert(0, forecast_group(ranking))
+    elif len(ranking.headline) > 1:
         groups.append(_mean_ranks(ranking))
     groups += [metric_group(ranking, name, terms=terms) for name in ranking.pools] or [Group("", ("scores",), {})]
     failed = [name for name, one in ranking.models.items() if one.status != "ok"]
     tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, UNRANKED))
-    return tables + render([_caption(ranking), *notes_table(score_notes(ranking))], page)
+    answer = render([words(shown(ranking.answer)), ""], page) if ranking.forecasts else ""
+    notes = [*score_notes(ranking), *(Note("note", text) for text in ranking.notes)]
+    return answer + tables + render([words(_caption(ranking)), *notes_table(notes)], page)
 
 
 def _caption(ranking: Ranking) -> str:
     if not ranking.headline:
         return "No model could be ranked."
+    if ranking.forecasts:
+        return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked: {forecast_caption(ranking)}"
     rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
     return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked, in the order of the {rule}."
 
@@ -202,7 +224,7 @@ def _terms_table(scores: FeatureScores) -> TextTable:
 
 def pool_csv(ranking: Ranking, *, terms: bool = False) -> str:
     """Return a pool as CSV: a row a model, columns METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
-    header = ["model", "status", "mean_rank"]
+    header = ["model", "status", "rank", *FORECAST_HEADER, "mean_rank"]
     for metric, names in _terms(ranking).items():
         header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
     return csv_text([*header, "reason"], (_row(ranking, model, terms=terms) for model in ranking.models))
@@ -210,7 +232,8 @@ def pool_csv(ranking: Ranking, *, terms: bool = False) -> str:
 
 def _row(ranking: Ranking, model: str, *, terms: bool) -> list[Cell]:
     one = ranking.models[model]
-    cells: list[Cell] = [model, one.status, ranking.mean_ranks.get(model)]
+    cells: list[Cell] = [model, one.status, ranking.ranks.get(model), *forecast_cells(ranking, model)]
+    cells.append(ranking.mean_ranks.get(model))
     for metric, names in _terms(ranking).items():
         pool, result = ranking.pools[metric], one.results.get(metric)
         cells += [pool.ranks.get(model), pool.scores.get(model)]

@@ -17,8 +17,10 @@ from hf_transfer_score.features.files import RowTruth, is_labels_file, read_feat
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.metrics.scores import FeatureScores, score_features
+from hf_transfer_score.ranking.history import Relations
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.records.importing import Imported, read_facts
 
 CANNOT_SCORE = (InputError, FeatureFileError, MemoryError)
 
@@ -44,6 +46,7 @@ def score_files(
     metrics: Sequence[Metric],
     options: FileOptions | None = None,
     facts: Mapping[str, ModelFacts] | None = None,
+    headline: Sequence[str] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Ranking:
     """Score the models of some files, by name, and rank them by every metric; one file is in memory at a time.
@@ -63,7 +66,7 @@ def score_files(
         progress(name)
         about = (facts or {}).get(name) or ModelFacts(name=name)
         models[name] = scored_model(name, _score(path, metrics, options, about), about)
-    return ranked(models, metrics)
+    return ranked(models, metrics, headline)
 
 
 def _score(path: Path, metrics: Sequence[Metric], options: FileOptions, facts: ModelFacts) -> FeatureScores:
@@ -163,6 +166,25 @@ def _resolved(path: Path) -> Path:
         return path.resolve()
     except (OSError, RuntimeError):  # links in a circle: its row will say so
         return path.absolute()
+
+
+def read_model_facts(
+    entries: Sequence[str], models: Iterable[str]
+) -> tuple[dict[str, ModelFacts], dict[str, Relations]]:
+    """Return facts by model, and what they have in common with others, from entries and from tables of facts."""
+    names, tables = list(models), [entry for entry in entries if entry.endswith(".csv")]
+    found, relations = parse_facts([entry for entry in entries if entry not in tables], names), {}
+    for table in tables:
+        read = Imported()
+        about = read_facts(Path(table), read)
+        if read.problems:
+            raise OptionError(f"{read.problems[0].path}: {read.problems[0].reason}")
+        for name in set(names) & about.keys():
+            facts, size = about[name].facts, about[name].parameters
+            own = found.setdefault(name, ModelFacts(name=name))
+            found[name] = replace(own, parameters=own.parameters or size)
+            relations[name] = Relations(facts.family, facts.architecture, facts.base_model, facts.pretrained_on, size)
+    return found, relations
 
 
 def parse_facts(entries: Sequence[str], models: Iterable[str]) -> dict[str, ModelFacts]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -57,17 +57,28 @@ def board_of(
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
 
 
-def informed(ranking: AnyRanking, results: str | Sequence[str], task: str) -> AnyRanking:
+def informed(
+    ranking: AnyRanking,
+    results: str | Sequence[str],
+    task: str | None,
+    relations: Mapping[str, Relations] | None = None,
+) -> AnyRanking:
     """Return a ranking in the order of the forecast that its metrics and stored results make of it.
 
     Args:
         ranking: of models on a dataset.
         results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together; () for none.
-        task: what is asked of the dataset.
+        task: what is asked of the dataset; None where the results leave no doubt.
+        relations: what is known of the models, by id, beside their size.
+
+    Raises:
+        OptionError: the results are of several tasks, and none is named.
     """
-    history = _joined([History.of(table) for table in _tables(results)]).about(task)
+    history = _joined([History.of(table) for table in _tables(results)])
+    if results:
+        history = history.about(task or _task((), history, ranking.dataset or "these models"))
     sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
-    forecaster = Forecaster(history.elsewhere(ranking.dataset), sizes)
+    forecaster = Forecaster(history.elsewhere(ranking.dataset), {**sizes, **(relations or {})})
     found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
     return replace(found, notes=(*found.notes, *notes))

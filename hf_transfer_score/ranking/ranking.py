@@ -246,11 +246,13 @@ class Ranking:
         """Return everything as plain values that JSON can hold."""
         found: dict[str, Any] = plain(
             {
+                "answer": self.answer,
+                "models": self.forecast_rows(),
                 "order": list(self.models),
                 "headline": self.headline,
                 "mean_ranks": self.mean_ranks,
                 "ranks": self.ranks,
-                "models": {name: _scores_of(one) for name, one in self.models.items()},
+                "pool": {name: _scores_of(one) for name, one in self.models.items()},
                 "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             }
         )

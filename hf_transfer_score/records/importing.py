@@ -93,7 +93,7 @@ def import_table(
     known, found = get_task(task), Imported()
     if not source.strip():
         raise InputError("Say who published the table: `source` is empty.")
-    about = {} if facts is None else _read_facts(facts, found)
+    about = {} if facts is None else read_facts(facts, found)
     run = RecordedRun(VERSION, datetime.fromtimestamp(file.stat().st_mtime, timezone.utc).isoformat(timespec="seconds"))
     rows = _rows(file, columns or {}, found)
     names = next(rows)[1]
@@ -156,8 +156,8 @@ def _measured(
     return RecordedMetric(name, version, kind, {SOURCE: source}, {term: direction}), {term: value}
 
 
-def _read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
-    """Return what is known of models; rows without a model are reported."""
+def read_facts(file: Path, found: Imported) -> dict[str, TableFacts]:
+    """Return what a table says of models; rows without a model are reported in what was found."""
     rows = _rows(file, {}, found)
     names = next(rows)[1]
     if "model" not in names:

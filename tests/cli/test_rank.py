@@ -65,8 +65,8 @@ class TestRank:
         found = ranking(run)
         assert found["order"][0] == "clear" and set(found["order"]) == {"clear", "vowels", "noisy"}
         assert found["headline"] == ["ncti", "face"]
-        assert set(found["models"]["clear"]["scores"]["results"]) >= {"ncti", "face", "logme", "feature_width"}
-        assert found["models"]["clear"]["extraction"]["examples"] == 80
+        assert set(found["pool"]["clear"]["scores"]["results"]) >= {"ncti", "face", "logme", "feature_width"}
+        assert found["pool"]["clear"]["extraction"]["examples"] == 80
         assert found["sample"]["label_names"] == ["cards", "money", "support", "transfer"]
         assert found["confidence"]["replicates"] == 100
         for name, (low, high) in found["confidence"]["ranges"].items():
@@ -79,7 +79,7 @@ class TestRank:
         rows = list(csv.DictReader(io.StringIO(out)))
         found = ranking(run)
         assert status == 0 and [row["model"] for row in rows] == [*found["order"], "broken"]
-        term = found["models"]["clear"]["scores"]["results"]["ncti"]["terms"]["seli"]
+        term = found["pool"]["clear"]["scores"]["results"]["ncti"]["terms"]["seli"]
         assert float(rows[0]["ncti.term.seli"]) == term
         assert rows[3]["kind"] == "corrupt" and rows[3]["rank"] == ""
         assert "failed: broken: corrupt" in err
@@ -88,17 +88,17 @@ class TestRank:
         first = ranking(run)
         (pool / "models" / "clear" / "config.json").touch()  # the content counts, not the time
         second = ranking(run, "--metrics", "logme,knn")
-        assert not any(one["from_cache"] for one in first["models"].values())
-        assert all(one["from_cache"] for one in second["models"].values())
+        assert not any(one["from_cache"] for one in first["pool"].values())
+        assert all(one["from_cache"] for one in second["pool"].values())
         assert second["headline"] == ["logme"]
         third = ranking(run, "--max-samples", "40")
-        assert not any(one["from_cache"] for one in third["models"].values()), "another sample"
+        assert not any(one["from_cache"] for one in third["pool"].values()), "another sample"
 
     def test_a_folder_that_changed_is_run_again(self, pool, run):
         ranking(run)
         (pool / "models" / "clear" / "config.json").write_text(json.dumps({"toy": True, "noise": 9.0}))
         found = ranking(run)
-        assert {name: one["from_cache"] for name, one in found["models"].items()} == {
+        assert {name: one["from_cache"] for name, one in found["pool"].items()} == {
             "noisy": True,
             "vowels": True,
             "clear": False,
@@ -126,14 +126,14 @@ class TestRank:
     def test_models_may_come_from_a_file(self, pool, run):
         (pool / "list.txt").write_text("# mine\n./models/clear\n./models/noisy  # why not\n")
         status, out, _ = run("rank", "bank.jsonl", "--models-from", "list.txt", "--json")
-        assert status == 0 and set(json.loads(out)["models"]) == {"clear", "noisy"}
+        assert status == 0 and set(json.loads(out)["pool"]) == {"clear", "noisy"}
 
     def test_quiet_means_nothing_on_the_error_stream(self, pool, run):
         assert run("rank", "bank.jsonl", "--models", *MODELS, "--quiet")[2] == ""
 
     def test_metric_options_change_the_numbers(self, pool, run):
-        usual = ranking(run)["models"]["clear"]["scores"]["results"]["face"]
-        other = ranking(run, "--option", "face.temperature=0.5")["models"]["clear"]["scores"]["results"]["face"]
+        usual = ranking(run)["pool"]["clear"]["scores"]["results"]["face"]
+        other = ranking(run, "--option", "face.temperature=0.5")["pool"]["clear"]["scores"]["results"]["face"]
         assert other["parameters"]["temperature"] == 0.5
         assert usual["terms"]["class_fairness"] != other["terms"]["class_fairness"]
 
@@ -225,7 +225,7 @@ class TestCache:
         entries = json.loads(run("cache", "list", "--json")[1])
         assert {entry["meta"]["model"] for entry in entries} == {"clear", "noisy", "vowels"}
         assert run("cache", "clear")[1].startswith("Removed 3 entries, ")
-        assert not any(one["from_cache"] for one in ranking(run)["models"].values())
+        assert not any(one["from_cache"] for one in ranking(run)["pool"].values())
 
     def test_the_size_may_be_limited(self, pool, run, monkeypatch):
         ranking(run)

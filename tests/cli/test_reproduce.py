@@ -152,7 +152,7 @@ def found(online):
     done = online("--per-class", "8", "--json", "--device", "cpu")
     assert done.status == 0, done.err
     assert "9 models to run" in done.err
-    failed = {name: one["reason"] for name, one in done.report["run"]["report"]["models"].items() if one["reason"]}
+    failed = {name: one["reason"] for name, one in done.report["run"]["report"]["pool"].items() if one["reason"]}
     assert set(failed) == {"timm/densenet201.tv_in1k"}, failed
     return done.report
 
@@ -166,7 +166,7 @@ def test_a_run_scores_the_checkpoints_on_the_dataset_of_the_hub(found):
         80,
         10,
     )
-    assert set(report["models"]) == {one.id for one in NCTI_CHECKPOINTS.values() if one.id}
+    assert set(report["pool"]) == {one.id for one in NCTI_CHECKPOINTS.values() if one.id}
     assert set(found["run"]["scores"]) == {"ncti", "face", "logme"}
     scores = found["run"]["scores"]["ncti"]
     assert set(scores) == set(GOLDEN["ncti_score"]) - {"googlenet", "densenet201"}

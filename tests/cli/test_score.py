@@ -152,7 +152,7 @@ class TestPool:
         reasons = {row["model"]: (row["status"], row["reason"]) for row in csv.DictReader(io.StringIO(out))}
         assert reasons["missing"] == ("failed", "missing.npz: no such file.")
         _, out, _ = run("score", *files, "--metrics", "face,ncti", "--json")
-        assert json.loads(out)["models"]["bad"]["status"] == "failed"
+        assert json.loads(out)["pool"]["bad"]["status"] == "failed"
 
     def test_when_none_can_be_scored_the_status_says_so(self, folder, run):
         status, out, _ = run("score", "one.npz", "two.npz")

@@ -174,7 +174,7 @@ class TestFacts:
         _, out, _ = run("score", *FILES, "--metrics", "parameter_count,downloads", "--json", *facts)
         pools = json.loads(out)["pools"]
         assert pools["parameter_count"]["ranks"] == {"near": 1, "far": 2}
-        assert json.loads(out)["models"]["near"]["results"]["downloads"]["terms"] == {"downloads": 7.0}
+        assert json.loads(out)["pool"]["near"]["results"]["downloads"]["terms"] == {"downloads": 7.0}
 
     @pytest.mark.parametrize(
         ("facts", "wording"),

@@ -68,7 +68,7 @@ def test_each_file_that_is_none_is_one_sentence(parent, folder):
 def test_in_a_pool_each_is_a_row_and_the_others_are_ranked(parent, folder):
     command = ["score", "good.npz", "other.npz", *SPECIAL, "--metrics", "ncti", "--json"]
     (done,) = run_many(parent, folder, [command])
-    models = json.loads(done.out)["models"]
+    models = json.loads(done.out)["pool"]
     assert done.clean and (done.code, done.err) == (0, "")
     assert sorted(name for name, one in models.items() if one["status"] == "ok") == ["good", "other"]
     assert len(models) == 2 + len(SPECIAL)
@@ -79,7 +79,7 @@ def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(parent, folder):
     offline = {**clean_environment(folder / "home"), "HF_HUB_OFFLINE": "1"}
     done = watch(parent.start(["rank", "rows.csv", "--models", *models, "--json"], offline, folder=folder))
     assert done.clean and done.code == 1, done
-    found = {name: (one["kind"], one["reason"]) for name, one in json.loads(done.out)["models"].items()}
+    found = {name: (one["kind"], one["reason"]) for name, one in json.loads(done.out)["pool"].items()}
     assert len(found) == len(models)
     assert found["p-lora"][0] == "unsupported" and "adapters are not supported" in found["p-lora"][1]
     assert found["@v1"] == ("unsupported", "is empty: there are no files in it")

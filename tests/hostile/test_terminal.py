@@ -59,7 +59,7 @@ def test_names_of_files_are_shown_without_what_steers_a_terminal(folder, form):
     assert status == 0, err
     assert steering(out + err) == []
     if form == ["--json"]:
-        assert EVIL.replace("/", "|") in json.loads(out)["models"]
+        assert EVIL.replace("/", "|") in json.loads(out)["pool"]
     else:
         assert r"\x1b[31mred\x1b]0;title\x07\x9b2J" in out and r"\u202etxt\u200b" in out and r"\xff" in out
         assert "[link=http:||x]b[|link][|]" in out

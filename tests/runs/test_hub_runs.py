@@ -116,7 +116,7 @@ def test_other_metrics_ask_nobody_and_run_nothing(first, shared_hub, warm, run_c
     assert shared_hub.requests == []
     report = json.loads(out)
     assert report["headline"] == ["logme"] and len(report["ranks"]) == 3
-    assert all(one["from_cache"] for one in report["models"].values())
+    assert all(one["from_cache"] for one in report["pool"].values())
 
 
 def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, run_client):
@@ -126,7 +126,7 @@ def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, ru
     models = ("runs/vit", "runs/never-asked-for")
     arguments = ("rank", PICTURES, "--models", *models, "--layer", "mean", "--json", "--replicates", "0")
     status, heavy, out = run_client(OTHER_METRICS, offline, *arguments)
-    models = json.loads(out)["models"]
+    models = json.loads(out)["pool"]
     assert status == 0 and shared_hub.requests == []
     assert models["runs/vit"]["status"] == "ok" and not models["runs/vit"]["from_cache"]
     assert "torch" in heavy, "else the test before proves nothing"
@@ -152,7 +152,7 @@ def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):
 
 def test_texts_and_sentence_encoders(shared_hub, warm):
     done = warm.run("rank", REVIEWS, "--models", "good/bert", "good/sentences", "--json", "--replicates", "0")
-    assert {name: one["reason"] for name, one in done.report["models"].items() if one["status"] != "ok"} == {}
+    assert {name: one["reason"] for name, one in done.report["pool"].items() if one["status"] != "ok"} == {}
     assert done.status == 0 and sorted(done.report["ranks"]) == ["good/bert", "good/sentences"]
     assert [done.models[f"good/{name}"]["library"] for name in ("bert", "sentences")] == [
         "hub_text",

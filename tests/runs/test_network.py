@@ -83,7 +83,7 @@ def test_without_a_hub_every_model_is_a_row(run_client, table, tmp_path):
     )
     report = json.loads(out)
     assert (status, report["ranks"]) == (1, {})
-    for one in report["models"].values():
+    for one in report["pool"].values():
         assert (one["kind"], one["reason"]) == ("no_network", "is not on this computer, and the Hub cannot be reached")
 
 

@@ -52,12 +52,12 @@ def test_each_process_has_the_whole_report(folder):
     first, second = read(folder, 0), read(folder, 1)
     assert {**first, "seconds": 0} == {**second, "seconds": 0}
     assert first["examples"] == 80 and set(first["ranks"]) == {"bert0", "bert1"}
-    assert first["models"]["absent"]["kind"] == "missing"
+    assert first["pool"]["absent"]["kind"] == "missing"
 
 
 def test_the_terms_are_those_of_one_process(folder):
     alone = rank(str(folder / "bank.jsonl"), names(folder), folder=folder / "one")
-    together = read(folder, 0)["models"]
+    together = read(folder, 0)["pool"]
     for name in ("bert0", "bert1"):
         assert together[name]["extraction"]["processes"] == 2
         for metric, result in alone.models[name].scores.results.items():

@@ -179,4 +179,4 @@ def test_the_features_are_those_of_a_plain_loop(texts, tmp_path):
     cache = FeatureCache(tmp_path / "features", 10**9)
     (entry,) = cache.entries()
     assert np.allclose(cache.get(entry.key).features["last"], expected, atol=1e-5)
-    assert json.loads(json.dumps(report.as_dict()))["models"]["bert"]["extraction"]["details"]["pooling"] == "mean"
+    assert json.loads(json.dumps(report.as_dict()))["pool"]["bert"]["extraction"]["details"]["pooling"] == "mean"

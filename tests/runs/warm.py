@@ -60,7 +60,7 @@ class Done:
     @property
     def models(self) -> dict[str, dict[str, Any]]:
         """Outcomes by name."""
-        return dict(self.report["models"])
+        return dict(self.report["pool"])
 
     @property
     def failures(self) -> dict[str, tuple[str, str]]:
