@@ -25,6 +25,7 @@ STEP, STEPS = 0.008, (0, 1, -1, 2, -2, 3, -3)
 """How far a model steps aside, as a share of the width, where its bar would cover that of a better one."""
 
 GROUPS = "Models of one colour and shape cannot be told apart from the best of them on this sample"
+EXPECTED = "forecast on the scale of normal scores, higher is better"
 FRONT = "dashed: the best rank up to this size"
 Row = tuple[str, Sequence[str]]
 
@@ -78,17 +79,36 @@ def _cells(ranking: Ranking, name: str, letter: str) -> list[tuple[str, str]]:
     """Return what the table has of a ranked model, by column; also what pointing at it tells."""
     outcome, (low, high) = ranking.models[name], ranking.range_of(name)
     cells = [("rank", f"{ranking.ranks[name]}")]
+    if ranking.forecasts:
+        return [*cells, *_expected(ranking, name), *_known(outcome)]
     if ranking.confidence is not None and len(ranking.ranks) > 1:
         cells += [("rank range", f"{low}-{high}" if high > low else f"{low}"), ("tie group", letter or MISSING)]
     if len(ranking.headline) > 1:
         cells.append(("mean rank", f"{ranking.mean_ranks[name]:.1f}"))
     cells += [(metric, f"{ranking.pools[metric].scores[name]:.4g}") for metric in ranking.headline]
-    known = {
-        "parameters": short_count(outcome.parameters) if outcome.parameters else MISSING,
-        "width": MISSING if outcome.width is None else str(outcome.width),
-        "examples a second": MISSING if outcome.throughput is None else short_count(outcome.throughput),
-    }
-    return [*cells, *known.items()]
+    return [*cells, *_known(outcome)]
+
+
+def _expected(ranking: Ranking, name: str) -> list[tuple[str, str]]:
+    """Return what is forecast of a model, by column."""
+    one, (low, high), probe = ranking.forecasts[name], ranking.range_of(name), ranking.probes.get(name)
+    below, level = one.points_below_best, one.expected_accuracy
+    return [
+        ("rank range", f"{low}-{high}" if high > low else f"{low}"),
+        ("chance to be best", f"{one.best_probability:.0%}"),
+        ("points below the best", f"{below.value:.1f} ({below.low:.1f} to {below.high:.1f})"),
+        ("accuracy", MISSING if level is None else f"{level.value:.0%} ({level.low:.0%} to {level.high:.0%})"),
+        ("probe", MISSING if probe is None else f"{probe.value:.1%}"),
+    ]
+
+
+def _known(outcome: RankedModel) -> list[tuple[str, str]]:
+    """Return facts of a model, by column."""
+    return [
+        ("parameters", short_count(outcome.parameters) if outcome.parameters else MISSING),
+        ("width", MISSING if outcome.width is None else str(outcome.width)),
+        ("examples a second", MISSING if outcome.throughput is None else short_count(outcome.throughput)),
+    ]
 
 
 def _cloud(ranking: Ranking, letters: dict[str, str]) -> Cloud:
@@ -176,21 +196,28 @@ def _lines(ranking: Ranking) -> Lines | None:
     ranked = {name: ranking.models[name] for name in ranking.ranks}
     if not _has_layers(ranking):
         return None
-    one = len(ranking.headline) == 1
-    values = ranking.pools[ranking.headline[0]].scores if one else ranking.mean_ranks
+    names, one = " and ".join(printable(name) for name in ranking.headline), len(ranking.headline) == 1
+    if ranking.forecasts:
+        values, what = {name: each.score for name, each in ranking.forecasts.items()}, EXPECTED
+    elif one:
+        values, what = ranking.pools[ranking.headline[0]].scores, f"pool score of {names}, higher is better"
+    else:
+        values, what = ranking.mean_ranks, f"mean rank by {names}, lower is better"
     found: dict[str, dict[str, float]] = {}
     for name, outcome in ranked.items():
         found.setdefault(printable(outcome.model), {})[outcome.layer or ""] = values[name]
     best = next(iter(ranked.values()))
-    names = " and ".join(printable(name) for name in ranking.headline)
-    what = f"pool score of {names}, higher is better" if one else f"mean rank by {names}, lower is better"
-    return Lines(found, (printable(best.model), best.layer or ""), what, turned=not one)
+    return Lines(found, (printable(best.model), best.layer or ""), what, turned=not (one or ranking.forecasts))
 
 
 def _subtitle(ranking: Ranking) -> str:
     if not ranking.ranks:
         return "No model could be ranked."
     names = " and ".join(printable(name) for name in ranking.headline)
+    if ranking.forecasts:
+        text = "ranked by how the models are expected to come out after fine-tuning"
+        several = len(ranking.ranks) > 1 and not _has_layers(ranking)
+        return f"{text}; bars hold the place in 80% of cases" if several else text
     text = f"ranked by the mean rank of {names}" if len(ranking.headline) > 1 else f"ranked by {names}"
     sure = ranking.confidence
     if sure is None or len(ranking.ranks) < 2 or _has_layers(ranking):

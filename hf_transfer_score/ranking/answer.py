@@ -32,8 +32,8 @@ def next_step(ranking: Ranking) -> str | None:
     names = [first, *_as_good(ranking)[:SHOWN_ALIKE]]
     if len(names) == 1:
         names = list(ranking.ranks)[:2]
-    models = " ".join(shlex.quote(ranking.models[name].model) for name in names)
-    return f"hf-transfer-score verify {shlex.quote(ranking.dataset)} --models {models}"
+    models = list(dict.fromkeys(shlex.quote(ranking.models[name].model) for name in names))
+    return f"hf-transfer-score verify {shlex.quote(ranking.dataset)} --models {' '.join(models)}"
 
 
 def _cautions(ranking: Ranking) -> Iterator[str]:

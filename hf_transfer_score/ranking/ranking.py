@@ -170,7 +170,7 @@ class Ranking:
         scores = [found[name].score for name in order]
         ranks = {name: scores.index(found[name].score) + 1 for name in order}
         models = {name: self.models[name] for name in (*order, *(name for name in self.models if name not in ranks))}
-        return replace(self, models=models, ranks=ranks, forecasts=found)
+        return replace(self, models=models, ranks=ranks, forecasts=found, confidence=None)
 
     def __repr__(self) -> str:
         """Return a line that fits on a screen, whatever the pool holds."""
