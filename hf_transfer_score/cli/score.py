@@ -31,7 +31,6 @@ from hf_transfer_score.cli.tables import (
 from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
 from hf_transfer_score.ranking.board import informed
-from hf_transfer_score.ranking.forecast import WORTH
 from hf_transfer_score.ranking.models import scored_model
 from hf_transfer_score.ranking.ranking import Ranking, ranked
 from hf_transfer_score.text import Cell, csv_text, shown
@@ -102,7 +101,7 @@ def score(
         ranking = score_files(
             named, metrics=configured, options=options, facts=known, headline=headline, progress=progress
         )
-    if headline is None and len(named) > 1 and any(pool in WORTH for pool in ranking.pools):
+    if headline is None and len(named) > 1 and ranking.can_be_forecast:
         ranking = informed(ranking, results or (), task, relations)
     return _show_model(ranking, output) if len(named) == 1 else _show_pool(ranking, output, terms=terms)
 

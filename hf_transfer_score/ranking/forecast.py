@@ -123,6 +123,16 @@ class Looks:
     accuracies: Mapping[int, float] = field(default_factory=dict)
     probes: Mapping[int, float] = field(default_factory=dict)
 
+    def chosen(self, order: Sequence[int]) -> Looks:
+        """Return the same pool in another order of its places."""
+        place = {old: new for new, old in enumerate(order)}
+
+        def moved(values: Mapping[int, float]) -> dict[int, float]:
+            return dict(sorted((place[old], value) for old, value in values.items()))
+
+        metrics = {name: moved(values) for name, values in self.metrics.items()}
+        return Looks(tuple(self.ids[old] for old in order), metrics, moved(self.accuracies), moved(self.probes))
+
 
 class Forecaster:
     """What can be learnt from records, once for all pools.
@@ -278,12 +288,17 @@ class Forecaster:
         return falls
 
     def forecast(self, looks: Looks, *, seed: int = 0) -> list[ModelForecast]:
-        """Return how the models of a pool would come out, in its order.
+        """Return how the models of a pool would come out, in its order, which changes nothing.
 
         Args:
             looks: what is known of them on their own dataset.
             seed: of the draws.
         """
+        order = sorted(range(len(looks.ids)), key=lambda place: looks.ids[place])
+        found = dict(zip(order, self._sorted(looks.chosen(order), seed), strict=True))
+        return [found[place] for place in range(len(order))]
+
+    def _sorted(self, looks: Looks, seed: int) -> list[ModelForecast]:
         known = self.expected(looks.ids)
         size = len(looks.ids)
         middle = known.shared - known.shared.mean(0)

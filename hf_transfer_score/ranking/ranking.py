@@ -22,6 +22,7 @@ from hf_transfer_score.ranking.confidence import (
     stored_confidence,
 )
 from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
+from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accuracy_interval, spreads
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
@@ -171,6 +172,11 @@ class Ranking:
         ranks = {name: scores.index(found[name].score) + 1 for name in order}
         models = {name: self.models[name] for name in (*order, *(name for name in self.models if name not in ranks))}
         return replace(self, models=models, ranks=ranks, forecasts=found, confidence=None)
+
+    @property
+    def can_be_forecast(self) -> bool:
+        """Whether any metric that looks at labels ranks the pool."""
+        return any(not is_baseline(name) for name in self.pools)
 
     def __repr__(self) -> str:
         """Return a line that fits on a screen, whatever the pool holds."""
@@ -356,8 +362,9 @@ def rank_features(
     targets: Any = None,
     source_probs: Mapping[str, Any] | None = None,
     facts: Mapping[str, ModelFacts] | None = None,
+    headline: Sequence[str] | None = None,
 ) -> Ranking:
-    """Score a pool of models on one sample, and rank them by every metric.
+    """Score a pool of models on one sample, and rank them by every metric, and all together by a forecast.
 
     A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
     when none can be scored is the first error raised.
@@ -369,6 +376,7 @@ def rank_features(
         targets: regression targets.
         source_probs: source-class probabilities by model name.
         facts: what is known about each model, by name.
+        headline: metrics whose mean rank is the order; None for the forecast.
 
     Example:
         >>> import numpy as np
@@ -400,4 +408,8 @@ def rank_features(
             models[name] = RankedModel(name, "failed", name, reason=str(error))
     if len(errors) == len(models):
         raise errors[0]
-    return ranked(models, chosen)
+    ranking = ranked(models, chosen, headline)
+    if headline is not None or not ranking.can_be_forecast:
+        return ranking
+    sizes = {name: Relations(parameters=one.parameters) for name, one in models.items()}
+    return ranking.with_forecast(Forecaster(History(), sizes))

@@ -198,7 +198,7 @@ class _RankRun:
         report = self._report(prepared, scored, everywhere=not interrupted)
         notes = (*prepared.plan.notes, *report.notes)
         report = replace(report, interrupted=interrupted, notes=notes)
-        if prepared.scoring.forecast:
+        if prepared.scoring.forecast and (report.can_be_forecast or self.results):
             report = informed(report, self.results, report.sample.task.name)
         report = replace(report, seconds=time.perf_counter() - start)
         if interrupted:

@@ -60,7 +60,7 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
     assert (
         first["points_below_best"]["low"] <= first["points_below_best"]["value"] <= first["points_below_best"]["high"]
     )
-    assert any("logme on this dataset speaks for it" in reason for reason in first["why"])
+    assert any(" on this dataset" in reason and "for it" in reason for reason in first["why"])
     again = json.loads(run("board", TARGET, "--results", results, "--json")[1])
     assert again == found
 
@@ -68,10 +68,11 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
 def test_people_read_the_answer_first(run, results):
     _, text, _ = run("board", TARGET, "--results", results, "--rows", "3")
     lines = text.splitlines()
-    assert lines[0].startswith("Fine-tune owner/") and lines[2].split() == [
-        *("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")
-    ]
-    assert [line.split()[0] for line in lines[3:6]] == ["1", "2", "3"]
+    assert lines[0].startswith("Fine-tune owner/")
+    assert lines[1].startswith(f"To be surer: hf-transfer-score verify {TARGET} --models owner/")
+    assert lines[3].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
+    assert [line.split()[0] for line in lines[4:7]] == ["1", "2", "3"]
+    assert "best is the chance to come out best after fine-tuning" in text
     assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
     assert "37 more models; --rows shows more, --csv all of them." in text
 

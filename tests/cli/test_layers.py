@@ -79,7 +79,7 @@ def test_the_numbers_are_those_of_rank(layers, run):
     arguments = ("--models", "./bert", "--layer", "all", "--metrics", "nc1", "--replicates", "0", "--json", "--quiet")
     own = json.loads(layers("--json", "--quiet")[1])
     status, out, _ = run("rank", "texts.jsonl", *arguments)
-    models = json.loads(out)["models"]
+    models = json.loads(out)["pool"]
     assert status == 0 and all(one["from_cache"] for one in models.values())
     values = {one["layer"]: one["scores"]["results"]["nc1"]["terms"]["nc1"] for one in models.values()}
     assert values == {one["layer"]: one["nc1"] for one in own["layers"]}

@@ -46,7 +46,11 @@ class TestRank:
         assert "column 'intent'" in out
         rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("clear", "noisy"))}
         assert rows["clear"][0] == "1" and rows["noisy"][0] in "23"
-        assert "3 of 3 models ranked, in the order of the mean rank of ncti and face." in out
+        assert out.startswith("Fine-tune clear: about ") and "\nTo be surer: hf-transfer-score verify " in out
+        assert "3 of 3 models ranked: best is the chance to come out best" in " ".join(out.split())
+        assert "the most frequent class gives 25.0%" in " ".join(out.split()) and "seli" not in out
+        _, with_terms, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms", "--quiet")
+        assert "seli" in with_terms and "baseline ranks" in with_terms
         assert "3 models to run, 0 in the cache" in err
         assert "Traceback" not in err and "\r" not in err
 
@@ -68,9 +72,17 @@ class TestRank:
         assert set(found["pool"]["clear"]["scores"]["results"]) >= {"ncti", "face", "logme", "feature_width"}
         assert found["pool"]["clear"]["extraction"]["examples"] == 80
         assert found["sample"]["label_names"] == ["cards", "money", "support", "transfer"]
-        assert found["confidence"]["replicates"] == 100
-        for name, (low, high) in found["confidence"]["ranges"].items():
-            assert 1 <= low <= found["ranks"][name] <= high <= 3
+        assert found["answer"].startswith("Fine-tune clear: about ")
+        assert [one["name"] for one in found["models"]] == found["order"]
+        for one in found["models"]:
+            assert 1 <= one["rank_range"][0] <= one["rank"] <= one["rank_range"][1] <= 3
+            assert one["probe_accuracy"]["low"] < one["probe_accuracy"]["value"] <= one["probe_accuracy"]["high"]
+        assert sum(one["best_probability"] for one in found["models"]) == pytest.approx(1)
+        plain = ranking(run, "--headline", "ncti,face")
+        assert plain["headline"] == ["ncti", "face"] and plain["models"][0]["best_probability"] is None
+        assert plain["confidence"]["replicates"] == 100
+        for name, (low, high) in plain["confidence"]["ranges"].items():
+            assert 1 <= low <= plain["ranks"][name] <= high <= 3
         low, high = found["intervals"]["clear"]["face"]["variance_collapse"]
         assert low < high < 0
 

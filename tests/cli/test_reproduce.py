@@ -167,7 +167,7 @@ def test_a_run_scores_the_checkpoints_on_the_dataset_of_the_hub(found):
         10,
     )
     assert set(report["pool"]) == {one.id for one in NCTI_CHECKPOINTS.values() if one.id}
-    assert set(found["run"]["scores"]) == {"ncti", "face", "logme"}
+    assert set(found["run"]["scores"]) >= {"ncti", "face", "logme"}
     scores = found["run"]["scores"]["ncti"]
     assert set(scores) == set(GOLDEN["ncti_score"]) - {"googlenet", "densenet201"}
     for name, score in scores.items():
@@ -194,7 +194,7 @@ def test_both_stand_side_by_side_and_what_is_missing_is_a_row(online, found):
     assert float(told[5]) == pytest.approx(scores["ncti"]["resnet152"], rel=1e-3)
     assert rows["densenet201"][:4] == ["3", "1.434", "3", "97.02%"]
     assert rows["densenet201"][-2:] == ["failed:", MISSING] and set(rows["densenet201"][4:-2]) == {"–"}
-    assert rows["googlenet"][4:] == ["–"] * 7
+    assert set(rows["googlenet"][4:]) == {"–"}
     assert rows["mobilenet_v2"][-2:] == ["*", "timm/mobilenetv2_100.ra_in1k"]
     assert f"{MISSING} (densenet201): missing: " in done.out
     assert "googlenet: timm has no GoogLeNet, so there is no checkpoint to score" in done.out

@@ -86,7 +86,7 @@ class TestOneFile:
 
 class TestPool:
     def test_the_table_has_the_numbers_of_the_api(self, folder, run):
-        status, out, err = run("score", *FILES, "--metrics", "face,ncti,nc1")
+        status, out, err = run("score", *FILES, "--metrics", "face,ncti,nc1", "--headline", "face,ncti")
         assert (status, err) == (0, "")
         pools = rank_features(POOL, LABELS, metrics=["face", "ncti", "nc1"]).pools
         rows = table_rows(out)
@@ -94,11 +94,11 @@ class TestPool:
             mean = (pools["face"].ranks[name] + pools["ncti"].ranks[name]) / 2
             scores = [cell for pool in pools.values() for cell in (str(pool.ranks[name]), number(pool.scores[name]))]
             assert rows[name] == [f"{mean:.1f}", *scores]
-        assert [name for name in rows if name in POOL] == ["far", "middle", "near"]
+        assert next(name for name in rows if name in POOL) == "far"
         assert "3 of 3 models ranked, in the order of the mean rank of face and ncti." in out
 
     def test_raw_terms_on_request(self, folder, run):
-        _, out, _ = run("score", *FILES, "--metrics", "ncti,nc1", "--terms")
+        _, out, _ = run("score", *FILES, "--metrics", "ncti,nc1", "--terms", "--headline", "ncti")
         results = rank_features(POOL, LABELS, metrics=["ncti", "nc1"]).models
         assert [line.split()[1:] for line in out.splitlines() if line.startswith("model")] == [
             ["rank", "score", "seli", "ncc", "vc", "rank", "score", "raw"]
@@ -113,16 +113,16 @@ class TestPool:
         status, out, _ = run("score", *FILES, "--json")
         found = json.loads(out)
         assert status == 0
-        assert found["order"] == ["far", "middle", "near"]
+        assert found["order"] == [one["name"] for one in found["models"]] and found["order"][0] == "far"
+        assert found["answer"].startswith("Fine-tune far: about ")
         assert found["headline"] == ["face", "ncti"]
-        assert found["mean_ranks"] == {"far": 1.0, "middle": 2.0, "near": 3.0}
         assert without_times(found) == without_times(rank_features(POOL, LABELS).as_dict())
 
     def test_csv_is_in_full_precision_and_says_the_rest_elsewhere(self, folder, run):
         _, out, err = run("score", *FILES, "--csv", "--terms", "--metrics", "face,leep")
         ranking = rank_features(POOL, LABELS, metrics=["face"])
         rows = {row["model"]: row for row in csv.DictReader(io.StringIO(out))}
-        assert list(rows) == ["far", "middle", "near"]
+        assert list(rows) == list(ranking.ranks)
         for name, row in rows.items():
             assert row["status"] == "ok"
             assert int(row["face.rank"]) == ranking.pools["face"].ranks[name]
@@ -131,7 +131,10 @@ class TestPool:
                 assert float(row[f"face.term.{term}"]) == value
         assert err.startswith("skipped: leep needs source-class probabilities")
         _, out, _ = run("score", *FILES, "--csv", "--metrics", "face")
-        assert out.splitlines()[0] == "model,status,mean_rank,face.rank,face.score,reason"
+        assert out.splitlines()[0] == (
+            "model,status,rank,best_probability,points_below_best,points_low,points_high,expected_accuracy,accuracy_low,"
+            "accuracy_high,probe_accuracy,probe_low,probe_high,mean_rank,face.rank,face.score,reason"
+        )
 
     def test_a_model_that_cannot_be_scored_is_a_row_with_the_reason(self, folder, run):
         bad = POOL["near"].copy()
@@ -143,7 +146,7 @@ class TestPool:
         assert status == 0
         rows = table_rows(out)
         assert list(rows)[-3:] == ["bad", "broken", "missing"]
-        assert rows["bad"] == ["failed", "–", "–", "–", "–"]
+        assert rows["bad"] == ["failed", *["–"] * 7]
         assert "3 of 6 models ranked" in out
         assert "failed bad: Features hold 1 non-finite value (NaN or Inf); first rows: 7." in flat(out)
         assert "failed broken: broken.npz: cannot be read as .npz" in flat(out)
@@ -167,7 +170,7 @@ class TestPool:
 
     def test_terms_that_tell_nothing_are_flagged(self, folder, run):
         np.savez("twin.npz", features=POOL["far"], labels=LABELS)
-        _, out, _ = run("score", "far.npz", "twin.npz", "--metrics", "face,nc1")
+        _, out, _ = run("score", "far.npz", "twin.npz", "--metrics", "face,nc1", "--headline", "face")
         assert "flag face.variance_collapse, face.class_fairness, nc1: range over the pool 0 is too small" in flat(out)
         assert table_rows(out)["far"] == ["1", "0", "1", "0"]
 
@@ -185,7 +188,7 @@ class TestPool:
         assert "fewer PCA components may tell more (1 of 3 models: far)" in flat(out)
 
     def test_without_face_and_ncti_the_first_metric_decides(self, folder, run):
-        _, out, _ = run("score", *FILES, "--metrics", "feature_width,face")
+        _, out, _ = run("score", *FILES, "--metrics", "feature_width,face", "--headline", "feature_width")
         assert list(table_rows(out))[-3:] == ["near", "far", "middle"]
         assert "in the order of the rank of feature_width." in out
 

@@ -146,7 +146,10 @@ class TestOptions:
             ("face.temperature=0", "face: temperature must be a number above 0, got 0.0."),
             ("knn.neighbours=2.5", "knn.neighbours must be a whole number, got '2.5'."),
             ("face.include_self=maybe", "face.include_self must be true or false, got 'maybe'."),
-            ("face.covariance=diagnal", "face.covariance must be one of pooled_spherical, spherical, diagonal, full"),
+            (
+                "face.covariance=diagnal",
+                "face.covariance must be one of shrunk, full, pooled_spherical, spherical, diagonal",
+            ),
             ("face.covariance=diagnal", "did you mean 'diagonal'"),
             ("face.pca=2.5", 'face: pca must be "auto", "none" or a whole number'),
             ("face.temp=1", "face has no option 'temp' (did you mean 'temperature'?)"),

@@ -165,7 +165,7 @@ def test_measured_accuracies_of_this_dataset_anchor_the_others(communities):
 def test_nothing_known_is_wide_and_said_so():
     found = Forecaster(History()).forecast(Looks(("a/a", "b/b", "c/c")))
     assert [round(one.best_probability, 1) for one in found] == [0.3, 0.3, 0.3]
-    assert all(one.places == (1, 3) and one.why == ("nothing is known of it",) for one in found)
+    assert all(one.places == (1, 3) and one.why == ("nothing is known that sets it apart",) for one in found)
 
 
 def test_protocols_are_told_apart():

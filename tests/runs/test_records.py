@@ -111,6 +111,7 @@ def test_scores_are_told_from_baselines_and_name_their_version(records):
     assert set(kinds) == {"parameter_count", "feature_width", "downloads"} and set(kinds.values()) == {"baseline"}
     versions = {metric: one.metric.version for (_, metric), one in records.items() if metric}
     assert versions.pop("parameter_count") == 2, "the first counted heads too"
+    assert versions.pop("face") == 2, "the first took all covariances for one variance"
     assert set(versions.values()) == {1}
 
 

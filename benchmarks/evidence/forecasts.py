@@ -1,0 +1,233 @@
+"""How well the forecast predicts fine-tuning: of our own backbones, and of checkpoints of the Hub in a table of others.
+
+Whatever is fitted is fitted without the dataset that is forecast. The tables of the Hub are not ours to ship:
+`python -m benchmarks.evidence.report --hub-truth FOLDER` keeps the figures that follow from them in hub_truth.json.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.evidence.figures import Target
+from hf_transfer_score.home import write_text
+from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.effects import normal_scores
+from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
+from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.records.importing import import_table
+
+KEPT = Path(__file__).with_name("hub_truth.json")
+HUB = {"images": ("image", "image-classification"), "texts": ("text", "text-classification")}
+DRAWS = 20
+SETTINGS = {
+    **{name: name for name in ("ncti", "knn", "linear_probe", "logme", "parc")},
+    "reg_hscore": "reg_hscore (pca=auto)",
+}
+"""What the forecast of our own backbones looks at, as the settings of the records are called."""
+
+BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 1.0)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How one way to order the models of a dataset came out.
+
+    Attributes:
+        target: the dataset.
+        way: what ordered.
+        tau: τ_w with the measured accuracies.
+        lost: points of accuracy that the first choice is below the best.
+        lost_of_three: the same for the best of the first three.
+        covered: the share of the intervals that hold the truth; None where there are none.
+        called: chance to be best, and whether it was, of each model; empty where nothing was said.
+    """
+
+    target: str
+    way: str
+    tau: float
+    lost: float
+    lost_of_three: float
+    covered: float | None = None
+    called: tuple[tuple[float, float], ...] = ()
+
+
+def compared(target: str, way: str, scores: Sequence[float], truth: Sequence[float]) -> Trial:
+    """Return how an order came out."""
+    accuracies, order = np.asarray(truth), np.argsort(-np.asarray(scores), kind="stable")
+    below = 100 * (accuracies.max() - accuracies)[order]
+    return Trial(target, way, weighted_kendall(list(scores), list(truth)), float(below[0]), float(below[:3].min()))
+
+
+def forecast_trial(target: str, way: str, found: Sequence[ModelForecast], truth: Sequence[float]) -> Trial:
+    """Return how a forecast came out."""
+    trial = compared(target, way, [one.score for one in found], truth)
+    accuracies = np.asarray(truth)
+    below, best = 100 * (accuracies.max() - accuracies), accuracies >= accuracies.max()
+    intervals = [one.points_below_best for one in found]
+    held = [low - 1e-9 <= one <= high + 1e-9 for (_, low, high), one in zip(intervals, below, strict=True)]
+    called = zip((one.best_probability for one in found), (best / best.sum()).tolist(), strict=True)
+    return replace(trial, covered=float(np.mean(held)), called=tuple(called))
+
+
+def own_trials(targets: Mapping[str, Target]) -> Iterator[Trial]:
+    """Yield how our own backbones come out: the forecast without any record, each look alone, and parameters."""
+    for name, target in targets.items():
+        means = target.means
+        models, truth = list(means), list(means.values())
+        sizes = {model: Relations(parameters=round(target.scores["parameter_count"][model])) for model in models}
+        there = {look: setting for look, setting in SETTINGS.items() if setting in target.scores}
+        metrics = {
+            look: {place: target.scores[setting][model] for place, model in enumerate(models)}
+            for look, setting in there.items()
+        }
+        probes = metrics.get("linear_probe", {})
+        found = Forecaster(History(), sizes).forecast(Looks(tuple(models), metrics, {}, probes))
+        yield forecast_trial(name, "forecast", found, truth)
+        for way in (*there.values(), "parameter_count"):
+            yield compared(name, way, target.values(way), truth)
+
+
+def hub_trials(folder: Path) -> dict[str, list[Trial]]:
+    """Return how the tables of the Hub come out, by kind: warm, and with half of the models without records."""
+    found = {}
+    for kind, (prefix, task) in HUB.items():
+        history = _history(folder, prefix, task)
+        datasets = sorted({one.dataset for one in history.scores})
+        found[kind] = [trial for dataset in datasets for trial in _warm(history, dataset)]
+        names = sorted(history.models)
+        trials = []
+        for draw in range(DRAWS):
+            chosen = set(np.random.default_rng(draw).permutation(names)[: len(names) // 2].tolist())
+            trials += [trial for dataset in datasets for trial in _cold(history, dataset, chosen)]
+        found[f"{kind}, cold"] = trials
+    return found
+
+
+def _history(folder: Path, prefix: str, task: str) -> History:
+    facts = folder / f"{prefix}_models.csv"
+    tables = [folder / f"{prefix}_{which}.csv" for which in ("truth", "scores")]
+    records = [
+        record for table in tables for record in import_table(table, task=task, source="tables", facts=facts).records
+    ]
+    return History.of(records)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The models of a dataset whose accuracies are known, with what the metrics say of them."""
+
+    dataset: str
+    models: tuple[str, ...]
+    truth: tuple[float, ...]
+    metrics: Mapping[str, Mapping[int, float]]
+
+
+def _pool(history: History, dataset: str, among: Collection[str] | None = None) -> Pool:
+    here = history.on(dataset)
+    truth = next(one.values for one in here.accuracies if one.protocol == USUAL)
+    scored = {name for column in here.scores for name in column.values}
+    models = tuple(name for name in truth if name in scored and (among is None or name in among))
+    metrics = {
+        one.protocol: {place: one.values[name] for place, name in enumerate(models) if name in one.values}
+        for one in here.scores
+    }
+    return Pool(dataset, models, tuple(truth[name] for name in models), metrics)
+
+
+def _warm(history: History, dataset: str) -> Iterator[Trial]:
+    pool, elsewhere = _pool(history, dataset), history.elsewhere(dataset)
+    forecaster = Forecaster(elsewhere)
+    yield forecast_trial(dataset, "forecast", forecaster.forecast(Looks(pool.models, pool.metrics)), pool.truth)
+    alone = forecaster.forecast(Looks(pool.models))
+    yield compared(dataset, "records alone", [one.score for one in alone], pool.truth)
+    nothing = Forecaster(History(models=history.models)).forecast(Looks(pool.models, pool.metrics))
+    yield compared(dataset, "metrics and size alone", [one.score for one in nothing], pool.truth)
+    yield from _simple(pool, elsewhere)
+
+
+def _cold(history: History, dataset: str, chosen: Collection[str]) -> Iterator[Trial]:
+    pool = _pool(history, dataset, chosen)
+    elsewhere = _without(history.elsewhere(dataset), chosen)
+    found = Forecaster(elsewhere).forecast(Looks(pool.models, pool.metrics))
+    yield forecast_trial(dataset, "forecast", found, pool.truth)
+    yield from _simple(pool, elsewhere)
+
+
+def _simple(pool: Pool, elsewhere: History) -> Iterator[Trial]:
+    """Yield what needs no forecast: each metric, the size, and the mean rank of a model on the other datasets."""
+    for name, values in pool.metrics.items():
+        lowest = min(values.values())
+        yield compared(pool.dataset, name, [values.get(place, lowest) for place in range(len(pool.models))], pool.truth)
+    sizes = [elsewhere.models[name].parameters or 0 for name in pool.models]
+    yield compared(pool.dataset, "parameter_count", sizes, pool.truth)
+    places: dict[str, list[float]] = {}
+    for column in elsewhere.accuracies:
+        if column.protocol == USUAL:
+            scores = normal_scores(list(column.values.values()))
+            for name, score in zip(column.values, scores.tolist(), strict=True):
+                places.setdefault(name, []).append(score)
+    listed = [float(np.mean(places.get(name, [0.0]))) for name in pool.models]
+    yield compared(pool.dataset, "a static list", listed, pool.truth)
+
+
+def _without(history: History, models: Collection[str]) -> History:
+    """Return a history that holds nothing of some models but what they have in common with others."""
+
+    def left(columns: Sequence[MeasuredColumn]) -> tuple[MeasuredColumn, ...]:
+        kept = (replace(one, values={k: v for k, v in one.values.items() if k not in models}) for one in columns)
+        return tuple(one for one in kept if one.values)
+
+    return replace(history, accuracies=left(history.accuracies), scores=left(history.scores))
+
+
+def summed(trials: Sequence[Trial]) -> list[tuple[str, float, float, float, float, float | None]]:
+    """Return τ_w, points lost by the first and by the best of three, most lost, and cover, of each way, the best first.
+
+    Each dataset counts once, however often it was drawn.
+    """
+    found = []
+    for way in dict.fromkeys(one.way for one in trials):
+        mine = [one for one in trials if one.way == way]
+        by_target = [[one for one in mine if one.target == name] for name in dict.fromkeys(one.target for one in mine)]
+
+        def mean(of: Callable[[Trial], float], groups: Sequence[Sequence[Trial]] = tuple(by_target)) -> list[float]:
+            return [float(np.mean([of(one) for one in group])) for group in groups]
+
+        lost = mean(lambda one: one.lost)
+        covers = [one.covered for one in mine if one.covered is not None]
+        tau, three = np.mean(mean(lambda one: one.tau)), np.mean(mean(lambda one: one.lost_of_three))
+        cover = float(np.mean(covers)) if covers else None
+        found.append((way, float(tau), float(np.mean(lost)), float(three), max(lost), cover))
+    return sorted(found, key=lambda row: -row[1])
+
+
+def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
+    """Return how often models came out best that were called so with about the same chance: said, true, how many."""
+    pairs = np.array([pair for one in trials for pair in one.called]).reshape(-1, 2)
+    bins = np.digitize(pairs[:, 0], BINS[1:-1])
+    chosen = [pairs[bins == number] for number in range(len(BINS) - 1)]
+    return [(float(some[:, 0].mean()), float(some[:, 1].mean()), len(some)) for some in chosen if len(some)]
+
+
+def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
+    """Keep the trials of the Hub's tables, without what they said of single models."""
+    told = {
+        kind: {
+            "trials": [{**asdict(one), "called": ()} for one in some if "cold" not in kind],
+            "summed": summed(some),
+            "calibration": calibration(some),
+        }
+        for kind, some in trials.items()
+    }
+    rounded = json.loads(json.dumps(told), parse_float=lambda text: round(float(text), 4))
+    write_text(file, json.dumps(rounded, indent=1) + "\n")
+
+
+def kept(file: Path = KEPT) -> dict[str, dict[str, list[list[float]]]]:
+    """Return what is known of the Hub's tables; empty where they were never looked at."""
+    return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
