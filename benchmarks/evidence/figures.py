@@ -31,6 +31,13 @@ BASELINES = (*TRIVIAL, SOURCE)
 """With what needs the data that models were pre-trained on, which a user of a checkpoint rarely has."""
 PROBE = "linear_probe"
 """The metric that tells the source accuracy, and its one term."""
+FIRST_DEFAULTS: Mapping[str, Mapping[str, object]] = {
+    "face": {"covariance": "pooled_spherical"},
+    **{name: {"pca": "none"} for name in ("hscore", "reg_hscore", "transrate")},
+    "parc": {"max_rows": 5000},
+    "linear_probe": {"folds": 5, "seed": 0},
+}
+"""Where the defaults of version 1, of which the records are, were others than today's."""
 LEFT_OUT = ("random_order",)
 """One draw of a random order says nothing; `CHANCE` stands for all of them."""
 
@@ -154,7 +161,7 @@ def _target(
         metric = record.metric
         if metric is None or metric.kind == "truth" or metric.name in LEFT_OUT:
             continue
-        name = setting_of(all_metrics()[metric.name], metric.parameters)
+        name = setting_of(all_metrics()[metric.name], metric.parameters, metric.version)
         if record.status == "ok":
             result = MetricResult(metric.name, "ok", dict(record.terms))
             results.setdefault(name, {})[record.model.id] = result
@@ -185,14 +192,18 @@ def _by_term(metric: Metric, results: Mapping[str, MetricResult]) -> dict[str, d
     return found
 
 
-def setting_of(metric: Metric, parameters: Mapping[str, object]) -> str:
-    """Return what to call a setting: the metric, and the options that are not its defaults.
+def setting_of(metric: Metric, parameters: Mapping[str, object], version: int = 1) -> str:
+    """Return what to call a setting: the metric, and the options that are not the defaults of that version.
 
     Example:
         >>> setting_of(all_metrics()["ncti"], {"pca": 64})
         'ncti (pca=64)'
+        >>> setting_of(all_metrics()["reg_hscore"], {"pca": "auto"})
+        'reg_hscore (pca=auto)'
     """
     usual = {name: getattr(metric.options, name) for name in parameters if hasattr(metric.options, name)}
+    if version == 1:
+        usual |= {name: value for name, value in FIRST_DEFAULTS.get(metric.name, {}).items() if name in parameters}
     own = [f"{name}={value}" for name, value in parameters.items() if name in usual and value != usual[name]]
     return f"{metric.name} ({', '.join(own)})" if own else metric.name
 

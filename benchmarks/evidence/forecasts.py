@@ -171,8 +171,9 @@ def _simple(pool: Pool, elsewhere: History) -> Iterator[Trial]:
             scores = normal_scores(list(column.values.values()))
             for name, score in zip(column.values, scores.tolist(), strict=True):
                 places.setdefault(name, []).append(score)
-    listed = [float(np.mean(places.get(name, [0.0]))) for name in pool.models]
-    yield compared(pool.dataset, "a static list", listed, pool.truth)
+    if any(name in places for name in pool.models):
+        listed = [float(np.mean(places.get(name, [0.0]))) for name in pool.models]
+        yield compared(pool.dataset, "a static list", listed, pool.truth)
 
 
 def _without(history: History, models: Collection[str]) -> History:

@@ -11,6 +11,8 @@ from string import Template
 from benchmarks.evidence import tables
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
+from benchmarks.evidence.forecast_tables import bars, forecast_values
+from benchmarks.evidence.forecasts import hub_trials, keep, kept
 from benchmarks.evidence.picture import write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
@@ -38,6 +40,7 @@ def page(records: Sequence[Record]) -> str:
     trained = targets_by_name([record for record in records if not record.model.id.endswith(UNTRAINED)])
     truths = [one for one in records if one.metric is not None and one.metric.kind == "truth"]
     values = {
+        **forecast_values(every, kept()),
         "in_short": in_short(every),
         "records": f"{len(records):,}",
         "accuracies": f"{len(truths):,}",
@@ -76,7 +79,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page would change")
     parser.add_argument("--records", type=Path, default=shipped_folder() / EVIDENCE, help="the table of records")
+    parser.add_argument("--hub-truth", type=Path, help="tables of fine-tuned checkpoints of the Hub, for their figures")
     options = parser.parse_args()
+    if options.hub_truth is not None:
+        keep(hub_trials(options.hub_truth))
     records = read_shipped(options.records)
     text = page(records)
     if options.check:
@@ -85,6 +91,7 @@ def main() -> int:
         return 0 if same else 1
     write_text(PAGE, text)
     write_picture(targets_by_name(records), PICTURE)
+    print(bars(targets_by_name(records), kept()))
     print(f"{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} from {len(records):,} records")
     return 0
 

@@ -39,15 +39,16 @@ FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
 
 WORTH = {
-    **dict.fromkeys(("hscore", "knn", "linear_probe", "logme", "ncti", "nleep", "parc", "reg_hscore"), 0.65),
-    **dict.fromkeys(("cdnv", "face", "gbc", "leep", "nc1"), 0.55),
+    **dict.fromkeys(("knn", "linear_probe", "parc"), 0.7),
+    **dict.fromkeys(("hscore", "logme", "ncti", "nleep", "reg_hscore"), 0.67),
+    **dict.fromkeys(("cdnv", "face", "gbc", "leep", "nc1"), 0.58),
     **dict.fromkeys(("sfda", "transrate"), 0.4),
     "vci": 0.1,
 }
 """How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far
 that none outweighs another by what may be chance."""
 
-UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.8, 2.0
+UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.7, 2.0
 """Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of
 the records outweigh what is known beforehand."""
 

@@ -1,0 +1,98 @@
+"""The part of docs/evidence.md that is about the forecast, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.evidence import tables
+from benchmarks.evidence.figures import Target
+from benchmarks.evidence.forecasts import Trial, calibration, own_trials, summed
+from benchmarks.evidence.regimes import REGIMES
+
+KINDS = {
+    "images": "Images, the models known from the other datasets",
+    "images, cold": "Images, half of the models without any record of their own (20 draws)",
+    "texts": "Texts, the models known from the other datasets",
+    "texts, cold": "Texts, half of the models without any record of their own (20 draws)",
+}
+HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "intervals that hold"]
+
+
+def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the page says of the forecast, by the name in the template."""
+    trials = list(own_trials(every))
+    return {
+        "believe": "\n".join(f"- {line}" for line in believed(trials, kept)),
+        "own_table": tables.table(HEADER, [_cells(row) for row in summed(trials)]),
+        "own_n": f"{len(every)}",
+        "own_targets": tables.table(
+            ["target", *dict.fromkeys(one.way for one in trials)], [*_by_target(trials, every)]
+        ),
+        "own_calibration": _calibrated(calibration([one for one in trials if one.called])),
+        "hub_tables": "\n\n".join(_hub(kept)) or "These tables were not at hand when the page was written.",
+    }
+
+
+def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what to believe, and when not to, with its figures."""
+    (own,) = [row for row in summed(trials) if row[0] == "forecast"]
+    size = next(row for row in summed(trials) if row[0] == "parameter_count")
+    yield (
+        f"**The order of `rank`**, a forecast from the metrics of a sample, has a mean τ_w of {own[1]:.2f} on our own "
+        f"small backbones, whose fine-tuning it was not fitted to, and its first choice costs {own[2]:.1f} points; the "
+        f"order by parameters has {size[1]:.2f} and costs {size[2]:.1f}."
+    )
+    for kind in ("images", "texts"):
+        if kind in kept:
+            rows = {row[0]: row for row in kept[kind]["summed"]}
+            cold = {row[0]: row for row in kept[f"{kind}, cold"]["summed"]}
+            best = max((row for name, row in rows.items() if name in ("logme", "reg_hscore")), key=lambda row: row[1])
+            yield (
+                f"**With records of other datasets** it has {rows['forecast'][1]:.2f} and costs "
+                f"{rows['forecast'][2]:.1f} points on checkpoints of the Hub for {kind} ({best[0]} alone {best[1]:.2f} "
+                f"and {best[2]:.1f}), and {cold['forecast'][1]:.2f} and {cold['forecast'][2]:.1f} for checkpoints that "
+                "nobody measured before."
+            )
+    yield (
+        "**Do not believe the last point.** The best is named for certain in no pool: look at the models that may be "
+        "as good, and let `verify` decide between them. The level of the accuracies is a probe's, and fine-tuning may "
+        "do better or worse, most of all where the sample has other proportions than the test."
+    )
+
+
+def bars(every: Mapping[str, Target], kept: Mapping[str, Any]) -> str:
+    """Return the figures of the forecast that it is held to, a line each."""
+    told = {"own backbones, without records": summed(list(own_trials(every)))}
+    told |= {f"tables of the Hub, {kind}": one["summed"] for kind, one in kept.items()}
+    lines = []
+    for what, rows in told.items():
+        (row,) = [row for row in rows if row[0] == "forecast"]
+        _, tau, lost, three, most, cover = _cells(row)
+        lines.append(f"{what}: τ_w {tau}, {lost} points lost ({three} of three, {most} at most), {cover} in intervals")
+    return "\n".join(lines)
+
+
+def _cells(row: Sequence[Any]) -> list[str]:
+    way, tau, lost, three, most, cover = row
+    return [way, f"{tau:.2f}", f"{lost:.1f}", f"{three:.1f}", f"{most:.1f}", "" if cover is None else f"{cover:.0%}"]
+
+
+def _by_target(trials: Sequence[Trial], every: Mapping[str, Target]) -> Iterator[list[str]]:
+    for name in every:
+        mine = {one.way: one for one in trials if one.target == name}
+        yield [REGIMES[name].words, *(f"{one.tau:.2f} / {one.lost:.1f}" for one in mine.values())]
+
+
+def _calibrated(bins: Sequence[Sequence[float]]) -> str:
+    rows = [[f"{said:.1%}", f"{true:.1%}", f"{count:,.0f}"] for said, true, count in bins]
+    return tables.table(["said to be best with", "were best", "models"], rows)
+
+
+def _hub(kept: Mapping[str, Any]) -> Iterator[str]:
+    for kind, words in KINDS.items():
+        if kind in kept:
+            told = kept[kind]
+            yield f"**{words}.**"
+            yield tables.table(HEADER, [_cells(row) for row in told["summed"]])
+            yield _calibrated(told["calibration"])
