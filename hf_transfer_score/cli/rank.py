@@ -255,9 +255,7 @@ def _captions(report: RankReport) -> list[str]:
     rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
     lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
     if report.forecasts:
-        lines = [
-            f"{len(report.ranks)} of {len(report.models)} models ranked by the forecast. {forecast_caption(report)}"
-        ]
+        lines = [f"{len(report.ranks)} of {len(report.models)} models ranked: {forecast_caption(report)}"]
     elif report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(

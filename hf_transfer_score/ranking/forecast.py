@@ -375,7 +375,7 @@ class Forecaster:
         for number, curve in enumerate(self.curves):
             outcomes[:, which == number] = np.interp(scores[:, which == number], *curve)
         probes = np.sort(np.fromiter(looks.probes.values(), np.float64, len(looks.probes)))
-        if len(probes) >= FEWEST:
+        if len(probes) > 1:
             chosen = generator.random(drawn) < (PROBED if self.columns else 1)
             factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
             curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)

@@ -37,9 +37,10 @@ PETS = RecordedDataset(
 
 FACE = RecordedMetric(
     "face",
+    2,
     parameters={
         "weighting": "class",
-        "covariance": "pooled_spherical",
+        "covariance": "shrunk",
         "temperature": 0.1,
         "include_self": False,
         "variance_floor": 0.0001,

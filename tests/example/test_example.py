@@ -51,6 +51,9 @@ IDENTITIES = {
 """Commits of the checkpoints and fingerprint of the sample; with others, earlier records are of other things."""
 
 
+NUMBER = re.compile(r"\d+\.\d+|\d+")
+
+
 @pytest.fixture(scope="module")
 def user(tmp_path_factory):
     """A new user's folder, off line, and what the first command gives them."""
@@ -73,7 +76,8 @@ class TestRanking:
     def test_what_others_measured_makes_a_forecast(self, user, report, tmp_path, monkeypatch, capsys):
         monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(user[0] / "home" / "transfer_score"))
         monkeypatch.chdir(tmp_path)
-        order = ["resnet-pretrained", *(name for name in report.ranks if name != "resnet-pretrained")]
+        first = list(report.ranks)[2]
+        order = [first, *(name for name in report.ranks if name != first)]
         rows = [
             {"model": name, "dataset": f"others/{number}", "method": "full", "accuracy": 0.9 - 0.04 * place}
             for number in range(3)
@@ -83,22 +87,22 @@ class TestRanking:
         table = ("others.csv", "--to", "./others", "--task", "image-classification", "--source", "others")
         assert main(["results", "import", *table]) == 0
         found = rank("example", results="./others")
-        assert next(iter(found.ranks)) == "resnet-pretrained" != next(iter(report.ranks))
-        assert found.answer.startswith("Fine-tune resnet-pretrained.") and "3 other datasets" in found.notes[-1]
+        assert next(iter(found.ranks)) == first != next(iter(report.ranks))
+        assert found.answer.startswith(f"Fine-tune {first}: about ") and "3 other datasets" in found.notes[-1]
         ncti, before = (one.models["vit-pretrained"]["ncti"].terms for one in (found, report))
         assert ncti == before
         capsys.readouterr()
         assert main(["rank", "example", "--results", "./others", "--quiet"]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0] == found.answer and "best      points below" in "\n".join(lines)
+        assert " ".join(lines).startswith(found.answer) and "best      points below" in "\n".join(lines)
         assert main(["rank", "example", "--results", "./others", "--quiet", "--json"]) == 0
         told = json.loads(capsys.readouterr().out)
-        assert told["answer"] == found.answer and told["forecast"] == found.forecast_rows()
+        assert told["answer"] == found.answer and told["models"] == found.forecast_rows()
 
     def test_the_first_command_answers_and_says_how_to_go_on(self, user):
         _, done = user
         assert done.returncode == 0, done.stderr
-        assert done.stdout.startswith("dataset: example (train)\n")
+        assert done.stdout.startswith("Fine-tune ") and "\ndataset: example (train)\n" in done.stdout
         assert EXAMPLE_CAUTION in done.stdout
         assert "10 of 10 models ranked" in done.stdout
         assert done.stdout.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
@@ -106,7 +110,7 @@ class TestRanking:
     def test_python_gives_the_same_order(self, user, report):
         printed = [line.split()[0] for line in user[1].stdout.splitlines() if line.startswith((*WELL, *WORSE))]
         assert printed == list(report.ranks)
-        assert f"\n{report.answer}\n" in user[1].stdout
+        assert " ".join(user[1].stdout.split()).startswith(report.answer)
         assert sorted(printed) == sorted([*WELL, *WORSE])
         assert all(one.from_cache for one in report.models.values())
 
@@ -213,8 +217,11 @@ def test_the_table_of_the_readme_is_what_is_printed(user):
     """Up to the last digits of scores, which may differ between machines."""
     printed = {line.split()[0]: line.split() for line in user[1].stdout.splitlines() if line.split()}
     readme = Path(__file__).parents[2].joinpath("README.md").read_text(encoding="utf-8")
-    table = re.search(r"```\n(.*?)```", readme, re.DOTALL).group(1).splitlines()[2:]
+    table = re.search(r"```\n(.*?)```", readme, re.DOTALL).group(1).splitlines()
+    table = table[next(place for place, line in enumerate(table) if line.startswith("model")) + 1 :]
     assert [line.split()[0] for line in table] == [name for name in printed if name in BY_NAME]
     for line in table:
-        for ours, theirs in zip(line.split()[1:], printed[line.split()[0]][1:], strict=False):
-            assert ours == theirs or float(ours) == pytest.approx(float(theirs), rel=0.02, abs=0.02), line
+        told = [NUMBER.findall(" ".join(one[1:])) for one in (line.split(), printed[line.split()[0]])]
+        assert [float(one) for one in told[0]] == pytest.approx(
+            [float(one) for one in told[1][: len(told[0])]], abs=1.1
+        )

@@ -30,14 +30,14 @@ def model(name: str, **fields: Any) -> RecordedModel:
     return RecordedModel(name, **{"commit": "c" * 40, "library": "timm_images", "layer": "last", **fields})
 
 
-def metric(name: str, version: int = 1, kind: str | None = None, **options: Any) -> RecordedMetric:
+def metric(name: str, version: int | None = None, kind: str | None = None, **options: Any) -> RecordedMetric:
     """Return an installed metric with some options changed, or one that is not installed with these options."""
     known = all_metrics().get(name)
     if known is None:
-        return RecordedMetric(name, version, kind or "score", options)
+        return RecordedMetric(name, version or 1, kind or "score", options)
     kind = kind or ("baseline" if known.baseline else "score")
     directions = {term.name: term.direction for term in known.terms}
-    return RecordedMetric(name, version, kind, {**asdict(known.options), **options}, directions)
+    return RecordedMetric(name, version or known.version, kind, {**asdict(known.options), **options}, directions)
 
 
 def run(time: str = TIME, **fields: Any) -> RecordedRun:

@@ -161,11 +161,11 @@ def test_without_the_two_the_first_score_decides_never_a_baseline():
 
 
 def test_the_default_setting_has_the_bare_name_and_others_say_what_differs():
-    warm, old = metric("face", temperature=0.1), metric("face", version=2)
+    warm, old = metric("face", temperature=0.1), metric("face", version=9)
     records = [score(f"o/{name}", by, face(-1.0, 0.5)) for name in "ab" for by in (warm, warm, old)]
     records += [score("o/a", "face", face(-1.0, 0.5))]
     made = board(records)
-    assert list(made.columns) == ["face", "face (temperature=0.1)", "face (version=2)"]
+    assert list(made.columns) == ["face", "face (temperature=0.1)", "face (version=9)"]
     assert made.columns["face (temperature=0.1)"].parameters["temperature"] == 0.1
 
 

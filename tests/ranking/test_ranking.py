@@ -60,7 +60,7 @@ class TestOrder:
     def test_it_is_that_of_the_pools(self):
         generator, labels = np.random.default_rng(1), np.repeat(np.arange(4), 20)
         pool = {f"m{i}": generator.normal(size=(80, 12)) + (i + 1) * 0.4 * np.eye(12)[labels] for i in range(5)}
-        found = rank_features(pool, labels, metrics=["face", "ncti", "knn"])
+        found = rank_features(pool, labels, metrics=["face", "ncti", "knn"], headline=["face", "ncti"])
         for chosen in choose_metrics(["face", "ncti", "knn"]):
             again = rank_pool(chosen, {name: one[chosen.name] for name, one in found.models.items()})
             assert found.pools[chosen.name].scores == again.scores
@@ -81,7 +81,7 @@ class TestReplicates:
         chosen = choose_metrics(["face", "ncti"])
         read = {name: lambda one=one: LabelledFeatures(one, labels) for name, one in features.items()}
         terms = bootstrap_pool(read, chosen, replicates=30, seed=0)
-        plain = rank_features(features, labels, metrics=chosen)
+        plain = rank_features(features, labels, metrics=chosen, headline=["face", "ncti"])
         sure = plain.with_replicates(terms, chosen, 0.8)
         results = {name: plain.models[name].results for name in features}
         expected = rank_confidence(terms, results, chosen, level=0.8)

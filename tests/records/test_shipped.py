@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from benchmarks import shipped_records as script
 from benchmarks.digit_extractors import stratified
-from hf_transfer_score.metrics.face import FaceOptions, overlaps
+from hf_transfer_score.metrics.face import FaceOptions, in_components, overlaps
 from hf_transfer_score.metrics.labelled import LabelledFeatures, ModelFacts
 from hf_transfer_score.metrics.registry import get_metric
 from hf_transfer_score.metrics.resampling import bootstrap_terms
@@ -151,7 +151,7 @@ def test_intervals_and_overlaps_are_those_of_the_features(records, components):
             assert ends == pytest.approx(expected[term], rel=1e-6)
         assert found[name].interval_level == 0.9
     assert all(one.interval_level is None and not one.interval for name, one in found.items() if name not in drawn)
-    expected = overlaps(data.turned("auto"), FaceOptions())[np.triu_indices(5, k=1)]
+    expected = overlaps(in_components(data, FaceOptions()), FaceOptions())[np.triu_indices(5, k=1)]
     assert found["face"].overlap.classes == ("5", "6", "7", "8", "9")
     assert found["face"].overlap.values == pytest.approx(expected, abs=1.01e-4)
 

@@ -17,7 +17,7 @@ Args:
         arrays (Arrow, pandas, datasets). `features` is another name.
     references: (N,), the class of each sample as an integer.
     weighting: "class" weights classes equally in the variance collapse, "sample" by their rows.
-    covariance: shape of the class Gaussians: "pooled_spherical", "spherical", "diagonal" or "full".
+    covariance: shape of the class Gaussians: "shrunk", "full", "pooled_spherical", "spherical" or "diagonal".
     temperature: of the softmax over a class's overlaps, 0.05.
     include_self: whether a class's overlap with itself takes part, False.
     variance_floor: smallest variance of a class along a component, 1e-4.
