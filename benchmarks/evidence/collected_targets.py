@@ -1,7 +1,12 @@
-"""What the collected checkpoints are transferred to: parts of labelled datasets, as folders like those of the Hub."""
+"""What the collected checkpoints are transferred to: parts of labelled datasets, as folders like those of the Hub.
+
+`python -m benchmarks.evidence.collected_targets --data FOLDER --packages FOLDER --work FOLDER` writes all of them. The
+first folder has those of CIFAR-10 and BANKING77, as the Hub has them, under the names cifar10 and banking77.
+"""
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 from collections.abc import Callable, Mapping
@@ -161,3 +166,18 @@ SOURCES: Mapping[str, Callable[[Path, Path, str], Table]] = {
     "digits": _digits,
     "mnist": _mnist,
 }
+
+
+def main() -> None:
+    """Write the targets."""
+    parser = argparse.ArgumentParser(description="Write what collected checkpoints are transferred to.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the folders cifar10 and banking77")
+    parser.add_argument("--packages", type=Path, required=True, help="takes archives")
+    parser.add_argument("--work", type=Path, required=True, help="takes a folder for each target")
+    options = parser.parse_args()
+    for part in PARTS:
+        print(write_part(part, options.data, options.packages, options.work), flush=True)
+
+
+if __name__ == "__main__":
+    main()
