@@ -67,7 +67,7 @@ ALLOWED = {
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",
         "finetune": """
-            errors home tasks metrics.labelled metrics.registry records.record sampling backbones.base
+            errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune
         """,
         "runs": """

@@ -300,6 +300,7 @@ def _notes(report: VerifyReport) -> Iterator[Note]:
             yield Note("failed" if one.status == "failed" else one.status, f"{name}: {one.kind or ''}: {one.reason}")
     noted = ((text, name) for name, one in report.models.items() for of in one.measured.values() for text in of.notes)
     for text, names in grouped(dict.fromkeys(noted)).items():
-        yield Note("warning", f"{', '.join(names)}: {text}")
+        if text not in report.notes:  # else it is about the rows, the same for all
+            yield Note("warning", f"{', '.join(names)}: {text}")
     for note in report.notes:
         yield Note("note", note)

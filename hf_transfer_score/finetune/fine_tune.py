@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError, OptionError, RecordError
 from hf_transfer_score.finetune.recipe import AUTO, Recipe, default_recipe
-from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, split_rows
+from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, other_proportions, split_rows
 from hf_transfer_score.home import write_text
 from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -142,6 +142,7 @@ class _Measurement:
         everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
         self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
         self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
+        self.about = other_proportions(train, test)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.machine: Machine = Machine(recipe)
         self.block: str | None = None
@@ -153,7 +154,7 @@ class _Measurement:
         begin, device = time.perf_counter(), self.machine.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
-        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes), *self.about)
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> FineTuningResult:

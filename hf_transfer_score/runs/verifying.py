@@ -22,7 +22,7 @@ from hf_transfer_score.finetune.fine_tune import (
     truth_record,
 )
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
+from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, other_proportions, split_rows
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
@@ -174,7 +174,7 @@ class _Verifying:
         below = "One model ranked below was" if left == 1 else f"{left} models ranked below were"
         notes = [f"{below} not fine-tuned; `top` sets how many are."] if left else []
         agreements = agreements_of(self.report, found)
-        everything = (*self.test.notes, *notes)
+        everything = (*self.test.notes, *other_proportions(self.report.sample, self.test), *notes)
         ceiling = ceiling_of(found)
         return VerifyReport(self.report, self.recipe, self.test, found, agreements, ceiling, everything, interrupted)
 

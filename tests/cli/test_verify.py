@@ -21,12 +21,13 @@ QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--
 MODELS = ("--models", "./first", "./second", "./broken")
 
 
-def write_reviews(path: Path, rows: int = 100) -> None:
-    """Write texts of two classes that differ in one word."""
+def write_reviews(path: Path, rows: int = 100, *, of_first: int = 2) -> None:
+    """Write texts of two classes that differ in one word; one of so many is of the second class."""
     generator = np.random.default_rng(0)
+    codes = [int(row % of_first == of_first - 1) for row in range(rows)]
     lines = [
-        {"text": f"a {generator.choice(WORDS[row % 2])} film number {row}", "label": ("neg", "pos")[row % 2]}
-        for row in range(rows)
+        {"text": f"a {generator.choice(WORDS[code])} film number {row}", "label": ("neg", "pos")[code]}
+        for row, code in enumerate(codes)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -53,6 +54,7 @@ def verify(folder, monkeypatch, capsys):
         status = main(["verify", "reviews.jsonl", *QUICK, *arguments])
         return status, *capsys.readouterr()
 
+    command.read = capsys.readouterr
     return command
 
 
@@ -117,6 +119,25 @@ def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(
         assert sorted(values) == sorted(one["accuracy"] for one in told[name]["measured"].values())
     assert board.truth.startswith("accuracy (epochs=2, learning_rates=[0.003], method=full")
     assert board.truth_exact
+
+
+def test_other_proportions_of_the_test_rows_are_said_once_and_stored(verify, folder):
+    write_reviews(folder / "skewed.jsonl", of_first=5)
+    arguments = ("skewed.jsonl", *MODELS, *QUICK[2:], "--method", "probe", "--seeds", "0", "--per-class", "10")
+
+    def skewed(*more):
+        assert main(["verify", *arguments, "--save", "skewed", *more]) == 0
+        return verify.read()
+
+    out, _ = skewed()
+    said = "The test rows hold the classes in other proportions than the balanced training sample (neg: 50%"
+    assert " ".join(out.split()).count(said) == 1
+    told = json.loads(skewed("--json")[0])
+    (note,) = [one for one in told["notes"] if one.startswith(said)]
+    for one in records(folder / "skewed")[0]:
+        assert (note in one.warnings) is bool(one.metric and one.metric.kind == "truth")
+    _, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0")
+    assert "other proportions" not in out
 
 
 def test_what_was_measured_is_not_measured_again(verify, counted):
