@@ -70,6 +70,8 @@ class TuningFlags:
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
         steps: optimiser steps at most.
+        patience: stop a learning rate after so many passes without a gain on the rows that are held back to choose by;
+            without it by modality; no less than the passes for never.
         learning_rates: each is tried; with commas; without it by modality.
         train_batch_size: examples in a step; without it by modality.
         layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
@@ -91,6 +93,7 @@ class TuningFlags:
     test_samples: int = VerifyOptions.test_samples
     epochs: int | None = None
     steps: int | None = None
+    patience: Whole = None
     learning_rates: Annotated[
         tuple[float, ...] | None,
         Parameter(converter=converted(comma_list(float, "numbers with commas, such as 1e-4,1e-3")), n_tokens=1),
@@ -106,6 +109,8 @@ class TuningFlags:
             raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
+        if self.patience is not None and self.method == "probe":
+            raise OptionError("--patience is for methods that train in passes, and a probe is fitted at once.")
         mine = {one.name for one in fields(VerifyOptions)}
         said = {name: value for name, value in vars(self).items() if value is not None}
         changes: dict[str, Any] = {

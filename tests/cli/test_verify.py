@@ -140,6 +140,23 @@ def test_other_proportions_of_the_test_rows_are_said_once_and_stored(verify, fol
     assert "other proportions" not in out
 
 
+def test_patience_is_a_part_of_the_measurement_where_it_is_not_the_usual_one(folder, verify, counted):
+    slow = ("--models", "./first", "--max-samples", "40", "--device", "cpu", "--replicates", "0", "--seeds", "0")
+    slow += ("--learning-rates", "1e-60", "--epochs", "7", "--save", "patient")
+    for more, passes in (((), 5), (("--patience", "1"), 2), (("--patience", "9"), 7)):
+        assert main(["verify", "reviews.jsonl", *slow, *more, "--json"]) == 0
+        (measured,) = json.loads(verify.read()[0])["models"]["first"]["measured"].values()
+        assert measured["epochs"] == passes
+    assert main(["verify", "reviews.jsonl", *slow, "--patience", "4"]) == 0  # that of texts
+    assert len(counted) == 3
+    truths = [one for one in records(folder / "patient")[0] if one.metric and one.metric.kind == "truth"]
+    assert {one.metric.parameters.get("patience", "usual"): one.used["epochs"] for one in truths} == {
+        "usual": 5,
+        1: 2,
+        9: 7,
+    }
+
+
 def test_what_was_measured_is_not_measured_again(verify, counted):
     common = (*MODELS, "--method", "probe", "--save", "again", "--json")
     first = json.loads(verify(*common, "--seeds", "0")[1])
@@ -186,6 +203,10 @@ def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
     assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
+    status, _, err = verify(*MODELS, "--method", "probe", "--patience", "3")
+    assert status == 2 and "--patience is for methods that train in passes, and a probe is fitted at once" in err
+    status, _, err = verify(*MODELS, "--patience", "0")
+    assert status == 2 and "--patience" in err
     status, _, err = verify(*MODELS, "--learning-rates", "1e-3")
     assert status == 2 and "--learning-rates is given more than once, and only one of them can count" in err
     assert main(["verify", "reviews.jsonl", *MODELS, "--learning-rates", "-1"]) == 2
