@@ -71,7 +71,7 @@ ALLOWED = {
             features.batches finetune
         """,
         "runs": """
-            home hub untrusted finetune errors tasks integrity version metrics ranking records sampling
+            home hub untrusted finetune errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs
         """,
         "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",

@@ -40,6 +40,7 @@ from hf_transfer_score.finetune.recipe import Method
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
+from hf_transfer_score.runs.expected import ExpectedTime
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport
@@ -208,6 +209,10 @@ class _Lines(VerifyListener):
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
         """Say what will be done."""
         say(f"{len(names)} of {len(report.models)} models to fine-tune, {len(test)} rows to test on")
+
+    def expected(self, time: ExpectedTime) -> None:
+        """Say how long it takes."""
+        say(str(time))
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
         """Say what was found."""

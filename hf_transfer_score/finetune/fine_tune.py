@@ -88,16 +88,18 @@ def fine_tune(
     seed: int = 0,
     *,
     progress: Progress | None = None,
+    after_pass: Callable[[float], None] | None = None,
 ) -> FineTuningResult:
     """Fine-tune a checkpoint on a sample and return how well it does on another, which has no part in any choice.
 
     The backbone is loaded freshly for each learning rate. A stratified part of the training rows is held back to choose
     on; the test rows have the same classes by the same numbers. The seed decides that part, the order of rows, and
     dropout. Samples that cannot be used are an OptionError or LabelsError, a checkpoint that cannot be fine-tuned a
-    CheckpointError.
+    CheckpointError. After each pass over the training rows `after_pass` is called with the seconds it took.
     """
     check_task(train)
-    return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
+    heard = progress or (lambda _: None), after_pass or (lambda _: None)
+    return _Measurement(load, train, test, recipe, seed, *heard).run()
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
@@ -134,6 +136,7 @@ class _Measurement:
         recipe: Recipe,
         seed: int,
         progress: Progress,
+        after_pass: Callable[[float], None],
     ) -> None:
         from hf_transfer_score.finetune.loop import LabelledRows, Machine
 
@@ -144,6 +147,7 @@ class _Measurement:
         self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
         self.about = other_proportions(train, test)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
+        self.after_pass = after_pass
         self.machine: Machine = Machine(recipe)
         self.block: str | None = None
 
@@ -196,7 +200,7 @@ class _Measurement:
                 rate,
                 seed=self.seed,
                 machine=self.machine,
-                after_epoch=lambda epoch, _, rate=rate: self.progress(f"learning rate {rate:g}, epoch {epoch}"),  # type: ignore[misc]
+                after_epoch=self._timed(rate),
             )
             if not run.finite:
                 notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
@@ -207,6 +211,19 @@ class _Measurement:
         if best[0].best.accuracy < 0:
             raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
         return self._measured(*best, notes)
+
+    def _timed(self, rate: float) -> Callable[[int, object], None]:
+        """Return what hears of each pass at a learning rate, and tells how long it took."""
+        begin = time.perf_counter()
+
+        def heard(epoch: int, _: object) -> None:
+            nonlocal begin
+            self.progress(f"learning rate {rate:g}, epoch {epoch}")
+            now = time.perf_counter()
+            self.after_pass(now - begin)
+            begin = now
+
+        return heard
 
     def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.finetune.loop import evaluate

@@ -90,11 +90,15 @@ def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verif
     assert "broken: corrupt: has a model.safetensors" in out
     assert "2 of 3 models to fine-tune, 60 rows to test on" in err
     assert "first, seed 1: 0." in err or "first, seed 1: 1." in err
+    (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
+    assert expected.endswith(" s for 2 models x 2 seeds")
 
 
 def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(verify, folder, counted):
-    status, out, _ = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
+    status, out, err = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
     assert status == 0
+    (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
+    assert expected.endswith(" at most for 2 models x 2 seeds x 1 learning rate of up to 2 passes")
     found, paths = records(folder / "results")
     truths = [one for one in found if one.metric and one.metric.kind == "truth"]
     told = json.loads(out)["models"]
