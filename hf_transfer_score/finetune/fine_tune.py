@@ -344,6 +344,12 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
+def failed_record(like: Record, metric: RecordedMetric, kind: str, reason: str) -> Record:
+    """Return the record that an accuracy could not be measured; its identity is that of the accuracy."""
+    record = truth_record(like, metric)
+    return replace(record, status="failed", kind=kind, reason=reason, terms={})
+
+
 def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
     """Return the record of a measured accuracy, beside one of the same model on the same training sample.
 
@@ -359,7 +365,7 @@ def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResul
 
 
 def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
-    """Return what a folder of results holds of this very measurement, or None."""
+    """Return what a folder of results holds of this very measurement, or None; what failed was not measured."""
     path = folder / record_path(truth_record(like, metric))
     try:
         record = Record.from_json(path.read_bytes())

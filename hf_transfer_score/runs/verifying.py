@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
+from hf_transfer_score.errors import CheckpointError, LabelsError, NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import (
     FineTuningResult,
+    failed_record,
     fine_tune,
     measured_before,
     save_truth,
@@ -214,20 +216,24 @@ class _Verifying:
                 measured[seed] = one
                 found[name] = Verified(name, "ok", dict(measured))
                 self.heard.measured(name, seed, one, before=before is not None)
-        except CheckpointError as error:
-            found[name] = Verified(name, "failed", dict(measured), error.kind, str(error))
-        except OptionError as error:  # a block that this architecture does not have
-            found[name] = Verified(name, "failed", dict(measured), "bad_input", str(error))
         except LabelsError:
             raise
         except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
-            failure = as_checkpoint_error(error)
-            found[name] = Verified(name, "failed", dict(measured), failure.kind, str(failure))
+            found[name] = Verified(name, "failed", dict(measured), *_why(error))
+            self._failed(found[name], like)
         finally:
             free()
             release_memory()
-        if found[name].status == "failed":
-            self.heard.failed(found[name])
+
+    def _failed(self, verified: Verified, like: Record) -> None:
+        """Tell that a candidate cannot be fine-tuned, and store it for the seed that failed; it is tried again."""
+        if self.save is not None:
+            seed = next(one for one in self.how.seeds if one not in verified.measured)
+            metric = truth_metric(self.recipe, seed, self.test)
+            reason = without_places(verified.reason or "no reason is known")
+            with suppress(OSError, NoSpaceError):  # such as a full disk, which may be why it failed
+                save_truth(self.save, failed_record(like, metric, verified.kind or "error", reason))
+        self.heard.failed(verified)
 
     def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None, pace: Pace) -> FineTuningResult:
         assert load is not None
@@ -245,6 +251,14 @@ class _Verifying:
         fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
         load = partial(kind.load, fetched.folder, self.report.sample.task, model.options)
         return load, fetched.free if self.free_disk else (lambda: None)
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Return the kind of a failure and its reason."""
+    if isinstance(error, OptionError):  # a block that this architecture does not have
+        return "bad_input", str(error)
+    failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
+    return failure.kind, str(failure)
 
 
 def _readable(record: Record) -> Record:

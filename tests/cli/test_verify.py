@@ -188,6 +188,35 @@ def test_ctrl_c_keeps_what_is_measured(verify, folder, monkeypatch):
     assert [one.metric.parameters["seed"] for one in truths] == [0]
 
 
+def test_what_failed_is_a_record_that_counts_as_nothing_and_is_tried_again(verify, folder, counted, monkeypatch):
+    arguments = (*MODELS, "--method", "probe", "--seeds", "0,1", "--save", "failing")
+
+    def failing(load, train, test, recipe, seed, **more):
+        if seed == 1:
+            raise RuntimeError("/home/somebody/it.py broke")
+        return fine_tune(load, train, test, recipe, seed, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(verifying, "fine_tune", failing)
+        status, out, _ = verify(*arguments)
+    assert status == 0
+    assert "error: RuntimeError: /home/somebody/it.py broke" in " ".join(out.split())
+    failed = [one for one in records(folder / "failing")[0] if one.is_failed_measurement]
+    assert sorted(one.model.id for one in failed) == ["first", "second"]
+    for one in failed:
+        assert (one.kind, one.reason) == ("error", "RuntimeError: it.py broke")
+        assert one.metric.parameters["seed"] == 1 and one.metric.name == "accuracy"
+        assert Record.from_json(one.to_json()) == one
+    assert verify(*arguments)[0] == 0
+    assert counted == [1, 1], "the seeds that failed, and no other"
+    found = records(folder / "failing")[0]
+    assert not [one for one in found if one.is_failed_measurement]
+    truths = [one for one in found if one.metric and one.metric.kind == "truth"]
+    assert sorted((one.model.id, one.metric.parameters["seed"]) for one in truths) == [
+        (name, seed) for name in ("first", "second") for seed in (0, 1)
+    ]
+
+
 def test_only_the_best_are_fine_tuned_and_the_text_says_so(verify, counted):
     status, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0", "--top", "1")
     assert (status, counted) == (0, [0])
@@ -198,6 +227,7 @@ def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
     status, out, _ = verify(*MODELS, "--method", "layer", "--seeds", "0", "--layer", "9")
     assert status == 1
     assert "first: bad_input: --layer 9: this checkpoint has the blocks 0 to 1" in out
+    assert not (Path("records")).exists(), "nothing is stored unasked"
 
 
 def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
