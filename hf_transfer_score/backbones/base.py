@@ -76,9 +76,10 @@ class Backbone(Protocol):
     """A loaded checkpoint.
 
     `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
-    Two more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
-    checkpoint's own head and no part of a backbone; and `pool_tokens(states, batch)`, which makes one row per
-    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them.
+    Three more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
+    checkpoint's own head and no part of a backbone; `pool_tokens(states, batch)`, which makes one row per
+    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them; and `trainable`, False
+    where gradients reach no weights, so that nothing but a probe can be fitted on the features.
 
     Attributes:
         module: what is moved to a device; `forward` runs where it is.
@@ -102,6 +103,11 @@ class Backbone(Protocol):
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run a batch whose tensors are on the module's device. Called without gradients, maybe under autocast."""
+
+
+def is_trainable(backbone: Backbone) -> bool:
+    """Whether the weights of a loaded checkpoint can be trained; they can where it says nothing else."""
+    return bool(getattr(backbone, "trainable", True))
 
 
 def own_parameters(backbone: Backbone) -> int | None:
@@ -214,6 +220,7 @@ class MemoryBackbone:
     """
 
     source_classes = 0
+    trainable = False
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         import torch

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
 from hf_transfer_score.errors import CheckpointError, OptionError, RecordError
 from hf_transfer_score.finetune.recipe import AUTO, Recipe, default_recipe
 from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, other_proportions, split_rows
@@ -176,8 +176,14 @@ class _Measurement:
         test = (tested.double().cpu().numpy(), self.test.codes)
         found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
         head = sum(one.numel() for one in classifier.head.parameters())
-        total = head + sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+        total = head + self._behind(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
+
+    def _behind(self, classifier: Classifier) -> int:
+        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
+        if not is_trainable(classifier.backbone):
+            return own_parameters(classifier.backbone) or 0
+        return sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
 
     def _few(self, classifier: Classifier) -> dict[str, object]:
         """Return a batch of two examples."""
@@ -253,6 +259,12 @@ class _Measurement:
         from hf_transfer_score.finetune.loop import features
 
         classifier = Classifier(self.load(), self.machine.device)
+        if not is_trainable(classifier.backbone):
+            raise CheckpointError(
+                "unsupported",
+                f"is of a kind that gives features without gradients, so that the method {self.recipe.method} cannot "
+                "train it; use the method probe",
+            )
         module = classifier.backbone.module
         reached = classifier.reached(self._few(classifier))
         name: str | None = None
