@@ -192,6 +192,19 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def rough_duration(seconds: float) -> str:
+    """Return a time that is an estimate, without digits that nobody knows.
+
+    Example:
+        >>> rough_duration(0.2), rough_duration(372), rough_duration(4830)
+        ('1 s', '6 min', '1 h 20 min')
+    """
+    if seconds < 59.5:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def joined(names: Sequence[str]) -> str:
     """Return names as a sentence has them.
 

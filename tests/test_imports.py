@@ -67,11 +67,11 @@ ALLOWED = {
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",
         "finetune": """
-            errors home tasks metrics.labelled metrics.registry records.record sampling backbones.base
+            errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune
         """,
         "runs": """
-            home hub untrusted finetune errors tasks integrity version metrics ranking records sampling
+            home hub untrusted finetune errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs
         """,
         "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",

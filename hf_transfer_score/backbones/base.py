@@ -7,7 +7,7 @@ package of yours that names `my_kind = "my_package.my_kind:KIND"` in that group 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, wraps
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -37,6 +37,8 @@ class BackboneOptions:
         layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
         subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
         trust_remote_code: run Python code that comes with the checkpoint.
         allow_pickle: load pickled weights where there are no safetensors.
     """
@@ -45,6 +47,7 @@ class BackboneOptions:
     layer: int | str = LAST
     max_length: int | None = None
     subword: str = "first"
+    image_size: int | None = None
     trust_remote_code: bool = False
     allow_pickle: bool = False
 
@@ -55,7 +58,12 @@ class BackboneOptions:
             raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")
         if self.subword not in ("first", "mean"):
             raise OptionError(f"subword={self.subword!r}: expected first or mean.")
-        check_least(self, max_length=1)
+        check_least(self, max_length=1, image_size=1)
+
+    def plain(self) -> dict[str, Any]:
+        """Return what can change a feature, by name; an image size only where there is one."""
+        left_out = {"trust_remote_code", "allow_pickle", *(("image_size",) if self.image_size is None else ())}
+        return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass
@@ -76,14 +84,15 @@ class Backbone(Protocol):
     """A loaded checkpoint.
 
     `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
-    Two more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
-    checkpoint's own head and no part of a backbone; and `pool_tokens(states, batch)`, which makes one row per
-    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them.
+    Three more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
+    checkpoint's own head and no part of a backbone; `pool_tokens(states, batch)`, which makes one row per
+    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them; and `trainable`, False
+    where gradients reach no weights, so that nothing but a probe can be fitted on the features.
 
     Attributes:
         module: what is moved to a device; `forward` runs where it is.
         details: what was chosen where an option leaves it open (pooling, layer, max_length, preprocessing, ...), as
-            plain values; kept beside the features.
+            plain values; kept beside the features. A kind that prepares images at an `image_size` names it here.
         source_classes: S of the checkpoint's own head, 0 without one.
     """
 
@@ -102,6 +111,11 @@ class Backbone(Protocol):
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run a batch whose tensors are on the module's device. Called without gradients, maybe under autocast."""
+
+
+def is_trainable(backbone: Backbone) -> bool:
+    """Whether the weights of a loaded checkpoint can be trained; they can where it says nothing else."""
+    return bool(getattr(backbone, "trainable", True))
 
 
 def own_parameters(backbone: Backbone) -> int | None:
@@ -138,17 +152,36 @@ class BackboneKind:
     library: str = ""
 
     def __post_init__(self) -> None:
-        """Let `load` look at the files of a folder first, whoever calls it."""
-        load = self.load
+        """Let `load` look at the files of a folder first, whoever calls it, and both refuse what no kind takes."""
+        load, files = self.load, self.files
+
+        @wraps(files)
+        def files_of(repository: Repository, options: BackboneOptions) -> list[str]:
+            self._check_modality(options)
+            return files(repository, options)
 
         @wraps(load)
         def checked(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
             check_own_files(
                 Path(folder), allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code
             )
-            return load(folder, task, options)
+            self._check_modality(options)
+            backbone = load(folder, task, options)
+            if options.image_size is not None and backbone.details.get("image_size") != options.image_size:
+                raise CheckpointError(
+                    "unsupported",
+                    f"is of the kind {self.name}, which prepares images at the checkpoint's own size only",
+                )
+            return backbone
 
         object.__setattr__(self, "load", checked)
+        object.__setattr__(self, "files", files_of)
+
+    def _check_modality(self, options: BackboneOptions) -> None:
+        if options.image_size is not None and self.modality != "image":
+            raise CheckpointError(
+                "unsupported", f"takes {self.modality}, and image_size={options.image_size} is for images; leave it out"
+            )
 
 
 _registered: dict[str, BackboneKind] = {}
@@ -214,6 +247,7 @@ class MemoryBackbone:
     """
 
     source_classes = 0
+    trainable = False
 
     def __init__(self, function: Callable[[Any], Any]) -> None:
         import torch

@@ -2,7 +2,8 @@
 
 What `pooling="auto"` stands for: the mean over all tokens for encoders and for the encoders of encoder-decoders; the
 first token for an encoder with a head for classification, since that is what its head reads; the last token for
-decoders and for the text towers of CLIP. Positions of padding never count.
+decoders. Of models with a tower for texts and another one that tower alone is loaded, and read as `text_towers` says.
+Positions of padding never count, except for SigLIP, which was trained to read them.
 """
 
 from __future__ import annotations

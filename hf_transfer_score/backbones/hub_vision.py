@@ -104,7 +104,7 @@ def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader
     if any("ForImageClassification" in name for name in architectures):
         loaded = load_transformers(AutoModelForImageClassification, folder, config, options)
         loaded.require(_is_pooler)
-        return VisionReader(loaded, with_head=True)
+        return VisionReader(loaded, with_head=True, image_size=options.image_size)
     tower = getattr(config, "vision_config", None)
     if tower is not None and type(tower) not in MODEL_MAPPING:
         raise CheckpointError(
@@ -114,7 +114,7 @@ def _reader(folder: Path, config: Any, options: BackboneOptions) -> VisionReader
         config.mask_ratio = 0.0  # all patches are seen
     loaded = load_transformers(AutoModel, folder, config if tower is None else tower, options)
     loaded.require(_is_pooler)
-    return VisionReader(loaded, with_head=False)
+    return VisionReader(loaded, with_head=False, image_size=options.image_size)
 
 
 def _is_pooler(name: str) -> bool:
@@ -131,8 +131,11 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
         if (folder / name).exists():
             check_asked(name, read_json(folder, name))
     processor = from_folder(AutoImageProcessor, folder, options)
+    sizes = _sizes(processor, options)
     with quietly(), loading_errors("transformers"):
-        prepare = _Prepare(processor, {})
+        prepare = _Prepare(processor, sizes)
+        if sizes:
+            _check_size(prepare, options.image_size)
         if task.unit == "pixel":  # whole images are brought to the size the model takes: places stay where they are
             sample = prepare([Image.new("RGB", (640, 480))])[0]["pixel_values"]
             if sample.ndim != 3:
@@ -143,7 +146,30 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
             prepare = _Prepare(processor, {"do_resize": False, "do_center_crop": False}, (width, height))
     shown = ("size", "crop_size", "crop_pct", "do_center_crop", "resample", "image_mean", "image_std")
     details = {name: plain(getattr(processor, name)) for name in shown if getattr(processor, name, None) is not None}
-    return Preparation(prepare, {"image_processor": type(processor).__name__, **details})
+    return Preparation(prepare, {"image_processor": type(processor).__name__, **details, **sizes})
+
+
+def _sizes(processor: Any, options: BackboneOptions) -> dict[str, dict[str, int]]:
+    """Return the sizes that are asked for instead of those of an image processor; empty where none is."""
+    from hf_transfer_score.backbones.image_sizes import processor_arguments
+
+    if options.image_size is None:
+        return {}
+    size, crop = (plain(getattr(processor, name, None) or {}) for name in ("size", "crop_size"))
+    crops = bool(getattr(processor, "do_center_crop", False))
+    return processor_arguments(size, crop if crops else None, options.image_size)
+
+
+def _check_size(prepare: _Prepare, pixels: int | None) -> None:
+    """Refuse an image processor that gives another size than the one it is asked for."""
+    from PIL import Image
+
+    from hf_transfer_score.backbones.image_sizes import not_taken
+
+    assert pixels is not None
+    found = tuple(prepare([Image.new("RGB", (640, 480))])[0]["pixel_values"].shape[1:])
+    if found != (pixels, pixels):
+        raise not_taken(pixels, f"its image processor makes {' x '.join(map(str, found))} of them")
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import torch
 
 from hf_transfer_score.backbones.base import ALL, LAST, MEAN, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.image_sizes import check_runs, network_arguments
 from hf_transfer_score.backbones.loading import LoadedModel
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Pixels, Task
@@ -126,7 +127,10 @@ class ImageBackbone:
             "pooling": pooling,
             "layer": options.layer,
             "preprocessing": dict(preparation.details),
+            **({} if options.image_size is None else {"image_size": options.image_size}),
         }
+        if options.image_size is not None:
+            check_runs(self, options.image_size, task)
 
     def encode(self, examples: Sequence[Example]) -> list[Item]:
         """Return resized images as tensors."""
@@ -237,8 +241,9 @@ class VisionReader:
     Hooks remember what passes the body and the head; one batch at a time is in `forward`.
     """
 
-    def __init__(self, loaded: LoadedModel, *, with_head: bool) -> None:
+    def __init__(self, loaded: LoadedModel, *, with_head: bool, image_size: int | None = None) -> None:
         self.module: Any = loaded.model
+        self._arguments = {} if image_size is None else network_arguments(loaded.model, image_size)
         self.name = type(loaded.model).__name__
         config = self.module.config
         self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
@@ -296,7 +301,7 @@ class VisionReader:
 
     def _seen(self, inputs: Mapping[str, torch.Tensor], *, hidden: bool) -> tuple[Seen, Any]:
         self._entered.clear()
-        more: dict[str, Any] = {"output_hidden_states": True} if hidden else {}
+        more: dict[str, Any] = {**self._arguments, **({"output_hidden_states": True} if hidden else {})}
         if self.module.config.model_type == "vit_mae":
             # a masked autoencoder shuffles its patches by noise: ascending noise leaves them where they are
             pixels, patch = inputs["pixel_values"], self.module.config.patch_size

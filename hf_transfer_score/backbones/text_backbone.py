@@ -1,6 +1,6 @@
 """The backbone of all text models: tokens in, rows out, the same for a text alone and for one among others.
 
-What sentence-transformers saves behind its transformer is here too: pooling, dense layers and normalisation.
+The poolings of sentence-transformers are here too; what follows them is in `behind_pooling`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.loading import head_modules, load_config, loading_errors, read_json, weight_shapes
+from hf_transfer_score.backbones.behind_pooling import behind_tower, holds, rows_behind
+from hf_transfer_score.backbones.loading import head_modules, load_config, read_json
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
     groups_of,
@@ -35,6 +36,7 @@ from hf_transfer_score.backbones.text_models import (
     load_tokenizer,
     shape_of,
 )
+from hf_transfer_score.backbones.text_towers import TextTower, last_position
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
 
@@ -47,14 +49,10 @@ PROBE_TEXTS = ("good", "a film that is good and a film that is bad, one after th
 
 Pooler = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU", "ELU", "Mish", "Softplus")
-
 SETTINGS = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
-ROW = "sentence_embedding"
-
 OLD_MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -90,7 +88,7 @@ class TextBackbone:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         self.module: torch.nn.Module = model.module
-        if after is not None:
+        if after is not None and not holds(model.module, after):
             self.module = torch.nn.ModuleList([model.module, after])
         self.source_classes = model.classes
         self.source_heads = head_modules(model.module, model.body)
@@ -124,11 +122,12 @@ class TextBackbone:
         """Return padded numbers of tokens (S, T), lengths (S,), which sequences to run together, and where rows are."""
         sequences = [sequence for item in items for sequence in item.sequences]
         lengths = np.asarray([len(sequence.numbers) for sequence in sequences])
-        numbers = np.full((len(sequences), lengths.max()), self._padding, dtype=np.int64)
+        width = max(int(lengths.max()), self._model.filled)
+        numbers = np.full((len(sequences), width), self._padding, dtype=np.int64)
         types = None if sequences[0].types is None else np.zeros_like(numbers)
         for row, sequence in enumerate(sequences):
             numbers[row, : lengths[row]] = sequence.numbers
-            if types is not None:
+            if types is not None and sequence.types is not None:
                 types[row, : lengths[row]] = sequence.types
         batch: dict[str, Any] = {"numbers": torch.from_numpy(numbers), "lengths": torch.from_numpy(lengths)}
         if types is not None:
@@ -165,7 +164,7 @@ class TextBackbone:
         for indices in groups:
             chosen = torch.as_tensor(indices).to(batch["numbers"].device)
             lengths = batch["lengths"][chosen]
-            width = int(lengths.max())
+            width = max(int(lengths.max()), self._model.filled)
             types = batch.get("types")
             types = None if types is None else types[chosen, :width]
             parts.append(self._run_group(batch["numbers"][chosen, :width], lengths, types))
@@ -177,8 +176,20 @@ class TextBackbone:
 
     def _run_group(self, numbers: Tensor, lengths: Tensor, types: Tensor | None) -> tuple[dict[str, Tensor], Any]:
         mask = mask_of(lengths, numbers.shape[1])
+        left = bool(self._model.filled) and self._reader.fills_left
+        if left:
+            numbers = _rolled(numbers, numbers.shape[1] - lengths)
         last, hidden, logits = self._model.run(numbers, mask, types, self._layer)
-        return pick_layers(last, hidden, self._layer), logits
+        layers = pick_layers(last, hidden, self._layer)
+        if left:
+            layers = {name: _rolled(states, lengths - states.shape[1]) for name, states in layers.items()}
+        return layers, logits
+
+
+def _rolled(rows: Tensor, steps: Tensor) -> Tensor:
+    """Return rows (S, T) or (S, T, D) with the places of each moved on by its own number of steps (S,), in a ring."""
+    places = (torch.arange(rows.shape[1], device=rows.device) - steps[:, None]) % rows.shape[1]
+    return rows[torch.arange(len(rows), device=rows.device)[:, None], places]
 
 
 def _join(parts: Sequence[Tensor], order: Tensor, width: int | None) -> Tensor:
@@ -264,9 +275,34 @@ def load_text_backbone(folder: Path, options: BackboneOptions, *, words: bool) -
     if pooling == "auto" and model.shape == "encoder" and model.head:
         last = model.config.model_type in CLASS_TOKEN_LAST
         pooling = "last" if last else str(getattr(model.config, "classifier_pooling", "cls"))
+    elif pooling == "auto" and model.tower is not None:
+        return _tower_backbone(model, model.tower, reader, options, words=words)
     elif pooling == "auto":
-        pooling = "last" if model.shape in ("decoder", "tower") else "mean"
+        pooling = "last" if model.shape == "decoder" else "mean"
     backbone = TextBackbone(model, reader, options, words=words, pooling=pooling)
+    check_padding(backbone)
+    return backbone
+
+
+def _tower_backbone(
+    model: TextModel, tower: TextTower, reader: TokenReader, options: BackboneOptions, *, words: bool
+) -> TextBackbone:
+    """Return a backbone that pools as a text tower itself does; layers before the last are pooled by the same token."""
+    pooling, after = behind_tower(tower, model.module)
+    whole = options.layer == LAST and not words
+    how = "cls" if tower.pooled == "first" else "last"
+    pooler = last_position if tower.fills and not reader.fills_left else None
+    if after is None or not whole:
+        after, pooling = None, "last position" if pooler is not None else how
+    backbone = TextBackbone(
+        model,
+        reader,
+        options,
+        words=words,
+        pooling=pooling,
+        pooler=pooler or (lambda states, lengths: pool(states, lengths, how)),
+        after=after,
+    )
     check_padding(backbone)
     return backbone
 
@@ -286,7 +322,7 @@ def load_sentence_backbone(
         else [options.pooling]
     )
     whole = options.pooling == "auto" and options.layer == LAST and not words
-    after = _after(folder, parts[2:], options) if whole else None
+    after = rows_behind(folder, parts[2:], options) if whole else None
     names = [name for name, _ in parts] if whole else ["Transformer"]
     backbone = TextBackbone(
         model,
@@ -320,73 +356,3 @@ def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
     prompts = read_json(folder, about) if (folder / about).exists() else {}
     prompt = (prompts.get("prompts") or {}).get(prompts.get("default_prompt_name")) or ""
     return TextStyle(prompt, bool(settings.get("do_lower_case"))), settings.get("max_seq_length") or LONGEST
-
-
-def _after(folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions) -> torch.nn.Module | None:
-    modules: list[torch.nn.Module] = []
-    for name, path in parts:
-        if name == "Normalize":
-            modules.append(Normalize())
-        if name not in ("Dense", "LayerNorm"):
-            continue
-        settings = read_json(folder, f"{path}config.json")
-        ends = (settings.get("module_input_name", ROW), settings.get("module_output_name") or ROW)
-        if name == "Dense" and ends != (ROW, ROW):
-            raise CheckpointError("unsupported", "has a Dense module for single tokens, which is not read here")
-        with loading_errors("torch"):
-            if name == "Dense":
-                modules.append(_filled(Dense(settings), folder / path, options))
-            else:
-                norm = torch.nn.LayerNorm(int(settings["dimension"]))
-                modules.append(_filled(norm, folder / path, options, "norm."))
-    return torch.nn.Sequential(*modules).eval() if modules else None
-
-
-class Normalize(torch.nn.Module):  # type: ignore[misc]
-    """Scales each row to length one."""
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows (B, D), scaled."""
-        return torch.nn.functional.normalize(rows, dim=1)
-
-
-class Dense(torch.nn.Module):  # type: ignore[misc]
-    """A linear layer and an activation, and what came in added to it if `use_residual`."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        super().__init__()
-        width, out = int(settings["in_features"]), int(settings["out_features"])
-        self.linear = torch.nn.Linear(width, out, bias=bool(settings.get("bias", True)))
-        named = str(settings.get("activation_function", "Tanh"))
-        if named.rsplit(".", 1)[-1] not in ACTIVATIONS:
-            raise CheckpointError(
-                "unsupported", f"has a Dense module with the activation {named!r}, which is not read here"
-            )
-        self.activation_function = getattr(torch.nn, named.rsplit(".", 1)[-1])()
-        self.use_residual = bool(settings.get("use_residual"))
-        if self.use_residual and width != out:
-            self.residual = torch.nn.Linear(width, out, bias=False)
-
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows (B, out), projected."""
-        projected = cast("torch.Tensor", self.activation_function(self.linear(rows)))
-        if not self.use_residual:
-            return projected
-        return projected + (self.residual(rows) if hasattr(self, "residual") else rows)
-
-
-def _filled(module: torch.nn.Module, folder: Path, options: BackboneOptions, prefix: str = "") -> torch.nn.Module:
-    """Return the module with the weights in a folder; each of them has to be there."""
-    from safetensors.torch import load_file
-
-    weight_shapes(folder)
-    pickled = folder / "pytorch_model.bin"
-    if (folder / "model.safetensors").exists():
-        weights = load_file(str(folder / "model.safetensors"))
-    elif options.allow_pickle and pickled.exists():
-        weights = torch.load(pickled, map_location="cpu", weights_only=True)
-    else:
-        kind: Any = "pickle_only" if pickled.exists() else "corrupt"
-        raise CheckpointError(kind, f"has no model.safetensors in {folder.name}")
-    module.load_state_dict({name.removeprefix(prefix): weight.float() for name, weight in weights.items()})
-    return module

@@ -21,6 +21,8 @@ from hf_transfer_score.backbones.loading import (
     loading_errors,
     read_json,
 )
+from hf_transfer_score.backbones.text_towers import TextTower, tower_of, tower_types
+from hf_transfer_score.backbones.word_windows import central_window, window_bounds
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words
 
@@ -28,9 +30,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Shape = Literal["encoder", "decoder", "encoder-decoder", "tower"]
-
-TOWERS = {"clip": "CLIPTextModel"}
-"""Models of images and texts whose text tower is read, by model_type, with the class of the tower."""
 
 CLASS_TOKEN_LAST = ("xlnet",)
 """Architectures that read both ways and have their class token at the end, by model_type."""
@@ -47,7 +46,6 @@ PROBE_WORDS = ("one", "film", "is", "good")
 LETTERS_A_TOKEN = 64
 """Letters of a text that are looked at for each token that is kept; real texts have four or five."""
 
-OVERLAP = 4  # windows of words overlap by one part of so many
 Numbers = NDArray[np.int32]
 _EMPTY: Numbers = np.zeros(0, dtype=np.int32)
 
@@ -63,14 +61,14 @@ def text_types() -> frozenset[str]:
     texts = names("MASKED_LM", "CAUSAL_LM", "SEQUENCE_CLASSIFICATION", "SEQ_TO_SEQ_CAUSAL_LM", "TEXT_ENCODING")
     others = names("AUDIO_CLASSIFICATION", "CTC", "SPEECH_SEQ_2_SEQ", "IMAGE_CLASSIFICATION", "MULTIMODAL_LM")
     others |= names("IMAGE_TEXT_TO_TEXT", "VISION_2_SEQ")
-    return frozenset((texts & set(auto.MODEL_MAPPING_NAMES)) - others | set(TOWERS))
+    return frozenset((texts & set(auto.MODEL_MAPPING_NAMES)) - others | tower_types())
 
 
 def shape_of(config: Any) -> Shape:
     """Return how a model reads a text: both ways, from the left, or with an encoder before a decoder."""
     from transformers.models.auto import modeling_auto as auto
 
-    if config.model_type in TOWERS:
+    if tower_of(config.model_type) is not None:
         return "tower"
     if getattr(config, "is_encoder_decoder", False):
         return "encoder-decoder"
@@ -94,6 +92,12 @@ class TextModel:
     shape: Shape
     head: str
     config: Any
+    tower: TextTower | None = None
+
+    @property
+    def filled(self) -> int:
+        """Up to how many tokens texts are filled, and padding is read as everything else; 0 where they are not."""
+        return (self.longest or 0) if self.tower is not None and self.tower.fills else 0
 
     @property
     def classes(self) -> int:
@@ -127,7 +131,8 @@ class TextModel:
         self, numbers: Tensor, mask: Tensor, types: Tensor | None, layer: str | int
     ) -> tuple[Tensor, tuple[Tensor, ...] | None, Tensor | None]:
         """Return the last states (B, T, D), those of all layers if `layer` needs them, and logits of a head."""
-        inputs: dict[str, Any] = {"input_ids": numbers, "attention_mask": mask.long(), "return_dict": True}
+        mask = mask.long() if not self.filled else mask.new_ones(mask.shape).long()
+        inputs: dict[str, Any] = {"input_ids": numbers, "attention_mask": mask, "return_dict": True}
         if types is not None:
             inputs["token_type_ids"] = types
         if layer != LAST:
@@ -164,11 +169,13 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     """Return the text model in a folder without any head; raises CheckpointError."""
     import transformers
 
-    if shape == "tower":
-        tower = getattr(transformers, TOWERS[config.model_type])
-        loaded = load_transformers(tower, folder, config.text_config, options)
+    tower = tower_of(config.model_type)
+    if tower is not None:
+        part = getattr(config, "text_config", config)
+        loaded = load_transformers(getattr(transformers, tower.model), folder, part, options)
         loaded.require()
-        return TextModel(loaded.model, loaded.model, shape, "", loaded.model.config)
+        module = getattr(loaded.model, tower.part) if tower.part else loaded.model
+        return TextModel(module, module, shape, "", loaded.model.config, tower)
     encoder_only = type(config) in transformers.AutoModelForTextEncoding._model_mapping
     cut = shape == "encoder-decoder"
     auto = transformers.AutoModelForTextEncoding if cut and encoder_only else transformers.AutoModel
@@ -248,6 +255,7 @@ class TokenReader:
         self, tokenizer: Any, limits: TokenLimits, style: TextStyle, *, words: bool, subword: str, join_pairs: bool
     ) -> None:
         self._tokenizer, self._limits, self._style, self._subword = tokenizer, limits, style, subword
+        self.fills_left = tokenizer.padding_side == "left"
         self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
         if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
             self._fast.no_truncation()
@@ -354,7 +362,7 @@ class TokenReader:
         starts = np.cumsum(sizes) - sizes
         positions = np.asarray(example.positions, dtype=np.int64)
         bounds = window_bounds(starts, sizes, room)
-        owner = _central_window(bounds, starts, sizes)[positions]
+        owner = central_window(bounds, starts, sizes)[positions]
         used, owner = np.unique(owner, return_inverse=True)
         kept = bounds[used] if len(used) else bounds[:1]
         sequences = tuple(self._framed(numbers[start:stop]) for start, stop in kept)
@@ -383,31 +391,3 @@ def _words_need_spaces(fast: Any) -> bool:
     spaced = [word if number == 0 else f" {word}" for number, word in enumerate(PROBE_WORDS)]
     without = fast.encode(list(PROBE_WORDS), is_pretokenized=True, add_special_tokens=False).ids
     return bool(without != plain and fast.encode(spaced, is_pretokenized=True, add_special_tokens=False).ids == plain)
-
-
-def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:
-    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter."""
-    ends = starts + sizes
-    bounds, first = [], 0
-    while first < len(starts):
-        stop = int(np.searchsorted(ends, starts[first] + room, side="right"))
-        bounds.append((int(starts[first]), int(ends[stop - 1])))
-        if stop == len(starts):
-            break
-        back = int(np.searchsorted(starts, ends[stop - 1] - room // OVERLAP))
-        fits = starts + room >= ends[stop]  # the next window has to reach further than this one
-        first = max(back, int(np.argmax(fits)), first + 1)
-    return np.asarray(bounds or [(0, 0)], dtype=np.int64)
-
-
-def _central_window(bounds: NDArray[np.int64], starts: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return for each word the window in which it is farthest from a cut; the ends of the text are no cuts."""
-    best, margin = np.zeros(len(starts), dtype=np.int64), np.full(len(starts), -1.0)
-    ends, total = starts + sizes, (starts + sizes)[-1] if len(starts) else 0
-    for number, (start, stop) in enumerate(bounds):
-        left = starts - start if start else np.full(len(starts), np.inf)
-        right = stop - ends if stop < total else np.full(len(starts), np.inf)
-        found = np.where((starts >= start) & (ends <= stop), np.minimum(left, right), -1.0)
-        better = found > margin
-        best[better], margin[better] = number, found[better]
-    return best

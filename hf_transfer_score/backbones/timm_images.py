@@ -45,8 +45,8 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     config = read_json(folder)
     _check_weights(Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle))
     check_asked("config.json", config, len(weight_shapes(folder)))
-    model = _model(folder)
-    return ImageBackbone(TimmReader(model, config), _preparation(model, task), task, options)
+    model = _model(folder, options.image_size)
+    return ImageBackbone(TimmReader(model, config), _preparation(model, task, options.image_size), task, options)
 
 
 def _check_weights(files: list[str]) -> None:
@@ -55,16 +55,25 @@ def _check_weights(files: list[str]) -> None:
         raise CheckpointError("unsupported", f"has its weights in parts ({files[0]}), which timm does not put together")
 
 
-def _model(folder: Path) -> torch.nn.Module:
+def _model(folder: Path, pixels: int | None) -> torch.nn.Module:
     import timm
+    import torch
+
+    from hf_transfer_score.backbones.image_sizes import not_taken, timm_arguments
 
     shapes = weight_shapes(folder)
     with quietly(), loading_errors("timm"):
         check_skeleton(lambda: timm.create_model(f"local-dir:{folder}", pretrained=False), shapes)
+        more: dict[str, Any] = {}
+        if pixels is not None:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"):
+                more = timm_arguments(timm.create_model(f"local-dir:{folder}", pretrained=False), pixels)
         try:
-            model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-        except RuntimeError as error:
+            model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True, **more)
+        except (RuntimeError, AssertionError) as error:
             missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
+            if missing is None and pixels is not None and more:  # such as a mixer, whose weights fit one size
+                raise not_taken(pixels, " ".join(str(error).split())[:300]) from error
             if missing is None:
                 raise
             total = len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
@@ -90,12 +99,14 @@ def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         raise lacking_weights(lacking, len(names))
 
 
-def _preparation(model: torch.nn.Module, task: Task) -> Preparation:
+def _preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Preparation:
     import timm.data
 
     from hf_transfer_score.backbones.images import Preparation
 
     config = timm.data.resolve_model_data_config(model)
+    if pixels is not None:
+        config["input_size"] = (config["input_size"][0], pixels, pixels)
     channels = {1: "L", 3: "RGB"}.get(config["input_size"][0])
     if channels is None:
         raise CheckpointError("unsupported", f"takes images of {config['input_size'][0]} channels, not of 3 or 1")

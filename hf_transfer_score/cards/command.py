@@ -111,6 +111,8 @@ def _feature_options(sample: Sample) -> Iterator[tuple[str, Any]]:
         yield "subword", "mean"
     if isinstance(length, int):
         yield "max-length", length
+    if isinstance(model.details.get("image_size"), int):
+        yield "image-size", model.details["image_size"]
     if model.dtype not in (None, "float32"):
         yield "dtype", model.dtype
 

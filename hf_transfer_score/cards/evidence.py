@@ -139,7 +139,8 @@ def gather(
 ) -> Evidence:
     """Return what records say of a model, with its places in pools by `standing_key`; those of others are left out."""
     newest: dict[str, Record] = {}  # of each way to read the model, sample and metric
-    for one in sorted((one for one in records if one.model.id == model), key=lambda one: one.run.time):
+    own = (one for one in records if one.model.id == model and not one.is_failed_measurement)
+    for one in sorted(own, key=lambda one: one.run.time):
         newest[f"{standing_key(one)} {'' if one.metric is None else setting(one.metric)}"] = one
     mine = newest.values()
     truths = [one for one in mine if one.metric is not None and one.metric.kind == "truth"]

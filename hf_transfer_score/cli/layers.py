@@ -78,7 +78,12 @@ def layers(
         check_plot_path(plot)
     options = RankOptions(
         sample=sample,
-        backbone=BackboneOptions(pooling=backbone.pooling, max_length=backbone.max_length, subword=backbone.subword),
+        backbone=BackboneOptions(
+            pooling=backbone.pooling,
+            max_length=backbone.max_length,
+            subword=backbone.subword,
+            image_size=backbone.image_size,
+        ),
         extract=extract,
         trust_remote_code=(model,) if backbone.trust_remote_code else (),
         allow_pickle=(model,) if backbone.allow_pickle else (),

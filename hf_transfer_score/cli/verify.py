@@ -40,6 +40,7 @@ from hf_transfer_score.finetune.recipe import Method
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
+from hf_transfer_score.runs.expected import ExpectedTime
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport
@@ -70,6 +71,8 @@ class TuningFlags:
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
         steps: optimiser steps at most.
+        patience: stop a learning rate after so many passes without a gain on the rows that are held back to choose by;
+            without it by modality; no less than the passes for never.
         learning_rates: each is tried; with commas; without it by modality.
         train_batch_size: examples in a step; without it by modality.
         layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
@@ -91,6 +94,7 @@ class TuningFlags:
     test_samples: int = VerifyOptions.test_samples
     epochs: int | None = None
     steps: int | None = None
+    patience: Whole = None
     learning_rates: Annotated[
         tuple[float, ...] | None,
         Parameter(converter=converted(comma_list(float, "numbers with commas, such as 1e-4,1e-3")), n_tokens=1),
@@ -106,6 +110,8 @@ class TuningFlags:
             raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
+        if self.patience is not None and self.method == "probe":
+            raise OptionError("--patience is for methods that train in passes, and a probe is fitted at once.")
         mine = {one.name for one in fields(VerifyOptions)}
         said = {name: value for name, value in vars(self).items() if value is not None}
         changes: dict[str, Any] = {
@@ -204,6 +210,10 @@ class _Lines(VerifyListener):
         """Say what will be done."""
         say(f"{len(names)} of {len(report.models)} models to fine-tune, {len(test)} rows to test on")
 
+    def expected(self, time: ExpectedTime) -> None:
+        """Say how long it takes."""
+        say(str(time))
+
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
         """Say what was found."""
         say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
@@ -300,6 +310,7 @@ def _notes(report: VerifyReport) -> Iterator[Note]:
             yield Note("failed" if one.status == "failed" else one.status, f"{name}: {one.kind or ''}: {one.reason}")
     noted = ((text, name) for name, one in report.models.items() for of in one.measured.values() for text in of.notes)
     for text, names in grouped(dict.fromkeys(noted)).items():
-        yield Note("warning", f"{', '.join(names)}: {text}")
+        if text not in report.notes:  # else it is about the rows, the same for all
+            yield Note("warning", f"{', '.join(names)}: {text}")
     for note in report.notes:
         yield Note("note", note)

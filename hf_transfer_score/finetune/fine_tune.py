@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.backbones.base import Backbone
+from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
 from hf_transfer_score.errors import CheckpointError, OptionError, RecordError
 from hf_transfer_score.finetune.recipe import AUTO, Recipe, default_recipe
-from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, split_rows
+from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, other_proportions, split_rows
 from hf_transfer_score.home import write_text
 from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -88,16 +88,18 @@ def fine_tune(
     seed: int = 0,
     *,
     progress: Progress | None = None,
+    after_pass: Callable[[float], None] | None = None,
 ) -> FineTuningResult:
     """Fine-tune a checkpoint on a sample and return how well it does on another, which has no part in any choice.
 
     The backbone is loaded freshly for each learning rate. A stratified part of the training rows is held back to choose
     on; the test rows have the same classes by the same numbers. The seed decides that part, the order of rows, and
     dropout. Samples that cannot be used are an OptionError or LabelsError, a checkpoint that cannot be fine-tuned a
-    CheckpointError.
+    CheckpointError. After each pass over the training rows `after_pass` is called with the seconds it took.
     """
     check_task(train)
-    return _Measurement(load, train, test, recipe, seed, progress or (lambda _: None)).run()
+    heard = progress or (lambda _: None), after_pass or (lambda _: None)
+    return _Measurement(load, train, test, recipe, seed, *heard).run()
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
@@ -134,6 +136,7 @@ class _Measurement:
         recipe: Recipe,
         seed: int,
         progress: Progress,
+        after_pass: Callable[[float], None],
     ) -> None:
         from hf_transfer_score.finetune.loop import LabelledRows, Machine
 
@@ -142,7 +145,9 @@ class _Measurement:
         everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
         self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
         self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
+        self.about = other_proportions(train, test)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
+        self.after_pass = after_pass
         self.machine: Machine = Machine(recipe)
         self.block: str | None = None
 
@@ -153,7 +158,7 @@ class _Measurement:
         begin, device = time.perf_counter(), self.machine.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
-        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes))
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes), *self.about)
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> FineTuningResult:
@@ -171,8 +176,14 @@ class _Measurement:
         test = (tested.double().cpu().numpy(), self.test.codes)
         found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
         head = sum(one.numel() for one in classifier.head.parameters())
-        total = head + sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
+        total = head + self._behind(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
+
+    def _behind(self, classifier: Classifier) -> int:
+        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
+        if not is_trainable(classifier.backbone):
+            return own_parameters(classifier.backbone) or 0
+        return sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
 
     def _few(self, classifier: Classifier) -> dict[str, object]:
         """Return a batch of two examples."""
@@ -195,7 +206,7 @@ class _Measurement:
                 rate,
                 seed=self.seed,
                 machine=self.machine,
-                after_epoch=lambda epoch, _, rate=rate: self.progress(f"learning rate {rate:g}, epoch {epoch}"),  # type: ignore[misc]
+                after_epoch=self._timed(rate),
             )
             if not run.finite:
                 notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
@@ -206,6 +217,19 @@ class _Measurement:
         if best[0].best.accuracy < 0:
             raise CheckpointError("non_finite", "cannot be fine-tuned: the loss is not finite at any learning rate")
         return self._measured(*best, notes)
+
+    def _timed(self, rate: float) -> Callable[[int, object], None]:
+        """Return what hears of each pass at a learning rate, and tells how long it took."""
+        begin = time.perf_counter()
+
+        def heard(epoch: int, _: object) -> None:
+            nonlocal begin
+            self.progress(f"learning rate {rate:g}, epoch {epoch}")
+            now = time.perf_counter()
+            self.after_pass(now - begin)
+            begin = now
+
+        return heard
 
     def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.finetune.loop import evaluate
@@ -235,6 +259,12 @@ class _Measurement:
         from hf_transfer_score.finetune.loop import features
 
         classifier = Classifier(self.load(), self.machine.device)
+        if not is_trainable(classifier.backbone):
+            raise CheckpointError(
+                "unsupported",
+                f"is of a kind that gives features without gradients, so that the method {self.recipe.method} cannot "
+                "train it; use the method probe",
+            )
         module = classifier.backbone.module
         reached = classifier.reached(self._few(classifier))
         name: str | None = None
@@ -326,6 +356,12 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
+def failed_record(like: Record, metric: RecordedMetric, kind: str, reason: str) -> Record:
+    """Return the record that an accuracy could not be measured; its identity is that of the accuracy."""
+    record = truth_record(like, metric)
+    return replace(record, status="failed", kind=kind, reason=reason, terms={})
+
+
 def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
     """Return the record of a measured accuracy, beside one of the same model on the same training sample.
 
@@ -341,7 +377,7 @@ def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResul
 
 
 def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
-    """Return what a folder of results holds of this very measurement, or None."""
+    """Return what a folder of results holds of this very measurement, or None; what failed was not measured."""
     path = folder / record_path(truth_record(like, metric))
     try:
         record = Record.from_json(path.read_bytes())

@@ -18,6 +18,7 @@ from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions, fingerprint
 from hf_transfer_score.sampling.sources import open_source
+from hf_transfer_score.text import one_line
 
 Rows = NDArray[np.int64]
 
@@ -26,11 +27,17 @@ KEPT_BYTES = 2**31
 
 ENCODED_AT_ONCE = 64
 
+LONGEST_NAME = 40
+"""Letters of a class's name that a note shows."""
+
 SPLITS = ("test", "validation", "valid", "val", "dev", "eval")
 """Splits that are tested on where none is named, the first there is with labels."""
 
 FEW = 100
 """Below as many test rows an accuracy is a matter of a few examples."""
+
+CLEARLY_APART = 0.1
+"""From this distance between the proportions of classes on, beyond what the draw of the rows makes, it is said."""
 
 
 def check_task(sample: LabelledSample) -> None:
@@ -76,6 +83,29 @@ def split_rows(codes: Rows, share: float, seed: int) -> tuple[Rows, Rows]:
         held.append(generator.permutation(rows)[:count])
     chosen = np.sort(np.concatenate(held))
     return np.setdiff1d(np.arange(len(codes)), chosen), chosen
+
+
+def other_proportions(train: LabelledSample, test: LabelledSample) -> tuple[str, ...]:
+    """Return a note where the test rows hold the classes in clearly other proportions than the training rows.
+
+    The distance is half the sum of the differences of all shares: the part of the rows that would have to be of
+    another class. What a draw of so many test rows from the training rows' proportions makes on average is left out.
+    """
+    codes, tested, classes = codes_of(train, test)
+    own, other = (np.bincount(one, minlength=classes) / len(one) for one in (codes, tested))
+    by_luck = 0.5 * np.sqrt(2 / np.pi * own * (1 - own) / len(tested)).sum()
+    if 0.5 * np.abs(own - other).sum() - by_luck < CLEARLY_APART:
+        return ()
+    widest, counts = int(np.abs(own - other).argmax()), np.bincount(codes)
+    names, number = train.label_names, int(np.unique(np.asarray(train.labels))[widest])
+    name = one_line(names[number], LONGEST_NAME) if names and number < len(names) else f"class {number}"
+    balanced = "balanced " if counts.max() - counts.min() <= 1 else ""
+    note = (
+        f"The test rows hold the classes in other proportions than the {balanced}training sample ({name}: "
+        f"{own[widest]:.0%} of the sample, {other[widest]:.0%} of the test rows). Accuracy is measured on the "
+        "proportions of the test rows, and the models were trained on those of the sample."
+    )
+    return (note,)
 
 
 class Encoded:

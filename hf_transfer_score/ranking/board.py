@@ -98,7 +98,7 @@ def _measured_here(ranking: Ranking, history: History, forecaster: Forecaster) -
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:
     rows = np.flatnonzero(table.data.column("dataset_id").to_numpy() == dataset)
-    return table.records(rows.tolist()) if len(rows) else []
+    return [one for one in (table.records(rows.tolist()) if len(rows) else []) if not one.is_failed_measurement]
 
 
 def _joined(parts: Sequence[History]) -> History:

@@ -63,8 +63,8 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
     """Write records to a place: each to a file of its own, and on the Hub to the table and card beside them too.
 
     A record that is there already stays, unless the new one was made later. Of several with one identity, the one that
-    was made last counts. Where others write at the same time, the table is left for the next one to bring in step; a
-    pull request holds records only.
+    was made last counts; but that an accuracy could not be measured never replaces one that was. Where others write at
+    the same time, the table is left for the next one to bring in step; a pull request holds records only.
 
     Args:
         place: where they go.
@@ -140,7 +140,12 @@ def _verdict(old: bytes | None, new: bytes, path: str, record: Record) -> Verdic
         return "written"
     if there == record:
         return "unchanged"
-    return "older" if moment(there.run.time) > moment(record.run.time) else "written"
+    return "older" if _weight(there) > _weight(record) else "written"
+
+
+def _weight(record: Record) -> tuple[bool, datetime]:
+    """Return what decides between two records of one identity: a failure never counts more than a result."""
+    return record.status != "failed", moment(record.run.time)
 
 
 def moment(text: str) -> datetime:
@@ -158,7 +163,7 @@ def _latest(records: Iterable[Record]) -> dict[str, Record]:
     found: dict[str, Record] = {}
     for record in records:
         path = str(record_path(record))
-        if path not in found or moment(found[path].run.time) <= moment(record.run.time):
+        if path not in found or _weight(found[path]) <= _weight(record):
             found[path] = record
     return found
 

@@ -170,9 +170,10 @@ class Record:
     Attributes:
         model: which features.
         dataset: which sample.
-        metric: which metric; None for a model that could not be scored at all.
+        metric: which metric; None for a model that could not be scored at all. A failed record with one says that an
+            accuracy could not be measured.
         run: how the run went.
-        status: "ok"; "failed" for the model, or "skipped" for the metric alone, with the reason.
+        status: "ok"; "failed" for the model or its fine-tuning, or "skipped" for the metric alone, with the reason.
         kind: the kind of failure.
         reason: why there are no terms.
         terms: raw terms by name; what depends on a pool is derived on reading.
@@ -202,6 +203,11 @@ class Record:
     facts: RecordedFacts = field(default_factory=RecordedFacts)
     source: str | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def is_failed_measurement(self) -> bool:
+        """Whether an accuracy could not be measured: nothing that counts for, or against, what was scored."""
+        return self.status == "failed" and self.metric is not None and self.metric.kind == "truth"
 
     def to_json(self) -> str:
         """Return the record as JSON; what `from_json` would refuse raises RecordError here already."""
@@ -285,8 +291,9 @@ def checked(plain: Any) -> Record:
 def _check_outcome(record: Record) -> None:
     """Refuse a record whose fields contradict each other."""
     ok, failed = record.status == "ok", record.status == "failed"
-    if failed is not (record.metric is None):
-        raise wrong("metric", "none" if failed else f"a metric, since the status is {record.status!r}", record.metric)
+    if failed is not (record.metric is None) and not record.is_failed_measurement:
+        expected = "none, or the accuracy that could not be measured" if failed else "a metric"
+        raise wrong("metric", f"{expected}, since the status is {record.status!r}", record.metric)
     if ok is not bool(record.terms):
         raise wrong("terms", "at least one" if ok else f"none, since the status is {record.status!r}", record.terms)
     if ok is not (record.reason is None):

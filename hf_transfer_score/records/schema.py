@@ -35,9 +35,10 @@ NARROWER: dict[tuple[str, str], dict[str, Any]] = {
 
 NULL, TEXT = {"type": "null"}, {"type": "string"}
 METRIC = {"$ref": f"#/$defs/{RecordedMetric.__name__}"}
+UNMEASURED = {"anyOf": [NULL, {**METRIC, "properties": {"kind": {"const": "truth"}}}]}
 BY_STATUS: dict[str, dict[str, Any]] = {
     "ok": {"metric": METRIC, "kind": NULL, "reason": NULL, "terms": {"minProperties": 1}},
-    "failed": {"metric": NULL, "kind": TEXT, "reason": TEXT, "terms": {"maxProperties": 0}},
+    "failed": {"metric": UNMEASURED, "kind": TEXT, "reason": TEXT, "terms": {"maxProperties": 0}},
     "skipped": {"metric": METRIC, "kind": NULL, "reason": TEXT, "terms": {"maxProperties": 0}},
 }
 """What the other fields have to be, by the status."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
@@ -194,14 +194,13 @@ def key_parts(
     checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: BackboneOptions, dtype: str
 ) -> dict[str, object]:
     """Return everything that can change the features of a checkpoint."""
-    reading = {name: value for name, value in asdict(own).items() if name not in ("trust_remote_code", "allow_pickle")}
     name = checkpoint.repository.name if checkpoint.folder is None else "folder"
     return {
         "model": name,
         "commit": checkpoint.commit,
         "kind": kind,
         "sample": sample.fingerprint,
-        "options": reading,
+        "options": own.plain(),
         "dtype": dtype,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
+from hf_transfer_score.errors import CheckpointError, LabelsError, NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import (
     FineTuningResult,
+    failed_record,
     fine_tune,
     measured_before,
     save_truth,
@@ -22,11 +24,12 @@ from hf_transfer_score.finetune.fine_tune import (
     truth_record,
 )
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
+from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, other_proportions, split_rows
 from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import Record, RecordedMetric
+from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -45,6 +48,9 @@ class VerifyListener:
 
     def stage(self, name: str, seed: int, words: str) -> None:
         """A candidate is at some stage with a seed."""
+
+    def expected(self, time: ExpectedTime) -> None:
+        """The first passes tell how long everything takes."""
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
         """A seed is done, now or by an earlier run."""
@@ -159,12 +165,13 @@ class _Verifying:
         names = list(self.report.ranks)[: self.how.top]
         like = _one_of_each(self.report)
         self.heard.ranked(self.report, self.test, names)
+        pace = self._pace({name: like[name] for name in names})
         found = {name: Verified(name, "interrupted", reason="the run ended before its turn") for name in names}
         interrupted = False
         try:
             with quiet_client():
                 for name in names:
-                    self._model(name, like[name], found)
+                    self._model(name, like[name], found, pace)
         except KeyboardInterrupt:
             interrupted = True
         for name, outcome in self.report.models.items():
@@ -174,11 +181,24 @@ class _Verifying:
         below = "One model ranked below was" if left == 1 else f"{left} models ranked below were"
         notes = [f"{below} not fine-tuned; `top` sets how many are."] if left else []
         agreements = agreements_of(self.report, found)
-        everything = (*self.test.notes, *notes)
+        everything = (*self.test.notes, *other_proportions(self.report.sample, self.test), *notes)
         ceiling = ceiling_of(found)
         return VerifyReport(self.report, self.recipe, self.test, found, agreements, ceiling, everything, interrupted)
 
-    def _model(self, name: str, like: Record, found: dict[str, Verified]) -> None:
+    def _pace(self, likes: Mapping[str, Record]) -> Pace:
+        """Return what times the first passes of the measurements that were not made before."""
+        metrics = [truth_metric(self.recipe, seed, self.test) for seed in self.how.seeds]
+        waiting = {name: sum(self._before(like, one) is None for one in metrics) for name, like in likes.items()}
+        train, share = len(self.report.sample), self.recipe.validation_share
+        chosen = max(1, round(share * train))
+        rows = RowCounts(train - chosen, chosen, len(self.test))
+        return Pace(self.report.models, waiting, self.recipe, rows, len(metrics), self.heard.expected)
+
+    def _before(self, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
+        """Return what an earlier run measured."""
+        return None if self.save is None else measured_before(self.save, like, metric)
+
+    def _model(self, name: str, like: Record, found: dict[str, Verified], pace: Pace) -> None:
         """Measure a candidate with every seed; what is measured is in `found` at once."""
         measured: dict[int, FineTuningResult] = {}
         free: Callable[[], Any] = lambda: None  # noqa: E731
@@ -186,35 +206,42 @@ class _Verifying:
             load: Callable[[], Backbone] | None = None
             for seed in self.how.seeds:
                 metric = truth_metric(self.recipe, seed, self.test)
-                before = measured_before(self.save, like, metric) if self.save is not None else None
+                before = self._before(like, metric)
                 if before is None and load is None:
                     self.heard.stage(name, seed, "loading")
                     load, free = self._loader(name)
-                one = before or self._measure(name, seed, load)
+                one = before or self._measure(name, seed, load, pace)
                 if self.save is not None and before is None:
                     save_truth(self.save, _readable(truth_record(like, metric, one)))
                 measured[seed] = one
                 found[name] = Verified(name, "ok", dict(measured))
                 self.heard.measured(name, seed, one, before=before is not None)
-        except CheckpointError as error:
-            found[name] = Verified(name, "failed", dict(measured), error.kind, str(error))
-        except OptionError as error:  # a block that this architecture does not have
-            found[name] = Verified(name, "failed", dict(measured), "bad_input", str(error))
         except LabelsError:
             raise
         except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
-            failure = as_checkpoint_error(error)
-            found[name] = Verified(name, "failed", dict(measured), failure.kind, str(failure))
+            found[name] = Verified(name, "failed", dict(measured), *_why(error))
+            self._failed(found[name], like)
         finally:
             free()
             release_memory()
-        if found[name].status == "failed":
-            self.heard.failed(found[name])
 
-    def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None) -> FineTuningResult:
+    def _failed(self, verified: Verified, like: Record) -> None:
+        """Tell that a candidate cannot be fine-tuned, and store it for the seed that failed; it is tried again."""
+        if self.save is not None:
+            seed = next(one for one in self.how.seeds if one not in verified.measured)
+            metric = truth_metric(self.recipe, seed, self.test)
+            reason = without_places(verified.reason or "no reason is known")
+            with suppress(OSError, NoSpaceError):  # such as a full disk, which may be why it failed
+                save_truth(self.save, failed_record(like, metric, verified.kind or "error", reason))
+        self.heard.failed(verified)
+
+    def _measure(self, name: str, seed: int, load: Callable[[], Backbone] | None, pace: Pace) -> FineTuningResult:
         assert load is not None
-        told = partial(self.heard.stage, name, seed)
-        return fine_tune(load, self.report.sample, self.test, self.recipe, seed, progress=told)
+        told, timed = partial(self.heard.stage, name, seed), partial(pace.after_pass, name)
+        sample, recipe = self.report.sample, self.recipe
+        found = fine_tune(load, sample, self.test, recipe, seed, progress=told, after_pass=timed)
+        pace.after_probe(name, found.seconds)
+        return found
 
     def _loader(self, name: str) -> tuple[Callable[[], Backbone], Callable[[], Any]]:
         """Return what loads a candidate afresh, and what frees the disk of it."""
@@ -224,6 +251,14 @@ class _Verifying:
         fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
         load = partial(kind.load, fetched.folder, self.report.sample.task, model.options)
         return load, fetched.free if self.free_disk else (lambda: None)
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Return the kind of a failure and its reason."""
+    if isinstance(error, OptionError):  # a block that this architecture does not have
+        return "bad_input", str(error)
+    failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
+    return failure.kind, str(failure)
 
 
 def _readable(record: Record) -> Record:

@@ -75,6 +75,12 @@ def truth(value: float, seed: int = 0, name: str = MODEL, dataset: RecordedDatas
     return Record(model(name), dataset, how, RUN, terms={"accuracy": value})
 
 
+def unmeasured(seed: int = 0, name: str = MODEL, dataset: RecordedDataset = PETS) -> Record:
+    """Return that an accuracy could not be measured."""
+    one = truth(0.5, seed, name, dataset)
+    return replace(one, status="failed", kind="non_finite", reason="the loss is not finite", terms={})
+
+
 def failure(name: str = MODEL, reason: str = "it has pickled weights only") -> Record:
     """Return a failure of a model."""
     return Record(RecordedModel(name), PETS, None, RUN, status="failed", kind="pickle_only", reason=reason)

@@ -15,7 +15,21 @@ from hf_transfer_score.errors import StoreError
 from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.record import RecordedMetric
-from tests.cards.made import COMMIT, DATA_COMMIT, FACE, PETS, failure, known, later, model, pool, scores, truth
+from tests.cards.made import (
+    COMMIT,
+    DATA_COMMIT,
+    FACE,
+    MODEL,
+    PETS,
+    failure,
+    known,
+    later,
+    model,
+    pool,
+    scores,
+    truth,
+    unmeasured,
+)
 
 
 def rows(text: str) -> list[list[str]]:
@@ -186,3 +200,10 @@ def test_options_that_are_as_they_come_are_not_listed():
     as_it_comes = replace(FACE, parameters={**FACE.parameters, "temperature": 0.05})
     text = model_section(gather("owner/model", [replace(scores()[0], metric=as_it_comes)]))
     assert "| `face` |" in text
+
+
+def test_an_accuracy_that_could_not_be_measured_is_left_out(tmp_path):
+    before = [*scores(), truth(0.8)]
+    more = [*before, unmeasured(seed=1), unmeasured(dataset=replace(PETS, id="team/other"))]
+    assert gather(MODEL, more) == gather(MODEL, before)
+    assert gather(MODEL, [unmeasured()]).samples == ()

@@ -86,6 +86,7 @@ def test_features_are_read_as_they_were():
     found = options.backbone
     assert (found.pooling, found.layer, found.max_length, found.subword) == ("mean", 4, 128, "first")
     assert options.extract.dtype == "bfloat16"
+    assert options_of(parsed(scores(details={"image_size": 384}))[0]).backbone.image_size == 384
     assert options_of(parsed(scores(pooling="mean sub-word"))[0]).backbone.subword == "mean"
     assert options_of(parsed(scores())[0]).backbone.pooling == "auto"
 

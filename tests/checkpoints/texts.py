@@ -188,6 +188,47 @@ def write_clip(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
+def write_siglip(
+    folder: Path, *, second: bool = False, alone: bool = False, side: str = "right", seed: int = 0
+) -> Path:
+    """Write a SigLIP (or a SigLIP 2) with both towers, or its text tower alone; texts are filled on a side."""
+    tokenizer = t5_tokenizer()
+    tokenizer.padding_side = side
+    text = _USUAL | {"vocab_size": len(tokenizer), "projection_size": 12, "pad_token_id": 0}
+    text |= {"bos_token_id": 1, "eos_token_id": 1, "max_position_embeddings": 24}
+    vision = _USUAL | {"image_size": 16, "patch_size": 8}
+    vision |= {"num_patches": 4} if second else {}
+    stem = "Siglip2" if second else "Siglip"
+    config = getattr(transformers, f"{stem}Config")(text_config=text, vision_config=vision)
+    if alone:
+        model = getattr(transformers, f"{stem}TextModel")(config.text_config)
+    else:
+        model = getattr(transformers, f"{stem}Model")(config)
+    return _saved(model, tokenizer, folder, seed)
+
+
+def write_clap(folder: Path, *, alone: bool = False, seed: int = 0) -> Path:
+    """Write a CLAP with both towers, or its text tower with its projection."""
+    tokenizer = roberta_tokenizer()
+    text = _USUAL | {"vocab_size": len(tokenizer), "max_position_embeddings": 66, "projection_dim": 8}
+    text |= {"bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
+    sound = {"spec_size": 32, "num_mel_bins": 8, "patch_embeds_hidden_size": 8, "depths": [1, 1], "window_size": 4}
+    sound |= {"num_attention_heads": [2, 2], "hidden_size": 16, "projection_dim": 8, "num_hidden_layers": 2}
+    config = transformers.ClapConfig(text_config=text, audio_config=sound, projection_dim=8)
+    if alone:
+        model = transformers.ClapTextModelWithProjection(config.text_config)
+    else:
+        model = transformers.ClapModel(config)
+    return _saved(model, tokenizer, folder, seed)
+
+
+def _saved(model: torch.nn.Module, tokenizer: Any, folder: Path, seed: int) -> Path:
+    randomise(model, seed)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def randomise(model: torch.nn.Module, seed: int = 0) -> None:
     """Give a model weights so large that every token and layer makes a difference one can see."""
     generator = torch.Generator().manual_seed(seed)

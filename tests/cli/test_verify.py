@@ -21,12 +21,13 @@ QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--
 MODELS = ("--models", "./first", "./second", "./broken")
 
 
-def write_reviews(path: Path, rows: int = 100) -> None:
-    """Write texts of two classes that differ in one word."""
+def write_reviews(path: Path, rows: int = 100, *, of_first: int = 2) -> None:
+    """Write texts of two classes that differ in one word; one of so many is of the second class."""
     generator = np.random.default_rng(0)
+    codes = [int(row % of_first == of_first - 1) for row in range(rows)]
     lines = [
-        {"text": f"a {generator.choice(WORDS[row % 2])} film number {row}", "label": ("neg", "pos")[row % 2]}
-        for row in range(rows)
+        {"text": f"a {generator.choice(WORDS[code])} film number {row}", "label": ("neg", "pos")[code]}
+        for row, code in enumerate(codes)
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
@@ -53,6 +54,7 @@ def verify(folder, monkeypatch, capsys):
         status = main(["verify", "reviews.jsonl", *QUICK, *arguments])
         return status, *capsys.readouterr()
 
+    command.read = capsys.readouterr
     return command
 
 
@@ -88,11 +90,15 @@ def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verif
     assert "broken: corrupt: has a model.safetensors" in out
     assert "2 of 3 models to fine-tune, 60 rows to test on" in err
     assert "first, seed 1: 0." in err or "first, seed 1: 1." in err
+    (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
+    assert expected.endswith(" s for 2 models x 2 seeds")
 
 
 def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(verify, folder, counted):
-    status, out, _ = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
+    status, out, err = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
     assert status == 0
+    (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
+    assert expected.endswith(" at most for 2 models x 2 seeds x 1 learning rate of up to 2 passes")
     found, paths = records(folder / "results")
     truths = [one for one in found if one.metric and one.metric.kind == "truth"]
     told = json.loads(out)["models"]
@@ -117,6 +123,42 @@ def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(
         assert sorted(values) == sorted(one["accuracy"] for one in told[name]["measured"].values())
     assert board.truth.startswith("accuracy (epochs=2, learning_rates=[0.003], method=full")
     assert board.truth_exact
+
+
+def test_other_proportions_of_the_test_rows_are_said_once_and_stored(verify, folder):
+    write_reviews(folder / "skewed.jsonl", of_first=5)
+    arguments = ("skewed.jsonl", *MODELS, *QUICK[2:], "--method", "probe", "--seeds", "0", "--per-class", "10")
+
+    def skewed(*more):
+        assert main(["verify", *arguments, "--save", "skewed", *more]) == 0
+        return verify.read()
+
+    out, _ = skewed()
+    said = "The test rows hold the classes in other proportions than the balanced training sample (neg: 50%"
+    assert " ".join(out.split()).count(said) == 1
+    told = json.loads(skewed("--json")[0])
+    (note,) = [one for one in told["notes"] if one.startswith(said)]
+    for one in records(folder / "skewed")[0]:
+        assert (note in one.warnings) is bool(one.metric and one.metric.kind == "truth")
+    _, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0")
+    assert "other proportions" not in out
+
+
+def test_patience_is_a_part_of_the_measurement_where_it_is_not_the_usual_one(folder, verify, counted):
+    slow = ("--models", "./first", "--max-samples", "40", "--device", "cpu", "--replicates", "0", "--seeds", "0")
+    slow += ("--learning-rates", "1e-60", "--epochs", "7", "--save", "patient")
+    for more, passes in (((), 5), (("--patience", "1"), 2), (("--patience", "9"), 7)):
+        assert main(["verify", "reviews.jsonl", *slow, *more, "--json"]) == 0
+        (measured,) = json.loads(verify.read()[0])["models"]["first"]["measured"].values()
+        assert measured["epochs"] == passes
+    assert main(["verify", "reviews.jsonl", *slow, "--patience", "4"]) == 0  # that of texts
+    assert len(counted) == 3
+    truths = [one for one in records(folder / "patient")[0] if one.metric and one.metric.kind == "truth"]
+    assert {one.metric.parameters.get("patience", "usual"): one.used["epochs"] for one in truths} == {
+        "usual": 5,
+        1: 2,
+        9: 7,
+    }
 
 
 def test_what_was_measured_is_not_measured_again(verify, counted):
@@ -146,6 +188,35 @@ def test_ctrl_c_keeps_what_is_measured(verify, folder, monkeypatch):
     assert [one.metric.parameters["seed"] for one in truths] == [0]
 
 
+def test_what_failed_is_a_record_that_counts_as_nothing_and_is_tried_again(verify, folder, counted, monkeypatch):
+    arguments = (*MODELS, "--method", "probe", "--seeds", "0,1", "--save", "failing")
+
+    def failing(load, train, test, recipe, seed, **more):
+        if seed == 1:
+            raise RuntimeError("/home/somebody/it.py broke")
+        return fine_tune(load, train, test, recipe, seed, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(verifying, "fine_tune", failing)
+        status, out, _ = verify(*arguments)
+    assert status == 0
+    assert "error: RuntimeError: /home/somebody/it.py broke" in " ".join(out.split())
+    failed = [one for one in records(folder / "failing")[0] if one.is_failed_measurement]
+    assert sorted(one.model.id for one in failed) == ["first", "second"]
+    for one in failed:
+        assert (one.kind, one.reason) == ("error", "RuntimeError: it.py broke")
+        assert one.metric.parameters["seed"] == 1 and one.metric.name == "accuracy"
+        assert Record.from_json(one.to_json()) == one
+    assert verify(*arguments)[0] == 0
+    assert counted == [1, 1], "the seeds that failed, and no other"
+    found = records(folder / "failing")[0]
+    assert not [one for one in found if one.is_failed_measurement]
+    truths = [one for one in found if one.metric and one.metric.kind == "truth"]
+    assert sorted((one.model.id, one.metric.parameters["seed"]) for one in truths) == [
+        (name, seed) for name in ("first", "second") for seed in (0, 1)
+    ]
+
+
 def test_only_the_best_are_fine_tuned_and_the_text_says_so(verify, counted):
     status, out, _ = verify(*MODELS, "--method", "probe", "--seeds", "0", "--top", "1")
     assert (status, counted) == (0, [0])
@@ -156,6 +227,7 @@ def test_a_block_that_is_not_there_is_a_row_with_the_reason(verify):
     status, out, _ = verify(*MODELS, "--method", "layer", "--seeds", "0", "--layer", "9")
     assert status == 1
     assert "first: bad_input: --layer 9: this checkpoint has the blocks 0 to 1" in out
+    assert not (Path("records")).exists(), "nothing is stored unasked"
 
 
 def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
@@ -165,6 +237,10 @@ def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
     assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
+    status, _, err = verify(*MODELS, "--method", "probe", "--patience", "3")
+    assert status == 2 and "--patience is for methods that train in passes, and a probe is fitted at once" in err
+    status, _, err = verify(*MODELS, "--patience", "0")
+    assert status == 2 and "--patience" in err
     status, _, err = verify(*MODELS, "--learning-rates", "1e-3")
     assert status == 2 and "--learning-rates is given more than once, and only one of them can count" in err
     assert main(["verify", "reviews.jsonl", *MODELS, "--learning-rates", "-1"]) == 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import datasets
+import numpy as np
 import pytest
 
 from hf_transfer_score.errors import DatasetError
-from hf_transfer_score.finetune.rows import held_out
+from hf_transfer_score.finetune.rows import held_out, other_proportions
 from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.sample import SampleOptions
+from hf_transfer_score.sampling.sample import SampleOptions, memory_sample
 
 
 def split(name, labels, **columns):
@@ -83,3 +86,33 @@ def test_where_nothing_is_left_the_message_says_what_to_do():
     whole = datasets.DatasetDict(train=split("train", [0, 1] * 10))
     with pytest.raises(DatasetError, match="has no split 'tests'"):
         drawn(whole, test_split="tests")
+
+
+def samples(own, other, names=("cat", "dog")):
+    """Return training and test rows with so many of each class."""
+    labels = ([code for code, count in enumerate(counts) for _ in range(count)] for counts in (own, other))
+    made = (memory_sample("text-classification", [f"text {row}" for row in range(len(one))], one) for one in labels)
+    return tuple(replace(one, label_names=names) for one in made)
+
+
+def test_other_proportions_of_the_classes_are_a_note():
+    (note,) = other_proportions(*samples((50, 50), (80, 20)))
+    assert note.startswith(
+        "The test rows hold the classes in other proportions than the balanced training sample (cat: 50% of the "
+        "sample, 80% of the test rows)."
+    )
+    (note,) = other_proportions(*samples((60, 20), (30, 70)))
+    assert "than the training sample (cat: 75% of the sample, 30% of the test rows)" in note
+    (note,) = other_proportions(*samples((50, 50), (80, 20), names=None))
+    assert "(class 0: 50%" in note
+    (note,) = other_proportions(*samples((50, 50), (80, 20), names=("c\nat" * 30, "dog")))
+    assert "\n" not in note and len(note) < 300, "names of classes are anybody's"
+
+
+def test_like_proportions_are_no_note_nor_is_what_few_rows_make():
+    assert other_proportions(*samples((50, 50), (520, 480))) == ()
+    assert other_proportions(*samples((80, 20), (80, 20))) == ()
+    many = [1 if row % 2 else 3 for row in range(40)]
+    drawn_so = (np.bincount(np.random.default_rng(0).integers(0, 40, 80), minlength=40)).tolist()
+    assert other_proportions(*samples([2] * 40, drawn_so, names=None)) == (), "80 rows of 40 classes are never equal"
+    assert other_proportions(*samples([50] * 40, [5 * one for one in many], names=None)), "half of them thrice as often"

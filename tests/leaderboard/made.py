@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from hf_transfer_score.leaderboard.boards.board import Board
@@ -66,6 +66,11 @@ def score(
 def accuracy(name: str, value: float, *, commit: str | None = None, dataset: RecordedDataset = DATASET, **how: Any):
     measured = RecordedMetric("accuracy", kind="truth", parameters={"method": "full", **how})
     return Record(RecordedModel(name, commit=commit), dataset, measured, run(), terms={"accuracy": value})
+
+
+def unmeasured(name: str, **how: Any) -> Record:
+    failure = {"status": "failed", "kind": "non_finite", "reason": "the loss is not finite", "terms": {}}
+    return replace(accuracy(name, 0.5, **how), **failure)
 
 
 def failed(name: str, kind: str = "gated", reason: str = "needs access", time: str = TIME) -> Record:

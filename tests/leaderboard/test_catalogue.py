@@ -23,6 +23,7 @@ from tests.leaderboard.made import (
     run,
     score,
     table,
+    unmeasured,
 )
 
 HOSTILE = ("<script>alert(1)</script>", "**bold** [x](javascript:1)", "\u202ename\n=1+1", "名" * 300, "a\0b", "'; --")
@@ -293,3 +294,14 @@ def test_times_are_compared_as_times():
     run_at = {"late": "2025-01-01T01:00:00+00:00", "early": "2025-01-01T02:00:00+05:00"}
     found = catalogue([score("o/a", "knn", 0.1, time=run_at["late"]), score("o/a", "nc1", 0.2, time=run_at["early"])])
     assert found.boards()[0].time == run_at["late"]
+
+
+def test_an_accuracy_that_could_not_be_measured_is_no_bad_row_no_failure_and_no_accuracy():
+    scored = [score("a/a", "logme", 0.5), score("b/b", "logme", 0.7), accuracy("a/a", 0.9, seed=0)]
+    made = catalogue([*scored, unmeasured("a/a", seed=1), unmeasured("b/b", seed=0)])
+    (summary,) = made.boards()
+    found = made.board(summary.key)
+    assert made.problems == 0
+    assert (summary.models, summary.failed, summary.truths) == (2, 0, 1)
+    assert found.failures == ()
+    assert {row.model: row.accuracies for row in found.rows} == {"a/a": (0.9,), "b/b": ()}

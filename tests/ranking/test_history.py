@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.forecast import Forecaster, Looks
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.records.importing import import_table
@@ -72,6 +73,28 @@ def test_what_one_record_does_not_know_another_does(records, tmp_path):
     more = import_table(path, task="image-classification", source="them").records
     known = History.of([*records, *more]).models["owner/vit-0"]
     assert known == History.of(records).models["owner/vit-0"] != Relations()
+
+
+def test_an_accuracy_that_could_not_be_measured_says_nothing(records):
+    failed = [
+        replace(one, status="failed", kind="error", reason="it broke", terms={})
+        for one in records
+        if one.metric.name == "accuracy"
+    ]
+    assert failed
+    history = History.of([Record.from_json(one.to_json()) for one in failed])
+    assert not history.accuracies and not history.scores
+    scores = [one for one in records if one.metric.name != "accuracy"]
+    assert History.of([*scores, *failed]) == History.of(scores)
+    names = [one.name for one in board_of([table_of([*scores, *failed])], TARGET).models.values()]
+    assert names == [one.name for one in board_of([table_of(scores)], TARGET).models.values()]
+    with_them, without = (board_of([table_of([*records, *more])], "owner/new") for more in ((), new_on(failed)))
+    assert (with_them.notes, list(with_them.ranks)) == (without.notes, list(without.ranks))
+
+
+def new_on(failed):
+    """Return failures on a dataset of which nothing else is known."""
+    return [replace(one, dataset=replace(one.dataset, id="owner/new")) for one in failed]
 
 
 def test_an_accuracy_without_its_number_says_nothing(records):

@@ -18,7 +18,7 @@ from hf_transfer_score.records.publishing import Published, publish, results_car
 from hf_transfer_score.records.record import Record, identity, record_path
 from hf_transfer_score.records.store import SNAPSHOT, load
 from tests.hub.server import LocalHub
-from tests.records.test_record import FAILED, METRIC, MODEL, OK, RUN
+from tests.records.test_record import FAILED, METRIC, MODEL, OK, RUN, UNMEASURED
 from tests.records.test_record import SKIPPED as SKIPPED_THERE
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # of the client's own making
@@ -110,6 +110,19 @@ class TestPublish:
         later = made("a/b", 0.3, "2025-03-02T00:00:00+00:00")
         assert publish(place(shared), [later, old]).written == 1 and stored(shared) == {at(old): later}
         assert [json.loads(row["terms"])["fairness"] for row in rows(shared)] == [0.3]
+
+    def test_a_failure_never_replaces_a_measurement_and_a_measurement_always_a_failure(self, shared):
+        measured = replace(UNMEASURED, status="ok", kind=None, reason=None, terms={"accuracy": 0.5})
+        failed_later = replace(UNMEASURED, run=replace(RUN, time="2025-03-01T00:00:00+00:00"))
+        assert identity(measured) == identity(failed_later)
+        assert publish(place(shared), [failed_later]).written == 1
+        assert publish(place(shared), [measured]).written == 1
+        assert publish(place(shared), [failed_later]).older == 1
+        assert stored(shared) == {at(measured): measured}
+        assert publish(MemoryPlace(), [measured, failed_later]).written == 1
+        memory = MemoryPlace()
+        publish(memory, [measured, failed_later])
+        assert [*memory.view().read([at(measured)]).values()] == [measured.to_json().encode()]
 
     def test_an_equal_record_in_other_words_is_unchanged(self, shared):
         publish(place(shared), [OK])

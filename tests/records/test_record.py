@@ -58,6 +58,8 @@ OK = Record(
     source="a paper",
 )
 FAILED = Record(MODEL, DATASET, None, RUN, "failed", "gated", "needs access; ask for it — «名»")
+ACCURACY = RecordedMetric("accuracy", 2, "truth", {"method": "full", "seed": 0}, {"accuracy": 1})
+UNMEASURED = Record(MODEL, DATASET, ACCURACY, RUN, "failed", "non_finite", "the loss is not finite")
 SKIPPED = Record(MODEL, DATASET, METRIC, RUN, "skipped", reason="face needs class labels")
 
 
@@ -75,7 +77,7 @@ def changed(record: Record, where: str, value: object) -> str:
     return json.dumps(plain)
 
 
-@pytest.mark.parametrize("record", [OK, FAILED, SKIPPED], ids=["ok", "failed", "skipped"])
+@pytest.mark.parametrize("record", [OK, FAILED, UNMEASURED, SKIPPED], ids=["ok", "failed", "unmeasured", "skipped"])
 def test_a_record_comes_back_equal(record):
     text = record.to_json()
     again = Record.from_json(text)
@@ -172,6 +174,9 @@ def test_a_value_of_the_wrong_kind_is_named(where, value, expected):
         (replace(OK, overlap=RecordedOverlap(("a", "b"), (1.5,))), "overlap.values"),
         (replace(FAILED, metric=METRIC), "metric"),
         (replace(FAILED, kind=None), "kind"),
+        (replace(UNMEASURED, kind=None), "kind"),
+        (replace(UNMEASURED, reason=None), "reason"),
+        (replace(UNMEASURED, terms={"accuracy": 0.5}), "terms"),
         (replace(FAILED, reason=None), "reason"),
         (replace(SKIPPED, terms={"fairness": 1.0}), "terms"),
     ],

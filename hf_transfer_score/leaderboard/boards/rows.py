@@ -179,7 +179,8 @@ def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
     ok, failed = status.where(lambda value: value == "ok"), status.where(lambda value: value == "failed")
     yield "the status is not known", status.where(lambda value: value in STATUSES)
     named = rows.coded("metric_name").where(bool)
-    yield "a failed model has a metric, or a metric has no name", named != failed
+    unmeasured = failed & rows.coded("metric_kind").where(lambda value: value == "truth")
+    yield "a failed model has a metric, or a metric has no name", (named != failed) | (named & unmeasured)
     yield "it does not say why there are no terms", ok | rows.coded("reason").where(bool)
     yield "a failure has no kind", ~failed | rows.coded("kind").where(bool)
     version = rows.coded("metric_version").where(lambda value: value >= 0)

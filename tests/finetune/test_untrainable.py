@@ -1,0 +1,101 @@
+"""A kind of backbone that says that no gradient reaches its weights: a probe is fitted, other methods are a row."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hf_transfer_score import RankOptions, SampleOptions
+from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone, unregister_backbone
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.finetune.fine_tune import fine_tune
+from hf_transfer_score.finetune.recipe import METHODS, Recipe
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.verified import VerifyOptions
+from hf_transfer_score.runs.verifying import verify
+from tests.finetune.made import QUICK, reviews
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def letters(text: str) -> list[int]:
+    return [text.count(letter) for letter in LETTERS]
+
+
+@pytest.fixture
+def kind():
+    """A kind that counts letters, for checkpoints whose config.json says so."""
+    made = BackboneKind(
+        "letters",
+        "text",
+        lambda repository: repository.config.get("model_type") == "letters",
+        lambda repository, options: ["config.json"],
+        lambda folder, task, options: MemoryBackbone(letters),
+        priority=9,
+    )
+    register_backbone(made)
+    yield made
+    unregister_backbone("letters")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A checkpoint of that kind and a dataset that it can tell apart."""
+    (tmp_path / "counter").mkdir()
+    (tmp_path / "counter" / "config.json").write_text('{"model_type": "letters"}')
+    generator = np.random.default_rng(0)
+    words = (("bad", "slow", "cold"), ("good", "warm", "wit"))
+    rows = [(f"a {generator.choice(words[row % 2])} film number {row}", row % 2) for row in range(80)]
+    lines = [json.dumps({"text": text, "label": ("neg", "pos")[label]}) for text, label in rows]
+    (tmp_path / "reviews.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def verified(place, method, **changes):
+    return verify(
+        str(place / "reviews.jsonl"),
+        [str(place / "counter")],
+        options=RankOptions(sample=SampleOptions(max_samples=40), replicates=0),
+        how=VerifyOptions(method, changes={"device": "cpu", **changes}, seeds=(0,)),
+        folder=place / "home",
+        save=place / "results",
+    )
+
+
+def test_it_can_be_probed(place, kind):
+    report = verified(place, "probe")
+    one = report.models["counter"]
+    assert (one.status, one.reason) == ("ok", None)
+    assert one.mean > 0.8
+    assert one.measured[0].trainable_parameters == one.measured[0].total_parameters == 2 * (len(LETTERS) + 1)
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one != "probe"])
+def test_every_other_method_is_a_row_with_the_reason(place, kind, method):
+    report = verified(place, method, epochs=1, learning_rates=(1e-3,))
+    one = report.models["counter"]
+    assert (one.status, one.kind) == ("failed", "unsupported")
+    assert one.reason == (
+        f"is of a kind that gives features without gradients, so that the method {method} cannot train it; use the "
+        "method probe"
+    )
+    (path,) = [path for path in (place / "results" / "records").rglob("*.json") if '"truth"' in path.read_text("utf-8")]
+    assert Record.from_json(path.read_bytes()).is_failed_measurement
+
+
+def test_one_that_says_nothing_can_be_trained(checkpoints):
+    from tests.finetune.made import Loads
+
+    load = Loads(checkpoints / "bert", "hub_text", "text-classification")
+
+    def untrainable():
+        backbone = load()
+        backbone.trainable = False
+        return backbone
+
+    rows = reviews(20, 1), reviews(20, 2)
+    assert fine_tune(load, *rows, Recipe("full", **{**QUICK, "epochs": 1}), 0).epochs == 1
+    with pytest.raises(CheckpointError, match="gives features without gradients"):
+        fine_tune(untrainable, *rows, Recipe("full", **{**QUICK, "epochs": 1}), 0)
