@@ -53,7 +53,7 @@ def test_the_sample_and_the_model_are_named_in_full(tmp_path):
 
 def test_terms_stand_with_intervals_directions_and_options(tmp_path):
     found = rows(model_section(known(tmp_path, pool())))
-    assert ["`face` with `temperature=0.1`", "`variance_collapse`", "-0.5", "", "↑ higher", "2 of 3"] in found
+    assert ["`face` version 2 with `temperature=0.1`", "`variance_collapse`", "-0.5", "", "↑ higher", "2 of 3"] in found
     assert ["", "`class_fairness`", "0.25", "0.2 to 0.3", "↑ higher", ""] in found
     assert ["", "`vc`", "3", "2.99 to 3.01", "↓ lower", ""] in found
 
@@ -199,7 +199,7 @@ def test_examples_of_metric_cards_run(name, capsys):
 def test_options_that_are_as_they_come_are_not_listed():
     as_it_comes = replace(FACE, parameters={**FACE.parameters, "temperature": 0.05})
     text = model_section(gather("owner/model", [replace(scores()[0], metric=as_it_comes)]))
-    assert "| `face` |" in text
+    assert "| `face` version 2 |" in text
 
 
 def test_an_accuracy_that_could_not_be_measured_is_left_out(tmp_path):
