@@ -16,6 +16,10 @@ KINDS = {
     "texts": "Texts, the models known from the other datasets",
     "texts, cold": "Texts, half of the models without any record of their own (20 draws)",
 }
+COLLECTED = {
+    "collected, full": "Full fine-tuning",
+    "collected, probe": "A probe in place of fine-tuning, on more targets",
+}
 HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "intervals that hold"]
 
 
@@ -30,7 +34,8 @@ def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dic
             ["target", *dict.fromkeys(one.way for one in trials)], [*_by_target(trials, every)]
         ),
         "own_calibration": _calibrated(calibration([one for one in trials if one.called])),
-        "hub_tables": "\n\n".join(_hub(kept)) or "These tables were not at hand when the page was written.",
+        "collected_tables": "\n\n".join(_kept(kept, COLLECTED)) or "They were not at hand when the page was written.",
+        "hub_tables": "\n\n".join(_kept(kept, KINDS)) or "These tables were not at hand when the page was written.",
     }
 
 
@@ -43,6 +48,13 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
         f"small backbones, whose fine-tuning it was not fitted to, and its first choice costs {own[2]:.1f} points; the "
         f"order by parameters has {size[1]:.2f} and costs {size[2]:.1f}."
     )
+    if "collected, full" in kept:
+        rows = {row[0]: row for row in kept["collected, full"]["summed"]}
+        yield (
+            f"**On checkpoints that others trained**, taken out of packages, it has {rows['forecast'][1]:.2f} and costs "
+            f"{rows['forecast'][2]:.1f} points; parameters have {rows['parameter_count'][1]:.2f} and cost "
+            f"{rows['parameter_count'][2]:.1f}."
+        )
     for kind in ("images", "texts"):
         if kind in kept:
             rows = {row[0]: row for row in kept[kind]["summed"]}
@@ -64,7 +76,7 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
 def bars(every: Mapping[str, Target], kept: Mapping[str, Any]) -> str:
     """Return the figures of the forecast that it is held to, a line each."""
     told = {"own backbones, without records": summed(list(own_trials(every)))}
-    told |= {f"tables of the Hub, {kind}": one["summed"] for kind, one in kept.items()}
+    told |= {kind if kind in COLLECTED else f"tables of the Hub, {kind}": one["summed"] for kind, one in kept.items()}
     lines = []
     for what, rows in told.items():
         (row,) = [row for row in rows if row[0] == "forecast"]
@@ -89,8 +101,8 @@ def _calibrated(bins: Sequence[Sequence[float]]) -> str:
     return tables.table(["said to be best with", "were best", "models"], rows)
 
 
-def _hub(kept: Mapping[str, Any]) -> Iterator[str]:
-    for kind, words in KINDS.items():
+def _kept(kept: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[str]:
+    for kind, words in kinds.items():
         if kind in kept:
             told = kept[kind]
             yield f"**{words}.**"

@@ -1,7 +1,7 @@
-"""How well the forecast predicts fine-tuning: of our own backbones, and of checkpoints of the Hub in a table of others.
+"""How well the forecast predicts fine-tuning: of our own backbones, of checkpoints of others, and of tables of the Hub.
 
 Whatever is fitted is fitted without the dataset that is forecast. The tables of the Hub are not ours to ship:
-`python -m benchmarks.evidence.report --hub-truth FOLDER` keeps the figures that follow from them in hub_truth.json.
+`python -m benchmarks.evidence.report --hub-truth FOLDER` keeps the figures that follow from them in figures.json.
 """
 
 from __future__ import annotations
@@ -14,16 +14,24 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.evidence.figures import Target
+from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.effects import normal_scores
 from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.ranking import FORECAST
 from hf_transfer_score.records.importing import import_table
+from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.run import rank
 
-KEPT = Path(__file__).with_name("hub_truth.json")
+KEPT = Path(__file__).with_name("figures.json")
 HUB = {"images": ("image", "image-classification"), "texts": ("text", "text-classification")}
 DRAWS = 20
+LEAST = 5
+"""Models of a target from which it counts."""
 SETTINGS = {
     **{name: name for name in ("ncti", "knn", "linear_probe", "logme", "parc")},
     "reg_hscore": "reg_hscore (pca=auto)",
@@ -186,6 +194,35 @@ def _without(history: History, models: Collection[str]) -> History:
     return replace(history, accuracies=left(history.accuracies), scores=left(history.scores))
 
 
+def collected_trials(folder: Path) -> dict[str, list[Trial]]:
+    """Return how checkpoints that others trained come out, without any record, by the method of fine-tuning.
+
+    Args:
+        folder: as `benchmarks.evidence.collected` and `verify --save results` leave it: checkpoints, datasets, results.
+    """
+    truths: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for path in sorted((folder / "results").rglob("records/*/*/*.json")):
+        record = Record.from_json(path.read_bytes())
+        if record.metric is not None and record.metric.name == TRUTH.name and record.status == "ok":
+            key = str(record.metric.parameters["method"]), record.dataset.id
+            truths.setdefault(key, {}).setdefault(record.model.id, []).append(record.terms[TRUTH.name])
+    found: dict[str, list[Trial]] = {}
+    for (method, dataset), values in sorted(truths.items()):
+        if len(values) < LEAST:
+            continue
+        models = [str(folder / "checkpoints" / name) for name in values]
+        options = RankOptions(replicates=0, extract=ExtractOptions(device="cpu"))
+        report = rank(str(folder / "datasets" / dataset), models, options=options, folder=folder / "home")
+        told = {Path(name).name: name for name in report.ranks}
+        truth = [float(np.mean(values[name])) for name in told]
+        mine = [forecast_trial(dataset, "forecast", [report.forecasts[name] for name in told.values()], truth)]
+        for way, scores in report.orders.items():
+            if way != FORECAST and all(name in scores for name in told.values()) and len(set(scores.values())) > 1:
+                mine.append(compared(dataset, way, [scores[name] for name in told.values()], truth))
+        found.setdefault(f"collected, {method}", []).extend(mine)
+    return found
+
+
 def summed(trials: Sequence[Trial]) -> list[tuple[str, float, float, float, float, float | None]]:
     """Return τ_w, points lost by the first and by the best of three, most lost, and cover, of each way, the best first.
 
@@ -216,8 +253,8 @@ def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
 
 
 def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
-    """Keep the trials of the Hub's tables, without what they said of single models."""
-    told = {
+    """Keep the figures of trials beside those that are kept, without what they said of single models."""
+    told = kept(file) | {
         kind: {
             "trials": [{**asdict(one), "called": ()} for one in some if "cold" not in kind],
             "summed": summed(some),
@@ -230,5 +267,5 @@ def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
 
 
 def kept(file: Path = KEPT) -> dict[str, dict[str, list[list[float]]]]:
-    """Return what is known of the Hub's tables; empty where they were never looked at."""
+    """Return the figures that are kept; empty where none were."""
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

@@ -12,7 +12,7 @@ from benchmarks.evidence import tables
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
 from benchmarks.evidence.forecast_tables import bars, forecast_values
-from benchmarks.evidence.forecasts import hub_trials, keep, kept
+from benchmarks.evidence.forecasts import collected_trials, hub_trials, keep, kept
 from benchmarks.evidence.picture import write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
@@ -79,10 +79,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page would change")
     parser.add_argument("--records", type=Path, default=shipped_folder() / EVIDENCE, help="the table of records")
+    parser.add_argument("--collected", type=Path, help="the folder of collected checkpoints, for their figures")
     parser.add_argument("--hub-truth", type=Path, help="tables of fine-tuned checkpoints of the Hub, for their figures")
     options = parser.parse_args()
     if options.hub_truth is not None:
         keep(hub_trials(options.hub_truth))
+    if options.collected is not None:
+        keep(collected_trials(options.collected))
     records = read_shipped(options.records)
     text = page(records)
     if options.check:
