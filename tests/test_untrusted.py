@@ -184,6 +184,7 @@ OUR_OWN = {
     "ranking/naming.py": "model blocks of records that were checked",
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",
+    "backbones/static_backbone.py": "what the tokenizer that was read writes of itself",
     "drawing/look.py": "the specification of a chart, made the line before",
     "uploads/gate.py": "what gradio answers; what visitors ask goes through the decoder",
     "uploads/box.py": "what this process and the one that it starts say to each other",

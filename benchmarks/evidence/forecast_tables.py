@@ -51,8 +51,8 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
     if "collected, full" in kept:
         rows = {row[0]: row for row in kept["collected, full"]["summed"]}
         yield (
-            f"**On checkpoints that others trained**, taken out of packages, it has {rows['forecast'][1]:.2f} and costs "
-            f"{rows['forecast'][2]:.1f} points; parameters have {rows['parameter_count'][1]:.2f} and cost "
+            f"**On checkpoints that others trained**, taken out of packages, it has {rows['forecast'][1]:.2f} and "
+            f"costs {rows['forecast'][2]:.1f} points; parameters have {rows['parameter_count'][1]:.2f} and cost "
             f"{rows['parameter_count'][2]:.1f}."
         )
     for kind in ("images", "texts"):

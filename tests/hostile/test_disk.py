@@ -75,7 +75,7 @@ def test_a_full_disk_at_each_step_of_a_run(warm, tmp_path, reference, kilobytes)
             assert done.report["ranks"]
         resize(folder, PLENTY)
         assert numbers(on(warm, folder / "home", *saved)) == reference
-        assert len(list((folder / "records").rglob("*.json"))) == 13
+        assert len(list((folder / "records").rglob("*.json"))) == 21
 
 
 @pytest.mark.parametrize("most", [10_000, 20_000])

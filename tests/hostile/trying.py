@@ -120,7 +120,7 @@ def ranked(done: Finished, name: str | None = None) -> tuple[Terms | None, str]:
     report = printed(done.out)
     if report is None:
         return None, last_line(done.err)
-    outcome = report["pool"][name or next(iter(report["models"]))]
+    outcome = report["pool"][name or next(iter(report["pool"]))]
     if outcome["status"] != "ok":
         return None, f"{outcome['kind']}: {outcome['reason']}"
     return terms_of(outcome["scores"]["results"]), ""
