@@ -30,7 +30,7 @@ class KNNOptions:
     neighbours: int = 5
     distance: Literal["cosine", "euclidean"] = "cosine"
     ties: Literal["nearest", "smallest_label"] = "nearest"
-    max_rows: int = 3000
+    max_rows: int = 2000
     seed: int = 0
 
     def __post_init__(self) -> None:
