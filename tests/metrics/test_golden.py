@@ -46,6 +46,7 @@ def sample(case: str, dtype: str = "float32") -> LabelledFeatures:
     )
 
 
+@cache
 def value(case: str, metric: str, term: str | None = None, **options: object) -> float:
     """Return one term of a metric on a golden input."""
     return get_metric(metric, **options).measure(sample(case)).terms[term or metric]
