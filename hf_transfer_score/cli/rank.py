@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from hf_transfer_score.checkpoints.candidate import display_names, parse_candidates
 from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
 from hf_transfer_score.cli.flags import (
     OUTPUT,
@@ -42,7 +43,7 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import example_dataset
+from hf_transfer_score.home import EXAMPLE, example_dataset
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
@@ -119,6 +120,7 @@ def rank(
 
         check_plot_path(plot)
     check_folder(save)
+    asked = Asked.of(dataset, candidates.names())
     call = plan_rank if dry_run else partial(run_rank, results=results or ())
     with leaving_at_once():
         try:
@@ -134,13 +136,13 @@ def rank(
                 )
         except Interrupted as error:
             if is_main():
-                _finish(dataset, error.report, output, terms=terms, save=save, plot=plot)
+                _finish(asked, error.report, output, terms=terms, save=save, plot=plot)
             raise
         status = 0
         if isinstance(result, Plan):
             Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page))
         elif is_main():
-            status = _finish(dataset, result, output, terms=terms, save=save, plot=plot)
+            status = _finish(asked, result, output, terms=terms, save=save, plot=plot)
     Processes.current().leave()
     return status
 
@@ -151,13 +153,32 @@ def check_folder(save: Path | None) -> None:
         raise OptionError(f"{save} is a file; name a folder for the records.")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What was typed, for commands to go on with.
+
+    Attributes:
+        dataset: the dataset.
+        models: the models by the names that a ranking calls them by.
+    """
+
+    dataset: str
+    models: Mapping[str, str]
+
+    @classmethod
+    def of(cls, dataset: str, models: Sequence[str]) -> Asked:
+        """Return the words of a command."""
+        found = parse_candidates(models or ([EXAMPLE] if example_dataset(dataset) is not None else []))
+        return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)))
+
+
 def _finish(
-    dataset: str, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
+    asked: Asked, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
 ) -> int:
     """Print the report in the form asked for, write the files asked for, and return the exit status."""
     output.show_table(
         report.as_dict,
-        lambda page: report_text(report, page, terms=terms),
+        lambda page: report_text(report, page, terms=terms, step=next_step(report, asked.dataset, asked.models)),
         lambda: report_csv(report, terms=terms),
         lambda: report_notes(report),
     )
@@ -167,7 +188,7 @@ def _finish(
     if plot is not None:
         report.plot(plot)
         say(f"Drew {plot}")
-    if not (output.json or output.csv) and example_dataset(dataset) is not None:
+    if not (output.json or output.csv) and example_dataset(asked.dataset) is not None:
         write(AFTER_EXAMPLE)
     full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
     if full is not None:
@@ -175,10 +196,9 @@ def _finish(
     return 0 if report.ranks else FAILED
 
 
-def report_text(report: RankReport, page: Page, *, terms: bool = False) -> str:
-    """Return a ranking as text: the answer, what was sampled, a row a model, and notes below."""
+def report_text(report: RankReport, page: Page, *, terms: bool = False, step: str | None = None) -> str:
+    """Return a ranking as text: the answer, the next step, what was sampled, a row a model, and notes below."""
     said = [words(shown(report.answer))]
-    step = next_step(report)
     if step is not None:
         said.append(words(shown(f"To be surer: {step}")))
     return render([*said, "", *describe(report.sample), ""], page) + _table(report, page, terms=terms)

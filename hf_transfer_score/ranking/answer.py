@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hf_transfer_score.text import joined, short_count
@@ -24,16 +24,24 @@ def answer_of(ranking: Ranking) -> str:
     return " ".join([*_cautions(ranking), *(_expected(ranking) if ranking.forecasts else [_on_this_sample(ranking)])])
 
 
-def next_step(ranking: Ranking) -> str | None:
-    """Return the command that measures what the answer leaves open; None where that is nothing."""
-    if not ranking.dataset or len(ranking.ranks) < 2 or not ranking.forecasts:
+def next_step(ranking: Ranking, dataset: str = "", typed: Mapping[str, str] | None = None) -> str | None:
+    """Return the command that measures what the answer leaves open; None where that is nothing.
+
+    Args:
+        ranking: with a forecast.
+        dataset: as it was typed; "" for the one that the ranking names.
+        typed: how models were typed, by name, where that is not their name.
+    """
+    dataset = dataset or ranking.dataset
+    if not dataset or len(ranking.ranks) < 2 or not ranking.forecasts:
         return None
     first, *_ = ranking.ranks
     names = [first, *_as_good(ranking)[:SHOWN_ALIKE]]
     if len(names) == 1:
         names = list(ranking.ranks)[:2]
-    models = list(dict.fromkeys(shlex.quote(ranking.models[name].model) for name in names))
-    return f"hf-transfer-score verify {shlex.quote(ranking.dataset)} --models {' '.join(models)}"
+    models = dict.fromkeys(ranking.models[name].model for name in names)
+    told = " ".join(shlex.quote((typed or {}).get(model, model)) for model in models)
+    return f"hf-transfer-score verify {shlex.quote(dataset)} --models {told}"
 
 
 def _cautions(ranking: Ranking) -> Iterator[str]:

@@ -46,7 +46,10 @@ class TestRank:
         assert "column 'intent'" in out
         rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("clear", "noisy"))}
         assert rows["clear"][0] == "1" and rows["noisy"][0] in "23"
-        assert out.startswith("Fine-tune clear: about ") and "\nTo be surer: hf-transfer-score verify " in out
+        assert (
+            out.startswith("Fine-tune clear: about ")
+            and "\nTo be surer: hf-transfer-score verify bank.jsonl --models ./models/clear " in out
+        )
         assert "3 of 3 models ranked: best is the chance to come out best" in " ".join(out.split())
         assert "the most frequent class gives 25.0%" in " ".join(out.split()) and "seli" not in out
         _, with_terms, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms", "--quiet")

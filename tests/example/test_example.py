@@ -103,6 +103,7 @@ class TestRanking:
         _, done = user
         assert done.returncode == 0, done.stderr
         assert done.stdout.startswith("Fine-tune ") and "\ndataset: example (train)\n" in done.stdout
+        assert "\nTo be surer: hf-transfer-score verify example --models example/" in done.stdout
         assert EXAMPLE_CAUTION in done.stdout
         assert "10 of 10 models ranked" in done.stdout
         assert done.stdout.splitlines()[-3].split()[:3] == ["hf-transfer-score", "verify", "example"]
