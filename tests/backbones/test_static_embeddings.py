@@ -6,7 +6,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
@@ -17,6 +16,7 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.tasks import Words, get_task
+from tests.backbones.batched import rows_of
 from tests.checkpoints.statics import WIDTH, table, write_model2vec, write_static
 from tests.finetune.made import QUICK, Loads, reviews
 
@@ -58,12 +58,7 @@ OF_MODEL2VEC = [
 
 
 def rows(folder, examples=TEXTS, task=CLASSIFY, step=0, **options):
-    backbone = KIND.load(folder, task, BackboneOptions(**options))
-    items = backbone.encode(examples)
-    step = step or len(items)
-    with torch.inference_mode():
-        found = [backbone.forward(backbone.collate(items[at : at + step])) for at in range(0, len(items), step)]
-    return {name: np.concatenate([one.features[name] for one in found]) for name in found[0].features}
+    return rows_of(KIND, folder, examples, task, step, **options)
 
 
 @pytest.mark.parametrize(("settings", "expected"), OF_MODEL2VEC)

@@ -14,6 +14,7 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.tasks import Words, get_task
+from tests.backbones.batched import rows_of
 from tests.checkpoints import spoil, texts
 from tests.finetune.made import QUICK, Loads, reviews
 
@@ -43,12 +44,7 @@ def folders(tmp_path_factory):
 
 
 def rows(folder, examples=TEXTS, task=CLASSIFY, step=0, **options):
-    backbone = KIND.load(folder, task, BackboneOptions(**options))
-    items = backbone.encode(examples)
-    step = step or len(items)
-    with torch.inference_mode():
-        found = [backbone.forward(backbone.collate(items[at : at + step])) for at in range(0, len(items), step)]
-    return {name: np.concatenate([one.features[name] for one in found]) for name in found[0].features}
+    return rows_of(KIND, folder, examples, task, step, **options)
 
 
 def inputs_of(folder, name):
