@@ -19,12 +19,14 @@ from hf_transfer_score.metrics.checks import (
     row_chunks,
 )
 from hf_transfer_score.metrics.class_stats import (
+    ONE_THREAD_WIDTH,
     Array,
     ClassStatistics,
     Decomposition,
     ScatterSum,
     add_class_sums,
     decompose,
+    one_thread,
 )
 
 Value = TypeVar("Value")
@@ -243,9 +245,10 @@ class LabelledFeatures:
         leading = self.leading_decomposition(width)
         rows = np.empty((self.rows, leading.vectors.shape[1]))
         offset = self.centre @ leading.vectors
-        for part, chunk in self.chunks():
-            np.matmul(chunk, leading.vectors, out=rows[part])
-            rows[part] -= offset
+        with one_thread(self.width <= ONE_THREAD_WIDTH):  # how a product is shared out changes its last digits
+            for part, chunk in self.chunks():
+                np.matmul(chunk, leading.vectors, out=rows[part])
+                rows[part] -= offset
         means = np.zeros((self.class_count, rows.shape[1]))
         add_class_sums(means, rows, self.codes)
         means /= self.counts[:, None]

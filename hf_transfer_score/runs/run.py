@@ -6,8 +6,7 @@ import gc
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,18 +14,19 @@ from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, Search, parse_candidates, search_models
-from hf_transfer_score.checkpoints.resolve import Fetched, fetch
+from hf_transfer_score.checkpoints.resolve import Fetched
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import extract
 from hf_transfer_score.home import EXAMPLE, cache_limit, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.hub.downloads import Answers, Background, result_of
+from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.runs.ahead import Downloads, ScoresAhead, few_enough
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
@@ -180,16 +180,20 @@ class _RankRun:
     def carry_out(self, prepared: PreparedRun, start: float) -> RankReport:
         """Score every candidate in turn and return the report."""
         scored, left, interrupted = Scored(), list(prepared.plan.models), False
-        with quiet_client(), _Downloads(prepared.plan, self.processes, free=self.options.free_disk) as downloads:
+        with ExitStack() as beside:
+            beside.enter_context(quiet_client())
+            downloads = beside.enter_context(Downloads(prepared.plan, self.processes, free=self.options.free_disk))
+            ahead = beside.enter_context(self._scores_ahead(prepared))
             try:
                 for number, model in enumerate(prepared.plan.models, start=1):
                     self.listener.started(model, number, len(prepared.plan.models))
-                    found = self._model(model, prepared, downloads, scored)
+                    found = self._model(model, prepared, downloads, ahead, scored)
                     left.remove(model)
                     self.listener.finished(model, found)
             except KeyboardInterrupt:
                 interrupted = True
                 downloads.cancel()
+                ahead.cancel()
             finally:
                 gc.unfreeze()
         for model in left:
@@ -219,8 +223,19 @@ class _RankRun:
         assert received is not None
         return replace(received, sample=prepared.sample)
 
+    def _scores_ahead(self, prepared: PreparedRun) -> ScoresAhead:
+        """Return the scores of candidates whose features are there, on their way in the background."""
+        ready = [] if self.processes.count > 1 else [one for one in prepared.plan.models if one.state == "cached"]
+        return ScoresAhead({one.name: partial(self._scored_ahead, one, prepared) for one in ready})
+
+    def _scored_ahead(self, model: PlannedModel, prepared: PreparedRun) -> list[tuple[RankedModel, Ready]] | None:
+        cached = self.cache.get(model.key or "")
+        if cached is None or not few_enough(cached, prepared.scoring.metrics):
+            return None
+        return self._scores(model, cached, prepared, from_cache=True)
+
     def _model(
-        self, model: PlannedModel, prepared: PreparedRun, downloads: _Downloads, scored: Scored
+        self, model: PlannedModel, prepared: PreparedRun, downloads: Downloads, ahead: ScoresAhead, scored: Scored
     ) -> list[RankedModel]:
         """Return what became of one candidate, one model per layer; a failure is one, too."""
         was_there = True
@@ -231,7 +246,11 @@ class _RankRun:
                 was_there = not self._extract_once(model, prepared.sample, downloads)
             if not self.processes.is_main:
                 return []
-            return self._score(model, prepared, scored, from_cache=was_there)
+            self.listener.stage(model, "scoring")
+            found = ahead.take(model.name) or self._scores(model, self._cached(model), prepared, from_cache=was_there)
+            for one, ready in found:
+                scored.add(one, ready)
+            return [one for one, _ in found]
         except CheckpointError as error:
             failure = error
         except NoSpaceError as error:
@@ -244,15 +263,14 @@ class _RankRun:
         scored.add(failed)
         return [failed]
 
-    def _score(
-        self, model: PlannedModel, prepared: PreparedRun, scored: Scored, *, from_cache: bool
-    ) -> list[RankedModel]:
-        self.listener.stage(model, "scoring")
-        cached, found, sample = self._cached(model), [], prepared.sample
+    def _scores(
+        self, model: PlannedModel, cached: CachedFeatures, prepared: PreparedRun, *, from_cache: bool
+    ) -> list[tuple[RankedModel, Ready]]:
+        found, sample = [], prepared.sample
         for layer in cached.features:
             known = unscored_model(model, cached, layer, from_cache=from_cache)
-            found.append(score_layer(known, cached, layer, sample, prepared.scoring))
-            scored.add(found[-1], Ready(cached.folder, layer, partial(self._labelled, model, layer, sample)))
+            scored = score_layer(known, cached, layer, sample, prepared.scoring)
+            found.append((scored, Ready(cached.folder, layer, partial(self._labelled, model, layer, sample))))
         return found
 
     def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:
@@ -269,7 +287,7 @@ class _RankRun:
         there = self.cache.get(model.key or "") is not None if self.processes.is_main else False
         return self.processes.from_main(there)
 
-    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> bool:
+    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: Downloads) -> bool:
         """Make the features, unless another run is at it: then wait for them, or for its end; return who made them."""
         waiting = partial(self._waiting, f"the features of {model.name}")
         key = model.key or ""
@@ -285,7 +303,7 @@ class _RankRun:
     def _waiting(self, what: str, holder: str) -> None:
         self.listener.waiting(f"{what}: waiting for {holder}, which makes the same")
 
-    def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: _Downloads) -> None:
+    def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: Downloads) -> None:
         if not model.files:  # it was cached when the plan was made
             raise CheckpointError("error", GONE)
         gc.freeze()  # what is there stays: collecting this model's cycles afterwards need not look at it
@@ -354,46 +372,6 @@ def _finish(
         raise failure
     extraction = {**summary, "details": dict(backbone.details)}
     writer.finish({**about, "own_parameters": own_parameters(backbone), "extraction": extraction})
-
-
-class _Downloads:
-    """Weights of the next candidate on their way while the current one runs."""
-
-    def __init__(self, plan: Plan, processes: Processes, *, free: bool) -> None:
-        self.ahead, self.free = processes.local_index == 0, free
-        self.waiting = [model for model in plan.models if model.state in ("download", "on disk")]
-        self.background = Background()
-        self.started: dict[str, Future[Fetched]] = {}
-
-    def take(self, model: PlannedModel) -> Fetched:
-        """Return the files of a candidate, and start the download of the one after it."""
-        future = self._start(model)
-        after = self.waiting.index(model) + 1
-        if self.ahead and after < len(self.waiting):
-            self._start(self.waiting[after])
-        fetched = result_of(future)
-        del self.started[model.name]
-        return fetched
-
-    def _start(self, model: PlannedModel) -> Future[Fetched]:
-        if model.name not in self.started:
-            assert model.checkpoint is not None
-            self.started[model.name] = self.background.submit(partial(fetch, model.checkpoint, model.files))
-        return self.started[model.name]
-
-    def cancel(self) -> None:
-        """Drop what has not begun."""
-        self.background.close()
-
-    def __enter__(self) -> _Downloads:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Drop what has not begun, and where disk is to be freed what came for a turn that never came."""
-        self.cancel()
-        for future in self.started.values():
-            if self.free and future.done() and not future.cancelled() and future.exception() is None:
-                future.result().free()
 
 
 def release_memory() -> None:

@@ -98,8 +98,8 @@ def test_an_address_restores_the_view(opened, address):
     wait_for_query(second, **query(first))
     open_tab(second, "Plots")
     wait_for_query(second, tab="plots")
-    first.goto(second.url)
-    first.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
+    third = opened(second.url)
+    third.wait_for_selector("#lb-plot-1 svg.marks >> visible=true")
 
 
 def test_nonsense_in_an_address_is_left_out_until_another_board_is_typed(opened, address):
