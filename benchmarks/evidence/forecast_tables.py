@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from benchmarks.evidence import tables
 from benchmarks.evidence.figures import Target
 from benchmarks.evidence.forecasts import Trial, calibration, own_trials, summed
+from benchmarks.evidence.picture import Said
 from benchmarks.evidence.regimes import REGIMES
+from hf_transfer_score.ranking.ranking import FORECAST
 
 KINDS = {
     "images": "Images, the models known from the other datasets",
@@ -20,6 +24,16 @@ COLLECTED = {
     "collected, full": "Full fine-tuning",
     "collected, probe": "A probe in place of fine-tuning, on more targets",
 }
+PICTURED = {
+    "collected, full": "of packages, full",
+    "collected, probe": "of packages, probe",
+    "images": "Hub, images",
+    "images, cold": "Hub, images, half unknown",
+    "texts": "Hub, texts",
+    "texts, cold": "Hub, texts, half unknown",
+}
+SIZES = ((1, 10), (20, 25), (50, 200))
+SIZE_HEADER = ["rows a class", "targets", "forecast", "parameters", "intervals that hold"]
 HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "intervals that hold"]
 
 
@@ -34,9 +48,22 @@ def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dic
             ["target", *dict.fromkeys(one.way for one in trials)], [*_by_target(trials, every)]
         ),
         "own_calibration": _calibrated(calibration([one for one in trials if one.called])),
+        "by_size": tables.table(SIZE_HEADER, [*_by_size(trials, kept)]),
         "collected_tables": "\n\n".join(_kept(kept, COLLECTED)) or "They were not at hand when the page was written.",
         "hub_tables": "\n\n".join(_kept(kept, KINDS)) or "These tables were not at hand when the page was written.",
     }
+
+
+def said(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dict[str, Said]:
+    """Return what was said and came true, by the words for where: for the picture."""
+    trials = [one for one in own_trials(every) if one.called]
+    held = [one.covered for one in trials if one.covered is not None]
+    found = {"our own backbones": Said(calibration(trials), float(np.mean(held)))}
+    for kind, words in PICTURED.items():
+        if kind in kept:
+            (forecast,) = [row for row in kept[kind]["summed"] if row[0] == FORECAST]
+            found[words] = Said(kept[kind]["calibration"], forecast[-1])
+    return found
 
 
 def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
@@ -94,6 +121,26 @@ def _by_target(trials: Sequence[Trial], every: Mapping[str, Target]) -> Iterator
     for name in every:
         mine = {one.way: one for one in trials if one.target == name}
         yield [REGIMES[name].words, *(f"{one.tau:.2f} / {one.lost:.1f}" for one in mine.values())]
+
+
+def _by_size(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Yield, by rows a class, how the forecast came out, and parameters beside it."""
+    sized = [(min(REGIMES[one.target].counts), one) for one in trials]
+    there = set()
+    for kind in COLLECTED:  # fine-tuned in full where that was measured, else probed
+        mine = [Trial(**one) for one in kept.get(kind, {}).get("trials", ())]
+        sized += [(int(one.target.rpartition("x")[2]), one) for one in mine if one.target not in there]
+        there |= {one.target for one in mine}
+    for first, last in SIZES:
+        some = [one for rows, one in sized if first <= rows <= last]
+        forecast, size = ([one for one in some if one.way == way] for way in (FORECAST, "parameter_count"))
+        if forecast:
+            held = np.mean([one.covered for one in forecast if one.covered is not None])
+            told = [
+                f"{np.mean([one.tau for one in way]):.2f} / {np.mean([one.lost for one in way]):.1f}"
+                for way in (forecast, size)
+            ]
+            yield [f"{first} to {last}", f"{len(forecast)}", *told, f"{held:.0%}"]
 
 
 def _calibrated(bins: Sequence[Sequence[float]]) -> str:

@@ -11,9 +11,9 @@ from string import Template
 from benchmarks.evidence import tables
 from benchmarks.evidence.conclusions import conclusions, in_short
 from benchmarks.evidence.figures import MEAN_RANK, SOURCE, Target, targets_of
-from benchmarks.evidence.forecast_tables import bars, forecast_values
+from benchmarks.evidence.forecast_tables import bars, forecast_values, said
 from benchmarks.evidence.forecasts import collected_trials, hub_trials, keep, kept
-from benchmarks.evidence.picture import write_picture
+from benchmarks.evidence.picture import write_calibration, write_picture
 from benchmarks.evidence.regimes import REGIMES, SOURCE_ACCURACY
 from benchmarks.evidence.zoo import ARCHITECTURES, SCHOOLINGS
 from hf_transfer_score.home import write_text
@@ -24,6 +24,7 @@ from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_fo
 ROOT = Path(__file__).parents[2]
 TEMPLATE = Path(__file__).with_name("page.md")
 PAGE, PICTURE = ROOT / "docs" / "evidence.md", ROOT / "docs" / "evidence.svg"
+CALIBRATION = ROOT / "docs" / "calibration.svg"
 UNTRAINED = ("untrained",)
 LOSSES = (MEAN_RANK, *HEADLINE_METRICS, "logme", "linear_probe", "knn", SOURCE, "parameter_count")
 
@@ -93,9 +94,12 @@ def main() -> int:
         print("the page is as it would be written" if same else f"{PAGE} would change")
         return 0 if same else 1
     write_text(PAGE, text)
-    write_picture(targets_by_name(records), PICTURE)
-    print(bars(targets_by_name(records), kept()))
-    print(f"{PAGE.relative_to(ROOT)} and {PICTURE.relative_to(ROOT)} from {len(records):,} records")
+    targets = targets_by_name(records)
+    write_picture(targets, PICTURE)
+    write_calibration(said(targets, kept()), CALIBRATION)
+    print(bars(targets, kept()))
+    written = ", ".join(str(one.relative_to(ROOT)) for one in (PAGE, PICTURE, CALIBRATION))
+    print(f"{written} from {len(records):,} records")
     return 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 from scipy.stats import weightedtau
 
-from benchmarks.evidence.report import PAGE, PICTURE, page
+from benchmarks.evidence.report import CALIBRATION, PAGE, PICTURE, page
 from benchmarks.evidence.zoo import IMAGES, TEXTS
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.records.shipped import EVIDENCE, read_shipped, shipped_folder
@@ -52,6 +52,7 @@ def test_the_page_is_what_the_records_give(records, text):
     assert NUMBER.sub("N", again) == NUMBER.sub("N", text)
     assert numbers(again) == pytest.approx(numbers(text), abs=LAST_DIGIT, rel=1e-3)
     assert PICTURE.is_file()
+    assert CALIBRATION.is_file()
 
 
 @pytest.mark.parametrize(
