@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
 from hf_transfer_score.hub.client import quiet_client
@@ -101,8 +101,7 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
         )
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]
-    caption = words(forecast_caption(ranking))
-    return render([*said, "", table, caption, *notes_table(notes)], page)
+    return render([*said, "", table, "", forecast_legend(ranking), *notes_table(notes)], page)
 
 
 def _csv(ranking: Ranking) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from hf_transfer_score.cli.tables import MISSING, Group, best_of
+from typing import TYPE_CHECKING
+
+from hf_transfer_score.cli.tables import MISSING, Group, best_of, pairs
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import Cell
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 FORECAST_HEADER = (
     *("best_probability", "points_below_best", "points_low", "points_high"),
@@ -27,16 +32,17 @@ def forecast_group(ranking: Ranking) -> Group:
     return Group("", headers, cells, best_of(ranking.ranks))
 
 
-def forecast_caption(ranking: Ranking) -> str:
-    """Return what the columns of a forecast mean."""
-    said = (
-        "best is the chance to come out best after fine-tuning, points below how many points of accuracy a model would "
-        "then be behind the best (in 80% of the cases between the two in brackets), range its place in 80% of them"
-    )
-    if not ranking.probes:
-        return f"{said}."
-    chance = "" if ranking.chance is None else f"; always naming the most frequent class gives {ranking.chance:.1%}"
-    return f"{said}; probe the accuracy of a linear classifier on the features, leaving one out at a time{chance}."
+def forecast_legend(ranking: Ranking) -> Table:
+    """Return what the columns of a forecast mean, a line each."""
+    lines = [
+        ("best", "chance to come out best after fine-tuning"),
+        ("points below", "points of accuracy that it would then be behind the best; in brackets, in 80% of the cases"),
+        ("range", "its place in 80% of the cases"),
+    ]
+    if ranking.probes:
+        chance = "" if ranking.chance is None else f"; always naming the most frequent class gives {ranking.chance:.1%}"
+        lines.append(("probe", f"accuracy of a linear classifier on the features, each example left out once{chance}"))
+    return pairs(lines)
 
 
 def forecast_cells(ranking: Ranking, name: str) -> list[Cell]:

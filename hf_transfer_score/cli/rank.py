@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -28,7 +28,7 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, words, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.tables import (
@@ -53,6 +53,9 @@ from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
 from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.text import Cell, csv_text, duration, short_count, shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
@@ -269,14 +272,14 @@ def _count(value: int | None) -> str:
     return MISSING if value is None else short_count(value)
 
 
-def _captions(report: RankReport) -> list[str]:
+def _captions(report: RankReport) -> list[RenderableType]:
     if not report.ranks:
         return ["No model could be ranked."]
     rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
     lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
     if report.forecasts:
-        lines = [f"{len(report.ranks)} of {len(report.models)} models ranked: {forecast_caption(report)}"]
-    elif report.confidence and len(report.ranks) > 1:
+        return [f"{len(report.ranks)} of {len(report.models)} models ranked.", forecast_legend(report)]
+    if report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
             f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "

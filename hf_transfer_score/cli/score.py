@@ -14,7 +14,7 @@ from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import ALL, OUTPUT, SCORING, Names, Table, TaskName, configured_metrics
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_caption, forecast_cells, forecast_group
+from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import UNLIMITED, Page, TableOutput, render, status, words
 from hf_transfer_score.cli.score_files import FileOptions, name_models, read_model_facts, score_files
 from hf_transfer_score.cli.tables import (
@@ -165,14 +165,15 @@ def pool_text(
     tables = groups_text(list(ranking.models), groups, page, failed=dict.fromkeys(failed, UNRANKED))
     answer = render([words(shown(ranking.answer)), ""], page) if ranking.forecasts else ""
     notes = [*score_notes(ranking), *(Note("note", text) for text in ranking.notes)]
-    return answer + tables + render([words(_caption(ranking)), *notes_table(notes)], page)
+    legend = [forecast_legend(ranking)] if ranking.forecasts else []
+    return answer + tables + render([words(_caption(ranking)), *legend, *notes_table(notes)], page)
 
 
 def _caption(ranking: Ranking) -> str:
     if not ranking.headline:
         return "No model could be ranked."
     if ranking.forecasts:
-        return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked: {forecast_caption(ranking)}"
+        return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked."
     rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
     return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked, in the order of the {rule}."
 

@@ -151,9 +151,10 @@ def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
 
 def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
     table = plain_table()
-    table.add_column("\nmodel", width=name_width, overflow="fold")
+    titled = any(group.title for group in groups)
+    table.add_column("\nmodel" if titled else "model", width=name_width, overflow="fold")
     for group in groups:
-        table.add_column(words(group.head), min_width=group.width)
+        table.add_column(words(group.head if titled else group.head.lstrip("\n")), min_width=group.width)
     for name in names:
         cells = [words(group.row(name), "bold green" if name in group.best else "") for group in groups]
         table.add_row(words(shown(name), "red" if name in failed else ""), *cells)

@@ -73,7 +73,7 @@ CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
 checkpoints of the Hub."""
 
-PROBED, PROBE_SPREAD = 0.5, 0.3
+PROBED, PROBE_SPREAD = 0.5, 0.2
 """The share of the outcomes that are spread as the accuracies of a probe are where records say it too; the logarithm of
 how far the spread, and the error, after fine-tuning differ from those of the probe (docs/evidence.md)."""
 

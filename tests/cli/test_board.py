@@ -72,7 +72,7 @@ def test_people_read_the_answer_first(run, results):
     assert lines[1].startswith(f"To be surer: hf-transfer-score verify {TARGET} --models owner/")
     assert lines[3].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
     assert [line.split()[0] for line in lines[4:7]] == ["1", "2", "3"]
-    assert "best is the chance to come out best after fine-tuning" in text
+    assert "best          chance to come out best after fine-tuning" in lines
     assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
     assert "37 more models; --rows shows more, --csv all of them." in text
 

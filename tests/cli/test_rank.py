@@ -50,7 +50,7 @@ class TestRank:
             out.startswith("Fine-tune clear: about ")
             and "\nTo be surer: hf-transfer-score verify bank.jsonl --models ./models/clear " in out
         )
-        assert "3 of 3 models ranked: best is the chance to come out best" in " ".join(out.split())
+        assert "3 of 3 models ranked. best chance to come out best after fine-tuning" in " ".join(out.split())
         assert "the most frequent class gives 25.0%" in " ".join(out.split()) and "seli" not in out
         _, with_terms, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms", "--quiet")
         assert "seli" in with_terms and "baseline ranks" in with_terms
