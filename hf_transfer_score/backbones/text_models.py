@@ -70,13 +70,14 @@ def shape_of(config: Any) -> Shape:
 
     if tower_of(config.model_type) is not None:
         return "tower"
-    if getattr(config, "is_encoder_decoder", False):
-        return "encoder-decoder"
+    classes = getattr(config, "architectures", None) or ()
+    if getattr(config, "is_encoder_decoder", False) or any(name.endswith("EncoderModel") for name in classes):
+        return "encoder-decoder"  # an encoder that was saved without its decoder is loaded the same way
     causal = config.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if config.model_type in (*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *CLASS_TOKEN_LAST):
         return "encoder"
     known = causal or config.model_type in auto.MODEL_MAPPING_NAMES
-    remote = any(name.endswith("ForCausalLM") for name in getattr(config, "architectures", None) or ())
+    remote = any(name.endswith("ForCausalLM") for name in classes)
     return "decoder" if causal or (remote and not known) else "encoder"
 
 

@@ -1,3 +1,5 @@
+import json
+import shutil
 import threading
 
 import numpy as np
@@ -337,3 +339,13 @@ def test_claims_and_files(folders, tmp_path):
     ):
         assert not KIND.claims(Repository("x", sizes, {"config.json": config}))
     assert not KIND.claims(Repository("x", sizes, {}))
+
+
+def test_an_encoder_that_was_saved_alone_says_what_the_whole_says(folders, tmp_path):
+    shutil.copytree(folders["t5"], tmp_path / "alone")
+    (tmp_path / "alone" / "model.safetensors").unlink()
+    transformers.T5EncoderModel.from_pretrained(folders["t5"]).save_pretrained(tmp_path / "alone")
+    config = json.loads((tmp_path / "alone" / "config.json").read_text())
+    assert config["architectures"] == ["T5EncoderModel"]
+    whole, alone = (features_of(one, TEXTS)[0]["last"] for one in (folders["t5"], tmp_path / "alone"))
+    np.testing.assert_array_equal(whole, alone)
