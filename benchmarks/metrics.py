@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import tempfile
 from collections.abc import Iterable
@@ -19,6 +18,7 @@ from typing import Any
 from measure import SIZES, Job, Size, make_sample, run_job, save_sample
 from references import DRAWN, LEFT_OUT, REFERENCES
 
+from hf_transfer_score.metrics.class_stats import cores
 from hf_transfer_score.metrics.registry import all_metrics
 
 SET = "set"
@@ -100,8 +100,7 @@ def _names(parser: argparse.ArgumentParser, text: str, known: Iterable[str]) -> 
 
 def _machine() -> str:
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{platform.system()} {platform.machine()}, {cores} cores, Python {platform.python_version()}, {packages}"
+    return f"{platform.system()} {platform.machine()}, {cores()} cores, Python {platform.python_version()}, {packages}"
 
 
 def _measure_size(size: Size, options: argparse.Namespace) -> list[Row]:

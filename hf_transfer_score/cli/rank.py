@@ -123,7 +123,7 @@ def rank(
 
         check_plot_path(plot)
     check_folder(save)
-    asked = Asked.of(dataset, candidates.names())
+    asked = Typed.of(dataset, candidates.names())
     call = plan_rank if dry_run else partial(run_rank, results=results or ())
     with leaving_at_once():
         try:
@@ -157,7 +157,7 @@ def check_folder(save: Path | None) -> None:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Typed:
     """What was typed, for commands to go on with.
 
     Attributes:
@@ -169,14 +169,14 @@ class Asked:
     models: Mapping[str, str]
 
     @classmethod
-    def of(cls, dataset: str, models: Sequence[str]) -> Asked:
+    def of(cls, dataset: str, models: Sequence[str]) -> Typed:
         """Return the words of a command."""
         found = parse_candidates(models or ([EXAMPLE] if example_dataset(dataset) is not None else []))
         return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)))
 
 
 def _finish(
-    asked: Asked, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
+    asked: Typed, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
 ) -> int:
     """Print the report in the form asked for, write the files asked for, and return the exit status."""
     output.show_table(

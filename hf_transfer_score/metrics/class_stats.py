@@ -8,6 +8,7 @@ and decomposed with as many threads as help.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -92,6 +93,11 @@ def one_thread(when: bool = True) -> Iterator[None]:
         return
     with _threads().limit(limits=1, user_api="blas"):
         yield
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

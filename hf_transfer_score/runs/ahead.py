@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -12,7 +11,7 @@ from hf_transfer_score.checkpoints.resolve import Fetched, fetch
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.features.cache import CachedFeatures
 from hf_transfer_score.hub.downloads import Background, result_of
-from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, one_thread
+from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, cores, one_thread
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -23,6 +22,9 @@ Found = list[tuple[RankedModel, Ready]]
 FEW = 32_000_000
 """Numbers that the features of a candidate hold at most for it to be scored beside others: some hundred MB."""
 
+AT_ONCE = 8
+"""Candidates that are scored beside each other at most, so that many cores do not fill the memory."""
+
 
 def few_enough(cached: CachedFeatures, metrics: Sequence[Metric]) -> bool:
     """Return whether features are so few that several candidates fit into memory, and one core each is enough."""
@@ -32,7 +34,7 @@ def few_enough(cached: CachedFeatures, metrics: Sequence[Metric]) -> bool:
 
 
 class ScoresAhead:
-    """Scores of candidates whose features are there, as many at a time as there are cores, in the order of their turns.
+    """Scores of candidates whose features are there, several at a time, in the order of their turns.
 
     Meanwhile linear algebra keeps to one thread a candidate.
 
@@ -41,11 +43,11 @@ class ScoresAhead:
     """
 
     def __init__(self, jobs: Mapping[str, Callable[[], Found | None]]) -> None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._jobs = jobs if cores > 1 and len(jobs) > 1 else {}
+        at_once = min(cores(), AT_ONCE)
+        self._jobs = jobs if at_once > 1 and len(jobs) > 1 else {}
         self._started: dict[str, Future[Found | None]] = {}
         self._open = ExitStack()
-        self._pool = ThreadPoolExecutor(cores)
+        self._pool = ThreadPoolExecutor(at_once)
 
     def take(self, name: str) -> Found | None:
         """Return the scores of a candidate, None where it has to be scored now."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.errors import InputError, NotApplicableError
-from hf_transfer_score.metrics.class_stats import Array, one_thread
+from hf_transfer_score.metrics.class_stats import Array, cores, one_thread
 from hf_transfer_score.metrics.face import face
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.ncti import ncti
@@ -121,7 +120,6 @@ def bootstrap_pool(
         except (InputError, NotApplicableError):
             return None
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with one_thread(), ThreadPoolExecutor(workers or cores) as pool:
+    with one_thread(), ThreadPoolExecutor(workers or cores()) as pool:
         found = dict(zip(samples, pool.map(one, samples.values()), strict=True))
     return {model: terms for model, terms in found.items() if terms is not None}
