@@ -80,6 +80,9 @@ how far the spread, and the error, after fine-tuning differ from those of the pr
 JUNK, JUNK_STEP = 2.0, 0.5
 """Distances of the quartiles below the lower one from which a score is that of junk, and how far junk is put below."""
 
+NARROW = 1e-3
+"""The least that the noises of metrics differ in any direction, as a share of the most."""
+
 DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
 LEVEL = 0.8
 """The share of the outcomes that intervals hold."""
@@ -431,6 +434,9 @@ def _weights(noise: Floats, worth: Floats) -> Floats:
     """Return the weights, none below zero, by which the looks at a pool tell most of it."""
     from scipy.optimize import nnls
 
+    values, vectors = np.linalg.eigh(noise)
+    if values[0] < NARROW * values[-1]:  # what is known from datasets with different metrics need not fit together
+        noise = (vectors * np.maximum(values, NARROW * values[-1])) @ vectors.T
     root = np.linalg.cholesky(noise)
     weights: Floats = nnls(root.T, np.linalg.solve(root, worth))[0]
     return weights

@@ -7,10 +7,14 @@ from functools import cache
 
 import numpy as np
 import pytest
+from pyarrow import compute
 
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.board import board_of
 from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast, failed
 from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
+from hf_transfer_score.records.shipped import shipped_place
+from hf_transfer_score.records.table import RecordTable
 from tests.ranking.community import DATASETS, TARGET, Community
 
 TASK = "image-classification"
@@ -209,3 +213,11 @@ def test_records_of_models_that_are_all_equal_tell_none_apart():
     equal = History((MeasuredColumn("d/d", TASK, "full", {"a/a": 0.5, "b/b": 0.5}),), (), {"a/a": Relations()})
     first, second = Forecaster(equal).forecast(Looks(("a/a", "b/b")))
     assert first.score == pytest.approx(second.score) and np.isfinite(first.score)
+
+
+def test_what_datasets_with_many_and_different_metrics_say_need_not_fit_together():
+    whole = shipped_place().view().table().data
+    texts = whole.filter(compute.starts_with(whole.column("dataset_id").cast("string"), "banking77"))
+    found = board_of([RecordTable(texts)], "banking77-10-classes")
+    assert found.answer.startswith("Fine-tune ")
+    assert sum(one.best_probability for one in found.forecasts.values()) == pytest.approx(1)
