@@ -69,6 +69,17 @@ class Belief:
         """Return the expected scores (P,)."""
         return self.spread(self.pull)
 
+    def above(self, others: NDArray[np.intp]) -> Floats:
+        """Return the probability of each of some models to come out above each of all (P, others)."""
+        from scipy.special import ndtr
+
+        alone, more, mean = 1 / self.diagonal, self._more, self.mean
+        variance = alone + (more**2).sum(1)
+        apart = variance[:, None] + variance[others] - 2 * more @ more[others].T
+        least = (alone[:, None] + alone[others]) / 2
+        found: Floats = ndtr((mean[others] - mean[:, None]) / np.sqrt(np.maximum(apart, least)))
+        return found
+
     def drawn(self, count: int, generator: np.random.Generator) -> Floats:
         """Return draws (P, count)."""
         size, rank = self._more.shape

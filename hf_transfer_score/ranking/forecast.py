@@ -63,9 +63,6 @@ RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
 of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
 arXiv:2002.06305)."""
 
-FAILED_COST = 8.0
-"""Normal scores that it costs not to learn, for the order."""
-
 FALL = (0.10, 0.15, 0.20, 0.30)
 """How far networks that did not learn fell below the median, where the records do not say."""
 
@@ -83,7 +80,7 @@ JUNK, JUNK_STEP = 2.0, 0.5
 NARROW = 1e-3
 """The least that the noises of metrics differ in any direction, as a share of the most."""
 
-DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
+DRAWS, FEWEST_DRAWS, MOST_NUMBERS, MOST_OTHERS = 2000, 400, 1_000_000, 1000
 LEVEL = 0.8
 """The share of the outcomes that intervals hold."""
 
@@ -319,17 +316,15 @@ class Forecaster:
         generator = np.random.default_rng(seed)
         outcomes = self._outcomes(belief, rates, looks, generator)
         accuracies = anchored(outcomes, looks, mean, generator)
-        for place, value in looks.accuracies.items():
-            if accuracies is not None:
-                accuracies[place] = value
         final = outcomes if accuracies is None else accuracies
+        orders = (-final).argsort(0).argsort(0) + 1
+        final = final if accuracies is None else np.clip(final, 0, 1, out=accuracies)
         best = final.max(0)
         first = final >= best
         behind = 100 * (best - final)
         middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-        score = mean - FAILED_COST * rates
-        orders = (-final).argsort(0).argsort(0) + 1
+        score = -(orders.mean(1) if looks.accuracies else expected_places(belief, rates))
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
         counts = Counter(name for one in self.columns for name in one.values)
@@ -389,7 +384,7 @@ class Forecaster:
 
 
 def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.Generator) -> Floats | None:
-    """Return accuracies (P, draws) at the level of what was measured on this dataset; None without any.
+    """Return accuracies (P, draws) at the level of what was measured on this dataset, and those themselves; None without.
 
     Where no model was fine-tuned, the error of a probe tells that of the better half after fine-tuning, give or take.
 
@@ -408,7 +403,25 @@ def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.
         told = 1 - np.array([1 - looks.probes[place] for place in places])[:, None] * eased
     else:
         return None
-    found: Floats = np.clip(outcomes + np.median(told - outcomes[places], axis=0), 0, 1)
+    found: Floats = outcomes + np.median(told - outcomes[places], axis=0)
+    for place, value in looks.accuracies.items():
+        found[place] = value
+    return found
+
+
+def expected_places(belief: Belief, rates: Floats) -> Floats:
+    """Return the place that each model takes on average (P,), as by endless draws.
+
+    Args:
+        belief: of the scores.
+        rates: how often models do not learn (P,).
+    """
+    size = len(rates)
+    others = np.argsort(belief.mean, kind="stable")[:: -(-size // MOST_OTHERS)]
+    above = belief.above(others)
+    above[others, np.arange(len(others))] = 0.5
+    learnt = (1 - rates)[:, None] * (1 - rates[others])
+    found: Floats = 0.5 + size * (learnt * above + rates[:, None] * (1 - rates[others] / 2)).mean(1)
     return found
 
 
