@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from hf_transfer_score.ranking.agreement.compare import (
 from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, draw_models, weighted_taus
 
 Array = NDArray[np.float64]
+
+KEPT = 512
+"""Scores whose figures over drawn models are kept, since a few are compared with many; 8 kB each."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ def difference(
     value = None if better is None or worse is None else better - worse
     if value is None or len(x) < ENOUGH_MODELS:
         return AgreementDifference(len(x), figure, value, None, level)
-    draws = draw_models(len(x), replicate_count(len(x), replicates), seed)
-    drawn = np.subtract(*(_drawn(one, y, draws, figure) for one in (x, other)))
+    count = replicate_count(len(x), replicates)
+    drawn = np.subtract(*(_drawn(one.tobytes(), y.tobytes(), count, seed, figure) for one in (x, other)))
     return AgreementDifference(len(x), figure, value, interval(drawn, value, level), level)
 
 
@@ -97,7 +101,11 @@ def _figure(x: Array, y: Array, figure: str) -> float | None:
     return found
 
 
-def _drawn(x: Array, y: Array, draws: Array, figure: str) -> Array:
+@lru_cache(KEPT)
+def _drawn(scores: bytes, accuracies: bytes, replicates: int, seed: int, figure: str) -> Array:
+    """Return a figure of doubles over drawn models, once for all that are compared with the same scores."""
+    x, y = np.frombuffer(scores), np.frombuffer(accuracies)
+    draws = draw_models(len(x), replicates, seed)
     if figure == "weighted_tau":  # the usual one, and the others together take many times as long
         return weighted_taus(x, y, draws)
     return all_figures(x, y, draws)[figure]
