@@ -21,6 +21,7 @@ from hf_transfer_score.integrity import checksum, sealed, unsealed
 from hf_transfer_score.sampling.columns import find_columns
 from hf_transfer_score.sampling.draw import Draw, Drawing, RowFile, assemble, row_keys
 from hf_transfer_score.sampling.guarded import explained, explained_items
+from hf_transfer_score.sampling.media import sound_library
 from hf_transfer_score.sampling.rows import MISSING, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
@@ -109,6 +110,8 @@ def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Pr
         raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it.")
     columns = find_columns(source.features, options, source.dataset)
     rows = rows_for(columns, options, source.dataset)
+    if columns.task.modality == "audio":
+        sound_library()
     if options.per_class is not None and not rows.stratified:
         raise OptionError(f"per_class={options.per_class}: examples of {columns.task.name} have no class each.")
     kept = RowFile(scratch)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.tasks import Pixels, Waveform, Words
 from hf_transfer_score.untrusted import PIXELS, SIDE, SLENDER
 
@@ -63,22 +63,30 @@ def encode_input(value: Any) -> Any:
 
 def encode_sound(sound: Waveform) -> bytes:
     """Return sound as the bytes of a WAV file in 32-bit floats, without loss."""
-    import soundfile
-
     buffer = io.BytesIO()
-    soundfile.write(buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT")
+    sound_library().write(
+        buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT"
+    )
     return buffer.getvalue()
 
 
 def decode_sound(content: bytes) -> Waveform:
     """Return one channel of sound, the mean of all."""
-    import soundfile
-
+    soundfile = sound_library()
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise DatasetError(f"it cannot be decoded as sound ({error}).") from error
     return Waveform(np.ascontiguousarray(samples.mean(axis=1)), int(rate))
+
+
+def sound_library() -> Any:
+    """Return what reads and writes sounds; OptionError where it is not installed."""
+    try:
+        import soundfile
+    except ModuleNotFoundError:
+        raise OptionError("Sounds are read by soundfile>=0.13: pip install 'hf-transfer-score[sound]'.") from None
+    return soundfile
 
 
 def open_image(content: bytes) -> Any:

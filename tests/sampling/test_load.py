@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from datasets import Audio, ClassLabel, Features, Value
 
-from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.errors import DatasetError, OptionError
 from hf_transfer_score.metrics.checks import check_labels
 from hf_transfer_score.sampling.draw import proportional_quotas
 from hf_transfer_score.sampling.load import load_sample
@@ -326,3 +326,12 @@ def test_a_long_stream_takes_little_memory(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert float(done.stdout) < 60, "MB more for 200,000 rows (800 MB), sorted by class, than for 500"
+
+
+def test_what_reads_sounds_is_asked_for_before_any_work(monkeypatch):
+    raw = {"audio": {"bytes": Value("binary"), "path": Value("string")}, "label": ClassLabel(names=["low", "high"])}
+    rows = [{"audio": {"bytes": sound(row), "path": None}, "label": row % 2} for row in range(4)]
+    given = datasets.Dataset.from_list(rows, features=Features(raw)).cast_column("audio", Audio())
+    monkeypatch.setitem(sys.modules, "soundfile", None)
+    with pytest.raises(OptionError, match=r"pip install 'hf-transfer-score\[sound\]'"):
+        load_sample(given)
