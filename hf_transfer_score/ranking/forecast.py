@@ -384,7 +384,7 @@ class Forecaster:
 
 
 def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.Generator) -> Floats | None:
-    """Return accuracies (P, draws) at the level of what was measured on this dataset, and those themselves; None without.
+    """Return accuracies (P, draws) at the level of what was measured on this dataset, with these; None without any.
 
     Where no model was fine-tuned, the error of a probe tells that of the better half after fine-tuning, give or take.
 

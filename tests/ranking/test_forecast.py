@@ -10,8 +10,10 @@ import pytest
 from pyarrow import compute
 
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.ranking.belief import Belief
 from hf_transfer_score.ranking.board import board_of
-from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast, failed
+from hf_transfer_score.ranking.effects import Known
+from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast, expected_places, failed
 from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable
@@ -164,6 +166,20 @@ def test_measured_accuracies_of_this_dataset_anchor_the_others(communities):
     errors = [abs(level.value - one.truth[name]) for level, name in zip(levels, names, strict=True)]
     assert np.mean(errors) < 0.03
     assert found[0].why[0] == f"measured here: {one.truth[names[0]]:.1%}"
+    by_score = sorted(measured, key=lambda place: -found[place].score)
+    assert by_score == sorted(measured, key=lambda place: -measured[place])
+
+
+def test_places_are_those_of_endless_draws():
+    generator = np.random.default_rng(0)
+    mean, shared, rates = generator.normal(size=12), generator.normal(size=(12, 2)), np.linspace(0, 0.3, 12)
+    known = Known(mean, mean[None], np.zeros(12), shared, np.full(12, 0.5))
+    belief = Belief.of(known)
+    belief.look(range(8), 2.0, np.where(np.arange(12) < 8, generator.normal(size=12), 0))
+    drawn = belief.drawn(100_000, generator)
+    drawn = np.where(generator.random(drawn.shape) < rates[:, None], generator.normal(-1000, 1, drawn.shape), drawn)
+    places = (-drawn).argsort(0).argsort(0).mean(1) + 1
+    assert expected_places(belief, rates) == pytest.approx(places, abs=0.05)
 
 
 def test_nothing_known_is_wide_and_said_so():
