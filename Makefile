@@ -17,7 +17,7 @@ test:  ## the whole suite
 	$(PYTHON) -m pytest
 
 test-fast:  ## what needs no processes, no browser and no heavy library: the loop while you write
-	$(PYTHON) -m pytest -q --fast
+	$(PYTHON) -m pytest -q --fast -n 2
 
 coverage:  ## the whole suite, and how many lines its processes run: at least 92%
 	$(PYTHON) -m pytest --cov --cov-report=term

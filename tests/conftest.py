@@ -43,6 +43,9 @@ IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm
 HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|finetune)|benchmarks", re.MULTILINE)
 """What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
 
+SLOW_FILES = ("test_flipped_bytes.py", "test_image_size.py")
+"""Files of which helpers do that."""
+
 HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box|shipped_(folder|place)", re.MULTILINE)
 """What a test names in the same way."""
 
@@ -98,7 +101,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave out files that import what takes long, so that nobody waits for these imports."""
     if not config.getoption("--fast") or not collection_path.name.startswith("test_"):
         return None
-    return True if HEAVY.search(collection_path.read_text(encoding="utf-8")) else None
+    slow = collection_path.name in SLOW_FILES or HEAVY.search(collection_path.read_text(encoding="utf-8"))
+    return True if slow else None
 
 
 def is_slow(item: pytest.Item) -> bool:
@@ -112,9 +116,9 @@ def is_slow(item: pytest.Item) -> bool:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put the longest files first; leave out what the fast loop leaves out."""
     if config.getoption("--fast"):
-        slow = [item for item in items if is_slow(item)]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in slow]
+        slow = {item: is_slow(item) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if slow[item]])
+        items[:] = [item for item in items if not slow[item]]
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
