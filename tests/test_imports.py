@@ -42,10 +42,10 @@ ALLOWED = {
         "ranking/kernel": "metrics.registry",
         "ranking/pools": "metrics.registry ranking ranking.kernel",
         "ranking/agreement": "errors ranking.kernel ranking.agreement",
-        "hub": "errors untrusted home integrity hub",
+        "hub": "errors untrusted home integrity version hub",
         "records": "errors hub untrusted file_heads home integrity metrics.registry tasks text version records",
         "reproduction": "errors ranking.agreement records",
-        "requests": "errors untrusted hub records requests",
+        "requests": "errors untrusted hub records version requests",
         "requests/job": """
             untrusted home errors hub features.extract sampling.sample runs records.record requests.box
             requests.request
@@ -59,10 +59,10 @@ ALLOWED = {
         """,
         "sampling": """
             errors home untrusted integrity file_heads tasks hub.client hub.downloads hub.failures
-            hub.settings sampling
+            hub.settings version sampling
         """,
         "backbones": "errors untrusted file_heads integrity tasks backbones",
-        "checkpoints": "errors home tasks hub backbones.repository checkpoints",
+        "checkpoints": "errors home tasks hub version backbones.repository checkpoints",
         "features": "errors untrusted home integrity file_heads sampling.sample backbones.base features",
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",

@@ -14,6 +14,7 @@ from hf_transfer_score.hub.client import patiently
 from hf_transfer_score.hub.failures import trouble_of
 from hf_transfer_score.hub.settings import CONNECT_SECONDS, endpoint_of
 from hf_transfer_score.tasks import TASKS, Modality
+from hf_transfer_score.version import LIBRARY
 
 HUB_PREFIXES = ("hf-hub:", "hf_hub:", "https://huggingface.co/", "hf://")
 FOLDER_PREFIX = "local-dir:"
@@ -202,7 +203,7 @@ def _listed(search: Search) -> list[Any]:
     tags = [search.library, f"license:{search.license}" if search.license else None]
     known = {name for names in PIPELINES.values() for name in names} | {"token-classification", "image-segmentation"}
     return list(
-        HfApi().list_models(
+        HfApi(**LIBRARY).list_models(
             search=search.text,
             author=search.author,
             filter=[tag for tag in tags if tag] or None,

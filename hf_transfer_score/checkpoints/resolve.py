@@ -19,6 +19,7 @@ from hf_transfer_score.hub.client import patiently
 from hf_transfer_score.hub.downloads import Answers, map_at_once, sound_file, sweep_parts
 from hf_transfer_score.hub.failures import checkpoint_failure, is_offline
 from hf_transfer_score.hub.settings import endpoint_of
+from hf_transfer_score.version import LIBRARY
 
 BYTES_A_PARAMETER = 4
 HASHED_BYTES = 1 << 20
@@ -95,7 +96,7 @@ def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
     from huggingface_hub import HfApi
 
     def ask() -> Any:
-        return HfApi().model_info(candidate.name, revision=candidate.revision, files_metadata=True)
+        return HfApi(**LIBRARY).model_info(candidate.name, revision=candidate.revision, files_metadata=True)
 
     try:
         info = patiently(ask)

@@ -25,6 +25,7 @@ from hf_transfer_score.home import home, write_text
 from hf_transfer_score.hub.failures import DAMAGED
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.integrity import is_named, sealed, unsealed
+from hf_transfer_score.version import LIBRARY
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -146,9 +147,9 @@ def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str
     """
     from huggingface_hub import hf_hub_download
 
-    path = Path(hf_hub_download(repository, name, revision=commit))
+    path = Path(hf_hub_download(repository, name, revision=commit, **LIBRARY))
     if not _is_sound(path, hashes.get(name), size):
-        path = Path(hf_hub_download(repository, name, revision=commit, force_download=True))
+        path = Path(hf_hub_download(repository, name, revision=commit, force_download=True, **LIBRARY))
         if not _is_sound(path, hashes.get(name), size):
             came = path.stat().st_size
             for place in {path, path.resolve()}:
@@ -167,7 +168,7 @@ def dataset_file(name: str, file: str, commit: str) -> Path | None:
     from huggingface_hub import errors, hf_hub_download
 
     try:
-        return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit))
+        return Path(hf_hub_download(name, file, repo_type="dataset", revision=commit, **LIBRARY))
     except errors.EntryNotFoundError:
         return None
 

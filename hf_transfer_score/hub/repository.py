@@ -34,6 +34,7 @@ from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of, q
 from hf_transfer_score.hub.trees import Authors, Trees
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.untrusted import RESULT_BYTES
+from hf_transfer_score.version import LIBRARY
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -152,7 +153,7 @@ class HubRepository:
         if self._api is None:
             from huggingface_hub import HfApi
 
-            self._api = HfApi(endpoint=self.endpoint, token=self.token)
+            self._api = HfApi(endpoint=self.endpoint, token=self.token, **LIBRARY)
         return self._api
 
     def most_bytes(self, path: str) -> int:
@@ -214,7 +215,7 @@ class HubRepository:
 
         tools: Any = utils
         where: dict[str, Any] = {"repo_type": self.repo_type, "revision": commit, "endpoint": self.endpoint}
-        url, headers = hf_hub_url(self.name, path, **where), tools.build_hf_headers(token=self.token)
+        url, headers = hf_hub_url(self.name, path, **where), tools.build_hf_headers(token=self.token, **LIBRARY)
 
         def ask() -> bytes:
             with get_session().stream("GET", url, headers=headers, timeout=question_seconds()) as answer:

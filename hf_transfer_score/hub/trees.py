@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.hub.client import patiently
+from hf_transfer_score.version import LIBRARY
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -146,7 +147,8 @@ class Authors:
         address = f"{self.api.endpoint}/api/{self.repo_type}s/{self.repository}/commits/{revision}"
 
         def ask() -> None:  # page by page; the client's own method fetches all of them
-            history = tools.paginate(address, headers=tools.build_hf_headers(token=self.api.token), params={})
+            headers = tools.build_hf_headers(token=self.api.token, **LIBRARY)
+            history = tools.paginate(address, headers=headers, params={})
             for commit in islice(history, MOST_COMMITS):
                 users = [one.get("user") for one in commit.get("authors") or () if isinstance(one, dict)]
                 self._names[str(commit["id"])] = tuple(one for one in users if isinstance(one, str) and one)

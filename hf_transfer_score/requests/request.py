@@ -15,6 +15,7 @@ from hf_transfer_score.hub.failures import no_revision, trouble_of
 from hf_transfer_score.records.checks import block, wrong
 from hf_transfer_score.records.record import plain_record
 from hf_transfer_score.untrusted import reason_of
+from hf_transfer_score.version import LIBRARY
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -291,7 +292,7 @@ def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLi
     if api is None:
         from huggingface_hub import HfApi
 
-        api = HfApi()
+        api = HfApi(**LIBRARY)
     model = _info(api, "model", request.model, request.revision)
     _check_weights(request.model, model, limits or CheckLimits())
     dataset = _info(api, "dataset", request.dataset)

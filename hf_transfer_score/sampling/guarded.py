@@ -28,6 +28,7 @@ from hf_transfer_score.hub.failures import DAMAGED, LOG_IN, kinds, no_answer, no
 from hf_transfer_score.hub.settings import endpoint_of, is_forbidden
 from hf_transfer_score.integrity import READ_AT_ONCE, digest_of
 from hf_transfer_score.untrusted import LINE_BYTES, NESTING
+from hf_transfer_score.version import LIBRARY
 
 BRACKETS = np.zeros(256, np.int32)
 BRACKETS[[ord("["), ord("{")]], BRACKETS[[ord("]"), ord("}")]] = 1, -1
@@ -292,7 +293,7 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
 
     if is_forbidden():
         return None
-    return str(HfApi().dataset_info(dataset, revision=revision).sha)
+    return str(HfApi(**LIBRARY).dataset_info(dataset, revision=revision).sha)
 
 
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hf_transfer_score.version import VERSION
 from tests.runs.pool import COLOURS, PICTURES, REVIEWS, again, change_weights, kept, pictures, sample_of
 
 MODELS = ("runs/resnet", "runs/vit", "runs/dinov2")
@@ -147,6 +148,8 @@ def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):
     fresh = warm.run(*arguments, "--refresh").models
     assert (fresh["moving/vit"]["commit"], fresh["moving/vit"]["from_cache"]) == (head, False)
     assert fresh["good/vit"]["from_cache"], "its commit is the same"
+    about = [one.user_agent.split(";")[0] for one in shared_hub.requests if "moving/vit" in one.path]
+    assert about and set(about) == {f"hf-transfer-score/{VERSION}"}
     assert fresh["moving/vit"]["scores"] != before["moving/vit"]["scores"]
 
 
