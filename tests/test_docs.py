@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hf_transfer_score import all_metrics
 from hf_transfer_score.cli.app import COMMANDS, build_app
+from hf_transfer_score.version import VERSION
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -82,3 +84,8 @@ def test_the_list_of_commands_says_what_each_says_of_itself(words, line):
     command = app[room[0]][name] if room else app[name]
     assert command.default_command.__doc__.splitlines()[0] == line
     assert all(one.parameter.help for one in command.assemble_argument_collection(parse_docstring=True) if one.show)
+
+
+def test_the_citation_is_of_this_version():
+    cited = yaml.safe_load((DOCS.parent / "CITATION.cff").read_text(encoding="utf-8"))
+    assert (cited["version"], cited["license"], cited["type"]) == (VERSION, "Apache-2.0", "software")
