@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from hf_transfer_score.ranking.effects import Known
 
 Floats = NDArray[np.float64]
+
+DISTANCES = np.linspace(-6, 6, 1201)
+SHARES = np.array([NormalDist().cdf(one) for one in DISTANCES])
+"""How much of a normal distribution lies below so many of its spreads; between them it is as good as straight."""
 
 
 class Belief:
@@ -71,13 +76,12 @@ class Belief:
 
     def above(self, others: NDArray[np.intp]) -> Floats:
         """Return the probability of each of some models to come out above each of all (P, others)."""
-        from scipy.special import ndtr
-
         alone, more, mean = 1 / self.diagonal, self._more, self.mean
         variance = alone + (more**2).sum(1)
         apart = variance[:, None] + variance[others] - 2 * more @ more[others].T
         least = (alone[:, None] + alone[others]) / 2
-        found: Floats = ndtr((mean[others] - mean[:, None]) / np.sqrt(np.maximum(apart, least)))
+        steps = (mean[others] - mean[:, None]) / np.sqrt(np.maximum(apart, least))
+        found: Floats = np.interp(steps, DISTANCES, SHARES)
         return found
 
     def drawn(self, count: int, generator: np.random.Generator) -> Floats:
