@@ -42,6 +42,7 @@ from .ranking.ranking import Ranking, rank_features
 from .records.importing import import_table
 from .records.record import Record
 from .records.store import read_records
+from .runs.collapse import CollapseCallback as CollapseCallback  # not in the list: it needs torch and transformers
 from .runs.listener import Listener
 from .runs.options import RankOptions
 from .runs.plan import Plan

@@ -1,0 +1,101 @@
+"""Collapse on held-out rows comes into the trainer's logs, and changes nothing of the training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DataCollatorWithPadding,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from hf_transfer_score import CollapseCallback, OptionError, score_features
+from tests.checkpoints.texts import wordpiece_tokenizer
+
+TOPICS = ("fox", "film", "town")
+
+
+def rows(count: int, seed: int, tokenizer) -> Dataset:
+    """Return texts of three topics, each with a few words that say nothing."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(3, size=count)
+    texts = [f"the {TOPICS[label]} is " + "good and " * int(generator.integers(4)) for label in labels]
+    return Dataset.from_dict({"text": texts, "label": labels, **tokenizer(texts)})
+
+
+def trainer_of(folder, tokenizer) -> Trainer:
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForSequenceClassification(BertConfig(vocab_size=len(tokenizer), num_labels=3, **shape))
+    told = {"max_steps": 24, "learning_rate": 3e-3, "logging_steps": 8, "report_to": "none", "use_cpu": True}
+    arguments = TrainingArguments(folder, per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True, **told)
+    trained = rows(96, 0, tokenizer)
+    return Trainer(model, arguments, DataCollatorWithPadding(tokenizer), trained, processing_class=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return wordpiece_tokenizer()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, tokenizer):
+    """The same training without and with the callback."""
+    plain, watched = (trainer_of(tmp_path_factory.mktemp("run"), tokenizer) for _ in range(2))
+    callback = CollapseCallback(watched, rows(200, 1, tokenizer), every=10, most_rows=60)
+    watched.add_callback(callback)
+    for one in (plain, watched):
+        set_seed(0)
+        one.train()
+    return plain, watched, callback
+
+
+def looks(trainer: Trainer) -> list[dict[str, float]]:
+    return [one for one in trainer.state.log_history if "collapse_nc1" in one]
+
+
+def test_it_looks_at_the_start_now_and_then_and_at_the_end(runs):
+    found = looks(runs[1])
+    assert [one["step"] for one in found] == [0, 10, 20, 24]
+    names = {f"collapse_{name}" for name in ("nc1", "nc1_layer_0", "nc1_layer_1", "nc1_layer_2")}
+    names |= {f"collapse_face_{name}" for name in ("variance_collapse", "class_fairness")}
+    assert set(found[0]) - {"step", "epoch"} == names | {f"collapse_ncti_{name}" for name in ("seli", "ncc", "vc")}
+
+
+def test_classes_collapse_while_they_are_learned(runs):
+    first, *_, last = looks(runs[1])
+    assert last["collapse_nc1"] < first["collapse_nc1"] / 2
+    assert last["collapse_ncti_ncc"] > first["collapse_ncti_ncc"]
+
+
+def test_training_takes_the_same_course(runs):
+    plain, watched, _ = runs
+    losses = [[one["loss"] for one in each.state.log_history if "loss" in one] for each in (plain, watched)]
+    assert losses[0] == losses[1] and len(losses[0]) == 3
+    for mine, theirs in zip(plain.model.parameters(), watched.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_numbers_are_those_of_what_the_classifier_reads(runs, tokenizer):
+    _, watched, callback = runs
+    model, read = watched.model.eval(), []
+    for row in callback.rows:
+        ids = {name: torch.tensor([row[name]]) for name in ("input_ids", "token_type_ids", "attention_mask")}
+        with torch.no_grad():
+            read.append(model.bert(**ids).pooler_output[0].numpy())
+    terms = score_features(np.array(read), np.array(callback.rows["label"]), metrics=["nc1"])["nc1"].terms
+    assert callback.measured()["collapse_nc1"] == pytest.approx(terms["nc1"], rel=1e-4)
+
+
+def test_rows_without_labels_are_refused(runs, tokenizer):
+    _, watched, _ = runs
+    with pytest.raises(OptionError, match="have no labels or label"):
+        CollapseCallback(watched, rows(20, 2, tokenizer).remove_columns("label")).measured()
+    with pytest.raises(OptionError, match="every=0"):
+        CollapseCallback(watched, rows(20, 2, tokenizer), every=0)
