@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Page, Rendered, render, words
+from hf_transfer_score.ranking.models import is_baseline
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import shown
 
@@ -192,7 +193,8 @@ def score_notes(ranking: Ranking) -> list[Note]:
     results = [(model, metric, result) for model, one in models.items() for metric, result in one.results.items()]
     skipped = grouped((result.reason, model) for model, _, result in results if result.reason)
     notes += [Note("skipped", f"{reason}{where(names)}") for reason, names in skipped.items()]
-    named = [(metric, term, reason) for metric, pool in pools.items() for term, reason in pool.flags.items()]
+    told = {} if scored == 1 else {name: pool for name, pool in pools.items() if not is_baseline(name)}
+    named = [(metric, term, reason) for metric, pool in told.items() for term, reason in pool.flags.items()]
     flags = grouped((reason, metric if term == metric else f"{metric}.{term}") for metric, term, reason in named)
     for reason, terms in flags.items():
         notes.append(Note("flag", f"{joined(terms, len(terms))}: {reason}; counts as 0 for all"))
