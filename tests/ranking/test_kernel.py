@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 from math import ceil, floor
+from operator import add
 
 import numpy as np
 import pytest
@@ -70,6 +73,11 @@ def made(seed: int) -> MadePool:
     return MadePool(metrics, tuple(values), tuple(there), tuple(drawn), float(generator.choice([0.5, 0.8, 0.9, 0.99])))
 
 
+def added(values: Iterable[float]) -> float:
+    """Return a sum from left to right; from Python 3.12 on `sum` rounds once."""
+    return reduce(add, values, 0)
+
+
 def scaled(metric: Metric, place: int, values: list[float]) -> list[float]:
     low, high = min(values), max(values)
     size = 1.0 if metric.terms[place].bounded else max(map(abs, values))
@@ -81,7 +89,7 @@ def scaled(metric: Metric, place: int, values: list[float]) -> list[float]:
 def scores(metric: Metric, values: np.ndarray) -> list[float]:
     terms = [scaled(metric, place, row) for place, row in enumerate(values.tolist())]
     return [
-        sum(term.direction * row[model] for term, row in zip(metric.terms, terms, strict=True))
+        added(term.direction * row[model] for term, row in zip(metric.terms, terms, strict=True))
         for model in range(values.shape[1])
     ]
 
@@ -98,7 +106,7 @@ def order(pool: MadePool) -> tuple[list[int], list[float], list[int]]:
         known = np.flatnonzero(there).tolist()
         of = ranks(scores(metric, values[:, known])) if known else []
         table.append([of[known.index(model)] for model in shared])
-    means = [sum(column) / len(table) for column in zip(*table, strict=True)]
+    means = [added(column) / len(table) for column in zip(*table, strict=True)]
     ordered = sorted(range(len(shared)), key=means.__getitem__)
     places = [1 + sum(other < means[one] for other in means) for one in ordered]
     return [shared[one] for one in ordered], [means[one] for one in ordered], places
