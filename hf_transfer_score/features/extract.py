@@ -195,10 +195,7 @@ class _Extraction:
         main = self.processes.is_main
         chosen = self.processes.together(lambda: self._try(order) if main else None)
         self.precision, self.note, layers = self.processes.from_main(chosen)  # type: ignore[misc]
-        if not main:
-            self.processes.together(lambda: self._follow(order, layers))
-        else:
-            self.processes.agree(None)
+        self.processes.together(lambda: None if main else self._follow(order, layers))
 
     def _try(self, order: NDArray[np.int64]) -> tuple[Precision, str | None, tuple[str, ...]]:
         first = self.loader.prepare(order[: self.batch_size])
@@ -211,7 +208,8 @@ class _Extraction:
         trial = Trial(
             self.backbone,
             self.device,
-            (first.inputs, self.loader.prepare(order[-2:]).inputs),
+            first.inputs,
+            lambda: self.loader.prepare(order[-2:]).inputs,
             self._compute,
             Tried(EXACT, self.forward, seconds, self.done[0][1]),
             (1 / self.loader.share(first.examples, order) - 1) / self.processes.count,

@@ -69,7 +69,7 @@ def conversion_seconds(backbone: Backbone, converted: ConvertedModels | None) ->
     """Return about how long it takes until OpenVINO can run a model."""
     if converted is not None and converted.key in converted.cache:
         return LOADING_SECONDS
-    millions = sum(weight.numel() for weight in backbone.module.parameters()) / 10**6
+    millions = float(sum(weight.numel() for weight in backbone.module.parameters())) / 10**6
     return CONVERSION_SECONDS + SECONDS_A_MILLION * millions
 
 
@@ -116,7 +116,9 @@ def openvino_forward(
             raise CheckpointError("unsupported", "has batches of different kinds, which OpenVINO does not run")
         found = run([batch[name].numpy() for name in names])
         rows = [torch.from_numpy(found[place].copy()) for place in range(len(run.outputs))]
-        return BatchOutput(dict(zip(layers, rows, strict=False)), rows[len(layers)] if len(rows) > len(layers) else None)
+        return BatchOutput(
+            dict(zip(layers, rows, strict=False)), rows[len(layers)] if len(rows) > len(layers) else None
+        )
 
     return forward
 
@@ -161,7 +163,7 @@ def _traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
     """Return a module of tensors alone: inputs in the order of their names, features by layer, then probabilities."""
     import torch
 
-    class Traceable(torch.nn.Module):
+    class Traceable(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.module = backbone.module

@@ -41,7 +41,7 @@ CLEARLY = 0.95
 """A precision must take less than this share of the time of another one to be preferred."""
 
 TRIED_SECONDS, MOST_PASSES = 1.0, 3
-"""A batch is run again until it took so long, at most so often: the first pass of a model is slower than those after."""
+"""A batch is run again until it took so long, at most so often: the first pass of a model is slower than others."""
 
 Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
 """Features by layer, and source probabilities, of a forward pass."""
@@ -67,10 +67,14 @@ class Precision:
             return {"dtype": self.dtype}
         return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last}
 
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Precision:
+        """Return what an extraction was run in."""
+        return cls(summary["dtype"], summary["runtime"], summary.get("channels_last", False))
+
     def details(self) -> dict[str, Any]:
         """Return what records say besides the dtype; nothing for plain float32."""
-        parts = self.key_parts()
-        return {name: parts[name] for name in ("runtime", "channels_last") if parts.get(name)}
+        return {name: value for name, value in self.key_parts().items() if value and name != "dtype"}
 
 
 EXACT = Precision()
@@ -187,7 +191,8 @@ class Trial:
     Attributes:
         backbone: the model; its module is on the device.
         device: where it computes.
-        batches: inputs of the first batch, and of another one of few examples and another length.
+        inputs: of the first batch.
+        other_inputs: gives those of another batch, of few examples and another length.
         compute: runs inputs by a forward pass.
         exact: how float32 went.
         left: how much work comes after, in sizes of the first batch.
@@ -197,7 +202,8 @@ class Trial:
 
     backbone: Backbone
     device: torch.device
-    batches: tuple[Mapping[str, Any], Mapping[str, Any]]
+    inputs: Mapping[str, Any]
+    other_inputs: Callable[[], Mapping[str, Any]]
     compute: Callable[[Mapping[str, Any], Forward], Arrays]
     exact: Tried
     left: float
@@ -242,7 +248,7 @@ class Trial:
         if dtype in (AUTO, "float32"):
             return self.exact
         forward = TorchForward(self.backbone, self.device, in_torch(dtype))
-        return Tried(forward.precision, forward, 0.0, self.compute(self.batches[0], forward))
+        return Tried(forward.precision, forward, 0.0, self.compute(self.inputs, forward))
 
     def _openvino_if_it_pays(self, found: Tried) -> Tried:
         cost = conversion_seconds(self.backbone, self.converted)
@@ -263,7 +269,7 @@ class Trial:
         dtypes = list(dict.fromkeys([half, "float32"])) if dtype == AUTO else [dtype]
         for one in dtypes:
             way, layers = Precision(one, "openvino"), tuple(self.exact.output[0])
-            make = partial(openvino_forward, self.backbone, self.batches[0], layers, one, self.converted)
+            make = partial(openvino_forward, self.backbone, self.inputs, layers, one, self.converted)
             tried = self._try(way, make)
             if tried is not None:
                 return tried
@@ -274,7 +280,7 @@ class Trial:
         forward: Forward | None = None
         try:
             forward = make()
-            tried = Tried(way, forward, float("inf"), self.compute(self.batches[0], forward))
+            tried = Tried(way, forward, float("inf"), self.compute(self.inputs, forward))
             if self._agrees(tried):
                 return self._run_again(tried)
             self.refused = f"{_named(way)} gives other features than torch in float32"
@@ -291,15 +297,16 @@ class Trial:
         if tried.precision.runtime == "torch":
             return True
         # what was converted may hold the shape of the batch that it was converted by
-        reference = self.compute(self.batches[1], TorchForward(self.backbone, self.device))
-        return agree(reference[0], self.compute(self.batches[1], tried.forward)[0])
+        inputs = self.other_inputs()
+        reference = self.compute(inputs, TorchForward(self.backbone, self.device))
+        return agree(reference[0], self.compute(inputs, tried.forward)[0])
 
     def _run_again(self, tried: Tried) -> Tried:
         """Return it with the time of its fastest pass."""
         passes: list[float] = []
         while not passes or (len(passes) < MOST_PASSES and sum(passes) < TRIED_SECONDS):
             start = time.perf_counter()
-            self.compute(self.batches[0], tried.forward)
+            self.compute(self.inputs, tried.forward)
             passes.append(time.perf_counter() - start)
         tried.seconds = min(tried.seconds, *passes)
         return tried
