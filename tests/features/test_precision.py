@@ -150,7 +150,7 @@ def test_shared_weights_and_layers_of_another_kind_are_not_cast():
 
 def test_keys_of_float32_are_as_they_were_and_others_say_what_they_are():
     assert EXACT.key_parts() == {"dtype": "float32"}
-    assert [one for one in possible("float32", "auto")] == [EXACT]
+    assert possible("float32", "auto") == (EXACT,)
     ways = possible("auto", "auto")
     keys = {feature_key({"model": "m", **one.key_parts()}) for one in ways}
     assert len(keys) == len(ways) and ways[0] == EXACT
