@@ -1,8 +1,8 @@
 """What `--dtype auto` and `--runtime auto` win over float32, and whether they change orders: a part of `extraction.py`.
 
 A few hundred rows are timed, and the time of 5,000 is worked out from them: that of trying the first batch once, with
-the conversion for OpenVINO, and that of preparing and running a batch as often as 5,000 rows have batches. The bare loop
-gets its batches ready and runs them in float32. The two take turns, batch by batch.
+the conversion for OpenVINO, and that of preparing and running a batch as often as 5,000 rows have batches. The bare
+loop gets its batches ready and runs them in float32. The two take turns, batch by batch.
 """
 
 from __future__ import annotations
