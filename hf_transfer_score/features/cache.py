@@ -139,6 +139,7 @@ class FeatureCache:
             about = {**meta, "files": {}, "source_probs": False, "checksums": sums, "created": time.time()}
             _write_meta(place, about)
             self.adopt(key, place)
+        self._kept.discard(key)  # the run can go on without it
 
     def writer(self, key: str, rows: int) -> FeatureWriter:
         """Return what fills a new entry for so many rows."""
