@@ -18,7 +18,7 @@ def _cache() -> FeatureCache:
 
 
 def cache_list(*, output: Json = Output()) -> int:
-    """Show the features that are kept, and models converted for OpenVINO.
+    """Show the features that are kept.
 
     They are in the folder transfer_score of HF_HOME, or in HF_TRANSFER_SCORE_HOME; beyond HF_TRANSFER_SCORE_CACHE_SIZE
     (20GB by default) the ones that were not used for longest are removed.
@@ -30,7 +30,10 @@ def cache_list(*, output: Json = Output()) -> int:
 
 
 def cache_clear() -> int:
-    """Remove the features that are kept, and models converted for OpenVINO."""
+    """Remove the features that are kept.
+
+    Models converted for OpenVINO are kept among them, and go with them.
+    """
     count, size = _cache().clear()
     write(f"Removed {count} entries, {short_bytes(size)}.\n")
     return 0

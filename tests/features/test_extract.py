@@ -206,7 +206,7 @@ def backbone_of(mode):
 
 for mode in ("well", "small", "fails", "half"):
     folder, backbone, seen, failure, dtype = Path(sys.argv[1]) / mode, backbone_of(mode), [], None, None
-    options = ExtractOptions(batch_size=4 if mode == "half" else 8, runtime="torch")
+    options = ExtractOptions(batch_size=2 if mode == "half" else 8, runtime="torch")
     cache = FeatureCache(folder, 10**9)
     writer = cache.writer("key", sample.rows) if processes.is_main else None
     try:
