@@ -41,7 +41,7 @@ CLEARLY = 0.95
 """A precision must take less than this share of the time of another one to be preferred."""
 
 LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
-"""A way is tried so often at least, and so often at most while that takes less than so long; its fastest pass counts."""
+"""Passes of each way, at least and at most, and for how long more than the least; the fastest pass counts."""
 
 COST = 4
 """About what trying takes, in passes of the first batch in float32."""
