@@ -111,10 +111,18 @@ class TorchForward:
         self._before: list[tuple[Any, Any]] = []
         if precision == EXACT:
             return
+        try:
+            self._recast()
+        except BaseException:
+            self.undo()
+            raise
+
+    def _recast(self) -> None:
         import torch
 
+        precision = self.precision
         half = getattr(torch, precision.dtype)
-        for weight, cast in _weights(backbone.module):
+        for weight, cast in _weights(self.backbone.module):
             layout = torch.channels_last if weight.ndim == 4 and precision.channels_last else torch.preserve_format
             self._before.append((weight, weight.data))
             weight.data = weight.data.to(dtype=half if cast else weight.dtype, memory_format=layout)
@@ -279,18 +287,17 @@ class Trial:
 
     def _try(self, way: Precision, make: Callable[[], Forward]) -> Tried | None:
         """Return how the first batch goes, None where it fails or gives other features than float32."""
-        forward: Forward | None = None
+        tried: Tried | None = None
         try:
-            forward = make()
-            tried = Tried(way, forward, float("inf"), self.compute(self.inputs, forward))
+            tried = Tried(way, make(), float("inf"), ({}, None))
+            tried.output = self.compute(self.inputs, tried.forward)
             if self._agrees(tried):
                 return self._race(tried, make)
             self.refused = f"{_named(way)} gives other features than torch in float32"
         except Exception as error:  # noqa: BLE001  # whatever a library raises, float32 works
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.refused = f"{_named(way)} cannot run it ({reason})"
-        if isinstance(forward, TorchForward):
-            forward.undo()
+        _undo(tried)
         return None
 
     def _agrees(self, tried: Tried) -> bool:
