@@ -1,4 +1,4 @@
-"""Extraction against a bare loop, a peer, itself on two processes, its memory bound, and its cache.
+"""Extraction against a bare loop, a peer, itself on two processes and in half precision, its memory bound, its cache.
 
 Run `python benchmarks/extraction.py --help`. Every line is a ratio or a limit measured within one run; contenders take
 turns, so that a busy machine slows both. `--device cuda` runs the first part on a GPU.
@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from extraction_material import image_folder, image_model, stream_folder, text_file, text_model, wide_models
+from extraction_precision import precision
 
 COLUMNS = ("what", "ours", "other", "ratio", "bar", "")
 PEER = """
@@ -83,6 +84,7 @@ def main() -> None:
     options = _options()
     parts: dict[str, Callable[[argparse.Namespace, Path], Iterator[tuple[str, ...]]]] = {
         "bare": bare_loop,
+        "precision": lambda options, folder: precision(options, folder, _row),
         "peer": peer,
         "processes": two_processes,
         "memory": memory,
@@ -97,7 +99,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="bare,peer,processes,memory,cached", help="names with commas")
+    parser.add_argument("--parts", default="bare,precision,peer,processes,memory,cached", help="names with commas")
     parser.add_argument("--images", type=Path, help="a folder with image data; default: made up")
     parser.add_argument("--texts", type=Path, help="a folder with text data; default: made up")
     parser.add_argument("--text-model", type=Path, help="a text checkpoint; default: random weights of MiniLM's shape")
@@ -149,7 +151,7 @@ def _against_bare(what: str, backbone: Any, sample: Any, options: argparse.Names
     from hf_transfer_score.features.extract import extract
 
     cache = FeatureCache(folder / what, 10**10)
-    settings = ExtractOptions(device=options.device)
+    settings = ExtractOptions(dtype="float32", device=options.device)
     size = extract(backbone, sample, None, options=settings)["batch_size"]  # finds the size, warms up
     loader = Loader(backbone, sample)
     batches = [loader.prepare(part).inputs for order in loader.windows() for part in cut(order, size)]

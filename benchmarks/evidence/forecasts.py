@@ -211,7 +211,7 @@ def collected_trials(folder: Path) -> dict[str, list[Trial]]:
         if len(values) < LEAST:
             continue
         models = [str(folder / "checkpoints" / name) for name in values]
-        options = RankOptions(replicates=0, extract=ExtractOptions(device="cpu"))
+        options = RankOptions(replicates=0, extract=ExtractOptions(dtype="float32", device="cpu"))
         report = rank(str(folder / "datasets" / dataset), models, options=options, folder=folder / "home")
         told = {Path(name).name: name for name in report.ranks}
         truth = [float(np.mean(values[name])) for name in told]

@@ -112,7 +112,7 @@ class Evidence:
     def _ranked(self, dataset: Path, images: bool, metrics: Any, replicates: int) -> RankReport:
         options = RankOptions(
             sample=SampleOptions(split=TRAIN),
-            extract=ExtractOptions(device=self.device, threads=1),
+            extract=ExtractOptions(dtype="float32", device=self.device, threads=1),
             replicates=replicates,
         )
         models = [str(one) for one in self.checkpoints(images=images)]

@@ -119,7 +119,10 @@ class TextBackbone:
         return max(len(sequence.numbers) for sequence in item.sequences)
 
     def collate(self, items: Sequence[TextItem]) -> dict[str, Any]:
-        """Return padded numbers of tokens (S, T), lengths (S,), which sequences to run together, and where rows are."""
+        """Return padded numbers of tokens (S, T), lengths (S,), and where rows are.
+
+        Where not all sequences are run together, `groups` says which are.
+        """
         sequences = [sequence for item in items for sequence in item.sequences]
         lengths = np.asarray([len(sequence.numbers) for sequence in sequences])
         width = max(int(lengths.max()), self._model.filled)
@@ -132,7 +135,9 @@ class TextBackbone:
         batch: dict[str, Any] = {"numbers": torch.from_numpy(numbers), "lengths": torch.from_numpy(lengths)}
         if types is not None:
             batch["types"] = torch.from_numpy(types)
-        batch["groups"] = groups_of(lengths, len(items), equal=self.equal_lengths)
+        groups = groups_of(lengths, len(items), equal=self.equal_lengths)
+        if len(groups) > 1:
+            batch["groups"] = groups
         return batch | (_places(items) if self.words else {})
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
@@ -157,8 +162,8 @@ class TextBackbone:
 
     def _run(self, batch: Mapping[str, Any]) -> tuple[dict[str, Tensor], Tensor | None]:
         """Return states by layer (S, T, D) and logits, put together from the groups."""
-        groups = batch["groups"]
-        if len(groups) == 1:
+        groups = batch.get("groups")
+        if groups is None:
             return self._run_group(batch["numbers"], batch["lengths"], batch.get("types"))
         parts = []
         for indices in groups:

@@ -113,8 +113,10 @@ def _feature_options(sample: Sample) -> Iterator[tuple[str, Any]]:
         yield "max-length", length
     if isinstance(model.details.get("image_size"), int):
         yield "image-size", model.details["image_size"]
-    if model.dtype not in (None, "float32"):
+    if model.dtype is not None:
         yield "dtype", model.dtype
+    if model.details.get("runtime") == "openvino":
+        yield "runtime", "openvino"
 
 
 def _metric_options(chosen: list[Record]) -> Iterator[tuple[str, Any]]:

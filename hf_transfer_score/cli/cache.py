@@ -30,7 +30,10 @@ def cache_list(*, output: Json = Output()) -> int:
 
 
 def cache_clear() -> int:
-    """Remove the features that are kept."""
+    """Remove the features that are kept.
+
+    Models converted for OpenVINO are kept among them, and go with them.
+    """
     count, size = _cache().clear()
     write(f"Removed {count} entries, {short_bytes(size)}.\n")
     return 0

@@ -256,6 +256,13 @@ class Loader:
         else:
             yield everything
 
+    def share(self, part: NDArray[np.int64], order: NDArray[np.int64]) -> float:
+        """Return about how much of the work on the whole sample is that on a part of a window."""
+        if not self._items:
+            return len(part) / len(self.sample)
+        lengths = [self.backbone.length(self._items[number]) for number in (*part.tolist(), *order.tolist())]
+        return sum(lengths[: len(part)]) / sum(lengths[len(part) :]) * len(order) / len(self.sample)
+
     def prepare(self, examples: NDArray[np.int64]) -> PreparedBatch:
         """Encode and collate some examples."""
         if self._items:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +128,18 @@ class FeatureCache:
             place.mkdir(parents=True)
             _write_meta(place, about)
             self.adopt(key, place)
+
+    def keep(self, key: str, meta: Mapping[str, Any], write: Callable[[Path], None]) -> None:
+        """Keep other files than features as an entry: what `write` puts into a folder."""
+        place = self.folder / temporary_name(key)
+        with room_for("features", self.folder):
+            place.mkdir(parents=True)
+            write(place)
+            sums = {path.name: checksum(path) for path in sorted(place.iterdir())}
+            about = {**meta, "files": {}, "source_probs": False, "checksums": sums, "created": time.time()}
+            _write_meta(place, about)
+            self.adopt(key, place)
+        self._kept.discard(key)  # the run can go on without it
 
     def writer(self, key: str, rows: int) -> FeatureWriter:
         """Return what fills a new entry for so many rows."""

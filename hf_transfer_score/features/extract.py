@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, BatchOutput
-from hf_transfer_score.errors import CheckpointError, check_known, check_least
+from hf_transfer_score.errors import CheckpointError, OptionError, check_known, check_least
 from hf_transfer_score.features.batches import (
     Loader,
     PreparedBatch,
@@ -24,12 +24,25 @@ from hf_transfer_score.features.batches import (
     is_out_of_memory,
 )
 from hf_transfer_score.features.cache import FeatureWriter
+from hf_transfer_score.features.openvino import ConvertedModels, is_installed, openvino_forward
+from hf_transfer_score.features.precision import (
+    AUTO,
+    DTYPES,
+    EXACT,
+    RUNTIMES,
+    Arrays,
+    Forward,
+    Precision,
+    TorchForward,
+    Trial,
+    Tried,
+    in_torch,
+)
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("float32", "bfloat16", "float16")
 CPU_BATCH, PROBE_BATCH, LARGEST_BATCH = 32, 16, 512
 CPU_INPUTS = 2**28
 """Bytes of the inputs of one batch on a CPU: 32 images of 836 by 836 pixels."""
@@ -48,21 +61,36 @@ class ExtractOptions:
     """How the forward passes are run.
 
     Attributes:
-        dtype: the precision of the forward pass: float32, or autocast to bfloat16 or float16.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries the first batch of
+            larger work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto, OpenVINO
+            is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes to convert.
         batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is one.
         threads: threads that decode and preprocess; without it one for each core.
     """
 
-    dtype: str = "float32"
+    dtype: str = AUTO
+    runtime: str = AUTO
     batch_size: int | None = None
     device: str | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense before anything is loaded."""
-        check_known(self, dtype=DTYPES)
+        check_known(self, dtype=DTYPES, runtime=RUNTIMES)
         check_least(self, batch_size=1, threads=1)
+        if self.runtime != "openvino":
+            return
+        if self.dtype == "float16" or self.device not in (None, "cpu"):
+            raise OptionError("runtime='openvino' computes on the CPU, in float32 or bfloat16: leave the rest out.")
+        if not is_installed():
+            raise OptionError("runtime='openvino' needs OpenVINO: pip install 'hf-transfer-score[openvino]'.")
+
+    @property
+    def fixed(self) -> Precision | None:
+        """How forward passes are run without a trial, None where the first batch decides."""
+        return None if self.runtime == "openvino" or self.dtype == AUTO else in_torch(self.dtype)
 
 
 def extract(
@@ -73,25 +101,31 @@ def extract(
     options: ExtractOptions | None = None,
     processes: Processes | None = None,
     report: Callable[[int], None] = lambda _: None,
+    converted: ConvertedModels | None = None,
 ) -> dict[str, Any]:
     """Run every example through a backbone once, and write its features; return what is known about the run.
 
     The backbone is left on the device. Processes that do not write have no writer. What fails in one process is a
     CheckpointError in all. `report` gets the number of examples done since its last call, in the main process.
+    Models that are converted for OpenVINO are kept in `converted`.
     """
     processes = processes or Processes()
-    run = _Extraction(backbone, sample, options or ExtractOptions(), processes)
+    run = _Extraction(backbone, sample, options or ExtractOptions(), processes, converted)
     starts = np.concatenate([[0], np.cumsum(sample.counts)])
     begin = time.perf_counter()
     unwritten: Exception | None = None
-    for count, results in run.rounds():
-        done = processes.gather(unwritten or results)
-        failures = [part for part in done if isinstance(part, Exception)]
-        if failures:
-            raise failures[0]
-        if writer is not None:
-            _, unwritten = attempt(partial(_write, writer, starts, done))  # type: ignore[arg-type]
-        report(count)
+    try:
+        for count, results in run.rounds():
+            done = processes.gather(unwritten or results)
+            failures = [part for part in done if isinstance(part, Exception)]
+            if failures:
+                raise failures[0]
+            if writer is not None:
+                _, unwritten = attempt(partial(_write, writer, starts, done))  # type: ignore[arg-type]
+            report(count)
+    finally:
+        if isinstance(run.forward, TorchForward):
+            run.forward.undo()
     processes.agree(unwritten)
     return run.summary(time.perf_counter() - begin)
 
@@ -102,20 +136,27 @@ def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results
             writer.write(_rows(starts, examples), features, source_probs)
 
 
-_Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
-"""Features by layer, and source probabilities, of a forward pass."""
-
-_Results = list[tuple[NDArray[np.int64], _Arrays]]
+_Results = list[tuple[NDArray[np.int64], Arrays]]
 
 
 class _Extraction:
     """The state of one extraction in one process."""
 
     def __init__(
-        self, backbone: Backbone, sample: LabelledSample, options: ExtractOptions, processes: Processes
+        self,
+        backbone: Backbone,
+        sample: LabelledSample,
+        options: ExtractOptions,
+        processes: Processes,
+        converted: ConvertedModels | None,
     ) -> None:
         self.backbone, self.sample, self.options, self.processes = backbone, sample, options, processes
-        self.device = choose_device(options.device, processes)
+        self.converted = converted
+        self.device = choose_device("cpu" if options.runtime == "openvino" else options.device, processes)
+        self.precision = options.fixed
+        self.forward: Forward = TorchForward(backbone, self.device)
+        self.done: _Results = []
+        self.note: str | None = None
         self.loader = Loader(backbone, sample, options.threads)
         self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
         self.batch_size = options.batch_size or 0
@@ -123,22 +164,68 @@ class _Extraction:
 
     def rounds(self) -> Iterator[tuple[int, _Results | Exception]]:
         """Yield, as often in every process, how many examples all of them did and what this one got from its own."""
-        self.processes.together(lambda: self.backbone.module.eval().to(self.device))
+        self.processes.together(self._start)
         windows = self.loader.windows()
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
             if not self.batch_size:
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
+            if self.precision is None:
+                self._choose(order)
             batches, count = cut(order, self.batch_size), self.processes.count
             turn = slice(self.processes.index, None, count)
+            own = batches[turn][bool(self.done) :]
             # processes exchange some thousand rows at once, one alone writes each batch
             together = count * max(1, GATHERED_ROWS // self.batch_size) if count > 1 else 1
-            with closing(self.loader.prepared(batches[turn], self._pin, ahead=self.device.type != "cpu")) as mine:
+            with closing(self.loader.prepared(own, self._pin, ahead=self.device.type != "cpu")) as mine:
                 for step in cut(np.arange(len(batches)), together):
                     results, failure = attempt(partial(self._some, mine, len(step[turn])))
                     yield sum(len(batches[number]) for number in step), failure or results or []
 
     def _some(self, batches: Iterator[PreparedBatch], count: int) -> _Results:
-        return [part for _ in range(count) for part in self._forward(next(batches))]
+        done, self.done = self.done, []
+        return done + [part for _ in range(count - bool(done)) for part in self._forward(next(batches))]
+
+    def _start(self) -> None:
+        self.backbone.module.eval().to(self.device)
+        if self.precision is not None:
+            self.forward = TorchForward(self.backbone, self.device, self.precision)
+
+    def _choose(self, order: NDArray[np.int64]) -> None:
+        """Let the main process run the first batch in all ways that may be faster; all others follow it."""
+        main = self.processes.is_main
+        chosen = self.processes.together(lambda: self._try(order) if main else None)
+        self.precision, self.note, layers = self.processes.from_main(chosen)  # type: ignore[misc]
+        self.processes.together(lambda: None if main else self._follow(order, layers))
+
+    def _try(self, order: NDArray[np.int64]) -> tuple[Precision, str | None, tuple[str, ...]]:
+        first = self.loader.prepare(order[: self.batch_size])
+        start = time.perf_counter()
+        self.done = self._forward(self._pin(first))
+        seconds = time.perf_counter() - start
+        layers = tuple(self.done[0][1][0])
+        if len(self.done) > 1:  # memory ran out
+            return EXACT, None, layers
+        trial = Trial(
+            self.backbone,
+            self.device,
+            first.inputs,
+            lambda: self.loader.prepare(order[-2:]).inputs,
+            self._compute,
+            Tried(EXACT, self.forward, seconds, self.done[0][1]),
+            (1 / self.loader.share(first.examples, order) - 1) / self.processes.count,
+            self.converted,
+        )
+        best, note = trial.best(self.options.dtype, self.options.runtime)
+        self.forward, self.done = best.forward, [(first.examples, best.output)]
+        return best.precision, note, layers
+
+    def _follow(self, order: NDArray[np.int64], layers: tuple[str, ...]) -> None:
+        assert self.precision is not None
+        if self.precision.runtime == "torch":
+            self.forward = TorchForward(self.backbone, self.device, self.precision)
+            return
+        inputs = self.loader.prepare(order[:2]).inputs
+        self.forward = openvino_forward(self.backbone, inputs, layers, self.precision.dtype, self.converted)
 
     def _pin(self, batch: PreparedBatch) -> PreparedBatch:
         if self.device.type != "cuda":
@@ -175,7 +262,7 @@ class _Extraction:
         if self.limit and len(batch.examples) > self.limit:
             return self._halves(batch)
         try:
-            return [(batch.examples, self._compute(batch.inputs))]
+            return [(batch.examples, self._compute(batch.inputs, self.forward))]
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -201,17 +288,15 @@ class _Extraction:
             results += self._forward(PreparedBatch(batch.examples[part], items, self.backbone.collate(items)))
         return results
 
-    def _compute(self, inputs: Mapping[str, Any]) -> _Arrays:
+    def _compute(self, inputs: Mapping[str, Any], forward: Forward) -> Arrays:
         import torch
 
         moved = {
             name: value.to(self.device, non_blocking=True) if isinstance(value, torch.Tensor) else value
             for name, value in inputs.items()
         }
-        dtype = self.options.dtype
-        half = nullcontext() if dtype == "float32" else torch.autocast(self.device.type, dtype=getattr(torch, dtype))
-        with torch.inference_mode(), half:
-            output: BatchOutput = self.backbone.forward(moved)
+        with torch.inference_mode():
+            output: BatchOutput = forward(moved)
         features = {layer: _array(values) for layer, values in output.features.items()}
         source = _array(output.source_probs) if self.keep_source and output.source_probs is not None else None
         return features, source
@@ -220,13 +305,16 @@ class _Extraction:
         """Return what is to be known about this run."""
         import torch
 
+        precision = self.precision or EXACT
         return {
             "examples": len(self.sample),
             "seconds": seconds,
             "device": torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type,
             "processes": self.processes.count,
             "batch_size": self.limit or self.batch_size,
-            "dtype": self.options.dtype,
+            **precision.key_parts(),
+            "runtime": precision.runtime,
+            **({} if self.note is None else {"note": self.note}),
             "source_classes": self.backbone.source_classes,
             "source_probs_left_out": bool(self.backbone.source_classes) and not self.keep_source,
         }

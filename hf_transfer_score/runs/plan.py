@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -11,7 +11,9 @@ from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, missing_bytes, recall, resolve
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.batches import as_checkpoint_error
-from hf_transfer_score.features.cache import FeatureCache, feature_key
+from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, feature_key
+from hf_transfer_score.features.openvino import ConvertedModels
+from hf_transfer_score.features.precision import Precision, possible
 from hf_transfer_score.home import free_bytes
 from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache
@@ -35,7 +37,7 @@ class PlannedModel:
         kind: the name of its kind of backbone.
         files: the files that are needed.
         download_bytes: bytes of them that are to be downloaded.
-        key: of its features in the cache.
+        keys: of its features in the cache, by each precision that may serve, the preferred one first.
         options: how its features are read; what may run is decided for each model.
         failure: why it cannot be scored.
         local: whether it is a folder.
@@ -47,10 +49,35 @@ class PlannedModel:
     kind: str | None = None
     files: tuple[str, ...] = ()
     download_bytes: int = 0
-    key: str | None = None
+    keys: Mapping[Precision, str] = field(default_factory=dict)
     options: BackboneOptions = field(default_factory=BackboneOptions)
     failure: CheckpointError | None = None
     local: bool = False
+
+    def cached(self, cache: FeatureCache) -> CachedFeatures | None:
+        """Return its features, in whichever precision they are there; None where they are not."""
+        return next((found for key in self.keys.values() if (found := cache.get(key)) is not None), None)
+
+    def known_failure(self, cache: FeatureCache) -> CheckpointError | None:
+        """Return why there are none, where that is known and would be the same again."""
+        return next((found for key in self.keys.values() if (found := cache.failure(key)) is not None), None)
+
+    def converted(self, cache: FeatureCache, sample: LabelledSample) -> ConvertedModels:
+        """Return where it is kept as converted for OpenVINO, for samples of this task."""
+        assert self.checkpoint is not None
+        parts = {**key_parts(self.checkpoint, self.kind or "", sample, self.options), "sample": sample.task.name}
+        about = {"model": self.name, "commit": self.commit, "dataset": "converted for OpenVINO"}
+        return ConvertedModels(cache, parts, about)
+
+    @property
+    def first_key(self) -> str:
+        """The key of the preferred features: what they are made under, and waited for."""
+        return next(iter(self.keys.values()), "")
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of its repository, None where it could not be found."""
+        return self.checkpoint.commit if self.checkpoint else None
 
     @property
     def parameters(self) -> int | None:
@@ -138,7 +165,10 @@ def _remembered(
     if kind is None:
         return None
     model = _found(candidate, checkpoint, str(kind["name"]), sample, options)
-    return model if _is_kept(model, cache) else _known_failure(model, cache)
+    if model.cached(cache) is not None:  # reading them keeps them for this run, whatever it adds
+        return model
+    failure = model.known_failure(cache)
+    return None if failure is None else replace(model, state="failed", failure=failure)
 
 
 def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
@@ -151,19 +181,10 @@ def _found(
     candidate: Candidate, checkpoint: Checkpoint, kind: str, sample: LabelledSample, options: RankOptions
 ) -> PlannedModel:
     own = model_options(candidate, options)
-    key = feature_key(key_parts(checkpoint, kind, sample, own, options.extract.dtype))
-    return PlannedModel(str(candidate), "cached", checkpoint, kind, key=key, options=own)
-
-
-def _is_kept(model: PlannedModel, cache: FeatureCache) -> bool:
-    """Whether the features are there and whole; reading them keeps them for this run, whatever it adds."""
-    return cache.get(model.key or "") is not None
-
-
-def _known_failure(model: PlannedModel, cache: FeatureCache) -> PlannedModel | None:
-    """Return a candidate that is known to fail on this sample, else None."""
-    failure = cache.failure(model.key or "")
-    return None if failure is None else replace(model, state="failed", failure=failure)
+    parts = key_parts(checkpoint, kind, sample, own)
+    ways = possible(options.extract.dtype, options.extract.runtime)
+    keys = {one: feature_key({**parts, **one.key_parts()}) for one in ways}
+    return PlannedModel(str(candidate), "cached", checkpoint, kind, keys=keys, options=own)
 
 
 def _of_checkpoint(
@@ -176,12 +197,10 @@ def _of_checkpoint(
 ) -> PlannedModel:
     kind = kind_of(checkpoint.repository, sample.task)
     known.remember(_kind_question(checkpoint, sample), {"name": kind.name})
+    there = _remembered(candidate, checkpoint, sample, cache, known, options)
+    if there is not None:
+        return there
     model = _found(candidate, checkpoint, kind.name, sample, options)
-    if _is_kept(model, cache):
-        return model
-    failed = _known_failure(model, cache)
-    if failed is not None:
-        return failed
     own = model.options
     files = tuple(dict.fromkeys(kind.files(checkpoint.repository, own)))
     _check_size(checkpoint, files, options)
@@ -190,10 +209,8 @@ def _of_checkpoint(
     return replace(model, state=state, files=files, download_bytes=needed)
 
 
-def key_parts(
-    checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: BackboneOptions, dtype: str
-) -> dict[str, object]:
-    """Return everything that can change the features of a checkpoint."""
+def key_parts(checkpoint: Checkpoint, kind: str, sample: LabelledSample, own: BackboneOptions) -> dict[str, object]:
+    """Return everything that can change the features of a checkpoint, besides the precision."""
     name = checkpoint.repository.name if checkpoint.folder is None else "folder"
     return {
         "model": name,
@@ -201,7 +218,6 @@ def key_parts(
         "kind": kind,
         "sample": sample.fingerprint,
         "options": own.plain(),
-        "dtype": dtype,
     }
 
 

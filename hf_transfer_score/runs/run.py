@@ -18,7 +18,8 @@ from hf_transfer_score.checkpoints.resolve import Fetched
 from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
-from hf_transfer_score.features.extract import extract
+from hf_transfer_score.features.extract import ExtractOptions, extract
+from hf_transfer_score.features.precision import AUTO, EXACT, Precision
 from hf_transfer_score.home import EXAMPLE, cache_limit, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers
@@ -229,7 +230,7 @@ class _RankRun:
         return ScoresAhead({one.name: partial(self._scored_ahead, one, prepared) for one in ready})
 
     def _scored_ahead(self, model: PlannedModel, prepared: PreparedRun) -> list[tuple[RankedModel, Ready]] | None:
-        cached = self.cache.get(model.key or "")
+        cached = model.cached(self.cache)
         if cached is None or not few_enough(cached, prepared.scoring.metrics):
             return None
         return self._scores(model, cached, prepared, from_cache=True)
@@ -277,22 +278,21 @@ class _RankRun:
         return labelled(self._cached(model), layer, sample)
 
     def _cached(self, model: PlannedModel) -> CachedFeatures:
-        cached = self.cache.get(model.key or "")
+        cached = model.cached(self.cache)
         if cached is None:
             raise CheckpointError("error", GONE)
         return cached
 
     def _is_cached(self, model: PlannedModel) -> bool:
         """Whether the features are there; the main process decides, since another run may have added them."""
-        there = self.cache.get(model.key or "") is not None if self.processes.is_main else False
+        there = model.cached(self.cache) is not None if self.processes.is_main else False
         return self.processes.from_main(there)
 
     def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: Downloads) -> bool:
         """Make the features, unless another run is at it: then wait for them, or for its end; return who made them."""
         waiting = partial(self._waiting, f"the features of {model.name}")
-        key = model.key or ""
-        with self.cache.alone(key, waiting) if self.processes.is_main else nullcontext():
-            known = self.processes.from_main(self.cache.failure(key) if self.processes.is_main else None)
+        with self.cache.alone(model.first_key, waiting) if self.processes.is_main else nullcontext():
+            known = self.processes.from_main(model.known_failure(self.cache) if self.processes.is_main else None)
             if known is not None:
                 raise known
             if self._is_cached(model):
@@ -307,7 +307,7 @@ class _RankRun:
         if not model.files:  # it was cached when the plan was made
             raise CheckpointError("error", GONE)
         gc.freeze()  # what is there stays: collecting this model's cycles afterwards need not look at it
-        writer = self.cache.writer(model.key or "", sample.rows) if self.processes.is_main else None
+        writer = self.cache.writer(model.first_key, sample.rows) if self.processes.is_main else None
         fetched: Fetched | None = None
         try:
             self.listener.stage(model, "downloading" if model.download_bytes else "loading")
@@ -331,15 +331,30 @@ class _RankRun:
             lambda: all_kinds()[model.kind or ""].load(fetched.folder, sample.task, model.options)
         )
         self.listener.stage(model, "running")
-        summary = extract(
+        summary = self._extracted(model, sample, writer, backbone, self.options.extract)
+        chosen = self.options.extract.dtype == AUTO and Precision.of(summary) != EXACT
+        if chosen and self.processes.from_main(writer is not None and writer.non_finite()[0] > 0):
+            exact = replace(self.options.extract, dtype="float32", runtime="torch")
+            summary = self._extracted(model, sample, writer, backbone, exact)
+        self.processes.together(lambda: _finish(writer, model, sample, backbone, summary))
+
+    def _extracted(
+        self,
+        model: PlannedModel,
+        sample: LabelledSample,
+        writer: FeatureWriter | None,
+        backbone: Backbone,
+        options: ExtractOptions,
+    ) -> dict[str, Any]:
+        return extract(
             backbone,
             sample,
             writer,
-            options=self.options.extract,
+            options=options,
             processes=self.processes,
             report=lambda count: self.listener.examples(model, count),
+            converted=model.converted(self.cache, sample),
         )
-        self.processes.together(lambda: _finish(writer, model, sample, backbone, summary))
 
 
 def _finish(
@@ -352,10 +367,12 @@ def _finish(
     """Check what was written, and make it visible."""
     if writer is None:
         return
+    used = Precision.of(summary)
+    writer.key = model.keys[used]
     bad, first = writer.non_finite()
     about = {
         "model": model.name,
-        "commit": model.checkpoint.commit if model.checkpoint else None,
+        "commit": model.commit,
         "kind": model.kind,
         "rows": writer.rows,
         "dataset": sample.source.dataset,
@@ -363,14 +380,14 @@ def _finish(
         "version": VERSION,
     }
     if bad:
-        advice = "its weights may be damaged" if summary["dtype"] == "float32" else "try dtype=float32"
+        advice = "its weights may be damaged" if used.dtype == "float32" else "try dtype=float32"
         failure = CheckpointError(
             "non_finite",
             f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",
         )
         writer.cache.fail(writer.key, failure, about)
         raise failure
-    extraction = {**summary, "details": dict(backbone.details)}
+    extraction = {**summary, "details": {**backbone.details, **used.details()}}
     writer.finish({**about, "own_parameters": own_parameters(backbone), "extraction": extraction})
 
 

@@ -131,7 +131,7 @@ def unscored_model(model: PlannedModel, cached: CachedFeatures, layer: str, *, f
         status="ok",
         model=model.name,
         local=model.local,
-        commit=checkpoint.commit if checkpoint else None,
+        commit=model.commit,
         library=model.kind,
         layer=layer,
         parameters=meta.get("own_parameters"),
@@ -150,7 +150,7 @@ def failed_model(model: PlannedModel) -> RankedModel:
         status="failed" if model.failure else "interrupted",
         model=model.name,
         local=model.local,
-        commit=checkpoint.commit if checkpoint else None,
+        commit=model.commit,
         library=model.kind,
         downloads=checkpoint.downloads if checkpoint else None,
         license=checkpoint.license if checkpoint else None,
@@ -165,6 +165,7 @@ def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, option
     ranking = ranking.with_replicates(_bootstrap(scored, scoring, ranking, options), scoring.metrics, options.level)
     wide = [name for name, one in scored.models.items() if one.extraction.get("source_probs_left_out")]
     notes = [f"Source probabilities of too wide heads were not kept: {', '.join(wide)}."] if wide else []
+    notes += [f"{name}: {one.extraction['note']}." for name, one in scored.models.items() if "note" in one.extraction]
     return RankReport.on(sample, ranking, tuple(notes))
 
 

@@ -211,7 +211,7 @@ class TestUsage:
             (["rank", "bank.jsonl"], "No model was named: pass ids or folders, or a search."),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--pooling", "avg"], "expected one of auto, cls"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--layer", "first"], "expected last, all, mean"),
-            (["rank", "bank.jsonl", "--models", "./models/clear", "--dtype", "int4"], "expected one of float32"),
+            (["rank", "bank.jsonl", "--models", "./models/clear", "--dtype", "int4"], "expected one of auto, float32"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--metrics", "fase"], "did you mean 'face'"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--headline", "fase"], "did you mean 'face'"),
             (["rank", "bank.jsonl", "--models", "./models/clear", "--task", "image"], "There is no task 'image'"),

@@ -170,9 +170,11 @@ def test_cut_gives_every_example_once():
 
 
 SCRIPT = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 import numpy as np
+import torch
+from hf_transfer_score.features import precision
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
@@ -183,7 +185,15 @@ from tests.features.test_extract import TEXTS, Texts
 processes = Processes.current()
 sample = memory_sample("text-classification", TEXTS, [n % 3 for n in range(101)])
 
+class Choosy(Texts):
+    def forward(self, batch):  # half precision is faster in process 0 only
+        time.sleep(0.05 if torch.is_autocast_enabled("cpu") == bool(processes.index) else 0)
+        return super().forward(batch)
+
 def backbone_of(mode):
+    if mode == "half":
+        precision.LEAST_SAVED, precision.half_precision = 0, lambda device: "bfloat16"
+        return Choosy()
     backbone = Texts(3 if mode == "small" and processes.index == 1 else 10**9)
     describe = backbone.function
     def refuse(text):
@@ -194,17 +204,20 @@ def backbone_of(mode):
         backbone.function = refuse
     return backbone
 
-for mode in ("well", "small", "fails"):
-    folder, backbone, seen, failure = Path(sys.argv[1]) / mode, backbone_of(mode), [], None
+for mode in ("well", "small", "fails", "half"):
+    folder, backbone, seen, failure, dtype = Path(sys.argv[1]) / mode, backbone_of(mode), [], None, None
+    options = ExtractOptions(batch_size=2 if mode == "half" else 8, runtime="torch")
     cache = FeatureCache(folder, 10**9)
     writer = cache.writer("key", sample.rows) if processes.is_main else None
     try:
-        extract(backbone, sample, writer, options=ExtractOptions(batch_size=8), processes=processes, report=seen.append)
+        about = extract(backbone, sample, writer, options=options, processes=processes, report=seen.append)
+        dtype = about["dtype"]
     except CheckpointError as error:
         failure = [error.kind, str(error)]
     if writer is not None and failure is None:
         writer.finish({})
     answer = {"rows": sum(backbone.sizes), "seen": sum(seen), "failure": failure, "count": processes.count}
+    answer["dtype"] = dtype
     (folder / f"{processes.index}.json").write_text(json.dumps(answer))
 processes.leave()
 """
@@ -212,9 +225,9 @@ processes.leave()
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """Folders with what two processes made of the same rows: well, out of memory early, and with one that fails."""
+    """Folders with what two processes made of the same rows: well, out of memory early, with a failure, and in half."""
     folder = tmp_path_factory.mktemp("shared")
-    for mode in ("well", "small", "fails"):
+    for mode in ("well", "small", "fails", "half"):
         (folder / mode).mkdir()
     (folder / "script.py").write_text(textwrap.dedent(SCRIPT))
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
@@ -223,6 +236,13 @@ def shared(tmp_path_factory):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=two_processes())
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
+
+
+def test_two_processes_run_in_the_precision_that_the_first_one_chooses(shared):
+    answers = [json.loads((shared / "half" / f"{index}.json").read_text()) for index in range(2)]
+    assert [answer["dtype"] for answer in answers] == ["bfloat16", "bfloat16"]
+    found = FeatureCache(shared / "half", 10**9).get("key").features["last"]
+    assert np.array_equal(found, [describe(text) for text in TEXTS])
 
 
 @pytest.mark.parametrize("mode", ["well", "small", "fails"])

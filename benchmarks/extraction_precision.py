@@ -1,0 +1,191 @@
+"""What `--dtype auto` and `--runtime auto` win over float32, and whether they change orders: a part of `extraction.py`.
+
+A few hundred rows are timed, and the time of 5,000 is worked out from them: that of trying the first batch once, with
+the conversion for OpenVINO, and that of preparing and running a batch as often as 5,000 rows have batches. The bare
+loop gets its batches ready and runs them in float32. The two take turns, batch by batch, and of several rounds each
+batch counts with its fastest pass.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from extraction_material import image_folder, image_model, text_file, text_model
+
+ROWS, BATCH = 5_000, 32
+ARCHITECTURES = ("resnet18", "resnet50", "vit_small_patch16_224", "convnext_tiny", "mobilenetv3_small_100")
+BARS = {"images": {"torch": 1.8, "auto": 2.4}, "texts": {"torch": 1.6, "auto": 2.0}}
+NAMES = {"torch": "torch alone", "auto": "with OpenVINO"}
+LEAST_TAU = 0.99
+
+
+@dataclass
+class Compared:
+    """One model at 5,000 rows, by runtime.
+
+    Attributes:
+        ratio: how many times as fast as the bare loop.
+        speeds: rows a second, ours and those of the bare loop.
+        way: what was chosen, and how long that took.
+        features: by layer, of the bare loop under "float32".
+    """
+
+    ratio: dict[str, float] = field(default_factory=dict)
+    speeds: dict[str, tuple[float, float]] = field(default_factory=dict)
+    way: dict[str, str] = field(default_factory=dict)
+    features: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+
+
+Row = Callable[..., tuple[str, ...]]
+
+
+def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each model and runtime, their means, and how alike the orders are."""
+    import torch
+
+    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample
+    from hf_transfer_score.backbones import timm_images
+
+    torch.set_num_threads(options.threads)
+    count = options.examples
+    images = load_sample(
+        str(options.images or image_folder(folder / "images", count)), SampleOptions(max_samples=count)
+    )
+    pool = {}
+    for name in ARCHITECTURES:
+        place = image_model(folder / name, name)
+        pool[name] = compared(
+            [timm_images.KIND.load(place, images.task, BackboneOptions()) for _ in "ab"], images, options.rounds
+        )
+        yield from _speeds(name, pool[name], row)
+    for runtime in pool["resnet18"].ratio:
+        mean = math.prod(one.ratio[runtime] for one in pool.values()) ** (1 / len(pool))
+        bar = BARS["images"][runtime]
+        yield row(f"precision: mean of images, {NAMES[runtime]}", "", "", mean, f">= {bar}", ok=mean >= bar)
+    yield from _orders("images", {name: one.features for name, one in pool.items()}, images.labels, row)
+
+    size = SampleOptions(max_samples=4 * count)
+    texts = load_sample(str(options.texts or text_file(folder / "texts.jsonl", 4 * count)), size)
+    model = options.text_model or text_model(folder / "minilm")
+    kind = _kind(model)
+    one = compared([kind.load(Path(model), texts.task, BackboneOptions()) for _ in "ab"], texts, options.rounds)
+    yield from _speeds("MiniLM", one, row, BARS["texts"])
+    layers = compared(
+        [kind.load(Path(model), texts.task, BackboneOptions(layer="all")) for _ in "ab"], texts, options.rounds
+    )
+    by_layer = {
+        layer: {way: {"last": found[layer]} for way, found in layers.features.items()}
+        for layer in layers.features["float32"]
+    }
+    yield from _orders("layers of MiniLM", by_layer, texts.labels, row)
+
+
+def _kind(model: Any) -> Any:
+    from hf_transfer_score.backbones import hub_text, sentence_folders
+
+    return sentence_folders.KIND if (Path(model) / "modules.json").exists() else hub_text.KIND
+
+
+def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
+    """Run a model as it is, and a copy of it in what is chosen for 5,000 rows: with torch alone, and with OpenVINO."""
+    from hf_transfer_score.features.batches import Loader, cut
+    from hf_transfer_score.features.openvino import is_installed
+
+    bare, own = backbones
+    loader, result = Loader(own, sample), Compared()
+    order = np.concatenate(list(loader.windows()))
+    batches = [loader.prepare(part) for part in cut(order, BATCH)]
+    share = loader.share(batches[0].examples, order) * len(sample) / ROWS
+    for runtime in ("torch", *(("auto",) if is_installed() else ())):
+        start = time.perf_counter()
+        tried = _chosen(own, batches, runtime, left=1 / share - 1)
+        trying, seconds = time.perf_counter() - start, np.full((len(batches), 2), np.inf)
+        for _ in range(rounds):
+            found: dict[str, list[Any]] = {"float32": [], runtime: []}
+            for number, batch in enumerate(batches):
+                start = time.perf_counter()
+                found["float32"].append(_run(bare.forward, batch.inputs))
+                middle = time.perf_counter()
+                found[runtime].append(_run(tried.forward, loader.prepare(batch.examples).inputs))
+                took = (middle - start, time.perf_counter() - middle)
+                seconds[number] = np.minimum(seconds[number], took)
+        theirs, ours = seconds.sum(0) * ROWS / len(sample) + (0, trying)
+        if hasattr(tried.forward, "undo"):
+            tried.forward.undo()
+        result.ratio[runtime], result.speeds[runtime] = theirs / ours, (ROWS / ours, ROWS / theirs)
+        result.way[runtime] = f"{tried.precision.runtime} {tried.precision.dtype}, chosen in {trying:.0f} s"
+        for way, parts in found.items():
+            rows = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
+            result.features[way] = {layer: values[np.argsort(order)] for layer, values in rows.items()}
+    return result
+
+
+def _chosen(backbone: Any, batches: list[Any], runtime: str, *, left: float) -> Any:
+    """Return what is chosen where so much work is left, in sizes of the first batch."""
+    import torch
+
+    from hf_transfer_score.features.precision import EXACT, TorchForward, Trial, Tried
+
+    device, first = torch.device("cpu"), batches[0].inputs
+    start = time.perf_counter()
+    forward = TorchForward(backbone, device)
+    output = _run(forward, first)
+    exact = Tried(EXACT, forward, time.perf_counter() - start, (output, None))
+    trial = Trial(
+        backbone,
+        device,
+        first,
+        lambda: batches[-1].inputs,
+        lambda inputs, forward: (_run(forward, inputs), None),
+        exact,
+        left,
+    )
+    return trial.best("auto", runtime)[0]
+
+
+def _run(forward: Any, inputs: Any) -> dict[str, np.ndarray]:
+    import torch
+
+    with torch.inference_mode():
+        return {name: rows.float().numpy() for name, rows in forward(inputs).features.items()}
+
+
+def _speeds(name: str, one: Compared, row: Row, bars: dict[str, float] | None = None) -> Iterator[tuple[str, ...]]:
+    for runtime, ratio in one.ratio.items():
+        ours, theirs = (f"{speed:.1f} rows/s" for speed in one.speeds[runtime])
+        bar = f">= {bars[runtime]}" if bars else ""
+        what = f"precision: {name} ({one.way[runtime]})"
+        yield row(what, ours, theirs, ratio, bar, ok=bars is None or ratio >= bars[runtime])
+
+
+def _orders(pool: str, features: dict[str, dict[str, Any]], labels: Any, row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield Kendall's tau between the orders by float32 and by what was chosen, for the metric that has the lowest."""
+    from scipy.stats import kendalltau
+
+    from hf_transfer_score import score_features
+
+    def terms(way: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = {}
+        for one in features.values():
+            (rows,) = one[way].values()
+            for metric, result in score_features(rows, labels).results.items():
+                for term, value in result.terms.items():
+                    found.setdefault(f"{metric}.{term}", []).append(value)
+        return found
+
+    exact = terms("float32")
+    for way in [one for one in NAMES if one in next(iter(features.values()))]:
+        taus = {}
+        for term, values in terms(way).items():
+            tau = kendalltau(exact[term], values).statistic
+            taus[term] = 1.0 if np.isnan(tau) and values == exact[term] else float(tau)
+        lowest = min(taus, key=taus.__getitem__)
+        below = [term for term, tau in taus.items() if tau < LEAST_TAU]
+        what = f"precision: order of {pool}, {NAMES[way]}: {', '.join(below) or lowest}"
+        yield row(what, f"{len(taus)} terms", "", taus[lowest], f">= {LEAST_TAU}", ok=not below)

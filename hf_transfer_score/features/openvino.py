@@ -1,0 +1,176 @@
+"""Models converted for OpenVINO, an extra, which computes faster on many processors; kept beside the features."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.backbones.base import Backbone, BatchOutput
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.features.cache import FeatureCache, feature_key
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = "model.xml"
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
+"""How OpenVINO calls a precision."""
+
+LOADING_SECONDS, CONVERSION_SECONDS, SECONDS_A_MILLION = 1.5, 3.0, 0.3
+"""About what it takes to load a converted model, and to convert one, besides those for a million parameters."""
+
+
+def is_installed() -> bool:
+    """Whether OpenVINO can be imported; it is not."""
+    return find_spec("openvino") is not None
+
+
+@dataclass(frozen=True)
+class ConvertedModels:
+    """Where the converted form of one checkpoint is kept.
+
+    Attributes:
+        cache: that keeps it.
+        parts: what it is made from, as in `feature_key`.
+        about: what listings of the cache show of it.
+    """
+
+    cache: FeatureCache
+    parts: Mapping[str, Any]
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The key of its entry, another one for each version of the libraries."""
+        versions = {name: version(name) for name in ("openvino", "torch")}
+        return feature_key({"converted": versions, **self.parts})
+
+    def find(self) -> Path | None:
+        """Return its file, None where there is none."""
+        entry = self.cache.get(self.key)
+        return None if entry is None else entry.folder / FILE
+
+    def keep(self, model: Any) -> None:
+        """Keep a model."""
+        import openvino
+
+        def write(folder: Path) -> None:
+            openvino.save_model(model, folder / FILE, compress_to_fp16=False)
+
+        self.cache.keep(self.key, self.about, write)
+
+
+def conversion_seconds(backbone: Backbone, converted: ConvertedModels | None) -> float:
+    """Return about how long it takes until OpenVINO can run a model."""
+    if converted is not None and converted.key in converted.cache:
+        return LOADING_SECONDS
+    millions = float(sum(weight.numel() for weight in backbone.module.parameters())) / 10**6
+    return CONVERSION_SECONDS + SECONDS_A_MILLION * millions
+
+
+def openvino_forward(
+    backbone: Backbone,
+    inputs: Mapping[str, Any],
+    layers: tuple[str, ...],
+    dtype: str,
+    converted: ConvertedModels | None = None,
+) -> Callable[[Mapping[str, Any]], BatchOutput]:
+    """Return what runs batches like `inputs` by OpenVINO on the CPU; the module is in float32, on the CPU.
+
+    Args:
+        backbone: the model.
+        inputs: of a batch.
+        layers: the names of the layers whose features it gives, in order.
+        dtype: float32 or bfloat16.
+        converted: where the converted model is found and kept; None for nowhere.
+
+    Raises:
+        CheckpointError: it cannot be converted.
+    """
+    import openvino
+    import torch
+
+    names = _tensors(inputs)
+    file = converted.find() if converted is not None else None
+    core = openvino.Core()
+    if file is not None:
+        model = core.read_model(file)
+    else:
+        model = _converted(backbone, names, inputs)
+        if converted is not None:
+            converted.keep(model)
+    settings = {
+        "INFERENCE_PRECISION_HINT": HINTS[dtype],
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    run = core.compile_model(model, "CPU", settings)
+
+    def forward(batch: Mapping[str, Any]) -> BatchOutput:
+        if _tensors(batch) != names:
+            raise CheckpointError("unsupported", "has batches of different kinds, which OpenVINO does not run")
+        found = run([batch[name].numpy() for name in names])
+        rows = [torch.from_numpy(found[place].copy()) for place in range(len(run.outputs))]
+        return BatchOutput(
+            dict(zip(layers, rows, strict=False)), rows[len(layers)] if len(rows) > len(layers) else None
+        )
+
+    return forward
+
+
+def _tensors(inputs: Mapping[str, Any]) -> list[str]:
+    """Return the names of the inputs, all of which are to be tensors: other values would become part of the model."""
+    import torch
+
+    others = [name for name, value in inputs.items() if not isinstance(value, torch.Tensor)]
+    if others:
+        raise CheckpointError("unsupported", f"takes more than tensors ({', '.join(others)})")
+    return list(inputs)
+
+
+def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) -> Any:
+    """Return a model of OpenVINO, traced by two examples of a batch.
+
+    What `openvino.convert_model` does besides is to report its use to the makers of OpenVINO.
+    """
+    import openvino
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    examples = tuple(inputs[name][:2] for name in names)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer, about every shape that Python looks at
+        decoder = TorchScriptPythonDecoder(_traceable(backbone, names), example_input=examples)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(decoder))
+    images = {
+        port: openvino.PartialShape([-1, *one.shape[1:]])
+        for port, one in zip(model.inputs, examples, strict=True)
+        if one.ndim == 4
+    }
+    if images:  # of which only the number changes
+        model.reshape(images)
+    return model
+
+
+def _traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
+    """Return a module of tensors alone: inputs in the order of their names, features by layer, then probabilities."""
+    import torch
+
+    class Traceable(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.module = backbone.module
+
+        def forward(self, *values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            output = backbone.forward(dict(zip(names, values, strict=True)))
+            rows = [rows.float() for rows in output.features.values()]
+            return (*rows, *(() if output.source_probs is None else (output.source_probs,)))
+
+    return Traceable().eval()

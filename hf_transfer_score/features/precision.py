@@ -1,0 +1,380 @@
+"""In which precision and by which runtime forward passes run: as asked for, or what wins on the first batch.
+
+A model stays in float32 where that is about as fast, where the work is small, and where its features would differ.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.backbones.base import Backbone, BatchOutput
+from hf_transfer_score.features.openvino import ConvertedModels, conversion_seconds, is_installed, openvino_forward
+
+if TYPE_CHECKING:
+    import torch
+
+AUTO = "auto"
+DTYPES = (AUTO, "float32", "bfloat16", "float16")
+RUNTIMES = (AUTO, "torch", "openvino")
+
+LEAST_COSINE = 0.9995
+"""Between the features of every row and those in float32."""
+
+LEAST_CENTRED = 0.99
+"""The same less the mean of the batch, over all rows: what they have in common says nothing, and may hide the rest."""
+
+LEAST_SAVED = 5.0
+"""Seconds; below that nothing is tried."""
+
+EXPECTED_SHARE, EXPECTED_SHARE_OF_OPENVINO = 0.5, 0.3
+"""What trying is expected to save of the time of float32, and OpenVINO of the best time of torch."""
+
+CLEARLY = 0.95
+"""A precision must take less than this share of the time of another one to be preferred."""
+
+LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
+"""Passes of each way, at least and at most, and for how long more than the least; the fastest pass counts."""
+
+COST = 4
+"""About what trying takes, in passes of the first batch in float32."""
+
+Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
+"""Features by layer, and source probabilities, of a forward pass."""
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How forward passes are computed.
+
+    Attributes:
+        dtype: float32, or bfloat16 or float16 in convolutions and matrix products, with the rest as autocast has it.
+        runtime: torch or openvino.
+        channels_last: whether convolutions keep the channels of a pixel together.
+    """
+
+    dtype: str = "float32"
+    runtime: str = "torch"
+    channels_last: bool = False
+
+    def key_parts(self) -> dict[str, Any]:
+        """Return what it adds to the key of features; of plain float32 the dtype alone."""
+        if self == EXACT:
+            return {"dtype": self.dtype}
+        return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last}
+
+    @classmethod
+    def of(cls, summary: Mapping[str, Any]) -> Precision:
+        """Return what an extraction was run in."""
+        return cls(summary["dtype"], summary["runtime"], summary.get("channels_last", False))
+
+    def details(self) -> dict[str, Any]:
+        """Return what records say besides the dtype; nothing for plain float32."""
+        return {name: value for name, value in self.key_parts().items() if value and name != "dtype"}
+
+
+EXACT = Precision()
+
+
+def in_torch(dtype: str) -> Precision:
+    """Return how torch computes in a dtype that was asked for."""
+    return EXACT if dtype == "float32" else Precision(dtype, channels_last=True)
+
+
+def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
+    """Return in which ways features may have been made for what is asked for, the preferred one first.
+
+    Example:
+        >>> [one.dtype for one in possible("float32", "auto")], len(possible("auto", "torch"))
+        (['float32'], 4)
+    """
+    dtypes = DTYPES[1:] if dtype == AUTO else (dtype,)
+    plain = [in_torch(one) for one in dtypes] + ([replace(EXACT, channels_last=True)] if dtype == AUTO else [])
+    other = [Precision(one, "openvino") for one in dtypes if one != "float16"]
+    if runtime == "openvino":
+        return (*reversed(other), *plain)
+    return tuple(plain) if runtime == "torch" or dtype != AUTO else (*plain, *other)
+
+
+class TorchForward:
+    """The forward pass of a backbone in torch; until `undo` its weights may be kept in another precision."""
+
+    def __init__(self, backbone: Backbone, device: torch.device, precision: Precision = EXACT) -> None:
+        self.backbone, self.device, self.precision = backbone, device, precision
+        self._before: list[tuple[Any, Any]] = []
+        if precision == EXACT:
+            return
+        try:
+            self._recast()
+        except BaseException:
+            self.undo()
+            raise
+
+    def _recast(self) -> None:
+        import torch
+
+        precision = self.precision
+        half = getattr(torch, precision.dtype)
+        for weight, cast in _weights(self.backbone.module):
+            layout = torch.channels_last if weight.ndim == 4 and precision.channels_last else torch.preserve_format
+            self._before.append((weight, weight.data))
+            weight.data = weight.data.to(dtype=half if cast else weight.dtype, memory_format=layout)
+
+    def __call__(self, inputs: Mapping[str, Any]) -> BatchOutput:
+        """Run a batch that is on the device."""
+        import torch
+
+        if self.precision == EXACT:
+            return self.backbone.forward(inputs)
+        dtype = self.precision.dtype
+        half = nullcontext() if dtype == "float32" else torch.autocast(self.device.type, dtype=getattr(torch, dtype))
+        if self.precision.channels_last:
+            inputs = {name: _channels_last(value) for name, value in inputs.items()}
+        with half:
+            return self.backbone.forward(inputs)
+
+    def undo(self) -> None:
+        """Give the module its own weights back."""
+        for weight, data in self._before:
+            weight.data = data
+        self._before = []
+
+
+def _channels_last(value: Any) -> Any:
+    import torch
+
+    if isinstance(value, torch.Tensor) and value.ndim == 4:
+        return value.contiguous(memory_format=torch.channels_last)
+    return value
+
+
+def _weights(module: torch.nn.Module) -> Iterator[tuple[Any, bool]]:
+    """Yield the weights that may change, and whether autocast would cast them each time: they are cast once then.
+
+    A weight that another kind of layer shares, such as embeddings, stays; so does that of a layer of its own kind.
+    """
+    from torch import nn
+
+    usual = {nn.Linear.forward, nn.Conv1d.forward, nn.Conv2d.forward, nn.Conv3d.forward}
+    found: dict[int, tuple[Any, bool]] = {}
+    shared: set[int] = set()
+    for layer in module.modules():
+        cast = type(layer).forward in usual
+        for weight in layer.parameters(recurse=False):
+            if cast or isinstance(layer, nn.modules.conv._ConvNd):
+                found[id(weight)] = (weight, cast and weight.is_floating_point())
+            else:
+                shared.add(id(weight))
+    yield from (pair for number, pair in found.items() if number not in shared)
+
+
+Forward = Callable[[Mapping[str, Any]], BatchOutput]
+
+
+@dataclass
+class Tried:
+    """One way to run a model, and how the first batch went.
+
+    Attributes:
+        precision: which way.
+        forward: runs a batch in it.
+        seconds: that the first batch takes.
+        output: what it gives.
+    """
+
+    precision: Precision
+    forward: Forward
+    seconds: float
+    output: Arrays
+
+
+@dataclass
+class Trial:
+    """The first batch of an extraction, run in one way after another.
+
+    Attributes:
+        backbone: the model; its module is on the device.
+        device: where it computes.
+        inputs: of the first batch.
+        other_inputs: gives those of another batch, of few examples and another length.
+        compute: runs inputs by a forward pass.
+        exact: how float32 went.
+        left: how much work comes after, in sizes of the first batch.
+        converted: where models that were converted for OpenVINO are kept; None for nowhere.
+        refused: what was tried last in vain, and why.
+    """
+
+    backbone: Backbone
+    device: torch.device
+    inputs: Mapping[str, Any]
+    other_inputs: Callable[[], Mapping[str, Any]]
+    compute: Callable[[Mapping[str, Any], Forward], Arrays]
+    exact: Tried
+    left: float
+    converted: ConvertedModels | None = None
+    refused: str | None = None
+
+    def best(self, dtype: str, runtime: str) -> tuple[Tried, str | None]:
+        """Return the fastest way that agrees with float32, among those that were asked for, and what to know of it."""
+        found = self._best(dtype, runtime)
+        note = None if self.refused is None else f"{self.refused}, so it ran by {_named(found.precision)}"
+        return found, note
+
+    def _best(self, dtype: str, runtime: str) -> Tried:
+        if runtime == "openvino":
+            return self._openvino(dtype) or self._torch_as_asked(dtype)
+        found = self.exact
+        if self._saves(EXPECTED_SHARE * self.exact.seconds, COST * self.exact.seconds):
+            found = self._torch() or found
+        if runtime == AUTO and self.device.type == "cpu" and is_installed():
+            found = self._openvino_if_it_pays(found)
+        return found
+
+    def _saves(self, seconds: float, cost: float) -> bool:
+        """Whether so many seconds saved on each batch are worth a cost."""
+        return seconds * self.left > max(LEAST_SAVED, cost)
+
+    def _torch(self) -> Tried | None:
+        """Return the way of torch that is clearly faster than float32, None where none is."""
+        half = half_precision(self.device)
+        ways = [] if half is None else [in_torch(half)]
+        if any(weight.ndim == 4 for weight in self.backbone.module.parameters()):
+            ways.append(replace(EXACT, channels_last=True))
+        for way in ways:
+            tried = self._try(way, partial(TorchForward, self.backbone, self.device, way))
+            if tried is not None and tried.seconds < CLEARLY * self.exact.seconds:
+                return tried
+            _undo(tried)
+        return None
+
+    def _torch_as_asked(self, dtype: str) -> Tried:
+        if dtype in (AUTO, "float32"):
+            return self.exact
+        forward = TorchForward(self.backbone, self.device, in_torch(dtype))
+        return Tried(forward.precision, forward, 0.0, self.compute(self.inputs, forward))
+
+    def _openvino_if_it_pays(self, found: Tried) -> Tried:
+        cost = conversion_seconds(self.backbone, self.converted)
+        if not self._saves(EXPECTED_SHARE_OF_OPENVINO * found.seconds, cost):
+            return found
+        if isinstance(found.forward, TorchForward):
+            found.forward.undo()  # it is converted with its own weights
+        tried = self._openvino(AUTO)
+        if tried is not None and tried.seconds < CLEARLY * found.seconds:
+            return tried
+        if found is not self.exact:
+            found.forward = TorchForward(self.backbone, self.device, found.precision)
+        return found
+
+    def _openvino(self, dtype: str) -> Tried | None:
+        """Return how OpenVINO runs it, None where it cannot, or gives other features."""
+        half = half_precision(self.device) or "float32"
+        dtypes = list(dict.fromkeys([half, "float32"])) if dtype == AUTO else [dtype]
+        for one in dtypes:
+            way, layers = Precision(one, "openvino"), tuple(self.exact.output[0])
+            make = partial(openvino_forward, self.backbone, self.inputs, layers, one, self.converted)
+            tried = self._try(way, make)
+            if tried is not None:
+                return tried
+        return None
+
+    def _try(self, way: Precision, make: Callable[[], Forward]) -> Tried | None:
+        """Return how the first batch goes, None where it fails or gives other features than float32."""
+        tried: Tried | None = None
+        try:
+            tried = Tried(way, make(), float("inf"), ({}, None))
+            tried.output = self.compute(self.inputs, tried.forward)
+            if self._agrees(tried):
+                return self._race(tried, make)
+            self.refused = f"{_named(way)} gives other features than torch in float32"
+        except Exception as error:  # noqa: BLE001  # whatever a library raises, float32 works
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            self.refused = f"{_named(way)} cannot run it ({reason})"
+        _undo(tried)
+        return None
+
+    def _agrees(self, tried: Tried) -> bool:
+        if not agree(self.exact.output[0], tried.output[0]):
+            return False
+        if tried.precision.runtime == "torch":
+            return True
+        # what was converted may hold the shape of the batch that it was converted by
+        inputs = self.other_inputs()
+        reference = self.compute(inputs, TorchForward(self.backbone, self.device))
+        return agree(reference[0], self.compute(inputs, tried.forward)[0])
+
+    def _race(self, tried: Tried, make: Callable[[], Forward]) -> Tried:
+        """Return it with its time; it takes turns with float32, so that a busy machine slows both."""
+        start = time.perf_counter()
+        for number in range(MOST_PASSES):
+            if number >= LEAST_PASSES and time.perf_counter() - start > TRIED_SECONDS:
+                break
+            _undo(tried)
+            self._time(self.exact)
+            if isinstance(tried.forward, TorchForward):
+                tried.forward = make()
+            self._time(tried)
+        return tried
+
+    def _time(self, tried: Tried) -> None:
+        start = time.perf_counter()
+        self.compute(self.inputs, tried.forward)
+        tried.seconds = min(tried.seconds, time.perf_counter() - start)
+
+
+def _undo(tried: Tried | None) -> None:
+    if tried is not None and isinstance(tried.forward, TorchForward):
+        tried.forward.undo()
+
+
+def _named(way: Precision) -> str:
+    return f"{'OpenVINO' if way.runtime == 'openvino' else 'torch'} in {way.dtype}"
+
+
+def agree(exact: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
+    """Whether the features (B, D) of each layer point where those in float32 do, with and without their mean.
+
+    Example:
+        >>> exact = {"last": np.array([[1000.0, 1001.0], [1001.0, 1000.0]])}
+        >>> agree(exact, exact), agree(exact, {"last": np.array([[1000.0, 1000.0], [1000.0, 1000.0]])})
+        (True, False)
+    """
+    if exact.keys() != other.keys():
+        return False
+    for layer, rows in exact.items():
+        one, two = rows.astype(np.float64), other[layer].astype(np.float64)
+        if one.shape != two.shape or not (np.isfinite(one).all() and np.isfinite(two).all()):
+            return False
+        if (_cosines(one, two) < LEAST_COSINE).any():
+            return False
+        centred = (one - one.mean(0)).reshape(1, -1), (two - two.mean(0)).reshape(1, -1)
+        if len(one) > 1 and _cosines(*centred)[0] < LEAST_CENTRED:
+            return False
+    return True
+
+
+def _cosines(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
+    """Return the cosine of each row with that of the other; 1 where both are zero."""
+    sizes = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    both_zero = ~one.any(axis=1) & ~two.any(axis=1)
+    cosines: NDArray[Any] = np.where(both_zero, 1.0, (one * two).sum(1) / np.where(sizes > 0, sizes, 1))
+    return cosines
+
+
+def half_precision(device: torch.device) -> str | None:
+    """Return the half precision that a device computes faster in, None where there is none."""
+    import torch
+
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    if device.type != "cpu":
+        return None
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return "bfloat16" if any(getattr(torch.cpu, name, lambda: False)() for name in asked) else None
