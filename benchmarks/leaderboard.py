@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -87,8 +88,9 @@ class Session:
         return found
 
     def sees_boards(self) -> bool:
-        """Return whether a page that is opened now has boards."""
-        return any(isinstance(one, dict) and one.get("choices") for one in self.arrive())
+        """Return whether a page that is opened now has a board."""
+        found = [one for one in self.arrive() if isinstance(one, dict) and one.get("choices")]
+        return any(re.fullmatch("[0-9a-f]{12}", str(one.get("value"))) for one in found)
 
     def view(self, slug: str, *controls: Any) -> Any:
         """Return what a change of the view answers: the table first."""

@@ -23,6 +23,7 @@ from hf_transfer_score.ranking.effects import Effects, Known, Observations, norm
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.reasons import reasons_of
+from hf_transfer_score.ranking.solving import not_negative
 
 Floats = NDArray[np.float64]
 
@@ -432,14 +433,10 @@ def beside_junk(values: Sequence[float]) -> Floats:
 
 def _weights(noise: Floats, worth: Floats) -> Floats:
     """Return the weights, none below zero, by which the looks at a pool tell most of it."""
-    from scipy.optimize import nnls
-
     values, vectors = np.linalg.eigh(noise)
     if values[0] < NARROW * values[-1]:  # what is known from datasets with different metrics need not fit together
         noise = (vectors * np.maximum(values, NARROW * values[-1])) @ vectors.T
-    root = np.linalg.cholesky(noise)
-    weights: Floats = nnls(root.T, np.linalg.solve(root, worth))[0]
-    return weights
+    return not_negative(noise, worth)
 
 
 def accuracies_of(column: MeasuredColumn) -> Floats:
