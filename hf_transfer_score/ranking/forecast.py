@@ -146,12 +146,19 @@ class Forecaster:
         history: what was measured on other datasets.
         extra: relations of models that the history does not know, by id.
         method: of fine-tuning; None for the usual one, or the most frequent.
+        most_numbers: that are drawn for a pool, beyond which a large one gets fewer outcomes.
     """
 
     def __init__(
-        self, history: History, extra: Mapping[str, Relations] | None = None, *, method: str | None = None
+        self,
+        history: History,
+        extra: Mapping[str, Relations] | None = None,
+        *,
+        method: str | None = None,
+        most_numbers: int = MOST_NUMBERS,
     ) -> None:
         self.history = history
+        self.most_numbers = most_numbers
         self.relations = {**(extra or {}), **history.models}
         counts = Counter(one.protocol for one in history.accuracies for _ in one.values)
         self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
@@ -373,7 +380,7 @@ class Forecaster:
 
     def _outcomes(self, belief: Belief, rates: Floats, looks: Looks, generator: np.random.Generator) -> Floats:
         """Return accuracies beside the median in each draw (P, draws)."""
-        scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, MOST_NUMBERS // len(rates))), generator)
+        scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, self.most_numbers // len(rates))), generator)
         outcomes, drawn = np.empty_like(scores), scores.shape[1]
         which = generator.integers(len(self.curves), size=drawn)
         for number, curve in enumerate(self.curves):

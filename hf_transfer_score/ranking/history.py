@@ -123,6 +123,11 @@ class History:
         """Return what was measured on all other datasets."""
         return self._chosen(dataset, inside=False)
 
+    def measured(self, dataset: str, method: str) -> Mapping[str, float]:
+        """Return the accuracies of one dataset by a method, by id of the model: of several samples those of most."""
+        found = [one.values for one in self.on(dataset).accuracies if one.protocol == method]
+        return max(found, key=len) if found else {}
+
     def _chosen(self, dataset: str, *, inside: bool) -> History:
         return History(
             tuple(one for one in self.accuracies if (one.dataset == dataset) is inside),

@@ -106,9 +106,9 @@ def _step(asked: Callable[[Floats], float], corners: Floats, costs: Floats) -> N
     if value < costs[-2]:
         corners[-1], costs[-1] = point, value
         return
-    bar = value if value < costs[-1] else costs[-1]
-    nearer, inner = along(0.5 if value < costs[-1] else -0.5)
-    if inner < bar or (inner == value and value < costs[-1]):
+    outside = value < costs[-1]
+    nearer, inner = along(0.5 if outside else -0.5)
+    if inner <= value if outside else inner < costs[-1]:
         corners[-1], costs[-1] = nearer, inner
         return
     for place in range(1, len(corners)):

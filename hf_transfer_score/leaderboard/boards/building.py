@@ -21,6 +21,7 @@ from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of,
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
 from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.settings import Setting, described
+from hf_transfer_score.records.possible import TRUTH
 
 SKIPPED = "skipped"
 """The kind of failure of a model that no metric could be computed for."""
@@ -46,12 +47,14 @@ class BoardTruth:
 
     Attributes:
         label: how they were measured; None where none were.
+        method: of fine-tuning, where it is known and they are accuracies.
         exact: whether with the very sample of the board.
         found: commit, None where it is not known, and accuracy of each measurement by model id.
         notes: what to know about them.
     """
 
     label: str | None = None
+    method: str | None = None
     exact: bool = True
     found: Mapping[str, Sequence[tuple[str | None, float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -87,6 +90,7 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         failures=tuple(_failures(rows, grouped, mine, scored)),
         headline=found.headline.metrics,
         truth=truth.label,
+        method=truth.method,
         truth_exact=truth.exact,
         examples=examples,
         classes=classes,
@@ -236,13 +240,15 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
         return -len(upward[one].keys() & set(models)), -len(upward[one]), not is_full, described(one)
 
     best = min(upward, key=preferred)
+    method = best.options.get("method") if best.name == TRUTH.name else None
     label, left_out = described(best), len(upward) - 1
     if left_out:
         ways_out = "another way" if left_out == 1 else f"{left_out} other ways"
         label += f", the most frequent one; {ways_out} of measuring left out"
     if not exact:
         notes.append("The accuracies were measured with another sample of this dataset.")
-    return BoardTruth(label, exact, upward[best], tuple(dict.fromkeys(notes)))
+    known = method if isinstance(method, str) else None
+    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)))
 
 
 def _ways(

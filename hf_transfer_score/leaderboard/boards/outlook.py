@@ -1,0 +1,244 @@
+"""How the models of a board would come out after fine-tuning: from their scores, and what was measured elsewhere.
+
+Anybody may publish records, so what a forecast learns from is bounded, whatever there is: records of the models of the
+board first, then those of the models that were measured most often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.leaderboard.boards.rows import Codes, Groups, Mask, RecordRows, finite, parsed
+from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.answer import next_step
+from hf_transfer_score.ranking.confidence import RankConfidence
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.intervals import LEVEL
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.pools import PoolRanking
+from hf_transfer_score.ranking.ranking import PROBE, Ranking
+from hf_transfer_score.ranking.settings import installed
+from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.table import RecordTable
+
+MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 10_000, 10_000, 100
+"""What one forecast learns from at most."""
+
+MOST_NUMBERS = 250_000
+"""Outcomes that are drawn for a board, times its models."""
+
+LEARNT = (
+    *("model_id", "model_parameters", "dataset_id", "dataset_task", "dataset_fingerprint", "terms"),
+    *("metric_name", "metric_version", "metric_parameters", "metric_directions"),
+    *("family", "architecture", "base_model", "pretrained_on"),
+)
+"""The columns of a table that a history is made of."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A board in the order of the forecast.
+
+    Attributes:
+        board: the same models, with what is expected of them.
+        mark: of the records that the forecast learnt from; equal where they are.
+        published: the board whose models are ranked by the metrics that decide.
+    """
+
+    board: Board
+    mark: str
+    published: Board
+
+
+def outlook(
+    rows: RecordRows,
+    grouped: Groups,
+    published: Board,
+    own: Mapping[str, Sequence[int]],
+    previous: Outlook | None = None,
+) -> Outlook:
+    """Return a board in the order of the forecast; of regression, or of foreign metrics alone, in that of its metrics.
+
+    Args:
+        rows: of the table.
+        grouped: what belongs together among them.
+        published: the board in the order of its metrics.
+        own: rows of the table by the label of a model.
+        previous: what was made of it before; it is returned where nothing has changed.
+    """
+    if published.classes is None or not (known_metrics(published) or published.truth):
+        return Outlook(answered(published), "", published)
+    learnt = learnt_rows(rows, grouped, published)
+    first = np.array([one[0] for one in own.values() if len(one)], np.int64)[:MOST_ACCURACIES]
+    chosen = np.unique(np.concatenate([learnt, first]))
+    mark = _mark(rows, chosen)
+    if previous is not None and previous.mark == mark and previous.published is published:
+        return previous
+    pool = _pool(published, _probes(rows, published, own))
+    try:
+        history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
+        found = pool.with_forecast(*_forecaster(published, history))
+    except (ArithmeticError, ValueError) as error:  # of numbers that nobody thought of: the board is there all the same
+        note = f"These models have no forecast: {error}"
+        return Outlook(answered(replace(published, notes=(note, *published.notes))), mark, published)
+    return Outlook(_in_order(published, found), mark, published)
+
+
+def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
+    """Return the rows of other datasets that say something of a board's models, or of what its metrics are worth."""
+    ids, datasets = rows.coded("model_id"), rows.coded("dataset_id")
+    names = {row.model for row in board.rows}
+    mine = ids.where(names.__contains__)
+    there = rows.sound & rows.coded("dataset_task").where(lambda task: task == board.key.task)
+    there &= ~datasets.where(lambda name: name == board.key.dataset)
+    named = rows.coded("metric_name")
+    accuracies = np.flatnonzero(there & grouped.truth & named.where(lambda name: name == TRUTH.name))
+    accuracies = _of_columns(rows, accuracies, mine)
+    counts = np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
+    accuracies = _first(accuracies, MOST_ACCURACIES, ids.codes, counts, mine, grouped.newest)
+    used = set(known_metrics(board))
+    scores = there & grouped.scored & named.where(used.__contains__)
+    scores &= np.isin(datasets.codes, datasets.codes[accuracies]) & np.isin(ids.codes, ids.codes[accuracies])
+    scored = _first(np.flatnonzero(scores), MOST_SCORES, ids.codes, counts, mine, grouped.newest)
+    return np.concatenate([accuracies, scored])
+
+
+def _of_columns(rows: RecordRows, accuracies: Codes, mine: Mask) -> Codes:
+    """Return the rows of the samples with most of the board's models, then with most models."""
+    sample = rows.grouped(("dataset_id", "dataset_fingerprint"))[accuracies]
+    size = np.bincount(sample)
+    shared = np.bincount(sample, weights=mine[accuracies], minlength=len(size))
+    kept = np.lexsort([-size, -shared])[:MOST_COLUMNS]
+    return accuracies[np.isin(sample, kept)]
+
+
+def _first(chosen: Codes, most: int, ids: Codes, counts: Codes, mine: Mask, newest: Codes) -> Codes:
+    """Return so many rows: of the board's models first, then of those with most rows, the newest first."""
+    order = np.lexsort([-newest[chosen], ids[chosen], -counts[ids[chosen]], ~mine[chosen]])
+    return chosen[order[:most]]
+
+
+def known_metrics(board: Board) -> list[str]:
+    """Return the columns that a forecast looks at: of metrics that are installed, in one setting each.
+
+    Else whoever makes up a metric, or many settings of one, would decide the order.
+    """
+    found = [label for label, one in board.columns.items() if one.kind == "score" and label == one.metric]
+    return [label for label in found if installed(label) is not None][:MOST_METRICS]
+
+
+def bounded(history: History) -> History:
+    """Return what a forecast learns from: the columns with most models, with accuracies that are shares."""
+    possible = [
+        replace(one, values={name: value for name, value in one.values.items() if 0 <= value <= 1})
+        for one in history.accuracies
+    ]
+    kept = sorted((one for one in possible if len(one.values) > 1), key=lambda one: -len(one.values))[:MOST_COLUMNS]
+    return replace(history, accuracies=tuple(kept))
+
+
+def _mark(rows: RecordRows, chosen: Codes) -> str:
+    """Return what is equal for the same records, wherever they stand in the table."""
+    data = rows.table.data.select(["path", "stamp"]).take(chosen)
+    texts = sorted(f"{path} {stamp}" for path, stamp in zip(*(one.to_pylist() for one in data.columns), strict=True))
+    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _history(rows: RecordRows, chosen: Codes) -> History:
+    """Return what rows say; words that only others have are left behind."""
+    import pyarrow
+
+    data = rows.table.data.select([*LEARNT]).take(pyarrow.array(chosen))
+    plain = pyarrow.schema(
+        [
+            (one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type)
+            for one in data.schema
+        ]
+    )
+    return History.of(RecordTable(data.cast(plain)))
+
+
+def _forecaster(board: Board, history: History) -> tuple[Forecaster, dict[str, float]]:
+    """Return what is learnt, and the accuracies of the board's own models by the same method."""
+    sizes = {row.model: Relations(parameters=row.parameters) for row in board.rows}
+    method = None if board.method in (None, "probe") else board.method
+    made = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
+    measured = {row.label: row.accuracy for row in board.rows if row.accuracy is not None and 0 <= row.accuracy <= 1}
+    return made, measured if board.method == made.method else {}
+
+
+def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) -> dict[str, MetricResult]:
+    """Return the accuracies of a probe, with what they were computed of, by the label of the model."""
+    if PROBE not in board.columns:
+        return {}
+    is_probe = rows.coded("metric_name").where(lambda name: name == PROBE)
+    place = {label: next((row for row in mine if is_probe[row]), None) for label, mine in own.items()}
+    there = {label: row for label, row in place.items() if row is not None}
+    texts = rows.texts("used", np.array(list(there.values()), np.int64))
+    used = {label: parsed(text) for label, text in zip(there, texts, strict=True)}
+    found = {}
+    for row in board.rows:
+        value, told = row.score(PROBE), used.get(row.label)
+        if value is None or not isinstance(told, dict) or not 0 <= value <= 1:
+            continue
+        chance, count = told.get("chance"), told.get("rows")
+        if type(count) is int and count > 0 and finite(chance) and 0 <= chance <= 1:
+            found[row.label] = MetricResult(PROBE, "ok", {PROBE: value}, {"rows": count, "chance": chance})
+    return found
+
+
+def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
+    """Return the models of a board as a pool, with the metrics that a forecast looks at."""
+    models = {
+        row.label: RankedModel(
+            row.label,
+            "ok",
+            row.model,
+            parameters=row.parameters,
+            scores=FeatureScores("ok", results={PROBE: probes[row.label]}) if row.label in probes else None,
+        )
+        for row in board.rows
+    }
+    pools = {}
+    for label in known_metrics(board):
+        scores = {row.label: value for row in board.rows if (value := row.score(label)) is not None}
+        pools[label] = PoolRanking(label, scores, {}, {})
+    return Ranking(models, pools, board.headline, {}, {}, dataset=board.key.dataset)
+
+
+def _in_order(board: Board, found: Ranking) -> Board:
+    """Return a board in the order of a forecast, with its answer."""
+    by_label = {row.label: row for row in board.rows}
+
+    def row(name: str) -> BoardRow:
+        low, high = found.range_of(name)
+        forecast = found.forecasts[name]
+        return replace(by_label[name], rank=found.ranks[name], low=low, high=high, group=None, forecast=forecast)
+
+    rows = tuple(row(name) for name in found.ranks)
+    return replace(board, rows=rows, answer=found.answer, step=next_step(found))
+
+
+def answered(board: Board) -> Board:
+    """Return a board in the order of its metrics with the answer that they give."""
+    ranks = {row.label: row.rank for row in board.rows if row.rank is not None}
+    ranges = {row.label: (row.low, row.high) for row in board.rows if row.low is not None and row.high is not None}
+    confidence = RankConfidence(
+        ranks,
+        ranges,
+        {row.label: row.group for row in board.rows if row.group is not None},
+        {},
+        (),
+        0,
+        LEVEL,
+        board.headline,
+    )
+    found = replace(_pool(board, {}), ranks=ranks, confidence=confidence if ranges else None)
+    return replace(board, answer=found.answer)
