@@ -64,6 +64,9 @@ RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
 of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
 arXiv:2002.06305)."""
 
+NEAR = 1e-9
+"""Steps towards these odds that are smaller change nothing."""
+
 FAILED_COST = 8.0
 """Normal scores that it costs not to learn, for the order."""
 
@@ -270,7 +273,10 @@ class Forecaster:
             odds = 1 / (1 + np.exp(-np.clip(design @ point, -20, 20)))
             curvature = (design.T * (odds * (1 - odds))) @ design + trust
             slope = design.T @ (bad - odds) - trust @ (point - start)
-            point = point + np.clip(np.linalg.solve(curvature, slope), -1, 1)
+            step = np.clip(np.linalg.solve(curvature, slope), -1, 1)
+            point = point + step
+            if np.abs(step).max() < NEAR:
+                break
         usual = 1 / (1 + np.exp(-np.clip(point[0] + point[1] * self.sizes(ids), -20, 20)))
         tried, lost = Counter(names), Counter(name for name, one in zip(names, bad, strict=True) if one)
         counts = np.array([[lost[name], tried[name]] for name in ids], float).reshape(-1, 2)
@@ -336,6 +342,7 @@ class Forecaster:
         behind = 100 * (best - final)
         middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        levels = None if accuracies is None else _intervals(accuracies)
         score = mean - FAILED_COST * rates
         orders = (-final).argsort(0).argsort(0) + 1
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
@@ -346,7 +353,7 @@ class Forecaster:
             ModelForecast(
                 float(shares[place]),
                 Interval(float(middle[place]), float(tails[0, place]), float(tails[1, place])),
-                None if accuracies is None else _interval(accuracies[place]),
+                None if levels is None else levels[place],
                 float(score[place]),
                 (int(low[place]), int(high[place])),
                 float((behind[place] <= 1).mean()),
@@ -460,6 +467,7 @@ def failed(accuracies: Floats) -> NDArray[np.bool_]:
     return found
 
 
-def _interval(values: Floats) -> Interval:
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(np.median(values)), float(low), float(high))
+def _intervals(values: Floats) -> list[Interval]:
+    """Return the median and the interval of each model, from draws (P, draws)."""
+    found = np.quantile(values, [0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    return [Interval(*one) for one in found.T.tolist()]

@@ -90,7 +90,7 @@ class History:
         for chosen in rows.groups():
             dataset, task, metric = (rows.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
             names = [rows.at("model_id", row) for row in chosen]
-            terms = [json.loads(rows.terms[row]) for row in chosen]
+            terms = json.loads(f"[{','.join([rows.terms[row] for row in chosen])}]")  # all at once is ten times faster
             told = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
             if metric == TRUTH.name:
                 found: dict[str, list[float]] = defaultdict(list)

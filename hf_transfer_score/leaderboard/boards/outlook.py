@@ -28,7 +28,7 @@ from hf_transfer_score.ranking.settings import installed
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.table import RecordTable
 
-MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 10_000, 10_000, 100
+MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 10_000, 5000, 100
 """What one forecast learns from at most."""
 
 MOST_NUMBERS = 250_000
@@ -146,8 +146,10 @@ def bounded(history: History) -> History:
 
 def _mark(rows: RecordRows, chosen: Codes) -> str:
     """Return what is equal for the same records, wherever they stand in the table."""
-    data = rows.table.data.select(["path", "stamp"]).take(chosen)
-    texts = sorted(f"{path} {stamp}" for path, stamp in zip(*(one.to_pylist() for one in data.columns), strict=True))
+    from pyarrow import compute
+
+    files = rows.table.data.select(["path", "stamp"]).take(chosen)
+    texts = compute.binary_join_element_wise(*files.columns, " ").to_pylist()
     return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
