@@ -36,6 +36,9 @@ MOST_VALUES = 40
 USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
 """Of the logarithm of the parameters: its middle, what counts as one, and where it ends."""
 
+UNKNOWN = Relations()
+"""Of a model that nothing is known of."""
+
 FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
 
@@ -182,7 +185,7 @@ class Forecaster:
 
     def properties(self, ids: Sequence[str]) -> tuple[Floats, NDArray[np.intp]]:
         """Return the properties of models (P, q), and the kind of each (q,)."""
-        known = [self.relations.get(name, Relations()) for name in ids]
+        known = [self.relations.get(name, UNKNOWN) for name in ids]
         shared = [[float(getattr(one, name) == value) for name, value in self.values] for one in known]
         groups = [PROPERTIES.index(name) for name, _ in self.values]
         found = np.hstack([np.array(shared).reshape(len(ids), len(groups)), self.sizes(ids)[:, None]])
@@ -190,7 +193,7 @@ class Forecaster:
 
     def sizes(self, ids: Sequence[str]) -> Floats:
         """Return how large models are (P,), 0 for the usual size and where that is not known."""
-        told = [self.relations.get(name, Relations()).parameters for name in ids]
+        told = [self.relations.get(name, UNKNOWN).parameters for name in ids]
         usual = 10**USUAL_SIZE
         logs = np.log10(np.array([usual if one is None else max(one, 1) for one in told], np.float64))
         sizes: Floats = np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
@@ -360,7 +363,7 @@ class Forecaster:
                 reasons_of(
                     place,
                     known,
-                    self.relations.get(name, Relations()),
+                    self.relations.get(name, UNKNOWN),
                     {metric: float(part[place]) for metric, part in parts.items() if pulls[metric][place]},
                     measured=counts[name],
                     rate=float(rates[place]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ from hf_transfer_score.leaderboard.boards.board import (
     BoardSummary,
     ColumnNumbers,
 )
-from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
+from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
+from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.naming import row_labels
+from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described
 from hf_transfer_score.records.possible import TRUTH
 
@@ -35,10 +37,51 @@ MEASUREMENT = (
 
 @dataclass(frozen=True)
 class Built:
-    """A board, and the rows of the table by the label of a model, those of the first columns first."""
+    """A board in the order of its metrics.
+
+    Attributes:
+        board: without how sure the order is.
+        rows: of the table by the label of a model, those of the first columns first.
+        cells: the columns.
+        order: of the models that have all metrics that decide.
+    """
 
     board: Board
     rows: Mapping[str, tuple[int, ...]]
+    cells: Sequence[Cells] = ()
+    order: HeadlineRanks = HeadlineRanks((), {}, {})
+
+    def sure(self) -> Board:
+        """Return the board with how sure its order is, which takes a moment and is remembered."""
+        if "sure" not in self.board.memo:
+            self.board.memo["sure"] = self._sure()
+        found: Board = self.board.memo["sure"]
+        return found
+
+    def _sure(self) -> Board:
+        confidence, known = sureness(self.cells, list(self.rows), self.order)
+        if confidence is None:
+            return self.board
+        rows = [
+            replace(
+                row,
+                rank=confidence.ranks[row.label],
+                **(_range(confidence, row.label) if known[row.label] else {}),
+            )
+            if row.label in known
+            else row
+            for row in self.board.rows
+        ]
+        notes, exact = self.board.notes, sum(not one for one in known.values())
+        if exact:
+            told = f"{exact} of {len(known)} models have no intervals, so their ranks have no range; "
+            notes = (*notes, f"{told}the ranges of the others take their values as exact.")
+        return replace(self.board, rows=tuple(rows), notes=notes)
+
+
+def _range(confidence: RankConfidence, label: str) -> dict[str, int]:
+    low, high = confidence.ranges[label]
+    return {"low": low, "high": high, "group": confidence.groups[label]}
 
 
 @dataclass(frozen=True)
@@ -96,7 +139,7 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         classes=classes,
         notes=(*_notes(found), *truth.notes),
     )
-    return Built(made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)})
+    return Built(made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline)
 
 
 def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict[str, Any]], Codes]:
@@ -151,7 +194,7 @@ def _rows(
         pool = found.scores[:, place], found.ranks[:, place]
         columns[one.column.label] = ColumnNumbers(terms, *pool, one.values, one.low, one.high)
     places = {label: place for place, label in enumerate(labels)}
-    ranked = {label: at for at, label in enumerate(found.headline.ranks)}
+    ranked, means = found.headline.ranks, found.headline.mean_ranks
     rest = [name for name in labels if name not in ranked and not np.isnan(found.scores[places[name]]).all()]
     made = []
     for label in [*ranked, *rest]:
@@ -165,22 +208,12 @@ def _rows(
                 columns=columns,
                 place=place,
                 **truth.of(block["id"], block["commit"]),
-                **(_standing(found, label, ranked[label]) if label in ranked else {}),
+                rank=ranked.get(label),
+                mean_rank=means.get(label),
                 **_facts(rows, newest, own[place]),
             )
         )
     return made
-
-
-def _standing(found: Order, label: str, at: int) -> dict[str, Any]:
-    """Return the rank of a model, and how sure it is where that is known."""
-    sure = found.confidence
-    ranks = found.headline.ranks if sure is None else sure.ranks
-    standing: dict[str, Any] = {"rank": ranks[label], "mean_rank": found.headline.mean_ranks[label]}
-    if sure is not None and found.known[at]:
-        low, high = sure.ranges[label]
-        standing |= {"low": low, "high": high, "group": sure.groups[label]}
-    return standing
 
 
 def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
@@ -205,12 +238,6 @@ def _notes(found: Order) -> list[str]:
     if found.headline.metrics and ranked < scored:
         lacking = " and ".join(found.headline.metrics)
         notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
-    if found.confidence is not None and not all(found.known):
-        exact = len(found.known) - sum(found.known)
-        notes.append(
-            f"{exact} of {ranked} models have no intervals, so their ranks have no range; "
-            "the ranges of the others take their values as exact."
-        )
     return notes
 
 
@@ -260,8 +287,8 @@ def _ways(
     latest = {tuple(int(codes[row]) for codes in columns): row for row in in_time}
     kept = sorted(latest.values(), key=newest.__getitem__)  # an order that does not depend on that of the table
     found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
-    for row, text in zip(kept, rows.texts("terms", np.array(kept, np.int64)), strict=True):
-        terms, options = parsed(text), parsed(rows.coded("metric_parameters").at(row))
+    for row, terms in zip(kept, rows.contents("terms", np.array(kept, np.int64)), strict=True):
+        options = parsed(rows.coded("metric_parameters").at(row))
         how = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True)
         setting = Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), how)
         name = setting.name if setting.name in terms else min(terms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ class Catalogue:
             key: what its scores share.
             by_metrics: in the order of its metrics, as it was published; else in that of the forecast.
         """
-        return answered(self._made(key).board) if by_metrics else self._foreseen(key)
+        return answered(self._made(key).sure()) if by_metrics else self._foreseen(key)
 
     def models(self) -> list[str]:
         """Return the ids of all models, in order."""
@@ -114,7 +115,7 @@ class Catalogue:
         with self._lock:
             made = dict(self._built)
         return {
-            key: Built(one.board, {label: _without(rows, removed) for label, rows in one.rows.items()})
+            key: replace(one, rows={label: _without(rows, removed) for label, rows in one.rows.items()})
             for key, one in made.items()
             if key.dataset not in difference.datasets and keys.get(key) == one.board.summary
         }

@@ -28,8 +28,11 @@ from hf_transfer_score.ranking.settings import installed
 from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.table import RecordTable
 
-MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 10_000, 5000, 100
+MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100
 """What one forecast learns from at most."""
+
+SCORED_DATASETS = 25
+"""Datasets whose scores say what a metric is worth, so that there are enough models of each."""
 
 MOST_NUMBERS = 250_000
 """Outcomes that are drawn for a board, times its models."""
@@ -93,36 +96,42 @@ def outlook(
 
 def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
     """Return the rows of other datasets that say something of a board's models, or of what its metrics are worth."""
-    ids, datasets = rows.coded("model_id"), rows.coded("dataset_id")
+    ids, named = rows.coded("model_id"), rows.coded("metric_name")
     names = {row.model for row in board.rows}
     mine = ids.where(names.__contains__)
     there = rows.sound & rows.coded("dataset_task").where(lambda task: task == board.key.task)
-    there &= ~datasets.where(lambda name: name == board.key.dataset)
-    named = rows.coded("metric_name")
+    there &= ~rows.coded("dataset_id").where(lambda name: name == board.key.dataset)
     accuracies = np.flatnonzero(there & grouped.truth & named.where(lambda name: name == TRUTH.name))
-    accuracies = _of_columns(rows, accuracies, mine)
-    counts = np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
-    accuracies = _first(accuracies, MOST_ACCURACIES, ids.codes, counts, mine, grouped.newest)
+    accuracies = _first_accuracies(rows, accuracies, mine, grouped.newest)
+    datasets, counts = rows.coded("dataset_id").codes, np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
+    several = np.argsort(-np.bincount(datasets[accuracies]), kind="stable")[:SCORED_DATASETS]
     used = set(known_metrics(board))
-    scores = there & grouped.scored & named.where(used.__contains__)
-    scores &= np.isin(datasets.codes, datasets.codes[accuracies]) & np.isin(ids.codes, ids.codes[accuracies])
-    scored = _first(np.flatnonzero(scores), MOST_SCORES, ids.codes, counts, mine, grouped.newest)
-    return np.concatenate([accuracies, scored])
+    scored = there & grouped.scored & named.where(used.__contains__) & (counts[ids.codes] > 0)
+    scores = np.flatnonzero(scored & np.isin(datasets, several))
+    order = np.lexsort([ids.codes[scores], -counts[ids.codes[scores]], ~mine[scores]])
+    return np.concatenate([accuracies, scores[order[:MOST_SCORES]]])
 
 
-def _of_columns(rows: RecordRows, accuracies: Codes, mine: Mask) -> Codes:
-    """Return the rows of the samples with most of the board's models, then with most models."""
-    sample = rows.grouped(("dataset_id", "dataset_fingerprint"))[accuracies]
-    size = np.bincount(sample)
-    shared = np.bincount(sample, weights=mine[accuracies], minlength=len(size))
-    kept = np.lexsort([-size, -shared])[:MOST_COLUMNS]
-    return accuracies[np.isin(sample, kept)]
+def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: Codes) -> Codes:
+    """Return the rows that a forecast learns from.
 
-
-def _first(chosen: Codes, most: int, ids: Codes, counts: Codes, mine: Mask, newest: Codes) -> Codes:
-    """Return so many rows: of the board's models first, then of those with most rows, the newest first."""
-    order = np.lexsort([-newest[chosen], ids[chosen], -counts[ids[chosen]], ~mine[chosen]])
-    return chosen[order[:most]]
+    They are of the samples with most models of the board. Where there are too many, each model of the board has those
+    of the samples with most of them; what is left is of the models that were measured most often.
+    """
+    ids = rows.coded("model_id").codes[accuracies]
+    prints = rows.coded("dataset_fingerprint").codes[accuracies]
+    pairs = rows.coded("dataset_id").codes[accuracies] * (prints.max(initial=0) + 1) + prints
+    sample = np.unique(pairs, return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(sample)
+    shared = np.bincount(sample, weights=mine[accuracies], minlength=len(sizes))
+    place = np.empty(len(sizes), np.int64)
+    place[np.lexsort([-sizes, -shared])] = np.arange(len(sizes))
+    by_model = np.lexsort([-newest[accuracies], place[sample], ids])
+    starts = np.flatnonzero(np.diff(ids[by_model], prepend=-1))
+    turn = np.empty(len(ids), np.int64)
+    turn[by_model] = np.arange(len(ids)) - np.repeat(starts, np.diff(np.append(starts, len(ids))))
+    order = np.lexsort([-np.bincount(ids)[ids] if len(ids) else ids, turn, ~mine[accuracies]])
+    return accuracies[order[place[sample[order]] < MOST_COLUMNS][:MOST_ACCURACIES]]
 
 
 def known_metrics(board: Board) -> list[str]:
