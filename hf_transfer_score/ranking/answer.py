@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hf_transfer_score.text import joined, short_count
 
 if TYPE_CHECKING:
+    from hf_transfer_score.ranking.forecast import ModelForecast
     from hf_transfer_score.ranking.ranking import Ranking
 
 SHOWN_ALIKE = 3
@@ -42,6 +43,27 @@ def next_step(ranking: Ranking, dataset: str = "", typed: Mapping[str, str] | No
     models = dict.fromkeys(ranking.models[name].model for name in names)
     told = " ".join(shlex.quote((typed or {}).get(model, model)) for model in models)
     return f"hf-transfer-score verify {shlex.quote(dataset)} --models {told}"
+
+
+def place_told(one: ModelForecast, rank: int, models: int) -> str:
+    """Return how one model of a pool is expected to come out, in a sentence.
+
+    Args:
+        one: its forecast.
+        rank: its place in the order.
+        models: how many have one.
+    """
+    if models < 2:
+        return "It is the only one that could be ranked, so there is nothing to compare it with."
+    (low, high), below, level = one.places, one.points_below_best, one.expected_accuracy
+    places = f"{low} to {high}" if high > low else f"{low}"
+    said = [f"Expected place {rank} of {models} after fine-tuning ({places} in 80% of the cases)"]
+    said.append(f"the best with probability {one.best_probability:.0%}")
+    said.append(f"about {below.value:.1f} points ({below.low:.1f} to {below.high:.1f}) below the best")
+    if level is not None:
+        ends = f" ({level.low:.0%} to {level.high:.0%})" if level.high > level.low else ""
+        said.append(f"accuracy about {level.value:.0%}{ends}")
+    return f"{said[0]}: {', '.join(said[1:])}."
 
 
 def _cautions(ranking: Ranking) -> Iterator[str]:
