@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_transfer_score.ranking.forecast import LEVEL, ModelForecast
+from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.text import joined, short_count
 
 if TYPE_CHECKING:
-    from hf_transfer_score.ranking.forecast import ModelForecast
     from hf_transfer_score.ranking.ranking import Ranking
 
 SHOWN_ALIKE = 3
@@ -56,14 +57,19 @@ def place_told(one: ModelForecast, rank: int, models: int) -> str:
     if models < 2:
         return "It is the only one that could be ranked, so there is nothing to compare it with."
     (low, high), below, level = one.places, one.points_below_best, one.expected_accuracy
-    places = f"{low} to {high}" if high > low else f"{low}"
-    said = [f"Expected place {rank} of {models} after fine-tuning ({places} in 80% of the cases)"]
-    said.append(f"the best with probability {one.best_probability:.0%}")
-    said.append(f"about {below.value:.1f} points ({below.low:.1f} to {below.high:.1f}) below the best")
+    places = f" ({min(low, rank)} to {max(high, rank)} in {LEVEL:.0%} of the cases)" if high > low else ""
+    ends = f" ({below.low:.1f} to {below.high:.1f})" if below.high > below.low else ""
+    said = [f"the best with probability {one.best_probability:.0%}", f"about {below.value:.1f} points{ends} below the best"]
     if level is not None:
-        ends = f" ({level.low:.0%} to {level.high:.0%})" if level.high > level.low else ""
-        said.append(f"accuracy about {level.value:.0%}{ends}")
-    return f"{said[0]}: {', '.join(said[1:])}."
+        said.insert(0, f"accuracy {_level(level)}")
+    return f"Expected place {rank} of {models} after fine-tuning{places}: {', '.join(said)}."
+
+
+def _level(level: Interval) -> str:
+    """Return an expected accuracy, which has no interval where it was measured."""
+    if level.high == level.low:
+        return f"{level.value:.1%}, as measured here"
+    return f"about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
 
 
 def _cautions(ranking: Ranking) -> Iterator[str]:
@@ -101,7 +107,7 @@ def _expected(ranking: Ranking) -> Iterator[str]:
     first, *others = ranking.ranks
     one = ranking.forecasts[first]
     level = one.expected_accuracy
-    about = f": about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})" if level else ""
+    about = f": {_level(level)}" if level else ""
     yield f"Fine-tune {first}{about}."
     near = _as_good(ranking)
     if near:

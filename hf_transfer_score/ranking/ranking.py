@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,7 @@ class Ranking:
         if not names:
             return self
         number = {name: place for place, name in enumerate(names)}
+        measured = {name: value for name, value in (accuracies or {}).items() if name in number}
         looks = Looks(
             tuple(self.models[name].model for name in names),
             {
@@ -179,14 +181,12 @@ class Ranking:
                 for metric, pool in self.pools.items()
                 if not is_baseline(metric)
             },
-            {number[name]: value for name, value in (accuracies or {}).items() if name in number},
+            {number[name]: value for name, value in measured.items()},
             {number[name]: one.value for name, one in self.probes.items() if name in number},
         )
         found = dict(zip(names, forecaster.forecast(looks), strict=True))
-        order = sorted(names, key=lambda name: -found[name].score)
-        scores = [found[name].score for name in order]
-        ranks = {name: scores.index(found[name].score) + 1 for name in order}
-        models = {name: self.models[name] for name in (*order, *(name for name in self.models if name not in ranks))}
+        ranks = _ranks(found, measured)
+        models = {name: self.models[name] for name in (*ranks, *(name for name in self.models if name not in ranks))}
         return replace(self, models=models, ranks=ranks, forecasts=found, confidence=None)
 
     def by_name(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -334,6 +334,28 @@ class Ranking:
             rows.append(row | {metric: pool.scores.get(name) for metric, pool in self.pools.items()})
         whole = ("rank", "rank_low", "rank_high", "parameters", "width", "downloads")
         return pandas.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
+
+
+def _ranks(found: Mapping[str, ModelForecast], measured: Mapping[str, float]) -> dict[str, int]:
+    """Return ranks by name, in order: measured models by accuracy, among the others, which are by what is expected.
+
+    Args:
+        found: the forecasts by name.
+        measured: accuracies by name.
+    """
+
+    def level(name: str) -> float:
+        one = found[name].expected_accuracy
+        return -one.value if one is not None else 0.0  # nothing is measured then
+
+    others = sorted((name for name in found if name not in measured), key=lambda name: -found[name].score)
+    values = {**{name: one.score for name, one in found.items()}, **measured}
+    ranks: dict[str, int] = {}
+    last = ""
+    for name in heapq.merge(sorted(measured, key=lambda name: -measured[name]), others, key=level):
+        tied = bool(ranks) and values[name] == values[last] and (name in measured) is (last in measured)
+        ranks[name], last = ranks[last] if tied else len(ranks) + 1, name
+    return ranks
 
 
 def _scores_of(one: RankedModel) -> dict[str, Any]:
