@@ -59,7 +59,10 @@ def place_told(one: ModelForecast, rank: int, models: int) -> str:
     (low, high), below, level = one.places, one.points_below_best, one.expected_accuracy
     places = f" ({min(low, rank)} to {max(high, rank)} in {LEVEL:.0%} of the cases)" if high > low else ""
     ends = f" ({below.low:.1f} to {below.high:.1f})" if below.high > below.low else ""
-    said = [f"the best with probability {one.best_probability:.0%}", f"about {below.value:.1f} points{ends} below the best"]
+    said = [
+        f"the best with probability {one.best_probability:.0%}",
+        f"about {below.value:.1f} points{ends} below the best",
+    ]
     if level is not None:
         said.insert(0, f"accuracy {_level(level)}")
     return f"Expected place {rank} of {models} after fine-tuning{places}: {', '.join(said)}."

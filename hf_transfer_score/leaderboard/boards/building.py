@@ -48,8 +48,8 @@ class Built:
 
     board: Board
     rows: Mapping[str, tuple[int, ...]]
-    cells: Sequence[Cells] = ()
-    order: HeadlineRanks = HeadlineRanks((), {}, {})
+    cells: Sequence[Cells]
+    order: HeadlineRanks
 
     def sure(self) -> Board:
         """Return the board with how sure its order is, which takes a moment and is remembered."""
@@ -139,7 +139,9 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         classes=classes,
         notes=(*_notes(found), *truth.notes),
     )
-    return Built(made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline)
+    return Built(
+        made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline
+    )
 
 
 def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict[str, Any]], Codes]:

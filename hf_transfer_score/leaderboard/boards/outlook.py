@@ -168,10 +168,7 @@ def _history(rows: RecordRows, chosen: Codes) -> History:
 
     data = rows.table.data.select([*LEARNT]).take(pyarrow.array(chosen))
     plain = pyarrow.schema(
-        [
-            (one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type)
-            for one in data.schema
-        ]
+        [(one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type) for one in data.schema]
     )
     return History.of(RecordTable(data.cast(plain)))
 

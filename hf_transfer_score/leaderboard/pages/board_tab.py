@@ -102,7 +102,16 @@ class BoardTab:
         self.of_board = [self.libraries, self.licenses, self.sort]
         """Controls whose choices are those of the board."""
         sizes = [self.smallest, self.largest, self.since]
-        self.controls = [self.search, self.groups, self.libraries, self.licenses, *sizes, self.sort, self.order, self.by]
+        self.controls = [
+            self.search,
+            self.groups,
+            self.libraries,
+            self.licenses,
+            *sizes,
+            self.sort,
+            self.order,
+            self.by,
+        ]
         """What a view is made of, in the order of `view_of`."""
         self.restored_components = [self.board, *self.controls, self.missing]
         """What `restored` is about."""
@@ -126,7 +135,7 @@ class BoardTab:
                 [(title, name) for name, title in ORDERS.items()],
                 value=FORECAST,
                 label="Ranked by",
-                info="how they would come out after fine-tuning, or the scores as their papers define them",
+                info="how they would come out after fine-tuning, or the mean rank of both scores as published",
                 scale=2,
                 elem_id="lb-by",
             )

@@ -129,7 +129,8 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     chosen = set(groups)
     found = [_number("Rank", lambda row: row.rank, _whole), _words("Model", MODEL_WIDTH, lambda row: row.label)]
     if board.is_forecast:
-        found += FORECAST
+        anchored = any(row.forecast and row.forecast.expected_accuracy for row in board.rows)
+        found += FORECAST if anchored else FORECAST[:-1]
     elif board.headline:
         tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
         found += [_words("Range", NARROW, range_text), tie]

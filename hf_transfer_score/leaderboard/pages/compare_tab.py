@@ -71,6 +71,7 @@ class Comparison(NamedTuple):
     second: BoardRow
     columns: tuple[ComparedColumn, ...]
     sentence: str
+    headline: tuple[str, ...] = ()
 
 
 def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
@@ -78,9 +79,9 @@ def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
     columns = (_column(column, first, second) for column in board.columns.values())
     kept = tuple(one for one in columns if one.first_score is not None or one.second_score is not None)
     if first.label == second.label:
-        return Comparison(first, second, kept, f"{first.label} is compared with itself.")
+        return Comparison(first, second, kept, f"{first.label} is compared with itself.", board.headline)
     told = f"{_ranks_told(board, first, second)} {_truth_told(first, second)}"
-    return Comparison(first, second, kept, told.strip())
+    return Comparison(first, second, kept, told.strip(), board.headline)
 
 
 def _column(column: BoardColumn, first: BoardRow, second: BoardRow) -> ComparedColumn:
@@ -132,8 +133,8 @@ def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
     assert better.forecast is not None and worse.forecast is not None
     near, far = better.forecast.points_below_best, worse.forecast.points_below_best
     told = (
-        f"Fine-tune {better.label} rather than {worse.label}: it is expected to be {points_text(near)} points below the "
-        f"best of the board, the other {points_text(far)}."
+        f"Fine-tune {better.label} rather than {worse.label}: it is expected to be {points_text(near)} points below "
+        f"the best of the board, the other {points_text(far)}."
     )
     if near.high < far.low:
         return told

@@ -25,7 +25,7 @@ USUAL, REVERSED = "usual", "reversed"
 BY_RANK = "rank"
 
 FORECAST, METRICS = "forecast", "metrics"
-ORDERS = {FORECAST: "forecast", METRICS: "FaCe and NCTI, as published"}
+ORDERS = {FORECAST: "forecast", METRICS: "FaCe and NCTI"}
 """What a board may be ranked by, with how that reads."""
 
 FIELDS = {
