@@ -62,16 +62,7 @@ class Built:
         confidence, known = sureness(self.cells, list(self.rows), self.order)
         if confidence is None:
             return self.board
-        rows = [
-            replace(
-                row,
-                rank=confidence.ranks[row.label],
-                **(_range(confidence, row.label) if known[row.label] else {}),
-            )
-            if row.label in known
-            else row
-            for row in self.board.rows
-        ]
+        rows = [_sure_row(row, confidence, known[row.label]) if row.label in known else row for row in self.board.rows]
         notes, exact = self.board.notes, sum(not one for one in known.values())
         if exact:
             told = f"{exact} of {len(known)} models have no intervals, so their ranks have no range; "
@@ -79,9 +70,13 @@ class Built:
         return replace(self.board, rows=tuple(rows), notes=notes)
 
 
-def _range(confidence: RankConfidence, label: str) -> dict[str, int]:
-    low, high = confidence.ranges[label]
-    return {"low": low, "high": high, "group": confidence.groups[label]}
+def _sure_row(row: BoardRow, confidence: RankConfidence, known: bool) -> BoardRow:
+    """Return a ranked row as sure as its intervals are, where it has any."""
+    rank = confidence.ranks[row.label]
+    if not known:
+        return replace(row, rank=rank)
+    low, high = confidence.ranges[row.label]
+    return replace(row, rank=rank, low=low, high=high, group=confidence.groups[row.label])
 
 
 @dataclass(frozen=True)

@@ -196,9 +196,10 @@ def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) ->
         value, told = row.score(PROBE), used.get(row.label)
         if value is None or not isinstance(told, dict) or not 0 <= value <= 1:
             continue
-        chance, count = told.get("chance"), told.get("rows")
+        chance, count = told.get("chance", -1.0), told.get("rows")
         if type(count) is int and count > 0 and finite(chance) and 0 <= chance <= 1:
-            found[row.label] = MetricResult(PROBE, "ok", {PROBE: value}, {"rows": count, "chance": chance})
+            about = {"rows": count, "chance": chance}
+            found[row.label] = MetricResult(PROBE, "ok", {PROBE: value}, parameters=about)
     return found
 
 
