@@ -217,14 +217,14 @@ class Board:
         columns: the metrics by label: the two of neural collapse first, baselines last.
         failures: models without any score.
         headline: labels of the columns whose mean rank decides where there is no forecast.
-        answer: what to do, in words.
-        step: the command that measures what the answer leaves open; None where that is nothing.
         truth: how the accuracies were measured, such as "accuracy (method=full)"; None where none were.
-        method: of fine-tuning that the accuracies are of.
         truth_exact: whether the accuracies were measured with this very sample, not with another of the dataset.
         examples: in the sample.
         classes: in the sample, None for regression.
         notes: what to know before reading it.
+        method: of fine-tuning that the accuracies are of.
+        answer: what to do, in words.
+        step: the command that measures what the answer leaves open; None where that is nothing.
         memo: what was computed of it, to be kept as long as it is.
     """
 
@@ -233,14 +233,14 @@ class Board:
     rows: tuple[BoardRow, ...]
     failures: tuple[BoardFailure, ...] = ()
     headline: tuple[str, ...] = ()
-    answer: str = ""
-    step: str | None = None
     truth: str | None = None
-    method: str | None = None
     truth_exact: bool = True
     examples: int = 0
     classes: int | None = None
     notes: tuple[str, ...] = ()
+    method: str | None = None
+    answer: str = ""
+    step: str | None = None
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property

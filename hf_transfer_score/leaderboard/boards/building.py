@@ -60,14 +60,20 @@ class Built:
 
     def _sure(self) -> Board:
         confidence, known = sureness(self.cells, list(self.rows), self.order)
-        if confidence is None:
-            return self.board
-        rows = [_sure_row(row, confidence, known[row.label]) if row.label in known else row for row in self.board.rows]
-        notes, exact = self.board.notes, sum(not one for one in known.values())
-        if exact:
-            told = f"{exact} of {len(known)} models have no intervals, so their ranks have no range; "
-            notes = (*notes, f"{told}the ranges of the others take their values as exact.")
-        return replace(self.board, rows=tuple(rows), notes=notes)
+        found, ranked = self.board, len(self.order.ranks)
+        scored, notes = sum(bool(row.scores) for row in found.rows), []
+        if self.order.metrics and ranked < scored:
+            lacking = " and ".join(self.order.metrics)
+            notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
+        if confidence is not None:
+            rows = [_sure_row(row, confidence, known[row.label]) if row.label in known else row for row in found.rows]
+            found = replace(found, rows=tuple(rows))
+            if exact := sum(not one for one in known.values()):
+                notes.append(
+                    f"{exact} of {ranked} models have no intervals, so their ranks have no range; "
+                    "the ranges of the others take their values as exact."
+                )
+        return replace(found, notes=(*notes, *found.notes))
 
 
 def _sure_row(row: BoardRow, confidence: RankConfidence, known: bool) -> BoardRow:
@@ -132,7 +138,7 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         truth_exact=truth.exact,
         examples=examples,
         classes=classes,
-        notes=(*_notes(found), *truth.notes),
+        notes=truth.notes,
     )
     return Built(
         made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline
@@ -226,16 +232,6 @@ def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) 
         for name, row in sorted(found.items())
         if name not in scored
     ]
-
-
-def _notes(found: Order) -> list[str]:
-    """Return what to know about ranks that are not there."""
-    notes = []
-    scored, ranked = int((~np.isnan(found.scores)).any(axis=1).sum()), len(found.headline.ranks)
-    if found.headline.metrics and ranked < scored:
-        lacking = " and ".join(found.headline.metrics)
-        notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
-    return notes
 
 
 def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> BoardTruth:

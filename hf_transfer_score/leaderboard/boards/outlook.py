@@ -7,7 +7,7 @@ board first, then those of the models that were measured most often.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -84,10 +84,11 @@ def outlook(
     mark = _mark(rows, chosen)
     if previous is not None and previous.mark == mark and previous.published is published:
         return previous
-    pool = _pool(published, _probes(rows, published, own))
     try:
         history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
-        found = pool.with_forecast(*_forecaster(published, history))
+        forecaster, measured = _forecaster(published, history)
+        pool = _pool(published, _probes(rows, published, own))
+        found = _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
     except (ArithmeticError, ValueError) as error:  # of numbers that nobody thought of: the board is there all the same
         note = f"These models have no forecast: {error}"
         return Outlook(answered(replace(published, notes=(note, *published.notes))), mark, published)
@@ -222,8 +223,15 @@ def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
     return Ranking(models, pools, board.headline, {}, {}, dataset=board.key.dataset)
 
 
+def _known(pool: Ranking, measured: Set[str]) -> Ranking:
+    """Return the models of which more is known than their size: scores, or accuracies by label or id."""
+    scored = {name for one in pool.pools.values() for name in one.scores}
+    kept = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & measured}
+    return replace(pool, models=kept)
+
+
 def _in_order(board: Board, found: Ranking) -> Board:
-    """Return a board in the order of a forecast, with its answer."""
+    """Return a board in the order of a forecast, with its answer; models of which too little is known come last."""
     by_label = {row.label: row for row in board.rows}
 
     def row(name: str) -> BoardRow:
@@ -231,8 +239,15 @@ def _in_order(board: Board, found: Ranking) -> Board:
         forecast = found.forecasts[name]
         return replace(by_label[name], rank=found.ranks[name], low=low, high=high, group=None, forecast=forecast)
 
-    rows = tuple(row(name) for name in found.ranks)
-    return replace(board, rows=rows, answer=found.answer, step=next_step(found))
+    others = [replace(one, rank=None) for one in board.rows if one.label not in found.ranks]
+    note = f"{len(others)} of {len(board.rows)} models have no rank: nothing that a forecast looks at is known of them."
+    return replace(
+        board,
+        rows=(*(row(name) for name in found.ranks), *others),
+        notes=(*board.notes, note) if others else board.notes,
+        answer=found.answer,
+        step=next_step(found),
+    )
 
 
 def answered(board: Board) -> Board:
