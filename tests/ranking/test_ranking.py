@@ -16,7 +16,7 @@ from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import ranked
-from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, score
+from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, published, score
 from tests.runs.reports import Made, report_of
 
 LATER = "2025-06-01T00:00:00+00:00"
@@ -97,7 +97,7 @@ class TestRecords:
     @pytest.mark.parametrize("spread", [None, 0.02, 0.2])
     def test_the_ranking_of_records_is_their_board(self, spread):
         records = pool_of(9, spread)
-        found, made = Ranking.of(records), board(records)
+        found, made = Ranking.of(records, headline=["face", "ncti"]), published(records)
         assert found.headline == made.headline
         for row in made.rows:
             assert found.ranks[row.label] == row.rank and found.mean_ranks[row.label] == row.mean_rank
@@ -110,7 +110,7 @@ class TestRecords:
 
     def test_models_without_intervals_have_no_range(self):
         records = [*pool_of(5, 0.05), *(replace(one, interval={}) for one in pool_of(6)[-3:])]
-        found, made = Ranking.of(records), board(records)
+        found, made = Ranking.of(records, headline=["face", "ncti"]), published(records)
         ranges = {row.label: (row.low, row.high) for row in made.rows if row.low is not None}
         assert found.confidence.ranges == ranges
         assert "o/m5" not in ranges
@@ -174,7 +174,7 @@ class TestReading:
             assert low <= report.ranks[one] <= high
 
     def test_agreement_is_of_the_order_metrics_and_baselines(self):
-        found = Ranking.of(pool_of(6))
+        found = Ranking.of(pool_of(6), headline=["face", "ncti"])
         truth = {name: [0.5 + 0.05 * place] for place, name in enumerate(found.models)}
         agreements = found.agreements(truth)
         assert list(agreements) == ["mean rank", "face", "ncti", "parameter_count"]

@@ -150,8 +150,11 @@ def bounded(history: History) -> History:
         replace(one, values={name: value for name, value in one.values.items() if 0 <= value <= 1})
         for one in history.accuracies
     ]
-    kept = sorted((one for one in possible if len(one.values) > 1), key=lambda one: -len(one.values))[:MOST_COLUMNS]
-    return replace(history, accuracies=tuple(kept))
+    kept = sorted(
+        (one for one in possible if len(one.values) > 1),
+        key=lambda one: (-len(one.values), one.dataset, one.protocol, sorted(one.values.items())),
+    )
+    return replace(history, accuracies=tuple(kept[:MOST_COLUMNS]))
 
 
 def _mark(rows: RecordRows, chosen: Codes) -> str:
