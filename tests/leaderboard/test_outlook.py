@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,7 +15,6 @@ from hf_transfer_score.leaderboard.boards import outlook
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.board_table import board_csv, card_html, columns_of, head_html, notes_html
 from hf_transfer_score.leaderboard.pages.model_page import card_of, model_page
-from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.records.record import Record, RecordedMetric
 from hf_transfer_score.records.store import TableChange
@@ -62,7 +62,8 @@ def test_a_board_says_what_the_ranking_of_its_records_says():
     assert labels(found) == list(ranking.ranks)
     assert found.answer == ranking.answer
     for row in found.rows:
-        assert row.forecast.points_below_best == pytest.approx(ranking.forecasts[row.label].points_below_best)
+        expected = ranking.forecasts[row.label]
+        assert list(row.forecast.points_below_best) == pytest.approx(list(expected.points_below_best), abs=0.3)
     assert found.step.startswith(f"hf-transfer-score verify {TARGET} --models {found.rows[0].model}")
     by_logme = published(own)
     assert labels(by_logme) == sorted(labels(found), key=lambda name: -COMMUNITY.scores[name, TARGET, "logme"])
@@ -122,25 +123,31 @@ def turned(one: list[str], other: list[str]) -> float:
     return sum(places[a] > places[b] for a, b in pairs) / len(pairs)
 
 
-def junk(seed: int = 0) -> list[Record]:
-    """Return what may be published to be first: networks that know nothing, made-up metrics, settings, accuracies."""
-    generator, names = np.random.default_rng(seed), list(COMMUNITY.facts)
-    found = [score(f"junk/{number}", "logme", -100.0 - number, dataset=on(TARGET)) for number in range(10)]
-    for name in names:
-        for number in range(5):
-            theirs = RecordedMetric(f"made-up-{number}", directions={f"made-up-{number}": 1})
-            found.append(score(name, theirs, {f"made-up-{number}": generator.normal()}, dataset=on(TARGET)))
-            setting = metric("knn", neighbours=number + 2)
-            found.append(score(name, setting, float(generator.random()), dataset=on(TARGET)))
-        found += [accuracy(f"junk/{name}", 1.0, dataset=on(one)) for one in DATASETS[1:]]
-    return found
-
-
 def test_junk_hardly_moves_the_others():
     good = labels(board_on(RECORDS))
-    nets = [score(f"junk/{number}", "logme", -100.0 - number, dataset=on(TARGET)) for number in range(6)]
-    assert turned(good, labels(board_on([*RECORDS, *nets]))) <= 0.02
-    assert turned(good, labels(board_on([*RECORDS, *junk()]))) <= 0.1
+    networks = [score(f"junk/{number}", "logme", -100.0 - number, dataset=on(TARGET)) for number in range(6)]
+    assert turned(good, labels(board_on([*RECORDS, *networks]))) <= 0.02
+    liars = [accuracy(f"junk/{number}", 1.0, dataset=on(one)) for number in range(6) for one in DATASETS[1:]]
+    assert turned(good, labels(board_on([*RECORDS, *liars]))) <= 0.05
+
+
+def made_up(seed: int = 0) -> list[Record]:
+    """Return values of made-up metrics, and of another version of one that is known, for all models of the board."""
+    generator = np.random.default_rng(seed)
+    metrics = [RecordedMetric(f"made-up-{number}") for number in range(5)]
+    metrics += [metric("logme", version=number) for number in range(5, 10)]
+    return [
+        score(name, one, {one.name: generator.normal()}, dataset=on(TARGET))
+        for name in COMMUNITY.facts
+        for one in metrics
+    ]
+
+
+def test_metrics_that_are_made_up_and_further_settings_are_not_looked_at():
+    found = board_on([*RECORDS, *made_up()])
+    assert len(found.columns) == 11
+    assert outlook.known_metrics(found) == ["logme"]
+    assert labels(found) == labels(board_on(RECORDS))
 
 
 def test_whatever_is_published_a_board_is_there():
@@ -185,13 +192,6 @@ def test_what_is_learnt_from_is_bounded_and_of_the_models_of_the_board_first(mon
     assert len({made._rows.coded("dataset_id").at(row) for row in rows.tolist()}) == 3
 
 
-def test_metrics_that_are_made_up_and_further_settings_are_not_looked_at():
-    found = board_on([*RECORDS, *junk()])
-    assert len(found.columns) > 6
-    assert set(outlook.known_metrics(found)) == {"knn", "logme"}
-    assert set(outlook.known_metrics(found)) <= set(all_metrics())
-
-
 def test_a_forecast_is_made_anew_only_where_what_it_learnt_from_changed():
     before = catalogue(RECORDS)
     first = board_on(before)
@@ -231,7 +231,7 @@ def test_what_strangers_wrote_is_escaped_wherever_it_is_said():
     made = catalogue(more)
     found = board_on(made)
     row = next(row for row in found.rows if row.label == bad)
-    section = card_of(made, bad).partition("hf-transfer-score:start")[2]
+    section = re.sub("`[^`]*`", "", card_of(made, bad).partition("hf-transfer-score:start")[2])
     pages = [head_html(found), card_html(found, row), model_page(made, bad), section]
     assert bad in found.answer and any(HOSTILE in one for one in row.forecast.why)
     for text in pages:

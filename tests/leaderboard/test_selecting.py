@@ -166,7 +166,8 @@ def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned
     assert re.fullmatch(
         r"Fine-tune o/a rather than o/c: "
         r"it is expected to be 0\.0 \(0\.0 to \d\.\d\) points below "
-        r"the best of the board, the other \d\.\d \(0\.\d to \d+\.\d\)\. These intervals overlap, so o/c may be as good\.",
+        r"the best of the board, the other \d\.\d \(0\.\d to \d+\.\d\)\. "
+        r"These intervals overlap, so o/c may be as good\.",
         told,
     )
     measured = board(
