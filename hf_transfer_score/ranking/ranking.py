@@ -102,7 +102,7 @@ class Ranking:
         pool = pool_of_records(records)
         found = ranked(pool.models, pool.metrics, headline)
         found = replace(found, dataset=pool.dataset, size=pool.size)
-        if headline is not None or not found.can_be_forecast:
+        if headline is not None or pool.classes is None or not found.can_be_forecast:
             return found.with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
         learnt = known.about(pool.task).elsewhere(pool.dataset)

@@ -125,7 +125,16 @@ def test_letters_and_ranges():
 
 def test_a_view_comes_back_from_its_address(pets):
     view = View(
-        "alpha beta", ("ranks",), ("timm_images",), ("mit",), 1.5, 20.0, "2025-01-01", "score:logme", turned=True
+        "alpha beta",
+        ("ranks",),
+        ("timm_images",),
+        ("mit",),
+        1.5,
+        20.0,
+        "2025-01-01",
+        "score:logme",
+        turned=True,
+        by="metrics",
     )
     written = {
         "search": view.search,

@@ -151,6 +151,32 @@ class TestRecords:
     def test_accuracies_are_no_scores(self):
         assert list(Ranking.of([*pool_of(2), accuracy("o/m0", 0.9)]).pools) == ["face", "ncti", "parameter_count"]
 
+    def test_they_are_in_the_order_of_a_forecast_that_learns_from_other_datasets(self):
+        records = pool_of(6)
+        found = Ranking.of(records)
+        assert set(found.forecasts) == {f"o/m{number}" for number in range(6)}
+        assert found.answer.startswith(f"Fine-tune {found.best.name}.") and found.mean_ranks
+        elsewhere = [replace(DATASET, id=f"owner/{number}") for number in range(6)]
+        history = [accuracy(f"o/m{m}", 0.5 + m / 50, dataset=one) for m in range(6) for one in elsewhere]
+        informed = Ranking.of(records, history=history)
+        assert list(informed.ranks)[0] == "o/m5"
+        assert any("on 6 other datasets" in one for one in informed.forecasts["o/m5"].why)
+        own = [accuracy(f"o/m{m}", 0.9 - m / 50) for m in range(6)]
+        assert Ranking.of(records, history=[*history, *own]).ranks == informed.ranks
+        assert list(Ranking.of([*records, *own], history=history).ranks) == [f"o/m{m}" for m in range(6)]
+
+    def test_measured_models_are_by_accuracy_among_the_others(self):
+        records = [score(f"o/m{number}", "logme", float(number)) for number in range(6)]
+        found = Ranking.of([*records, accuracy("o/m0", 0.9), accuracy("o/m5", 0.8)])
+        order = list(found.ranks)
+        assert order.index("o/m0") < order.index("o/m5")
+        assert [name for name in order if name not in ("o/m0", "o/m5")] == ["o/m4", "o/m3", "o/m2", "o/m1"]
+
+    def test_regression_is_in_the_order_of_its_metric(self):
+        regression = replace(DATASET, task="image-regression", classes=None)
+        found = Ranking.of(score(f"o/m{i}", "logme_regression", float(i), dataset=regression) for i in range(3))
+        assert (list(found.ranks), found.forecasts) == (["o/m2", "o/m1", "o/m0"], {})
+
     def test_records_of_several_samples_are_refused(self):
         other = replace(DATASET, fingerprint="e" * 32)
         with pytest.raises(
