@@ -63,7 +63,7 @@ def test_a_pool_is_scored_as_rank_features_scores_it(tmp_path):
     assert expected.answer in found.notes
     assert found.rows[0][:2] == ["1", "far"]
     knn = expected.pools["knn"]
-    assert [row[5] for row in found.rows] == [f"{knn.scores[row[1]]:.4f} ({knn.ranks[row[1]]})" for row in found.rows]
+    assert [row[7] for row in found.rows] == [f"{knn.scores[row[1]]:.4f} ({knn.ranks[row[1]]})" for row in found.rows]
 
 
 def test_raw_terms_are_told_with_their_direction(tmp_path):

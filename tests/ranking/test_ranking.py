@@ -159,7 +159,7 @@ class TestRecords:
         elsewhere = [replace(DATASET, id=f"owner/{number}") for number in range(6)]
         history = [accuracy(f"o/m{m}", 0.5 + m / 50, dataset=one) for m in range(6) for one in elsewhere]
         informed = Ranking.of(records, history=history)
-        assert list(informed.ranks)[0] == "o/m5"
+        assert next(iter(informed.ranks)) == "o/m5"
         assert any("on 6 other datasets" in one for one in informed.forecasts["o/m5"].why)
         own = [accuracy(f"o/m{m}", 0.9 - m / 50) for m in range(6)]
         assert Ranking.of(records, history=[*history, *own]).ranks == informed.ranks

@@ -129,7 +129,9 @@ def _tables(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]], list[li
             f"{number(pool.scores[model])} ({pool.ranks[model]})" if model in pool.scores else MISSING for pool in pools
         ]
         one = ranking.forecasts.get(model)
-        expected = (chance_text(one and one.best_probability), points_text(one and one.points_below_best))
+        expected = (
+            (MISSING,) * 2 if one is None else (chance_text(one.best_probability), points_text(one.points_below_best))
+        )
         rows.append([str(ranking.ranks.get(model, MISSING)), model, *expected, *cells])
         for name, result in scores.results.items():
             for term in get_metric(name).terms if result.status == "ok" else ():
