@@ -235,11 +235,13 @@ def _known(pool: Ranking, measured: Set[str]) -> Ranking:
 
 def _in_order(board: Board, found: Ranking) -> Board:
     """Return a board in the order of a forecast, with its answer; models of which too little is known come last."""
-    by_label = {row.label: row for row in board.rows}
+    by_label, said = {row.label: row for row in board.rows}, dict[str, str]()
 
     def row(name: str) -> BoardRow:
         low, high = found.range_of(name)
         forecast = found.forecasts[name]
+        why = tuple(said.setdefault(one, one) for one in forecast.why)  # many models share a reason, and its memory
+        forecast = replace(forecast, why=why)
         return replace(by_label[name], rank=found.ranks[name], low=low, high=high, group=None, forecast=forecast)
 
     others = [replace(one, rank=None) for one in board.rows if one.label not in found.ranks]
