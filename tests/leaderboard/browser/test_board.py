@@ -28,7 +28,7 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert headers(page)[:4] == ["Rank", "Model", "Chance to be best", "Points below the best"]
     assert column(page, 0) == ["1", "2", "3", "4"]
     assert column(page, 2) == ["100%", "0%", "0%", "0%"]
-    wait_for_text(page, "#lb-head", "Fine-tune org/alpha: 95.0%, as measured here.")
+    wait_for_text(page, "#lb-head", "Fine-tune timm/alpha: 95.0%, as measured here.")
     page.get_by_label("FaCe and NCTI").check()
     page.wait_for_selector("#lb-table th[title='Tie']")
     assert column(page, 3) == ["A", "B", "C", "D"]
