@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -38,8 +39,8 @@ from hf_transfer_score.records.record import Record
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("start", "sessions", "publishers", "imports")
 LOADED = ("torch", "transformers", "timm", "datasets", "altair")
-NO_FILTERS = ("", ["scores", "facts"], [], [], None, None, "", "rank", "usual")
-"""Search, groups of columns, libraries, licenses, smallest, largest, since, sort, order: what `view` takes."""
+NO_FILTERS = ("", ["scores", "facts"], [], [], None, None, "", "rank", "usual", "forecast")
+"""Search, groups of columns, libraries, licenses, smallest, largest, since, sort, order, by: what `view` takes."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +88,9 @@ class Session:
         return found
 
     def sees_boards(self) -> bool:
-        """Return whether a page that is opened now has boards."""
-        return any(isinstance(one, dict) and one.get("choices") for one in self.arrive())
+        """Return whether a page that is opened now has a board."""
+        found = [one for one in self.arrive() if isinstance(one, dict) and one.get("choices")]
+        return any(re.fullmatch("[0-9a-f]{12}", str(one.get("value"))) for one in found)
 
     def view(self, slug: str, *controls: Any) -> Any:
         """Return what a change of the view answers: the table first."""
@@ -162,9 +164,12 @@ def _view_rows(session: Session, boards: list[str]) -> list[Row]:
     kinds = {
         "another board, first time": [(slug, NO_FILTERS) for slug in boards[1:]],
         "another board, seen before": [(slug, NO_FILTERS) for slug in boards[-8:]],
+        "ranked by the metrics": [(slug, (*NO_FILTERS[:9], "metrics")) for slug in boards[-8:]],
         "search": [(boards[-1], (f"checkpoint-{number}", *NO_FILTERS[1:])) for number in range(20)],
         "filter": [(boards[-1], (*NO_FILTERS[:4], number, 500, *NO_FILTERS[6:])) for number in range(1, 21)],
-        "sort": [(boards[-1], (*NO_FILTERS[:7], f"score:{name}", "usual")) for name in ("face", "ncti", "logme") * 6],
+        "sort": [
+            (boards[-1], (*NO_FILTERS[:7], f"score:{name}", *NO_FILTERS[8:])) for name in ("face", "ncti", "logme") * 6
+        ],
         "all columns": [(boards[-1], ("", ["scores", "ranks", "terms", "intervals", "facts"], *NO_FILTERS[2:]))] * 10,
     }
     rows = []

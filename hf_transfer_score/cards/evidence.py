@@ -22,16 +22,20 @@ class Standing:
     Attributes:
         models: how many are ranked.
         rank: place in the order; None where it has no rank.
-        sharing: how many other models share it.
-        low: best place that the intervals allow.
-        high: worst place that they allow.
-        headline: labels of the metrics whose mean rank decides.
+        expected: how it would come out after fine-tuning, in a sentence; "" where the order is by metrics.
+        why: what that is based on.
+        sharing: how many other models share its place.
+        low: best place that is likely.
+        high: worst place that is.
+        headline: labels of the metrics whose mean rank decides where there is no forecast.
         places: place by metric and options, and of how many; see `setting`.
         others: ids of the other models.
     """
 
     models: int
     rank: int | None = None
+    expected: str = ""
+    why: tuple[str, ...] = ()
     sharing: int = 0
     low: int | None = None
     high: int | None = None

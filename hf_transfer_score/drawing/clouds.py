@@ -39,6 +39,9 @@ FEWEST_FOR_TREND = 6
 HEIGHT = 340
 LABELLED, LABELLED_NARROW = 10, 6
 PLAIN, FRONT, BEST, TRUTH = "plain", "front", "best", "truth"
+RANK = "rank"
+"""The score whose axis has whole places."""
+
 Better = Literal["high", "low"]
 """Which values of a score are good; the low ones for a rank."""
 
@@ -98,32 +101,40 @@ def size_figure(
     """Return the score against the number of parameters, with the front of the best for their size.
 
     Args:
-        points: parameters across, the score upwards.
+        points: parameters across, the score upwards, and the place of the model where the score is not what it is
+            ordered by.
         score: name of the score.
-        better: which scores are good; with "low", the score is a rank, and 1 is drawn on top.
+        better: which scores are good; with "low", they are drawn on top.
         marked: name of a model to mark.
         width: in pixels.
     """
     sign = -1.0 if better == "low" else 1.0
+    ranks = {named(one.name): one.rank for one in points}
+
+    def worth(mark: Mark) -> float:
+        rank = ranks[mark.name]
+        return sign * mark.y if rank is None else -float(rank)
 
     def axes(sizes: Sequence[float], scores: Sequence[float]) -> tuple[Axis, Axis]:
-        if better == "low":
+        if score == RANK:
             return log_axis("parameters", sizes), rank_axis("rank, 1 is the best", max(scores))
+        if better == "low":
+            return log_axis("parameters", sizes), linear_axis(f"↑ {score}, lower is better", scores, turned=True)
         return log_axis("parameters", sizes), linear_axis(f"↑ {score}, higher is better", scores)
 
     plan = _Plan(
         f"{capital(score)} against parameters",
         ("parameters", score),
         (lambda value, _: short_count(value), interval_text),
-        lambda mark: (-sign * mark.y, mark.x),
+        lambda mark: (-worth(mark), mark.x),
         "a score or a parameter count",
         axes,
-        _kinds(best=f"best {score}", front="best up to its size"),
+        _kinds(best="first of all" if any(ranks.values()) else f"best {score}", front="best up to its size"),
     )
     marks, left_out, table = _marks([one for one in points if (finite(one.x) or 0) > 0], points, plan)
     if len(marks) < 2:
         return _too_few(plan, marks, left_out, table)
-    places = front([(mark.x, sign * mark.y) for mark in marks])
+    places = front([(mark.x, worth(mark)) for mark in marks])
     leaders = listed([f"{in_sentence(marks[place].name)} ({short_count(marks[place].x)})" for place in places], 8)
     many = f"{counted(len(places), 'model')} of {len(marks):,} on the front (no smaller one does as well): {leaders}."
     shows = f"{counted(len(marks), 'model')} with their {score} and number of parameters. Best: {_said(marks[0])}."

@@ -6,6 +6,8 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_transfer_score.ranking.forecast import LEVEL, ModelForecast
+from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.text import joined, short_count
 
 if TYPE_CHECKING:
@@ -44,6 +46,35 @@ def next_step(ranking: Ranking, dataset: str = "", typed: Mapping[str, str] | No
     return f"hf-transfer-score verify {shlex.quote(dataset)} --models {told}"
 
 
+def place_told(one: ModelForecast, rank: int, models: int) -> str:
+    """Return how one model of a pool is expected to come out, in a sentence.
+
+    Args:
+        one: its forecast.
+        rank: its place in the order.
+        models: how many have one.
+    """
+    if models < 2:
+        return "It is the only one that could be ranked, so there is nothing to compare it with."
+    (low, high), below, level = one.places, one.points_below_best, one.expected_accuracy
+    places = f" ({min(low, rank)} to {max(high, rank)} in {LEVEL:.0%} of the cases)" if high > low else ""
+    ends = f" ({below.low:.1f} to {below.high:.1f})" if below.high > below.low else ""
+    said = [
+        f"the best with probability {one.best_probability:.0%}",
+        f"about {below.value:.1f} points{ends} below the best",
+    ]
+    if level is not None:
+        said.insert(0, f"accuracy {_level(level)}")
+    return f"Expected place {rank} of {models} after fine-tuning{places}: {', '.join(said)}."
+
+
+def _level(level: Interval) -> str:
+    """Return an expected accuracy, which has no interval where it was measured."""
+    if level.high == level.low:
+        return f"{level.value:.1%}, as measured here"
+    return f"about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})"
+
+
 def _cautions(ranking: Ranking) -> Iterator[str]:
     """Yield what has to be said before a model is named."""
     probes, chance = {name: one for name, one in ranking.probes.items() if name in ranking.ranks}, ranking.chance
@@ -79,7 +110,7 @@ def _expected(ranking: Ranking) -> Iterator[str]:
     first, *others = ranking.ranks
     one = ranking.forecasts[first]
     level = one.expected_accuracy
-    about = f": about {level.value:.0%} ({level.low:.0%} to {level.high:.0%})" if level else ""
+    about = f": {_level(level)}" if level else ""
     yield f"Fine-tune {first}{about}."
     near = _as_good(ranking)
     if near:

@@ -13,6 +13,7 @@ from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import open_place
@@ -53,7 +54,7 @@ def board_of(
     mine = [record for record in mine if record.dataset.task == task]
     forecaster = Forecaster(history.elsewhere(dataset), method=method)
     ranking = replace(_ranking(mine, history), dataset=dataset)
-    found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
+    found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
 
 
@@ -79,7 +80,8 @@ def informed(
         history = history.about(task or _task((), history, ranking.dataset or "these models"))
     sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
     forecaster = Forecaster(history.elsewhere(ranking.dataset), {**sizes, **(relations or {})})
-    found = ranking.with_forecast(forecaster, _measured_here(ranking, history, forecaster))
+    measured = history.measured(ranking.dataset, forecaster.method)
+    found = ranking.with_forecast(forecaster, ranking.by_name(measured))
     notes = _notes(forecaster, len(found.models), ranking.dataset) if results else ()
     return replace(found, notes=(*found.notes, *notes))
 
@@ -87,13 +89,6 @@ def informed(
 def _tables(results: str | Sequence[str]) -> list[RecordTable]:
     places = [open_place(one) for one in ([results] if isinstance(results, str) else results)]
     return [load(place, cache=cache_file(place)).table for place in places if existing(place)]
-
-
-def _measured_here(ranking: Ranking, history: History, forecaster: Forecaster) -> dict[str, float]:
-    """Return the accuracies of the ranking's own dataset, by the name of the model."""
-    truths = [one for one in history.on(ranking.dataset).accuracies if one.protocol == forecaster.method]
-    measured = max(truths, key=lambda one: len(one.values)).values if truths else {}
-    return {name: measured[one.model] for name, one in ranking.models.items() if one.model in measured}
 
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:
@@ -133,7 +128,8 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
     ranking = Ranking({}, {}, (), {}, {})
     if scored:
         most = max(scored, key=lambda sample: (len(scored[sample]), str(sample)))
-        ranking = Ranking.of(one for one in mine if (one.dataset.split, one.dataset.fingerprint) == most)
+        chosen = [one for one in mine if (one.dataset.split, one.dataset.fingerprint) == most]
+        ranking = Ranking.of(chosen, headline=sorted(HEADLINE_METRICS))
     there = {one.model for one in ranking.models.values()}
     newest = {record.model.id: record for record in mine if record.status == "ok"}
     names = (newest or dict.fromkeys(sorted(history.models))) if mine else _measured(history)

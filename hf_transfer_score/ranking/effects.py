@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_transfer_score.ranking.solving import lowest
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
@@ -38,6 +41,8 @@ PRIOR_WIDTH = 1.0
 STEPS = 80
 """Evaluations of the likelihood."""
 
+USUAL_NORMAL = NormalDist()
+
 ROUNDS, TOGETHER = 2, 10
 """Times that the noise of each column is looked at anew, and how many values it takes to differ from the others."""
 
@@ -49,13 +54,11 @@ def normal_scores(values: Sequence[float] | Floats) -> Floats:
         >>> normal_scores([0.9, 0.1, 0.5]).round(2).tolist()
         [0.97, -0.97, 0.0]
     """
-    from scipy.special import ndtri
-
     found = np.asarray(values, np.float64)
     _, places, counts = np.unique(found, return_inverse=True, return_counts=True)
     ranks = (counts.cumsum() - (counts - 1) / 2)[places.reshape(-1)]
-    scores: Floats = ndtri((ranks - 0.5) / max(len(found), 1))
-    return scores
+    shares = (ranks - 0.5) / max(len(found), 1)
+    return np.fromiter(map(USUAL_NORMAL.inv_cdf, shares.tolist()), np.float64, len(found))
 
 
 @dataclass(frozen=True)
@@ -143,16 +146,14 @@ class Effects:
         self.rows, self.inverse, self.design = rows, inverse, design
 
     def _fit(self) -> Floats:
-        from scipy.optimize import minimize
-
         start = np.log(np.array([NOISE, OWN, PROTOCOL, *[GROUP] * self.kinds]))
 
         def cost(point: Floats) -> float:
             value = self._solve(np.exp(np.clip(point, SMALLEST, LARGEST)))[2]
             return float(value + 0.5 * (((point - start) / PRIOR_WIDTH) ** 2).sum())
 
-        found = minimize(cost, start, method="Nelder-Mead", options={"maxfev": STEPS, "xatol": 0.05, "fatol": 0.05})
-        variances: Floats = np.exp(np.clip(found.x, SMALLEST, LARGEST))
+        found = lowest(cost, start, most=STEPS, near=0.05)
+        variances: Floats = np.exp(np.clip(found, SMALLEST, LARGEST))
         return variances
 
     def _weights(self, variances: Floats) -> tuple[Floats, Floats, Floats, Floats]:

@@ -23,6 +23,7 @@ from hf_transfer_score.ranking.effects import Effects, Known, Observations, norm
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.ranking.reasons import reasons_of
+from hf_transfer_score.ranking.solving import not_negative
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +35,9 @@ MOST_VALUES = 40
 
 USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
 """Of the logarithm of the parameters: its middle, what counts as one, and where it ends."""
+
+UNKNOWN = Relations()
+"""Of a model that nothing is known of."""
 
 FEWEST = 5
 """Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
@@ -62,6 +66,9 @@ RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
 """Log odds of not learning, and what a unit of size adds to it, with the precision of both, and how many measurements
 of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
 arXiv:2002.06305)."""
+
+NEAR = 1e-9
+"""Steps towards these odds that are smaller change nothing."""
 
 FALL = (0.10, 0.15, 0.20, 0.30)
 """How far networks that did not learn fell below the median, where the records do not say."""
@@ -142,12 +149,19 @@ class Forecaster:
         history: what was measured on other datasets.
         extra: relations of models that the history does not know, by id.
         method: of fine-tuning; None for the usual one, or the most frequent.
+        most_numbers: that are drawn for a pool, beyond which a large one gets fewer outcomes.
     """
 
     def __init__(
-        self, history: History, extra: Mapping[str, Relations] | None = None, *, method: str | None = None
+        self,
+        history: History,
+        extra: Mapping[str, Relations] | None = None,
+        *,
+        method: str | None = None,
+        most_numbers: int = MOST_NUMBERS,
     ) -> None:
         self.history = history
+        self.most_numbers = most_numbers
         self.relations = {**(extra or {}), **history.models}
         counts = Counter(one.protocol for one in history.accuracies for _ in one.values)
         self.method = method or (USUAL if USUAL in counts or not counts else counts.most_common(1)[0][0])
@@ -168,7 +182,7 @@ class Forecaster:
 
     def properties(self, ids: Sequence[str]) -> tuple[Floats, NDArray[np.intp]]:
         """Return the properties of models (P, q), and the kind of each (q,)."""
-        known = [self.relations.get(name, Relations()) for name in ids]
+        known = [self.relations.get(name, UNKNOWN) for name in ids]
         shared = [[float(getattr(one, name) == value) for name, value in self.values] for one in known]
         groups = [PROPERTIES.index(name) for name, _ in self.values]
         found = np.hstack([np.array(shared).reshape(len(ids), len(groups)), self.sizes(ids)[:, None]])
@@ -176,7 +190,7 @@ class Forecaster:
 
     def sizes(self, ids: Sequence[str]) -> Floats:
         """Return how large models are (P,), 0 for the usual size and where that is not known."""
-        told = [self.relations.get(name, Relations()).parameters for name in ids]
+        told = [self.relations.get(name, UNKNOWN).parameters for name in ids]
         usual = 10**USUAL_SIZE
         logs = np.log10(np.array([usual if one is None else max(one, 1) for one in told], np.float64))
         sizes: Floats = np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
@@ -259,7 +273,10 @@ class Forecaster:
             odds = 1 / (1 + np.exp(-np.clip(design @ point, -20, 20)))
             curvature = (design.T * (odds * (1 - odds))) @ design + trust
             slope = design.T @ (bad - odds) - trust @ (point - start)
-            point = point + np.clip(np.linalg.solve(curvature, slope), -1, 1)
+            step = np.clip(np.linalg.solve(curvature, slope), -1, 1)
+            point = point + step
+            if np.abs(step).max() < NEAR:
+                break
         usual = 1 / (1 + np.exp(-np.clip(point[0] + point[1] * self.sizes(ids), -20, 20)))
         tried, lost = Counter(names), Counter(name for name, one in zip(names, bad, strict=True) if one)
         counts = np.array([[lost[name], tried[name]] for name in ids], float).reshape(-1, 2)
@@ -324,7 +341,8 @@ class Forecaster:
         behind = 100 * (best - final)
         middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-        score = -(orders.mean(1) if looks.accuracies else expected_places(belief, rates))
+        levels = None if accuracies is None else _intervals(accuracies)
+        score = -(drawn_places(orders, looks) if looks.accuracies else expected_places(belief, rates))
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
         counts = Counter(name for one in self.columns for name in one.values)
@@ -333,14 +351,14 @@ class Forecaster:
             ModelForecast(
                 float(shares[place]),
                 Interval(float(middle[place]), float(tails[0, place]), float(tails[1, place])),
-                None if accuracies is None else _interval(accuracies[place]),
+                None if levels is None else levels[place],
                 float(score[place]),
                 (int(low[place]), int(high[place])),
                 float((behind[place] <= 1).mean()),
                 reasons_of(
                     place,
                     known,
-                    self.relations.get(name, Relations()),
+                    self.relations.get(name, UNKNOWN),
                     {metric: float(part[place]) for metric, part in parts.items() if pulls[metric][place]},
                     measured=counts[name],
                     rate=float(rates[place]),
@@ -367,7 +385,7 @@ class Forecaster:
 
     def _outcomes(self, belief: Belief, rates: Floats, looks: Looks, generator: np.random.Generator) -> Floats:
         """Return accuracies beside the median in each draw (P, draws)."""
-        scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, MOST_NUMBERS // len(rates))), generator)
+        scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, self.most_numbers // len(rates))), generator)
         outcomes, drawn = np.empty_like(scores), scores.shape[1]
         which = generator.integers(len(self.curves), size=drawn)
         for number, curve in enumerate(self.curves):
@@ -409,6 +427,20 @@ def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.
     return found
 
 
+def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
+    """Return the place that each model takes on average (P,), equal ones for those that were measured as equal.
+
+    Args:
+        orders: the places in each draw (P, draws).
+        looks: what is known of the pool on its own dataset.
+    """
+    found: Floats = orders.mean(1)
+    for value in set(looks.accuracies.values()):
+        alike = [place for place, one in looks.accuracies.items() if one == value]
+        found[alike] = found[alike].mean()
+    return found
+
+
 def expected_places(belief: Belief, rates: Floats) -> Floats:
     """Return the place that each model takes on average (P,), as by endless draws.
 
@@ -445,14 +477,10 @@ def beside_junk(values: Sequence[float]) -> Floats:
 
 def _weights(noise: Floats, worth: Floats) -> Floats:
     """Return the weights, none below zero, by which the looks at a pool tell most of it."""
-    from scipy.optimize import nnls
-
     values, vectors = np.linalg.eigh(noise)
     if values[0] < NARROW * values[-1]:  # what is known from datasets with different metrics need not fit together
         noise = (vectors * np.maximum(values, NARROW * values[-1])) @ vectors.T
-    root = np.linalg.cholesky(noise)
-    weights: Floats = nnls(root.T, np.linalg.solve(root, worth))[0]
-    return weights
+    return not_negative(noise, worth)
 
 
 def accuracies_of(column: MeasuredColumn) -> Floats:
@@ -469,6 +497,7 @@ def failed(accuracies: Floats) -> NDArray[np.bool_]:
     return found
 
 
-def _interval(values: Floats) -> Interval:
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(np.median(values)), float(low), float(high))
+def _intervals(values: Floats) -> list[Interval]:
+    """Return the median and the interval of each model, from draws (P, draws)."""
+    found = np.quantile(values, [0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+    return [Interval(*one) for one in found.T.tolist()]

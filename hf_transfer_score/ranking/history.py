@@ -90,7 +90,7 @@ class History:
         for chosen in rows.groups():
             dataset, task, metric = (rows.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
             names = [rows.at("model_id", row) for row in chosen]
-            terms = [json.loads(rows.terms[row]) for row in chosen]
+            terms = json.loads(f"[{','.join([rows.terms[row] for row in chosen])}]")  # all at once is ten times faster
             told = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
             if metric == TRUTH.name:
                 found: dict[str, list[float]] = defaultdict(list)
@@ -122,6 +122,11 @@ class History:
     def elsewhere(self, dataset: str) -> History:
         """Return what was measured on all other datasets."""
         return self._chosen(dataset, inside=False)
+
+    def measured(self, dataset: str, method: str) -> Mapping[str, float]:
+        """Return the accuracies of one dataset by a method, by id of the model: of several samples those of most."""
+        found = [one.values for one in self.on(dataset).accuracies if one.protocol == method]
+        return max(found, key=len) if found else {}
 
     def _chosen(self, dataset: str, *, inside: bool) -> History:
         return History(

@@ -76,21 +76,37 @@ class Ranking:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, records: Iterable[Record], *, headline: Sequence[str] | None = None) -> Ranking:
-        """Return the ranking of stored records of one sample, as sure as the intervals that they hold.
+    def of(
+        cls,
+        records: Iterable[Record],
+        *,
+        headline: Sequence[str] | None = None,
+        history: History | Iterable[Record] = (),
+    ) -> Ranking:
+        """Return the ranking of stored records of one sample, in the order of a forecast.
 
-        Of two records of one model and metric the newer counts. Measured accuracies are no scores and left out.
+        Of two records of one model and metric the newer counts. Measured accuracies among the records order their
+        models.
 
         Args:
             records: of one sample of one dataset.
-            headline: metrics that decide; None for NCTI and FaCe where all models have both, else the first one.
+            headline: metrics whose mean rank is the order instead, as sure as the intervals that the records hold; the
+                first metric where not all models have them.
+            history: records of other datasets, from which the forecast learns; what they hold of this one is left out.
 
         Raises:
             InputError: the records are of several samples, whose scores cannot be compared.
         """
+        records = list(records)
         pool = pool_of_records(records)
-        ranking = ranked(pool.models, pool.metrics, headline).with_stored(pool.intervals, pool.levels, pool.metrics)
-        return replace(ranking, dataset=pool.dataset, size=pool.size)
+        found = ranked(pool.models, pool.metrics, headline)
+        found = replace(found, dataset=pool.dataset, size=pool.size)
+        if headline is not None or pool.classes is None or not found.can_be_forecast:
+            return found.with_stored(pool.intervals, pool.levels, pool.metrics)
+        own, known = History.of(records), history if isinstance(history, History) else History.of(history)
+        learnt = known.about(pool.task).elsewhere(pool.dataset)
+        forecaster = Forecaster(learnt, {**known.models, **own.models})
+        return found.with_forecast(forecaster, found.by_name(own.measured(pool.dataset, forecaster.method)))
 
     def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:
         """Return the same pool, as sure as the replicates of its terms are.
@@ -170,8 +186,16 @@ class Ranking:
         order = sorted(names, key=lambda name: -found[name].score)
         scores = [found[name].score for name in order]
         ranks = {name: scores.index(found[name].score) + 1 for name in order}
-        models = {name: self.models[name] for name in (*order, *(name for name in self.models if name not in ranks))}
+        models = {name: self.models[name] for name in (*ranks, *(name for name in self.models if name not in ranks))}
         return replace(self, models=models, ranks=ranks, forecasts=found, confidence=None)
+
+    def by_name(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return what is known of models, by their names in the pool.
+
+        Args:
+            values: by the id of the model.
+        """
+        return {name: values[one.model] for name, one in self.models.items() if one.model in values}
 
     @property
     def can_be_forecast(self) -> bool:

@@ -31,6 +31,8 @@ class PoolOfRecords:
         intervals: of the raw terms, by model, metric and term.
         levels: share of the replicates that the intervals of a model hold.
         dataset: id of the dataset.
+        task: what is asked of it.
+        classes: how many it has; None for regression.
         size: how much of it was drawn.
     """
 
@@ -39,6 +41,8 @@ class PoolOfRecords:
     intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = field(default_factory=dict)
     levels: dict[str, float] = field(default_factory=dict)
     dataset: str = ""
+    task: str = ""
+    classes: int | None = None
     size: str = ""
 
 
@@ -54,7 +58,14 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
     drawn = records[-1].dataset
     classes = "regression" if drawn.classes is None else f"{drawn.classes:,} classes"
     size = f"{drawn.examples:,} examples, {classes}"
-    pool = PoolOfRecords({}, tuple(sorted(metrics.values(), key=_place)), dataset=drawn.id, size=size)
+    pool = PoolOfRecords(
+        {},
+        tuple(sorted(metrics.values(), key=_place)),
+        dataset=drawn.id,
+        task=drawn.task,
+        classes=drawn.classes,
+        size=size,
+    )
     results: dict[str, dict[str, MetricResult]] = defaultdict(dict)
     newest: dict[str, Record] = {}
     for record in records:

@@ -60,12 +60,15 @@ def test_terms_stand_with_intervals_directions_and_options(tmp_path):
 
 def test_the_place_is_that_of_the_pool_and_moves_with_it(tmp_path):
     three = model_section(known(tmp_path / "three", pool()))
-    assert "**Place in the pool: 2 of 3** (sure, as far as the intervals tell), by the mean rank of `face`" in three
+    assert re.search(
+        r"\n\*\*Expected place 2 of 3 after fine-tuning \(\d to 3 in 80% of the cases\): .*\*\* Why: ", three
+    )
+    assert three.index("**Expected place 2 of 3") < three.index("| What | Which |")
     assert "`other/better`, `other/worse`. Another pool, another place." in three
     four = model_section(known(tmp_path / "four", [*pool(), *scores("other/best", 0.45)]))
-    assert "**Place in the pool: 3 of 4**" in four
+    assert "**Expected place 3 of 4" in four
     alone = model_section(known(tmp_path / "alone", scores()))
-    assert "Place in the pool" not in alone and "of 1" not in alone
+    assert "Expected place" not in alone and "of 1" not in alone
 
 
 def test_other_samples_do_not_mix(tmp_path):
@@ -76,10 +79,10 @@ def test_other_samples_do_not_mix(tmp_path):
     assert "2 of 3" in first and "2 of 3" not in second and "-0.4 " in second and "-0.4 " not in first
 
 
-def test_without_a_measured_accuracy_no_accuracy_is_named(tmp_path):
-    card = model_card(known(tmp_path, [*pool(), truth(0.9, name="other/better")]))
-    body = card.replace("is **not an accuracy**, and none follows", "")
-    assert "accurac" not in body.lower()
+def test_an_accuracy_is_expected_where_others_were_measured_and_never_said_to_be_measured(tmp_path):
+    told = model_card(known(tmp_path / "told", [*pool(), truth(0.9, name="other/better")]))
+    assert "accuracy about" in told and "Measured accuracy" not in told and "type: accuracy" not in told
+    assert "accuracy about" not in model_card(known(tmp_path / "not", pool()))
 
 
 def test_a_measured_accuracy_stands_with_its_seeds(tmp_path):

@@ -100,5 +100,12 @@ def board(records: Iterable[Record]) -> Board:
     return made.board(summary.key)
 
 
+def published(records: Iterable[Record]) -> Board:
+    """Return the one board of some records in the order of its metrics."""
+    made = catalogue(records)
+    (summary,) = made.boards()
+    return made.board(summary.key, by_metrics=True)
+
+
 def facts(license: str | None = None, downloads: int | None = None) -> RecordedFacts:  # noqa: A002
     return RecordedFacts(license, downloads)

@@ -76,10 +76,12 @@ def test_the_table_says_what_the_board_holds(pets):
     value = table_value(columns, pets.rows, shown_labels(pets.rows))
     first = dict(zip(value["headers"], value["metadata"]["display_value"][0], strict=True))
     row = pets.rows[0]
-    assert first["Model"] == NAMES[0] and first["Rank"] == "1" and first["Tie"] == "A"
+    assert first["Model"] == NAMES[0] and first["Rank"] == "1"
+    assert first["Chance to be best"] == "100%" and first["Points below the best"] == "0.0 (0.0 to 0.0)"
     assert first["face: variance_collapse ↑"] == "-1.000"
     assert first["face: variance_collapse ↑ interval"] == "-1.010 to -0.9900"
-    assert first["Accuracy"] == "95.00%" and first["Parameters"] == "10M" and first["Date"] == "2025-01-01"
+    assert first["Measured"] == "95.00%" and first["Expected accuracy"] == "95.0%"
+    assert first["Parameters"] == "10M" and first["Date"] == "2025-01-01"
     numbers = dict(zip(value["headers"], value["data"][0], strict=True))
     assert numbers["face"] == row.scores["face"] and numbers["logme rank"] == row.ranks["logme"]
     assert all(len(line) == len(columns) for line in value["data"] + value["metadata"]["display_value"])
@@ -97,7 +99,7 @@ def test_other_settings_of_a_metric_are_shown_on_request_alone():
 
 def test_accuracies_stand_beside_the_order(pets):
     headers = [column.header for column in columns_of(pets, ["scores"])]
-    assert headers.index("Accuracy") == headers.index("Tie") + 1 < headers.index("face")
+    assert headers.index("Measured") == headers.index("Expected accuracy") + 1 < headers.index("face")
 
 
 def test_a_column_without_values_has_dashes_and_no_numbers(pets):
@@ -123,7 +125,16 @@ def test_letters_and_ranges():
 
 def test_a_view_comes_back_from_its_address(pets):
     view = View(
-        "alpha beta", ("ranks",), ("timm_images",), ("mit",), 1.5, 20.0, "2025-01-01", "score:logme", turned=True
+        "alpha beta",
+        ("ranks",),
+        ("timm_images",),
+        ("mit",),
+        1.5,
+        20.0,
+        "2025-01-01",
+        "score:logme",
+        turned=True,
+        by="metrics",
     )
     written = {
         "search": view.search,
@@ -134,6 +145,7 @@ def test_a_view_comes_back_from_its_address(pets):
         "largest": "20",
         "since": view.since,
         "sort": view.sort,
+        "by": view.by,
         "order": "reversed",
     }
     known = (Choices(("timm_images", "other"), ("mit", "x")), ["rank", "score:logme"])
@@ -215,7 +227,7 @@ def test_html_around_a_table_has_no_foreign_element(made):
             found.append((tag, [name for name, _ in attrs]))
 
     Elements().feed(made(board(hostile())))
-    ours = {"div", "h2", "h3", "dl", "dt", "dd", "bdi", "p", "b", "ul", "li", "details", "summary", "a"}
+    ours = {"div", "h2", "h3", "dl", "dt", "dd", "bdi", "p", "b", "ul", "li", "details", "summary", "a", "code"}
     assert {tag for tag, _ in found} <= ours
     assert {name for _, names in found for name in names} <= {"class", "aria-label", "href", "target", "rel"}
 

@@ -12,7 +12,7 @@ from hf_transfer_score import MetricResult, get_metric, rank_pool
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import rank_features
 from hf_transfer_score.records.record import RecordedMetric
-from tests.leaderboard.made import accuracy, board, catalogue, face, failed, metric, model, ncti, score
+from tests.leaderboard.made import accuracy, catalogue, face, failed, metric, model, ncti, published, score
 
 FACE, NCTI = get_metric("face"), get_metric("ncti")
 
@@ -29,7 +29,7 @@ def drawn(count: int = 7, seed: int = 0, spread: float | None = 0.02):
 
 
 def test_a_board_solved_by_hand():
-    made = board(
+    made = published(
         [
             score("o/a", "face", face(-2.0, 0.1)),
             score("o/b", "face", face(-1.0, 0.2)),
@@ -63,7 +63,7 @@ def test_a_board_solved_by_hand():
 
 def test_pools_are_those_of_the_ranking():
     records, terms = drawn(spread=None)
-    made = board(records)
+    made = published(records)
     pools = {
         one.name: rank_pool(one, {name: MetricResult(one.name, "ok", both[one.name]) for name, both in terms.items()})
         for one in (FACE, NCTI)
@@ -86,7 +86,7 @@ def test_a_board_of_features_is_the_report_of_rank_features():
         for name, found in report.models.items()
         for result in found.results.values()
     ]
-    made = board(records)
+    made = published(records)
     for name, ranking in report.pools.items():
         assert {row.label: row.scores[name] for row in made.rows} == pytest.approx(ranking.scores)
     assert {row.label: row.rank for row in made.rows} == headline_ranks(report.pools).ranks
@@ -96,14 +96,14 @@ def test_the_order_of_the_records_changes_nothing():
     records, _ = drawn()
     records += [replace(records[0], terms=face(-0.5, 0.5), run=replace(records[0].run, libraries={"numpy": "9"}))]
     records += [accuracy(f"o/m{i}", 0.9 - 0.01 * i) for i in range(4)] + [failed("o/x"), failed("o/m1")]
-    first = board(records)
+    first = published(records)
     for seed in range(3):
         shuffled = [records[i] for i in np.random.default_rng(seed).permutation(len(records))]
-        assert board(shuffled) == first
+        assert published(shuffled) == first
 
 
 def test_ranges_hold_the_rank_and_groups_follow_it():
-    made = board(drawn(12, spread=0.1)[0])
+    made = published(drawn(12, spread=0.1)[0])
     groups = [row.group for row in made.rows]
     assert all(row.low <= row.rank <= row.high for row in made.rows)
     assert groups[0] == 1
@@ -111,7 +111,7 @@ def test_ranges_hold_the_rank_and_groups_follow_it():
 
 
 def test_exact_intervals_leave_one_place_and_wide_ones_all():
-    exact, wide = (board(drawn(6, spread=size)[0]) for size in (0.0, 50.0))
+    exact, wide = (published(drawn(6, spread=size)[0]) for size in (0.0, 50.0))
     behind = [sum(other.mean_rank <= row.mean_rank for other in exact.rows) for row in exact.rows]
     assert [(row.low, row.high) for row in exact.rows] == [
         (row.rank, last) for row, last in zip(exact.rows, behind, strict=True)
@@ -123,7 +123,7 @@ def test_exact_intervals_leave_one_place_and_wide_ones_all():
 def test_models_without_intervals_have_no_range_but_a_rank():
     records, _ = drawn(4)
     bare = [score("o/z", "face", face(-0.5, 0.5)), score("o/z", "ncti", ncti(0.5, 0.5, 0.5))]
-    made = board(records + bare)
+    made = published(records + bare)
     rows = {row.label: row for row in made.rows}
     assert rows["o/z"].rank is not None
     assert (rows["o/z"].low, rows["o/z"].high, rows["o/z"].group) == (None, None, None)
@@ -133,17 +133,17 @@ def test_models_without_intervals_have_no_range_but_a_rank():
 
 def test_models_of_a_group_share_a_rank():
     two = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.5) for name, value in (("a", 1.0), ("b", 1.1))]
-    assert [(row.label, row.rank, row.low, row.high, row.group) for row in board(two).rows] == [
+    assert [(row.label, row.rank, row.low, row.high, row.group) for row in published(two).rows] == [
         ("o/a", 1, 1, 2, 1),
         ("o/b", 1, 1, 2, 1),
     ]
     exact = [score(f"o/{name}", "nc1", {"nc1": value}, spread=0.001) for name, value in (("a", 1.0), ("b", 1.1))]
-    assert [row.rank for row in board(exact).rows] == [1, 2]
+    assert [row.rank for row in published(exact).rows] == [1, 2]
 
 
 def test_a_model_without_both_metrics_comes_last_without_a_rank():
     records, _ = drawn(3)
-    made = board([*records, score("o/half", "face", face(9.0, 0.9))])
+    made = published([*records, score("o/half", "face", face(9.0, 0.9))])
     assert made.rows[-1].label == "o/half"
     assert made.rows[-1].rank is None
     assert made.rows[-1].ranks == {"face": 1}
@@ -151,11 +151,11 @@ def test_a_model_without_both_metrics_comes_last_without_a_rank():
 
 
 def test_without_the_two_the_first_score_decides_never_a_baseline():
-    made = board([score("o/a", "parameter_count", 2.0), score("o/b", "parameter_count", 1.0)])
+    made = published([score("o/a", "parameter_count", 2.0), score("o/b", "parameter_count", 1.0)])
     assert made.headline == ()
     assert [row.rank for row in made.rows] == [None, None]
     more = [score("o/a", "knn", 0.1), score("o/b", "knn", 0.2)]
-    made = board([score("o/a", "parameter_count", 2.0), *more])
+    made = published([score("o/a", "parameter_count", 2.0), *more])
     assert made.headline == ("knn",)
     assert [row.label for row in made.rows] == ["o/b", "o/a"]
 
@@ -164,7 +164,7 @@ def test_the_default_setting_has_the_bare_name_and_others_say_what_differs():
     warm, old = metric("face", temperature=0.1), metric("face", version=9)
     records = [score(f"o/{name}", by, face(-1.0, 0.5)) for name in "ab" for by in (warm, warm, old)]
     records += [score("o/a", "face", face(-1.0, 0.5))]
-    made = board(records)
+    made = published(records)
     assert list(made.columns) == ["face", "face (temperature=0.1)", "face (version=9)"]
     assert made.columns["face (temperature=0.1)"].parameters["temperature"] == 0.1
 
@@ -172,7 +172,7 @@ def test_the_default_setting_has_the_bare_name_and_others_say_what_differs():
 def test_a_metric_that_is_not_installed_follows_its_records():
     down = RecordedMetric("mine", parameters={"k": 3}, directions={"error": -1})
     pair = RecordedMetric("pair", directions={"up": 1, "down": -1})
-    made = board(
+    made = published(
         [
             score("o/a", down, {"error": 2.0}),
             score("o/b", down, {"error": 1.0}),
@@ -192,7 +192,7 @@ def test_rows_of_one_id_say_what_tells_them_apart():
     six, other = model("o/a", layer="6"), model("o/a", layer="6", commit="1234567" + "0" * 33)
     mean = model("o/b", pooling="mean", details={"size": 224, "crop": 1})
     wide = model("o/b", pooling="mean", details={"size": 384, "crop": 1})
-    made = board([score(one, "knn", 0.5) for one in (model("o/a"), six, other, mean, wide, model("o/c"))])
+    made = published([score(one, "knn", 0.5) for one in (model("o/a"), six, other, mean, wide, model("o/c"))])
     assert {row.label for row in made.rows} == {
         "o/a [layer last] @ccccccc",
         "o/a [layer 6] @ccccccc",
@@ -206,7 +206,7 @@ def test_rows_of_one_id_say_what_tells_them_apart():
 def test_the_newest_of_two_records_of_one_identity_counts():
     old, new = score("o/a", "knn", 0.1, time="2025-01-01T00:00:00+00:00"), score("o/a", "knn", 0.2, time="2025-02-01")
     for records in ([old, new], [new, old]):
-        (row,) = board(records).rows
+        (row,) = published(records).rows
         assert row.terms == {"knn": {"knn": 0.2}}
         assert row.time == "2025-02-01"
 

@@ -14,7 +14,7 @@ from hf_transfer_score.leaderboard.pages.compare_tab import compare, row_of
 from hf_transfer_score.leaderboard.pages.view import Choices, View, choices, select
 from hf_transfer_score.records.record import RecordedMetric
 from hf_transfer_score.text import shown
-from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, score
+from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, published, score
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def made():
     small = model("Timm/ResNet18", parameters=11 * 10**6, width=512)
     large = model("o/vit-large", parameters=300 * 10**6, library="hub_vision")
     bare = model("o/bare", library=None)
-    return board(
+    return published(
         [
             score(small, "knn", 0.5, facts=facts("Apache-2.0", 9), time="2025-01-10T00:00:00+00:00", spread=0.01),
             score(large, "knn", 0.9, facts=facts("mit"), time="2025-03-01T00:00:00+00:00", spread=0.01),
@@ -158,4 +158,21 @@ def test_two_models_side_by_side():
     ],
 )
 def test_what_can_be_told(records, labels, said):
-    assert re.search(said, compared(board(records), *labels).sentence)
+    assert re.search(said, compared(published(records), *labels).sentence)
+
+
+def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned():
+    told = compared(board(pair()), "o/c", "o/a").sentence
+    assert re.fullmatch(
+        r"Fine-tune o/a rather than o/c: "
+        r"it is expected to be 0\.0 \(0\.0 to \d\.\d\) points below "
+        r"the best of the board, the other \d\.\d \(0\.\d to \d+\.\d\)\. "
+        r"These intervals overlap, so o/c may be as good\.",
+        told,
+    )
+    measured = board(
+        [*pair(), *(accuracy(f"o/{name}", value) for name, value in zip("abc", (0.5, 0.6, 0.7), strict=True))]
+    )
+    assert [row.label for row in measured.rows] == ["o/c", "o/b", "o/a"]
+    assert compared(measured, "o/c", "o/a").sentence.startswith("Fine-tune o/c rather than o/a")
+    assert select(measured, View(sort="chance"))[0].label == "o/c"

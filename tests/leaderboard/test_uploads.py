@@ -55,12 +55,15 @@ def test_a_pool_is_scored_as_rank_features_scores_it(tmp_path):
     for name, pool in expected.pools.items():
         assert found.ranking.pools[name].scores == pool.scores
         assert found.ranking.pools[name].ranks == pool.ranks
-    assert found.headers == ("Rank", "Model", *(f"{name} score (rank)" for name in METRICS))
-    means = {model: sum(expected.pools[name].ranks[model] for name in ("face", "ncti")) for model in POOL}
-    assert [means[row[1]] for row in found.rows] == sorted(means.values())
+    assert found.headers == (
+        *("Rank", "Model", "Chance to be best", "Points below the best"),
+        *(f"{name} score (rank)" for name in METRICS),
+    )
+    assert [row[1] for row in found.rows] == list(expected.ranks)
+    assert expected.answer in found.notes
     assert found.rows[0][:2] == ["1", "far"]
     knn = expected.pools["knn"]
-    assert [row[5] for row in found.rows] == [f"{knn.scores[row[1]]:.4f} ({knn.ranks[row[1]]})" for row in found.rows]
+    assert [row[7] for row in found.rows] == [f"{knn.scores[row[1]]:.4f} ({knn.ranks[row[1]]})" for row in found.rows]
 
 
 def test_raw_terms_are_told_with_their_direction(tmp_path):

@@ -16,7 +16,7 @@ from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import headline_ranks
 from hf_transfer_score.ranking.ranking import ranked
-from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, score
+from tests.leaderboard.made import DATASET, accuracy, board, face, failed, metric, model, ncti, published, score
 from tests.runs.reports import Made, report_of
 
 LATER = "2025-06-01T00:00:00+00:00"
@@ -97,7 +97,7 @@ class TestRecords:
     @pytest.mark.parametrize("spread", [None, 0.02, 0.2])
     def test_the_ranking_of_records_is_their_board(self, spread):
         records = pool_of(9, spread)
-        found, made = Ranking.of(records), board(records)
+        found, made = Ranking.of(records, headline=["face", "ncti"]), published(records)
         assert found.headline == made.headline
         for row in made.rows:
             assert found.ranks[row.label] == row.rank and found.mean_ranks[row.label] == row.mean_rank
@@ -110,7 +110,7 @@ class TestRecords:
 
     def test_models_without_intervals_have_no_range(self):
         records = [*pool_of(5, 0.05), *(replace(one, interval={}) for one in pool_of(6)[-3:])]
-        found, made = Ranking.of(records), board(records)
+        found, made = Ranking.of(records, headline=["face", "ncti"]), published(records)
         ranges = {row.label: (row.low, row.high) for row in made.rows if row.low is not None}
         assert found.confidence.ranges == ranges
         assert "o/m5" not in ranges
@@ -151,6 +151,32 @@ class TestRecords:
     def test_accuracies_are_no_scores(self):
         assert list(Ranking.of([*pool_of(2), accuracy("o/m0", 0.9)]).pools) == ["face", "ncti", "parameter_count"]
 
+    def test_they_are_in_the_order_of_a_forecast_that_learns_from_other_datasets(self):
+        records = pool_of(6)
+        found = Ranking.of(records)
+        assert set(found.forecasts) == {f"o/m{number}" for number in range(6)}
+        assert found.answer.startswith(f"Fine-tune {found.best.name}.") and found.mean_ranks
+        elsewhere = [replace(DATASET, id=f"owner/{number}") for number in range(6)]
+        history = [accuracy(f"o/m{m}", 0.5 + m / 50, dataset=one) for m in range(6) for one in elsewhere]
+        informed = Ranking.of(records, history=history)
+        assert next(iter(informed.ranks)) == "o/m5"
+        assert any("on 6 other datasets" in one for one in informed.forecasts["o/m5"].why)
+        own = [accuracy(f"o/m{m}", 0.9 - m / 50) for m in range(6)]
+        assert Ranking.of(records, history=[*history, *own]).ranks == informed.ranks
+        assert list(Ranking.of([*records, *own], history=history).ranks) == [f"o/m{m}" for m in range(6)]
+
+    def test_measured_models_are_by_accuracy_among_the_others(self):
+        records = [score(f"o/m{number}", "logme", float(number)) for number in range(6)]
+        found = Ranking.of([*records, accuracy("o/m0", 0.9), accuracy("o/m5", 0.8)])
+        order = list(found.ranks)
+        assert order.index("o/m0") < order.index("o/m5")
+        assert [name for name in order if name not in ("o/m0", "o/m5")] == ["o/m4", "o/m3", "o/m2", "o/m1"]
+
+    def test_regression_is_in_the_order_of_its_metric(self):
+        regression = replace(DATASET, task="image-regression", classes=None)
+        found = Ranking.of(score(f"o/m{i}", "logme_regression", float(i), dataset=regression) for i in range(3))
+        assert (list(found.ranks), found.forecasts) == (["o/m2", "o/m1", "o/m0"], {})
+
     def test_records_of_several_samples_are_refused(self):
         other = replace(DATASET, fingerprint="e" * 32)
         with pytest.raises(
@@ -174,7 +200,7 @@ class TestReading:
             assert low <= report.ranks[one] <= high
 
     def test_agreement_is_of_the_order_metrics_and_baselines(self):
-        found = Ranking.of(pool_of(6))
+        found = Ranking.of(pool_of(6), headline=["face", "ncti"])
         truth = {name: [0.5 + 0.05 * place] for place, name in enumerate(found.models)}
         agreements = found.agreements(truth)
         assert list(agreements) == ["mean rank", "face", "ncti", "parameter_count"]

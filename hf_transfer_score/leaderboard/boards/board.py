@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_transfer_score.ranking.forecast import ModelForecast
+
 Array = NDArray[np.float64]
 
 
@@ -102,12 +104,13 @@ class BoardRow:
         pooling: how a row was made of many positions.
         width: features a row.
         throughput: examples a second of the forward pass on `device`.
-        rank: place in the order, which models of one group share; None without all metrics that decide, the next fields
-            too.
-        low: best place that its intervals allow.
-        high: worst place that its intervals allow.
-        group: models of one group cannot be told apart; 1 holds the best.
+        rank: place in the order of the board; None where that is by metrics that it does not have.
+        low: best place that is likely, by the forecast or by the intervals of its terms.
+        high: worst place that is.
+        group: in the order of metrics, models of one group share their rank, since they cannot be told apart; 1 holds
+            the best.
         mean_rank: mean rank over the metrics that decide.
+        forecast: how it would come out after fine-tuning; None where the order is by metrics.
         accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
         accuracies: the single measurements.
         warnings: of its records.
@@ -133,6 +136,7 @@ class BoardRow:
     high: int | None = None
     group: int | None = None
     mean_rank: float | None = None
+    forecast: ModelForecast | None = None
     accuracy: float | None = None
     accuracies: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -146,6 +150,11 @@ class BoardRow:
         """Return the pool score of one column, None where there is none."""
         value = float(self.columns[label].scores[self.place]) if label in self.columns else float("nan")
         return value if value == value else None
+
+    @property
+    def chance(self) -> float | None:
+        """The probability to be the best of the board."""
+        return None if self.forecast is None else self.forecast.best_probability
 
     @property
     def scores(self) -> dict[str, float]:
@@ -207,12 +216,15 @@ class Board:
     Attributes:
         columns: the metrics by label: the two of neural collapse first, baselines last.
         failures: models without any score.
-        headline: labels of the columns whose mean rank decides.
+        headline: labels of the columns whose mean rank decides where there is no forecast.
         truth: how the accuracies were measured, such as "accuracy (method=full)"; None where none were.
         truth_exact: whether the accuracies were measured with this very sample, not with another of the dataset.
         examples: in the sample.
         classes: in the sample, None for regression.
         notes: what to know before reading it.
+        method: of fine-tuning that the accuracies are of.
+        answer: what to do, in words.
+        step: the command that measures what the answer leaves open; None where that is nothing.
         memo: what was computed of it, to be kept as long as it is.
     """
 
@@ -226,9 +238,17 @@ class Board:
     examples: int = 0
     classes: int | None = None
     notes: tuple[str, ...] = ()
+    method: str | None = None
+    answer: str = ""
+    step: str | None = None
     memo: dict[str, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def key(self) -> BoardKey:
         """What all its scores share."""
         return self.summary.key
+
+    @property
+    def is_forecast(self) -> bool:
+        """Whether its models are in the order in which they are expected to come out."""
+        return any(row.forecast is not None for row in self.rows[:1])

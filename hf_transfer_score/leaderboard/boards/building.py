@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,10 +17,13 @@ from hf_transfer_score.leaderboard.boards.board import (
     BoardSummary,
     ColumnNumbers,
 )
-from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered
+from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
+from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.naming import row_labels
+from hf_transfer_score.ranking.pools import HeadlineRanks
 from hf_transfer_score.ranking.settings import Setting, described
+from hf_transfer_score.records.possible import TRUTH
 
 SKIPPED = "skipped"
 """The kind of failure of a model that no metric could be computed for."""
@@ -34,10 +37,52 @@ MEASUREMENT = (
 
 @dataclass(frozen=True)
 class Built:
-    """A board, and the rows of the table by the label of a model, those of the first columns first."""
+    """A board in the order of its metrics.
+
+    Attributes:
+        board: without how sure the order is.
+        rows: of the table by the label of a model, those of the first columns first.
+        cells: the columns.
+        order: of the models that have all metrics that decide.
+    """
 
     board: Board
     rows: Mapping[str, tuple[int, ...]]
+    cells: Sequence[Cells]
+    order: HeadlineRanks
+
+    def sure(self) -> Board:
+        """Return the board with how sure its order is, which takes a moment and is remembered."""
+        if "sure" not in self.board.memo:
+            self.board.memo["sure"] = self._sure()
+        found: Board = self.board.memo["sure"]
+        return found
+
+    def _sure(self) -> Board:
+        confidence, known = sureness(self.cells, list(self.rows), self.order)
+        found, ranked = self.board, len(self.order.ranks)
+        scored, notes = sum(bool(row.scores) for row in found.rows), []
+        if self.order.metrics and ranked < scored:
+            lacking = " and ".join(self.order.metrics)
+            notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
+        if confidence is not None:
+            rows = [_sure_row(row, confidence, known[row.label]) if row.label in known else row for row in found.rows]
+            found = replace(found, rows=tuple(rows))
+            if exact := sum(not one for one in known.values()):
+                notes.append(
+                    f"{exact} of {ranked} models have no intervals, so their ranks have no range; "
+                    "the ranges of the others take their values as exact."
+                )
+        return replace(found, notes=(*notes, *found.notes))
+
+
+def _sure_row(row: BoardRow, confidence: RankConfidence, known: bool) -> BoardRow:
+    """Return a ranked row as sure as its intervals are, where it has any."""
+    rank = confidence.ranks[row.label]
+    if not known:
+        return replace(row, rank=rank)
+    low, high = confidence.ranges[row.label]
+    return replace(row, rank=rank, low=low, high=high, group=confidence.groups[row.label])
 
 
 @dataclass(frozen=True)
@@ -46,12 +91,14 @@ class BoardTruth:
 
     Attributes:
         label: how they were measured; None where none were.
+        method: of fine-tuning, where it is known and they are accuracies.
         exact: whether with the very sample of the board.
         found: commit, None where it is not known, and accuracy of each measurement by model id.
         notes: what to know about them.
     """
 
     label: str | None = None
+    method: str | None = None
     exact: bool = True
     found: Mapping[str, Sequence[tuple[str | None, float]]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -87,12 +134,15 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         failures=tuple(_failures(rows, grouped, mine, scored)),
         headline=found.headline.metrics,
         truth=truth.label,
+        method=truth.method,
         truth_exact=truth.exact,
         examples=examples,
         classes=classes,
-        notes=(*_notes(found), *truth.notes),
+        notes=truth.notes,
     )
-    return Built(made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)})
+    return Built(
+        made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline
+    )
 
 
 def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict[str, Any]], Codes]:
@@ -147,7 +197,7 @@ def _rows(
         pool = found.scores[:, place], found.ranks[:, place]
         columns[one.column.label] = ColumnNumbers(terms, *pool, one.values, one.low, one.high)
     places = {label: place for place, label in enumerate(labels)}
-    ranked = {label: at for at, label in enumerate(found.headline.ranks)}
+    ranked, means = found.headline.ranks, found.headline.mean_ranks
     rest = [name for name in labels if name not in ranked and not np.isnan(found.scores[places[name]]).all()]
     made = []
     for label in [*ranked, *rest]:
@@ -161,22 +211,12 @@ def _rows(
                 columns=columns,
                 place=place,
                 **truth.of(block["id"], block["commit"]),
-                **(_standing(found, label, ranked[label]) if label in ranked else {}),
+                rank=ranked.get(label),
+                mean_rank=means.get(label),
                 **_facts(rows, newest, own[place]),
             )
         )
     return made
-
-
-def _standing(found: Order, label: str, at: int) -> dict[str, Any]:
-    """Return the rank of a model, and how sure it is where that is known."""
-    sure = found.confidence
-    ranks = found.headline.ranks if sure is None else sure.ranks
-    standing: dict[str, Any] = {"rank": ranks[label], "mean_rank": found.headline.mean_ranks[label]}
-    if sure is not None and found.known[at]:
-        low, high = sure.ranges[label]
-        standing |= {"low": low, "high": high, "group": sure.groups[label]}
-    return standing
 
 
 def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
@@ -192,22 +232,6 @@ def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) 
         for name, row in sorted(found.items())
         if name not in scored
     ]
-
-
-def _notes(found: Order) -> list[str]:
-    """Return what to know about ranks that are not there."""
-    notes = []
-    scored, ranked = int((~np.isnan(found.scores)).any(axis=1).sum()), len(found.headline.ranks)
-    if found.headline.metrics and ranked < scored:
-        lacking = " and ".join(found.headline.metrics)
-        notes.append(f"{scored - ranked} of {scored} models have no rank: they lack {lacking}.")
-    if found.confidence is not None and not all(found.known):
-        exact = len(found.known) - sum(found.known)
-        notes.append(
-            f"{exact} of {ranked} models have no intervals, so their ranks have no range; "
-            "the ranges of the others take their values as exact."
-        )
-    return notes
 
 
 def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str], newest: Codes) -> BoardTruth:
@@ -236,13 +260,15 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
         return -len(upward[one].keys() & set(models)), -len(upward[one]), not is_full, described(one)
 
     best = min(upward, key=preferred)
+    method = best.options.get("method") if best.name == TRUTH.name else None
     label, left_out = described(best), len(upward) - 1
     if left_out:
         ways_out = "another way" if left_out == 1 else f"{left_out} other ways"
         label += f", the most frequent one; {ways_out} of measuring left out"
     if not exact:
         notes.append("The accuracies were measured with another sample of this dataset.")
-    return BoardTruth(label, exact, upward[best], tuple(dict.fromkeys(notes)))
+    known = method if isinstance(method, str) else None
+    return BoardTruth(label, known, exact, upward[best], tuple(dict.fromkeys(notes)))
 
 
 def _ways(
@@ -254,8 +280,8 @@ def _ways(
     latest = {tuple(int(codes[row]) for codes in columns): row for row in in_time}
     kept = sorted(latest.values(), key=newest.__getitem__)  # an order that does not depend on that of the table
     found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
-    for row, text in zip(kept, rows.texts("terms", np.array(kept, np.int64)), strict=True):
-        terms, options = parsed(text), parsed(rows.coded("metric_parameters").at(row))
+    for row, terms in zip(kept, rows.contents("terms", np.array(kept, np.int64)), strict=True):
+        options = parsed(rows.coded("metric_parameters").at(row))
         how = json.dumps({name: value for name, value in options.items() if name != "seed"}, sort_keys=True)
         setting = Setting(rows.coded("metric_name").at(row), rows.coded("metric_version").at(row), how)
         name = setting.name if setting.name in terms else min(terms)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
+from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook
 from hf_transfer_score.leaderboard.boards.rows import KEY, Codes, Groups, Mask, RecordRows, groups
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
@@ -24,7 +27,8 @@ KEPT_BOARDS = 16
 class Catalogue:
     """The boards of a table of records, safe to use from several threads.
 
-    Of the boards of an earlier table, from which a difference tells this one, those stay whose dataset did not change.
+    Of the boards of an earlier table, from which a difference tells this one, those stay whose dataset did not change;
+    and their forecasts, where what these learnt from did not.
     """
 
     def __init__(
@@ -38,10 +42,13 @@ class Catalogue:
         self._by_slug = {one.key.slug: one for one, _ in listed}
         self._codes = {one.key: code for one, code in listed}
         self._built: OrderedDict[BoardKey, Built] = OrderedDict()
+        self._outlooks: dict[BoardKey, Outlook] = {}
+        self._earlier: dict[BoardKey, Outlook] = {}
         self._lock = threading.Lock()
-        self._building: dict[BoardKey, threading.Lock] = {}
+        self._building: dict[BoardKey, Any] = {}
         if previous is not None and difference is not None:
             self._built.update(previous._kept(difference, self._by_key))
+            self._earlier = {key: one for key, one in previous._outlooks.items() if key in self._built}
 
     def __len__(self) -> int:
         """Return the number of records."""
@@ -65,14 +72,19 @@ class Catalogue:
         """Return what a list shows of the board that an address names, None where there is none."""
         return self._by_slug.get(slug)
 
-    def named(self, slug: str | None) -> Board | None:
+    def named(self, slug: str | None, *, by_metrics: bool = False) -> Board | None:
         """Return the board that an address names, made if it has to be; None where there is none."""
         found = self.find(slug or "")
-        return None if found is None else self.board(found.key)
+        return None if found is None else self.board(found.key, by_metrics=by_metrics)
 
-    def board(self, key: BoardKey) -> Board:
-        """Return a board; KeyError where the table has no record of it."""
-        return self._made(key).board
+    def board(self, key: BoardKey, *, by_metrics: bool = False) -> Board:
+        """Return a board; KeyError where the table has no record of it.
+
+        Args:
+            key: what its scores share.
+            by_metrics: in the order of its metrics, as it was published; else in that of the forecast.
+        """
+        return answered(self._made(key).sure()) if by_metrics else self._foreseen(key)
 
     def models(self) -> list[str]:
         """Return the ids of all models, in order."""
@@ -103,7 +115,7 @@ class Catalogue:
         with self._lock:
             made = dict(self._built)
         return {
-            key: Built(one.board, {label: _without(rows, removed) for label, rows in one.rows.items()})
+            key: replace(one, rows={label: _without(rows, removed) for label, rows in one.rows.items()})
             for key, one in made.items()
             if key.dataset not in difference.datasets and keys.get(key) == one.board.summary
         }
@@ -135,7 +147,7 @@ class Catalogue:
             if key in self._built:
                 self._built.move_to_end(key)
                 return self._built[key]
-            one = self._building.setdefault(key, threading.Lock())
+            one = self._building.setdefault(key, threading.RLock())
         with one:
             with self._lock:
                 if key in self._built:
@@ -143,10 +155,23 @@ class Catalogue:
             made = build(self._rows, self._grouped, self._by_key[key], self._codes[key])
             with self._lock:
                 self._built[key] = made
-                self._building.pop(key, None)
                 while len(self._built) > KEPT_BOARDS:
-                    self._built.popitem(last=False)
+                    gone, _ = self._built.popitem(last=False)
+                    for kept in (self._outlooks, self._earlier, self._building):
+                        kept.pop(gone, None)
             return made
+
+    def _foreseen(self, key: BoardKey) -> Board:
+        """Return a board in the order of its forecast, which is made when it is first asked for."""
+        with self._lock:
+            one = self._building.setdefault(key, threading.RLock())
+        with one:
+            made, found = self._made(key), self._outlooks.get(key)
+            if found is None:
+                earlier = self._earlier.pop(key, None)
+                found = outlook(self._rows, self._grouped, made.board, made.rows, earlier)
+                self._outlooks[key] = found
+            return found.board
 
 
 def _without(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:

@@ -84,7 +84,7 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
 
 def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
     """Return one column from rows in order of time; those that contradict the others are left out."""
-    terms, ends = ([parsed(text) for text in rows.texts(name, chosen)] for name in ("terms", "interval"))
+    terms, ends = (rows.contents(name, chosen) for name in ("terms", "interval"))
     said = rows.coded("metric_directions")
     read = {code: parsed(said.values[code]) for code in np.unique(said.codes[chosen]).tolist()}
     directions = [read[code] for code in said.codes[chosen].tolist()]
@@ -142,16 +142,12 @@ class Order:
         scores: pool scores (M, C), NaN where there is none.
         ranks: their ranks (M, C).
         headline: the mean ranks and the order, of models by their label.
-        confidence: how sure it is; None where too little is known.
-        known: whether each ranked model has intervals.
     """
 
     columns: tuple[BoardColumn, ...]
     scores: Array
     ranks: Array
     headline: HeadlineRanks
-    confidence: RankConfidence | None
-    known: tuple[bool, ...]
 
 
 def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
@@ -164,26 +160,34 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     pools = {one.column.label: _pool(one, models) for one in cells}
     scoring = {one.column.label: pools[one.column.label] for one in cells if one.column.kind != "baseline"}
     headline = headline_ranks(scoring)
-    places = {label: place for place, label in enumerate(models)}
-    chosen = np.array([places[label] for label in headline.ranks], np.intp)
-    known, drawn = np.full(len(chosen), bool(headline.metrics)), []
-    for one in cells:
-        if one.column.label in headline.metrics:
-            known &= ~np.isnan(one.low[chosen]).all(axis=1)
-            drawn.append(_drawn(one, chosen))
     scores, ranks = (np.full((len(models), len(cells)), np.nan) for _ in range(2))
     for place, (one, pool) in enumerate(zip(cells, pools.values(), strict=True)):
         scores[one.present, place] = list(pool.scores.values())
         ranks[one.present, place] = list(pool.ranks.values())
+    columns = tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells)
+    return Order(columns, scores, ranks, headline)
+
+
+def sureness(
+    cells: Sequence[Cells], models: Sequence[str], order: HeadlineRanks
+) -> tuple[RankConfidence | None, dict[str, bool]]:
+    """Return how sure an order by metrics is, None where too little is known, and which models have intervals.
+
+    Args:
+        cells: columns of the board.
+        models: label of each model, as they are numbered in the columns.
+        order: of some of the models.
+    """
+    places = {label: place for place, label in enumerate(models)}
+    chosen = np.array([places[label] for label in order.ranks], np.intp)
+    known, drawn = np.full(len(chosen), bool(order.metrics)), []
+    for one in cells:
+        if one.column.label in order.metrics:
+            known &= ~np.isnan(one.low[chosen]).all(axis=1)
+            drawn.append(_drawn(one, chosen))
     sure = tuple(known.tolist())
-    return Order(
-        tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells),
-        scores,
-        ranks,
-        headline,
-        stored_confidence(drawn, headline, known=sure) if any(sure) else None,
-        sure,
-    )
+    told = dict(zip(order.ranks, sure, strict=True))
+    return stored_confidence(drawn, order, known=sure) if any(sure) else None, told
 
 
 def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:

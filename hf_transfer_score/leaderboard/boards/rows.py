@@ -5,6 +5,7 @@ A table may come from anybody. A row that is not as rows are is left out and cou
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -112,6 +113,11 @@ class RecordRows:
     def texts(self, name: str, rows: Codes) -> list[str | None]:
         """Return some rows of a text column."""
         found: list[str | None] = self.table.data.column(name).take(rows).to_pylist()
+        return found
+
+    def contents(self, name: str, rows: Codes) -> list[Any]:
+        """Return what some rows of a column of JSON texts hold, which were checked; at once, which is far faster."""
+        found: list[Any] = json.loads(f"[{','.join(text or 'null' for text in self.texts(name, rows))}]")
         return found
 
     def grouped(self, names: Iterable[str]) -> Codes:

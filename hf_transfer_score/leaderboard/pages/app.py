@@ -26,8 +26,8 @@ from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 
 TITLE = "Transferability leaderboard"
 HEAD = f"""<h1>{TITLE}</h1>
-<p>Which pretrained checkpoint should I fine-tune on my dataset? Each board ranks checkpoints on one labelled sample by
-scores of the features of a single forward pass, without fine-tuning any of them.</p>"""
+<p>Which pretrained checkpoint should I fine-tune on my dataset? Each board says how checkpoints would come out after
+fine-tuning on a dataset: from one forward pass over a labelled sample, and from what was measured elsewhere.</p>"""
 
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 """Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""

@@ -16,6 +16,7 @@ import gradio as gr
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.board_table import (
     GROUPS,
+    MODEL_PLACE,
     NO_BOARDS,
     READING,
     SHOWN,
@@ -35,6 +36,9 @@ from hf_transfer_score.leaderboard.pages.page import MODEL, QUIET, LeaderboardPa
 from hf_transfer_score.leaderboard.pages.texts import plain
 from hf_transfer_score.leaderboard.pages.view import (
     BY_RANK,
+    FORECAST,
+    METRICS,
+    ORDERS,
     REVERSED,
     USUAL,
     View,
@@ -98,7 +102,16 @@ class BoardTab:
         self.of_board = [self.libraries, self.licenses, self.sort]
         """Controls whose choices are those of the board."""
         sizes = [self.smallest, self.largest, self.since]
-        self.controls = [self.search, self.groups, self.libraries, self.licenses, *sizes, self.sort, self.order]
+        self.controls = [
+            self.search,
+            self.groups,
+            self.libraries,
+            self.licenses,
+            *sizes,
+            self.sort,
+            self.order,
+            self.by,
+        ]
         """What a view is made of, in the order of `view_of`."""
         self.restored_components = [self.board, *self.controls, self.missing]
         """What `restored` is about."""
@@ -117,6 +130,14 @@ class BoardTab:
             )
             self.search = gr.Textbox(
                 label="Search", info="in the names of the models", max_length=200, scale=2, elem_id="lb-search"
+            )
+            self.by = gr.Radio(
+                [(title, name) for name, title in ORDERS.items()],
+                value=FORECAST,
+                label="Ranked by",
+                info="how they would come out after fine-tuning, or the mean rank of both scores as published",
+                scale=2,
+                elem_id="lb-by",
             )
         with gr.Accordion("Columns, filters and order", open=False, elem_id="lb-controls"):
             groups = [(title, name) for name, title in GROUPS.items()]
@@ -156,7 +177,7 @@ class BoardTab:
             datatype="str",
             type="array",
             interactive=False,
-            pinned_columns=1,
+            pinned_columns=2,
             max_height=640,
             show_label=False,
             label="Models of the board",
@@ -169,9 +190,9 @@ class BoardTab:
 
     def _listen(self) -> None:
         """Connect the events; none puts a value into a control of its own, which would undo what was typed since."""
-        page, chosen, view = self.page, [self.board, *self.of_board], [self.board, *self.controls]
+        page, chosen, view = self.page, [self.board, *self.of_board, self.by], [self.board, *self.controls]
         events = [self.search.change, self.groups.input, self.libraries.input, self.licenses.input, self.sort.input]
-        events += [self.order.input, self.smallest.change, self.largest.change, self.since.change]
+        events += [self.order.input, self.by.input, self.smallest.change, self.largest.change, self.since.change]
         always_last: dict[str, Any] = {"trigger_mode": "always_last"}
         gr.on(
             [*events, self.board.input, page.version.change],  # one event for the table, so that the last answer stays
@@ -190,7 +211,14 @@ class BoardTab:
             **always_last,
             **QUIET,
         )
-        page.version.change(self._board_changed, inputs=chosen, outputs=outputs, **always_last, **QUIET)
+        gr.on(
+            [page.version.change, self.by.input],
+            self._board_changed,
+            inputs=chosen,
+            outputs=outputs,
+            **always_last,
+            **QUIET,
+        )
         states, shown = [page.board, page.model], [self.card, self.open_model]
         changes = [page.board.change, page.model.change, page.version.change]
         gr.on(changes, self._model_card, inputs=states, outputs=shown, **QUIET)
@@ -211,6 +239,7 @@ class BoardTab:
         keep("since", self.since, lambda day: day if is_day(day or "") else "")
         keep("sort", self.sort, lambda sort: "" if sort in (None, BY_RANK) else sort)
         keep("order", self.order, lambda order: REVERSED if order == REVERSED else "")
+        keep("by", self.by, lambda by: METRICS if by == METRICS else "")
 
     def restored(self, query: Mapping[str, str], catalogue: Catalogue, *, arriving: bool) -> list[Any]:
         """Return updates for the board and the controls, as an address asks for them, and a note where it cannot be.
@@ -229,7 +258,7 @@ class BoardTab:
         licenses = gr.update(choices=_named(known.licenses), value=list(view.licenses))
         sort, order = gr.update(choices=sorts, value=view.sort), REVERSED if view.turned else USUAL
         sizes = [view.smallest, view.largest, view.since]
-        typed = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order]
+        typed = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order, view.by]
         chosen = [
             update if arriving or control in self.of_board else gr.skip()
             for control, update in zip(self.controls, typed, strict=True)
@@ -250,11 +279,11 @@ class BoardTab:
 
         Without a board what is shown stays: a page that is being filled asks early.
         """
-        catalogue = self.page.library.catalogue
-        board = catalogue.named(slug)
+        catalogue, view = self.page.library.catalogue, view_of(*controls)
+        board = catalogue.named(slug, by_metrics=view.by == METRICS)
         if board is None:
             return (gr.skip(),) * 3 if catalogue.boards() else (gr.update(visible=False), "", "")
-        view = fitting(view_of(*controls), board)
+        view = fitting(view, board)
         found = select(board, view)
         rows, columns = found[:MOST_ROWS], columns_of(board, view.groups)
         labels = {id(row): label for row, label in zip(board.rows, shown_labels(board.rows), strict=True)}
@@ -270,11 +299,16 @@ class BoardTab:
         return update, count, alignment_css(columns) + notes_html(board, rows)
 
     def _board_changed(
-        self, slug: str | None, libraries: list[str] | None, licenses: list[str] | None, sort: str | None
+        self,
+        slug: str | None,
+        libraries: list[str] | None,
+        licenses: list[str] | None,
+        sort: str | None,
+        by: str | None,
     ) -> tuple[Any, ...]:
         """Return what a board offers to choose from, its head and its slug; what it does not have is chosen no more."""
         library = self.page.library
-        board = library.catalogue.named(slug)
+        board = library.catalogue.named(slug, by_metrics=by == METRICS)
         if board is None:
             return *(gr.skip() for _ in self.of_board), READING if library.status.loading else NO_BOARDS, None
         known, sorts, offers = choices(board), sorts_of(board), []
@@ -285,9 +319,10 @@ class BoardTab:
 
     def _row_chosen(self, slug: str | None, event: gr.SelectData) -> Any:
         board = self.page.library.catalogue.named(slug)
-        name = event.row_value[0] if event.row_value else None
-        if board is None or name is None:
+        cells = event.row_value or []
+        if board is None or len(cells) <= MODEL_PLACE:
             return gr.skip()
+        name = cells[MODEL_PLACE]
         labels = zip(board.rows, shown_labels(board.rows), strict=True)
         return next((row.model for row, label in labels if label == name), gr.skip())
 
@@ -300,10 +335,11 @@ class BoardTab:
         return gr.update(value=cards, visible=True), gr.update(visible=True)
 
     def _csv(self, slug: str | None, *controls: Any) -> Any:
-        board = self.page.library.catalogue.named(slug)
+        view = view_of(*controls)
+        board = self.page.library.catalogue.named(slug, by_metrics=view.by == METRICS)
         if board is None:
             return None
-        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, select(board, view_of(*controls)))))
+        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, select(board, view))))
 
 
 def _as_it_came(payload: Any) -> Any:
@@ -323,6 +359,7 @@ def view_of(
     since: str | None,
     sort: str | None,
     order: str | None,
+    by: str | None = None,
 ) -> View:
     """Return the view that the controls say."""
     return View(
@@ -335,6 +372,7 @@ def view_of(
         since=(since or "").strip(),
         sort=sort or BY_RANK,
         turned=order == REVERSED,
+        by=METRICS if by == METRICS else FORECAST,
     )
 
 

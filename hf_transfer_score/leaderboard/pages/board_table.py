@@ -10,12 +10,16 @@ from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages.texts import (
     MISSING,
     accuracy_text,
+    chance_text,
     day,
     escape,
+    expected_text,
+    level_text,
     number,
     page,
     plain,
     plural,
+    points_text,
     short_count,
 )
 from hf_transfer_score.text import csv_text
@@ -37,8 +41,15 @@ SHOWN = ("scores", "facts")
 MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
 LETTER_PIXELS = 8
 MOST_NOTES = 100
+MODEL_PLACE = 1
+"""Where the column of the models stands."""
 
 BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
+EXPECTED = (
+    *("best_probability", "points_below_best", "points_below_low", "points_below_high"),
+    *("expected_accuracy", "expected_low", "expected_high"),
+)
+"""What a forecast says of a row, in a CSV."""
 AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
 """Fields of a row before and behind its scores in a CSV."""
 
@@ -53,12 +64,12 @@ def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
     """Return some rows of a board as CSV with every digit: facts, pool scores, raw terms and their intervals."""
     columns = list(board.columns.values())
     terms = [(column.label, term) for column in columns for term in column.directions]
-    header = [*BEFORE, *(column.label for column in columns), *AFTER]
+    header = [*BEFORE, *EXPECTED, *(column.label for column in columns), *AFTER]
     header += [f"{label}.{term}{end}" for label, term in terms for end in ("", ".low", ".high")]
 
     def line(row: BoardRow) -> list[Any]:
         scores, values, intervals = row.scores, row.terms, row.intervals
-        cells = [getattr(row, name) for name in BEFORE]
+        cells = [*(getattr(row, name) for name in BEFORE), *_expected(row)]
         cells += [scores.get(column.label) for column in columns]
         cells += [getattr(row, name) for name in AFTER]
         for label, term in terms:
@@ -66,6 +77,14 @@ def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
         return cells
 
     return csv_text(header, map(line, rows))
+
+
+def _expected(row: BoardRow) -> list[float | None]:
+    """Return the cells of EXPECTED."""
+    one = row.forecast
+    if one is None:
+        return [None] * len(EXPECTED)
+    return [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]
 
 
 class Cell(NamedTuple):
@@ -99,7 +118,7 @@ def letters(group: int) -> str:
 
 
 def range_text(row: BoardRow) -> str:
-    """Return the places that a model's intervals allow, such as 2–5."""
+    """Return the places that are likely for a model, such as 2–5."""
     if row.low is None or row.high is None:
         return MISSING
     return f"{row.low}" if row.low == row.high else f"{row.low}–{row.high}"
@@ -108,14 +127,18 @@ def range_text(row: BoardRow) -> str:
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     """Return the columns of a board in order, with those of some names of GROUPS."""
     chosen = set(groups)
-    found = [_words("Model", MODEL_WIDTH, lambda row: row.label)]
-    if board.headline:
+    found = [_number("Rank", lambda row: row.rank, _whole), _words("Model", MODEL_WIDTH, lambda row: row.label)]
+    if board.is_forecast:
+        anchored = any(row.forecast and row.forecast.expected_accuracy for row in board.rows)
+        found += FORECAST if anchored else FORECAST[:-1]
+    elif board.headline:
         tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
-        found += [_number("Rank", lambda row: row.rank, _whole), _words("Range", NARROW, range_text), tie]
+        found += [_words("Range", NARROW, range_text), tie]
+    if board.truth is not None:
+        found.append(_number("Measured", lambda row: row.accuracy, accuracy_text))
+    found.append(_number("Parameters", lambda row: row.parameters, short_count))
     if len(board.headline) > 1:
         found.append(_number("Mean rank", lambda row: row.mean_rank, number))
-    if board.truth is not None:
-        found.append(_number("Accuracy", lambda row: row.accuracy, accuracy_text))
     for label, column in board.columns.items():
         is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
         if is_bare or "settings" in chosen:  # other settings of a metric that is there under its bare name too
@@ -170,8 +193,22 @@ def _width(header: str, least: int) -> int:
     return max(least, min(LETTER_PIXELS * len(header) + 36, 260))
 
 
+def _below(row: BoardRow) -> Cell:
+    one = None if row.forecast is None else row.forecast.points_below_best
+    return Cell(None if one is None else one.value, points_text(one))
+
+
+def _level(row: BoardRow) -> Cell:
+    one = None if row.forecast is None else row.forecast.expected_accuracy
+    return Cell(None if one is None else one.value, level_text(one))
+
+
+FORECAST = [
+    _number("Chance to be best", lambda row: row.chance, chance_text),
+    TableColumn("Points below the best", "number", 190, _below),
+    TableColumn("Expected accuracy", "number", 170, _level),
+]
 FACTS = [
-    _number("Parameters", lambda row: row.parameters, short_count),
     _number("Width", lambda row: row.width, _whole),
     _words("License", WORD_WIDTH, lambda row: row.license),
     _words("Library", WORD_WIDTH, lambda row: row.library),
@@ -187,7 +224,7 @@ RUN = [
 
 
 def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
-    """Return what the first cell of each row shows; texts that read the same are told apart by a number."""
+    """Return what each row calls its model; texts that read the same are told apart by a number."""
     found: dict[str, None] = {}
     for row in rows:
         text = base = plain(row.label) or MISSING
@@ -199,10 +236,10 @@ def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
 
 
 def column_widths(columns: Sequence[TableColumn], labels: Sequence[str]) -> list[str]:
-    """Return how wide the columns are; the first one as wide as its texts need, within limits."""
+    """Return how wide the columns are; that of the models as wide as its texts need, within limits."""
     longest = max(map(len, labels), default=0)
-    first = max(LEAST_MODEL_WIDTH, min(LETTER_PIXELS * longest + 24, MODEL_WIDTH))
-    return [f"{first}px", *(f"{column.width}px" for column in columns[1:])]
+    wanted = max(LEAST_MODEL_WIDTH, min(LETTER_PIXELS * longest + 24, MODEL_WIDTH))
+    return [f"{wanted if place == MODEL_PLACE else column.width}px" for place, column in enumerate(columns)]
 
 
 def alignment_css(columns: Sequence[TableColumn]) -> str:
@@ -215,11 +252,10 @@ def alignment_css(columns: Sequence[TableColumn]) -> str:
 
 
 def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels: Sequence[str]) -> dict[str, Any]:
-    """Return the value of a Dataframe, whose first cells say the labels."""
-    cells = [
-        [Cell(label, label), *(column.cell(row) for column in columns[1:])]
-        for row, label in zip(rows, labels, strict=True)
-    ]
+    """Return the value of a Dataframe, whose cells at MODEL_PLACE say the labels."""
+    cells = [[column.cell(row) for column in columns] for row in rows]
+    for line, label in zip(cells, labels, strict=True):
+        line[MODEL_PLACE] = Cell(label, label)
     return {
         "headers": [column.header for column in columns],
         "data": [[cell.value for cell in line] for line in cells],
@@ -253,7 +289,7 @@ def missing_html(slug: str) -> str:
 
 
 def head_html(board: Board) -> str:
-    """Return the title of a board and what it rests on."""
+    """Return the title of a board, its answer, and what it rests on."""
     return page("board_head.html.jinja", board=board, day=day(board.summary.time))
 
 
@@ -294,6 +330,7 @@ def card_html(board: Board, row: BoardRow) -> str:
         "board_card.html.jinja",
         board=board,
         row=row,
+        told=expected_text(board, row),
         ranked=sum(one.rank is not None for one in board.rows),
         within="" if row.low is None else range_text(row),
         tie=letters(row.group) if row.group else "",

@@ -24,7 +24,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     drawn,
     offered,
 )
-from hf_transfer_score.leaderboard.pages.texts import escape, page, plain
+from hf_transfer_score.leaderboard.pages.texts import escape, page, plain, points_text
 from hf_transfer_score.records.record import RecordedOverlap
 
 MOST_CHOICES = 1000
@@ -71,6 +71,7 @@ class Comparison(NamedTuple):
     second: BoardRow
     columns: tuple[ComparedColumn, ...]
     sentence: str
+    headline: tuple[str, ...] = ()
 
 
 def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
@@ -78,9 +79,9 @@ def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
     columns = (_column(column, first, second) for column in board.columns.values())
     kept = tuple(one for one in columns if one.first_score is not None or one.second_score is not None)
     if first.label == second.label:
-        return Comparison(first, second, kept, f"{first.label} is compared with itself.")
+        return Comparison(first, second, kept, f"{first.label} is compared with itself.", board.headline)
     told = f"{_ranks_told(board, first, second)} {_truth_told(first, second)}"
-    return Comparison(first, second, kept, told.strip())
+    return Comparison(first, second, kept, told.strip(), board.headline)
 
 
 def _column(column: BoardColumn, first: BoardRow, second: BoardRow) -> ComparedColumn:
@@ -106,6 +107,8 @@ def _better(first: float | None, second: float | None, direction: int = 1) -> st
 
 
 def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
+    if first.forecast is not None and second.forecast is not None:
+        return _forecasts_told(first, second)
     if first.rank is None or second.rank is None:
         without = " and ".join(row.label for row in (first, second) if row.rank is None)
         lacking = " and ".join(board.headline) or "a score"
@@ -121,6 +124,21 @@ def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
     if ahead.high < behind.low:
         return f"{order}, and their rank ranges do not overlap: {ranges}."
     return f"{order}, but their rank ranges {ranges} overlap: another sample may say otherwise."
+
+
+def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
+    """Return which of two models is expected to come out ahead, and how surely."""
+    assert first.rank is not None and second.rank is not None
+    better, worse = (first, second) if first.rank <= second.rank else (second, first)
+    assert better.forecast is not None and worse.forecast is not None
+    near, far = better.forecast.points_below_best, worse.forecast.points_below_best
+    told = (
+        f"Fine-tune {better.label} rather than {worse.label}: it is expected to be {points_text(near)} points below "
+        f"the best of the board, the other {points_text(far)}."
+    )
+    if near.high < far.low:
+        return told
+    return f"{told} These intervals overlap, so {worse.label} may be as good."
 
 
 def _truth_told(first: BoardRow, second: BoardRow) -> str:

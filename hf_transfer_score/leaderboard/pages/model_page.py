@@ -14,7 +14,7 @@ from hf_transfer_score.cards.evidence import Standing, gather, setting, standing
 from hf_transfer_score.cards.model_card import model_card
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardKey, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.texts import page
+from hf_transfer_score.leaderboard.pages.texts import expected_text, page
 from hf_transfer_score.records.record import Record
 
 MOST_BOARDS = 12
@@ -89,7 +89,18 @@ def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
         places |= {setting(one.metric): (int(row.ranks[label]), count) for one in found if one.metric is not None}
     others = tuple(dict.fromkeys(one.model for one in ranked if one.label != row.label))
     sharing = sum(one.rank == row.rank for one in ranked if one is not row)
-    return Standing(len(ranked), row.rank, sharing, row.low, row.high, board.headline, places, others)
+    return Standing(
+        len(ranked),
+        row.rank,
+        expected_text(board, row),
+        () if row.forecast is None else row.forecast.why,
+        sharing,
+        row.low,
+        row.high,
+        board.headline,
+        places,
+        others,
+    )
 
 
 def model_choices(catalogue: Catalogue, typed: str = "") -> list[str]:
@@ -136,6 +147,7 @@ def model_page(catalogue: Catalogue, model_id: str) -> str:
         most_boards=MOST_BOARDS,
         most_rows=MOST_ROWS,
         terms=_terms,
+        told=expected_text,
         failures=sorted((one for one in records if one.status != "ok"), key=lambda one: one.metric is not None),
         warnings=[f"{', '.join(list(names)[:6])}: {text}" for text, names in list(warnings.items())[:MOST_ROWS]],
         runs=list(runs.values()),

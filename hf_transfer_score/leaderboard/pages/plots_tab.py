@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.drawing.clouds import ModelPoint, accuracy_figure, collapse_figure, size_figure
+from hf_transfer_score.drawing.clouds import RANK, Better, ModelPoint, accuracy_figure, collapse_figure, size_figure
 from hf_transfer_score.drawing.figure import WIDTH, Figure
 from hf_transfer_score.drawing.heatmap import overlap_figure
 from hf_transfer_score.drawing.words import Ends, capital, joined
@@ -44,16 +44,35 @@ def board_size_figure(
 ) -> Figure:
     """Return the score of a column of a board against the number of parameters, with the row of one label marked.
 
-    Without a column it is the rank, with the range that its intervals allow.
+    Without a column it is what the board is ordered by: the expected accuracy, or where nothing anchors it the points
+    below the best, with their intervals; of a board without a forecast the rank with its range.
     """
     if column is not None:
         points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in board.rows]
         return size_figure(points, score=f"pool score of {column}", marked=marked, width=width)
+    if board.is_forecast:
+        return _forecast_size_figure(board, marked, width)
     points = []
     for row in board.rows:
         ends = None if row.low is None or row.high is None else (row.low, row.high)
         points.append(ModelPoint(row.label, row.parameters, row.rank, upwards=ends))
-    return size_figure(points, score="rank", better="low", marked=marked, width=width)
+    return size_figure(points, score=RANK, better="low", marked=marked, width=width)
+
+
+def _forecast_size_figure(board: Board, marked: str | None, width: int) -> Figure:
+    """Return what is expected of the models of a board against the number of parameters."""
+    known = [(row, row.forecast) for row in board.rows if row.forecast is not None]
+    anchored = any(one.expected_accuracy is not None for _, one in known)
+    points = []
+    for row, one in known:
+        level = one.expected_accuracy if anchored else one.points_below_best
+        scale = 100 if anchored else 1
+        value, low, high = (None, None, None) if level is None else (scale * end for end in level)
+        ends = None if low is None or high is None or low == high else (low, high)
+        points.append(ModelPoint(row.label, row.parameters, value, upwards=ends, rank=row.rank))
+    better: Better = "high" if anchored else "low"
+    score = "expected accuracy in percent" if anchored else "points below the best"
+    return size_figure(points, score=score, better=better, marked=marked, width=width)
 
 
 def board_collapse_figure(
@@ -85,19 +104,20 @@ def board_accuracy_figure(
 ) -> Figure:
     """Return the score of a column of a board against measured accuracy, with the row of one label marked.
 
-    Without a column it is the mean rank over the metrics that decide. The agreement is τ_w of the two orders over the
+    Without a column it is the mean rank over the metrics that decide where there is no forecast, which knows these
+    accuracies. The agreement is τ_w of the two orders over the
     same models, with its interval.
     """
     exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
     notes = [] if exact else ["Accuracy was measured on the same dataset with another sample."]
     if column is None and board.headline:
-        notes.insert(0, f"The order is by {' and '.join(board.headline)}.")
+        notes.insert(0, f"The mean rank is by {' and '.join(board.headline)}; the forecast knows these accuracies.")
     points = []
     for row in board.rows:
         score = row.mean_rank if column is None else row.scores.get(column)
         spread = (min(row.accuracies), max(row.accuracies)) if len(row.accuracies) > 1 else None
         points.append(ModelPoint(row.label, score, row.accuracy, upwards=spread))
-    name = "mean rank" if len(board.headline) > 1 else "rank"
+    name = "mean rank" if len(board.headline) > 1 else f"rank by {' '.join(board.headline)}"
     return accuracy_figure(
         points,
         agreement,

@@ -11,7 +11,9 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hf_transfer_score.leaderboard.boards.board import BoardRow
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.ranking.answer import place_told
+from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.text import environment
 
 if TYPE_CHECKING:
@@ -102,6 +104,48 @@ def accuracy_in_words(row: BoardRow) -> str:
     return accuracy_text(row.accuracy) + (f" (mean of {len(row.accuracies)})" if several else "")
 
 
+def chance_text(value: float | None) -> str:
+    """Return a probability.
+
+    Example:
+        >>> chance_text(0.254), chance_text(0.004), chance_text(0.0), chance_text(None)
+        ('25%', '<1%', '0%', '–')
+    """
+    if value is None:
+        return MISSING
+    return "<1%" if 0 < value < 0.005 else f"{value:.0%}"
+
+
+def points_text(one: Interval | None) -> str:
+    """Return points below the best with their interval.
+
+    Example:
+        >>> points_text(Interval(1.24, 0.0, 3.06))
+        '1.2 (0.0 to 3.1)'
+    """
+    return MISSING if one is None else f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})"
+
+
+def level_text(one: Interval | None) -> str:
+    """Return an expected accuracy with its interval, which one that was measured does not have.
+
+    Example:
+        >>> level_text(Interval(0.871, 0.83, 0.904)), level_text(Interval(0.871, 0.871, 0.871))
+        ('87.1% (83 to 90)', '87.1%')
+    """
+    if one is None:
+        return MISSING
+    ends = f" ({100 * one.low:.0f} to {100 * one.high:.0f})" if one.high > one.low else ""
+    return f"{one.value:.1%}{ends}"
+
+
+def expected_text(board: Board, row: BoardRow) -> str:
+    """Return what is expected of a model of a board, in a sentence; "" where nothing is."""
+    if row.forecast is None or row.rank is None:
+        return ""
+    return place_told(row.forecast, row.rank, sum(one.rank is not None for one in board.rows))
+
+
 def signed(value: float | None, digits: int, scale: float = 1) -> str:
     """Return a number with fixed decimals and a true minus, or a dash.
 
@@ -175,6 +219,9 @@ def _pages() -> Environment:
         "short_count": short_count,
         "plural": plural,
         "accuracy": accuracy_in_words,
+        "chance": chance_text,
+        "points": points_text,
+        "level": level_text,
         "minute": lambda time: escape(time[:16].replace("T", " "), 40),
     }
     made = environment(escape, filters, missing=MISSING)

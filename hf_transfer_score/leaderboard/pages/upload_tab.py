@@ -14,9 +14,11 @@ import numpy as np
 
 from hf_transfer_score.evaluate_modules.space import ENDINGS
 from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
-from hf_transfer_score.leaderboard.pages.texts import MISSING, number, plain, plural
+from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, plural, points_text
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
@@ -29,6 +31,7 @@ from hf_transfer_score.uploads.turns import SCORING
 LONGEST_NAME = 80
 MOST_NAMED = 4
 TERM_HEADERS = ("Model", "Metric", "Term", "Value", "Better", "What it is")
+HEADERS = ("Rank", "Model", "Chance to be best", "Points below the best")
 CHOSEN = (*sorted(HEADLINE_METRICS), "logme", "hscore")
 AT_ONCE = 1
 """Scorings at a time; the others wait in the queue, and the boards stay quick."""
@@ -111,6 +114,8 @@ def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> Upload
         told = scores.reason if scores.reason is None else plain(scores.reason, 600)
         models[name] = scored_model(name, replace(scores, reason=told))
     ranking = ranked(models, chosen)
+    if len(ranking.ranks) > 1:
+        ranking = ranking.with_forecast(Forecaster(History()))
     notes = tuple(_notes(ranking, chosen))
     return UploadScores(notes, *_tables(ranking), ranking) if ranking.pools else UploadScores(notes)
 
@@ -123,12 +128,16 @@ def _tables(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]], list[li
         cells = [
             f"{number(pool.scores[model])} ({pool.ranks[model]})" if model in pool.scores else MISSING for pool in pools
         ]
-        rows.append([str(ranking.ranks.get(model, MISSING)), model, *cells])
+        one = ranking.forecasts.get(model)
+        expected = (
+            (MISSING,) * 2 if one is None else (chance_text(one.best_probability), points_text(one.points_below_best))
+        )
+        rows.append([str(ranking.ranks.get(model, MISSING)), model, *expected, *cells])
         for name, result in scores.results.items():
             for term in get_metric(name).terms if result.status == "ok" else ():
                 better = "higher" if term.direction > 0 else "lower"
                 terms.append([model, name, term.name, f"{result.terms[term.name]:.6g}", better, term.description])
-    return ("Rank", "Model", *(f"{pool.metric} score (rank)" for pool in pools)), rows, terms
+    return (*HEADERS, *(f"{pool.metric} score (rank)" for pool in pools)), rows, terms
 
 
 def _notes(ranking: Ranking, chosen: Sequence[Metric]) -> Iterator[str]:
@@ -143,9 +152,8 @@ def _notes(ranking: Ranking, chosen: Sequence[Metric]) -> Iterator[str]:
     if len(scored) == 1:
         yield "One model alone has nothing to be compared with: its scores are 0. Upload others, or read its raw terms."
     else:
-        deciding = ranking.headline
-        way = f"by {deciding[0]}" if len(deciding) == 1 else f"by the mean of the ranks by {' and '.join(deciding)}"
-        yield f"Ranked {way}; ranks and pool scores hold among these files only."
+        yield ranking.answer
+        yield "Ranks and pool scores hold among these files only."
     missing = [metric.name for metric in chosen if any(metric.name not in one.results for one in scored.values())]
     if missing:
         yield too_slow(missing)
@@ -200,8 +208,7 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         value=[name for name in CHOSEN if name in known],
         multiselect=True,
         label="Metrics",
-        info=f"All that need class labels only. {' and '.join(sorted(HEADLINE_METRICS))} together decide the order; "
-        "without both, the first does.",
+        info="All that need class labels only; the order is by a forecast of fine-tuning that weighs them together.",
         elem_id="upload-metrics",
     )
     with gr.Row():

@@ -24,10 +24,15 @@ MILLION = 10**6
 USUAL, REVERSED = "usual", "reversed"
 BY_RANK = "rank"
 
+FORECAST, METRICS = "forecast", "metrics"
+ORDERS = {FORECAST: "forecast", METRICS: "FaCe and NCTI"}
+"""What a board may be ranked by, with how that reads."""
+
 FIELDS = {
     BY_RANK: ("Rank", False),
     "model": ("Model", False),
-    "accuracy": ("Accuracy", True),
+    "chance": ("Chance to be best", True),
+    "accuracy": ("Measured accuracy", True),
     "parameters": ("Parameters", False),
     "width": ("Width", True),
     "throughput": ("Examples/s", True),
@@ -39,7 +44,7 @@ FIELDS = {
 
 SORTED_FIELDS = (
     *("rank", "label", "model", "library", "license", "parameters", "width", "downloads", "throughput", "accuracy"),
-    *("group", "low", "high", "mean_rank", "layer", "pooling", "device", "time"),
+    *("chance", "group", "low", "high", "mean_rank", "layer", "pooling", "device", "time"),
 )
 """What a board can be sorted by besides the labels of its columns, also by programs that ask for its CSV."""
 
@@ -61,6 +66,7 @@ class View:
         since: first day in UTC, as YYYY-MM-DD; leaves out rows whose newest record is older. Other texts do not count.
         sort: what it is sorted by: one of SORTED_FIELDS, or OF_COLUMN and a column's label.
         turned: whether the order is reversed; what is missing comes last either way.
+        by: what the models are ranked by, one of ORDERS.
     """
 
     search: str = ""
@@ -72,6 +78,7 @@ class View:
     since: str = ""
     sort: str = BY_RANK
     turned: bool = False
+    by: str = FORECAST
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,8 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
         known = ", ".join((*SORTED_FIELDS, *board.columns))
         raise OptionError(f"A board cannot be sorted by {sort!r}. Known: {known}.")
     if sort == BY_RANK:
-        return lambda row: None if row.rank is None else (row.rank, row.mean_rank)
+        places = {row.label: place for place, row in enumerate(board.rows)}
+        return lambda row: None if row.rank is None else (row.rank, places[row.label])
     if sort == "time":
         return lambda row: seconds(row.time) if row.time else None
 
@@ -186,6 +194,7 @@ def read_view(query: Mapping[str, str], known: Choices, sorts: Iterable[str]) ->
         since=query.get("since", "") if is_day(query.get("since", "")) else "",
         sort=sort if sort in set(sorts) else BY_RANK,
         turned=query.get("order") == REVERSED,
+        by=METRICS if query.get("by") == METRICS else FORECAST,
     )
 
 

@@ -12,7 +12,7 @@ def wait_for_table(page) -> None:
     page.wait_for_selector(FIRST_CELL)
 
 
-def column(page, place: int = 0) -> list[str]:
+def column(page, place: int = 1) -> list[str]:
     """Return the texts of a column of the table as they are shown."""
     return [
         one.inner_text().strip() for one in page.query_selector_all(f"#lb-table [role=gridcell][data-col='{place}']")
@@ -28,7 +28,7 @@ def wait_for_models(page, *names: str) -> None:
     """Wait until the table shows these models, in this order."""
     page.wait_for_function(
         """names => {
-          const cells = [...document.querySelectorAll("#lb-table [role=gridcell][data-col='0']")];
+          const cells = [...document.querySelectorAll("#lb-table [role=gridcell][data-col='1']")];
           return JSON.stringify(cells.map(one => one.innerText.trim())) === JSON.stringify(names);
         }""",
         arg=list(names),

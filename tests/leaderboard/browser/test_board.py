@@ -25,11 +25,18 @@ from tests.leaderboard.made import face, model, score
 def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, address):
     page = opened(address)
     wait_for_models(page, *NAMES)
-    assert headers(page)[:4] == ["Model", "Rank", "Range", "Tie"]
-    assert column(page, 1) == ["1", "2", "3", "4"]
+    assert headers(page)[:4] == ["Rank", "Model", "Chance to be best", "Points below the best"]
+    assert column(page, 0) == ["1", "2", "3", "4"]
+    assert column(page, 2) == ["100%", "0%", "0%", "0%"]
+    wait_for_text(page, "#lb-head", "Fine-tune timm/alpha: 95.0%, as measured here.")
+    page.get_by_label("FaCe and NCTI").check()
+    page.wait_for_selector("#lb-table th[title='Tie']")
     assert column(page, 3) == ["A", "B", "C", "D"]
-    assert {"face", "logme", "Accuracy", "Parameters", "License"} <= set(headers(page))
-    assert column(page, headers(page).index("Accuracy")) == ["95.00%", "94.00%", "93.00%", "92.00%"]
+    wait_for_text(page, "#lb-head", "it is first of 4, and ahead of all others on this sample")
+    page.get_by_label("forecast", exact=True).check()
+    page.wait_for_selector("#lb-table th[title='Tie']", state="detached")
+    assert {"face", "logme", "Measured", "Parameters", "License"} <= set(headers(page))
+    assert column(page, headers(page).index("Measured")) == ["95.00%", "94.00%", "93.00%", "92.00%"]
     assert "14 records" not in page.inner_text("#lb-status") and "15 records" in page.inner_text("#lb-status")
     wait_for_text(page, "#lb-notes", "org/closed (gated): the repository is gated")
     assert page.locator("#lb-head a").get_attribute("href").endswith("/datasets/owner/pets")

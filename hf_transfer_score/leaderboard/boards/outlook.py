@@ -1,0 +1,273 @@
+"""How the models of a board would come out after fine-tuning: from their scores, and what was measured elsewhere.
+
+Anybody may publish records, so what a forecast learns from is bounded, whatever there is: records of the models of the
+board first, then those of the models that were measured most often.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.leaderboard.boards.rows import Codes, Groups, Mask, RecordRows, finite, parsed
+from hf_transfer_score.metrics.registry import MetricResult
+from hf_transfer_score.metrics.scores import FeatureScores
+from hf_transfer_score.ranking.answer import next_step
+from hf_transfer_score.ranking.confidence import RankConfidence
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.intervals import LEVEL
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.pools import PoolRanking
+from hf_transfer_score.ranking.ranking import PROBE, Ranking
+from hf_transfer_score.ranking.settings import installed
+from hf_transfer_score.records.possible import TRUTH
+from hf_transfer_score.records.table import RecordTable
+
+MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100
+"""What one forecast learns from at most."""
+
+SCORED_DATASETS = 25
+"""Datasets whose scores say what a metric is worth, so that there are enough models of each."""
+
+MOST_NUMBERS = 250_000
+"""Outcomes that are drawn for a board, times its models."""
+
+LEARNT = (
+    *("model_id", "model_parameters", "dataset_id", "dataset_task", "dataset_fingerprint", "terms"),
+    *("metric_name", "metric_version", "metric_parameters", "metric_directions"),
+    *("family", "architecture", "base_model", "pretrained_on"),
+)
+"""The columns of a table that a history is made of."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """A board in the order of the forecast.
+
+    Attributes:
+        board: the same models, with what is expected of them.
+        mark: of the records that the forecast learnt from; equal where they are.
+        published: the board whose models are ranked by the metrics that decide.
+    """
+
+    board: Board
+    mark: str
+    published: Board
+
+
+def outlook(
+    rows: RecordRows,
+    grouped: Groups,
+    published: Board,
+    own: Mapping[str, Sequence[int]],
+    previous: Outlook | None = None,
+) -> Outlook:
+    """Return a board in the order of the forecast; of regression, or of foreign metrics alone, in that of its metrics.
+
+    Args:
+        rows: of the table.
+        grouped: what belongs together among them.
+        published: the board in the order of its metrics.
+        own: rows of the table by the label of a model.
+        previous: what was made of it before; it is returned where nothing has changed.
+    """
+    if published.classes is None or not (known_metrics(published) or published.truth):
+        return Outlook(answered(published), "", published)
+    learnt = learnt_rows(rows, grouped, published)
+    first = np.array([one[0] for one in own.values() if len(one)], np.int64)[:MOST_ACCURACIES]
+    chosen = np.unique(np.concatenate([learnt, first]))
+    mark = _mark(rows, chosen)
+    if previous is not None and previous.mark == mark and previous.published is published:
+        return previous
+    try:
+        history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
+        forecaster, measured = _forecaster(published, history)
+        pool = _pool(published, _probes(rows, published, own))
+        found = _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
+    except (ArithmeticError, ValueError) as error:  # of numbers that nobody thought of: the board is there all the same
+        note = f"These models have no forecast: {error}"
+        return Outlook(answered(replace(published, notes=(note, *published.notes))), mark, published)
+    return Outlook(_in_order(published, found), mark, published)
+
+
+def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
+    """Return the rows of other datasets that say something of a board's models, or of what its metrics are worth."""
+    ids, named = rows.coded("model_id"), rows.coded("metric_name")
+    names = {row.model for row in board.rows}
+    mine = ids.where(names.__contains__)
+    there = rows.sound & rows.coded("dataset_task").where(lambda task: task == board.key.task)
+    there &= ~rows.coded("dataset_id").where(lambda name: name == board.key.dataset)
+    accuracies = np.flatnonzero(there & grouped.truth & named.where(lambda name: name == TRUTH.name))
+    accuracies = _first_accuracies(rows, accuracies, mine, grouped.newest)
+    datasets, counts = rows.coded("dataset_id").codes, np.bincount(ids.codes[accuracies], minlength=len(ids.values) + 1)
+    several = np.argsort(-np.bincount(datasets[accuracies]), kind="stable")[:SCORED_DATASETS]
+    used = set(known_metrics(board))
+    scored = there & grouped.scored & named.where(used.__contains__) & (counts[ids.codes] > 0)
+    scores = np.flatnonzero(scored & np.isin(datasets, several))
+    order = np.lexsort([ids.codes[scores], -counts[ids.codes[scores]], ~mine[scores]])
+    return np.concatenate([accuracies, scores[order[:MOST_SCORES]]])
+
+
+def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: Codes) -> Codes:
+    """Return the rows that a forecast learns from.
+
+    They are of the samples with most models of the board. Where there are too many, each model of the board has those
+    of the samples with most of them; what is left is of the models that were measured most often.
+    """
+    ids = rows.coded("model_id").codes[accuracies]
+    prints = rows.coded("dataset_fingerprint").codes[accuracies]
+    pairs = rows.coded("dataset_id").codes[accuracies] * (prints.max(initial=0) + 1) + prints
+    sample = np.unique(pairs, return_inverse=True)[1].reshape(-1)
+    sizes = np.bincount(sample)
+    shared = np.bincount(sample, weights=mine[accuracies], minlength=len(sizes))
+    place = np.empty(len(sizes), np.int64)
+    place[np.lexsort([-sizes, -shared])] = np.arange(len(sizes))
+    by_model = np.lexsort([-newest[accuracies], place[sample], ids])
+    starts = np.flatnonzero(np.diff(ids[by_model], prepend=-1))
+    turn = np.empty(len(ids), np.int64)
+    turn[by_model] = np.arange(len(ids)) - np.repeat(starts, np.diff(np.append(starts, len(ids))))
+    order = np.lexsort([-np.bincount(ids)[ids] if len(ids) else ids, turn, ~mine[accuracies]])
+    return accuracies[order[place[sample[order]] < MOST_COLUMNS][:MOST_ACCURACIES]]
+
+
+def known_metrics(board: Board) -> list[str]:
+    """Return the columns that a forecast looks at: of metrics that are installed, in one setting each.
+
+    Else whoever makes up a metric, or many settings of one, would decide the order.
+    """
+    found = [label for label, one in board.columns.items() if one.kind == "score" and label == one.metric]
+    return [label for label in found if installed(label) is not None][:MOST_METRICS]
+
+
+def bounded(history: History) -> History:
+    """Return what a forecast learns from: the columns with most models, with accuracies that are shares."""
+    possible = [
+        replace(one, values={name: value for name, value in one.values.items() if 0 <= value <= 1})
+        for one in history.accuracies
+    ]
+    kept = sorted(
+        (one for one in possible if len(one.values) > 1),
+        key=lambda one: (-len(one.values), one.dataset, one.protocol, sorted(one.values.items())),
+    )
+    return replace(history, accuracies=tuple(kept[:MOST_COLUMNS]))
+
+
+def _mark(rows: RecordRows, chosen: Codes) -> str:
+    """Return what is equal for the same records, wherever they stand in the table."""
+    from pyarrow import compute
+
+    files = rows.table.data.select(["path", "stamp"]).take(chosen)
+    texts = compute.binary_join_element_wise(*files.columns, " ").to_pylist()
+    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def _history(rows: RecordRows, chosen: Codes) -> History:
+    """Return what rows say; words that only others have are left behind."""
+    import pyarrow
+
+    data = rows.table.data.select([*LEARNT]).take(pyarrow.array(chosen))
+    plain = pyarrow.schema(
+        [(one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type) for one in data.schema]
+    )
+    return History.of(RecordTable(data.cast(plain)))
+
+
+def _forecaster(board: Board, history: History) -> tuple[Forecaster, dict[str, float]]:
+    """Return what is learnt, and the accuracies of the board's own models by the same method."""
+    sizes = {row.model: Relations(parameters=row.parameters) for row in board.rows}
+    method = None if board.method in (None, "probe") else board.method
+    made = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
+    measured = {row.label: row.accuracy for row in board.rows if row.accuracy is not None and 0 <= row.accuracy <= 1}
+    return made, measured if board.method == made.method else {}
+
+
+def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) -> dict[str, MetricResult]:
+    """Return the accuracies of a probe, with what they were computed of, by the label of the model."""
+    if PROBE not in board.columns:
+        return {}
+    is_probe = rows.coded("metric_name").where(lambda name: name == PROBE)
+    place = {label: next((row for row in mine if is_probe[row]), None) for label, mine in own.items()}
+    there = {label: row for label, row in place.items() if row is not None}
+    texts = rows.texts("used", np.array(list(there.values()), np.int64))
+    used = {label: parsed(text) for label, text in zip(there, texts, strict=True)}
+    found = {}
+    for row in board.rows:
+        value, told = row.score(PROBE), used.get(row.label)
+        if value is None or not isinstance(told, dict) or not 0 <= value <= 1:
+            continue
+        chance, count = told.get("chance", -1.0), told.get("rows")
+        if type(count) is int and count > 0 and finite(chance) and 0 <= chance <= 1:
+            about = {"rows": count, "chance": chance}
+            found[row.label] = MetricResult(PROBE, "ok", {PROBE: value}, parameters=about)
+    return found
+
+
+def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
+    """Return the models of a board as a pool, with the metrics that a forecast looks at."""
+    models = {
+        row.label: RankedModel(
+            row.label,
+            "ok",
+            row.model,
+            parameters=row.parameters,
+            scores=FeatureScores("ok", results={PROBE: probes[row.label]}) if row.label in probes else None,
+        )
+        for row in board.rows
+    }
+    pools = {}
+    for label in known_metrics(board):
+        scores = {row.label: value for row in board.rows if (value := row.score(label)) is not None}
+        pools[label] = PoolRanking(label, scores, {}, {})
+    return Ranking(models, pools, board.headline, {}, {}, dataset=board.key.dataset)
+
+
+def _known(pool: Ranking, measured: Set[str]) -> Ranking:
+    """Return the models of which more is known than their size: scores, or accuracies by label or id."""
+    scored = {name for one in pool.pools.values() for name in one.scores}
+    kept = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & measured}
+    return replace(pool, models=kept)
+
+
+def _in_order(board: Board, found: Ranking) -> Board:
+    """Return a board in the order of a forecast, with its answer; models of which too little is known come last."""
+    by_label, said = {row.label: row for row in board.rows}, dict[str, str]()
+
+    def row(name: str) -> BoardRow:
+        low, high = found.range_of(name)
+        forecast = found.forecasts[name]
+        why = tuple(said.setdefault(one, one) for one in forecast.why)  # many models share a reason, and its memory
+        forecast = replace(forecast, why=why)
+        return replace(by_label[name], rank=found.ranks[name], low=low, high=high, group=None, forecast=forecast)
+
+    others = [replace(one, rank=None) for one in board.rows if one.label not in found.ranks]
+    note = f"{len(others)} of {len(board.rows)} models have no rank: nothing that a forecast looks at is known of them."
+    return replace(
+        board,
+        rows=(*(row(name) for name in found.ranks), *others),
+        notes=(*board.notes, note) if others else board.notes,
+        answer=found.answer,
+        step=next_step(found),
+    )
+
+
+def answered(board: Board) -> Board:
+    """Return a board in the order of its metrics with the answer that they give."""
+    ranks = {row.label: row.rank for row in board.rows if row.rank is not None}
+    ranges = {row.label: (row.low, row.high) for row in board.rows if row.low is not None and row.high is not None}
+    confidence = RankConfidence(
+        ranks,
+        ranges,
+        {row.label: row.group for row in board.rows if row.group is not None},
+        {},
+        (),
+        0,
+        LEVEL,
+        board.headline,
+    )
+    found = replace(_pool(board, {}), ranks=ranks, confidence=confidence if ranges else None)
+    return replace(board, answer=found.answer)
