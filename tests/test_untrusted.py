@@ -181,6 +181,7 @@ OUR_OWN = {
     "sampling/sample.py": "a sample that was stored here",
     "sampling/draw.py": "rows that were put there a moment ago",
     "ranking/history.py": "columns of tables whose records were checked when they were read",
+    "leaderboard/boards/rows.py": "columns of tables whose records were checked when they were read",
     "ranking/naming.py": "model blocks of records that were checked",
     "ranking/stored.py": "blocks and options of records that were checked, as text",
     "ranking/settings.py": "options of records that were checked",
