@@ -377,7 +377,9 @@ def view_of(
 
 
 def _first(catalogue: Catalogue) -> str | None:
-    return next((one.key.slug for one in catalogue.boards()), None)
+    """Return the board that is shown first: of which most is known, measured accuracies before all."""
+    best = max(catalogue.boards(), key=lambda one: (one.truths, one.models, one.records), default=None)
+    return None if best is None else best.key.slug
 
 
 def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
