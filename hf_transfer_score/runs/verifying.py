@@ -29,13 +29,14 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.records.record import Record, RecordedMetric
+from hf_transfer_score.runs.candidates import release_memory
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
-from hf_transfer_score.runs.run import rank, release_memory
+from hf_transfer_score.runs.run import rank
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
 from hf_transfer_score.sampling.sample import LabelledSample
 
