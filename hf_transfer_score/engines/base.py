@@ -32,11 +32,13 @@ class Work:
             the run. An engine that works elsewhere pickles it, and the files that it reads and writes are in folders
             that all workers share.
         weights: bytes of the candidate's weights, 0 where that is not known.
+        gpu: whether it computes on a GPU where there is one.
     """
 
     name: str
     action: Callable[[], Any]
     weights: int = 0
+    gpu: bool = True
 
 
 @dataclass(frozen=True)

@@ -247,7 +247,8 @@ class _RankRun:
         assert model.checkpoint is not None
         features = self.cache.folder.absolute()
         action = ScoreCandidate(with_whole_paths(model), sample.absolute(), scoring, self.options, features)
-        return Work(model.name, action, model.checkpoint.repository.bytes_of(model.files))
+        weights = model.checkpoint.repository.bytes_of(model.files)
+        return Work(model.name, action, weights, gpu=self.options.extract.device != "cpu")
 
     def _received(self, model: PlannedModel, done: Finished, examples: int) -> list[RankedModel]:
         """Return what a worker made of a candidate; its features are kept for this run from here on."""
