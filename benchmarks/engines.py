@@ -31,7 +31,7 @@ from hf_transfer_score.runs.listener import Listener
 
 PARTS = ("speed", "overhead", "killed")
 BAR_SPEED, BAR_OVERHEAD = 1.7, 0.05
-TEXTS, WORDS = 400, 60
+TEXTS, WORDS = 60, 60
 TINY_TEXTS = 40
 TOPICS = ("card pin chip", "cash coin atm", "send wire iban", "help agent chat")
 
@@ -213,6 +213,9 @@ def killed(name: str, candidates: int, place: Path) -> bool:
         options = RankOptions(sample=SampleOptions(max_samples=TEXTS), replicates=0)
         counted = Counting(engine, noted)
         report = rank(texts, models, options=options, engine=counted, folder=place / "kept", listener=heard)
+    for model in report.models.values():
+        if model.status != "ok":
+            print(f"{model.name}: {model.kind}: {model.reason}")
     begun = [path for path in noted.iterdir() if path.suffix != ".done"]
     repeated = len(begun) - candidates
     print(f"{len(report.ranks)} of {candidates} candidates ranked, {repeated} repeated (bar: all, at most 1)")
