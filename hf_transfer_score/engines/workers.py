@@ -80,3 +80,23 @@ def _finished(work: Work, workers: Workers, handle: Any, attempt: int, retries: 
             return None
         times = "" if attempt == 1 else f" {attempt} times"
         return Finished(work, failure=CheckpointError(lost.kind, f"its worker ended{times}: {lost}"))
+
+
+Outcome = tuple[Any, Exception | None]
+"""What an action returned, or what it raised."""
+
+
+def tried(action: Callable[[], Any]) -> Outcome:
+    """Return what came of an action, for workers that cannot pass on what is raised."""
+    try:
+        return action(), None
+    except Exception as error:  # noqa: BLE001  # raised where the run is
+        return None, error
+
+
+def raised_or(outcome: Outcome) -> Any:
+    """Return what an action returned, or raise what it raised."""
+    value, error = outcome
+    if error is not None:
+        raise error
+    return value

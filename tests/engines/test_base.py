@@ -31,7 +31,7 @@ class Backwards:
 
 
 def test_there_are_these_engines():
-    assert {"here", "accelerate", "ray"} <= set(all_engines())
+    assert {"here", "accelerate", "ray", "slurm"} <= set(all_engines())
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_what_there_is_not_is_said(name, settings, words):
         open_engine(name, settings)
 
 
-@pytest.mark.parametrize("package", ["ray"])
-def test_without_its_extra_an_engine_says_what_to_install(package, monkeypatch):
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_without_its_extra_an_engine_says_what_to_install(engine, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    words = rf"needs the package {package}, which is not installed: pip install 'hf-transfer-score\[ray\]'"
+    words = rf"needs the package {package}, which is not installed: pip install 'hf-transfer-score\[{engine}\]'"
     with pytest.raises(OptionError, match=words):
-        open_engine(package)
+        open_engine(engine)
 
 
 def test_an_engine_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
