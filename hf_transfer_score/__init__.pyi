@@ -9,6 +9,7 @@ from .backbones.base import (
     register_backbone,
 )
 from .checkpoints.candidate import Search
+from .engines.base import Engine, Finished, Work, all_engines, open_engine
 from .errors import (
     CheckpointError,
     DatasetError,
@@ -63,8 +64,10 @@ __all__ = [
     "CheckpointError",
     "ClassStatistics",
     "DatasetError",
+    "Engine",
     "ExtractOptions",
     "FeatureScores",
+    "Finished",
     "HubError",
     "InputError",
     "Interrupted",
@@ -95,6 +98,8 @@ __all__ = [
     "VerifyReport",
     "Waveform",
     "Words",
+    "Work",
+    "all_engines",
     "all_kinds",
     "all_metrics",
     "board",
@@ -104,6 +109,7 @@ __all__ = [
     "import_table",
     "load_sample",
     "memory_sample",
+    "open_engine",
     "plan_rank",
     "rank",
     "rank_confidence",

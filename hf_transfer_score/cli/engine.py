@@ -18,8 +18,8 @@ class EngineFlags:
     """Where candidates run.
 
     Attributes:
-        engine: here, one after the other; accelerate, in the processes that a launcher started; ray, as tasks on a
-            cluster of Ray or on this machine.
+        engine: here (one after the other), accelerate (in the processes that a launcher started), ray (on a cluster of
+            Ray or this machine), slurm (as jobs of Slurm), or one of another package.
         workers: candidates at a time, for engines that start workers.
         engine_option: set an option of the engine, as NAME=VALUE; may be repeated.
     """
@@ -37,7 +37,7 @@ class EngineFlags:
                 raise OptionError(f"{setting}: expected NAME=VALUE, such as retries=2.")
             settings[name] = _parsed(self.engine, name, text)
         if self.workers is not None and self.engine == HERE:
-            raise OptionError("workers: the engine here has none; name another with `engine`.")
+            raise OptionError(f"workers={self.workers}: the engine here has none; name another with `engine`.")
         return closing(open_engine(self.engine, {"workers": self.workers, **settings}))
 
 
