@@ -40,7 +40,7 @@ class Ray:
     elsewhere: ClassVar[bool] = True
     workers: int | None = None
     address: str | None = None
-    retries: int = 1
+    retries: int = 2
     _began_cluster: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:

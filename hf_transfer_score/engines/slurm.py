@@ -57,7 +57,7 @@ class Slurm:
     cores: int = 4
     memory: int = 16
     gpus: int = 0
-    retries: int = 1
+    retries: int = 2
     folder: str | None = None
     cluster: str = "slurm"
 
