@@ -231,7 +231,8 @@ class _RankRun:
             self.listener.started(models[number - 1], number, len(models))
 
         away = [one for one in models if self.engine.elsewhere and one.state not in ("cached", "failed")]
-        own = [Work(one.name, partial(here.outcome, one)) for one in models if one not in away]
+        handed_out = {one.name for one in away}
+        own = [Work(one.name, partial(here.outcome, one)) for one in models if one.name not in handed_out]
         for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):
             yield models[places[done.work.name] - 1], done.value
         if away:
