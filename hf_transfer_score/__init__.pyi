@@ -9,6 +9,7 @@ from .backbones.base import (
     register_backbone,
 )
 from .checkpoints.candidate import Search
+from .engines.base import Engine, Finished, Work, all_engines, open_engine
 from .errors import (
     CheckpointError,
     DatasetError,
@@ -64,8 +65,10 @@ __all__ = [
     "CheckpointError",
     "ClassStatistics",
     "DatasetError",
+    "Engine",
     "ExtractOptions",
     "FeatureScores",
+    "Finished",
     "HubError",
     "InputError",
     "Interrupted",
@@ -96,6 +99,8 @@ __all__ = [
     "VerifyReport",
     "Waveform",
     "Words",
+    "Work",
+    "all_engines",
     "all_kinds",
     "all_metrics",
     "board",
@@ -105,6 +110,7 @@ __all__ = [
     "import_table",
     "load_sample",
     "memory_sample",
+    "open_engine",
     "plan_rank",
     "rank",
     "rank_confidence",

@@ -70,8 +70,9 @@ ALLOWED = {
             errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune
         """,
+        "engines": "errors home metrics.class_stats engines",
         "runs": """
-            home hub untrusted finetune errors tasks integrity version text metrics ranking records sampling
+            home hub untrusted finetune engines errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs
         """,
         "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",
@@ -82,7 +83,7 @@ ALLOWED = {
         "drawing": "home errors ranking text drawing",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
-            drawing backbones.base checkpoints features runs records requests finetune cards leaderboard
+            drawing backbones.base checkpoints features engines runs records requests finetune cards leaderboard
             reproduction text cli
         """,
     }.items()

@@ -159,20 +159,20 @@ def _parsed(metric: Metric, option: str, text: str) -> Any:
         metric.configured(**{option: text})
     if get_origin(hint) is Literal:
         check_choice(f"{metric.name}.{option}", text, tuple(str(choice) for choice in get_args(hint)))
-    for kind in _alternatives(hint):
+    for kind in alternatives(hint):
         with suppress(ValueError):
-            return _value(kind, text)
+            return value_of(kind, text)
     raise OptionError(f"{metric.name}.{option} must be {kind_of(hint)}, got {text!r}.")
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
+def alternatives(hint: Any) -> tuple[Any, ...]:
     """Return the kinds a value may have, the narrower ones first."""
     if get_origin(hint) not in (Union, types.UnionType):
         return (hint,)
     return tuple(sorted(get_args(hint), key=lambda kind: kind is str))
 
 
-def _value(kind: Any, text: str) -> Any:
+def value_of(kind: Any, text: str) -> Any:
     """Return `text` as one kind of value, or raise ValueError."""
     if get_origin(kind) is Literal:
         return get_args(kind)[[str(choice) for choice in get_args(kind)].index(text)]
@@ -190,7 +190,7 @@ def kind_of(hint: Any) -> str:
     words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", types.NoneType: "none"}
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(hint))
-    return " or ".join(words.get(kind, str(kind)) for kind in _alternatives(hint))
+    return " or ".join(words.get(kind, str(kind)) for kind in alternatives(hint))
 
 
 @dataclass(frozen=True)

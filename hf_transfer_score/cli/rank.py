@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from hf_transfer_score.checkpoints.candidate import display_names, parse_candidates
 from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
+from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import (
     OUTPUT,
     RUNNING,
@@ -78,6 +79,7 @@ def rank(
     task: TaskName = None,
     scoring: Scoring = ScoringFlags(),
     options: Ranking = RankFlags(),
+    engines: Engines = EngineFlags(),
     results: Annotated[list[str] | None, Parameter(group=SCORING, consume_multiple=True)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
@@ -92,7 +94,8 @@ def rank(
     with how sure it is. Nothing is fine-tuned. Features are kept: a second call with other metrics runs no model and
     asks nobody. A checkpoint that cannot be scored is a row with the reason.
 
-    Several processes share the work: `accelerate launch --num_processes 4 -m hf_transfer_score rank ...`.
+    Several processes share each candidate: `accelerate launch --num_processes 4 -m hf_transfer_score rank ...`.
+    `--engine ray --workers 4` runs several candidates at a time, on this machine or on a cluster of Ray.
 
     ```bash
     hf-transfer-score rank example
@@ -124,8 +127,8 @@ def rank(
         check_plot_path(plot)
     check_folder(save)
     asked = Typed.of(dataset, candidates.names())
-    call = plan_rank if dry_run else partial(run_rank, results=results or ())
-    with leaving_at_once():
+    with leaving_at_once(), engines.opened() as engine:
+        call = plan_rank if dry_run else partial(run_rank, results=results or (), engine=engine)
         try:
             with watching(quiet=quiet or dry_run or not is_main()) as listener:
                 result = call(

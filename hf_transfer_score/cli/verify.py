@@ -13,6 +13,7 @@ from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
+from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import (
     RUNNING,
     AskedSearch,
@@ -132,6 +133,7 @@ def verify(
     tuning: Annotated[TuningFlags, Parameter(name="*", group=TUNING)] = TuningFlags(),
     scoring: Scoring = ScoringFlags(),
     options: Annotated[VerifyFlags, Parameter(name="*", group=RUNNING)] = VerifyFlags(),
+    engines: Engines = EngineFlags(),
     save: Annotated[Path | None, Parameter(group=RUNNING)] = None,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
@@ -160,7 +162,7 @@ def verify(
     """
     how, metrics = tuning.options(options.extract.device), scoring.configured()
     check_folder(save)
-    with leaving_at_once():
+    with leaving_at_once(), engines.opened() as engine:
         try:
             with _watching(quiet=quiet) as (listener, heard):
                 report = run_verify(
@@ -174,6 +176,7 @@ def verify(
                     listener=listener,
                     heard=heard,
                     save=save,
+                    engine=engine,
                 )
         except Interrupted as error:
             ranked = error.report

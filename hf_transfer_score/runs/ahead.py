@@ -15,9 +15,8 @@ from hf_transfer_score.metrics.class_stats import ONE_THREAD_WIDTH, cores, one_t
 from hf_transfer_score.metrics.registry import Metric
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.plan import Plan, PlannedModel
-from hf_transfer_score.runs.scoring import Ready
 
-Found = list[tuple[RankedModel, Ready]]
+Found = list[RankedModel]
 
 FEW = 32_000_000
 """Numbers that the features of a candidate hold at most for it to be scored beside others: some hundred MB."""

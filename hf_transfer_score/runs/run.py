@@ -1,33 +1,31 @@
-"""The run: sample once, plan, then each candidate in turn while the next one's weights download."""
+"""The run: sample once, plan, hand the candidates to an engine, and report."""
 
 from __future__ import annotations
 
 import gc
-import sys
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext, suppress
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.candidate import Candidate, Search, parse_candidates, search_models
-from hf_transfer_score.checkpoints.resolve import Fetched
-from hf_transfer_score.errors import CheckpointError, NoSpaceError, OptionError
-from hf_transfer_score.features.batches import Processes, as_checkpoint_error
-from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
-from hf_transfer_score.features.extract import ExtractOptions, extract
-from hf_transfer_score.features.precision import AUTO, EXACT, Precision
-from hf_transfer_score.home import EXAMPLE, cache_limit, example_dataset, home
+from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
+from hf_transfer_score.engines.here import Here
+from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.features.batches import Processes
+from hf_transfer_score.features.cache import FeatureCache
+from hf_transfer_score.home import EXAMPLE, HOME_VARIABLE, cache_limit, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.hub.downloads import Answers
 from hf_transfer_score.metrics.labelled import LabelledFeatures
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.models import RankedModel
-from hf_transfer_score.runs.ahead import Downloads, ScoresAhead, few_enough
+from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
+from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
@@ -40,14 +38,9 @@ from hf_transfer_score.runs.scoring import (
     failed_model,
     labelled,
     make_report,
-    score_layer,
-    unscored_model,
 )
-from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.load import SampleStore, load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.version import VERSION
-
-GONE = "its features vanished from the cache during the run; run again"
 
 
 @dataclass(frozen=True)
@@ -70,6 +63,7 @@ def rank(
     listener: Listener | None = None,
     folder: Path | None = None,
     results: str | Sequence[str] = (),
+    engine: str | Engine = HERE,
 ) -> RankReport:
     """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
 
@@ -89,6 +83,7 @@ def rank(
         listener: hears how the run goes on.
         folder: where samples and features are kept; None for the usual place.
         results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
+        engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
 
     Raises:
         DatasetError: the dataset cannot be sampled.
@@ -97,9 +92,10 @@ def rank(
         Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
     """
     start = time.perf_counter()
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), results)
-    prepared = run.prepare(dataset, models, metrics, headline, search)
-    return run.carry_out(prepared, start)
+    with opened(engine) as open_one:
+        run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), results, open_one)
+        prepared = run.prepare(dataset, models, metrics, headline, search)
+        return run.carry_out(prepared, start)
 
 
 def plan_rank(
@@ -114,7 +110,7 @@ def plan_rank(
     folder: Path | None = None,
 ) -> Plan:
     """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home())
+    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), (), Here())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
@@ -122,10 +118,17 @@ class _RankRun:
     """What stays the same through a run."""
 
     def __init__(
-        self, options: RankOptions, listener: Listener, folder: Path, results: str | Sequence[str] = ()
+        self,
+        options: RankOptions,
+        listener: Listener,
+        folder: Path,
+        results: str | Sequence[str],
+        engine: Engine,
     ) -> None:
         self.options, self.listener, self.folder, self.results = options, listener, folder, results
-        self.processes = Processes.current()
+        self.engine, self.processes = engine, Processes.current()
+        if engine.elsewhere and self.processes.count > 1:
+            raise OptionError("This engine starts its workers itself: start it without a launcher.")
         self.cache = FeatureCache(folder / "features", cache_limit())
         self.known = Answers(folder / "checkpoints", fresh=options.refresh)
         if not self.processes.is_main:
@@ -165,7 +168,7 @@ class _RankRun:
                 folder=self.folder / "samples",
                 refresh=self.options.refresh,
                 progress=self.listener.sampling,
-                waiting=partial(self._waiting, "the sample"),
+                waiting=partial(waiting_for, self.listener, "the sample"),
             )
 
     def _plan(self, named: list[Candidate], sample: LabelledSample, search: Search | None) -> Plan:
@@ -179,26 +182,26 @@ class _RankRun:
         return replace(plan, notes=(*notes, *plan.notes))
 
     def carry_out(self, prepared: PreparedRun, start: float) -> RankReport:
-        """Score every candidate in turn and return the report."""
-        scored, left, interrupted = Scored(), list(prepared.plan.models), False
+        """Score every candidate and return the report."""
+        outcomes: dict[str, list[RankedModel]] = {}
+        interrupted = False
         with ExitStack() as beside:
             beside.enter_context(quiet_client())
             downloads = beside.enter_context(Downloads(prepared.plan, self.processes, free=self.options.free_disk))
             ahead = beside.enter_context(self._scores_ahead(prepared))
             try:
-                for number, model in enumerate(prepared.plan.models, start=1):
-                    self.listener.started(model, number, len(prepared.plan.models))
-                    found = self._model(model, prepared, downloads, ahead, scored)
-                    left.remove(model)
-                    self.listener.finished(model, found)
+                here = replace(self._here(prepared), fetch=downloads.take, ahead=ahead)
+                with closing(self._outcomes(prepared, here)) as coming:
+                    for model, found in coming:
+                        outcomes[model.name] = found
+                        self.listener.finished(model, found)
             except KeyboardInterrupt:
                 interrupted = True
                 downloads.cancel()
                 ahead.cancel()
             finally:
                 gc.unfreeze()
-        for model in left:
-            scored.add(failed_model(model))
+        scored = self._scored(prepared, outcomes)
         self.listener.ranking()
         report = self._report(prepared, scored, everywhere=not interrupted)
         notes = (*prepared.plan.notes, *report.notes)
@@ -209,6 +212,68 @@ class _RankRun:
         if interrupted:
             raise Interrupted(report)
         return report
+
+    def _here(self, prepared: PreparedRun) -> CandidateRun:
+        return CandidateRun(prepared.sample, prepared.scoring, self.options, self.cache, self.processes, self.listener)
+
+    def _outcomes(
+        self, prepared: PreparedRun, here: CandidateRun
+    ) -> Generator[tuple[PlannedModel, list[RankedModel]], None, None]:
+        """Yield what became of each candidate, one model per layer.
+
+        An engine that works elsewhere gets those whose features are to be made; the others need no worker.
+        """
+        models = prepared.plan.models
+        places = {one.name: number for number, one in enumerate(models, start=1)}
+
+        def began(work: Work) -> None:
+            number = places[work.name]
+            self.listener.started(models[number - 1], number, len(models))
+
+        away = [one for one in models if self.engine.elsewhere and one.state not in ("cached", "failed")]
+        handed_out = {one.name for one in away}
+        own = [Work(one.name, partial(here.outcome, one)) for one in models if one.name not in handed_out]
+        for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):
+            yield models[places[done.work.name] - 1], done.value
+        if away:
+            file = SampleStore(self.folder / "samples").file_of(prepared.sample)
+            with closing(self.engine.run([self._work(one, file, prepared.scoring) for one in away], began)) as finished:
+                for done in finished:
+                    model = models[places[done.work.name] - 1]
+                    yield model, self._received(model, done, len(prepared.sample))
+            self.cache.shrink()
+
+    def _work(self, model: PlannedModel, sample: Path, scoring: Scoring) -> Work:
+        """Return a candidate as a worker gets it."""
+        assert model.checkpoint is not None
+        features = self.cache.folder.absolute()
+        action = ScoreCandidate(with_whole_paths(model), sample.absolute(), scoring, self.options, features)
+        weights = model.checkpoint.repository.bytes_of(model.files)
+        return Work(model.name, action, weights, gpu=self.options.extract.device != "cpu")
+
+    def _received(self, model: PlannedModel, done: Finished, examples: int) -> list[RankedModel]:
+        """Return what a worker made of a candidate; its features are kept for this run from here on."""
+        found: list[RankedModel] = done.value or [failed_model(replace(model, failure=done.failure))]
+        if any(one.status == "ok" for one in found):
+            self.listener.examples(model, examples)
+            if model.cached(self.cache) is None:
+                raise OptionError(
+                    f"A worker kept the features of {model.name} in {self.cache.folder}, and on this computer they are "
+                    f"not there: name a folder that all workers share ({HOME_VARIABLE})."
+                )
+        return found
+
+    def _scored(self, prepared: PreparedRun, outcomes: Mapping[str, list[RankedModel]]) -> Scored:
+        """Return the outcomes in the order of the plan, whoever came first."""
+        scored = Scored()
+        for model in prepared.plan.models:
+            there = model.cached(self.cache)
+            for one in outcomes.get(model.name, [failed_model(model)]):
+                ready = None
+                if one.layer is not None and there is not None:
+                    ready = Ready(there.folder, one.layer, partial(self._labelled, model, one.layer, prepared.sample))
+                scored.add(one, ready)
+        return scored
 
     def _report(self, prepared: PreparedRun, scored: Scored, *, everywhere: bool) -> RankReport:
         """Return the report; the main process has it, and gives it to the others unless they are being ended."""
@@ -224,177 +289,13 @@ class _RankRun:
         assert received is not None
         return replace(received, sample=prepared.sample)
 
-    def _scores_ahead(self, prepared: PreparedRun) -> ScoresAhead:
-        """Return the scores of candidates whose features are there, on their way in the background."""
-        ready = [] if self.processes.count > 1 else [one for one in prepared.plan.models if one.state == "cached"]
-        return ScoresAhead({one.name: partial(self._scored_ahead, one, prepared) for one in ready})
-
-    def _scored_ahead(self, model: PlannedModel, prepared: PreparedRun) -> list[tuple[RankedModel, Ready]] | None:
-        cached = model.cached(self.cache)
-        if cached is None or not few_enough(cached, prepared.scoring.metrics):
-            return None
-        return self._scores(model, cached, prepared, from_cache=True)
-
-    def _model(
-        self, model: PlannedModel, prepared: PreparedRun, downloads: Downloads, ahead: ScoresAhead, scored: Scored
-    ) -> list[RankedModel]:
-        """Return what became of one candidate, one model per layer; a failure is one, too."""
-        was_there = True
-        try:
-            if model.failure:
-                raise model.failure
-            if not self._is_cached(model):
-                was_there = not self._extract_once(model, prepared.sample, downloads)
-            if not self.processes.is_main:
-                return []
-            self.listener.stage(model, "scoring")
-            found = ahead.take(model.name) or self._scores(model, self._cached(model), prepared, from_cache=was_there)
-            for one, ready in found:
-                scored.add(one, ready)
-            return [one for one, _ in found]
-        except CheckpointError as error:
-            failure = error
-        except NoSpaceError as error:
-            failure = as_checkpoint_error(error)
-        except Exception as error:  # what a library raises for one model is no reason to end the run
-            if self.processes.count > 1:  # the others would wait for ever
-                raise
-            failure = as_checkpoint_error(error)
-        failed = failed_model(replace(model, failure=failure))
-        scored.add(failed)
-        return [failed]
-
-    def _scores(
-        self, model: PlannedModel, cached: CachedFeatures, prepared: PreparedRun, *, from_cache: bool
-    ) -> list[tuple[RankedModel, Ready]]:
-        found, sample = [], prepared.sample
-        for layer in cached.features:
-            known = unscored_model(model, cached, layer, from_cache=from_cache)
-            scored = score_layer(known, cached, layer, sample, prepared.scoring)
-            found.append((scored, Ready(cached.folder, layer, partial(self._labelled, model, layer, sample))))
-        return found
-
     def _labelled(self, model: PlannedModel, layer: str, sample: LabelledSample) -> LabelledFeatures:
-        return labelled(self._cached(model), layer, sample)
-
-    def _cached(self, model: PlannedModel) -> CachedFeatures:
         cached = model.cached(self.cache)
         if cached is None:
             raise CheckpointError("error", GONE)
-        return cached
+        return labelled(cached, layer, sample)
 
-    def _is_cached(self, model: PlannedModel) -> bool:
-        """Whether the features are there; the main process decides, since another run may have added them."""
-        there = model.cached(self.cache) is not None if self.processes.is_main else False
-        return self.processes.from_main(there)
-
-    def _extract_once(self, model: PlannedModel, sample: LabelledSample, downloads: Downloads) -> bool:
-        """Make the features, unless another run is at it: then wait for them, or for its end; return who made them."""
-        waiting = partial(self._waiting, f"the features of {model.name}")
-        with self.cache.alone(model.first_key, waiting) if self.processes.is_main else nullcontext():
-            known = self.processes.from_main(model.known_failure(self.cache) if self.processes.is_main else None)
-            if known is not None:
-                raise known
-            if self._is_cached(model):
-                return False
-            self._extract(model, sample, downloads)
-            return True
-
-    def _waiting(self, what: str, holder: str) -> None:
-        self.listener.waiting(f"{what}: waiting for {holder}, which makes the same")
-
-    def _extract(self, model: PlannedModel, sample: LabelledSample, downloads: Downloads) -> None:
-        if not model.files:  # it was cached when the plan was made
-            raise CheckpointError("error", GONE)
-        gc.freeze()  # what is there stays: collecting this model's cycles afterwards need not look at it
-        writer = self.cache.writer(model.first_key, sample.rows) if self.processes.is_main else None
-        fetched: Fetched | None = None
-        try:
-            self.listener.stage(model, "downloading" if model.download_bytes else "loading")
-            fetched = self.processes.first_main(lambda: downloads.take(model))
-            assert fetched is not None
-            self._run_model(model, fetched, sample, writer)
-        except BaseException:
-            if writer is not None:
-                writer.discard()
-            raise
-        finally:
-            if fetched is not None and self.options.free_disk and self.processes.local_index == 0:
-                fetched.free()
-            release_memory()
-
-    def _run_model(
-        self, model: PlannedModel, fetched: Fetched, sample: LabelledSample, writer: FeatureWriter | None
-    ) -> None:
-        self.listener.stage(model, "loading")
-        backbone: Backbone = self.processes.together(
-            lambda: all_kinds()[model.kind or ""].load(fetched.folder, sample.task, model.options)
-        )
-        self.listener.stage(model, "running")
-        summary = self._extracted(model, sample, writer, backbone, self.options.extract)
-        chosen = self.options.extract.dtype == AUTO and Precision.of(summary) != EXACT
-        if chosen and self.processes.from_main(writer is not None and writer.non_finite()[0] > 0):
-            exact = replace(self.options.extract, dtype="float32", runtime="torch")
-            summary = self._extracted(model, sample, writer, backbone, exact)
-        self.processes.together(lambda: _finish(writer, model, sample, backbone, summary))
-
-    def _extracted(
-        self,
-        model: PlannedModel,
-        sample: LabelledSample,
-        writer: FeatureWriter | None,
-        backbone: Backbone,
-        options: ExtractOptions,
-    ) -> dict[str, Any]:
-        return extract(
-            backbone,
-            sample,
-            writer,
-            options=options,
-            processes=self.processes,
-            report=lambda count: self.listener.examples(model, count),
-            converted=model.converted(self.cache, sample),
-        )
-
-
-def _finish(
-    writer: FeatureWriter | None,
-    model: PlannedModel,
-    sample: LabelledSample,
-    backbone: Backbone,
-    summary: dict[str, Any],
-) -> None:
-    """Check what was written, and make it visible."""
-    if writer is None:
-        return
-    used = Precision.of(summary)
-    writer.key = model.keys[used]
-    bad, first = writer.non_finite()
-    about = {
-        "model": model.name,
-        "commit": model.commit,
-        "kind": model.kind,
-        "rows": writer.rows,
-        "dataset": sample.source.dataset,
-        "task": sample.task.name,
-        "version": VERSION,
-    }
-    if bad:
-        advice = "its weights may be damaged" if used.dtype == "float32" else "try dtype=float32"
-        failure = CheckpointError(
-            "non_finite",
-            f"{bad:,} of {writer.rows:,} rows hold features that are not finite, the first is row {first}; {advice}",
-        )
-        writer.cache.fail(writer.key, failure, about)
-        raise failure
-    extraction = {**summary, "details": {**backbone.details, **used.details()}}
-    writer.finish({**about, "own_parameters": own_parameters(backbone), "extraction": extraction})
-
-
-def release_memory() -> None:
-    """Give the memory of a model back before the next one is loaded."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    with suppress(AttributeError, RuntimeError):
-        if torch is not None and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+    def _scores_ahead(self, prepared: PreparedRun) -> ScoresAhead:
+        """Return the scores of candidates whose features are there, on their way in the background."""
+        ready = [] if self.processes.count > 1 else [one for one in prepared.plan.models if one.state == "cached"]
+        return ScoresAhead({one.name: partial(self._here(prepared).scored_ahead, one) for one in ready})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.backbones.base import Backbone, all_kinds
+from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.checkpoints.candidate import Search
-from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.errors import CheckpointError, LabelsError, NoSpaceError, OptionError
-from hf_transfer_score.features.batches import Processes, as_checkpoint_error
+from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
+from hf_transfer_score.engines.here import Here
+from hf_transfer_score.errors import LabelsError, NoSpaceError, OptionError
+from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.finetune.fine_tune import (
     FineTuningResult,
     failed_record,
@@ -29,14 +30,17 @@ from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.metrics.scores import MetricChoice
 from hf_transfer_score.records.record import Record, RecordedMetric
+from hf_transfer_score.runs.candidates import release_memory, with_whole_paths
 from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
-from hf_transfer_score.runs.run import rank, release_memory
+from hf_transfer_score.runs.run import rank
+from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, why
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
+from hf_transfer_score.sampling.load import SampleStore
 from hf_transfer_score.sampling.sample import LabelledSample
 
 
@@ -88,6 +92,7 @@ def verify(
     heard: VerifyListener | None = None,
     folder: Path | None = None,
     save: Path | None = None,
+    engine: str | Engine = HERE,
 ) -> VerifyReport:
     """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
 
@@ -106,6 +111,7 @@ def verify(
         heard: hears how the fine-tuning goes on.
         folder: where samples and features are kept.
         save: a folder that takes the records of the scores and of the accuracies.
+        engine: where candidates are scored and fine-tuned, as for `rank`.
 
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
@@ -118,34 +124,43 @@ def verify(
     if options.backbone.layer == "all":
         raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
     kept = _Planned(listener or Listener())
-    report = rank(
-        dataset,
-        models,
-        options=options,
-        metrics=metrics,
-        headline=headline,
-        search=search,
-        listener=kept,
-        folder=folder,
-    )
-    check_task(report.sample)
-    with quiet_client():
-        test = held_out(
+    with opened(engine) as running:
+        report = rank(
             dataset,
-            report.sample,
+            models,
+            options=options,
+            metrics=metrics,
+            headline=headline,
+            search=search,
+            listener=kept,
+            folder=folder,
+            engine=running,
+        )
+        check_task(report.sample)
+        test = _test_rows(dataset, report.sample, options, how, folder)
+        recipe = how.recipe_for(report.sample)
+        codes, _, _ = codes_of(report.sample, test)
+        split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
+        if save is not None:
+            report.save(save)
+        told = heard or VerifyListener()
+        run = _Verifying(report, test, recipe, how, kept.models, told, save, options.free_disk, folder, running)
+        return run.run()
+
+
+def _test_rows(
+    dataset: Any, train: LabelledSample, options: RankOptions, how: VerifyOptions, folder: Path
+) -> LabelledSample:
+    with quiet_client():
+        return held_out(
+            dataset,
+            train,
             options.sample,
             split=how.test_split,
             count=how.test_samples,
             folder=folder / "samples",
             refresh=options.refresh,
         )
-    recipe = how.recipe_for(report.sample)
-    codes, _, _ = codes_of(report.sample, test)
-    split_rows(codes, recipe.validation_share, 0)  # labels that cannot be divided fail here, not once a model
-    if save is not None:
-        report.save(save)
-    run = _Verifying(report, test, recipe, how, kept.models, heard or VerifyListener(), save, options.free_disk)
-    return run.run()
 
 
 @dataclass
@@ -160,6 +175,8 @@ class _Verifying:
     heard: VerifyListener
     save: Path | None
     free_disk: bool
+    folder: Path
+    engine: Engine
 
     def run(self) -> VerifyReport:
         names = list(self.report.ranks)[: self.how.top]
@@ -170,8 +187,12 @@ class _Verifying:
         interrupted = False
         try:
             with quiet_client():
-                for name in names:
-                    self._model(name, like[name], found, pace)
+                away = [name for name in names if self.engine.elsewhere and self._missing(like[name])]
+                own = [name for name in names if name not in away]
+                works = [Work(name, partial(self._model, name, like[name], found, pace)) for name in own]
+                for _ in Here().run(works, lambda _: None):
+                    pass
+                self._elsewhere({name: like[name] for name in away}, found)
         except KeyboardInterrupt:
             interrupted = True
         for name, outcome in self.report.models.items():
@@ -209,21 +230,65 @@ class _Verifying:
                 before = self._before(like, metric)
                 if before is None and load is None:
                     self.heard.stage(name, seed, "loading")
-                    load, free = self._loader(name)
+                    planned = self.planned[self.report.models[name].model]
+                    load, free = loading(planned, self.report.sample.task, free_disk=self.free_disk)
                 one = before or self._measure(name, seed, load, pace)
-                if self.save is not None and before is None:
-                    save_truth(self.save, _readable(truth_record(like, metric, one)))
                 measured[seed] = one
                 found[name] = Verified(name, "ok", dict(measured))
-                self.heard.measured(name, seed, one, before=before is not None)
+                self._keep(name, like, seed, one, before=before is not None)
         except LabelsError:
             raise
         except Exception as error:  # noqa: BLE001  # what a library raises for one model is no reason to end the run
-            found[name] = Verified(name, "failed", dict(measured), *_why(error))
+            found[name] = Verified(name, "failed", dict(measured), *why(error))
             self._failed(found[name], like)
         finally:
             free()
             release_memory()
+
+    def _keep(self, name: str, like: Record, seed: int, measured: FineTuningResult, *, before: bool) -> None:
+        """Store what was measured now, and tell of it."""
+        if self.save is not None and not before:
+            metric = truth_metric(self.recipe, seed, self.test)
+            save_truth(self.save, _readable(truth_record(like, metric, measured)))
+        self.heard.measured(name, seed, measured, before=before)
+
+    def _missing(self, like: Record) -> tuple[int, ...]:
+        """Return the seeds with which a candidate was not measured before."""
+        metrics = {seed: truth_metric(self.recipe, seed, self.test) for seed in self.how.seeds}
+        return tuple(seed for seed, metric in metrics.items() if self._before(like, metric) is None)
+
+    def _elsewhere(self, likes: Mapping[str, Record], found: dict[str, Verified]) -> None:
+        """Have candidates measured by workers."""
+        samples = SampleStore(self.folder / "samples")
+        sample, test = (samples.file_of(one).absolute() for one in (self.report.sample, self.test))
+        works = []
+        for name, like in likes.items():
+            model = with_whole_paths(self.planned[self.report.models[name].model])
+            action = TuneCandidate(model, sample, test, self.recipe, self._missing(like), self.free_disk)
+            works.append(Work(name, action, gpu=self.recipe.device != "cpu"))
+
+        def began(work: Work) -> None:
+            self.heard.stage(work.name, self._missing(likes[work.name])[0], "handed out")
+
+        with closing(self.engine.run(works, began)) as finished:
+            for done in finished:
+                self._received(done, likes[done.work.name], found)
+
+    def _received(self, done: Finished, like: Record, found: dict[str, Verified]) -> None:
+        """Take what a worker measured, beside what was measured before."""
+        name, measured = done.work.name, dict[int, FineTuningResult]()
+        failure = None if done.failure is None else why(done.failure)
+        tuned: Tuned = done.value or Tuned({}, failure)
+        for seed in self.how.seeds:
+            before = self._before(like, truth_metric(self.recipe, seed, self.test))
+            one = before or tuned.measured.get(seed)
+            if one is not None:
+                measured[seed] = one
+                self._keep(name, like, seed, one, before=before is not None)
+        found[name] = Verified(name, "ok", measured)
+        if tuned.failure is not None:
+            found[name] = Verified(name, "failed", measured, *tuned.failure)
+            self._failed(found[name], like)
 
     def _failed(self, verified: Verified, like: Record) -> None:
         """Tell that a candidate cannot be fine-tuned, and store it for the seed that failed; it is tried again."""
@@ -242,23 +307,6 @@ class _Verifying:
         found = fine_tune(load, sample, self.test, recipe, seed, progress=told, after_pass=timed)
         pace.after_probe(name, found.seconds)
         return found
-
-    def _loader(self, name: str) -> tuple[Callable[[], Backbone], Callable[[], Any]]:
-        """Return what loads a candidate afresh, and what frees the disk of it."""
-        model, kinds = self.planned[self.report.models[name].model], all_kinds()
-        assert model.checkpoint is not None
-        kind = kinds[model.kind or ""]
-        fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
-        load = partial(kind.load, fetched.folder, self.report.sample.task, model.options)
-        return load, fetched.free if self.free_disk else (lambda: None)
-
-
-def _why(error: Exception) -> tuple[str, str]:
-    """Return the kind of a failure and its reason."""
-    if isinstance(error, OptionError):  # a block that this architecture does not have
-        return "bad_input", str(error)
-    failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
-    return failure.kind, str(failure)
 
 
 def _readable(record: Record) -> Record:

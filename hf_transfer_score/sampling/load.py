@@ -270,6 +270,14 @@ class SampleStore:
             write_text(self._index(request), json.dumps(sealed(plain), indent=1))
         return LabelledSample.load(path)
 
+    def file_of(self, sample: LabelledSample) -> Path:
+        """Return the file that holds a sample; one that is not kept is written now."""
+        for path in sorted(self.folder.glob(f"{sample.fingerprint}*.arrow")):
+            if LabelledSample.load(path).source == sample.source:
+                return path
+        self.keep(None, sample)
+        return self.folder / f"{sample.fingerprint}.arrow"
+
     def _index(self, request: Mapping[str, Any]) -> Path:
         return self.folder / f"request-{_hash(request)}.json"
 

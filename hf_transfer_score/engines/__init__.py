@@ -1,0 +1,1 @@
+"""Where candidates run: one protocol, one file for each engine."""

@@ -1,0 +1,25 @@
+"""`here`: one candidate after the other, in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hf_transfer_score.engines.base import Finished, Work
+
+
+@dataclass(frozen=True)
+class Here:
+    """Carries out work in this process, in order."""
+
+    elsewhere: ClassVar[bool] = False
+
+    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+        """Yield each work as soon as it is done, in order."""
+        for work in works:
+            began(work)
+            yield Finished(work, work.action())
+
+    def close(self) -> None:
+        """Nothing is held."""

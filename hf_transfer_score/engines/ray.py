@@ -1,0 +1,165 @@
+"""`ray`: candidates as tasks of Ray, on a cluster that runs or on this machine."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from hf_transfer_score.engines.base import Finished, Work, extra
+from hf_transfer_score.engines.workers import WorkerLostError, hand_out
+from hf_transfer_score.errors import OptionError, check_least
+from hf_transfer_score.metrics.class_stats import cores
+
+AWAKE_SECONDS = 0.5
+"""Between two looks whether the run was ended by hand."""
+
+CORES = 4
+"""Cores of a candidate where nobody says how many workers there are, and no GPU does."""
+
+STORE_BYTES = 200_000_000
+"""What a cluster on this machine keeps in shared memory: features go through files, and all else is small."""
+
+STEPS = 20
+"""A GPU is shared in steps of such a part of it."""
+
+
+@dataclass
+class Ray:
+    """Carries out work as tasks of Ray.
+
+    Attributes:
+        workers: candidates at a time; without it one for each GPU, or else one for each four cores of the cluster.
+        address: of a cluster that runs; without it RAY_ADDRESS, or else a cluster on this machine, which ends with the
+            run.
+        retries: how often a candidate is begun again whose worker ended.
+    """
+
+    elsewhere: ClassVar[bool] = True
+    workers: int | None = None
+    address: str | None = None
+    retries: int = 2
+    _began_cluster: bool = field(default=False, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is read."""
+        check_least(self, workers=1, retries=0)
+        extra("ray", "ray")
+
+    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+        """Yield each work as soon as it is over."""
+        self._connect()
+        tasks = _Tasks(self.workers)
+        yield from hand_out(works, began, tasks, most=tasks.at_once, retries=self.retries)
+
+    def close(self) -> None:
+        """Leave the cluster; one that was begun here ends."""
+        if self._began_cluster:
+            extra("ray", "ray").shutdown()
+            self._began_cluster = False
+
+    def _connect(self) -> None:
+        """Join the cluster that is named, or begin one on this machine."""
+        ray = extra("ray", "ray")
+        if ray.is_initialized():
+            return
+        address = self.address or os.environ.get("RAY_ADDRESS")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+        if address is None:
+            slots = max(cores(), self.workers or 1)
+            quiet |= {"num_cpus": slots, "include_dashboard": False, "object_store_memory": STORE_BYTES}
+        try:
+            ray.init(address=address or "local", **quiet)
+        except (ConnectionError, ValueError) as error:
+            raise OptionError(f"address={address!r}: no cluster of Ray can be reached there ({error}).") from None
+        self._began_cluster = True
+
+
+class _Tasks:
+    """Work as tasks of the cluster that this process has joined."""
+
+    def __init__(self, workers: int | None) -> None:
+        self.ray = extra("ray", "ray")
+        whole = self.ray.cluster_resources()
+        total, self.gpus = int(whole.get("CPU", 1)), int(whole.get("GPU", 0))
+        largest = max(int(node["Resources"].get("CPU", 0)) for node in self.ray.nodes() if node["Alive"])
+        self.at_once = workers or self.gpus or max(1, total // CORES)
+        self.cores = max(1, min(total // self.at_once, largest))
+        self.memory = GpuMemory()
+        self._task = self.ray.remote(max_retries=0)(_carry_out)
+        self._weights: dict[Any, int] = {}
+
+    def start(self, work: Work) -> Any:
+        """Begin a task; Ray sets the threads of its libraries to its cores."""
+        share = self.memory.share(work.weights) if self.gpus and work.gpu else 0
+        handle = self._task.options(num_cpus=self.cores, num_gpus=share).remote(work.action, share)
+        self._weights[handle] = work.weights
+        return handle
+
+    def over(self, handles: Sequence[Any]) -> list[Any]:
+        """Return tasks that are over."""
+        done: list[Any] = self.ray.wait(list(handles), num_returns=1, timeout=AWAKE_SECONDS)[0]
+        return done
+
+    def value(self, handle: Any) -> Any:
+        """Return what a task returned, and learn how much memory it took."""
+        weights = self._weights.pop(handle)
+        known = self.ray.exceptions
+        try:
+            value, *used = self.ray.get(handle)
+        except known.RayTaskError as error:
+            raise error.cause from None
+        except known.OutOfMemoryError:
+            raise WorkerLostError("the memory of its machine was full", "out_of_memory") from None
+        except known.RayError as error:
+            raise WorkerLostError(f"{type(error).__name__}, which may be for want of memory") from None
+        self.memory.learn(weights, *used)
+        return value
+
+    def cancel(self, handle: Any) -> None:
+        """End a task with its worker."""
+        self.ray.cancel(handle, force=True)
+
+
+class GpuMemory:
+    """The part of a GPU that a candidate needs, as those before it tell; the first ones get a whole one.
+
+    What a candidate takes beside its weights is taken to be what it was at most so far.
+
+    Example:
+        >>> memory = GpuMemory()
+        >>> memory.share(100)
+        1.0
+        >>> memory.learn(weights=100, used=300, total=4000)
+        >>> memory.share(200), memory.share(0), memory.share(5000)
+        (0.1, 0.05, 1.0)
+    """
+
+    def __init__(self) -> None:
+        self._beside = self._total = 0
+
+    def share(self, weights: int) -> float:
+        """Return the part for weights of so many bytes."""
+        if not self._total:
+            return 1.0
+        return min(math.ceil(STEPS * (weights + self._beside) / self._total), STEPS) / STEPS
+
+    def learn(self, weights: int, used: int, total: int) -> None:
+        """Take the bytes of memory that a candidate used, of so many; none where there is no GPU."""
+        self._beside, self._total = max(self._beside, used - weights), max(self._total, total)
+
+
+def _carry_out(action: Callable[[], Any], share: float) -> tuple[Any, int, int]:
+    """Return what an action gives, the memory of a GPU that it took, and how much there is; runs in a worker."""
+    if not share:
+        return action(), 0, 0
+    import torch
+
+    if not torch.cuda.is_available():
+        return action(), 0, 0
+    torch.cuda.set_per_process_memory_fraction(share)  # its batches become smaller where that is too little
+    torch.cuda.reset_peak_memory_stats()
+    value = action()
+    return value, torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(0).total_memory

@@ -1,0 +1,31 @@
+"""Which engine is meant on the command line."""
+
+import pytest
+
+from hf_transfer_score.cli.engine import EngineFlags
+from hf_transfer_score.engines.here import Here
+from hf_transfer_score.errors import OptionError
+
+
+def test_options_are_those_of_the_engine():
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")
+    given = ("cluster=local", "minutes=5", "partition=a=b")
+    with EngineFlags("slurm", 3, given).opened() as engine:
+        assert (engine.workers, engine.cluster, engine.minutes, engine.partition) == (3, "local", 5, "a=b")
+    with EngineFlags().opened() as engine:
+        assert engine == Here()
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (EngineFlags("slurm", None, ("minutes=soon",)), "minutes=soon: the engine slurm expects a whole number"),
+        (EngineFlags("slurm", None, ("minutes",)), "minutes: expected NAME=VALUE, such as retries=2"),
+        (EngineFlags("slurm", None, ("hours=5",)), "'hours' is no option of the engine slurm; its options: workers,"),
+        (EngineFlags("here", 2), "workers=2: the engine here has none"),
+        (EngineFlags("there"), "engine='there': expected one of accelerate, here, "),
+    ],
+)
+def test_what_cannot_be_meant_is_said(flags, words):
+    with pytest.raises(OptionError, match=words):
+        flags.opened()

@@ -1,0 +1,49 @@
+"""What workers do in these tests: small, and written down."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from hf_transfer_score.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Noted:
+    """Leaves a file NAME.NUMBER in a folder when it begins, and takes some seconds."""
+
+    folder: Path
+    name: str
+    seconds: float = 0.0
+
+    def __call__(self) -> str:
+        (self.folder / f"{self.name}.{uuid.uuid4().hex}").write_text(str(os.getpid()))
+        time.sleep(self.seconds)
+        return self.name.upper()
+
+
+@dataclass(frozen=True)
+class Deadly(Noted):
+    """Ends its worker at so many first attempts, without a word."""
+
+    times: int = 1
+
+    def __call__(self) -> str:
+        found = super().__call__()
+        if attempts(self.folder, self.name) <= self.times:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+
+
+def refuse() -> None:
+    """Raise what ends a run."""
+    raise DatasetError("the sample cannot be read")
+
+
+def attempts(folder: Path, name: str) -> int:
+    """Return how often some work was begun."""
+    return len(list(folder.glob(f"{name}.*")))

@@ -1,0 +1,119 @@
+"""Engines by name, what they share, and one of somebody else."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from hf_transfer_score import rank
+from hf_transfer_score.engines.base import Work, all_engines, open_engine
+from hf_transfer_score.engines.workers import WorkerLostError, hand_out
+from hf_transfer_score.errors import CheckpointError, OptionError
+
+THEIRS = """
+from dataclasses import dataclass
+from hf_transfer_score.engines.base import Finished
+
+@dataclass
+class Backwards:
+    elsewhere = False
+    said: str = ""
+
+    def run(self, works, began):
+        for work in reversed(works):
+            began(work)
+            yield Finished(work, work.action())
+
+    def close(self):
+        pass
+"""
+
+
+def test_there_are_these_engines():
+    assert {"here", "accelerate", "ray", "slurm"} <= set(all_engines())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "words"),
+    [
+        ("rey", {}, r"engine='rey': expected one of accelerate, here, .*ray.* Did you mean ray\?"),
+        ("here", {"workers": 2}, "'workers' is no option of the engine here; it has no options"),
+        ("accelerate", {}, "between the processes of a launcher: start it with `accelerate launch"),
+        ("ray", {"worker": 2}, "'worker' is no option of the engine ray; its options: workers, address, retries"),
+        ("ray", {"workers": 0}, "workers=0: expected at least 1"),
+    ],
+)
+def test_what_there_is_not_is_said(name, settings, words):
+    with pytest.raises(OptionError, match=words):
+        open_engine(name, settings)
+
+
+@pytest.mark.parametrize(("engine", "package"), [("ray", "ray"), ("slurm", "submitit")])
+def test_without_its_extra_an_engine_says_what_to_install(engine, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    words = rf"needs the package {package}, which is not installed: pip install 'hf-transfer-score\[{engine}\]'"
+    with pytest.raises(OptionError, match=words):
+        open_engine(engine)
+
+
+def test_an_engine_of_another_package_is_found_by_its_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "backwards.py").write_text(THEIRS)
+    about = tmp_path / "backwards-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: backwards\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[hf_transfer_score.engines]\nbackwards = backwards:Backwards\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert open_engine("backwards", {"said": "yes"}).said == "yes"
+    table = tmp_path / "texts.csv"
+    table.write_text("text,label\n" + "".join(f"words {row},{row % 2}\n" for row in range(8)))
+    report = rank(str(table), [str(tmp_path / "a"), str(tmp_path / "b")], engine="backwards", folder=tmp_path / "kept")
+    assert list(report.models) == ["a", "b"], "in the order they were named, whoever came first"
+    assert {one.kind for one in report.models.values()} == {"missing"}
+
+
+class Frail:
+    """Workers in memory; those named end so often before they do anything."""
+
+    def __init__(self, **ends: int) -> None:
+        self.ends, self.begun, self.cancelled, self.most = dict(ends), [], [], 0
+
+    def start(self, work):
+        self.begun.append(work.name)
+        return len(self.begun), work
+
+    def over(self, handles):
+        self.most = max(self.most, len(handles))
+        return handles[:1]
+
+    def value(self, handle):
+        name = handle[1].name
+        if self.ends.get(name, 0):
+            self.ends[name] -= 1
+            raise WorkerLostError("of all things", "out_of_memory")
+        return handle[1].action()
+
+    def cancel(self, handle):
+        self.cancelled.append(handle[1].name)
+
+
+def works(names):
+    return [Work(name, name.upper) for name in names]
+
+
+def test_work_whose_worker_ended_is_begun_again_and_no_other():
+    frail, began = Frail(b=1, d=2), []
+    found = list(hand_out(works("abcde"), lambda one: began.append(one.name), frail, most=2, retries=1))
+    assert {one.work.name: one.value for one in found} == {"a": "A", "b": "B", "c": "C", "d": None, "e": "E"}
+    assert sorted(frail.begun) == list("abbcdde") and began == list("abcde") and frail.most == 2
+    (failure,) = [one.failure for one in found if one.failure]
+    assert isinstance(failure, CheckpointError) and failure.kind == "out_of_memory"
+    assert str(failure) == "its worker ended 2 times: of all things"
+
+
+def test_who_stops_listening_ends_what_is_under_way():
+    frail = Frail()
+    coming = hand_out(works("abcde"), lambda _: None, frail, most=3, retries=1)
+    next(coming)
+    coming.close()
+    assert frail.cancelled == ["b", "c"] and frail.begun == ["a", "b", "c"]

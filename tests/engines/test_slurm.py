@@ -1,0 +1,48 @@
+"""Jobs of submitit's local executor: processes that start from nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from hf_transfer_score import RankOptions, rank
+from hf_transfer_score.engines.base import Work, open_engine
+from hf_transfer_score.errors import DatasetError, OptionError
+from tests.checkpoints.statics import write_model2vec
+from tests.cli.rank_pool import write_dataset
+from tests.engines.actions import Deadly, Noted, attempts, refuse
+
+pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")
+
+
+@pytest.fixture
+def engine(tmp_path):
+    return open_engine("slurm", {"workers": 2, "cluster": "local", "folder": str(tmp_path / "slurm")})
+
+
+def test_a_ranking_is_that_of_this_process(engine, tmp_path):
+    data, model = str(write_dataset(tmp_path / "bank.jsonl")), str(write_model2vec(tmp_path / "plain"))
+    options = RankOptions(replicates=4)
+    there = rank(data, [model, str(tmp_path / "absent")], options=options, engine=engine, folder=tmp_path / "there")
+    here = rank(data, [model, str(tmp_path / "absent")], options=options, folder=tmp_path / "here")
+    assert there.models["absent"].kind == "missing" and list(there.ranks) == ["plain"]
+    for metric, result in here.models["plain"].results.items():
+        assert there.models["plain"][metric].terms == pytest.approx(result.terms, rel=1e-6), metric
+    assert not there.models["plain"].from_cache
+
+
+def test_a_killed_job_costs_its_own_work_only(engine, tmp_path):
+    works = [Work(name, Noted(tmp_path, name)) for name in "ab"]
+    works.append(Work("c", Deadly(tmp_path, "c")))
+    works.append(Work("d", Deadly(tmp_path, "d", times=9)))
+    found = {one.work.name: one for one in engine.run(works, lambda _: None)}
+    assert {name: one.value for name, one in found.items()} == {"a": "A", "b": "B", "c": "C", "d": None}
+    assert {name: attempts(tmp_path, name) for name in "abcd"} == {"a": 1, "b": 1, "c": 2, "d": 3}
+    assert str(found["d"].failure).startswith("its worker ended 3 times: its process ended without a result (job ")
+    with pytest.raises(DatasetError, match="the sample cannot be read"):
+        list(engine.run([Work("a", refuse)], lambda _: None))
+
+
+def test_without_slurm_that_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(OptionError, match=r"finds no Slurm on this computer \(no srun\).* cluster='local'"):
+        open_engine("slurm")
