@@ -31,7 +31,7 @@ def call(capsys, *words):
 def test_the_card_is_printed(capsys, results):
     status, text, errors = call(capsys, "owner/model", "--results", results)
     assert status == 0 and not errors
-    assert text.startswith("---\nmodel-index:\n- name: model\n") and "**Place in the pool: 2 of 3**" in text
+    assert text.startswith("---\nmodel-index:\n- name: model\n") and "**Expected place 2 of 3 after fine-tuning" in text
     bare = call(capsys, "owner/model", "--results", results, "--no-metadata")[1]
     assert bare.startswith("# owner/model\n") and text.endswith(bare)
 
