@@ -49,7 +49,7 @@ def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]
     """Yield a row for each model and runtime, their means, and how alike the orders are."""
     import torch
 
-    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample
+    from hf_transfer_score import BackboneOptions, SampleOptions, load_sample, score_features
     from hf_transfer_score.backbones import timm_images
 
     torch.set_num_threads(options.threads)
@@ -68,7 +68,7 @@ def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]
         mean = math.prod(one.ratio[runtime] for one in pool.values()) ** (1 / len(pool))
         bar = BARS["images"][runtime]
         yield row(f"precision: mean of images, {NAMES[runtime]}", "", "", mean, f">= {bar}", ok=mean >= bar)
-    yield from _orders("images", {name: one.features for name, one in pool.items()}, images.labels, row)
+    yield from _orders("the example's networks", example_terms(folder), row)
 
     size = SampleOptions(max_samples=4 * count)
     texts = load_sample(str(options.texts or text_file(folder / "texts.jsonl", 4 * count)), size)
@@ -79,11 +79,11 @@ def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]
     layers = compared(
         [kind.load(Path(model), texts.task, BackboneOptions(layer="all")) for _ in "ab"], texts, options.rounds
     )
-    by_layer = {
-        layer: {way: {"last": found[layer]} for way, found in layers.features.items()}
-        for layer in layers.features["float32"]
+    terms = {
+        way: _joined([score_features(rows, texts.labels).results for rows in found.values()])
+        for way, found in layers.features.items()
     }
-    yield from _orders("layers of MiniLM", by_layer, texts.labels, row)
+    yield from _orders("layers of MiniLM", terms, row)
 
 
 def _kind(model: Any) -> Any:
@@ -164,25 +164,39 @@ def _speeds(name: str, one: Compared, row: Row, bars: dict[str, float] | None = 
         yield row(what, ours, theirs, ratio, bar, ok=bars is None or ratio >= bars[runtime])
 
 
-def _orders(pool: str, features: dict[str, dict[str, Any]], labels: Any, row: Row) -> Iterator[tuple[str, ...]]:
-    """Yield Kendall's tau between the orders by float32 and by what was chosen, for the metric that has the lowest."""
+Terms = dict[str, list[float]]
+"""What each term of a metric is for the models of a pool."""
+
+
+def example_terms(folder: Path) -> dict[str, Terms]:
+    """Return the terms of ten trained networks on the images that ship, in float32 and in half precision."""
+    from hf_transfer_score import ExtractOptions, RankOptions, rank
+
+    found = {}
+    for way, dtype in (("float32", "float32"), ("torch", "bfloat16")):
+        options = RankOptions(replicates=0, extract=ExtractOptions(dtype=dtype, device="cpu"))
+        report = rank("example", options=options, folder=folder / dtype)
+        found[way] = _joined([report.models[name].results for name in sorted(report.models)])
+    return found
+
+
+def _joined(results: list[Any]) -> Terms:
+    found: Terms = {}
+    for one in results:
+        for metric, result in one.items():
+            for term, value in result.terms.items():
+                found.setdefault(f"{metric}.{term}", []).append(value)
+    return found
+
+
+def _orders(pool: str, terms: dict[str, Terms], row: Row) -> Iterator[tuple[str, ...]]:
+    """Yield Kendall's tau between the orders by float32 and by each other way, for the term that has the lowest."""
     from scipy.stats import kendalltau
 
-    from hf_transfer_score import score_features
-
-    def terms(way: str) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = {}
-        for one in features.values():
-            (rows,) = one[way].values()
-            for metric, result in score_features(rows, labels).results.items():
-                for term, value in result.terms.items():
-                    found.setdefault(f"{metric}.{term}", []).append(value)
-        return found
-
-    exact = terms("float32")
-    for way in [one for one in NAMES if one in next(iter(features.values()))]:
+    exact = terms["float32"]
+    for way in [one for one in NAMES if one in terms]:
         taus = {}
-        for term, values in terms(way).items():
+        for term, values in terms[way].items():
             tau = kendalltau(exact[term], values).statistic
             taus[term] = 1.0 if np.isnan(tau) and values == exact[term] else float(tau)
         lowest = min(taus, key=taus.__getitem__)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 from hf_transfer_score.metrics.registry import Metric, all_metrics
@@ -65,7 +66,7 @@ class KnownAccuracy:
     @property
     def mean(self) -> float:
         """The mean over the seeds."""
-        return sum(self.values) / len(self.values)
+        return fmean(self.values)
 
     @property
     def options(self) -> dict[str, Any]:

@@ -48,7 +48,9 @@ def test_it_serves_until_it_is_stopped(results, started, number):
     address = re.fullmatch(rf"Leaderboard of {re.escape(str(results))}: (http://127\.0\.0\.1:\d+/)\n", line)
     assert address is not None, line + started.err.read_text()
     page = httpx.get(address[1], timeout=30)
-    found = asked(address[1], [slug(results), "tw", ["scores"], [], ["mit", "none"], None, None, "", "rank", "usual", "forecast"])
+    found = asked(
+        address[1], [slug(results), "tw", ["scores"], [], ["mit", "none"], None, None, "", "rank", "usual", "forecast"]
+    )
     nothing = asked(address[1], [{"x": 1}, "tw", ["scores"], [], [], None, None, "", "rank", "usual", "forecast"])
     started.send(number)
     done = started.wait()
