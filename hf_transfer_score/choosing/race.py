@@ -90,6 +90,7 @@ class Terms:
         within: points of accuracy that do not matter.
         confidence: how sure the answer has to be.
         budget: what everything may cost.
+        lost: probability that the best is among those that went before the race.
     """
 
     passes: int
@@ -97,6 +98,7 @@ class Terms:
     within: float
     confidence: float
     budget: Budget
+    lost: float = 0.0
 
     @property
     def rounds(self) -> list[int]:
@@ -222,7 +224,7 @@ class Race:
         places = {name: place for place, name in enumerate(self.forecast.names)}
         means = self.outcomes.mean(1)
         first = max(self.names, key=lambda name: means[places[name]])
-        chance = chance_within(self.outcomes, places[first], self.terms.within)
+        chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - self.terms.lost)
         gone |= self._behind(first)
         inside = sorted(self.names, key=lambda name: -means[places[name]])
         alive = self.outcomes[[places[name] for name in inside]]
@@ -247,7 +249,7 @@ class Race:
         )
         gain = self.gain(arm)
         noise = np.random.default_rng([1, *f"{arm}".encode()]).standard_normal(DRAWS)
-        seen: Floats = np.clip(counts @ leg.right / rows + gain.mean + gain.spread * noise, 0, 1)
+        seen: Floats = np.clip(counts @ leg.right / len(leg.right) + gain.mean + gain.spread * noise, 0, 1)
         if not self.forecast.absolute:
             return seen
         expected = np.resize(self.before[arm.name], DRAWS)
