@@ -1,4 +1,4 @@
-"""Forward passes over growing parts of a sample: features of earlier rows are kept, and all candidates read the same."""
+"""Forward passes over growing parts of a sample: features of earlier rows are kept, and all read the same rows."""
 
 from __future__ import annotations
 
