@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,29 +16,24 @@ from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.choosing.evidence import dispensable
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
-from hf_transfer_score.choosing.journal import Journal
-from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of, typed_names
-from hf_transfer_score.choosing.nested import nested, part, steps
-from hf_transfer_score.choosing.options import GROWTH, Budget, ChooseOptions
+from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
+from hf_transfer_score.choosing.nested import part
+from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.race import Arm, Race, Terms
 from hf_transfer_score.choosing.result import Choice, Tested
-from hf_transfer_score.choosing.trainer import STEP_COST, Finalist, Trainer
-from hf_transfer_score.errors import CheckpointError, OptionError
-from hf_transfer_score.features.batches import Processes
+from hf_transfer_score.choosing.start import Start, prepare
+from hf_transfer_score.choosing.trainer import Finalist, Trainer
+from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.finetune.fine_tune import save_truth, truth_metric, truth_record
-from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, other_proportions, split_rows
-from hf_transfer_score.home import alone, example_dataset, home
+from hf_transfer_score.finetune.rows import other_proportions
+from hf_transfer_score.home import alone
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.forecast import Forecaster, Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.options import RankOptions
-from hf_transfer_score.runs.plan import Plan, PlannedModel
+from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.records import dataset_id, records_of, without_places
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.run import plan_rank
-from hf_transfer_score.sampling.load import load_sample
-from hf_transfer_score.sampling.sample import LabelledSample
 
 RESULTS = "results"
 """The folder, beside samples and features, of what choices on this computer measured."""
@@ -88,100 +81,6 @@ def choose(
         return _Choosing(start, tuple(results), save).run()
 
 
-@dataclass(frozen=True)
-class Start:
-    """A choice before anything is read of any weights.
-
-    Attributes:
-        sample: the training rows, in an order of which every part from the start is a sample.
-        test: the test rows.
-        plan: what is known of the candidates.
-        typed: how each can be typed, by name.
-        recipe: how they are fine-tuned.
-        options: how features are read.
-        how: what was asked for.
-        folder: where things are kept.
-        journal: what is done.
-        heard: hears how it goes on.
-    """
-
-    sample: LabelledSample
-    test: LabelledSample
-    plan: Plan
-    typed: Mapping[str, str]
-    recipe: Recipe
-    options: RankOptions
-    how: ChooseOptions
-    folder: Path
-    journal: Journal
-    heard: ChooseListener
-
-    @property
-    def budget(self) -> Budget:
-        """What everything may cost."""
-        return Budget.of(self.how.budget)
-
-    @property
-    def ends(self) -> list[int]:
-        """After how many rows candidates are compared."""
-        return steps(self.sample, self.how.first_rows, GROWTH)
-
-    @property
-    def rows_a_pass(self) -> int:
-        """Forward passes of an example that cost as much as a pass of training, validation included."""
-        held = round(self.recipe.validation_share * len(self.sample))
-        return STEP_COST * (len(self.sample) - held) + held
-
-    @property
-    def passes_a_tuning(self) -> int:
-        """Passes of the whole recipe, at all its learning rates."""
-        return self.recipe.epochs * len(self.recipe.learning_rates)
-
-
-def prepare(
-    dataset: Any,
-    models: Sequence[str],
-    *,
-    options: RankOptions | None = None,
-    how: ChooseOptions | None = None,
-    search: Search | None = None,
-    heard: ChooseListener | None = None,
-    folder: Path | None = None,
-) -> Start:
-    """Return a choice before anything is read of any weights; the arguments are those of `choose`."""
-    options, how, folder, heard = (
-        options or RankOptions(),
-        how or ChooseOptions(),
-        folder or home(),
-        heard or ChooseListener(),
-    )
-    if Processes.current().count > 1:
-        raise OptionError("choose fine-tunes in one process: start it without a launcher.")
-    if options.backbone.layer == "all":
-        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
-    models = [models] if isinstance(models, str) else list(models)
-    if not models and search is None and example_dataset(dataset) is not None:
-        models = [str(dataset)]
-    heard.stage("reading the dataset")
-    with quiet_client():
-        drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
-        check_task(drawn)
-        sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
-        places: dict[str, Any] = {"folder": folder / "samples", "refresh": options.refresh}
-        test = held_out(dataset, sample, options.sample, split=how.test_split, count=how.test_samples, **places)
-    recipe = how.recipe_for(sample.task.modality)
-    codes, _, _ = codes_of(sample, test)
-    split_rows(codes, recipe.validation_share, how.seed)  # labels that cannot be divided fail here, not once a model
-    heard.stage("looking at the models")
-    first = part(sample, 0, steps(sample, how.first_rows, GROWTH)[0])
-    plan = plan_rank(first, models, options=options, search=search, folder=folder)
-    same = {**asdict(recipe), "learning_rates": None, "device": None}
-    about = json.dumps([sample.fingerprint, test.fingerprint, same, how.seed, options.backbone.plain()], sort_keys=True)
-    journal = Journal(folder / "choices" / hashlib.blake2b(about.encode(), digest_size=12).hexdigest())
-    typed = typed_names(models, plan)
-    return Start(sample, test, plan, typed, recipe, options, how, folder, journal, heard)
-
-
 @dataclass
 class _Choosing:
     """A choice on its way."""
@@ -224,8 +123,7 @@ class _Choosing:
 
     def _facts(self) -> list[str]:
         """Let go what the facts rule out; return who is looked at, the most likely to be the best first."""
-        start, how = self.start, self.start.how
-        gone: dict[str, str] = {}
+        how, gone = self.start.how, dict[str, str]()
         for name, model in self.planned.items():
             license_name = model.checkpoint.license if model.checkpoint else None
             if model.failure is not None:
@@ -267,10 +165,10 @@ class _Choosing:
                 break
             self.pool = pool = Pool(self._only(report, ok, end), self.forecaster)
             outcomes = pool.outcomes({})
-            if end < len(self.start.sample) or len(ends) == 1:
-                out, lost = dispensable(outcomes, range(len(pool.names)), how.within, doubt)
-                self.lost += lost
-                gone |= {pool.names[place]: f"best with probability below {doubt:.1%}" for place in out}
+            out, lost = dispensable(outcomes, range(len(pool.names)), how.within, doubt)
+            self.lost += lost
+            why = f"the best is among those that went with probability {lost:.1%}"
+            gone |= {pool.names[place]: why for place in out}
             self._leave(report, gone)
             means = dict(zip(pool.names, outcomes.mean(1).tolist(), strict=True))
             names = sorted((name for name in pool.names if name not in gone), key=lambda name: -means[name])
@@ -337,7 +235,12 @@ class _Choosing:
         chances = (outcomes >= outcomes.max(0)).mean(1)
         names = [pool.names[place] for place in np.lexsort((-outcomes.mean(1), -chances)).tolist()]
         finalists = {
-            name: Finalist(_commit(self.planned[name]), partial(self._load, name), self.looking.seconds[name])
+            name: Finalist(
+                _commit(self.planned[name]),
+                partial(self._load, name),
+                partial(self._files, name),
+                self.looking.seconds[name],
+            )
             for name in names
         }
         self.trainer = Trainer(finalists, start.sample, start.test, start.recipe, how.seed, start.journal)
@@ -349,13 +252,17 @@ class _Choosing:
         finally:
             self.history += self.race.history
 
-    def _load(self, name: str) -> Backbone:
+    def _files(self, name: str) -> Path:
+        """Return the folder of a candidate's files, downloaded where they are not here."""
         model = self.planned[name]
         assert model.checkpoint is not None
-        kind = all_kinds()[model.kind or ""]
         with quiet_client():
-            fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
-        return kind.load(fetched.folder, self.start.sample.task, model.options)
+            files = all_kinds()[model.kind or ""].files(model.checkpoint.repository, model.options)
+            return fetch(model.checkpoint, files).folder
+
+    def _load(self, name: str) -> Backbone:
+        model = self.planned[name]
+        return all_kinds()[model.kind or ""].load(self._files(name), self.start.sample.task, model.options)
 
     def _proof(self, winner: Arm) -> tuple[Tested, ...]:
         """Test the winner and who was trained beside it; what was trained to its end becomes a record."""
@@ -413,7 +320,7 @@ class _Choosing:
         trained = (self.trainer, winner) if winner else None
         return Choice(
             ranking, start.recipe, start.test, start.how, tuple(self.history), name, rate, sure, tested,
-            self.spent, self._all_seconds(), count, notes, trained=trained,
+            self.spent, self._all_seconds(), count, notes, trained=trained, typed=start.typed,
         )  # fmt: skip
 
     def _sure(self, name: str | None) -> float | None:

@@ -66,15 +66,15 @@ class Track(Protocol):
 
 
 class Forecast(Protocol):
-    """The one forecast that every round updates.
+    """The one forecast that every round updates."""
 
-    Attributes:
-        names: of all candidates.
-        absolute: whether something that was measured before the race tells the level of accuracies.
-    """
+    @property
+    def names(self) -> Sequence[str]:
+        """All candidates that are in, or were when the race began."""
 
-    names: Sequence[str]
-    absolute: bool
+    @property
+    def absolute(self) -> bool:
+        """Whether something that was measured before the race tells the level of accuracies."""
 
     def outcomes(self, drawn: Mapping[str, Floats]) -> Floats:
         """Return accuracies in each draw (P, draws), given draws for some of the candidates."""

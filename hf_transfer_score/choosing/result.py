@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.errors import InputError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.home import example_checkpoints
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
 from hf_transfer_score.runs.report import RankReport
@@ -57,6 +59,7 @@ class Choice:
         notes: what to know about it.
         interrupted: whether it was ended by hand.
         trained: what has the weights of the winner.
+        typed: how candidates can be typed, by name.
     """
 
     ranking: RankReport
@@ -74,6 +77,7 @@ class Choice:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
+    typed: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a line that fits on a screen."""
@@ -127,6 +131,15 @@ class Choice:
             took += f"; to fine-tune all {self.candidates} by the same recipe takes about "
             took += rough_duration(self.all_seconds)
         return f"{took} ({self.share:.0%} of the work: {self.spent.tunings:.1f} of {self.candidates} fine-tunings)."
+
+    def source(self, by_timm: bool) -> str:
+        """Return what a library loads the winner by: its id on the Hub, or the folder it was read from."""
+        name = self.typed.get(self.winner or "", self.winner or "")
+        known = example_checkpoints(name)
+        folder = known[0] if len(known) == 1 else Path(name).expanduser()
+        local = folder.is_dir()
+        name = str(folder.resolve()) if local else name
+        return f"{'local-dir' if local else 'hf-hub'}:{name}" if by_timm else name
 
     @property
     def script(self) -> str:

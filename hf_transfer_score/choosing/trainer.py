@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,11 +39,13 @@ class Finalist:
     Attributes:
         commit: of its weights.
         load: loads it afresh.
+        folder: returns where its files are.
         row_seconds: of the forward pass of one example, as its features took it; 0 where that is not known.
     """
 
     commit: str
     load: Callable[[], Backbone]
+    folder: Callable[[], Path]
     row_seconds: float = 0.0
 
 
