@@ -74,6 +74,10 @@ ALLOWED = {
             home hub untrusted finetune errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs
         """,
+        "choosing": """
+            backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
+            tasks text choosing
+        """,
         "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
@@ -82,7 +86,7 @@ ALLOWED = {
         "drawing": "home errors ranking text drawing",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
-            drawing backbones.base checkpoints features runs records requests finetune cards leaderboard
+            drawing backbones.base checkpoints choosing features runs records requests finetune cards leaderboard
             reproduction text cli
         """,
     }.items()

@@ -100,7 +100,8 @@ class _Choosing:
         start = self.start
         self.planned = {model.name: model for model in start.plan.models}
         self.folder = self.save or start.folder / RESULTS
-        history = known_elsewhere((str(self.folder), *self.results), start.sample, dataset_id(start.sample))
+        own = (str(self.folder),) if self.folder.is_dir() else ()
+        history = known_elsewhere((*own, *self.results), start.sample, dataset_id(start.sample))
         relations = {model.name: relations_of(model) for model in start.plan.models}
         self.forecaster = Forecaster(history, relations, method=start.recipe.method if history.accuracies else None)
         rows = start.rows_a_pass * start.passes_a_tuning

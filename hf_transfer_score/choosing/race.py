@@ -8,11 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hf_transfer_score.choosing.evidence import Floats, Gain, Rights, bet, chance_within, expected_gain, largest_gain
+from hf_transfer_score.choosing.evidence import (
+    UNSTEADY,
+    Floats,
+    Gain,
+    Rights,
+    bet,
+    chance_within,
+    expected_gain,
+    largest_gain,
+)
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.errors import CheckpointError
@@ -244,12 +255,11 @@ class Race:
     def _arm_draws(self, arm: Arm) -> Floats:
         """Return the accuracy that an arm will have (draws,): its curve, drawn towards what was expected before."""
         leg = self.legs[arm]
-        counts = np.random.default_rng(0).multinomial(
-            len(leg.right), np.full(len(leg.right), 1 / len(leg.right)), DRAWS
-        )
         gain = self.gain(arm)
         noise = np.random.default_rng([1, *f"{arm}".encode()]).standard_normal(DRAWS)
-        seen: Floats = np.clip(counts @ leg.right / len(leg.right) + gain.mean + gain.spread * noise, 0, 1)
+        spread = float(np.hypot(gain.spread, UNSTEADY))
+        shares = _redrawn(len(leg.right)) @ leg.right.astype(np.float32)
+        seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)
         if not self.forecast.absolute:
             return seen
         expected = np.resize(self.before[arm.name], DRAWS)
@@ -304,6 +314,13 @@ class Race:
             if self.arms:
                 self._believe()
         return None
+
+
+@lru_cache(maxsize=4)
+def _redrawn(rows: int) -> NDArray[np.float32]:
+    """Return the weights of rows (draws, rows) when they are drawn again from themselves: the same for all arms."""
+    counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
+    return (counts / rows).astype(np.float32)
 
 
 def summary(found: Round, show: Callable[[str], str] = str) -> str:

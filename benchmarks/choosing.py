@@ -1,0 +1,152 @@
+"""How much of the best a choice loses, at what cost, and whether it is as sure as it says.
+
+    python -m benchmarks.choosing                    # races replayed from learning curves: minutes after these are there
+    python -m benchmarks.choosing --kills 20         # and real choices that are killed at random moments
+
+The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
+not trained for; measuring them takes about ten minutes on one core, once. Each race draws the rows to look at and to
+choose by anew, and one to nine networks stay away, so that it is not always the same one that is best. Cost is the share
+of the passes of fine-tuning every candidate by the same recipe, forward passes included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.choosing_curves import PASSES, RATES, TARGETS, Curves, curves
+from hf_transfer_score.choosing.evidence import chance_within, dispensable
+from hf_transfer_score.choosing.history import Spent
+from hf_transfer_score.choosing.options import Budget
+from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.choosing.trainer import STEP_COST
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History
+from hf_transfer_score.ranking.ranking import Ranking, rank_features
+
+RACES = 100
+NO_LIMIT = 1000.0
+FEWEST = 4
+"""Networks of a race at least."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One race: who runs, on which rows."""
+
+    curves: Curves
+    places: tuple[int, ...]
+    looked_at: NDArray[np.int64]
+    chosen_by: NDArray[np.int64]
+
+    @property
+    def names(self) -> list[str]:
+        return [self.curves.names[place] for place in self.places]
+
+    @property
+    def truths(self) -> dict[str, float]:
+        """The test accuracy of each network, at the learning rate and pass that all rows choose."""
+        found = {}
+        for place in self.places:
+            seen = self.curves.right[place].mean(-1)
+            rate, done = np.unravel_index(int(seen.argmax()), seen.shape)
+            found[self.curves.names[place]] = float(self.curves.accuracies[place, rate, done])
+        return found
+
+    def got(self, name: str, rate: float) -> float:
+        """The test accuracy of what these rows choose of a network at a learning rate."""
+        place, number = self.curves.names.index(name), RATES.index(rate)
+        seen = self.curves.right[place, number][:, self.chosen_by].mean(1)
+        return float(self.curves.accuracies[place, number, int(seen.argmax())])
+
+
+class Replayed:
+    """A track that knows how each training goes on."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+
+    def run(self, arm: Arm, passes: int) -> Leg:
+        place, rate = self.drawn.curves.names.index(arm.name), RATES.index(arm.rate)
+        right = self.drawn.curves.right[place, rate][:, self.drawn.chosen_by]
+        seen = right[:passes].mean(1)
+        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= PASSES)
+
+    def price(self, arm: Arm, budget: Budget) -> float:
+        return 1 / (PASSES * len(RATES))
+
+
+class Looked:
+    """The forecast of what the features say of some rows."""
+
+    absolute = True
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking, self.forecaster = ranking, Forecaster(History())
+        self.names, _ = ranking.looks()
+
+    def outcomes(self, drawn: Mapping[str, Any]) -> NDArray[np.float64]:
+        return self.forecaster.outcomes(self.ranking.looks(drawn=drawn)[1])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a race came to: points lost against the best, the share of the cost, and how sure it said it was."""
+
+    lost: float
+    cost: float
+    sure: float
+    all_lost: float
+
+
+def races(rows: int, count: int, seed: int) -> Iterator[Drawn]:
+    """Yield races on all targets by turns."""
+    generator, known = np.random.default_rng(seed), [curves(target) for target in TARGETS]
+    for number in range(count):
+        one = known[number % len(known)]
+        size = int(generator.integers(FEWEST, len(one.names) + 1))
+        places = tuple(sorted(generator.choice(len(one.names), size, replace=False).tolist()))
+        looked = np.sort(generator.choice(len(one.labels), 2 * len(one.labels) // 3, replace=False))
+        chosen = generator.choice(one.right.shape[-1], rows, replace=False)
+        yield Drawn(one, places, looked, chosen)
+
+
+def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Outcome:
+    """Return what a choice among the networks of a race comes to."""
+    labels = drawn.curves.labels[drawn.looked_at]
+    features = {name: drawn.curves.features[name][drawn.looked_at] for name in drawn.names}
+    pool, spent = Looked(rank_features(features, labels)), Spent()
+    out, lost = dispensable(pool.outcomes({}), range(len(pool.names)), within, (1 - confidence) / 2)
+    gone = {pool.names[place] for place in out}
+    spent.tunings = len(drawn.names) / STEP_COST / (PASSES * len(RATES))
+    left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
+    means = left.outcomes({}).mean(1)
+    names = [left.names[place] for place in np.argsort(-means)]
+    terms = Terms(PASSES, RATES, within, confidence, Budget(tunings, "fine-tunings"), lost)
+    race = Race(names, Replayed(drawn), left, terms, spent)
+    winner = race.run()
+    assert winner is not None
+    sure = max(0.0, chance_within(race.outcomes, left.names.index(winner.name), within) - lost)
+    truths = drawn.truths
+    best = max(truths.values())
+    all_arms = [Arm(name, rate) for name in drawn.names for rate in RATES]
+    track = Replayed(drawn)
+    everything = max(all_arms, key=lambda arm: track.run(arm, PASSES).best)
+    return Outcome(
+        100 * (best - drawn.got(*winner)), spent.tunings / len(drawn.names), sure, 100 * (best - drawn.got(*everything))
+    )
+
+
+def line(name: str, found: Sequence[Outcome], within: float) -> str:
+    """Return a row of the table."""
+    lost, cost = np.array([one.lost for one in found]), np.array([one.cost for one in found])
+    said, true = np.array([one.sure for one in found]), np.array([one.lost <= within for one in found])
+    all_lost = np.array([one.all_lost for one in found])
+    return (
+        f"{name:<34} {lost.mean():6.2f} {np.quantile(lost, 0.9):6.2f} {lost.max():6.2f} {all_lost.mean():6.2f} "
+        f"{cost.mean():6.1%} {true.mean():6.0%} {said.mean():6.0%}"
+    )
