@@ -130,7 +130,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-OPENED_WHEN_ASKED = {"ranking", "runs"}
+OPENED_WHEN_ASKED = {"choosing", "ranking", "runs"}
 """Rooms whose results show, read or store themselves by other rooms, which their functions import when called."""
 
 

@@ -59,19 +59,19 @@ class Estimate:
         """Return it in words."""
         rows = ", ".join(f"{end:,}" for end in self.ends)
         passes = ", ".join(map(str, self.rounds))
+        download = short_bytes(self.download_bytes)
         found = [
-            f"{self.candidates} candidates ({self.failed} more cannot be read), "
-            f"{short_bytes(self.download_bytes)} to download at most.",
+            f"{self.candidates} candidates ({self.failed} more cannot be read), {download} to download at most.",
             f"Rows: all are compared after {rows} rows, and who is surely worse goes.",
             f"Race: finalists are compared after {passes} passes, at {self.rates} learning rates each.",
         ]
         if self.look_seconds is None or self.tuning_seconds is None or self.budget_seconds is None:
             return [*found, "How long that takes is not known: no weights are here yet that could be timed."]
+        look, one = rough_duration(self.look_seconds), rough_duration(self.tuning_seconds)
+        every = rough_duration(self.tuning_seconds * self.candidates)
         return [
             *found,
-            f"The first look at all takes about {rough_duration(self.look_seconds)}, and one fine-tuning about "
-            f"{rough_duration(self.tuning_seconds)}; all of them about "
-            f"{rough_duration(self.tuning_seconds * self.candidates)}.",
+            f"The first look at all takes about {look}, one fine-tuning about {one}, and all of them about {every}.",
             f"The budget of {self.budget} is about {rough_duration(self.budget_seconds)} at most.",
         ]
 

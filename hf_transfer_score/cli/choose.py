@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
@@ -47,6 +47,9 @@ from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
 from hf_transfer_score.sampling.sample import describe
 from hf_transfer_score.text import shown
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 CHOOSING = FlagGroup("Choosing", sort_key=1.4)
 TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
@@ -251,7 +254,15 @@ def choice_text(choice: Choice, page: Page) -> str:
     """Return a choice as text: the answer, what it cost, the rounds, the candidates, and notes."""
     ranking = choice.ranking
     rounds = [words(with_flags(summary(one, shown))) for one in choice.history]
-    head = [words(shown(choice.answer)), words(choice.cost), "", *describe(ranking.sample), "", *rounds, ""]
+    head: list[RenderableType] = [
+        words(shown(choice.answer)),
+        words(choice.cost),
+        "",
+        *describe(ranking.sample),
+        "",
+        *rounds,
+        "",
+    ]
     without = {name: "went" if one.status != "failed" else "failed" for name, one in ranking.models.items()}
     without = {name: why for name, why in without.items() if name not in ranking.ranks}
     groups = [forecast_group(ranking)] if ranking.forecasts else []
