@@ -1,18 +1,29 @@
 """How much of the best a choice loses, at what cost, and whether it is as sure as it says.
 
-    python -m benchmarks.choosing                    # races replayed from learning curves: minutes after these are there
-    python -m benchmarks.choosing --kills 20         # and real choices that are killed at random moments
+    python -m benchmarks.choosing                # races replayed from learning curves: minutes once these are there
+    python -m benchmarks.choosing --kills 20     # and real choices that are killed at random moments
 
 The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
 not trained for; measuring them takes about ten minutes on one core, once. Each race draws the rows to look at and to
-choose by anew, and up to six networks stay away, so that it is not always the same one that is best. Cost is the share of
-the passes of fine-tuning every candidate by the same recipe, forward passes included.
+choose by anew, and up to six networks stay away, so that it is not always the same one that is best. Cost is the share
+of the passes of fine-tuning every candidate by the same recipe, forward passes included.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -158,8 +169,8 @@ def line(name: str, found: Sequence[Outcome], within: float) -> str:
 
 HEADER = f"{'':<34} {'lost':>6} {'90%':>6} {'most':>6} {'all':>6} {'cost':>6} {'within':>6} {'said':>6}"
 LEGEND = (
-    "lost: points of test accuracy below the best candidate, on average, in nine of ten races at most, and at most at "
-    "all;\nall: the same where every candidate is fine-tuned and the validation rows choose; within: races that lost no "
+    "lost: points of test accuracy below the best candidate, on average, at most in nine of ten races, and at most;"
+    "\nall: the same where every candidate is fine-tuned and the validation rows choose; within: races that lost no "
     "more than\nthe points that do not matter; said: how often the choices said so."
 )
 
@@ -218,7 +229,7 @@ def kills(count: int) -> None:
         begin = time.monotonic()
         expected = _outcome(_run(command, Path(place) / "clean"))
         whole = time.monotonic() - begin
-        for number in range(count):
+        for _ in range(count):
             home = Path(place) / "killed"
             shutil.rmtree(home, ignore_errors=True)
             moment = generator.uniform(0.1, 1.0) * whole

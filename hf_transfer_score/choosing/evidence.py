@@ -21,8 +21,9 @@ ENDS, POWERS = np.linspace(0, 1, 26), np.array([0.25, 0.5, 1.0, 1.5, 2.5])
 UNSTEADY = 0.01
 """How far accuracies of passes lie from a smooth curve, beside what the draw of the rows makes."""
 
-LATE = 0.5
-"""Of an expected gain, what it is uncertain by beside the curve: the learning rate falls towards the end."""
+LATE, DOUBTED, LEAST_DOUBT = 0.5, 0.7, 0.015
+"""A falling learning rate adds to what a curve promises, by so much of it at the start; of an expected gain, what it is
+uncertain by beside the curve; and what any gain is uncertain by at the start (`python -m benchmarks.choosing`)."""
 
 
 class Gain(NamedTuple):
@@ -60,9 +61,11 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
     noise = errors * (1 - errors) / rows + UNSTEADY**2
     weights = np.exp(-0.5 * ((misses**2 / noise).sum(1) - (misses**2 / noise).sum(1).min()))
     gains = np.clip(now - ends - heights * float(passes) ** -powers, 0, now)
+    ahead = 1 - len(errors) / passes
     mean = float(weights @ gains / weights.sum())
-    spread = float(np.sqrt(weights @ (gains - mean) ** 2 / weights.sum() + (LATE * mean) ** 2))
-    return Gain(mean, spread)
+    variance = float(weights @ (gains - mean) ** 2 / weights.sum())
+    spread = np.sqrt(variance + (DOUBTED * mean) ** 2 + LEAST_DOUBT**2 * ahead)
+    return Gain(min((1 + LATE * ahead) * mean, now), float(spread))
 
 
 def bet(first: Rights, second: Rights, margin: float) -> float:

@@ -41,7 +41,9 @@ def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str)
     models = {name: one for found in reversed(parts) for name, one in found.models.items()}
     accuracies = tuple(one for found in parts for one in found.accuracies)
     scores = tuple(one for found in parts for one in found.scores)
-    return History(accuracies, scores, models).about(sample.task.name).elsewhere(dataset)
+    found = History(accuracies, scores, models).about(sample.task.name).elsewhere(dataset)
+    seen = {name for one in (*found.accuracies, *found.scores) for name in one.values}
+    return replace(found, models={name: one for name, one in models.items() if name in seen})
 
 
 def relations_of(model: PlannedModel) -> Relations:

@@ -33,6 +33,9 @@ DRAWS = 1000
 SHARE = 0.5
 """Of what is left of a budget, the share that the next round may take; the last one takes all."""
 
+OTHER_RATE = 0.04
+"""How far the accuracies of one candidate at two learning rates lie apart."""
+
 LEAST_SPREAD = 0.02
 """Of what a forecast says of an accuracy before the race."""
 
@@ -148,7 +151,8 @@ class Race:
     ) -> None:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
-        self.arms = [Arm(name, rate) for name in names for rate in self._middle_first()]
+        self.arms = [Arm(name, rate) for rate in self._middle_first() for name in names]
+        self.waiting: list[Arm] = []
         self.legs: dict[Arm, Leg] = {}
         self.drawn: dict[str, Floats] = {}
         self.history: list[Round] = []
@@ -184,8 +188,12 @@ class Race:
         return 0.0 if leg and leg.ended else max(0, passes - done) * self.track.price(arm, self.terms.budget)
 
     def _afford(self, number: int, passes: int) -> dict[str, str]:
-        """Leave behind the arms that the budget does not let go on; return who went, and why."""
+        """Leave behind the arms that the budget does not let go on; return who went, and why.
+
+        Where not all learning rates can be begun with, the others of those who are still in come in a round later.
+        """
         terms, before = self.terms, self.names
+        self.arms += [arm for arm in self.waiting if arm.name in before]
         order = self._promising()
         last = number == len(terms.rounds) - 1
         left = terms.budget.amount - self.spent.of(terms.budget)
@@ -197,6 +205,8 @@ class Race:
             if kept and cost > allowed:
                 break
             kept.append(arm)
+        inside = {arm.name for arm in kept}
+        self.waiting = [arm for arm in self.arms if arm not in kept and arm.name in inside] if not number else []
         self.arms = [arm for arm in self.arms if arm in kept]
         return {name: f"the budget of {terms.budget} goes to others" for name in before if name not in self.names}
 
@@ -254,6 +264,10 @@ class Race:
 
     def _arm_draws(self, arm: Arm) -> Floats:
         """Return the accuracy that an arm will have (draws,): its curve, drawn towards what was expected before."""
+        if arm not in self.legs:  # as good as the best of the same candidate, give or take
+            noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
+            rested: Floats = self.drawn[arm.name] + OTHER_RATE * (noise - 0.5)
+            return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
         noise = np.random.default_rng([1, *f"{arm}".encode()]).standard_normal(DRAWS)

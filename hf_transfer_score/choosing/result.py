@@ -117,6 +117,11 @@ class Choice:
             second = self.tested[1]
             how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} passes"
             parts.append(f"The runner-up {second.name}{how}: {second.result.accuracy:.1%}.")
+            if second.result.accuracy > self.tested[0].result.accuracy:
+                parts.append(
+                    "It is ahead on the test rows, which the validation rows were too few to tell: draw more rows with "
+                    "`max_samples`, or take it, knowing that its figure then chose it."
+                )
         if self.sure is not None:
             points = f"{self.options.within:g} point{'' if self.options.within == 1 else 's'}"
             asked = "" if self.sure >= self.options.confidence else f", and {self.options.confidence:.0%} was asked for"

@@ -21,16 +21,15 @@ from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     DATASET,
-    HIDDEN,
     MODELS,
     OUTPUT,
     RUNNING,
     AskedSearch,
     CandidateFlags,
     Candidates,
+    ChooseRunFlags,
     Json,
     TaskName,
-    VerifyFlags,
     Whole,
     comma_list,
     converted,
@@ -53,14 +52,6 @@ if TYPE_CHECKING:
 
 CHOOSING = FlagGroup("Choosing", sort_key=1.4)
 TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
-
-
-@dataclass(frozen=True)
-class ChooseRunFlags(VerifyFlags):
-    """How candidates are looked at before they are fine-tuned."""
-
-    replicates: Annotated[int, HIDDEN] = 0
-    level: Annotated[float, HIDDEN] = 0.9
 
 
 @dataclass(frozen=True)
