@@ -32,6 +32,9 @@ DRAWS = 1000
 SHARE = 0.5
 """Of what is left of a budget, the share that the next round may take; the last one takes all."""
 
+SHOWN = 0.25
+"""Of all passes, the share before which nobody is surely behind and no answer is sure: slow starters are waited for."""
+
 OTHER_RATE = 0.04
 """How far the accuracies of one candidate at two learning rates lie apart."""
 
@@ -153,6 +156,7 @@ class Race:
         self.heard = heard or ChooseListener()
         self.arms = [Arm(name, rate) for rate in self._middle_first() for name in names]
         self.waiting: list[Arm] = []
+        self.level = 0.0
         self.legs: dict[Arm, Leg] = {}
         self.drawn: dict[str, Floats] = {}
         self.history: list[Round] = []
@@ -246,7 +250,8 @@ class Race:
         means = self.outcomes.mean(1)
         first = max(self.names, key=lambda name: means[places[name]])
         chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - self.terms.lost)
-        gone |= self._behind(first)
+        shown = passes >= SHOWN * self.terms.passes
+        gone |= self._behind(first) if shown else {}
         inside = sorted(self.names, key=lambda name: -means[places[name]])
         alive = self.outcomes[[places[name] for name in inside]]
         gain = 100 * float(alive.max(0).mean() - means[places[first]])
@@ -254,12 +259,19 @@ class Race:
         found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent))
         self.history.append(found)
         self.heard.ended(found)
-        return chance >= self.terms.confidence
+        return chance >= self.terms.confidence and (shown or len(inside) == 1)
 
     def _believe(self) -> None:
-        """Update the forecast by what the validation rows and the curves say of those that are in."""
-        for name in self.names:
-            self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.arms if arm.name == name], axis=0)
+        """Update the forecast by what the validation rows and the curves say of all that were trained.
+
+        What was expected before is a guess of the level, too; those that went furthest tell how far it was off.
+        """
+        furthest = max(len(leg.accuracies) for leg in self.legs.values())
+        shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
+        ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
+        self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()]))
+        for name in {arm.name for arm in self.legs}:
+            self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
         self.outcomes = self.forecast.outcomes(self.drawn)
 
     def _arm_draws(self, arm: Arm) -> Floats:
@@ -276,10 +288,14 @@ class Race:
         seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)
         if not self.forecast.absolute:
             return seen
-        expected = np.resize(self.before[arm.name], DRAWS)
+        expected = np.resize(self.before[arm.name], DRAWS) + self.level
         prior, own = max(float(expected.var()), LEAST_SPREAD**2), float(seen.var()) + 1e-6
         found: Floats = expected + prior / (prior + own) * (seen - expected)
         return found
+
+    def end(self, arm: Arm) -> float:
+        """Return the accuracy that an arm is expected to have at its end."""
+        return self.legs[arm].best + self.gain(arm).mean
 
     def gain(self, arm: Arm) -> Gain:
         """Return how much more accurate an arm will be at its end."""
@@ -311,7 +327,7 @@ class Race:
 
     def _best_arm(self, name: str) -> Arm:
         own = [arm for arm in self.arms if arm.name == name]
-        return max(own, key=lambda arm: self.legs[arm].best + self.gain(arm).mean)
+        return max(own, key=self.end)
 
     def _finish(self) -> Arm | None:
         """Bring the best arm of the most promising candidate to its end."""
@@ -341,16 +357,18 @@ def summary(found: Round, show: Callable[[str], str] = str) -> str:
     """Return a round in one line.
 
     Example:
-        >>> summary(Round("race", "4 passes", ("a", "b"), {"c": "too slow"}, "a", 0.8, 0.4, "1 s"))
-        '4 passes: 2 in (a, b); a is good enough with probability 80%; spent 1 s; gone: c (too slow)'
+        >>> summary(Round("race", "4 passes", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
+        '4 passes: a, b are in; a is good enough with probability 80%; spent 1 s; c went (slow)'
     """
-    few = [show(name) for name in found.inside[:3]]
-    more = f" and {len(found.inside) - 3} more" if len(found.inside) > 3 else ""
-    parts = [f"{len(found.inside)} in ({', '.join(few)}{more})"]
+    few, more = [show(name) for name in found.inside[:3]], len(found.inside) - 3
+    names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+    parts = [f"{names} {'is' if len(few) == 1 else 'are'} in" if few else "nobody is left"]
     if found.first is not None and found.chance is not None:
         sure = f"{show(found.first)} is good enough with probability {found.chance:.0%}"
-        parts.append(sure)
+        parts.append(sure if found.gain is None else f"{sure}, certainty is worth {found.gain:.1f} points")
     parts += [f"spent {found.spent}"] if found.spent else []
-    if found.gone:
-        parts.append("gone: " + joined([f"{show(name)} ({why})" for name, why in found.gone.items()]))
+    reasons: dict[str, list[str]] = {}
+    for name, why in found.gone.items():
+        reasons.setdefault(why, []).append(show(name))
+    parts += [f"{joined(some)} went ({why})" for why, some in reasons.items()]
     return f"{found.words}: {'; '.join(parts)}"
