@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choosing_curves import PASSES, RATES, TARGETS, Curves, curves
-from hf_transfer_score.choosing.evidence import chance_within, dispensable
+from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
@@ -135,8 +135,10 @@ def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Out
     labels = drawn.curves.labels[drawn.looked_at]
     features = {name: drawn.curves.features[name][drawn.looked_at] for name in drawn.names}
     pool, spent = Looked(rank_features(features, labels)), Spent()
-    out, lost = dispensable(pool.outcomes({}), range(len(pool.names)), within, (1 - confidence) / 2)
-    gone = {pool.names[place] for place in out}
+    gone = set(know_nothing(pool.ranking.probes, pool.ranking.chance))
+    among = [place for place, name in enumerate(pool.names) if name not in gone]
+    out, lost = dispensable(pool.outcomes({}), among, within, (1 - confidence) / 2)
+    gone |= {pool.names[place] for place in out}
     spent.tunings = len(drawn.names) / STEP_COST / (PASSES * len(RATES))
     left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
     means = left.outcomes({}).mean(1)
@@ -191,30 +193,34 @@ def tables(count: int) -> None:
     print(LEGEND)
 
 
+def with_junk(known: Curves, count: int) -> Curves:
+    """Return curves with those of networks whose features are noise and whose answers are guesses."""
+    generator, names = np.random.default_rng(0), tuple(f"junk {number}" for number in range(count))
+    classes = len(np.unique(known.labels))
+    right = generator.random((count, *known.right.shape[1:])) < 1 / classes
+    features = {name: generator.normal(size=(len(known.labels), 64)).astype(np.float32) for name in names}
+    return Curves(
+        (*known.names, *names),
+        np.concatenate([known.right, right]),
+        np.concatenate([known.accuracies, np.full((count, *known.accuracies.shape[1:]), 1 / classes)]),
+        np.concatenate([known.seconds, np.full(count, known.seconds.mean())]),
+        {**known.features, **features},
+        known.labels,
+    )
+
+
 def junk(count: int) -> None:
     """Print what 190 candidates that know nothing add to the cost of ten good ones."""
-    ratios, best = [], 0
+    ratios = []
     for one in races(500, count, 3):
-        if len(one.places) < len(one.curves.names):
-            one = replace(one, places=tuple(range(len(one.curves.names))))
-        alone = raced(one, NO_LIMIT, 0.5, 0.9)
-        generator = np.random.default_rng(0)
-        shape = one.curves.features[one.names[0]].shape
-        noise = {f"junk {number}": generator.normal(size=shape).astype(np.float32) for number in range(190)}
-        labels = one.curves.labels[one.looked_at]
-        features = {**{name: one.curves.features[name] for name in one.names}, **noise}
-        looked = Looked(rank_features({name: rows[one.looked_at] for name, rows in features.items()}, labels))
-        out, _ = dispensable(looked.outcomes({}), range(len(looked.names)), 0.5, 0.05)
-        left = [name for name in looked.names if name not in {looked.names[place] for place in out}]
-        kept = [name for name in one.names if name in left]
-        truths = one.truths
-        best += max(truths.values()) == max(truths[name] for name in kept)
-        more = (190 + 10) / STEP_COST / (PASSES * len(RATES)) + 2 * sum(name in noise for name in left) / PASSES
-        ratios.append((alone.cost * 10 + more) / (alone.cost * 10))
-        print(
-            f"junk: {len(left)} of 200 in after the rows, {len(kept)} of them good; cost x {ratios[-1]:.2f}", flush=True
-        )
-    print(f"junk: cost x {np.mean(ratios):.2f} on average, the best still in in {best} of {count}")
+        whole = replace(one, places=tuple(range(len(one.curves.names))))
+        more = with_junk(one.curves, 190)
+        crowd = replace(whole, curves=more, places=tuple(range(len(more.names))))
+        few, many = (raced(pool, NO_LIMIT, 0.5, 0.9) for pool in (whole, crowd))
+        ratios.append(many.cost * len(crowd.places) / (few.cost * len(whole.places)))
+        said = f"lost {few.lost:.1f} points alone, {many.lost:.1f} among 190 that know nothing"
+        print(f"{said}, at {ratios[-1]:.2f} times the cost", flush=True)
+    print(f"200 candidates of which 190 know nothing: {np.mean(ratios):.2f} times the cost on average")
 
 
 KILLED = ("choose", "example", "--epochs", "2", "--learning-rates", "1e-3,3e-3", "--device", "cpu", "--json", "--quiet")
@@ -264,7 +270,7 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--races", type=int, default=RACES)
-    parser.add_argument("--junk", type=int, default=6, help="pools with 190 candidates that know nothing")
+    parser.add_argument("--junk", type=int, default=3, help="pools with 190 candidates that know nothing")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
     asked = parser.parse_args()
     if asked.races:

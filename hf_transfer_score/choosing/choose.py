@@ -14,7 +14,7 @@ import numpy as np
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.candidate import Search
 from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.choosing.evidence import dispensable
+from hf_transfer_score.choosing.evidence import dispensable, know_nothing
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
@@ -166,7 +166,10 @@ class _Choosing:
                 break
             self.pool = pool = Pool(self._only(report, ok, end), self.forecaster)
             outcomes = pool.outcomes({})
-            out, lost = dispensable(outcomes, range(len(pool.names)), how.within, doubt)
+            blank = know_nothing(pool.ranking.probes, pool.ranking.chance)
+            gone |= dict.fromkeys(blank, "a probe of its features is no better than a guess")
+            among = [place for place, name in enumerate(pool.names) if name not in gone]
+            out, lost = dispensable(outcomes, among, how.within, doubt)
             self.lost += lost
             why = f"the best is among those that went with probability {lost:.1%}"
             gone |= {pool.names[place]: why for place in out}

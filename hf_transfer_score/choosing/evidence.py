@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hf_transfer_score.ranking.intervals import Interval
 
 Floats = NDArray[np.float64]
 Rights = NDArray[np.bool_]
@@ -136,3 +138,18 @@ def dispensable(outcomes: Floats, among: Sequence[int], points: float, doubt: fl
             break
         found, lost = [among[place] for place in out.tolist()], chance
     return found, lost
+
+
+def know_nothing(probes: Mapping[str, Interval], chance: float | None) -> list[str]:
+    """Return the candidates whose features say nothing of the labels, while those of another surely say more.
+
+    Args:
+        probes: accuracies of a probe with their intervals, by name.
+        chance: what always naming the most frequent class gives; None where that is not known.
+
+    Example:
+        >>> know_nothing({"noise": Interval(0.2, 0.17, 0.24), "good": Interval(0.6, 0.55, 0.65)}, 0.2)
+        ['noise']
+    """
+    best = max((one.low for one in probes.values()), default=0.0)
+    return [name for name, one in probes.items() if chance is not None and one.low <= chance and one.high < best]

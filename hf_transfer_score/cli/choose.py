@@ -246,7 +246,7 @@ def choice_text(choice: Choice, page: Page) -> str:
     ranking = choice.ranking
     rounds = [words(with_flags(summary(one, shown))) for one in choice.history]
     head: list[RenderableType] = [
-        words(shown(choice.answer)),
+        words(with_flags(shown(choice.answer))),
         words(choice.cost),
         "",
         *describe(ranking.sample),
