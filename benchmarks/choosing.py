@@ -238,7 +238,7 @@ def kills(count: int) -> None:
         for _ in range(count):
             home = Path(place) / "killed"
             shutil.rmtree(home, ignore_errors=True)
-            moment = generator.uniform(0.1, 1.0) * whole
+            moment = generator.uniform(0.3, 1.0) * whole
             running = subprocess.Popen(command, env=_environment(home), stdout=subprocess.DEVNULL)
             time.sleep(moment)
             running.send_signal(signal.SIGKILL)

@@ -25,7 +25,7 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import Builder, Built
-    from hf_transfer_score.finetune.loop import Training
+    from hf_transfer_score.finetune.loop import Score, Training
     from hf_transfer_score.finetune.states import KeptTraining
 
 STEP_COST = 3
@@ -89,7 +89,11 @@ class Trainer:
 
     def measured(self, arm: Arm) -> FineTuningResult:
         """Return how well the best state of an arm does on the test rows, which have no part in any choice."""
-        gave = self.journal.once(f"{self._key(arm)}, tested", lambda: self._tested(arm))
+        from hf_transfer_score.finetune.states import kept_training
+
+        kept = kept_training(self.journal.state(self._key(arm)))
+        done = 0 if kept is None else len(kept.scores)
+        gave = self.journal.once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
         if "failed" in gave:
             raise CheckpointError(gave["failed"][0], gave["failed"][1])
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
@@ -143,23 +147,31 @@ class Trainer:
             release_memory()
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
-        from hf_transfer_score.finetune.states import keep_training
+        """Return what so many passes give; those that an earlier run came to, maybe for more, are not run again."""
+        from hf_transfer_score.finetune.states import keep_training, kept_training
 
-        begin = time.perf_counter()
-        built, training, _ = self._resumed(arm)
-        before = training.epochs
-        training.advance(passes)
-        keep_training(self.journal.state(self._key(arm)), training, built)
-        found = {
-            "accuracies": [one.accuracy for one in training.scores],
-            "right": base64.b64encode(np.packbits(training.right).tobytes()).decode(),
-            "rows": len(training.right),
-            "ended": training.ended,
-            "passes": training.epochs - before,
+        begin, path = time.perf_counter(), self.journal.state(self._key(arm))
+        kept = kept_training(path)
+        before = 0 if kept is None else len(kept.scores)
+        if kept is None or (before < passes and not kept.about["ended"]):
+            built, training, _ = self._resumed(arm)
+            training.advance(passes)
+            keep_training(path, training, built)
+            training.finish()
+            kept = kept_training(path)
+            assert kept is not None
+        scores, right = kept.scores[:passes], kept.rights[0]
+        best: Score | None = None
+        for score, rows in zip(scores, kept.rights, strict=False):
+            best, right = (score, rows) if score.better_than(best) else (best, right)
+        return {
+            "accuracies": [one.accuracy for one in scores],
+            "right": base64.b64encode(np.packbits(right).tobytes()).decode(),
+            "rows": len(right),
+            "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
+            "passes": max(len(scores) - before, 0),
             "seconds": time.perf_counter() - begin,
         }
-        training.finish()
-        return found
 
     def _tested(self, arm: Arm) -> dict[str, Any]:
         from hf_transfer_score.finetune.fine_tune import nothing_learned

@@ -84,8 +84,8 @@ class Training:
 
     Attributes:
         scores: on the rows held back, after each pass.
-        best: the best of them.
-        right: which of these rows the best state classifies rightly (N,).
+        rights: which of these rows are classified rightly after each pass (N,).
+        best: the best of the scores.
         finite: whether the loss was finite so far.
     """
 
@@ -108,7 +108,7 @@ class Training:
         self.step, self.since, self.finite = 0, 0, True
         self.scores: list[Score] = []
         self.best, self.state = Score(-1.0, math.inf), trained.state()  # an untrained head is no state to end with
-        self.right = np.zeros(len(held.rows), bool)
+        self.rights: list[NDArray[np.bool_]] = []
         with self._random():
             torch.manual_seed(seed)
             self.random = self._randomness()
@@ -145,9 +145,10 @@ class Training:
                 break
         score, right = judge(self.trained.classifier, self.held, self.machine)
         self.scores.append(score)
+        self.rights.append(right)
         self.since = 0 if score.better_than(self.best) else self.since + 1
         if not self.since:
-            self.best, self.state, self.right = score, self.trained.state(), right
+            self.best, self.state = score, self.trained.state()
 
     def _random(self) -> AbstractContextManager[Any]:
         """Return the context in which the generators of torch are this training's own."""

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hf_transfer_score.finetune.built import Anchors, Built
 from hf_transfer_score.finetune.loop import Score, Training
@@ -33,6 +34,16 @@ class KeptTraining:
         """What the classifier is built with again."""
         return Anchors(self.tensors["centre"], self.tensors["scale"], self.about["layer"])
 
+    @property
+    def scores(self) -> list[Score]:
+        """The scores on the rows held back, after each pass."""
+        return [Score(*one) for one in self.about["scores"]]
+
+    @property
+    def rights(self) -> list[NDArray[np.bool_]]:
+        """Which of these rows are classified rightly after each pass."""
+        return list(self.tensors["rights"].numpy().astype(np.bool_))
+
     def part(self, name: str) -> dict[str, torch.Tensor]:
         """Return the tensors of one part by their names in it."""
         prefix = f"{name}/"
@@ -48,13 +59,14 @@ def keep_training(path: Path, training: Training, built: Built) -> None:
         tensors |= {f"{name}/{key}": value for key, value in state.items()}
     for number, values in training.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": torch.as_tensor(value) for key, value in values.items()}
-    tensors["right"] = torch.from_numpy(training.right)
+    tensors["rights"] = torch.from_numpy(np.stack(training.rights))
     about = {
         "rate": training.rate,
         "layer": built.layer,
         "step": training.step,
         "since": training.since,
         "finite": training.finite,
+        "ended": training.ended,
         "best": [training.best.accuracy, training.best.loss],
         "scores": [[one.accuracy, one.loss] for one in training.scores],
         "order": training.order.bit_generator.state,
@@ -90,5 +102,5 @@ def resume(training: Training, kept: KeptTraining) -> None:
     training.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     training.order.bit_generator.state = about["order"]
     training.step, training.since, training.finite = about["step"], about["since"], about["finite"]
-    training.best, training.scores = Score(*about["best"]), [Score(*one) for one in about["scores"]]
-    training.right = kept.tensors["right"].numpy().astype(np.bool_)
+    training.best, training.scores = Score(*about["best"]), kept.scores
+    training.rights = kept.rights

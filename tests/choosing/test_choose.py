@@ -16,9 +16,9 @@ from hf_transfer_score.records.record import Record
 from tests.checkpoints import texts
 from tests.cli.test_verify import write_reviews
 
-CHANGES = {"learning_rates": (1e-3, 3e-3), "epochs": 4, "patience": None, "device": "cpu", "precision": "float32"}
-OPTIONS = RankOptions(sample=SampleOptions(max_samples=80))
-FLAGS = ("--max-samples", "80", "--learning-rates", "1e-3,3e-3", "--epochs", "4", "--patience", "9", "--device", "cpu")
+CHANGES = {"learning_rates": (1e-3, 3e-3), "epochs": 3, "patience": None, "device": "cpu", "precision": "float32"}
+OPTIONS = RankOptions(sample=SampleOptions(max_samples=60))
+FLAGS = ("--max-samples", "60", "--learning-rates", "1e-3,3e-3", "--epochs", "2", "--patience", "9", "--device", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
     for seed, name in enumerate(("first", "second", "third")):
         texts.write_text(place / name, seed=seed)
     (texts.write_text(place / "broken") / "model.safetensors").write_bytes(b"no weights")
-    write_reviews(place / "reviews.jsonl", 160)
+    write_reviews(place / "reviews.jsonl", 130)
     return place
 
 
@@ -150,7 +150,7 @@ def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypa
     assert main(["choose", *models, *FLAGS, "--save-model", "chosen"]) == 0
     out, err = capsys.readouterr()
     assert " at the learning rate 0.00" in out and "It took " in out and "of the work" in out
-    assert "\nproof" not in err and "80 rows: " in err and "Saved the model to chosen" in err
+    assert "\nproof" not in err and "60 rows: " in err and "Saved the model to chosen" in err
     assert (folder / "chosen" / "train.py").is_file()
     assert main(["choose", *models, "--budget", "soon"]) == 2
     assert "--budget" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def test_a_training_goes_on_from_its_file_to_the_very_same_numbers(checkpoints, 
         built, training = begun(kept.anchors)
         resume(training, kept)
     assert training.ended and training.scores == whole.scores and training.best == whole.best
-    np.testing.assert_array_equal(training.right, whole.right)
+    np.testing.assert_array_equal(training.rights, whole.rights)
     for mine, other in ((training.state, whole.state), (training.trained.state(), whole.trained.state())):
         assert mine.keys() == other.keys()
         assert all(torch.equal(value, other[key]) for key, value in mine.items())
