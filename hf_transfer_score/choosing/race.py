@@ -38,7 +38,7 @@ SHOWN = 0.25
 OTHER_RATE = 0.04
 """How far the accuracies of one candidate at two learning rates lie apart."""
 
-LEAST_SPREAD, RESTLESS = 0.06, 0.015
+LEAST_SPREAD, RESTLESS = 0.12, 0.015
 """Of what a forecast says of an accuracy before the race; and of an accuracy itself, beside what the draw of the rows
 makes: another seed gives another one, and the best of many looks better than it is."""
 
