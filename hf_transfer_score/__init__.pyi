@@ -9,6 +9,10 @@ from .backbones.base import (
     register_backbone,
 )
 from .checkpoints.candidate import Search
+from .choosing.choose import choose
+from .choosing.history import ChooseListener
+from .choosing.options import Budget, ChooseOptions
+from .choosing.result import Choice
 from .engines.base import Engine, Finished, Work, all_engines, open_engine
 from .errors import (
     CheckpointError,
@@ -62,7 +66,11 @@ __all__ = [
     "BackboneKind",
     "BackboneOptions",
     "BatchOutput",
+    "Budget",
     "CheckpointError",
+    "Choice",
+    "ChooseListener",
+    "ChooseOptions",
     "ClassStatistics",
     "DatasetError",
     "Engine",
@@ -104,6 +112,7 @@ __all__ = [
     "all_kinds",
     "all_metrics",
     "board",
+    "choose",
     "default_recipe",
     "get_metric",
     "get_task",

@@ -75,6 +75,10 @@ ALLOWED = {
             home hub untrusted finetune engines errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs
         """,
+        "choosing": """
+            backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
+            tasks text choosing
+        """,
         "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
@@ -83,8 +87,8 @@ ALLOWED = {
         "drawing": "home errors ranking text drawing",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
-            drawing backbones.base checkpoints features engines runs records requests finetune cards leaderboard
-            reproduction text cli
+            drawing backbones.base checkpoints choosing features engines runs records requests finetune cards
+            leaderboard reproduction text cli
         """,
     }.items()
 }
@@ -127,7 +131,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-OPENED_WHEN_ASKED = {"ranking", "runs"}
+OPENED_WHEN_ASKED = {"choosing", "ranking", "runs"}
 """Rooms whose results show, read or store themselves by other rooms, which their functions import when called."""
 
 

@@ -41,7 +41,7 @@ def commands_of(page: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in shown if "-m pip" not in line]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/leaderboard.md", "docs/ranking.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/leaderboard.md", "docs/ranking.md"])
 def test_the_commands_that_are_shown_are_understood(page):
     commands = commands_of(page)
     assert commands
@@ -55,6 +55,7 @@ def test_the_commands_that_are_shown_are_understood(page):
     [
         "README.md",
         "CONTRIBUTING.md",
+        "docs/choosing.md",
         "docs/guide.md",
         "docs/leaderboard.md",
         "docs/metrics.md",

@@ -45,6 +45,7 @@ stopped reading.
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Choose a checkpoint": {
         "rank": "Rank checkpoints for a dataset.",
+        "choose": "Choose one of many checkpoints within a budget, and fine-tune it.",
         "board": "Rank the models that are known on a dataset, from stored results.",
         "verify": "Fine-tune the best candidates, and see how well the ranking predicted.",
         "layers": "Show how collapsed classes are in each layer of a checkpoint.",

@@ -300,6 +300,14 @@ class VerifyFlags(RankFlags):
     backbone: Annotated[LastLayerFlags, Parameter(name="*", group=FEATURES)] = field(default_factory=LastLayerFlags)
 
 
+@dataclass(frozen=True)
+class ChooseRunFlags(VerifyFlags):
+    """How candidates are looked at before they are fine-tuned."""
+
+    replicates: Annotated[int, HIDDEN] = 0
+    level: Annotated[float, HIDDEN] = 0.9
+
+
 CandidateFlags = Annotated[Candidates, Parameter(name="*", group=MODELS)]
 AskedSearch = Annotated[SearchFlags | None, Parameter(name="*", group=MODELS)]
 Scoring = Annotated[ScoringFlags, Parameter(name="*", group=SCORING)]

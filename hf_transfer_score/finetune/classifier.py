@@ -202,9 +202,13 @@ class Classifier:
         rows = rows.detach().float().to(self.device)
         if not bool(torch.isfinite(rows).all()):
             raise CheckpointError("non_finite", "gives features that are not finite; its weights may be damaged")
-        self.centre = rows.mean(0)
-        self.scale = (rows - self.centre).square().mean().sqrt().clamp(min=1e-8)
-        self.head = torch.nn.Linear(rows.shape[1], classes).to(self.device)
+        centre = rows.mean(0)
+        self.add_head_at(centre, (rows - centre).square().mean().sqrt().clamp(min=1e-8), classes)
+
+    def add_head_at(self, centre: torch.Tensor, scale: torch.Tensor, classes: int) -> None:
+        """Make the head for features around a known centre (D,) with a known scale ()."""
+        self.centre, self.scale = centre.to(self.device), scale.to(self.device)
+        self.head = torch.nn.Linear(len(centre), classes).to(self.device)
         for weight in self.head.parameters():
             torch.nn.init.zeros_(weight)
 

@@ -14,17 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
-from hf_transfer_score.errors import CheckpointError, OptionError, RecordError
-from hf_transfer_score.finetune.recipe import AUTO, Recipe, default_recipe
-from hf_transfer_score.finetune.rows import Encoded, Rows, check_task, codes_of, other_proportions, split_rows
+from hf_transfer_score.errors import CheckpointError, RecordError
+from hf_transfer_score.finetune.recipe import Recipe, default_recipe
+from hf_transfer_score.finetune.rows import Rows, check_task, other_proportions
 from hf_transfer_score.home import write_text
 from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
-    import torch
-
-    from hf_transfer_score.finetune.classifier import Classifier, Trained
+    from hf_transfer_score.finetune.built import Built
+    from hf_transfer_score.finetune.classifier import Classifier
     from hf_transfer_score.finetune.loop import Machine, Run
 
 Array = NDArray[np.float64]
@@ -115,16 +114,6 @@ def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
     return (warning,)
 
 
-@dataclass(frozen=True)
-class _Built:
-    """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
-
-    classifier: Classifier
-    trained: Trained
-    total: int
-    layer: str | None
-
-
 class _Measurement:
     """What stays the same while learning rates are tried."""
 
@@ -138,18 +127,15 @@ class _Measurement:
         progress: Progress,
         after_pass: Callable[[float], None],
     ) -> None:
-        from hf_transfer_score.finetune.loop import LabelledRows, Machine
+        from hf_transfer_score.finetune.built import Builder, MeasuredRows
+        from hf_transfer_score.finetune.loop import Machine
 
-        codes, test_codes, self.classes = codes_of(train, test)
-        fitted, held = split_rows(codes, recipe.validation_share, seed)
-        everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
-        self.everything, self.fitted, self.held = everything, everything.of(fitted), everything.of(held)
-        self.test = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
+        self.rows = MeasuredRows.of(train, test, recipe, seed)
         self.about = other_proportions(train, test)
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.after_pass = after_pass
         self.machine: Machine = Machine(recipe)
-        self.block: str | None = None
+        self.builder = Builder(load, self.rows, recipe, self.machine)
 
     def run(self) -> FineTuningResult:
         """Return what the method of the recipe gives."""
@@ -158,7 +144,7 @@ class _Measurement:
         begin, device = time.perf_counter(), self.machine.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             measured = self._probe() if self.recipe.method == "probe" else self._trained()
-        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.fitted.codes), *self.about)
+        notes = (*measured.notes, *nothing_learned(measured.train_accuracy, self.rows.fitted.codes), *self.about)
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> FineTuningResult:
@@ -168,13 +154,16 @@ class _Measurement:
         classifier = Classifier(self.load(), self.machine.device)
         self.progress("reading features")
         rows, tested = (
-            features(classifier, data.encoded, data.rows, self.machine) for data in (self.everything, self.test)
+            features(classifier, data.encoded, data.rows, self.machine)
+            for data in (self.rows.everything, self.rows.test)
         )
-        classifier.add_head(rows, self.classes)  # refuses what is not finite
+        classifier.add_head(rows, self.rows.classes)  # refuses what is not finite
         self.progress("fitting the probe")
-        parts = (self.fitted.rows, self.held.rows)
-        test = (tested.double().cpu().numpy(), self.test.codes)
-        found = fit_probe(rows.double().cpu().numpy(), self.everything.codes, parts, test, tuple(self.recipe.penalties))
+        parts = (self.rows.fitted.rows, self.rows.held.rows)
+        test = (tested.double().cpu().numpy(), self.rows.test.codes)
+        found = fit_probe(
+            rows.double().cpu().numpy(), self.rows.everything.codes, parts, test, tuple(self.recipe.penalties)
+        )
         head = sum(one.numel() for one in classifier.head.parameters())
         total = head + self._behind(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
@@ -183,31 +172,22 @@ class _Measurement:
         """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
         if not is_trainable(classifier.backbone):
             return own_parameters(classifier.backbone) or 0
-        return sum(one.numel() for one in classifier.reached(self._few(classifier)).values())
-
-    def _few(self, classifier: Classifier) -> dict[str, object]:
-        """Return a batch of two examples."""
-        return classifier.batch(self.fitted.encoded.items(classifier.backbone, self.fitted.rows[:2]))
+        return sum(one.numel() for one in classifier.reached(self.builder.few(classifier)).values())
 
     def _trained(self) -> FineTuningResult:
         """Return the best of the learning rates; only one trained model besides the current one is in memory."""
-        from hf_transfer_score.finetune.loop import train
+        from hf_transfer_score.finetune.loop import Training
 
-        best: tuple[Run, _Built, float] | None = None
+        best: tuple[Run, Built, float] | None = None
         notes: list[str] = []
         for rate in self.recipe.learning_rates:
-            built = self._built()
+            built = self.builder.built()
             self.progress(f"learning rate {rate:g}")
-            run = train(
-                built.trained,
-                self.fitted,
-                self.held,
-                self.recipe,
-                rate,
-                seed=self.seed,
-                machine=self.machine,
-                after_epoch=self._timed(rate),
-            )
+            fitted, held, machine = self.rows.fitted, self.rows.held, self.machine
+            training = Training(built.trained, fitted, held, self.recipe, rate, seed=self.seed, machine=machine)
+            training.advance(after_epoch=self._timed(rate))
+            run = training.finish()
+            del training
             if not run.finite:
                 notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
             if best is None or run.best.better_than(best[0].best):
@@ -231,11 +211,11 @@ class _Measurement:
 
         return heard
 
-    def _measured(self, run: Run, built: _Built, rate: float, notes: list[str]) -> FineTuningResult:
+    def _measured(self, run: Run, built: Built, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.finetune.loop import evaluate
 
         self.progress("testing")
-        test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.test, self.fitted))
+        test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.rows.test, self.rows.fitted))
         rates = self.recipe.learning_rates
         if len(rates) > 2 and rate in (min(rates), max(rates)):
             notes.append("the best learning rate lies at the end of those that were tried")
@@ -252,52 +232,6 @@ class _Measurement:
             layer=built.layer,
             notes=tuple(notes),
         )
-
-    def _built(self) -> _Built:
-        """Return a freshly loaded checkpoint with a head, the part frozen that is not trained."""
-        from hf_transfer_score.finetune.classifier import Classifier, Tap, Trained
-        from hf_transfer_score.finetune.loop import features
-
-        classifier = Classifier(self.load(), self.machine.device)
-        if not is_trainable(classifier.backbone):
-            raise CheckpointError(
-                "unsupported",
-                f"is of a kind that gives features without gradients, so that the method {self.recipe.method} cannot "
-                "train it; use the method probe",
-            )
-        module = classifier.backbone.module
-        reached = classifier.reached(self._few(classifier))
-        name: str | None = None
-        part: torch.nn.Module = module
-        if self.recipe.method in ("layer", "scl"):
-            name, part = self._block(classifier, set(map(id, reached.values())))
-        if self.recipe.method == "scl":
-            classifier.skip = Tap(part, classifier.backbone), self.recipe.skip
-        rows = features(classifier, self.fitted.encoded, self.fitted.rows, self.machine)
-        classifier.add_head(rows, self.classes)
-        trained = Trained(classifier, reached, part)
-        head = sum(one.numel() for one in classifier.head.parameters())
-        return _Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
-
-    def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
-        """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.
-
-        So it is the block that `layers` names for the same sample, whatever the seed.
-        """
-        from hf_transfer_score.finetune.layers import before_last, choose_block, usable_blocks
-
-        blocks = usable_blocks(classifier, reached)
-        if self.block is None:
-            allowed = before_last(classifier, blocks, self._few(classifier)) if self.recipe.method == "scl" else blocks
-            wanted = self.recipe.layer
-            looked_at = allowed if wanted == AUTO else blocks
-            self.block = choose_block(classifier, looked_at, wanted, self.everything, self.machine)
-            if self.block not in allowed:
-                raise OptionError(
-                    f"layer={wanted!r}: what the block {self.block!r} gives are the features already, and scl would "
-                    f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
-                )
-        return self.block, blocks[self.block]
 
 
 class Probe(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hf_transfer_score.features.batches import Processes, choose_device, cut
 from hf_transfer_score.finetune.classifier import Classifier, Trained
@@ -76,46 +77,98 @@ class Machine:
         return context
 
 
-def train(
-    trained: Trained,
-    data: LabelledRows,
-    held: LabelledRows,
-    recipe: Recipe,
-    rate: float,
-    *,
-    seed: int,
-    machine: Machine,
-    after_epoch: Callable[[int, Score], None] = lambda _epoch, _score: None,
-) -> Run:
-    """Train a classifier at one learning rate, and leave it in the state that was best on the rows held back.
+class Training:
+    """A classifier on its way at one learning rate, which can be left after any pass and gone on with later.
 
-    These also tell the end. The seed decides the order of rows, and dropout.
+    The rows held back tell which state was best, and the end. The seed decides the order of rows, and dropout.
+
+    Attributes:
+        scores: on the rows held back, after each pass.
+        rights: which of these rows are classified rightly after each pass (N,).
+        best: the best of the scores.
+        finite: whether the loss was finite so far.
     """
-    classifier, order = trained.classifier, np.random.default_rng([seed, 2])
-    optimizer = machine.accelerator.prepare(_optimizer(trained, recipe, rate))
-    per_epoch = len(_batches(np.arange(len(data.rows)), recipe.batch_size))
-    steps = min(recipe.epochs * per_epoch, recipe.steps or math.inf)
-    best, state, since, step, epoch, finite = evaluate(classifier, held, machine), trained.state(), 0, 0, 0, True
-    best = Score(-1.0, best.loss)  # an untrained head is no state to end with
-    with torch.random.fork_rng(devices=[machine.device] if machine.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        while finite and step < steps and (recipe.patience is None or since < recipe.patience):
-            trained.train()
-            for places in _batches(order.permutation(len(data.rows)), recipe.batch_size):
-                finite = _step(trained, data.of(places), optimizer, _factor(step, int(steps), recipe), machine)
-                step += 1
-                if not finite or step >= steps:
-                    break
-            epoch += 1
-            score = evaluate(classifier, held, machine)
-            after_epoch(epoch, score)
-            since = 0 if score.better_than(best) else since + 1
-            if not since:
-                best, state = score, trained.state()
-    trained.restore(state)
-    del optimizer
-    machine.accelerator.free_memory()  # it holds on to optimisers, and these to all they were made for
-    return Run(best, epoch, finite)
+
+    def __init__(
+        self,
+        trained: Trained,
+        data: LabelledRows,
+        held: LabelledRows,
+        recipe: Recipe,
+        rate: float,
+        *,
+        seed: int,
+        machine: Machine,
+    ) -> None:
+        self.trained, self.data, self.held, self.recipe, self.rate = trained, data, held, recipe, rate
+        self.machine, self.order = machine, np.random.default_rng([seed, 2])
+        self.optimizer = machine.accelerator.prepare(_optimizer(trained, recipe, rate))
+        per_epoch = len(_batches(np.arange(len(data.rows)), recipe.batch_size))
+        self.steps = int(min(recipe.epochs * per_epoch, recipe.steps or math.inf))
+        self.step, self.since, self.finite = 0, 0, True
+        self.scores: list[Score] = []
+        self.best, self.state = Score(-1.0, math.inf), trained.state()  # an untrained head is no state to end with
+        self.rights: list[NDArray[np.bool_]] = []
+        with self._random():
+            torch.manual_seed(seed)
+            self.random = self._randomness()
+
+    @property
+    def epochs(self) -> int:
+        """Passes so far."""
+        return len(self.scores)
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is nothing more to do."""
+        patience = self.recipe.patience
+        return not self.finite or self.step >= self.steps or (patience is not None and self.since >= patience)
+
+    def advance(self, epochs: int | None = None, after_epoch: Callable[[int, Score], None] | None = None) -> None:
+        """Go on until so many passes are done altogether, or to the end."""
+        with self._random():
+            for kind, state in self.random.items():
+                torch.cuda.set_rng_state(state, self.machine.device) if kind == "cuda" else torch.set_rng_state(state)
+            while not self.ended and (epochs is None or self.epochs < epochs):
+                self._pass()
+                self.random = self._randomness()
+                if after_epoch is not None:
+                    after_epoch(self.epochs, self.scores[-1])
+
+    def _pass(self) -> None:
+        self.trained.train()
+        for places in _batches(self.order.permutation(len(self.data.rows)), self.recipe.batch_size):
+            factor = _factor(self.step, self.steps, self.recipe)
+            self.finite = _step(self.trained, self.data.of(places), self.optimizer, factor, self.machine)
+            self.step += 1
+            if not self.finite or self.step >= self.steps:
+                break
+        score, right = judge(self.trained.classifier, self.held, self.machine)
+        self.scores.append(score)
+        self.rights.append(right)
+        self.since = 0 if score.better_than(self.best) else self.since + 1
+        if not self.since:
+            self.best, self.state = score, self.trained.state()
+
+    def _random(self) -> AbstractContextManager[Any]:
+        """Return the context in which the generators of torch are this training's own."""
+        context: AbstractContextManager[Any] = torch.random.fork_rng(
+            devices=[self.machine.device] if self.machine.device.type == "cuda" else []
+        )
+        return context
+
+    def _randomness(self) -> dict[str, torch.Tensor]:
+        found = {"cpu": torch.get_rng_state()}
+        if self.machine.device.type == "cuda":
+            found["cuda"] = torch.cuda.get_rng_state(self.machine.device)
+        return found
+
+    def finish(self) -> Run:
+        """Leave the classifier in its best state, and return what became of it."""
+        self.trained.restore(self.state)
+        self.optimizer = None
+        self.machine.accelerator.free_memory()  # it holds on to optimisers, and these to all they were made for
+        return Run(self.best, self.epochs, self.finite)
 
 
 def _optimizer(trained: Trained, recipe: Recipe, rate: float) -> torch.optim.Optimizer:
@@ -167,13 +220,18 @@ def _batches(places: Rows, size: int) -> list[Rows]:
 
 def evaluate(classifier: Classifier, data: LabelledRows, machine: Machine) -> Score:
     """Return how well a classifier does; it is in evaluation mode afterwards."""
-    right, loss = 0, 0.0
+    return judge(classifier, data, machine)[0]
+
+
+def judge(classifier: Classifier, data: LabelledRows, machine: Machine) -> tuple[Score, NDArray[np.bool_]]:
+    """Return how well a classifier does, and which of the rows it classifies rightly (N,)."""
+    right, loss = np.zeros(len(data.rows), bool), 0.0
     for part, rows in forward(classifier, data.encoded, data.rows, machine, classifier.logits):
         truth = torch.as_tensor(data.codes[part], device=rows.device)
-        right += int((rows.argmax(1) == truth).sum())
+        right[part] = (rows.argmax(1) == truth).cpu().numpy()
         loss += float(torch.nn.functional.cross_entropy(rows, truth, reduction="sum"))
     loss = loss / len(data.rows)
-    return Score(right / len(data.rows), loss if math.isfinite(loss) else math.inf)
+    return Score(int(right.sum()) / len(data.rows), loss if math.isfinite(loss) else math.inf), right
 
 
 def forward(

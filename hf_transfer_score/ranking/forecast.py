@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from hf_transfer_score.ranking.reasons import reasons_of
 from hf_transfer_score.ranking.solving import not_negative
 
 Floats = NDArray[np.float64]
+Value = TypeVar("Value")
 
 PROPERTIES = ("family", "architecture", "base_model", "pretrained_on")
 """What models have in common; the size stands beside it."""
@@ -124,22 +126,35 @@ class Looks:
         metrics: pool scores by metric and place in the pool; those of a model without one are absent.
         accuracies: measured ones, by place in the pool.
         probes: accuracies of a cross-validated probe, by place in the pool.
+        drawn: accuracies that are known in part, as draws (B,) that belong together, by place in the pool.
     """
 
     ids: tuple[str, ...]
     metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
     accuracies: Mapping[int, float] = field(default_factory=dict)
     probes: Mapping[int, float] = field(default_factory=dict)
+    drawn: Mapping[int, Floats] = field(default_factory=dict)
 
     def chosen(self, order: Sequence[int]) -> Looks:
         """Return the same pool in another order of its places."""
         place = {old: new for new, old in enumerate(order)}
 
-        def moved(values: Mapping[int, float]) -> dict[int, float]:
-            return dict(sorted((place[old], value) for old, value in values.items()))
+        def moved(values: Mapping[int, Value]) -> dict[int, Value]:
+            return {place[old]: values[old] for old in sorted(values, key=place.__getitem__)}
 
-        metrics = {name: moved(values) for name, values in self.metrics.items()}
-        return Looks(tuple(self.ids[old] for old in order), metrics, moved(self.accuracies), moved(self.probes))
+        metrics, ids = {name: moved(values) for name, values in self.metrics.items()}, [self.ids[old] for old in order]
+        return Looks(tuple(ids), metrics, moved(self.accuracies), moved(self.probes), moved(self.drawn))
+
+
+class _Imagined(NamedTuple):
+    """What is believed of a pool, and how it comes out in each draw (P, draws)."""
+
+    known: Known
+    belief: Belief
+    pulls: dict[str, Floats]
+    rates: Floats
+    outcomes: Floats
+    absolute: bool
 
 
 class Forecaster:
@@ -316,7 +331,22 @@ class Forecaster:
         found = dict(zip(order, self._sorted(looks.chosen(order), seed), strict=True))
         return [found[place] for place in range(len(order))]
 
-    def _sorted(self, looks: Looks, seed: int) -> list[ModelForecast]:
+    def outcomes(self, looks: Looks, *, seed: int = 0) -> Floats:
+        """Return how the models of a pool come out in each draw (P, draws), in its order.
+
+        These are accuracies; beside their median, where nothing that was measured tells their level.
+
+        Args:
+            looks: what is known of them on their own dataset.
+            seed: of the draws.
+        """
+        order = sorted(range(len(looks.ids)), key=lambda place: looks.ids[place])
+        drawn = self._imagined(looks.chosen(order), seed).outcomes
+        found = np.empty_like(drawn)
+        found[order] = drawn
+        return found
+
+    def _imagined(self, looks: Looks, seed: int) -> _Imagined:
         known = self.expected(looks.ids)
         size = len(looks.ids)
         middle = known.shared - known.shared.mean(0)
@@ -326,23 +356,28 @@ class Forecaster:
         for names, pull, places, worth in self._pulls(looks, max(unit, 1e-3)):
             belief.look(places, worth, pull.sum(0))
             pulls |= dict(zip(names, pull, strict=True))
-        mean = belief.mean
         rates = self.failing(looks.ids)
-        for place in looks.accuracies:
+        for place in (*looks.accuracies, *looks.drawn):
             rates[place] = 0.0  # it is known
         generator = np.random.default_rng(seed)
         outcomes = self._outcomes(belief, rates, looks, generator)
-        accuracies = anchored(outcomes, looks, mean, generator)
-        final = outcomes if accuracies is None else accuracies
+        accuracies = anchored(outcomes, looks, belief.mean, generator)
+        if accuracies is None:
+            return _Imagined(known, belief, pulls, rates, outcomes, absolute=False)
+        return _Imagined(known, belief, pulls, rates, accuracies, absolute=True)
+
+    def _sorted(self, looks: Looks, seed: int) -> list[ModelForecast]:
+        known, belief, pulls, rates, final, absolute = self._imagined(looks, seed)
+        measured = bool(looks.accuracies or looks.drawn)
         orders = (-final).argsort(0).argsort(0) + 1
-        final = final if accuracies is None else np.clip(final, 0, 1, out=accuracies)
+        final = np.clip(final, 0, 1, out=final) if absolute else final
         best = final.max(0)
         first = final >= best
         behind = 100 * (best - final)
         middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-        levels = None if accuracies is None else _intervals(accuracies)
-        score = -(drawn_places(orders, looks) if looks.accuracies else expected_places(belief, rates))
+        levels = _intervals(final) if absolute else None
+        score = -(drawn_places(orders, looks) if measured else expected_places(belief, rates))
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
         counts = Counter(name for one in self.columns for name in one.values)
@@ -412,9 +447,13 @@ def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.
         mean: expected scores (P,).
         generator: of the draws.
     """
-    if looks.accuracies:
-        places = list(looks.accuracies)
-        told = np.array([looks.accuracies[place] for place in places])[:, None]
+    known = {place: np.full(outcomes.shape[1], value) for place, value in looks.accuracies.items()}
+    if looks.drawn:
+        which = generator.integers(len(next(iter(looks.drawn.values()))), size=outcomes.shape[1])
+        known |= {place: values[which] for place, values in looks.drawn.items()}
+    if known:
+        places = list(known)
+        told = np.array(list(known.values()))
     elif looks.probes:
         places = sorted(looks.probes, key=lambda place: -mean[place])[: max(1, (len(looks.probes) + 1) // 2)]
         eased = np.exp(PROBE_SPREAD * generator.standard_normal(outcomes.shape[1]))
@@ -422,8 +461,8 @@ def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.
     else:
         return None
     found: Floats = outcomes + np.median(told - outcomes[places], axis=0)
-    for place, value in looks.accuracies.items():
-        found[place] = value
+    for place, values in known.items():
+        found[place] = values
     return found
 
 

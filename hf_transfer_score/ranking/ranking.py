@@ -161,18 +161,18 @@ class Ranking:
         )
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
 
-    def with_forecast(self, forecaster: Forecaster, accuracies: Mapping[str, float] | None = None) -> Self:
-        """Return the same pool in the order in which its models are expected to come out after fine-tuning.
+    def looks(
+        self, accuracies: Mapping[str, float] | None = None, drawn: Mapping[str, Any] | None = None
+    ) -> tuple[list[str], Looks]:
+        """Return the names of the models that can be forecast, and what is known of them on their own dataset.
 
         Args:
-            forecaster: what is known from other datasets.
             accuracies: measured on this dataset, by name.
+            drawn: accuracies that are known in part, as draws (B,) that belong together, by name.
         """
         names = [name for name, one in self.models.items() if one.status == "ok"]
-        if not names:
-            return self
         number = {name: place for place, name in enumerate(names)}
-        looks = Looks(
+        return names, Looks(
             tuple(self.models[name].model for name in names),
             {
                 metric: {number[name]: score for name, score in pool.scores.items() if name in number}
@@ -181,7 +181,25 @@ class Ranking:
             },
             {number[name]: value for name, value in (accuracies or {}).items() if name in number},
             {number[name]: one.value for name, one in self.probes.items() if name in number},
+            {number[name]: values for name, values in (drawn or {}).items() if name in number},
         )
+
+    def with_forecast(
+        self,
+        forecaster: Forecaster,
+        accuracies: Mapping[str, float] | None = None,
+        drawn: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Return the same pool in the order in which its models are expected to come out after fine-tuning.
+
+        Args:
+            forecaster: what is known from other datasets.
+            accuracies: measured on this dataset, by name.
+            drawn: as for `looks`.
+        """
+        names, looks = self.looks(accuracies, drawn)
+        if not names:
+            return self
         found = dict(zip(names, forecaster.forecast(looks), strict=True))
         order = sorted(names, key=lambda name: -found[name].score)
         scores = [found[name].score for name in order]

@@ -72,8 +72,8 @@ def rank(
     alike, and each returns the same report.
 
     Args:
-        dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, or "example", which
-            ships with the package.
+        dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, a sample that was drawn
+            before, or "example", which ships with the package.
         models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
             ship with the package; the dataset "example" takes them where none are named.
         options: what is sampled, how features are read, how sure the ranks are.
@@ -161,6 +161,8 @@ class _RankRun:
         return PreparedRun(sample, scoring, plan)
 
     def _sample(self, dataset: Any) -> LabelledSample:
+        if isinstance(dataset, LabelledSample):
+            return dataset
         with quiet_client():
             return load_sample(
                 dataset,

@@ -13,12 +13,12 @@ from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.loop import (
     LabelledRows,
     Machine,
+    Training,
     _batches,
     _factor,
     _optimizer,
     evaluate,
     features,
-    train,
 )
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded, split_rows
@@ -48,16 +48,9 @@ def run(ready, rate, *, wrongly=False, **changes):
     if wrongly:
         held = LabelledRows(held.encoded, held.rows, (held.codes + 1) % CLASSES)
     scores = []
-    found = train(
-        trained,
-        data,
-        held,
-        recipe,
-        rate,
-        seed=0,
-        machine=machine,
-        after_epoch=lambda epoch, score: scores.append(score),
-    )
+    training = Training(trained, data, held, recipe, rate, seed=0, machine=machine)
+    training.advance(after_epoch=lambda epoch, score: scores.append(score))
+    found = training.finish()
     return found, scores, evaluate(trained.classifier, held, machine)
 
 

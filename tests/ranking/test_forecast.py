@@ -237,3 +237,19 @@ def test_what_datasets_with_many_and_different_metrics_say_need_not_fit_together
     found = board_of([RecordTable(texts)], "banking77-10-classes")
     assert found.answer.startswith("Fine-tune ")
     assert sum(one.best_probability for one in found.forecasts.values()) == pytest.approx(1)
+
+
+def test_accuracies_that_are_known_in_part_count_as_far_as_they_are_known():
+    ids = ("a", "b", "c", "d")
+    forecaster = Forecaster(History())
+    exact = forecaster.forecast(Looks(ids, accuracies={0: 0.7, 2: 0.8}))
+    drawn = {0: np.full(50, 0.7), 2: np.full(50, 0.8)}
+    sharp = forecaster.forecast(Looks(ids, drawn=drawn))
+    assert [one.expected_accuracy.value for one in sharp][::2] == [0.7, 0.8]
+    assert sharp[2].best_probability == pytest.approx(exact[2].best_probability, abs=0.05)
+    together = np.linspace(-0.1, 0.1, 501)
+    wide = forecaster.outcomes(Looks(ids, drawn={0: 0.7 + together, 2: 0.8 + together}))
+    np.testing.assert_allclose(wide[2] - wide[0], 0.1)  # what they share says nothing of who is ahead
+    assert wide[0].std() > 0.05
+    swapped = forecaster.outcomes(Looks(("d", "c", "b", "a"), drawn={3: 0.7 + together, 1: 0.8 + together}))
+    np.testing.assert_allclose(wide, swapped[::-1])

@@ -1,0 +1,285 @@
+"""How much of the best a choice loses, at what cost, and whether it is as sure as it says.
+
+    python -m benchmarks.choosing                # races replayed from learning curves: minutes once these are there
+    python -m benchmarks.choosing --kills 20     # and real choices that are killed at random moments
+
+The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
+not trained for; measuring them takes about ten minutes on one core, once. Each race draws the rows to look at and to
+choose by anew, and up to six networks stay away, so that it is not always the same one that is best. Cost is the share
+of the passes of fine-tuning every candidate by the same recipe, forward passes included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.choosing_curves import PASSES, RATES, TARGETS, Curves, curves
+from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
+from hf_transfer_score.choosing.history import Spent
+from hf_transfer_score.choosing.options import Budget
+from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.choosing.trainer import STEP_COST
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History
+from hf_transfer_score.ranking.ranking import Ranking, rank_features
+
+RACES = 100
+NO_LIMIT = 1000.0
+FEWEST = 4
+"""Networks of a race at least."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One race: who runs, on which rows."""
+
+    curves: Curves
+    places: tuple[int, ...]
+    looked_at: NDArray[np.int64]
+    chosen_by: NDArray[np.int64]
+
+    @property
+    def names(self) -> list[str]:
+        """Who runs."""
+        return [self.curves.names[place] for place in self.places]
+
+    @property
+    def truths(self) -> dict[str, float]:
+        """The test accuracy of each network, at the learning rate and pass that all rows choose."""
+        found = {}
+        for place in self.places:
+            seen = self.curves.right[place].mean(-1)
+            rate, done = np.unravel_index(int(seen.argmax()), seen.shape)
+            found[self.curves.names[place]] = float(self.curves.accuracies[place, rate, done])
+        return found
+
+    def got(self, name: str, rate: float) -> float:
+        """The test accuracy of what these rows choose of a network at a learning rate."""
+        place, number = self.curves.names.index(name), RATES.index(rate)
+        seen = self.curves.right[place, number][:, self.chosen_by].mean(1)
+        return float(self.curves.accuracies[place, number, int(seen.argmax())])
+
+
+class Replayed:
+    """A track that knows how each training goes on."""
+
+    def __init__(self, drawn: Drawn) -> None:
+        self.drawn = drawn
+
+    def run(self, arm: Arm, passes: int) -> Leg:
+        """Return what the training had come to after so many passes."""
+        place, rate = self.drawn.curves.names.index(arm.name), RATES.index(arm.rate)
+        right = self.drawn.curves.right[place, rate][:, self.drawn.chosen_by]
+        seen = right[:passes].mean(1)
+        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= PASSES)
+
+    def price(self, arm: Arm, budget: Budget) -> float:
+        """Return what a pass costs, in fine-tunings."""
+        return 1 / (PASSES * len(RATES))
+
+
+class Looked:
+    """The forecast of what the features say of some rows."""
+
+    absolute = True
+
+    def __init__(self, ranking: Ranking) -> None:
+        self.ranking, self.forecaster = ranking, Forecaster(History())
+        self.names, _ = ranking.looks()
+
+    def outcomes(self, drawn: Mapping[str, Any]) -> NDArray[np.float64]:
+        """Return accuracies in each draw."""
+        return self.forecaster.outcomes(self.ranking.looks(drawn=drawn)[1])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a race came to: points lost against the best, the share of the cost, and how sure it said it was."""
+
+    lost: float
+    cost: float
+    sure: float
+    all_lost: float
+
+
+def races(rows: int, count: int, seed: int) -> Iterator[Drawn]:
+    """Yield races on all targets by turns."""
+    generator, known = np.random.default_rng(seed), [curves(target) for target in TARGETS]
+    for number in range(count):
+        one = known[number % len(known)]
+        size = int(generator.integers(FEWEST, len(one.names) + 1))
+        places = tuple(sorted(generator.choice(len(one.names), size, replace=False).tolist()))
+        looked = np.sort(generator.choice(len(one.labels), 2 * len(one.labels) // 3, replace=False))
+        chosen = generator.choice(one.right.shape[-1], rows, replace=False)
+        yield Drawn(one, places, looked, chosen)
+
+
+def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Outcome:
+    """Return what a choice among the networks of a race comes to."""
+    labels = drawn.curves.labels[drawn.looked_at]
+    features = {name: drawn.curves.features[name][drawn.looked_at] for name in drawn.names}
+    pool, spent = Looked(rank_features(features, labels)), Spent()
+    gone = set(know_nothing(pool.ranking.probes, pool.ranking.chance))
+    among = [place for place, name in enumerate(pool.names) if name not in gone]
+    out, lost = dispensable(pool.outcomes({}), among, within, (1 - confidence) / 2)
+    gone |= {pool.names[place] for place in out}
+    spent.tunings = len(drawn.names) / STEP_COST / (PASSES * len(RATES))
+    left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
+    means = left.outcomes({}).mean(1)
+    names = [left.names[place] for place in np.argsort(-means)]
+    terms = Terms(PASSES, RATES, within, confidence, Budget(tunings, "fine-tunings"), lost)
+    race = Race(names, Replayed(drawn), left, terms, spent)
+    winner = race.run()
+    assert winner is not None
+    sure = max(0.0, chance_within(race.outcomes, left.names.index(winner.name), within) - lost)
+    truths = drawn.truths
+    best = max(truths.values())
+    all_arms = [Arm(name, rate) for name in drawn.names for rate in RATES]
+    track = Replayed(drawn)
+    everything = max(all_arms, key=lambda arm: track.run(arm, PASSES).best)
+    return Outcome(
+        100 * (best - drawn.got(*winner)), spent.tunings / len(drawn.names), sure, 100 * (best - drawn.got(*everything))
+    )
+
+
+def line(name: str, found: Sequence[Outcome], within: float) -> str:
+    """Return a row of the table."""
+    lost, cost = np.array([one.lost for one in found]), np.array([one.cost for one in found])
+    said, true = np.array([one.sure for one in found]), np.array([one.lost <= within for one in found])
+    all_lost = np.array([one.all_lost for one in found])
+    return (
+        f"{name:<34} {lost.mean():6.2f} {np.quantile(lost, 0.9):6.2f} {lost.max():6.2f} {all_lost.mean():6.2f} "
+        f"{cost.mean():6.1%} {true.mean():6.0%} {said.mean():6.0%}"
+    )
+
+
+HEADER = f"{'':<34} {'lost':>6} {'90%':>6} {'most':>6} {'all':>6} {'cost':>6} {'within':>6} {'said':>6}"
+LEGEND = (
+    "lost: points of test accuracy below the best candidate, on average, at most in nine of ten races, and at most;"
+    "\nall: the same where every candidate is fine-tuned and the validation rows choose; within: races that lost no "
+    "more than\nthe points that do not matter; said: how often the choices said so."
+)
+
+
+def tables(count: int) -> None:
+    """Print points lost by the share of the cost, and how far the stated confidence holds."""
+    print(HEADER)
+    for rows in (200, 500):
+        for share in (0.05, 0.15, 0.3):
+            found = [raced(one, share * len(one.places), 0.5, 0.9) for one in races(rows, count, 1)]
+            print(line(f"{rows} rows, budget {share:.0%} of all", found, 0.5), flush=True)
+    for within in (0.5, 1.0, 2.0):
+        found = [raced(one, NO_LIMIT, within, 0.9) for one in races(500, count, 2)]
+        print(line(f"500 rows, no budget, within {within:g}", found, within), flush=True)
+        sure = [one for one in found if one.sure >= 0.9]
+        if sure:
+            print(line(f"  those {len(sure)} that said 90%", sure, within), flush=True)
+    print(LEGEND)
+
+
+def with_junk(known: Curves, count: int) -> Curves:
+    """Return curves with those of networks whose features are noise and whose answers are guesses."""
+    generator, names = np.random.default_rng(0), tuple(f"junk {number}" for number in range(count))
+    classes = len(np.unique(known.labels))
+    right = generator.random((count, *known.right.shape[1:])) < 1 / classes
+    features = {name: generator.normal(size=(len(known.labels), 64)).astype(np.float32) for name in names}
+    return Curves(
+        (*known.names, *names),
+        np.concatenate([known.right, right]),
+        np.concatenate([known.accuracies, np.full((count, *known.accuracies.shape[1:]), 1 / classes)]),
+        np.concatenate([known.seconds, np.full(count, known.seconds.mean())]),
+        {**known.features, **features},
+        known.labels,
+    )
+
+
+def junk(count: int) -> None:
+    """Print what 190 candidates that know nothing add to the cost of ten good ones."""
+    ratios = []
+    for one in races(500, count, 3):
+        whole = replace(one, places=tuple(range(len(one.curves.names))))
+        more = with_junk(one.curves, 190)
+        crowd = replace(whole, curves=more, places=tuple(range(len(more.names))))
+        few, many = (raced(pool, NO_LIMIT, 0.5, 0.9) for pool in (whole, crowd))
+        ratios.append(many.cost * len(crowd.places) / (few.cost * len(whole.places)))
+        said = f"lost {few.lost:.1f} points alone, {many.lost:.1f} among 190 that know nothing"
+        print(f"{said}, at {ratios[-1]:.2f} times the cost", flush=True)
+    print(f"200 candidates of which 190 know nothing: {np.mean(ratios):.2f} times the cost on average")
+
+
+KILLED = ("choose", "example", "--epochs", "2", "--learning-rates", "1e-3,3e-3", "--device", "cpu", "--json", "--quiet")
+MODELS = ("resnet-pretrained", "convnext-pretrained", "vit-few-steps")
+
+
+def kills(count: int) -> None:
+    """Kill a real choice at random moments, run it again, and compare with one that nothing was done to."""
+    command = [sys.executable, "-m", "hf_transfer_score", *KILLED, "--models", *(f"example/{name}" for name in MODELS)]
+    generator, same, repeated = random.Random(0), 0, 0
+    with tempfile.TemporaryDirectory() as place:
+        begin = time.monotonic()
+        expected = _outcome(_run(command, Path(place) / "clean"))
+        whole = time.monotonic() - begin
+        for _ in range(count):
+            home = Path(place) / "killed"
+            shutil.rmtree(home, ignore_errors=True)
+            moment = generator.uniform(0.3, 1.0) * whole
+            running = subprocess.Popen(command, env=_environment(home), stdout=subprocess.DEVNULL)
+            time.sleep(moment)
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            steps = {path: path.stat().st_mtime_ns for path in home.rglob("steps/*.json")}
+            again = _outcome(_run(command, home))
+            same += again == expected
+            repeated += sum(path.stat().st_mtime_ns != time_ for path, time_ in steps.items())
+            print(f"killed after {moment:.1f} s, {len(steps)} steps done: same {again == expected}", flush=True)
+    print(f"{same} of {count} ended with the same winner and numbers; finished steps repeated: {repeated}")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "HF_TRANSFER_SCORE_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+
+
+def _run(command: Sequence[str], home: Path) -> str:
+    return subprocess.run(command, env=_environment(home), capture_output=True, text=True, check=True).stdout
+
+
+def _outcome(text: str) -> Any:
+    told = json.loads(text)
+    accuracies = {name: one["accuracy"] for name, one in told["tested"].items()}
+    rounds = [(one["words"], one["inside"], list(one["gone"])) for one in told["history"]]
+    return told["winner"], told["learning_rate"], accuracies, rounds
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--races", type=int, default=RACES)
+    parser.add_argument("--junk", type=int, default=3, help="pools with 190 candidates that know nothing")
+    parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
+    asked = parser.parse_args()
+    if asked.races:
+        tables(asked.races)
+    if asked.junk:
+        junk(asked.junk)
+    if asked.kills:
+        kills(asked.kills)
+
+
+if __name__ == "__main__":
+    main()

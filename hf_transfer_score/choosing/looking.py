@@ -1,0 +1,203 @@
+"""Forward passes over growing parts of a sample: features of earlier rows are kept, and all read the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.choosing.evidence import Floats
+from hf_transfer_score.choosing.history import ChooseListener, Spent
+from hf_transfer_score.choosing.nested import part
+from hf_transfer_score.features.cache import CachedFeatures, FeatureCache
+from hf_transfer_score.home import cache_limit
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.ranking import ranked
+from hf_transfer_score.records.exchange import existing
+from hf_transfer_score.records.place import open_place
+from hf_transfer_score.records.store import cache_file, load
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.plan import Plan, PlannedModel
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.run import rank
+from hf_transfer_score.runs.scoring import choose_scoring, score_layer
+from hf_transfer_score.sampling.sample import LabelledSample
+
+CHEAPEST = "parameter_count"
+"""What a part of the rows is ranked by alone, where nobody looks at it: nothing."""
+
+
+def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str) -> History:
+    """Return what places of results hold of the same task on other datasets."""
+    opened = [open_place(one) for one in places]
+    parts = [History.of(load(place, cache=cache_file(place)).table) for place in opened if existing(place)]
+    models = {name: one for found in reversed(parts) for name, one in found.models.items()}
+    accuracies = tuple(one for found in parts for one in found.accuracies)
+    scores = tuple(one for found in parts for one in found.scores)
+    found = History(accuracies, scores, models).about(sample.task.name).elsewhere(dataset)
+    seen = {name for one in (*found.accuracies, *found.scores) for name in one.values}
+    return replace(found, models={name: one for name, one in models.items() if name in seen})
+
+
+def relations_of(model: PlannedModel) -> Relations:
+    """Return what the description of a repository says of a candidate."""
+    checkpoint = model.checkpoint
+    if checkpoint is None:
+        return Relations()
+    config = checkpoint.repository.config
+    named = config.get("architectures") or [config.get("architecture")]
+    bases = [tag.removeprefix("base_model:") for tag in checkpoint.repository.tags if tag.startswith("base_model:")]
+    base = next((one for one in bases if ":" not in one), None)
+    family = config.get("model_type")
+    return Relations(
+        family if isinstance(family, str) else None,
+        named[0] if named and isinstance(named[0], str) else None,
+        base,
+        None,
+        checkpoint.parameters,
+    )
+
+
+class Pool:
+    """The one forecast of the candidates that are in, as the last look and the race leave it.
+
+    Attributes:
+        ranking: of the candidates, by all rows that they were looked at by.
+        names: of those that could be scored.
+        absolute: whether probes tell the level of accuracies.
+    """
+
+    def __init__(self, ranking: RankReport, forecaster: Forecaster) -> None:
+        self.forecaster = forecaster
+        self.ranking = ranking.with_forecast(forecaster)
+        self.names, looks = self.ranking.looks()
+        self.absolute = bool(looks.probes)
+
+    def outcomes(self, drawn: Mapping[str, Floats]) -> Floats:
+        """Return accuracies in each draw (P, draws), given draws for some of the candidates."""
+        names, looks = self.ranking.looks(drawn=drawn)
+        found = self.forecaster.outcomes(looks)
+        place = {name: number for number, name in enumerate(names)}
+        return found[[place[name] for name in self.names]]
+
+    def forecast(self, drawn: Mapping[str, Floats]) -> RankReport:
+        """Return the ranking with what the race has shown."""
+        return self.ranking.with_forecast(self.forecaster, drawn=drawn)
+
+
+class _Kept(Listener):
+    """Keeps the plan of a run, and says which candidate is at work."""
+
+    def __init__(self, heard: ChooseListener, what: str) -> None:
+        self.heard, self.what = heard, what
+        self.plan = Plan(())
+
+    def planned(self, plan: Plan) -> None:
+        """Keep the plan."""
+        self.plan = plan
+
+    def stage(self, model: PlannedModel, what: str) -> None:
+        """Say what is done."""
+        self.heard.stage(f"{self.what}: {what} {model.name}")
+
+    def waiting(self, what: str) -> None:
+        """Say whom this process waits for."""
+        self.heard.stage(what)
+
+
+@dataclass
+class Looking:
+    """What stays the same while candidates are looked at.
+
+    Attributes:
+        sample: in an order of which every part from the start is a sample.
+        options: how features are read.
+        folder: where features are kept.
+        heard: hears of each candidate.
+        spent: grows by each forward pass, whenever it was run.
+        rows_a_tuning: forward passes of an example that cost as much as fine-tuning a candidate by the whole recipe.
+    """
+
+    sample: LabelledSample
+    options: RankOptions
+    folder: Path
+    heard: ChooseListener
+    spent: Spent
+    rows_a_tuning: float
+
+    def __post_init__(self) -> None:
+        """Begin with nothing looked at."""
+        self.parts: dict[str, list[PlannedModel]] = {}
+        self.seconds: dict[str, float] = {}
+        self._cache = FeatureCache(self.folder / "features", cache_limit())
+
+    def look(self, typed: Mapping[str, str], start: int, end: int) -> RankReport:
+        """Read the rows from `start` to `end`, and return the ranking by all rows up to there, not yet forecast.
+
+        Args:
+            typed: candidates as they can be typed, by name.
+            start: rows that were read before.
+            end: rows that are read then.
+        """
+        words = f"{end:,} rows"
+        kept, some = _Kept(self.heard, words), part(self.sample, start, end)
+        options, names = replace(self.options, replicates=0), list(typed)
+        found = rank(
+            some,
+            [typed[name] for name in names],
+            options=options,
+            metrics=[CHEAPEST],
+            headline=[CHEAPEST],
+            listener=kept,
+            folder=self.folder,
+        )
+        planned = dict(zip(names, kept.plan.models, strict=True))
+        known = {name: found.models[model.name] for name, model in planned.items()}
+        whole, scoring = part(self.sample, 0, end), choose_scoring(self.sample)
+        models = {}
+        for name, one in known.items():
+            self.heard.stage(f"{words}: scoring {name}")
+            models[name] = self._scored(name, one, planned[name], whole) if one.status == "ok" else one
+            models[name] = replace(models[name], name=name)
+        return RankReport.on(whole, ranked(models, scoring.metrics, scoring.headline))
+
+    def _scored(self, name: str, one: RankedModel, planned: PlannedModel, whole: LabelledSample) -> RankedModel:
+        """Return a candidate with the scores of all rows so far, and count what its features cost."""
+        self.parts.setdefault(name, []).append(planned)
+        took, rows = float(one.extraction.get("seconds") or 0.0), int(one.extraction.get("examples") or 0)
+        self.spent.seconds += took
+        self.spent.rows += rows
+        self.spent.tunings += rows / self.rows_a_tuning
+        self.seconds[name] = took / max(rows, 1)
+        cached = [self._cache.get(model.key or "") for model in self.parts[name]]
+        if any(entry is None for entry in cached):
+            gone = "its features vanished from the cache during the run; run again"
+            return replace(one, status="failed", kind="error", reason=gone)
+        together = _joined([entry for entry in cached if entry is not None])
+        layer = next(iter(together.features))
+        return score_layer(replace(one, scores=None), together, layer, whole, choose_scoring(whole))
+
+
+def _joined(parts: list[CachedFeatures]) -> CachedFeatures:
+    """Return features of several parts of a sample below each other."""
+    first = parts[0]
+    features: dict[str, Any] = {
+        layer: np.concatenate([one.features[layer] for one in parts]) for layer in first.features
+    }
+    probs = [one.source_probs for one in parts]
+    told = [one for one in probs if one is not None]
+    return CachedFeatures(features, np.concatenate(told) if len(told) == len(probs) else None, first.meta, first.folder)
+
+
+def typed_names(models: Sequence[str], plan: Plan) -> dict[str, str]:
+    """Return how each candidate of a plan can be typed, by its name; those of a search are typed as they are named."""
+    named = [str(one) for one in parse_candidates(models)]
+    names = [model.name for model in plan.models]
+    return dict(zip(names, [*named, *names[len(named) :]], strict=True))

@@ -1,0 +1,70 @@
+"""Samples within samples: the first 256 rows are rows of the next 1,024, with each class in its share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.home import whole
+from hf_transfer_score.sampling.sample import LabelledSample
+
+LEAST_PER_CLASS = 4
+"""Rows of a class, on average, that the first look has at least."""
+
+
+def evenly(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return an order in which each class is spread evenly, so that any part from the start holds it in its share.
+
+    Example:
+        >>> evenly(np.array([0, 0, 0, 0, 1, 1])).tolist()
+        [0, 4, 1, 2, 5, 3]
+    """
+    places = np.zeros(len(codes))
+    for code in np.unique(codes):
+        rows = np.flatnonzero(codes == code)
+        places[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return np.lexsort((codes, places)).astype(np.int64)
+
+
+def steps(sample: LabelledSample, first: int, growth: int) -> list[int]:
+    """Return after how many rows candidates are compared: the first look, some times as many, and all at last."""
+    labels, rows = sample.labels, len(sample)
+    assert labels is not None
+    count, found = max(first, LEAST_PER_CLASS * len(np.unique(labels))), []
+    while 2 * count <= rows:
+        found.append(count)
+        count *= growth
+    return [*found, rows]
+
+
+def nested(sample: LabelledSample, path: Path) -> LabelledSample:
+    """Return the same sample in an order of which every part from the start is a sample, mapped from a file."""
+    assert sample.labels is not None
+    if not path.exists():
+        ordered = replace(sample, table=sample.table.take(evenly(sample.labels)))
+        with whole(path, sample.table.nbytes) as aside:
+            replace(ordered, fingerprint=_mark(sample, "in order")).save(aside)
+    return LabelledSample.load(path)
+
+
+def part(sample: LabelledSample, start: int, end: int) -> LabelledSample:
+    """Return some rows of a sample; the whole one is itself."""
+    if (start, end) == (0, len(sample)):
+        return sample
+    mark = _mark(sample, f"rows {start} to {end}")
+    return replace(sample, table=sample.table.slice(start, end - start), fingerprint=mark)
+
+
+def segments(sample: LabelledSample, ends: list[int]) -> Iterator[LabelledSample]:
+    """Yield the rows that each step adds."""
+    for start, end in zip([0, *ends], ends, strict=False):
+        yield part(sample, start, end)
+
+
+def _mark(sample: LabelledSample, what: str) -> str:
+    return hashlib.blake2b(f"{sample.fingerprint} {what}".encode(), digest_size=16).hexdigest()

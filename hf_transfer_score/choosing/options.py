@@ -1,0 +1,113 @@
+"""What a choice may cost, how sure it has to be, and how candidates are fine-tuned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from hf_transfer_score.errors import OptionError, check_known, check_least
+from hf_transfer_score.finetune.recipe import Recipe, default_recipe
+from hf_transfer_score.tasks import Modality
+
+RacedMethod = Literal["full", "layer", "scl"]
+RACED: tuple[str, ...] = get_args(RacedMethod)
+
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])(?:ec(?:onds?)?|in(?:utes?)?|ours?|ays?)?")
+TUNINGS = re.compile(r"(\d+(?:\.\d+)?)\s*fine-?\s?tunings?")
+
+FIRST_ROWS, GROWTH = 256, 4
+"""Rows that each candidate is looked at by first, and how many times as many come next."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a choice may cost.
+
+    Attributes:
+        amount: of seconds or of fine-tunings.
+        unit: "seconds"; or "fine-tunings" of one candidate by the whole recipe, at all its learning rates.
+    """
+
+    amount: float
+    unit: Literal["seconds", "fine-tunings"]
+
+    @classmethod
+    def of(cls, text: str | Budget) -> Budget:
+        """Return the budget that a text means.
+
+        Example:
+            >>> Budget.of("20m").amount, str(Budget.of("2h")), str(Budget.of("3 fine-tunings"))
+            (1200.0, '2 h', '3 fine-tunings')
+        """
+        if isinstance(text, Budget):
+            return text
+        bare = text.strip().lower()
+        time, tunings = TIME.fullmatch(bare), TUNINGS.fullmatch(bare)
+        if time and float(time[1]) > 0:
+            return cls(float(time[1]) * SECONDS[time[2]], "seconds")
+        if tunings and float(tunings[1]) > 0:
+            return cls(float(tunings[1]), "fine-tunings")
+        raise OptionError(f'budget={text!r}: expected a time such as 20m or 2h, or a number such as "3 fine-tunings".')
+
+    def __str__(self) -> str:
+        """Return it as it can be typed."""
+        if self.unit == "fine-tunings":
+            return f"{self.amount:g} fine-tuning{'' if self.amount == 1 else 's'}"
+        unit = next(name for name in ("d", "h", "m", "s") if self.amount >= SECONDS[name] or name == "s")
+        words = {"d": "d", "h": "h", "m": "min", "s": "s"}
+        return f"{self.amount / SECONDS[unit]:g} {words[unit]}"
+
+
+@dataclass(frozen=True)
+class ChooseOptions:
+    """How one of many candidates is chosen.
+
+    Attributes:
+        budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole recipe.
+        within: points of accuracy that do not matter.
+        confidence: how sure it has to be that no candidate is better by more than that.
+        method: what is done in the end: "full", "layer" or "scl" fine-tuning.
+        recipe: how; None for the default of the task's modality with the method above.
+        changes: fields of that default by name, and their values.
+        first_rows: that each candidate is looked at by; four times as many come next.
+        looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
+        licenses: candidates with another licence are left out; empty for any.
+        min_throughput: candidates that read fewer examples a second here are left out.
+        seed: of the order of rows, and of dropout.
+        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        test_samples: test rows at most.
+    """
+
+    budget: str | Budget = "3 fine-tunings"
+    within: float = 0.5
+    confidence: float = 0.9
+    method: RacedMethod = "full"
+    recipe: Recipe | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    first_rows: int = FIRST_ROWS
+    looks: int = 100
+    licenses: tuple[str, ...] = ()
+    min_throughput: float | None = None
+    seed: int = 0
+    test_split: str | None = None
+    test_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is read."""
+        Budget.of(self.budget)
+        check_known(self, method=RACED)
+        check_least(self, first_rows=16, looks=1, test_samples=1)
+        if not 0 <= self.within <= 50:
+            raise OptionError(f"within={self.within:g}: expected points of accuracy from 0 to 50.")
+        if not 0.5 <= self.confidence < 1:
+            raise OptionError(f"confidence={self.confidence:g}: expected a probability from 0.5 to below 1.")
+        if self.recipe is not None and self.recipe.method not in RACED:
+            raise OptionError(f"The recipe has the method {self.recipe.method!r}: expected one of {', '.join(RACED)}.")
+        replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
+
+    def recipe_for(self, modality: Modality) -> Recipe:
+        """Return how candidates of a modality are fine-tuned."""
+        return replace(self.recipe or default_recipe(modality, self.method), **self.changes)

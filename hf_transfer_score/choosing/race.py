@@ -1,0 +1,374 @@
+"""The race: finalists are fine-tuned in rounds of growing length, each going on from its own last state.
+
+All train on the same batches and are judged on the same validation rows. Who is surely behind goes, whatever was spent;
+where the budget does not let all go on, the least promising stay behind, and the answer is said to be less sure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.choosing.evidence import (
+    Floats,
+    Gain,
+    Rights,
+    bet,
+    chance_within,
+    expected_gain,
+    largest_gain,
+)
+from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
+from hf_transfer_score.choosing.options import Budget
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.text import joined
+
+DRAWS = 1000
+SHARE = 0.5
+"""Of what is left of a budget, the share that the next round may take; the last one takes all."""
+
+SHOWN = 0.25
+"""Of all passes, the share before which nobody is surely behind and no answer is sure: slow starters are waited for."""
+
+OTHER_RATE = 0.04
+"""How far the accuracies of one candidate at two learning rates lie apart."""
+
+LEAST_SPREAD, RESTLESS = 0.12, 0.015
+"""Of what a forecast says of an accuracy before the race; and of an accuracy itself, beside what the draw of the rows
+makes: another seed gives another one, and the best of many looks better than it is."""
+
+
+class Arm(NamedTuple):
+    """A candidate at one learning rate."""
+
+    name: str
+    rate: float
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What an arm has come to.
+
+    Attributes:
+        accuracies: on the validation rows, after each pass so far.
+        right: the rows that its best state is right on (N,).
+        ended: whether nothing more is to be trained.
+        seconds: of the passes since the last round.
+    """
+
+    accuracies: tuple[float, ...]
+    right: Rights
+    ended: bool
+    seconds: float = 0.0
+
+    @property
+    def best(self) -> float:
+        """The accuracy of the best state."""
+        return max(self.accuracies)
+
+
+class Track(Protocol):
+    """Where arms are trained."""
+
+    def run(self, arm: Arm, passes: int) -> Leg:
+        """Train until so many passes are done altogether; CheckpointError where that is not possible."""
+
+    def price(self, arm: Arm, budget: Budget) -> float:
+        """Return what a pass costs, in the unit of a budget."""
+
+
+class Forecast(Protocol):
+    """The one forecast that every round updates."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """All candidates that are in, or were when the race began."""
+
+    @property
+    def absolute(self) -> bool:
+        """Whether something that was measured before the race tells the level of accuracies."""
+
+    def outcomes(self, drawn: Mapping[str, Floats]) -> Floats:
+        """Return accuracies in each draw (P, draws), given draws for some of the candidates."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a race is run by.
+
+    Attributes:
+        passes: of the whole recipe.
+        rates: learning rates of each candidate.
+        within: points of accuracy that do not matter.
+        confidence: how sure the answer has to be.
+        budget: what everything may cost.
+        lost: probability that the best is among those that went before the race.
+    """
+
+    passes: int
+    rates: tuple[float, ...]
+    within: float
+    confidence: float
+    budget: Budget
+    lost: float = 0.0
+
+    @property
+    def rounds(self) -> list[int]:
+        """Passes after which all are compared.
+
+        Example:
+            >>> Terms(30, (1e-3,), 0.5, 0.9, Budget(3, "fine-tunings")).rounds
+            [2, 4, 8, 15, 30]
+        """
+        found = [self.passes]
+        while found[0] > 1 and len(found) < 5:
+            found.insert(0, (found[0] + 1) // 2)
+        return found
+
+
+class Race:
+    """Finalists on their way.
+
+    Args:
+        names: of the finalists, the most promising first.
+        track: where they are trained.
+        forecast: what is known of all candidates.
+        terms: what the race is run by.
+        spent: what was spent before; what the race costs is added.
+        heard: hears of each round.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        track: Track,
+        forecast: Forecast,
+        terms: Terms,
+        spent: Spent,
+        heard: ChooseListener | None = None,
+    ) -> None:
+        self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
+        self.heard = heard or ChooseListener()
+        self.arms = [Arm(name, rate) for rate in self._middle_first() for name in names]
+        self.waiting: list[Arm] = []
+        self.level = 0.0
+        self.legs: dict[Arm, Leg] = {}
+        self.drawn: dict[str, Floats] = {}
+        self.history: list[Round] = []
+        self.outcomes = forecast.outcomes({})
+        self.before = {name: self.outcomes[forecast.names.index(name)] for name in names}
+
+    def run(self) -> Arm | None:
+        """Race until the answer is sure, the budget is spent, or all are at their end; return the winner."""
+        for number, passes in enumerate(self.terms.rounds):
+            gone = self._afford(number, passes)
+            self._train(passes, gone)
+            if not self.arms:
+                return None
+            sure = self._compare(number, passes, gone)
+            if sure or all(self.legs[arm].ended for arm in self.arms):
+                break
+        return self._finish()
+
+    @property
+    def names(self) -> list[str]:
+        """Who is in."""
+        return list(dict.fromkeys(arm.name for arm in self.arms))
+
+    def _middle_first(self) -> list[float]:
+        rates = sorted(self.terms.rates)
+        middle = (len(rates) - 1) / 2
+        return sorted(rates, key=lambda rate: abs(rates.index(rate) - middle))
+
+    def _cost(self, arm: Arm, passes: int) -> float:
+        """Return what it costs to bring an arm to so many passes."""
+        leg = self.legs.get(arm)
+        done = len(leg.accuracies) if leg else 0
+        return 0.0 if leg and leg.ended else max(0, passes - done) * self.track.price(arm, self.terms.budget)
+
+    def _afford(self, number: int, passes: int) -> dict[str, str]:
+        """Leave behind the arms that the budget does not let go on; return who went, and why.
+
+        Where not all learning rates can be begun with, the others of those who are still in come in a round later.
+        """
+        terms, before = self.terms, self.names
+        self.arms += [arm for arm in self.waiting if arm.name in before]
+        order = self._promising()
+        last = number == len(terms.rounds) - 1
+        left = terms.budget.amount - self.spent.of(terms.budget)
+        left -= self._cost(order[0], terms.passes) - self._cost(order[0], passes)
+        allowed, cost = left if last else SHARE * left, 0.0
+        kept: list[Arm] = []
+        for arm in order:
+            cost += self._cost(arm, passes)
+            if kept and cost > allowed:
+                break
+            kept.append(arm)
+        inside = {arm.name for arm in kept}
+        self.waiting = [arm for arm in self.arms if arm not in kept and arm.name in inside] if not number else []
+        self.arms = [arm for arm in self.arms if arm in kept]
+        return {name: f"the budget of {terms.budget} goes to others" for name in before if name not in self.names}
+
+    def _promising(self) -> list[Arm]:
+        """Return the arms, those with the best chance first; before the first round candidates by the forecast."""
+        if not self.legs:
+            return list(self.arms)
+        drawn = np.array([self._arm_draws(arm) for arm in self.arms])
+        chances = (drawn == drawn.max(0)).mean(1)
+        order = np.lexsort((-drawn.mean(1), -chances))
+        return [self.arms[place] for place in order.tolist()]
+
+    def _train(self, passes: int, gone: dict[str, str]) -> None:
+        """Bring all arms to so many passes; one that cannot be trained takes its candidate out."""
+        for arm in list(self.arms):
+            if arm.name in gone or (arm in self.legs and self.legs[arm].ended):
+                continue
+            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to pass {passes} of {self.terms.passes}")
+            try:
+                self._advance(arm, passes)
+            except CheckpointError as error:
+                gone[arm.name] = f"cannot be fine-tuned: {error}"
+        self.arms = [arm for arm in self.arms if arm.name not in gone]
+
+    def _advance(self, arm: Arm, passes: int) -> None:
+        done = len(self.legs[arm].accuracies) if arm in self.legs else 0
+        self.legs[arm] = leg = self.track.run(arm, passes)
+        more = len(leg.accuracies) - done
+        self.spent.seconds += leg.seconds
+        self.spent.passes += more
+        self.spent.tunings += more / (self.terms.passes * len(self.terms.rates))
+
+    def _compare(self, number: int, passes: int, gone: dict[str, str]) -> bool:
+        """Let go who is surely behind, and return whether the answer is sure."""
+        self._believe()
+        places = {name: place for place, name in enumerate(self.forecast.names)}
+        means = self.outcomes.mean(1)
+        first = max(self.names, key=lambda name: means[places[name]])
+        chance = max(0.0, chance_within(self.outcomes, places[first], self.terms.within) - self.terms.lost)
+        shown = passes >= SHOWN * self.terms.passes
+        gone |= self._behind(first) if shown else {}
+        inside = sorted(self.names, key=lambda name: -means[places[name]])
+        alive = self.outcomes[[places[name] for name in inside]]
+        gain = 100 * float(alive.max(0).mean() - means[places[first]])
+        words = f"{passes} pass{'' if passes == 1 else 'es'}"
+        found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent))
+        self.history.append(found)
+        self.heard.ended(found)
+        return chance >= self.terms.confidence and (shown or len(inside) == 1)
+
+    def _believe(self) -> None:
+        """Update the forecast by what the validation rows and the curves say of all that were trained.
+
+        What was expected before is a guess of the level, too; those that went furthest tell how far it was off.
+        """
+        furthest = max(len(leg.accuracies) for leg in self.legs.values())
+        shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
+        ends = {name: max(self.end(arm) for arm in self.legs if arm.name == name) for name in shown}
+        self.level = float(np.median([end - self.before[name].mean() for name, end in ends.items()]))
+        for name in {arm.name for arm in self.legs}:
+            self.drawn[name] = np.max([self._arm_draws(arm) for arm in self.legs if arm.name == name], axis=0)
+        self.outcomes = self.forecast.outcomes(self.drawn)
+
+    def _arm_draws(self, arm: Arm) -> Floats:
+        """Return the accuracy that an arm will have (draws,): its curve, drawn towards what was expected before."""
+        if arm not in self.legs:  # as good as the best of the same candidate, give or take
+            noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
+            rested: Floats = self.drawn[arm.name] + OTHER_RATE * (noise - 0.5)
+            return rested
+        leg = self.legs[arm]
+        gain = self.gain(arm)
+        noise = np.random.default_rng([1, *f"{arm}".encode()]).standard_normal(DRAWS)
+        spread = float(np.hypot(gain.spread, RESTLESS))
+        shares = _redrawn(len(leg.right)) @ leg.right.astype(np.float32)
+        seen: Floats = np.clip(shares + gain.mean + spread * noise, 0, 1)
+        if not self.forecast.absolute:
+            return seen
+        expected = np.resize(self.before[arm.name], DRAWS) + self.level
+        prior, own = max(float(expected.var()), LEAST_SPREAD**2), float(seen.var()) + 1e-6
+        found: Floats = expected + prior / (prior + own) * (seen - expected)
+        return found
+
+    def end(self, arm: Arm) -> float:
+        """Return the accuracy that an arm is expected to have at its end."""
+        return self.legs[arm].best + self.gain(arm).mean
+
+    def gain(self, arm: Arm) -> Gain:
+        """Return how much more accurate an arm will be at its end."""
+        leg = self.legs[arm]
+        return Gain(0.0, 0.0) if leg.ended else expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
+
+    def _behind(self, first: str) -> dict[str, str]:
+        """Drop the arms that are surely behind; return the candidates that went with them, and why.
+
+        What may go wrong is shared between curves and rows, and among the rounds, so that looking after every round
+        makes no error more likely than was asked for.
+        """
+        doubt = (1 - self.terms.confidence) / 2 / len(self.terms.rounds)
+        before = self.names
+        best = {name: self._best_arm(name) for name in before}
+        for arm in list(self.arms):
+            ahead = best[first] if arm == best[arm.name] else best[arm.name]
+            if arm == ahead:
+                continue
+            points = self.terms.within if arm.name != first else 0.0
+            margin = largest_gain(self.gain(ahead), self.gain(arm), doubt) - points / 100
+            if bet(self.legs[ahead].right, self.legs[arm].right, max(margin, -0.99)) >= 1 / doubt:
+                self.arms.remove(arm)
+        return {name: self._why(best[name], best[first]) for name in before if name not in self.names}
+
+    def _why(self, arm: Arm, first: Arm) -> str:
+        mine, other = self.legs[arm], self.legs[first]
+        return f"surely behind: {mine.best:.1%} of the validation rows, where {first.name} has {other.best:.1%}"
+
+    def _best_arm(self, name: str) -> Arm:
+        own = [arm for arm in self.arms if arm.name == name]
+        return max(own, key=self.end)
+
+    def _finish(self) -> Arm | None:
+        """Bring the best arm of the most promising candidate to its end."""
+        while self.arms:
+            means = self.outcomes.mean(1)
+            first = max(self.names, key=lambda name: means[self.forecast.names.index(name)])
+            arm, gone = self._best_arm(first), dict[str, str]()
+            if self.legs[arm].ended:
+                return arm
+            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to its end")
+            others, self.arms = self.arms, [arm]
+            self._train(self.terms.passes, gone)
+            self.arms = [one for one in others if one.name not in gone]
+            if self.arms:
+                self._believe()
+        return None
+
+
+@lru_cache(maxsize=4)
+def _redrawn(rows: int) -> NDArray[np.float32]:
+    """Return the weights of rows (draws, rows) when they are drawn again from themselves: the same for all arms."""
+    counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
+    return (counts / rows).astype(np.float32)
+
+
+def summary(found: Round, show: Callable[[str], str] = str) -> str:
+    """Return a round in one line.
+
+    Example:
+        >>> summary(Round("race", "4 passes", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
+        '4 passes: a, b are in; a is good enough with probability 80%; spent 1 s; c went (slow)'
+    """
+    few, more = [show(name) for name in found.inside[:3]], len(found.inside) - 3
+    names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
+    parts = [f"{names} {'is' if len(few) == 1 else 'are'} in" if few else "nobody is left"]
+    if found.first is not None and found.chance is not None:
+        sure = f"{show(found.first)} is good enough with probability {found.chance:.0%}"
+        parts.append(sure if found.gain is None else f"{sure}, certainty is worth {found.gain:.1f} points")
+    parts += [f"spent {found.spent}"] if found.spent else []
+    reasons: dict[str, list[str]] = {}
+    for name, why in found.gone.items():
+        reasons.setdefault(why, []).append(show(name))
+    parts += [f"{joined(some)} went ({why})" for why, some in reasons.items()]
+    return f"{found.words}: {'; '.join(parts)}"

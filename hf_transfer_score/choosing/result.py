@@ -1,0 +1,188 @@
+"""What a choice comes to: one checkpoint at one learning rate, its proof, what happened, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.choosing.history import Round, Spent
+from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.home import example_checkpoints
+from hf_transfer_score.metrics.scores import plain
+from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.text import rough_duration
+
+if TYPE_CHECKING:
+    from hf_transfer_score.choosing.race import Arm
+    from hf_transfer_score.choosing.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A fine-tuned candidate on the test rows.
+
+    Attributes:
+        name: of the candidate.
+        result: what was measured.
+        whole: whether it was trained to its end; the runner-up may have stayed behind before.
+    """
+
+    name: str
+    result: FineTuningResult
+    whole: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Choice:
+    """The checkpoint that was chosen, and why.
+
+    Attributes:
+        ranking: all candidates, the winner first, with the forecast that every round updated.
+        recipe: how candidates were fine-tuned.
+        test: the test rows.
+        options: what was asked for.
+        history: every round: who was in, who went and why, and what was spent.
+        winner: its name; None where nothing could be chosen.
+        rate: its learning rate, None where it was not raced.
+        sure: probability that no candidate is better by more than the points that do not matter.
+        tested: the winner on the test rows first, then the others that were tested.
+        spent: what it cost.
+        all_seconds: what fine-tuning every candidate by the same recipe would take, None where that is not known.
+        candidates: that could be fine-tuned.
+        notes: what to know about it.
+        interrupted: whether it was ended by hand.
+        trained: what has the weights of the winner.
+        typed: how candidates can be typed, by name.
+    """
+
+    ranking: RankReport
+    recipe: Recipe
+    test: LabelledSample
+    options: ChooseOptions
+    history: tuple[Round, ...]
+    winner: str | None
+    rate: float | None
+    sure: float | None
+    tested: tuple[Tested, ...]
+    spent: Spent
+    all_seconds: float | None
+    candidates: int
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+    trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
+    typed: Mapping[str, str] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen."""
+        return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
+
+    def _repr_html_(self) -> str:
+        """Return the answer above the ranking, for notebooks."""
+        from html import escape
+
+        inner = getattr(self.ranking, "_repr_html_", lambda: "")
+        return f"<p>{escape(self.answer)}</p>{inner()}"
+
+    @property
+    def accuracy(self) -> Interval | None:
+        """The winner's accuracy on the test rows with its 95% interval; None where it was not tested."""
+        return accuracy_interval(self.tested[0].result.accuracy, len(self.test)) if self.tested else None
+
+    @property
+    def share(self) -> float:
+        """What it cost, as a share of fine-tuning every candidate by the same recipe."""
+        return self.spent.tunings / max(self.candidates, 1)
+
+    @property
+    def answer(self) -> str:
+        """What was chosen, how good it is, how sure that is, and what it cost."""
+        if self.winner is None:
+            return "No candidate could be chosen."
+        rate = "" if self.rate is None else f" at the learning rate {self.rate:g}"
+        parts = [f"{'So far: ' if self.interrupted else ''}{self.winner}{rate}."]
+        accuracy = self.accuracy
+        if accuracy is not None:
+            parts.append(
+                f"It has {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}) of {len(self.test):,} test "
+                "rows right, which had no part in the choice."
+            )
+        if len(self.tested) > 1:
+            second = self.tested[1]
+            how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} passes"
+            parts.append(f"The runner-up {second.name}{how}: {second.result.accuracy:.1%}.")
+            if second.result.accuracy > self.tested[0].result.accuracy:
+                parts.append(
+                    "It is ahead on the test rows, which the validation rows were too few to tell: draw more rows with "
+                    "`max_samples`, or take it, knowing that its figure then chose it."
+                )
+        if self.sure is not None:
+            points = f"{self.options.within:g} point{'' if self.options.within == 1 else 's'}"
+            asked = "" if self.sure >= self.options.confidence else f", and {self.options.confidence:.0%} was asked for"
+            parts.append(f"No candidate is better by more than {points} with probability {self.sure:.0%}{asked}.")
+        return " ".join(parts)
+
+    @property
+    def cost(self) -> str:
+        """What it cost, beside fine-tuning every candidate."""
+        took = f"It took {rough_duration(self.spent.seconds)} of computing"
+        if self.all_seconds:
+            took += f"; to fine-tune all {self.candidates} by the same recipe takes about "
+            took += rough_duration(self.all_seconds)
+        return f"{took} ({self.share:.0%} of the work: {self.spent.tunings:.1f} of {self.candidates} fine-tunings)."
+
+    def source(self, by_timm: bool) -> str:
+        """Return what a library loads the winner by: its id on the Hub, or the folder it was read from."""
+        name = self.typed.get(self.winner or "", self.winner or "")
+        known = example_checkpoints(name)
+        folder = known[0] if len(known) == 1 else Path(name).expanduser()
+        local = folder.is_dir()
+        name = str(folder.resolve()) if local else name
+        return f"{'local-dir' if local else 'hf-hub'}:{name}" if by_timm else name
+
+    @property
+    def script(self) -> str:
+        """A training script that repeats the fine-tuning without this package; "" where there is no winner."""
+        from hf_transfer_score.choosing.script import training_script
+
+        return training_script(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        accuracy = self.accuracy
+        found: dict[str, Any] = plain(
+            {
+                "answer": self.answer,
+                "winner": self.winner,
+                "learning_rate": self.rate,
+                "sure": self.sure,
+                "accuracy": None if accuracy is None else accuracy._asdict(),
+                "tested": {one.name: {"whole": one.whole, **asdict(one.result)} for one in self.tested},
+                "cost": {"share": self.share, "all_seconds": self.all_seconds, **asdict(self.spent)},
+                "history": [asdict(one) for one in self.history],
+                "recipe": asdict(self.recipe),
+                "test": {"examples": len(self.test), "fingerprint": self.test.fingerprint},
+                "script": self.script,
+                "notes": self.notes,
+                "interrupted": self.interrupted,
+            }
+        )
+        return found | {"ranking": self.ranking.as_dict()}
+
+    def save_model(self, folder: str | Path) -> Path:
+        """Write the winner's weights with its head, a training script and a description into a folder.
+
+        Raises:
+            InputError: nothing was trained to its end.
+        """
+        from hf_transfer_score.choosing.saving import save_winner
+
+        if self.trained is None or not self.tested:
+            raise InputError("There is no winner that was trained to its end, so there are no weights to save.")
+        return save_winner(self, *self.trained, Path(folder))

@@ -1,0 +1,151 @@
+"""A training script that repeats a choice with the field's own libraries, for who wants to go on from there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hf_transfer_score.home import SHIPPED, example_dataset
+from hf_transfer_score.text import one_line
+
+if TYPE_CHECKING:
+    from hf_transfer_score.choosing.result import Choice
+
+HEAD = """\
+# Fine-tunes {model} as `hf-transfer-score choose` did: {accuracy} of the test rows there.
+# The recipe is the same; rows are drawn and shuffled otherwise, so that the accuracy will differ a little.
+"""
+
+TRAINER = (
+    HEAD
+    + """\
+from datasets import load_dataset
+from transformers import Auto{what}, AutoModelFor{task}Classification, Trainer, TrainingArguments
+
+data = load_dataset({dataset!r}{config}, split={split!r})
+data = data.train_test_split(0.2, seed={seed}, stratify_by_column={label!r})
+names = data["train"].features[{label!r}].names
+prepare = Auto{what}.from_pretrained({source!r})
+model = AutoModelFor{task}Classification.from_pretrained(
+    {source!r}, num_labels=len(names), ignore_mismatched_sizes=True
+)
+data.set_transform(lambda rows: {{**prepare({inputs}), "labels": rows[{label!r}]}})
+head = [value for name, value in model.named_parameters() if model.base_model_prefix not in name.split(".")]
+body = [value for name, value in model.named_parameters() if model.base_model_prefix in name.split(".")]
+groups = [{{"params": body, "lr": {rate:g}}}, {{"params": head, "lr": {head_rate:g}}}]
+how = TrainingArguments(
+    "trained", num_train_epochs={epochs}, per_device_train_batch_size={batch}, warmup_steps={warmup:g}, seed={seed},
+    lr_scheduler_type="cosine", max_grad_norm=1.0, eval_strategy="epoch", remove_unused_columns=False,
+)
+import torch
+
+trainer = Trainer(
+    model, how, train_dataset=data["train"], eval_dataset=data["test"],
+    optimizers=(torch.optim.AdamW(groups, weight_decay={decay:g}), None),
+    compute_metrics=lambda found: {{"accuracy": float((found.predictions.argmax(-1) == found.label_ids).mean())}},
+)
+trainer.train()
+"""
+)
+
+TIMM = (
+    HEAD
+    + """\
+import timm, torch
+from datasets import load_dataset
+
+data = load_dataset({dataset!r}{config}, split={split!r})
+data = data.train_test_split(0.2, seed={seed}, stratify_by_column={label!r})
+device = "cuda" if torch.cuda.is_available() else "cpu"
+classes = data["train"].features[{label!r}].num_classes
+model = timm.create_model({source!r}, pretrained=True, num_classes=classes).to(device)
+about = timm.data.resolve_model_data_config(model)
+prepare, mode = timm.data.create_transform(**about), {{1: "L", 3: "RGB"}}[about["input_size"][0]]
+
+def batches(rows, shuffle):
+    made = [(prepare(row[{input!r}].convert(mode)), row[{label!r}]) for row in rows]
+    return torch.utils.data.DataLoader(made, {batch}, shuffle=shuffle)
+
+train, test = batches(data["train"], True), batches(data["test"], False)
+head = list(model.get_classifier().parameters())
+body = [value for value in model.parameters() if all(value is not one for one in head)]
+optimizer = torch.optim.AdamW(
+    [{{"params": body, "lr": {rate:g}}}, {{"params": head, "lr": {head_rate:g}}}], weight_decay={decay:g}
+)
+schedule = torch.optim.lr_scheduler.OneCycleLR(
+    optimizer, [{rate:g}, {head_rate:g}], total_steps={epochs} * len(train), pct_start={warmup:g}, cycle_momentum=False
+)
+for epoch in range({epochs}):
+    model.train()
+    for images, labels in train:
+        loss = torch.nn.functional.cross_entropy(model(images.to(device)), labels.to(device))
+        optimizer.zero_grad(); loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0); optimizer.step(); schedule.step()
+    model.eval()
+    with torch.no_grad():
+        right = sum(int((model(x.to(device)).argmax(1).cpu() == y).sum()) for x, y in test)
+    print(epoch + 1, right / len(data["test"]))
+"""
+)
+
+WHOLE = (
+    HEAD
+    + """\
+from hf_transfer_score import Recipe, VerifyOptions, verify
+
+recipe = Recipe(method={method!r}, learning_rates=({rate!r},), epochs={epochs}, batch_size={batch})
+print(verify({dataset!r}, [{source!r}], how=VerifyOptions(method={method!r}, recipe=recipe, seeds=({seed},))).models)
+"""
+)
+
+WORDS = {
+    "image": ("ImageProcessor", "Image"),
+    "text": ("Tokenizer", "Sequence"),
+    "audio": ("FeatureExtractor", "Audio"),
+}
+
+
+def training_script(choice: Choice) -> str:
+    """Return a script of about thirty lines on `transformers.Trainer` or timm; "" where there is no winner.
+
+    Methods that train one block, and kinds of checkpoints that these libraries do not load, are repeated by `verify`.
+    """
+    if choice.winner is None or choice.rate is None:
+        return ""
+    about, recipe, rows = choice.ranking.models[choice.winner], choice.recipe, choice.test.source
+    dataset = str(SHIPPED / "dataset") if example_dataset(rows.dataset) is not None else rows.dataset
+    column, label = (rows.columns.get(name, name) for name in ("input", "label"))
+    modality, library = choice.test.task.modality, about.library or ""
+    what, task = WORDS[modality]
+    form = WHOLE
+    if recipe.method == "full" and library == "timm_images":
+        form = TIMM
+    elif recipe.method == "full" and library in ("hub_vision", "hub_text", "hub_audio"):
+        form = TRAINER
+    accuracy = choice.accuracy
+    images = f"[one.convert('RGB') for one in rows[{column!r}]], return_tensors='pt'"
+    inputs = {
+        "image": images,
+        "text": f"rows[{column!r}], padding=True, truncation=True, return_tensors='pt'",
+        "audio": f"[one['array'] for one in rows[{column!r}]], padding=True, return_tensors='pt'",
+    }
+    return form.format(
+        model=one_line(choice.winner),
+        source=choice.source(form is TIMM),
+        accuracy="not tested" if accuracy is None else f"{accuracy.value:.1%}",
+        dataset=dataset,
+        config=f", {rows.config!r}" if rows.config else "",
+        split=choice.ranking.sample.source.split or "train",
+        label=label,
+        input=column,
+        inputs=inputs[modality],
+        what=what,
+        task=task,
+        rate=choice.rate,
+        head_rate=choice.rate * recipe.head_factor,
+        decay=recipe.weight_decay,
+        warmup=recipe.warmup_share,
+        epochs=recipe.epochs,
+        batch=recipe.batch_size,
+        seed=choice.options.seed,
+        method=recipe.method,
+    )

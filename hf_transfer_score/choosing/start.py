@@ -1,0 +1,123 @@
+"""A choice before anything is read of any weights: the rows, the candidates, and where what is done is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.choosing.history import ChooseListener
+from hf_transfer_score.choosing.journal import Journal
+from hf_transfer_score.choosing.looking import typed_names
+from hf_transfer_score.choosing.nested import nested, part, steps
+from hf_transfer_score.choosing.options import GROWTH, Budget, ChooseOptions
+from hf_transfer_score.choosing.trainer import STEP_COST
+from hf_transfer_score.errors import OptionError
+from hf_transfer_score.features.batches import Processes
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
+from hf_transfer_score.home import example_dataset, home
+from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.plan import Plan
+from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.sample import LabelledSample
+
+
+@dataclass(frozen=True)
+class Start:
+    """A choice before anything is read of any weights.
+
+    Attributes:
+        sample: the training rows, in an order of which every part from the start is a sample.
+        test: the test rows.
+        plan: what is known of the candidates.
+        typed: how each can be typed, by name.
+        recipe: how they are fine-tuned.
+        options: how features are read.
+        how: what was asked for.
+        folder: where things are kept.
+        journal: what is done.
+        heard: hears how it goes on.
+    """
+
+    sample: LabelledSample
+    test: LabelledSample
+    plan: Plan
+    typed: Mapping[str, str]
+    recipe: Recipe
+    options: RankOptions
+    how: ChooseOptions
+    folder: Path
+    journal: Journal
+    heard: ChooseListener
+
+    @property
+    def budget(self) -> Budget:
+        """What everything may cost."""
+        return Budget.of(self.how.budget)
+
+    @property
+    def ends(self) -> list[int]:
+        """After how many rows candidates are compared."""
+        return steps(self.sample, self.how.first_rows, GROWTH)
+
+    @property
+    def rows_a_pass(self) -> int:
+        """Forward passes of an example that cost as much as a pass of training, validation included."""
+        held = round(self.recipe.validation_share * len(self.sample))
+        return STEP_COST * (len(self.sample) - held) + held
+
+    @property
+    def passes_a_tuning(self) -> int:
+        """Passes of the whole recipe, at all its learning rates."""
+        return self.recipe.epochs * len(self.recipe.learning_rates)
+
+
+def prepare(
+    dataset: Any,
+    models: Sequence[str],
+    *,
+    options: RankOptions | None = None,
+    how: ChooseOptions | None = None,
+    search: Search | None = None,
+    heard: ChooseListener | None = None,
+    folder: Path | None = None,
+) -> Start:
+    """Return a choice before anything is read of any weights; the arguments are those of `choose`."""
+    options, how, folder, heard = (
+        options or RankOptions(),
+        how or ChooseOptions(),
+        folder or home(),
+        heard or ChooseListener(),
+    )
+    if Processes.current().count > 1:
+        raise OptionError("choose fine-tunes in one process: start it without a launcher.")
+    if options.backbone.layer == "all":
+        raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
+    models = [models] if isinstance(models, str) else list(models)
+    if not models and search is None and example_dataset(dataset) is not None:
+        models = [str(dataset)]
+    heard.stage("reading the dataset")
+    with quiet_client():
+        drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
+        check_task(drawn)
+        sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
+        places: dict[str, Any] = {"folder": folder / "samples", "refresh": options.refresh}
+        test = held_out(dataset, sample, options.sample, split=how.test_split, count=how.test_samples, **places)
+    recipe = how.recipe_for(sample.task.modality)
+    codes, _, _ = codes_of(sample, test)
+    split_rows(codes, recipe.validation_share, how.seed)  # labels that cannot be divided fail here, not once a model
+    heard.stage("looking at the models")
+    first = part(sample, 0, steps(sample, how.first_rows, GROWTH)[0])
+    plan = plan_rank(first, models, options=options, search=search, folder=folder)
+    same = {**asdict(recipe), "learning_rates": None, "device": None}
+    about = json.dumps([sample.fingerprint, test.fingerprint, same, how.seed, options.backbone.plain()], sort_keys=True)
+    journal = Journal(folder / "choices" / hashlib.blake2b(about.encode(), digest_size=12).hexdigest())
+    typed = typed_names(models, plan)
+    return Start(sample, test, plan, typed, recipe, options, how, folder, journal, heard)

@@ -1,0 +1,131 @@
+"""A checkpoint made ready to be fine-tuned: the rows of a measurement, and a fresh classifier on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hf_transfer_score.backbones.base import Backbone, is_trainable
+from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.finetune.classifier import Classifier, Tap, Trained
+from hf_transfer_score.finetune.layers import before_last, choose_block, usable_blocks
+from hf_transfer_score.finetune.loop import LabelledRows, Machine, features
+from hf_transfer_score.finetune.recipe import AUTO, Recipe
+from hf_transfer_score.finetune.rows import Encoded, codes_of, split_rows
+from hf_transfer_score.sampling.sample import LabelledSample
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class MeasuredRows:
+    """The rows of a measurement, the same for all checkpoints up to how each encodes them.
+
+    Attributes:
+        everything: the training rows.
+        fitted: those of them that are trained on.
+        held: those that are held back to choose by.
+        test: rows that have no part in any choice.
+        classes: how many there are.
+    """
+
+    everything: LabelledRows
+    fitted: LabelledRows
+    held: LabelledRows
+    test: LabelledRows
+    classes: int
+
+    @classmethod
+    def of(cls, train: LabelledSample, test: LabelledSample, recipe: Recipe, seed: int) -> MeasuredRows:
+        """Return the rows of two samples; the seed decides which are held back."""
+        codes, test_codes, classes = codes_of(train, test)
+        fitted, held = split_rows(codes, recipe.validation_share, seed)
+        everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
+        tested = LabelledRows(Encoded(test), np.arange(len(test)), test_codes)
+        return cls(everything, everything.of(fitted), everything.of(held), tested, classes)
+
+
+@dataclass(frozen=True)
+class Built:
+    """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
+
+    classifier: Classifier
+    trained: Trained
+    total: int
+    layer: str | None
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """What was computed of an untouched checkpoint once: where its features lie, and the block to train."""
+
+    centre: torch.Tensor
+    scale: torch.Tensor
+    layer: str | None
+
+
+class Builder:
+    """Makes classifiers of one checkpoint, each from a fresh load."""
+
+    def __init__(self, load: Callable[[], Backbone], rows: MeasuredRows, recipe: Recipe, machine: Machine) -> None:
+        self.load, self.rows, self.recipe, self.machine = load, rows, recipe, machine
+        self.block: str | None = None
+
+    def few(self, classifier: Classifier) -> dict[str, object]:
+        """Return a batch of two examples."""
+        fitted = self.rows.fitted
+        return classifier.batch(fitted.encoded.items(classifier.backbone, fitted.rows[:2]))
+
+    def built(self, known: Anchors | None = None) -> Built:
+        """Return a freshly loaded checkpoint with a head, the part frozen that is not trained.
+
+        Args:
+            known: what an earlier load of it gave, which need not be computed again.
+        """
+        classifier = Classifier(self.load(), self.machine.device)
+        if not is_trainable(classifier.backbone):
+            raise CheckpointError(
+                "unsupported",
+                f"is of a kind that gives features without gradients, so that the method {self.recipe.method} cannot "
+                "train it; use the method probe",
+            )
+        module = classifier.backbone.module
+        reached = classifier.reached(self.few(classifier))
+        name: str | None = None
+        part: torch.nn.Module = module
+        if known is not None:
+            self.block = known.layer
+        if self.recipe.method in ("layer", "scl"):
+            name, part = self._block(classifier, set(map(id, reached.values())))
+        if self.recipe.method == "scl":
+            classifier.skip = Tap(part, classifier.backbone), self.recipe.skip
+        if known is None:
+            rows = features(classifier, self.rows.fitted.encoded, self.rows.fitted.rows, self.machine)
+            classifier.add_head(rows, self.rows.classes)
+        else:
+            classifier.add_head_at(known.centre, known.scale, self.rows.classes)
+        trained = Trained(classifier, reached, part)
+        head = sum(one.numel() for one in classifier.head.parameters())
+        return Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
+
+    def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
+        """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.
+
+        So it is the block that `layers` names for the same sample, whatever the seed.
+        """
+        blocks = usable_blocks(classifier, reached)
+        if self.block is None:
+            allowed = before_last(classifier, blocks, self.few(classifier)) if self.recipe.method == "scl" else blocks
+            wanted = self.recipe.layer
+            looked_at = allowed if wanted == AUTO else blocks
+            self.block = choose_block(classifier, looked_at, wanted, self.rows.everything, self.machine)
+            if self.block not in allowed:
+                raise OptionError(
+                    f"layer={wanted!r}: what the block {self.block!r} gives are the features already, and scl would "
+                    f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
+                )
+        return self.block, blocks[self.block]

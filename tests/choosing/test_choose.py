@@ -1,0 +1,165 @@
+"""Choices among real checkpoints: from a folder of texts to a fine-tuned one, ended and gone on with at any moment."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hf_transfer_score import ChooseListener, ChooseOptions, OptionError, RankOptions, SampleOptions, choose
+from hf_transfer_score.choosing.trainer import Trainer
+from hf_transfer_score.cli import main
+from hf_transfer_score.finetune.loop import Training
+from hf_transfer_score.records.record import Record
+from tests.checkpoints import texts
+from tests.cli.test_verify import write_reviews
+
+CHANGES = {"learning_rates": (1e-3, 3e-3), "epochs": 3, "patience": None, "device": "cpu", "precision": "float32"}
+OPTIONS = RankOptions(sample=SampleOptions(max_samples=60))
+FLAGS = ("--max-samples", "60", "--learning-rates", "1e-3,3e-3", "--epochs", "2", "--patience", "9", "--device", "cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three checkpoints, one without its weights, and a dataset."""
+    place = tmp_path_factory.mktemp("choose")
+    for seed, name in enumerate(("first", "second", "third")):
+        texts.write_text(place / name, seed=seed)
+    (texts.write_text(place / "broken") / "model.safetensors").write_bytes(b"no weights")
+    write_reviews(place / "reviews.jsonl", 130)
+    return place
+
+
+@pytest.fixture
+def chosen(folder, monkeypatch):
+    """Return a choice among them, kept in a folder."""
+    monkeypatch.chdir(folder)
+
+    def run(home, heard=None, **how):
+        asked = ChooseOptions(**{"changes": CHANGES, "first_rows": 24, "budget": "9 fine-tunings", **how})
+        models = ["./first", "./second", "./third", "./broken"]
+        return choose(str(folder / "reviews.jsonl"), models, options=OPTIONS, how=asked, heard=heard, folder=home)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(folder, tmp_path_factory):
+    """A choice that nothing was done to, and where it is kept."""
+    home = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        asked = ChooseOptions(changes=CHANGES, first_rows=24, budget="9 fine-tunings")
+        models = ["./first", "./second", "./third", "./broken"]
+        return home, choose(str(folder / "reviews.jsonl"), models, options=OPTIONS, how=asked, folder=home)
+
+
+def told(choice):
+    """Return what a choice came to, without what differs by its nature."""
+    tested = {one.name: (one.result.accuracy, one.whole) for one in choice.tested}
+    rounds = [(one.words, one.inside, dict(one.gone), one.chance) for one in choice.history]
+    return choice.winner, choice.rate, choice.sure, tested, rounds, list(choice.ranking.ranks)
+
+
+def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
+    home, choice = whole
+    assert choice.winner in ("first", "second", "third") and next(iter(choice.ranking.ranks)) == choice.winner
+    assert choice.ranking.models["broken"].status == "failed"
+    assert [one.stage for one in choice.history][:2] == ["facts", "rows"] and choice.history[-1].stage == "proof"
+    assert choice.tested[0].name == choice.winner and choice.tested[0].whole
+    assert choice.accuracy.low <= choice.tested[0].result.accuracy <= choice.accuracy.high
+    assert 0 <= choice.sure <= 1 and 0 < choice.share <= 1.2
+    assert choice.answer.startswith(f"{choice.winner} at the learning rate ") and "test rows right" in choice.answer
+    assert json.loads(json.dumps(choice.as_dict()))["winner"] == choice.winner
+    records = [Record.from_json(path.read_bytes()) for path in (home / "results" / "records").rglob("*.json")]
+    truths = {one.model.id: one.terms["accuracy"] for one in records if one.metric and one.metric.kind == "truth"}
+    assert truths == {one.name: one.result.accuracy for one in choice.tested if one.whole}
+
+
+def test_the_same_call_again_trains_nothing_and_says_the_same(whole, chosen, monkeypatch):
+    home, choice = whole
+    monkeypatch.setattr(Training, "advance", lambda *_, **__: pytest.fail("a finished round is run again"))
+    assert told(chosen(home)) == told(choice)
+
+
+class Ending(ChooseListener):
+    """Ends a choice at some stage of its race, as Ctrl-C does."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def stage(self, words):
+        self.left -= "learning rate" in words
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whole, chosen, tmp_path):
+    _, choice = whole
+    moments, passes = 0, []
+    counted = Trainer._leg
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "_leg", lambda self, arm, to: passes.append((arm, to)) or counted(self, arm, to))
+        for after in (1, 3, 5, 99):
+            found = chosen(tmp_path, Ending(after))
+            moments += found.interrupted
+            if not found.interrupted:
+                break
+            assert found.answer.startswith("So far: ") and not found.tested
+    assert moments == 3
+    assert told(found) == told(choice)
+    assert len(passes) == len(set(passes))  # no finished leg is run twice
+
+
+def test_a_larger_budget_goes_on_where_a_smaller_one_ended(whole, chosen, tmp_path):
+    small = chosen(tmp_path, budget="1 fine-tuning")
+    assert small.spent.tunings <= 1.2 and small.winner is not None
+    large = chosen(tmp_path)
+    assert told(large)[:4] == told(whole[1])[:4]
+
+
+def test_the_saved_model_is_what_was_tested(whole, chosen, tmp_path):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    choice = chosen(whole[0])
+    place = choice.save_model(tmp_path / "model")
+    about = json.loads((place / "choice.json").read_text())
+    assert about["winner"] == choice.winner and compile((place / "train.py").read_text(), "train.py", "exec")
+    if not about["whole_classifier"]:
+        assert (place / "classifier.safetensors").is_file()
+        return
+    model = AutoModelForSequenceClassification.from_pretrained(place).eval()
+    tokenizer = AutoTokenizer.from_pretrained(place)
+    inputs = tokenizer(choice.test.examples(range(len(choice.test))), padding=True, return_tensors="pt")
+    with torch.no_grad():
+        answers = model(**inputs).logits.argmax(1).numpy()
+    right = float(np.mean(answers == choice.test.labels))
+    assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+    assert model.config.id2label == {0: "neg", 1: "pos"}
+
+
+def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(folder / "home"))
+    monkeypatch.chdir(folder)
+    models = ("reviews.jsonl", "--models", "./first", "./second", "--budget", "1 fine-tuning")
+    assert main(["choose", *models, *FLAGS, "--dry-run"]) == 0
+    out, _ = capsys.readouterr()
+    assert out.startswith("2 candidates (0 more cannot be read), 0 B to download") and "The budget of 1 fine-tun" in out
+    assert main(["choose", *models, *FLAGS, "--save-model", "chosen"]) == 0
+    out, err = capsys.readouterr()
+    assert " at the learning rate 0.00" in out and "It took " in out and "of the work" in out
+    assert "\nproof" not in err and "60 rows: " in err and "Saved the model to chosen" in err
+    assert (folder / "chosen" / "train.py").is_file()
+    assert main(["choose", *models, "--budget", "soon"]) == 2
+    assert "--budget" in capsys.readouterr().err
+
+
+def test_what_cannot_be_fine_tuned_is_refused_before_any_model(folder):
+    with pytest.raises(OptionError, match="expected a probability"):
+        ChooseOptions(confidence=1.0)
+    with pytest.raises(OptionError, match="layer="):
+        from hf_transfer_score import BackboneOptions
+
+        choose(str(folder / "reviews.jsonl"), ["./first"], options=RankOptions(backbone=BackboneOptions(layer="all")))

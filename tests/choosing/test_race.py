@@ -1,0 +1,107 @@
+"""The race on curves that are known: who stays in, who goes and why, and what it costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hf_transfer_score.choosing.history import Spent
+from hf_transfer_score.choosing.options import Budget
+from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
+from hf_transfer_score.errors import CheckpointError
+
+ROWS = 400
+LUCK = np.random.default_rng(0).random(ROWS)
+
+
+class Known:
+    """A track on which each candidate's accuracy after each pass is known, the same luck for all."""
+
+    def __init__(self, curves):
+        self.curves, self.ran = curves, []
+
+    def run(self, arm, passes):
+        self.ran.append((arm, passes))
+        curve = self.curves[arm.name]
+        if curve is None:
+            raise CheckpointError("out_of_memory", "does not fit into memory")
+        seen = [np.mean(curve[number] * (1 - arm.rate) > LUCK) for number in range(passes)]
+        best = int(np.argmax(seen))
+        return Leg(tuple(map(float, seen)), curve[best] * (1 - arm.rate) > LUCK, passes >= len(curve), 1.0)
+
+    def price(self, arm, budget):
+        return 1 / (len(self.curves[arm.name] or [0] * 16) * 2)
+
+
+class Nothing:
+    """A forecast that knows nothing before the race."""
+
+    absolute = False
+
+    def __init__(self, names):
+        self.names = list(names)
+
+    def outcomes(self, drawn):
+        found = np.random.default_rng(0).normal(0.6, 0.2, (len(self.names), 1000))
+        for place, name in enumerate(self.names):
+            found[place] = drawn.get(name, found[place])
+        return found
+
+
+def rising(start, end, passes=16, power=1.0):
+    """Return a curve whose error falls as a power of the passes."""
+    return [1 - (1 - end) - (end - start) * (step**-power) for step in range(1, passes + 1)]
+
+
+def race(curves, *, tunings=100.0, rates=(0.0, 0.3), **changes):
+    track, spent = Known(curves), Spent()
+    terms = Terms(16, rates, **{"within": 2.0, "confidence": 0.9, **changes}, budget=Budget(tunings, "fine-tunings"))
+    run = Race(list(curves), track, Nothing(curves), terms, spent)
+    return run.run(), run, track
+
+
+def test_the_best_wins_and_who_is_surely_behind_goes_before_the_end():
+    winner, run, track = race({"good": rising(0.5, 0.9), "bad": rising(0.1, 0.35), "none": [0.1] * 16})
+    assert winner == Arm("good", 0.0)
+    why = {name: said for one in run.history for name, said in one.gone.items()}
+    assert set(why) <= {"bad", "none"} and all(said.startswith("surely behind: ") for said in why.values())
+    assert max(passes for arm, passes in track.ran if arm.name == "none") < 16
+    assert run.history[-1].chance >= 0.9 and run.history[-1].first == "good"
+    assert run.spent.tunings == pytest.approx(run.spent.passes / 32) and run.spent.tunings < 2
+
+
+def test_a_slow_starter_is_not_dropped_by_its_first_steps():
+    slow = [0.15 + 0.8 * (1 - np.exp(-step / 5)) for step in range(16)]
+    winner, run, _ = race({"fast": rising(0.6, 0.72), "slow": slow})
+    assert winner.name == "slow"
+    assert "slow" not in run.history[0].gone and run.history[0].first != run.history[-1].first
+
+
+def test_each_goes_on_from_where_it_was_and_all_run_the_same_passes():
+    _, _, track = race({"one": rising(0.4, 0.8), "two": rising(0.4, 0.79)}, rates=(0.0,), within=0.0)
+    for name in ("one", "two"):
+        assert [passes for arm, passes in track.ran if arm.name == name] == [1, 2, 4, 8, 16]
+
+
+def test_the_budget_is_kept_and_one_that_is_not_enough_makes_the_answer_less_sure():
+    curves = {f"model {number}": rising(0.4, 0.7 + 0.002 * number) for number in range(8)}
+    winner, run, _ = race(curves, tunings=2.0, within=0.1)
+    assert winner is not None and run.legs[winner].ended
+    assert run.spent.tunings <= 2.0
+    assert run.history[-1].chance < 0.9
+    assert any("the budget of 2 fine-tunings" in said for one in run.history for said in one.gone.values())
+
+
+def test_other_learning_rates_of_who_is_still_in_come_a_round_later():
+    curves = {"model 0": rising(0.8, 0.9), **{f"model {number}": rising(0.1, 0.4) for number in range(1, 8)}}
+    _, _, track = race(curves, tunings=1.0)
+    first = [arm for arm, passes in track.ran if passes == 1]
+    assert len({arm.name for arm in first[:8]}) == 8 <= len(first) < 16
+    assert {arm for arm, passes in track.ran if passes == 2} - set(first)
+
+
+def test_one_that_cannot_be_trained_goes_with_the_reason():
+    winner, run, _ = race({"large": None, "small": rising(0.3, 0.6)})
+    assert winner.name == "small"
+    assert run.history[0].gone == {"large": "cannot be fine-tuned: does not fit into memory"}
+    assert race({"large": None})[0] is None
