@@ -14,6 +14,7 @@ from hf_transfer_score.choosing.evidence import Floats
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache
+from hf_transfer_score.features.precision import AUTO
 from hf_transfer_score.home import cache_limit
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History, Relations
@@ -149,6 +150,8 @@ class Looking:
         words = f"{end:,} rows"
         kept, some = _Kept(self.heard, words), part(self.sample, start, end)
         options, names = replace(self.options, replicates=0), list(typed)
+        if options.extract.dtype == AUTO:  # parts of a sample lie below each other, so all are read in one precision
+            options = replace(options, extract=replace(options.extract, dtype="float32"))
         found = rank(
             some,
             [typed[name] for name in names],
@@ -176,7 +179,7 @@ class Looking:
         self.spent.rows += rows
         self.spent.tunings += rows / self.rows_a_tuning
         self.seconds[name] = took / max(rows, 1)
-        cached = [self._cache.get(model.key or "") for model in self.parts[name]]
+        cached = [model.cached(self._cache) for model in self.parts[name]]
         if any(entry is None for entry in cached):
             gone = "its features vanished from the cache during the run; run again"
             return replace(one, status="failed", kind="error", reason=gone)

@@ -20,7 +20,7 @@ from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
-from hf_transfer_score.runs.run import release_memory
+from hf_transfer_score.runs.candidates import release_memory
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
