@@ -18,8 +18,9 @@ from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import write_text
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.effects import normal_scores
-from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
+from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import USUAL, History, MeasuredColumn, Relations
+from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.ranking import FORECAST
 from hf_transfer_score.records.importing import import_table
 from hf_transfer_score.records.possible import TRUTH

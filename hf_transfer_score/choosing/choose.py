@@ -28,7 +28,8 @@ from hf_transfer_score.finetune.fine_tune import save_truth, truth_metric, truth
 from hf_transfer_score.finetune.rows import other_proportions
 from hf_transfer_score.home import alone
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.ranking.forecast import Forecaster, Looks
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel

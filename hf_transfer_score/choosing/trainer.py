@@ -24,7 +24,7 @@ from hf_transfer_score.runs.candidates import release_memory
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
-    from hf_transfer_score.finetune.built import Builder, Built
+    from hf_transfer_score.finetune.built import Builder, BuiltNetwork
     from hf_transfer_score.finetune.loop import Score, Training
     from hf_transfer_score.finetune.states import KeptTraining
 
@@ -98,7 +98,7 @@ class Trainer:
             raise CheckpointError(gave["failed"][0], gave["failed"][1])
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
 
-    def best_state(self, arm: Arm) -> tuple[Built, KeptTraining]:
+    def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
         """Return the classifier of an arm in its best state, and what is kept of it."""
         built, _, kept = self._resumed(arm)
         assert kept is not None
@@ -118,7 +118,7 @@ class Trainer:
             self._builders = {name: Builder(self.finalists[name].load, rows, self.recipe, Machine(self.recipe))}
         return self._builders[name]
 
-    def _resumed(self, arm: Arm) -> tuple[Built, Training, KeptTraining | None]:
+    def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:
         from hf_transfer_score.finetune.loop import Training
         from hf_transfer_score.finetune.states import kept_training, resume
 

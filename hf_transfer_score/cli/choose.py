@@ -215,14 +215,14 @@ def _watching(*, quiet: bool) -> Iterator[ChooseListener]:
     if quiet:
         yield ChooseListener()
     elif not sys.stderr.isatty():
-        yield _Lines()
+        yield _RoundLines()
     else:
         with status("choosing") as line:
             line.start()
             yield _Moving(line)
 
 
-class _Lines(ChooseListener):
+class _RoundLines(ChooseListener):
     """Says what each round came to."""
 
     def ended(self, found: Round) -> None:
@@ -230,7 +230,7 @@ class _Lines(ChooseListener):
         say(with_flags(summary(found, shown)))
 
 
-class _Moving(_Lines):
+class _Moving(_RoundLines):
     """Shows besides what is being done now."""
 
     def __init__(self, line: Status) -> None:

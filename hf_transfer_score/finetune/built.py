@@ -50,7 +50,7 @@ class MeasuredRows:
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltNetwork:
     """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
 
     classifier: Classifier
@@ -80,7 +80,7 @@ class Builder:
         fitted = self.rows.fitted
         return classifier.batch(fitted.encoded.items(classifier.backbone, fitted.rows[:2]))
 
-    def built(self, known: Anchors | None = None) -> Built:
+    def built(self, known: Anchors | None = None) -> BuiltNetwork:
         """Return a freshly loaded checkpoint with a head, the part frozen that is not trained.
 
         Args:
@@ -110,7 +110,7 @@ class Builder:
             classifier.add_head_at(known.centre, known.scale, self.rows.classes)
         trained = Trained(classifier, reached, part)
         head = sum(one.numel() for one in classifier.head.parameters())
-        return Built(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
+        return BuiltNetwork(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
 
     def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
         """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.

@@ -22,7 +22,7 @@ from hf_transfer_score.records.record import Record, RecordedMetric, record_path
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
-    from hf_transfer_score.finetune.built import Built
+    from hf_transfer_score.finetune.built import BuiltNetwork
     from hf_transfer_score.finetune.classifier import Classifier
     from hf_transfer_score.finetune.loop import Machine, Run
 
@@ -178,7 +178,7 @@ class _Measurement:
         """Return the best of the learning rates; only one trained model besides the current one is in memory."""
         from hf_transfer_score.finetune.loop import Training
 
-        best: tuple[Run, Built, float] | None = None
+        best: tuple[Run, BuiltNetwork, float] | None = None
         notes: list[str] = []
         for rate in self.recipe.learning_rates:
             built = self.builder.built()
@@ -211,7 +211,7 @@ class _Measurement:
 
         return heard
 
-    def _measured(self, run: Run, built: Built, rate: float, notes: list[str]) -> FineTuningResult:
+    def _measured(self, run: Run, built: BuiltNetwork, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.finetune.loop import evaluate
 
         self.progress("testing")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hf_transfer_score.finetune.built import Anchors, Built
+from hf_transfer_score.finetune.built import Anchors, BuiltNetwork
 from hf_transfer_score.finetune.loop import Score, Training
 from hf_transfer_score.home import whole
 
@@ -50,7 +50,7 @@ class KeptTraining:
         return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
-def keep_training(path: Path, training: Training, built: Built) -> None:
+def keep_training(path: Path, training: Training, built: BuiltNetwork) -> None:
     """Write a training as it is after its last pass."""
     from safetensors.torch import save_file
 

@@ -21,9 +21,10 @@ from hf_transfer_score.ranking.confidence import (
     replicate_confidence,
     stored_confidence,
 )
-from hf_transfer_score.ranking.forecast import Forecaster, Looks, ModelForecast
+from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import History, Relations
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accuracy_interval, spreads
+from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.stored import pool_of_records

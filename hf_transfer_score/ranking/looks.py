@@ -1,0 +1,151 @@
+"""What is known of a pool on its own dataset, and what becomes of drawn outcomes: accuracies, and places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.ranking.belief import Belief
+from hf_transfer_score.ranking.effects import normal_scores
+from hf_transfer_score.ranking.history import MeasuredColumn
+
+Floats = NDArray[np.float64]
+Value = TypeVar("Value")
+
+FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
+"""A network did not learn where it is below the lower quartile by so many distances of the quartiles, and so much."""
+
+PROBED, PROBE_SPREAD = 0.5, 0.2
+"""The share of the outcomes that are spread as the accuracies of a probe are where records say it too; the logarithm of
+how far the spread, and the error, after fine-tuning differ from those of the probe (docs/evidence.md)."""
+
+JUNK, JUNK_STEP = 2.0, 0.5
+"""Distances of the quartiles below the lower one from which a score is that of junk, and how far junk is put below."""
+
+MOST_OTHERS = 1000
+"""Models of a pool that each is compared with."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is known of a pool on its own dataset.
+
+    Attributes:
+        ids: of the models, in the order of the pool.
+        metrics: pool scores by metric and place in the pool; those of a model without one are absent.
+        accuracies: measured ones, by place in the pool.
+        probes: accuracies of a cross-validated probe, by place in the pool.
+        drawn: accuracies that are known in part, as draws (B,) that belong together, by place in the pool.
+    """
+
+    ids: tuple[str, ...]
+    metrics: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    accuracies: Mapping[int, float] = field(default_factory=dict)
+    probes: Mapping[int, float] = field(default_factory=dict)
+    drawn: Mapping[int, Floats] = field(default_factory=dict)
+
+    def chosen(self, order: Sequence[int]) -> Looks:
+        """Return the same pool in another order of its places."""
+        place = {old: new for new, old in enumerate(order)}
+
+        def moved(values: Mapping[int, Value]) -> dict[int, Value]:
+            return {place[old]: values[old] for old in sorted(values, key=place.__getitem__)}
+
+        metrics, ids = {name: moved(values) for name, values in self.metrics.items()}, [self.ids[old] for old in order]
+        return Looks(tuple(ids), metrics, moved(self.accuracies), moved(self.probes), moved(self.drawn))
+
+
+def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.Generator) -> Floats | None:
+    """Return accuracies (P, draws) at the level of what was measured on this dataset, with these; None without any.
+
+    Where no model was fine-tuned, the error of a probe tells that of the better half after fine-tuning, give or take.
+
+    Args:
+        outcomes: accuracies beside the median (P, draws).
+        looks: what is known of the pool on its own dataset.
+        mean: expected scores (P,).
+        generator: of the draws.
+    """
+    known = {place: np.full(outcomes.shape[1], value) for place, value in looks.accuracies.items()}
+    if looks.drawn:
+        which = generator.integers(len(next(iter(looks.drawn.values()))), size=outcomes.shape[1])
+        known |= {place: values[which] for place, values in looks.drawn.items()}
+    if known:
+        places = list(known)
+        told = np.array(list(known.values()))
+    elif looks.probes:
+        places = sorted(looks.probes, key=lambda place: -mean[place])[: max(1, (len(looks.probes) + 1) // 2)]
+        eased = np.exp(PROBE_SPREAD * generator.standard_normal(outcomes.shape[1]))
+        told = 1 - np.array([1 - looks.probes[place] for place in places])[:, None] * eased
+    else:
+        return None
+    found: Floats = outcomes + np.median(told - outcomes[places], axis=0)
+    for place, values in known.items():
+        found[place] = values
+    return found
+
+
+def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
+    """Return the place that each model takes on average (P,), equal ones for those that were measured as equal.
+
+    Args:
+        orders: the places in each draw (P, draws).
+        looks: what is known of the pool on its own dataset.
+    """
+    found: Floats = orders.mean(1)
+    for value in set(looks.accuracies.values()):
+        alike = [place for place, one in looks.accuracies.items() if one == value]
+        found[alike] = found[alike].mean()
+    return found
+
+
+def expected_places(belief: Belief, rates: Floats) -> Floats:
+    """Return the place that each model takes on average (P,), as by endless draws.
+
+    Args:
+        belief: of the scores.
+        rates: how often models do not learn (P,).
+    """
+    size = len(rates)
+    others = np.argsort(belief.mean, kind="stable")[:: -(-size // MOST_OTHERS)]
+    above = belief.above(others)
+    above[others, np.arange(len(others))] = 0.5
+    learnt = (1 - rates)[:, None] * (1 - rates[others])
+    found: Floats = 0.5 + size * (learnt * above + rates[:, None] * (1 - rates[others] / 2)).mean(1)
+    return found
+
+
+def beside_junk(values: Sequence[float]) -> Floats:
+    """Return normal scores among the values that are not far below the others; these come next to the lowest.
+
+    So that a pool is ordered alike whether or not networks that know nothing stand in it.
+
+    Example:
+        >>> beside_junk([3.0, 2.0, 1.0, 2.5, -50.0]).round(2).tolist()
+        [1.15, -0.32, -1.15, 0.32, -1.65]
+    """
+    found = np.asarray(values, np.float64)
+    low, high = np.quantile(found, [0.25, 0.75])
+    far = found < low - JUNK * (high - low)
+    scores = np.zeros(len(found))
+    scores[~far] = normal_scores(found[~far])
+    scores[far] = scores[~far].min() - JUNK_STEP
+    return scores
+
+
+def accuracies_of(column: MeasuredColumn) -> Floats:
+    """Return the accuracies of a column in the order of its models."""
+    return np.fromiter(column.values.values(), np.float64, len(column.values))
+
+
+def failed(accuracies: Floats) -> NDArray[np.bool_]:
+    """Return which of the accuracies on a dataset are of networks that did not learn."""
+    if not len(accuracies):
+        return np.zeros(0, bool)
+    low, high = np.quantile(accuracies, [0.25, 0.75])
+    found: NDArray[np.bool_] = accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS)
+    return found
