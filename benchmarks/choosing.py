@@ -1,12 +1,14 @@
 """How much of the best a choice loses, at what cost, and whether it is as sure as it says.
 
-    python -m benchmarks.choosing                # races replayed from learning curves: minutes once these are there
-    python -m benchmarks.choosing --kills 20     # and real choices that are killed at random moments
+    python -m benchmarks.choosing             # races replayed from learning curves: minutes once these are there
+    python -m benchmarks.choosing --targets a b --least 12
+    python -m benchmarks.choosing --kills 20  # and real choices that are killed at random moments
 
 The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
-not trained for; measuring them takes about ten minutes on one core, once. Each race draws the rows to look at and to
-choose by anew, and up to six networks stay away, so that it is not always the same one that is best. Cost is the share
-of the passes of fine-tuning every candidate by the same recipe, forward passes included.
+not trained for (measuring them takes about ten minutes on one core, once), or of what was measured beside them. Each
+race draws the rows to look at and to choose by anew, and some networks stay away, so that it is not always the same
+one that is best. Cost is the share of the passes of fine-tuning every candidate by the same recipe, forward passes
+included.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.choosing_curves import PASSES, RATES, TARGETS, Curves, curves
+from benchmarks.choosing_curves import FOLDER, Curves, curves, shipped
 from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
@@ -41,8 +43,6 @@ from hf_transfer_score.ranking.ranking import Ranking, rank_features
 
 RACES = 100
 NO_LIMIT = 1000.0
-FEWEST = 4
-"""Networks of a race at least."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Drawn:
 
     def got(self, name: str, rate: float) -> float:
         """The test accuracy of what these rows choose of a network at a learning rate."""
-        place, number = self.curves.names.index(name), RATES.index(rate)
+        place, number = self.curves.names.index(name), self.curves.rates.index(rate)
         seen = self.curves.right[place, number][:, self.chosen_by].mean(1)
         return float(self.curves.accuracies[place, number, int(seen.argmax())])
 
@@ -84,14 +84,15 @@ class Replayed:
 
     def run(self, arm: Arm, passes: int) -> Leg:
         """Return what the training had come to after so many passes."""
-        place, rate = self.drawn.curves.names.index(arm.name), RATES.index(arm.rate)
-        right = self.drawn.curves.right[place, rate][:, self.drawn.chosen_by]
+        curves = self.drawn.curves
+        place, rate = curves.names.index(arm.name), curves.rates.index(arm.rate)
+        right = curves.right[place, rate][:, self.drawn.chosen_by]
         seen = right[:passes].mean(1)
-        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= PASSES)
+        return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= curves.passes)
 
     def price(self, arm: Arm, budget: Budget) -> float:
         """Return what a pass costs, in fine-tunings."""
-        return 1 / (PASSES * len(RATES))
+        return 1 / self.drawn.curves.steps
 
 
 class Looked:
@@ -118,15 +119,16 @@ class Outcome:
     all_lost: float
 
 
-def races(rows: int, count: int, seed: int) -> Iterator[Drawn]:
-    """Yield races on all targets by turns."""
-    generator, known = np.random.default_rng(seed), [curves(target) for target in TARGETS]
+def races(known: Sequence[Curves], rows: int, count: int, seed: int, least: int) -> Iterator[Drawn]:
+    """Yield races on all targets by turns, of so many networks at least and judged by so many rows at most."""
+    generator = np.random.default_rng(seed)
     for number in range(count):
         one = known[number % len(known)]
-        size = int(generator.integers(FEWEST, len(one.names) + 1))
+        size = int(generator.integers(min(least, len(one.names)), len(one.names) + 1))
         places = tuple(sorted(generator.choice(len(one.names), size, replace=False).tolist()))
         looked = np.sort(generator.choice(len(one.labels), 2 * len(one.labels) // 3, replace=False))
-        chosen = generator.choice(one.right.shape[-1], rows, replace=False)
+        held = one.right.shape[-1]
+        chosen = generator.choice(held, min(rows, held), replace=False)
         yield Drawn(one, places, looked, chosen)
 
 
@@ -139,20 +141,20 @@ def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Out
     among = [place for place, name in enumerate(pool.names) if name not in gone]
     out, lost = dispensable(pool.outcomes({}), among, within, (1 - confidence) / 2)
     gone |= {pool.names[place] for place in out}
-    spent.tunings = len(drawn.names) / STEP_COST / (PASSES * len(RATES))
+    spent.tunings = len(drawn.names) / STEP_COST / drawn.curves.steps
     left = Looked(rank_features({name: one for name, one in features.items() if name not in gone}, labels))
     means = left.outcomes({}).mean(1)
     names = [left.names[place] for place in np.argsort(-means)]
-    terms = Terms(PASSES, RATES, within, confidence, Budget(tunings, "fine-tunings"), lost)
+    terms = Terms(drawn.curves.passes, drawn.curves.rates, within, confidence, Budget(tunings, "fine-tunings"), lost)
     race = Race(names, Replayed(drawn), left, terms, spent)
     winner = race.run()
     assert winner is not None
     sure = max(0.0, chance_within(race.outcomes, left.names.index(winner.name), within) - lost)
     truths = drawn.truths
     best = max(truths.values())
-    all_arms = [Arm(name, rate) for name in drawn.names for rate in RATES]
+    all_arms = [Arm(name, rate) for name in drawn.names for rate in drawn.curves.rates]
     track = Replayed(drawn)
-    everything = max(all_arms, key=lambda arm: track.run(arm, PASSES).best)
+    everything = max(all_arms, key=lambda arm: track.run(arm, drawn.curves.passes).best)
     return Outcome(
         100 * (best - drawn.got(*winner)), spent.tunings / len(drawn.names), sure, 100 * (best - drawn.got(*everything))
     )
@@ -177,15 +179,15 @@ LEGEND = (
 )
 
 
-def tables(count: int) -> None:
+def tables(known: Sequence[Curves], count: int, least: int) -> None:
     """Print points lost by the share of the cost, and how far the stated confidence holds."""
     print(HEADER)
     for rows in (200, 500):
         for share in (0.05, 0.15, 0.3):
-            found = [raced(one, share * len(one.places), 0.5, 0.9) for one in races(rows, count, 1)]
+            found = [raced(one, share * len(one.places), 0.5, 0.9) for one in races(known, rows, count, 1, least)]
             print(line(f"{rows} rows, budget {share:.0%} of all", found, 0.5), flush=True)
     for within in (0.5, 1.0, 2.0):
-        found = [raced(one, NO_LIMIT, within, 0.9) for one in races(500, count, 2)]
+        found = [raced(one, NO_LIMIT, within, 0.9) for one in races(known, 500, count, 2, least)]
         print(line(f"500 rows, no budget, within {within:g}", found, within), flush=True)
         sure = [one for one in found if one.sure >= 0.9]
         if sure:
@@ -199,20 +201,20 @@ def with_junk(known: Curves, count: int) -> Curves:
     classes = len(np.unique(known.labels))
     right = generator.random((count, *known.right.shape[1:])) < 1 / classes
     features = {name: generator.normal(size=(len(known.labels), 64)).astype(np.float32) for name in names}
-    return Curves(
-        (*known.names, *names),
-        np.concatenate([known.right, right]),
-        np.concatenate([known.accuracies, np.full((count, *known.accuracies.shape[1:]), 1 / classes)]),
-        np.concatenate([known.seconds, np.full(count, known.seconds.mean())]),
-        {**known.features, **features},
-        known.labels,
+    return replace(
+        known,
+        names=(*known.names, *names),
+        right=np.concatenate([known.right, right]),
+        accuracies=np.concatenate([known.accuracies, np.full((count, *known.accuracies.shape[1:]), 1 / classes)]),
+        seconds=np.concatenate([known.seconds, np.full(count, known.seconds.mean())]),
+        features={**known.features, **features},
     )
 
 
-def junk(count: int) -> None:
+def junk(known: Sequence[Curves], count: int) -> None:
     """Print what 190 candidates that know nothing add to the cost of ten good ones."""
     ratios = []
-    for one in races(500, count, 3):
+    for one in races(known, 500, count, 3, 1):
         whole = replace(one, places=tuple(range(len(one.curves.names))))
         more = with_junk(one.curves, 190)
         crowd = replace(whole, curves=more, places=tuple(range(len(more.names))))
@@ -270,13 +272,16 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--races", type=int, default=RACES)
+    parser.add_argument("--targets", nargs="+", help="names of measured targets; without it those of what ships")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the curves")
+    parser.add_argument("--least", type=int, default=4, help="networks of a race at least")
     parser.add_argument("--junk", type=int, default=3, help="pools with 190 candidates that know nothing")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
     asked = parser.parse_args()
-    if asked.races:
-        tables(asked.races)
-    if asked.junk:
-        junk(asked.junk)
+    if asked.races or asked.junk:
+        known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]
+        tables(known, asked.races, asked.least)
+        junk(known, asked.junk)
     if asked.kills:
         kills(asked.kills)
 
