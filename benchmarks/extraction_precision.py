@@ -101,6 +101,7 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     loader, result = Loader(own, sample), Compared()
     order = np.concatenate(list(loader.windows()))
     batches = [loader.prepare(part) for part in cut(order, BATCH)]
+    batches.insert(0, batches.pop(len(batches) // 2))
     share = loader.share(batches[0].examples, order) * len(sample) / ROWS
     for runtime in ("torch", *(("auto",) if is_installed() else ())):
         start = time.perf_counter()
@@ -122,7 +123,8 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
         result.way[runtime] = f"{tried.precision.runtime} {tried.precision.dtype}, chosen in {trying:.0f} s"
         for way, parts in found.items():
             rows = {layer: np.concatenate([part[layer] for part in parts]) for layer in parts[0]}
-            result.features[way] = {layer: values[np.argsort(order)] for layer, values in rows.items()}
+            places = np.argsort(np.concatenate([batch.examples for batch in batches]))
+            result.features[way] = {layer: values[places] for layer, values in rows.items()}
     return result
 
 

@@ -61,7 +61,7 @@ class ExtractOptions:
     """How the forward passes are run.
 
     Attributes:
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries the first batch of
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of
             larger work in half precision and stays in float32 unless that is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto, OpenVINO
             is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes to convert.
@@ -89,7 +89,7 @@ class ExtractOptions:
 
     @property
     def fixed(self) -> Precision | None:
-        """How forward passes are run without a trial, None where the first batch decides."""
+        """How forward passes are run without a trial, None where a batch decides."""
         return None if self.runtime == "openvino" or self.dtype == AUTO else in_torch(self.dtype)
 
 
@@ -169,9 +169,10 @@ class _Extraction:
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
             if not self.batch_size:
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
-            if self.precision is None:
-                self._choose(order)
             batches, count = cut(order, self.batch_size), self.processes.count
+            if self.precision is None:
+                batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first and would speak for all
+                self._choose(batches[0], order)
             turn = slice(self.processes.index, None, count)
             own = batches[turn][bool(self.done) :]
             # processes exchange some thousand rows at once, one alone writes each batch
@@ -190,15 +191,15 @@ class _Extraction:
         if self.precision is not None:
             self.forward = TorchForward(self.backbone, self.device, self.precision)
 
-    def _choose(self, order: NDArray[np.int64]) -> None:
-        """Let the main process run the first batch in all ways that may be faster; all others follow it."""
+    def _choose(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> None:
+        """Let the main process run a batch in all ways that may be faster; all others follow it."""
         main = self.processes.is_main
-        chosen = self.processes.together(lambda: self._try(order) if main else None)
+        chosen = self.processes.together(lambda: self._try(batch, order) if main else None)
         self.precision, self.note, layers = self.processes.from_main(chosen)  # type: ignore[misc]
         self.processes.together(lambda: None if main else self._follow(order, layers))
 
-    def _try(self, order: NDArray[np.int64]) -> tuple[Precision, str | None, tuple[str, ...]]:
-        first = self.loader.prepare(order[: self.batch_size])
+    def _try(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> tuple[Precision, str | None, tuple[str, ...]]:
+        first = self.loader.prepare(batch)
         start = time.perf_counter()
         self.done = self._forward(self._pin(first))
         seconds = time.perf_counter() - start

@@ -21,7 +21,7 @@ FILE = "model.xml"
 HINTS = {"float32": "f32", "bfloat16": "bf16"}
 """How OpenVINO calls a precision."""
 
-LOADING_SECONDS, CONVERSION_SECONDS, SECONDS_A_MILLION = 1.5, 3.0, 0.3
+LOADING_SECONDS, CONVERSION_SECONDS, SECONDS_A_MILLION = 1.0, 1.5, 0.1
 """About what it takes to load a converted model, and to convert one, besides those for a million parameters."""
 
 

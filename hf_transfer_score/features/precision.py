@@ -1,4 +1,4 @@
-"""In which precision and by which runtime forward passes run: as asked for, or what wins on the first batch.
+"""In which precision and by which runtime forward passes run: as asked for, or what wins on one batch.
 
 A model stays in float32 where that is about as fast, where the work is small, and where its features would differ.
 """
@@ -44,7 +44,7 @@ LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
 """Passes of each way, at least and at most, and for how long more than the least; the fastest pass counts."""
 
 COST = 4
-"""About what trying takes, in passes of the first batch in float32."""
+"""About what trying takes, in passes of that batch in float32."""
 
 Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
 """Features by layer, and source probabilities, of a forward pass."""
@@ -180,12 +180,12 @@ Forward = Callable[[Mapping[str, Any]], BatchOutput]
 
 @dataclass
 class Tried:
-    """One way to run a model, and how the first batch went.
+    """One way to run a model, and how one batch went.
 
     Attributes:
         precision: which way.
         forward: runs a batch in it.
-        seconds: that the first batch takes.
+        seconds: that the batch takes.
         output: what it gives.
     """
 
@@ -197,16 +197,16 @@ class Tried:
 
 @dataclass
 class Trial:
-    """The first batch of an extraction, run in one way after another.
+    """A batch of an extraction, run in one way after another.
 
     Attributes:
         backbone: the model; its module is on the device.
         device: where it computes.
-        inputs: of the first batch.
+        inputs: of the batch.
         other_inputs: gives those of another batch, of few examples and another length.
         compute: runs inputs by a forward pass.
         exact: how float32 went.
-        left: how much work comes after, in sizes of the first batch.
+        left: how much work comes after, in sizes of the batch.
         converted: where models that were converted for OpenVINO are kept; None for nowhere.
         refused: what was tried last in vain, and why.
     """
@@ -231,15 +231,12 @@ class Trial:
         if runtime == "openvino":
             return self._openvino(dtype) or self._torch_as_asked(dtype)
         found = self.exact
-        if self._saves(EXPECTED_SHARE * self.exact.seconds, COST * self.exact.seconds):
+        saved = EXPECTED_SHARE * self.exact.seconds * self.left
+        if saved > max(LEAST_SAVED, COST * self.exact.seconds):
             found = self._torch() or found
         if runtime == AUTO and self.device.type == "cpu" and is_installed():
             found = self._openvino_if_it_pays(found)
         return found
-
-    def _saves(self, seconds: float, cost: float) -> bool:
-        """Whether so many seconds saved on each batch are worth a cost."""
-        return seconds * self.left > max(LEAST_SAVED, cost)
 
     def _torch(self) -> Tried | None:
         """Return the way of torch that is clearly faster than float32, None where none is."""
@@ -261,8 +258,9 @@ class Trial:
         return Tried(forward.precision, forward, 0.0, self.compute(self.inputs, forward))
 
     def _openvino_if_it_pays(self, found: Tried) -> Tried:
-        cost = conversion_seconds(self.backbone, self.converted)
-        if not self._saves(EXPECTED_SHARE_OF_OPENVINO * found.seconds, cost):
+        saved = EXPECTED_SHARE_OF_OPENVINO * found.seconds * self.left
+        small = LEAST_SAVED if found is self.exact else 0.0
+        if saved <= max(small, conversion_seconds(self.backbone, self.converted)):
             return found
         if isinstance(found.forward, TorchForward):
             found.forward.undo()  # it is converted with its own weights
@@ -286,7 +284,7 @@ class Trial:
         return None
 
     def _try(self, way: Precision, make: Callable[[], Forward]) -> Tried | None:
-        """Return how the first batch goes, None where it fails or gives other features than float32."""
+        """Return how the batch goes, None where it fails or gives other features than float32."""
         tried: Tried | None = None
         try:
             tried = Tried(way, make(), float("inf"), ({}, None))
