@@ -105,7 +105,7 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     share = loader.share(batches[0].examples, order) * len(sample) / ROWS
     for runtime in ("torch", *(("auto",) if is_installed() else ())):
         start = time.perf_counter()
-        tried = _chosen(own, batches, runtime, left=1 / share - 1)
+        tried = _chosen(own, loader, batches, runtime, left=1 / share - 1)
         trying, seconds = time.perf_counter() - start, np.full((len(batches), 2), np.inf)
         for _ in range(rounds):
             found: dict[str, list[Any]] = {"float32": [], runtime: []}
@@ -128,25 +128,30 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
     return result
 
 
-def _chosen(backbone: Any, batches: list[Any], runtime: str, *, left: float) -> Any:
-    """Return what is chosen where so much work is left, in sizes of the first batch."""
+def _chosen(backbone: Any, loader: Any, batches: list[Any], runtime: str, *, left: float) -> Any:
+    """Return what is chosen where so much work is left, in sizes of the first batch; of a long one a part is tried."""
     import torch
 
+    from hf_transfer_score.features.extract import FEWEST_TRIED, TRIED_SECONDS
     from hf_transfer_score.features.precision import EXACT, TorchForward, Trial, Tried
 
-    device, first = torch.device("cpu"), batches[0].inputs
+    device, first = torch.device("cpu"), batches[0]
     start = time.perf_counter()
     forward = TorchForward(backbone, device)
-    output = _run(forward, first)
-    exact = Tried(EXACT, forward, time.perf_counter() - start, (output, None))
+    _run(forward, first.inputs)
+    seconds = time.perf_counter() - start
+    count = min(len(first.examples), max(FEWEST_TRIED, int(len(first.examples) * TRIED_SECONDS / seconds)))
+    share = count / len(first.examples)
+    tried = first if share == 1 else loader.prepare(first.examples[:count])
+    output = (_run(forward, tried.inputs), None)
     trial = Trial(
         backbone,
         device,
-        first,
+        tried.inputs,
         lambda: batches[-1].inputs,
         lambda inputs, forward: (_run(forward, inputs), None),
-        exact,
-        left,
+        Tried(EXACT, forward, seconds * share, output),
+        left / share,
     )
     return trial.best("auto", runtime)[0]
 

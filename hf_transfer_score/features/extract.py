@@ -52,6 +52,9 @@ TIMES_THE_INPUT = 40
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
+TRIED_SECONDS, FEWEST_TRIED = 0.5, 4
+"""Of a batch that takes longer a part is tried in other ways, of so many examples at least."""
+
 SOURCE_BYTES = 2**28
 """Source probabilities are kept up to so many bytes; wider heads only on demand."""
 
@@ -203,21 +206,28 @@ class _Extraction:
         start = time.perf_counter()
         self.done = self._forward(self._pin(first))
         seconds = time.perf_counter() - start
-        layers = tuple(self.done[0][1][0])
+        output = self.done[0][1]
+        layers = tuple(output[0])
         if len(self.done) > 1:  # memory ran out
             return EXACT, None, layers
+        tried = first
+        if (count := max(FEWEST_TRIED, int(len(batch) * TRIED_SECONDS / seconds))) < len(batch):
+            tried = self.loader.prepare(batch[:count])
+            output, seconds = self._compute(tried.inputs, self.forward), seconds * count / len(batch)
         trial = Trial(
             self.backbone,
             self.device,
-            first.inputs,
+            tried.inputs,
             lambda: self.loader.prepare(order[-2:]).inputs,
             self._compute,
-            Tried(EXACT, self.forward, seconds, self.done[0][1]),
-            (1 / self.loader.share(first.examples, order) - 1) / self.processes.count,
+            Tried(EXACT, self.forward, seconds, output),
+            (1 / self.loader.share(tried.examples, order) - 1) / self.processes.count,
             self.converted,
         )
         best, note = trial.best(self.options.dtype, self.options.runtime)
-        self.forward, self.done = best.forward, [(first.examples, best.output)]
+        self.forward = best.forward
+        if best.precision != EXACT:
+            self.done = [(first.examples, best.output)] if tried is first else []
         return best.precision, note, layers
 
     def _follow(self, order: NDArray[np.int64], layers: tuple[str, ...]) -> None:
