@@ -29,14 +29,15 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.text import joined
 
 DRAWS = 1000
-SHARE = 0.5
+SHARE = 0.7
 """Of what is left of a budget, the share that the next round may take; the last one takes all."""
 
 SHOWN = 0.25
 """Of all passes, the share before which nobody is surely behind and no answer is sure: slow starters are waited for."""
 
-OTHER_RATE = 0.04
-"""How far the accuracies of one candidate at two learning rates lie apart."""
+OTHER_RATE, RATE_TRUST = 0.04, 1.0
+"""How far the accuracies of one candidate at two learning rates lie apart, and how many candidates that were trained at
+both outweigh that."""
 
 LEAST_SPREAD, RESTLESS = 0.12, 0.015
 """Of what a forecast says of an accuracy before the race; and of an accuracy itself, beside what the draw of the rows
@@ -154,7 +155,8 @@ class Race:
     ) -> None:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
-        self.arms = [Arm(name, rate) for rate in self._middle_first() for name in names]
+        first = [Arm(name, rate) for name in names[:1] for rate in self._middle_first()]  # tells of rates what it can
+        self.arms = first + [Arm(name, rate) for rate in self._middle_first() for name in names[1:]]
         self.waiting: list[Arm] = []
         self.level = 0.0
         self.legs: dict[Arm, Leg] = {}
@@ -276,9 +278,9 @@ class Race:
 
     def _arm_draws(self, arm: Arm) -> Floats:
         """Return the accuracy that an arm will have (draws,): its curve, drawn towards what was expected before."""
-        if arm not in self.legs:  # as good as the best of the same candidate, give or take
+        if arm not in self.legs:  # as much better or worse than the best of the same candidate as others were
             noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
-            rested: Floats = self.drawn[arm.name] + OTHER_RATE * (noise - 0.5)
+            rested: Floats = self.drawn[arm.name] + self._other_rate(arm.rate) + OTHER_RATE * noise
             return rested
         leg = self.legs[arm]
         gain = self.gain(arm)
@@ -292,6 +294,15 @@ class Race:
         prior, own = max(float(expected.var()), LEAST_SPREAD**2), float(seen.var()) + 1e-6
         found: Floats = expected + prior / (prior + own) * (seen - expected)
         return found
+
+    def _other_rate(self, rate: float) -> float:
+        """Return how much more a candidate is expected to come to at a rate that it was not trained at."""
+        found = []
+        for name in {arm.name for arm in self.legs}:
+            ends = {arm.rate: self.end(arm) for arm in self.legs if arm.name == name}
+            if rate in ends and len(ends) > 1:
+                found.append(ends[rate] - max(end for other, end in ends.items() if other != rate))
+        return (sum(found) - OTHER_RATE * RATE_TRUST / 2) / (len(found) + RATE_TRUST)
 
     def end(self, arm: Arm) -> float:
         """Return the accuracy that an arm is expected to have at its end."""

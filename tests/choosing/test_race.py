@@ -94,10 +94,20 @@ def test_the_budget_is_kept_and_one_that_is_not_enough_makes_the_answer_less_sur
 
 def test_other_learning_rates_of_who_is_still_in_come_a_round_later():
     curves = {"model 0": rising(0.8, 0.9), **{f"model {number}": rising(0.1, 0.4) for number in range(1, 8)}}
-    _, _, track = race(curves, tunings=1.0)
+    _, _, track = race(curves, tunings=1.0, rates=(-0.2, 0.0, 0.1))
     first = [arm for arm, passes in track.ran if passes == 1]
-    assert len({arm.name for arm in first[:8]}) == 8 <= len(first) < 16
-    assert {arm for arm, passes in track.ran if passes == 2} - set(first)
+    assert len({arm.name for arm in first}) == 8 <= len(first) < 24
+    assert {arm.rate for arm, passes in track.ran if passes == 2 and arm not in first} == {-0.2}
+
+
+def test_the_first_candidate_tells_the_others_which_learning_rate_is_worth_trying():
+    curves = {f"model {number}": rising(0.5, 0.8) for number in range(8)}
+    rates = {}
+    for other in (0.03, 0.6):  # as good as the usual one, or far worse
+        _, _, track = race(curves, tunings=1.0, rates=(0.0, other))
+        rates[other] = [arm.rate for arm, _ in track.ran]
+        assert [arm.name for arm, _ in track.ran[:2]] == ["model 0", "model 0"]
+    assert rates[0.6].count(0.6) < rates[0.03].count(0.03)
 
 
 def test_one_that_cannot_be_trained_goes_with_the_reason():
