@@ -35,7 +35,7 @@ from hf_transfer_score.ranking.looks import (
     failed,
 )
 from hf_transfer_score.ranking.reasons import reasons_of
-from hf_transfer_score.ranking.solving import not_negative
+from hf_transfer_score.ranking.worth import FEWEST, weights_of, worth_of
 
 Floats = NDArray[np.float64]
 Value = TypeVar("Value")
@@ -51,23 +51,6 @@ USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
 
 UNKNOWN = Relations()
 """Of a model that nothing is known of."""
-
-FEWEST = 5
-"""Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
-
-WORTH = {
-    **dict.fromkeys(("knn", "linear_probe", "parc"), 0.7),
-    **dict.fromkeys(("hscore", "logme", "ncti", "nleep", "reg_hscore"), 0.67),
-    **dict.fromkeys(("cdnv", "face", "gbc", "leep", "nc1"), 0.58),
-    **dict.fromkeys(("sfda", "transrate"), 0.4),
-    "vci": 0.1,
-}
-"""How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far
-that none outweighs another by what may be chance."""
-
-UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.7, 2.0
-"""Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of
-the records outweigh what is known beforehand."""
 
 SIZE_WORTH = 0.25
 """What one unit of size is worth where no records say so."""
@@ -86,9 +69,6 @@ FALL = (0.10, 0.15, 0.20, 0.30)
 CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
 """Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
 checkpoints of the Hub."""
-
-NARROW = 1e-3
-"""The least that the noises of metrics differ in any direction, as a share of the most."""
 
 DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
 LEVEL = 0.8
@@ -216,38 +196,6 @@ class Forecaster:
         by_group[-1] = SIZE_WORTH * properties[:, -1]
         nothing = np.zeros((len(ids), 0))
         return Known(by_group[-1], by_group, np.zeros(len(ids)), nothing, np.full(len(ids), 1 - SIZE_WORTH**2))
-
-    def worth(self, metrics: Sequence[str]) -> tuple[Floats, Floats]:
-        """Return how far each metric agrees with the truth (K,), and the covariance of what it adds to it (K, K)."""
-        truths = {one.dataset: one for one in self.columns}
-        scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
-        for one in self.history.scores:
-            scores.setdefault((one.dataset, one.protocol), []).append(one)
-        before = np.array([WORTH.get(name, UNKNOWN_WORTH) for name in metrics])
-        spreads = np.sqrt(1 - before**2)
-        usual = KIN * np.outer(spreads, spreads) + (1 - KIN) * np.diag(spreads**2)
-        products, squares, noise = np.zeros(len(metrics)), np.zeros(len(metrics)), TRUST * usual
-        weights = np.full((len(metrics), len(metrics)), TRUST)
-        found: list[tuple[Floats, Floats, list[int]]] = []
-        for dataset, truth in truths.items():
-            there = [place for place, name in enumerate(metrics) if (dataset, name) in scores]
-            columns = [max(scores[dataset, metrics[place]], key=lambda one: len(one.values)) for place in there]
-            shared = [name for name in truth.values if all(name in one.values for one in columns)]
-            accuracies = np.array([truth.values[name] for name in shared])
-            kept = np.flatnonzero(~failed(accuracies)) if len(shared) else np.array([], np.intp)
-            if not there or len(kept) < FEWEST:
-                continue
-            y = normal_scores(accuracies[kept])
-            x = np.array([normal_scores([one.values[shared[place]] for place in kept]) for one in columns])
-            products[there] += x @ y / len(y)
-            squares[there] += y @ y / len(y)
-            found.append((x, y, there))
-        rho = (products + TRUST * before) / (squares + TRUST)
-        for x, y, there in found:
-            rest = x - rho[there][:, None] * y
-            noise[np.ix_(there, there)] += rest @ rest.T / len(y)
-            weights[np.ix_(there, there)] += 1
-        return rho, noise / weights
 
     def failing(self, ids: Sequence[str]) -> Floats:
         """Return how often models do not learn (P,)."""
@@ -383,9 +331,9 @@ class Forecaster:
                 groups.setdefault(frozenset(values), []).append(name)
         for places, names in groups.items():
             there = sorted(places)
-            rho, noise = self.worth(names)
+            rho, noise = worth_of(names, self.columns, self.history.scores)
             x = np.array([beside_junk([looks.metrics[name][place] for place in there]) for name in names])
-            weights = _weights(noise, rho / unit)
+            weights = weights_of(noise, rho / unit)
             pulls = np.zeros((len(names), len(looks.ids)))
             pulls[:, there] = (x - x.mean(1, keepdims=True)) * weights[:, None]
             yield names, pulls, there, float(rho @ weights / unit)
@@ -406,14 +354,6 @@ class Forecaster:
         lost = generator.random(scores.shape) < rates[:, None]
         fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]
         return np.where(lost, np.minimum(outcomes, fallen), outcomes)
-
-
-def _weights(noise: Floats, worth: Floats) -> Floats:
-    """Return the weights, none below zero, by which the looks at a pool tell most of it."""
-    values, vectors = np.linalg.eigh(noise)
-    if values[0] < NARROW * values[-1]:  # what is known from datasets with different metrics need not fit together
-        noise = (vectors * np.maximum(values, NARROW * values[-1])) @ vectors.T
-    return not_negative(noise, worth)
 
 
 def _intervals(values: Floats) -> list[Interval]:

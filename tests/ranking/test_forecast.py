@@ -16,6 +16,7 @@ from hf_transfer_score.ranking.effects import Known
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
 from hf_transfer_score.ranking.history import History, MeasuredColumn, Relations
 from hf_transfer_score.ranking.looks import Looks, expected_places, failed
+from hf_transfer_score.ranking.worth import worth_of
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.records.table import RecordTable
 from tests.ranking.community import DATASETS, TARGET, Community
@@ -115,7 +116,8 @@ def test_intervals_and_probabilities_hold_what_they_say(communities):
 
 def test_a_metric_counts_as_much_as_it_was_worth(communities):
     one = communities[0]
-    rho, noise = forecaster_of(one.seed).worth(["logme", "theirs"])
+    known = forecaster_of(one.seed)
+    rho, noise = worth_of(["logme", "theirs"], known.columns, known.history.scores)
     assert rho[0] > rho[1] + 0.15
     assert np.linalg.eigvalsh(noise).min() > 0
 
