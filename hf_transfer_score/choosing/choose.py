@@ -154,8 +154,8 @@ class _Choosing:
     def _rows(self, names: list[str]) -> None:
         """Look at candidates by more and more rows, and let go those that are surely worse."""
         how, ends, begin = self.start.how, self.start.ends, 0
-        doubt = (1 - how.confidence) / 2 / len(ends)
-        for end in ends:
+        doubt, before, first = (1 - how.confidence) / 2 / len(ends), self.lost, 0
+        for number, end in enumerate(ends, 1):
             if not names or (begin and not self._afford_rows(names, begin, end)):
                 break
             report = self.looking.look({name: self.start.typed[name] for name in names}, begin, end)
@@ -170,7 +170,8 @@ class _Choosing:
             blank = know_nothing(pool.ranking.probes, pool.ranking.chance)
             gone |= dict.fromkeys(blank, "a probe of its features is no better than a guess")
             among = [place for place, name in enumerate(pool.names) if name not in gone]
-            out, lost = dispensable(outcomes, among, how.within, doubt)
+            first = first or len(among)
+            out, lost = dispensable(outcomes, among, how.within, number * doubt - (self.lost - before), first)
             self.lost += lost
             why = f"the best is among those that went with probability {lost:.1%}"
             gone |= {pool.names[place]: why for place in out}

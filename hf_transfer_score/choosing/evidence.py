@@ -28,6 +28,11 @@ LATE, DOUBTED, LEAST_DOUBT = 0.5, 0.7, 0.015
 uncertain by beside the curve; and what any gain is uncertain by at the start (`python -m benchmarks.choosing`)."""
 
 
+MISLED = 0.15
+"""The probability that what features say of a pool has nothing to do with how it fine-tunes (`python -m
+benchmarks.choosing`)."""
+
+
 class Gain(NamedTuple):
     """How much more accurate a training will be at its end than at its best so far."""
 
@@ -115,16 +120,20 @@ def chance_within(outcomes: Floats, place: int, points: float) -> float:
     return float((outcomes.max(0) <= outcomes[place] + points / 100 + 1e-12).mean())
 
 
-def dispensable(outcomes: Floats, among: Sequence[int], points: float, doubt: float) -> tuple[list[int], float]:
+def dispensable(
+    outcomes: Floats, among: Sequence[int], points: float, doubt: float, pool: int = 0
+) -> tuple[list[int], float]:
     """Return which of a pool can go, and the probability that one of them is better than all others by some points.
 
-    Those with the smallest chance go first, as long as that probability stays below the doubt that is allowed.
+    Those with the smallest chance go first, as long as that probability stays below the doubt that is allowed. Where
+    features say nothing of fine-tuning after all, any of the pool may be the best.
 
     Args:
         outcomes: accuracies in each draw (P, draws).
         among: places that are still in, of which one stays at least.
         points: of accuracy in percent that do not matter.
         doubt: the probability that is allowed.
+        pool: how many there were at first; those that are still in where that is more.
     """
     inside = outcomes[list(among)]
     best = inside >= inside.max(0) - points / 100
@@ -134,6 +143,7 @@ def dispensable(outcomes: Floats, among: Sequence[int], points: float, doubt: fl
     for count in range(1, len(among)):
         out, kept = order[:count], order[count:]
         chance = float((inside[out].max(0) > inside[kept].max(0) + points / 100).mean())
+        chance = (1 - MISLED) * chance + MISLED * count / max(pool, len(among))
         if chance > doubt:
             break
         found, lost = [among[place] for place in out.tolist()], chance

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import OptionError
-from hf_transfer_score.choosing.evidence import bet, dispensable, expected_gain
+from hf_transfer_score.choosing.evidence import MISLED, bet, dispensable, expected_gain
 from hf_transfer_score.choosing.nested import evenly, nested, segments, steps
 from hf_transfer_score.choosing.options import Budget, ChooseOptions
 from tests.finetune.made import pictures
@@ -43,7 +43,8 @@ def test_the_chance_that_one_of_those_that_go_is_the_best_is_kept_small():
     generator = np.random.default_rng(0)
     outcomes = np.array([0.9, 0.89, 0.8, 0.5])[:, None] + 0.02 * generator.standard_normal((4, 4000))
     gone, lost = dispensable(outcomes, range(4), 0.5, 0.05)
-    assert gone == [3, 2] and lost < 0.05
+    assert gone == [3] and MISLED / 4 <= lost < 0.05  # features may mislead
+    assert dispensable(outcomes, range(4), 0.5, 0.05, pool=8)[0] == [3, 2]
     assert dispensable(outcomes, range(4), 0.5, 0.999)[0] == [3, 2, 1]  # one stays, whatever is allowed
     assert dispensable(outcomes, [1], 0.5, 0.5) == ([], 0.0)
 
