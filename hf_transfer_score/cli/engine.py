@@ -42,9 +42,10 @@ class EngineFlags:
             settings[name] = _parsed(self.engine, name, text)
         if self.workers is not None and self.engine == HERE:
             raise OptionError(f"workers={self.workers}: the engine here has none; name another with `engine`.")
-        engine: Any = open_engine(self.engine, {"workers": self.workers, "confirm": self.yes or None, **settings})
+        engine: Any = open_engine(self.engine, {"workers": self.workers, **settings})
         if hasattr(engine, "ask"):
             engine.ask = agreed
+            engine.confirm = engine.confirm or self.yes
         return closing(engine)
 
 

@@ -163,8 +163,9 @@ class Jobs:
             lines.append(f"  {count} x {flavor.name}, {self.minutes} min at most, {rate}")
         most = None if None in dollars else sum(one or 0.0 for one in dollars)
         total = "What that costs is not known" if most is None else f"Together at most ${most:.2f}"
-        again = f"; a job that dies is begun again, at most {_count(self.retries, 'time')} for each candidate"
-        lines.append(f"{total}{again if self.retries else ''}. You pay for the minutes that are used.")
+        times = "once" if self.retries == 1 else f"{self.retries} times"
+        again = f"; a job that dies is begun again, at most {times} for each candidate"
+        lines.append(f"{total}{again if self.retries else ''}.")
         lines.append(f"Your sample goes through {repository}, a private dataset repository, and so do the results.")
         if refused:
             names = [one.work.name for one in refused[:LISTED]]

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from hf_transfer_score.engines.base import Work
-from hf_transfer_score.engines.job_runs import taken
+from hf_transfer_score.engines.flavors import Flavor
+from hf_transfer_score.engines.job_runs import Batch, Ended, JobRun, taken
 from hf_transfer_score.errors import DatasetError
-from tests.checkpoints.statics import write_model2vec
-from tests.cli.rank_pool import write_dataset
 from tests.conftest import clean_environment
 from tests.engines.actions import Sent, attempts
 from tests.hub.jobs import ROOT
@@ -22,6 +28,7 @@ TOKEN = "hf_of_the_owner"
 
 START = """
 import os, signal, sys, threading, time
+from pathlib import Path
 from hf_transfer_score.engines.base import Work, open_engine
 from tests.engines.actions import Sent, attempts
 
@@ -51,24 +58,27 @@ def owner(hub, tmp_path):
 
 
 @pytest.fixture
-def client(run_client, owner, tmp_path):
-    """Run code as the owner."""
+def client(owner, tmp_path):
+    """Run code as the owner, in an interpreter that imports nothing else; `answer` is what it wants to return."""
     place = tmp_path / "place"
     place.mkdir()
-    return lambda code, *more: run_client(START + code, owner, str(place), *more, fresh=True)
+
+    def run(code):
+        program = f"answer = None\n{START}\n{code}\nimport json\nprint(json.dumps(answer))"
+        done = subprocess.run([sys.executable, "-c", program, str(place)], env=owner, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
 
 
 def test_a_job_that_is_killed_costs_the_candidate_it_was_at(hub, client, tmp_path):
-    code = "answer = run(engine(workers=1, batch=4), works(a=(), b=(0, 1), c=(), d=(0, 9)))"
-    found = client(code)
-    assert {name: found[name] for name in "abc"} == {name: [name.upper(), "rows"] for name in "abc"}
-    kind, reason = found["d"]
-    assert kind == "out_of_memory" and reason.startswith("its worker ended 2 times: its job ended without a result: ")
-    begun = {name: attempts(tmp_path / "place", name) for name in "abcd"}
-    assert begun == {"a": 1, "b": 2, "c": 1, "d": 2}
-    assert [job.stage for job in hub.jobs] == ["ERROR", "ERROR", "COMPLETED", "ERROR"]
+    found = client("answer = run(engine(workers=2, batch=3, minutes=9), works(a=(), b=(0, 1), c=())[:3])")
+    assert found == {name: [name.upper(), "rows"] for name in "abc"}
+    assert {name: attempts(tmp_path / "place", name) for name in "abc"} == {"a": 1, "b": 2, "c": 1}
+    assert [job.spec["timeoutSeconds"] for job in hub.jobs] == [540] * len(hub.jobs)
     for job in hub.jobs:
-        assert job.spec["secrets"] == {"HF_TOKEN": TOKEN} and job.spec["timeoutSeconds"] == 3600
+        assert job.spec["secrets"] == {"HF_TOKEN": TOKEN}
         assert TOKEN not in json.dumps({**job.spec, "secrets": ""}) + job.log.read_text()
     repository = hub.repository("owner/transfer-score-jobs", "dataset")
     assert repository.private and {path.split("/")[0] for path in repository.head.files} == {".gitattributes", "files"}
@@ -145,8 +155,7 @@ answer = [
         "  3 x t4-small, 60 min at most, $0.40 an hour: $1.20 at most",
         "  1 x l4x1, 60 min at most, $0.80 an hour: $0.80 at most",
         "  1 x cpu-basic, 60 min at most, $0.01 an hour: $0.01 at most",
-        "Together at most $2.01; a job that dies is begun again, at most 1 time for each candidate. You pay for the "
-        "minutes that are used.",
+        "Together at most $2.01; a job that dies is begun again, at most once for each candidate.",
         "Your sample goes through owner/transfer-score-jobs, a private dataset repository, and so do the results.",
         "Left out, since no job can do them: e and g.",
         "Nobody can be asked here whether that is fine: say so with confirm=True.",
@@ -170,6 +179,90 @@ except ValueError as error:
     assert "no-such-package-at-all" in said and len(hub.jobs) <= 4
 
 
+@dataclass
+class Machines:
+    """Jobs in memory: each says of its works, one by one, how it went on."""
+
+    ends: list
+    exchange: Any = None
+    started: list = field(default_factory=list)
+    cancelled: list = field(default_factory=list)
+
+    def start(self, flavor, arguments):
+        self.started.append(arguments[-1])
+        return str(len(self.started) - 1)
+
+    def ended(self, job):
+        done, end = self.ends[int(job)]
+        for number in done:
+            self.exchange.back[number] = None
+        return end
+
+    def cancel(self, job):
+        self.cancelled.append(job)
+
+
+@dataclass
+class Wires:
+    """A repository in memory."""
+
+    folder: Path
+    back: dict = field(default_factory=dict)
+    repository: Any = field(default_factory=lambda: SimpleNamespace(name="owner/name"))
+    run: str = "run"
+    cleared: bool = False
+
+    def send(self, works):
+        return "".join(action.name for _, action in works)
+
+    @contextmanager
+    def arrived(self):
+        found, self.back = list(self.back), {}
+        for number in found:
+            (self.folder / str(number)).mkdir()
+            (self.folder / str(number) / "said.json").write_text(str(number))
+        yield [(number, self.folder / str(number)) for number in found]
+
+    def clear(self):
+        self.cleared = True
+
+
+def carried_out(tmp_path, batches, ends, retries=1):
+    """Return what became of works in batches of names when jobs end so, and which jobs were started."""
+    wires = Wires(tmp_path)
+    machines = Machines(ends, wires)
+    names = iter(range(9))
+    planned = [
+        Batch(Flavor("f", 0, 1), tuple((next(names), Work(name, Sent(tmp_path, name))) for name in batch))
+        for batch in batches
+    ]
+    run = JobRun(wires, machines, planned, lambda _: None, workers=1, retries=retries, poll=0.001)
+    found = {one.work.name: one.value if one.failure is None else str(one.failure) for one in run.results()}
+    return found, machines.started, machines.cancelled, wires.cleared
+
+
+DIED, COMPLETED = Ended("ERROR", "of all things", at=1), Ended("COMPLETED", "", at=9)
+
+
+def test_who_is_to_blame_for_the_end_of_a_job(tmp_path):
+    ends = [([0], DIED), ([2], COMPLETED), ([], DIED)]
+    found, started, cancelled, cleared = carried_out(tmp_path, ["abc"], ends)
+    assert found == {"a": 0, "b": "its worker ended 2 times: of all things", "c": 2}
+    assert started == ["abc", "c", "b"] and not cancelled and cleared
+
+
+def test_time_that_ran_out_in_a_full_job_is_given_once_more(tmp_path):
+    late = Ended("ERROR", "too long", timed_out=True, at=1)
+    found, started, _, _ = carried_out(tmp_path, ["abc"], [([0], late), ([2], COMPLETED), ([], late)], retries=5)
+    assert started == ["abc", "c", "b"] and found["b"] == "its worker ended 2 times: too long"
+
+
+def test_an_end_without_a_log_blames_the_first_that_is_left(tmp_path):
+    dark = Ended("ERROR", "who knows", at=-1)
+    found, started, _, _ = carried_out(tmp_path, ["ab"], [([0], dark), ([], dark)])
+    assert started == ["ab", "b"] and found == {"a": 0, "b": "its worker ended 2 times: who knows"}
+
+
 def test_what_comes_back_is_not_trusted(tmp_path):
     work = Work("a", Sent(tmp_path, "a"))
     assert taken(work, tmp_path).failure.kind == "error"
@@ -181,52 +274,3 @@ def test_what_comes_back_is_not_trusted(tmp_path):
     (tmp_path / "raised.json").write_text('{"error": "DatasetError", "message": "no rows"}')
     with pytest.raises(DatasetError, match="no rows"):
         taken(work, tmp_path)
-
-
-RANKED = """
-from hf_transfer_score import RankOptions, SampleOptions, VerifyOptions, open_engine, rank, verify
-
-place, data = Path(sys.argv[1]), sys.argv[2]
-models = ["org/plain", "org/damaged", "org/quantised", sys.argv[3]]
-options = RankOptions(replicates=0, sample=SampleOptions(max_samples=60))
-jobs = open_engine("jobs", {"install": "", "poll": 0.2, "confirm": True, "workers": 1, "flavor": "cpu-basic"})
-answer = {}
-for name, engine in (("there", jobs), ("here", "here")):
-    how = VerifyOptions(method="probe", seeds=(0, 1), test_samples=20)
-    report = verify(data, models, options=options, how=how, engine=engine, folder=place / name, save=place / f"saved {name}")
-    answer[name] = {
-        "terms": {
-            one.name: {metric: result.terms for metric, result in one.results.items()}
-            for one in report.ranking.models.values()
-            if one.status == "ok" and not one.local
-        },
-        "truths": {one.name: {s: m.accuracy for s, m in one.measured.items()} for one in report.models.values()},
-        "failures": {one.name: [one.kind, one.reason] for one in report.ranking.models.values() if one.kind},
-    }
-again = rank(data, models[:3], options=options, engine=jobs, folder=place / "there")
-answer["again"] = [one.from_cache for one in again.models.values() if one.status == "ok"]
-"""
-
-
-def test_rank_and_verify_are_those_of_this_process(hub, owner, run_client, tmp_path):
-    for name, known in (("plain", {"normalize": False}), ("quantised", {"quantised": True}), ("damaged", {})):
-        folder = write_model2vec(tmp_path / name, **known)
-        if name == "damaged":
-            (folder / "model.safetensors").write_bytes(b"no weights")
-        hub.add(f"org/{name}", folder)
-    data, local = write_dataset(tmp_path / "bank.jsonl"), write_model2vec(tmp_path / "local")
-    found = run_client(RANKED, owner, str(tmp_path / "kept"), str(data), str(local))
-    there, here = found["there"], found["here"]
-    assert there["terms"].keys() == {"org/plain", "org/quantised"}
-    for name, metrics in there["terms"].items():
-        for metric, terms in metrics.items():
-            assert terms == pytest.approx(here["terms"][name][metric], rel=1e-6), metric
-    assert (
-        len(there["truths"]["org/plain"]) == 2 and there["failures"]["org/damaged"] == here["failures"]["org/damaged"]
-    )
-    for name in ("org/plain", "org/quantised"):
-        assert there["truths"][name] == pytest.approx(here["truths"][name])
-    assert there["failures"]["local"][0] == "unsupported" and found["again"] == [True, True]
-    assert [job.stage for job in hub.jobs] == ["COMPLETED", "COMPLETED"], [job.log.read_text() for job in hub.jobs]
-    jobs = hub.repository("owner/transfer-score-jobs", "dataset")
-    assert sum(path.startswith("files/") for path in jobs.head.files) == 2, "the sample and the test rows, once"
