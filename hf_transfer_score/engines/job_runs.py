@@ -208,9 +208,12 @@ class JobRun:
                         raise
                 if self._left:
                     time.sleep(self.poll)
+        except KeyboardInterrupt:
+            self._cancel()
+            yield from self._arrived()  # what is done is paid for
+            raise
         finally:
-            for job in self._running:
-                self.launcher.cancel(job)
+            self._cancel()
         with suppress(TransferScoreError):  # what stays there is a matter of order, not of this run
             self.exchange.clear()
 
@@ -229,18 +232,28 @@ class JobRun:
     def _look(self) -> Generator[Finished, None, None]:
         """Yield what has come back, and what will not; of a job that is over, all that it sent is there by then."""
         ended = {job: self.launcher.ended(job) for job in self._running}
-        with self.exchange.arrived() as found:
-            for number, folder in found:
-                work = self._left.pop(number, None)
-                if work is not None:
-                    self._never_began = 0
-                    yield taken(work, folder)
+        yield from self._arrived()
         for job, end in ended.items():
             if end is not None:
                 batch = self._running.pop(job)
                 left = [(number, work) for number, work in batch.works if number in self._left]
                 if left:
                     yield from self._lose(Batch(batch.flavor, tuple(left)), end, first=batch.works[0][0])
+
+    def _arrived(self) -> Generator[Finished, None, None]:
+        """Yield what has come back."""
+        with self.exchange.arrived() as found:
+            for number, folder in found:
+                work = self._left.pop(number, None)
+                if work is not None:
+                    self._never_began = 0
+                    yield taken(work, folder)
+
+    def _cancel(self) -> None:
+        """Cancel what runs."""
+        for job in list(self._running):
+            self.launcher.cancel(job)
+            del self._running[job]
 
     def _lose(self, batch: Batch, end: Ended, first: int) -> Generator[Finished, None, None]:
         """Begin again what a job left undone; the work that it was at not more often than it may."""
