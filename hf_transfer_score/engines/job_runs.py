@@ -33,6 +33,9 @@ from hf_transfer_score.untrusted import parse_json
 MOST_UNANSWERED = 20
 """Looks one after the other that the Hub may leave unanswered; jobs go on meanwhile."""
 
+SECONDS_AT_END = 30.0
+"""For jobs that have sent all that they had to end by themselves, before they are cancelled."""
+
 LABEL = "hf-transfer-score"
 """Of jobs, with the name of their run."""
 
@@ -197,7 +200,9 @@ class JobRun:
         self._waiting.extend(self.batches)
         self._left = {number: work for batch in self._waiting for number, work in batch.works}
         try:
-            while self._left:
+            all_there = time.monotonic()
+            while self._left or (self._running and time.monotonic() - all_there < SECONDS_AT_END):
+                all_there = time.monotonic() if self._left else all_there
                 try:
                     self._start()
                     yield from self._look()
@@ -206,7 +211,7 @@ class JobRun:
                     self._unanswered += 1
                     if not self._running or self._unanswered > MOST_UNANSWERED:
                         raise
-                if self._left:
+                if self._running:
                     time.sleep(self.poll)
         except KeyboardInterrupt:
             self._cancel()

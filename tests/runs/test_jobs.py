@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+
 import pytest
 
 from tests.checkpoints.statics import write_model2vec
@@ -32,12 +36,12 @@ for name, engine in (("there", jobs), ("here", "here")):
         "truths": {one.name: {s: m.accuracy for s, m in one.measured.items()} for one in report.models.values()},
         "failures": {one.name: [one.kind, one.reason] for one in report.ranking.models.values() if one.kind},
     }
-again = rank(data, models[:3], options=options, engine=jobs, folder=place / "there")
+again = rank(data, [models[0], models[2]], options=options, engine=jobs, folder=place / "there")
 answer["again"] = [one.from_cache for one in again.models.values() if one.status == "ok"]
 """
 
 
-def test_rank_and_verify_are_those_of_this_process(hub, run_client, tmp_path):
+def test_rank_and_verify_are_those_of_this_process(hub, tmp_path):
     hub.users["hf_of_the_owner"] = "owner"
     environment = clean_environment(tmp_path / "home", hub.endpoint)
     environment |= {"HF_TOKEN": "hf_of_the_owner", "PYTHONPATH": str(ROOT)}
@@ -47,7 +51,11 @@ def test_rank_and_verify_are_those_of_this_process(hub, run_client, tmp_path):
             (folder / "model.safetensors").write_bytes(b"no weights")
         hub.add(f"org/{name}", folder)
     data, local = write_dataset(tmp_path / "bank.jsonl"), write_model2vec(tmp_path / "local")
-    found = run_client(RANKED, environment, str(tmp_path / "kept"), str(data), str(local))
+    program = f"{RANKED}\nimport json\nprint(json.dumps(answer))"
+    command = [sys.executable, "-c", program, str(tmp_path / "kept"), str(data), str(local)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
     there, here = found["there"], found["here"]
     assert there["terms"].keys() == {"org/plain", "org/quantised"}
     for name, metrics in there["terms"].items():
