@@ -307,5 +307,6 @@ def taken(work: Work, folder: Path) -> Finished:
     except Exception as error:  # noqa: BLE001  # whoever can write there decides what comes
         reason = f"what its job sent back cannot be read ({type(error).__name__}: {error})"
         return Finished(work, failure=CheckpointError("error", reason))
-    simple = isinstance(kind, type) and issubclass(kind, InputError | DatasetError | HubError)
-    raise (kind if simple else TransferScoreError)(message)
+    if isinstance(kind, type) and issubclass(kind, InputError | DatasetError):
+        raise kind(message)
+    raise TransferScoreError(message)

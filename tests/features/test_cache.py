@@ -65,7 +65,7 @@ def test_a_writer_that_is_killed_leaves_no_entry_and_is_swept(tmp_path):
     fill(cache, "b")
     assert left.exists(), "it may belong to a process that still writes"
     os.utime(left, (time.time() - 10**6,) * 2)
-    fill(cache, "c")
+    fill(FeatureCache(tmp_path, 10**9), "c")  # as the next run does
     assert not left.exists()
 
 
