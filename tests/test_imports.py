@@ -70,7 +70,7 @@ ALLOWED = {
             errors text home tasks metrics.labelled metrics.registry records.record sampling backbones.base
             features.batches finetune
         """,
-        "engines": "errors home metrics.class_stats engines",
+        "engines": "errors home hub metrics.class_stats text untrusted version engines",
         "runs": """
             home hub untrusted finetune engines errors tasks integrity version text metrics ranking records sampling
             backbones.base checkpoints features runs

@@ -9,6 +9,7 @@ from typing import Annotated, Any, get_type_hints
 from cyclopts import Parameter
 
 from hf_transfer_score.cli.flags import RUNNING, Whole, alternatives, kind_of, value_of
+from hf_transfer_score.cli.output import agreed
 from hf_transfer_score.engines.base import HERE, Engine, engine_kind, open_engine
 from hf_transfer_score.errors import OptionError
 
@@ -19,14 +20,17 @@ class EngineFlags:
 
     Attributes:
         engine: here (one after the other), accelerate (in the processes that a launcher started), ray (on a cluster of
-            Ray or this machine), slurm (as jobs of Slurm), or one of another package.
+            Ray or this machine), slurm (as jobs of Slurm), jobs (of Hugging Face, which cost money), or one of another
+            package.
         workers: candidates at a time, for engines that start workers.
         engine_option: set an option of the engine, as NAME=VALUE; may be repeated.
+        yes: begin without asking, where the engine asks because it costs money.
     """
 
     engine: str = HERE
     workers: Whole = None
     engine_option: tuple[str, ...] = ()
+    yes: bool = False
 
     def opened(self) -> AbstractContextManager[Engine]:
         """Return the engine, which is closed behind the block."""
@@ -38,7 +42,11 @@ class EngineFlags:
             settings[name] = _parsed(self.engine, name, text)
         if self.workers is not None and self.engine == HERE:
             raise OptionError(f"workers={self.workers}: the engine here has none; name another with `engine`.")
-        return closing(open_engine(self.engine, {"workers": self.workers, **settings}))
+        engine: Any = open_engine(self.engine, {"workers": self.workers, **settings})
+        if hasattr(engine, "ask"):
+            engine.ask = agreed
+            engine.confirm = engine.confirm or self.yes
+        return closing(engine)
 
 
 def _parsed(engine: str, name: str, text: str) -> Any:

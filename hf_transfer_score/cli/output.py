@@ -19,6 +19,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_transfer_score.cli.naming import with_flags
+from hf_transfer_score.errors import OptionError
 from hf_transfer_score.text import json_text, shown, shown_lines
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Stream(io.TextIOBase):
         self.inner, self.lacking = inner, lacking
         self.failure: OSError | None = None
         self.live: Console | None = None
+        self.bars: Progress | None = None
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -286,15 +288,37 @@ def moving(*columns: Any) -> Iterator[Progress]:
 
     stream, console = sys.stderr, error_console()
     bars = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
-    before = stream.live if isinstance(stream, Stream) else None
+    before = (stream.live, stream.bars) if isinstance(stream, Stream) else (None, None)
     try:
         if isinstance(stream, Stream):
-            stream.live = console
+            stream.live, stream.bars = console, bars
         with bars:
             yield bars
     finally:
         if isinstance(stream, Stream):
-            stream.live = before
+            stream.live, stream.bars = before
+
+
+def agreed(told: str, confirmed: bool) -> bool:
+    """Show what will be done, and return whether it may begin: asked on the terminal unless it is confirmed.
+
+    Raises:
+        OptionError: there is nobody to ask.
+    """
+    say(told)
+    if confirmed:
+        return True
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise OptionError("No terminal is here on which to ask whether to begin: say so with `yes`.")
+    bars = sys.stderr.bars if isinstance(sys.stderr, Stream) else None
+    if bars is not None:
+        bars.stop()
+    try:
+        say("Begin? [y/N]")
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    finally:
+        if bars is not None:
+            bars.start()
 
 
 class Status:

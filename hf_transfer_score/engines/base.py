@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from hf_transfer_score.errors import CheckpointError, OptionError
 
@@ -39,6 +40,28 @@ class Work:
     action: Callable[[], Any]
     weights: int = 0
     gpu: bool = True
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """An action that can also be done where no folder is shared with this computer.
+
+    What it reads is sent along, and what it makes comes back as plain files, which are not trusted.
+    """
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it reads."""
+
+    @property
+    def bound(self) -> str:
+        """Why it can be done on this computer only, as a clause about the candidate; "" where it can be sent."""
+
+    def leave(self, files: Sequence[Path], folder: Path) -> None:
+        """Do the work there, with those files in the same order, and leave what came of it in an empty folder."""
+
+    def take(self, folder: Path) -> Any:
+        """Return here what the action would have returned, from what was left."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +120,7 @@ def open_engine(name: str, settings: Mapping[str, Any] | None = None) -> Engine:
     """
     kind = engine_kind(name)
     given = {option: value for option, value in (settings or {}).items() if value is not None}
-    known = [one.name for one in fields(kind)]
+    known = [one.name for one in fields(kind) if one.init]
     for option in given:
         if option not in known:
             takes = f"its options: {', '.join(known)}" if known else "it has no options"

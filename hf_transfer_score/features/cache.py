@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ LOCKS = "locks"
 CHECKED_ROWS = 4_096
 UNFINISHED_SECONDS = 24 * 3600
 """Folders of writers that are older were left behind by a process that died."""
+
+LOOK_SECONDS = 60.0
+"""After so long what other processes added is counted again."""
 
 
 def feature_key(parts: Mapping[str, Any]) -> str:
@@ -71,6 +75,7 @@ class FeatureCache:
         self.limit = limit
         self._kept: set[str] = set()
         self._sound: set[tuple[Path, int, int]] = set()
+        self._room, self._looked = 0, -math.inf
 
     def get(self, key: str) -> CachedFeatures | None:
         """Return an entry and mark it as used, or None. An entry that cannot be read counts as absent."""
@@ -159,17 +164,30 @@ class FeatureCache:
                 written.rename(target)
             shutil.rmtree(written, ignore_errors=True)
         self._kept.add(key)
-        self.shrink()
+        self._grown(target)
+
+    def _grown(self, place: Path) -> None:
+        """Count a new entry; all are looked at only where the room is used up, or others may have used it."""
+        with suppress(OSError):
+            self._room -= _size(place)
+        if self._room < 0 or time.monotonic() - self._looked > LOOK_SECONDS:
+            self.shrink()
 
     def entries(self) -> list[CacheEntry]:
         """Return all entries, the last used first."""
         found = []
+        for entry in self._sizes():
+            with suppress(OSError, ValueError):
+                found.append(replace(entry, meta=_meta(self.folder / entry.key)))
+        return found
+
+    def _sizes(self) -> list[CacheEntry]:
+        """Return all entries without reading what is in them, the last used first."""
+        found = []
         for place in self.folder.iterdir() if self.folder.is_dir() else ():
-            if place.is_dir() and not place.name.startswith("."):
-                with suppress(OSError, ValueError):
-                    meta = _meta(place)
-                    size = sum(path.stat().st_size for path in place.iterdir())
-                    found.append(CacheEntry(place.name, size, (place / META).stat().st_mtime, meta))
+            with suppress(OSError):
+                if not place.name.startswith("."):
+                    found.append(CacheEntry(place.name, _size(place), (place / META).stat().st_mtime))
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def shrink(self) -> None:
@@ -177,7 +195,7 @@ class FeatureCache:
 
         Entries of this run stay: the run still needs them.
         """
-        entries = self.entries()
+        entries = self._sizes()
         total = sum(entry.size for entry in entries)
         for entry in reversed(entries):
             if total <= self.limit:
@@ -185,6 +203,7 @@ class FeatureCache:
             if entry.key not in self._kept:
                 self.remove(entry.key)
                 total -= entry.size
+        self._room, self._looked = self.limit - total, time.monotonic()
         for place in self.folder.glob(".*.tmp") if self.folder.is_dir() else ():  # of writers that died
             with suppress(OSError):
                 if time.time() - place.stat().st_mtime > UNFINISHED_SECONDS:
@@ -264,6 +283,12 @@ class FeatureWriter:
         """Drop what was written."""
         self.arrays, self.source_probs = {}, None
         shutil.rmtree(self.place, ignore_errors=True)
+
+
+def _size(place: Path) -> int:
+    """Return the bytes of the files in a folder."""
+    with os.scandir(place) as found:
+        return sum(one.stat().st_size for one in found)
 
 
 def _map(path: Path) -> NDArray[np.float32]:

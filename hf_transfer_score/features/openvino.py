@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -47,8 +48,7 @@ class ConvertedModels:
     @property
     def key(self) -> str:
         """The key of its entry, another one for each version of the libraries."""
-        versions = {name: version(name) for name in ("openvino", "torch")}
-        return feature_key({"converted": versions, **self.parts})
+        return feature_key({"converted": _versions(), **self.parts})
 
     def find(self) -> Path | None:
         """Return its file, None where there is none."""
@@ -63,6 +63,12 @@ class ConvertedModels:
             openvino.save_model(model, folder / FILE, compress_to_fp16=False)
 
         self.cache.keep(self.key, self.about, write)
+
+
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of the libraries; looking them up takes longer than a small model."""
+    return {name: version(name) for name in ("openvino", "torch")}
 
 
 def conversion_seconds(backbone: Backbone, converted: ConvertedModels | None) -> float:

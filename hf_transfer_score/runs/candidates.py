@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import gc
+import json
+import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds, own_parameters
 from hf_transfer_score.checkpoints.resolve import Fetched, fetch
-from hf_transfer_score.errors import CheckpointError, NoSpaceError
+from hf_transfer_score.errors import FAILURE_KINDS, CheckpointError, NoSpaceError
 from hf_transfer_score.features.batches import Processes, as_checkpoint_error
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache, FeatureWriter
 from hf_transfer_score.features.extract import ExtractOptions, extract
 from hf_transfer_score.features.precision import AUTO, EXACT, Precision
+from hf_transfer_score.home import temporary_name
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.ahead import ScoresAhead, few_enough
@@ -26,6 +30,7 @@ from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.runs.scoring import Scoring, failed_model, score_layer, unscored_model
 from hf_transfer_score.sampling.sample import LabelledSample
+from hf_transfer_score.untrusted import parse_json
 from hf_transfer_score.version import VERSION
 
 GONE = "its features vanished from the cache during the run; run again"
@@ -66,16 +71,29 @@ class CandidateRun:
 
     def outcome(self, model: PlannedModel) -> list[RankedModel]:
         """Return what became of one candidate, one model per layer; a failure is one, too."""
+
+        def scored(*, from_cache: bool) -> list[RankedModel]:
+            if not self.processes.is_main:
+                return []
+            self.listener.stage(model, "scoring")
+            return self.ahead.take(model.name) or self.scores(model, self._cached(model), from_cache=from_cache)
+
+        return self.with_features(model, scored)
+
+    def with_features(self, model: PlannedModel, use: Callable[..., list[RankedModel]]) -> list[RankedModel]:
+        """Return what is made of the features of a candidate, which are made where they are not there.
+
+        Args:
+            model: the candidate.
+            use: called when they are there, with whether they were before.
+        """
         was_there = True
         try:
             if model.failure:
                 raise model.failure
             if not self._is_cached(model):
                 was_there = not self._extract_once(model)
-            if not self.processes.is_main:
-                return []
-            self.listener.stage(model, "scoring")
-            return self.ahead.take(model.name) or self.scores(model, self._cached(model), from_cache=was_there)
+            return use(from_cache=was_there)
         except CheckpointError as error:
             failure = error
         except NoSpaceError as error:
@@ -247,8 +265,65 @@ class ScoreCandidate:
     def __call__(self) -> list[RankedModel]:
         """Make the features and return the scores, in whatever process this is."""
         with quiet_client():
-            cache = WorkersCache(self.features)
-            return CandidateRun(loaded_sample(self.sample), self.scoring, self.options, cache).outcome(self.model)
+            return self._run(self.sample, self.features).outcome(self.model)
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it reads besides the checkpoint: the sample."""
+        return (self.sample,)
+
+    @property
+    def bound(self) -> str:
+        """Why it can be done on this computer only."""
+        return only_here(self.model)
+
+    def leave(self, files: Sequence[Path], folder: Path) -> None:
+        """Leave the features, or why there are none, for `take`; they are scored where the run is."""
+        with quiet_client(), TemporaryDirectory() as made:
+            failed = self._run(files[0], Path(made)).with_features(self.model, lambda **_: [])
+            for key in self.model.keys.values():
+                if key in WorkersCache(Path(made)):
+                    shutil.move(Path(made) / key, folder / key)
+        if failed:
+            (folder / FAILED).write_text(json.dumps([failed[0].kind, failed[0].reason]), encoding="utf-8")
+
+    def take(self, folder: Path) -> list[RankedModel]:
+        """Take the features into the cache and return the scores."""
+        run = self._run(self.sample, self.features)
+        for key in self.model.keys.values():
+            if key in WorkersCache(folder):
+                place = self.features / temporary_name(key)
+                self.features.mkdir(parents=True, exist_ok=True)
+                shutil.move(folder / key, place)
+                run.cache.adopt(key, place)
+        try:
+            if (folder / FAILED).exists():
+                raise failure_in(folder / FAILED)
+            cached = self.model.cached(run.cache)
+            if cached is None or any(len(one) != run.sample.rows for one in cached.features.values()):
+                raise CheckpointError("error", "its job sent back no features of this sample that are whole")
+            return run.scores(self.model, cached, from_cache=False)
+        except CheckpointError as error:
+            return [failed_model(replace(self.model, failure=error))]
+
+    def _run(self, sample: Path, features: Path) -> CandidateRun:
+        return CandidateRun(loaded_sample(sample), self.scoring, self.options, WorkersCache(features))
+
+
+FAILED = "failed.json"
+"""The kind and reason of a failure, as a worker leaves it where no folder is shared."""
+
+
+def failure_in(path: Path) -> CheckpointError:
+    """Return the failure that a worker left in a file."""
+    kind, reason = parse_json(path.read_bytes())
+    return CheckpointError(kind if kind in FAILURE_KINDS else "error", str(reason))
+
+
+def only_here(model: PlannedModel) -> str:
+    """Return why a candidate can be run on this computer only, "" where it can be anywhere."""
+    checkpoint = model.checkpoint
+    return "" if checkpoint is None or checkpoint.folder is None else "it lies in a folder of this computer"
 
 
 def with_whole_paths(model: PlannedModel) -> PlannedModel:

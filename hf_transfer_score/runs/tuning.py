@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.resolve import fetch
-from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError
+from hf_transfer_score.errors import CheckpointError, LabelsError, OptionError, UnreadableError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, fine_tune
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.runs.candidates import loaded_sample, release_memory
+from hf_transfer_score.runs.candidates import loaded_sample, only_here, release_memory
 from hf_transfer_score.runs.plan import PlannedModel
 from hf_transfer_score.tasks import Task
+from hf_transfer_score.text import json_text
+from hf_transfer_score.untrusted import parse_json
+
+TUNED = "tuned.json"
+"""The measurements, as a worker leaves them where no folder is shared."""
 
 Loading = tuple[Callable[[], Backbone], Callable[[], Any]]
 """What loads a candidate, and what frees the disk of it."""
@@ -70,6 +75,44 @@ class TuneCandidate:
             release_memory()
         return Tuned(measured)
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it reads besides the checkpoint: the rows to train and to test on."""
+        return self.sample, self.test
+
+    @property
+    def bound(self) -> str:
+        """Why it can be done on this computer only."""
+        return only_here(self.model)
+
+    def leave(self, files: Sequence[Path], folder: Path) -> None:
+        """Leave the measurements for `take`."""
+        found = replace(self, sample=files[0], test=files[1])()
+        plain = {"measured": {str(seed): asdict(one) for seed, one in found.measured.items()}, "failure": found.failure}
+        (folder / TUNED).write_text(json_text(plain), encoding="utf-8")
+
+    def take(self, folder: Path) -> Tuned:
+        """Return the measurements that were left."""
+        plain = parse_json((folder / TUNED).read_bytes())
+        measured = {
+            seed: measured_from(plain["measured"][str(seed)]) for seed in self.seeds if str(seed) in plain["measured"]
+        }
+        failure = plain["failure"]
+        return Tuned(measured, None if failure is None else (str(failure[0]), str(failure[1])))
+
+
+def measured_from(plain: Mapping[str, Any]) -> FineTuningResult:
+    """Return a measurement from plain values, or raise what says that these are none."""
+    notes = tuple(str(note) for note in plain["notes"])
+    found = FineTuningResult(**{**plain, "notes": notes})
+    for one in fields(found):
+        value = getattr(found, one.name)
+        if one.name != "notes" and not (value is None or isinstance(value, int | float | str)):
+            raise UnreadableError(f"{one.name} has a value of another kind")
+    if not 0 <= found.accuracy <= 1:
+        raise UnreadableError(f"an accuracy of {found.accuracy}")
+    return found
+
 
 def loading(model: PlannedModel, task: Task, *, free_disk: bool) -> Loading:
     """Return what loads a candidate afresh, whose weights are downloaded now where they are not here."""
@@ -77,6 +120,13 @@ def loading(model: PlannedModel, task: Task, *, free_disk: bool) -> Loading:
     kind = all_kinds()[model.kind or ""]
     fetched = fetch(model.checkpoint, kind.files(model.checkpoint.repository, model.options))
     return partial(kind.load, fetched.folder, task, model.options), fetched.free if free_disk else (lambda: None)
+
+
+def weights_of(model: PlannedModel) -> int:
+    """Return the bytes of a candidate's files, also of one whose features are in the cache."""
+    assert model.checkpoint is not None
+    repository = model.checkpoint.repository
+    return repository.bytes_of(all_kinds()[model.kind or ""].files(repository, model.options))
 
 
 def why(error: Exception) -> tuple[str, str]:

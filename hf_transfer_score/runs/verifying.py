@@ -38,7 +38,7 @@ from hf_transfer_score.runs.plan import Plan, PlannedModel
 from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.run import rank
-from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, why
+from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, weights_of, why
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
 from hf_transfer_score.sampling.load import SampleStore
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -265,7 +265,7 @@ class _Verifying:
         for name, like in likes.items():
             model = with_whole_paths(self.planned[self.report.models[name].model])
             action = TuneCandidate(model, sample, test, self.recipe, self._missing(like), self.free_disk)
-            works.append(Work(name, action, gpu=self.recipe.device != "cpu"))
+            works.append(Work(name, action, weights_of(model), gpu=self.recipe.device != "cpu"))
 
         def began(work: Work) -> None:
             self.heard.stage(work.name, self._missing(likes[work.name])[0], "handed out")

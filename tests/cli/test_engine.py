@@ -1,5 +1,7 @@
 """Which engine is meant on the command line."""
 
+import io
+
 import pytest
 
 from hf_transfer_score.cli.engine import EngineFlags
@@ -29,3 +31,25 @@ def test_options_are_those_of_the_engine():
 def test_what_cannot_be_meant_is_said(flags, words):
     with pytest.raises(OptionError, match=words):
         flags.opened()
+
+
+def test_what_costs_money_is_asked_for(monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    with EngineFlags("jobs").opened() as engine, EngineFlags("jobs", yes=True).opened() as sure:
+        assert (engine.confirm, sure.confirm) == (False, True) and sure.ask("$1 at most", True)
+        monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+        with pytest.raises(
+            OptionError, match="No terminal is here on which to ask whether to begin: say so with `yes`"
+        ):
+            engine.ask("$1 at most", False)
+        for answer, begins in (("y\n", True), ("\n", False), ("no\n", False)):
+            monkeypatch.setattr("sys.stdin", Terminal(answer))
+            assert engine.ask("$1 at most", False) is begins
+    assert "$1 at most" in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """What somebody types."""
+
+    def isatty(self):
+        return True

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +39,27 @@ class Deadly(Noted):
         if attempts(self.folder, self.name) <= self.times:
             os.kill(os.getpid(), signal.SIGKILL)
         return found
+
+
+@dataclass(frozen=True)
+class Sent(Deadly):
+    """The same for workers that share no folder: it reads a file, and leaves what it said."""
+
+    times: int = 0
+    read: Path = Path()
+    bound: str = ""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.read,)
+
+    def leave(self, files: Sequence[Path], folder: Path) -> None:
+        if self.name == "refused":
+            refuse()
+        (folder / "said.json").write_text(json.dumps([self(), files[0].read_text()]))
+
+    def take(self, folder: Path) -> list[str]:
+        return json.loads((folder / "said.json").read_text())
 
 
 def refuse() -> None:

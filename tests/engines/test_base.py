@@ -31,7 +31,7 @@ class Backwards:
 
 
 def test_there_are_these_engines():
-    assert {"here", "accelerate", "ray", "slurm"} <= set(all_engines())
+    assert {"here", "accelerate", "ray", "slurm", "jobs"} <= set(all_engines())
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_there_are_these_engines():
         ("accelerate", {}, "between the processes of a launcher: start it with `accelerate launch"),
         ("ray", {"worker": 2}, "'worker' is no option of the engine ray; its options: workers, address, retries"),
         ("ray", {"workers": 0}, "workers=0: expected at least 1"),
+        ("jobs", {}, "engine='jobs' starts jobs in your name: log in with"),
     ],
 )
 def test_what_there_is_not_is_said(name, settings, words):

@@ -65,7 +65,7 @@ def test_a_writer_that_is_killed_leaves_no_entry_and_is_swept(tmp_path):
     fill(cache, "b")
     assert left.exists(), "it may belong to a process that still writes"
     os.utime(left, (time.time() - 10**6,) * 2)
-    fill(cache, "c")
+    fill(FeatureCache(tmp_path, 10**9), "c")  # as the next run does
     assert not left.exists()
 
 
@@ -107,6 +107,31 @@ def test_the_least_recently_used_goes_first_and_the_runs_own_stay(tmp_path):
     fill(tiny, "f")
     fill(tiny, "g")
     assert {entry.key for entry in tiny.entries()} == {"f", "g"}, "this run needs both, whatever the limit"
+
+
+def test_entries_are_counted_and_all_are_looked_at_only_where_room_is_short(tmp_path, monkeypatch):
+    looks = []
+    cache = FeatureCache(tmp_path, 20_000)
+    monkeypatch.setattr(cache, "shrink", lambda: looks.append(1) or FeatureCache.shrink(cache))
+    for key in "abcd":  # each of some 1,900 bytes
+        fill(cache, key)
+    assert len(looks) == 1
+    cache._kept.clear()  # as another run has it
+    for number in range(8):
+        fill(cache, f"e{number}")
+        cache._kept.clear()
+        assert sum(entry.size for entry in cache.entries()) <= 20_000
+    assert 1 < len(looks) < 8
+
+
+def test_what_others_add_is_counted_after_a_while(tmp_path, monkeypatch):
+    cache, other = FeatureCache(tmp_path, 4_500), FeatureCache(tmp_path, 10**9)
+    fill(cache, "a")
+    fill(other, "b")
+    fill(other, "c")
+    monkeypatch.setattr("hf_transfer_score.features.cache.LOOK_SECONDS", -1.0)
+    fill(cache, "d")
+    assert sum(entry.size for entry in cache.entries()) <= 4_500 and {"a", "d"} <= {e.key for e in cache.entries()}
 
 
 def test_an_entry_that_is_removed_can_be_read_on(tmp_path):

@@ -224,6 +224,12 @@ class Exchange(BaseHTTPRequestHandler):
         self._head(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, len(content))
         self._write(content)
 
+    def send_text(self, text: str, kind: str) -> None:
+        """Answer with text."""
+        content = text.encode()
+        self._head(200, {"Content-Type": kind}, len(content))
+        self._write(content)
+
     def send_page(self, items: list[Any], size: int) -> None:
         """Answer with one page of a list, and the address of the next one in the Link header."""
         start = int(self.option("cursor") or 0)

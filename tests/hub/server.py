@@ -15,7 +15,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.hub import describing, files, uploads
+from tests.hub import describing, files, jobs, uploads
 from tests.hub.exchange import Exchange
 from tests.hub.faults import Fault, FaultKind, Request
 from tests.hub.repositories import KINDS, Files, Repository, write_files
@@ -32,6 +32,7 @@ class LocalHub:
         page_size: how many entries lists and trees have on a page.
         requests: every request so far; `method, path = request` takes one apart.
         faults: what goes wrong from now on, see `fault`.
+        jobs: that were started, in this order.
         crashes: tracebacks of what this server could not answer; leaving the `with` block complains about them.
     """
 
@@ -41,6 +42,7 @@ class LocalHub:
     page_size: int = 1000
     requests: list[Request] = field(default_factory=list, repr=False)
     faults: list[Fault] = field(default_factory=list)
+    jobs: list[jobs.Job] = field(default_factory=list, repr=False)
     crashes: list[str] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
     _known: dict[tuple[str, str], Repository] = field(default_factory=dict, repr=False)
@@ -53,6 +55,8 @@ class LocalHub:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for job in self.jobs:
+            job.close()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -169,7 +173,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
 
-ROUTES = [*uploads.ROUTES, *files.ROUTES, *describing.ROUTES]
+ROUTES = [*jobs.ROUTES, *uploads.ROUTES, *files.ROUTES, *describing.ROUTES]
 
 
 def day(date: datetime | str) -> datetime:

@@ -1,0 +1,312 @@
+"""A run of jobs on the Hub: starts them, takes what comes back, and begins again what was lost."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_transfer_score import errors
+from hf_transfer_score.engines.base import Finished, Portable, Work
+from hf_transfer_score.engines.exchange import Exchange
+from hf_transfer_score.engines.flavors import Flavor
+from hf_transfer_score.engines.in_job import BEGINS, RAISED
+from hf_transfer_score.errors import (
+    CheckpointError,
+    DatasetError,
+    FailureKind,
+    HubError,
+    InputError,
+    OptionError,
+    TransferScoreError,
+)
+from hf_transfer_score.hub.client import patiently
+from hf_transfer_score.hub.failures import trouble_of
+from hf_transfer_score.text import one_line
+from hf_transfer_score.untrusted import parse_json
+
+MOST_UNANSWERED = 20
+"""Looks one after the other that the Hub may leave unanswered; jobs go on meanwhile."""
+
+SECONDS_AT_END = 30.0
+"""For jobs that have sent all that they had to end by themselves, before they are cancelled."""
+
+LABEL = "hf-transfer-score"
+"""Of jobs, with the name of their run."""
+
+OVER = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
+"""Stages after which a job does nothing more."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one job does: works with their numbers in the run, one after the other, on one machine."""
+
+    flavor: Flavor
+    works: tuple[tuple[int, Work], ...]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended.
+
+    Attributes:
+        stage: as the Hub calls it.
+        how: as a clause about the job.
+        kind: of the failure of the work that it was at.
+        timed_out: whether its time was over.
+        at: the number of the work that it was at, None where it had not begun with one; -1 where that is not known.
+    """
+
+    stage: str
+    how: str
+    kind: FailureKind = "error"
+    timed_out: bool = False
+    at: int | None = None
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """Starts, watches and cancels jobs.
+
+    Attributes:
+        api: the Hub's client.
+        namespace: whose jobs they are.
+        image: in which they run.
+        script: returns the line of shell for arguments of `in_job`.
+        seconds: that a job may take.
+    """
+
+    api: Any
+    namespace: str
+    image: str
+    script: Callable[[Sequence[str]], str]
+    seconds: int
+
+    def start(self, flavor: str, arguments: Sequence[str]) -> str:
+        """Start a job and return its number; it gets the token as a secret and in no other way."""
+        from huggingface_hub import constants, get_token
+
+        try:
+            return str(
+                self.api.run_job(
+                    image=self.image,
+                    command=["bash", "-c", self.script(arguments)],
+                    env={"HF_ENDPOINT": str(constants.ENDPOINT), "PYTHONUNBUFFERED": "1"},
+                    secrets={"HF_TOKEN": get_token()},
+                    flavor=flavor,
+                    timeout=self.seconds,
+                    labels={LABEL: arguments[1]},
+                    namespace=self.namespace,
+                ).id
+            )
+        except Exception as error:
+            raise refused(f"asked to start a job on {flavor} for {self.namespace}", error) from error
+
+    def ended(self, job: str) -> Ended | None:
+        """Return how a job ended, None while it has not."""
+        try:
+            about = patiently(lambda: self.api.inspect_job(job_id=job, namespace=self.namespace))
+        except Exception as error:
+            raise refused(f"asked for the job {job}", error) from error
+        stage = str(getattr(about.status.stage, "value", about.status.stage))
+        if stage not in OVER:
+            return None
+        said = one_line(about.status.message or "", 200)
+        at, last = self._log(job)
+        if stage == "CANCELED":
+            return Ended(stage, f"somebody cancelled its job ({about.url})", at=at)
+        ran = about.durations.running_secs if about.durations else None
+        if "timeout" in said.lower().replace(" ", "") or "timed out" in said.lower() or (ran or 0) >= self.seconds:
+            how = f"it took longer than a job is given; give it more with `minutes` ({about.url})"
+            return Ended(stage, how, timed_out=True, at=at)
+        how = f"{_without_result(said, last)} ({about.url})"
+        lack = any(word in said.lower().replace(" ", "") for word in ("oom", "outofmemory", "137"))
+        return Ended(stage, how, "out_of_memory" if lack else "error", at=at)
+
+    def _log(self, job: str) -> tuple[int | None, str]:
+        """Return the number of the work that a job was at (None before the first, -1 unknown), and its last line."""
+        from huggingface_hub import get_token
+
+        at, last = None, ""
+        try:
+            for line in self.api.fetch_job_logs(job_id=job, namespace=self.namespace):
+                text = str(line).strip()
+                if text.startswith(BEGINS) and text[len(BEGINS) :].isdecimal():
+                    at = int(text[len(BEGINS) :])
+                last = text or last
+        except Exception:  # noqa: BLE001  # a log is a help and no more
+            return (-1 if at is None else at), ""
+        return at, one_line(last.replace(get_token() or " ", "…"), 200)
+
+    def cancel(self, job: str) -> None:
+        """Cancel a job; where that cannot be done, say so, since it costs."""
+        try:
+            patiently(lambda: self.api.cancel_job(job_id=job, namespace=self.namespace))
+        except Exception:  # noqa: BLE001
+            with suppress(HubError):
+                if self.ended(job) is not None:
+                    return
+            warnings.warn(f"The job {job} of {self.namespace} may still run: cancel it on the Hub.", stacklevel=2)
+
+
+def refused(what: str, error: Exception) -> HubError:
+    """Return the error for something about jobs that the Hub did not do."""
+    return error if isinstance(error, HubError) else HubError(f"The Hub was {what}: {trouble_of(error).reason}.")
+
+
+def _without_result(said: str, last: str) -> str:
+    """Return what is known of the end of a job, as a clause."""
+    known = [one for one in (said, last and f"its log ends with: {last}") if one]
+    return "its job ended without a result" + (f": {'; '.join(known)}" if known else "")
+
+
+@dataclass
+class JobRun:
+    """The jobs of a run.
+
+    Attributes:
+        exchange: through which work and results go.
+        launcher: starts jobs.
+        batches: what is to be done.
+        began: called when a work is begun for the first time.
+        workers: jobs at a time.
+        retries: how often a work is begun again whose job ended without its result.
+        poll: seconds between two looks.
+    """
+
+    exchange: Exchange
+    launcher: Launcher
+    batches: Iterable[Batch]
+    began: Callable[[Work], None]
+    workers: int
+    retries: int
+    poll: float
+    _running: dict[str, Batch] = field(default_factory=dict)
+    _waiting: deque[Batch] = field(default_factory=deque)
+    _left: dict[int, Work] = field(default_factory=dict)
+    _lost: Counter[int] = field(default_factory=Counter)
+    _told: set[int] = field(default_factory=set)
+    _never_began: int = 0
+    _unanswered: int = 0
+
+    def results(self) -> Generator[Finished, None, None]:
+        """Yield each work once when it is over; whatever ends this early cancels the jobs."""
+        self._waiting.extend(self.batches)
+        self._left = {number: work for batch in self._waiting for number, work in batch.works}
+        try:
+            all_there = time.monotonic()
+            while self._left or (self._running and time.monotonic() - all_there < SECONDS_AT_END):
+                all_there = time.monotonic() if self._left else all_there
+                try:
+                    self._start()
+                    yield from self._look()
+                    self._unanswered = 0
+                except HubError:
+                    self._unanswered += 1
+                    if not self._running or self._unanswered > MOST_UNANSWERED:
+                        raise
+                if self._running:
+                    time.sleep(self.poll)
+        except KeyboardInterrupt:
+            self._cancel()
+            yield from self._arrived()  # what is done is paid for
+            raise
+        finally:
+            self._cancel()
+        with suppress(TransferScoreError):  # what stays there is a matter of order, not of this run
+            self.exchange.clear()
+
+    def _start(self) -> None:
+        """Start jobs where fewer run than may."""
+        while self._waiting and len(self._running) < self.workers:
+            batch = self._waiting[0]
+            parcel = self.exchange.send([(number, portable(work)) for number, work in batch.works])
+            job = self.launcher.start(batch.flavor.name, [self.exchange.repository.name, self.exchange.run, parcel])
+            self._running[job] = self._waiting.popleft()
+            for number, work in batch.works:
+                if number not in self._told:
+                    self._told.add(number)
+                    self.began(work)
+
+    def _look(self) -> Generator[Finished, None, None]:
+        """Yield what has come back, and what will not; of a job that is over, all that it sent is there by then."""
+        ended = {job: self.launcher.ended(job) for job in self._running}
+        yield from self._arrived()
+        for job, end in ended.items():
+            if end is not None:
+                batch = self._running.pop(job)
+                left = [(number, work) for number, work in batch.works if number in self._left]
+                if left:
+                    yield from self._lose(Batch(batch.flavor, tuple(left)), end, first=batch.works[0][0])
+
+    def _arrived(self) -> Generator[Finished, None, None]:
+        """Yield what has come back."""
+        with self.exchange.arrived() as found:
+            for number, folder in found:
+                work = self._left.pop(number, None)
+                if work is not None:
+                    self._never_began = 0
+                    yield taken(work, folder)
+
+    def _cancel(self) -> None:
+        """Cancel what runs."""
+        for job in list(self._running):
+            self.launcher.cancel(job)
+            del self._running[job]
+
+    def _lose(self, batch: Batch, end: Ended, first: int) -> Generator[Finished, None, None]:
+        """Begin again what a job left undone; the work that it was at not more often than it may."""
+        left = dict(batch.works)
+        if end.stage == "CANCELED":
+            for number in left:
+                yield self._failed(number, end)
+            return
+        if end.at is None:
+            self._never_began += 1
+            if self._never_began > self.retries:
+                raise OptionError(f"Jobs end before they begin with a candidate: {end.how}.")
+            self._waiting.appendleft(batch)
+            return
+        at = end.at if end.at in left else next(iter(left))
+        self._lost[at] += 1
+        others = tuple((number, work) for number, work in batch.works if number != at)
+        self._waiting.extend([Batch(batch.flavor, others)] if others else [])
+        if self._lost[at] > self.retries or (end.timed_out and at == first):
+            yield self._failed(at, end)
+        else:
+            self._waiting.append(Batch(batch.flavor, ((at, left[at]),)))
+
+    def _failed(self, number: int, end: Ended) -> Finished:
+        times = f" {self._lost[number]} times" if self._lost[number] > 1 else ""
+        reason = f"its worker ended{times}: {end.how}"
+        return Finished(self._left.pop(number), failure=CheckpointError(end.kind, reason))
+
+
+def portable(work: Work) -> Portable:
+    """Return the action of a work that can be sent."""
+    assert isinstance(work.action, Portable)
+    return work.action
+
+
+def taken(work: Work, folder: Path) -> Finished:
+    """Return what came back of a work, or raise what it raised."""
+    raised = folder / RAISED
+    try:
+        if not raised.exists():
+            return Finished(work, portable(work).take(folder))
+        told = parse_json(raised.read_bytes())
+        kind, message = getattr(errors, str(told["error"]), None), str(told["message"])
+    except CheckpointError as failure:
+        return Finished(work, failure=failure)
+    except Exception as error:  # noqa: BLE001  # whoever can write there decides what comes
+        reason = f"what its job sent back cannot be read ({type(error).__name__}: {error})"
+        return Finished(work, failure=CheckpointError("error", reason))
+    if isinstance(kind, type) and issubclass(kind, InputError | DatasetError):
+        raise kind(message)
+    raise TransferScoreError(message)
