@@ -304,12 +304,14 @@ def _captions(report: RankReport) -> list[RenderableType]:
 
 def _speed(report: RankReport) -> list[RenderableType]:
     """Return what the columns of speed say, and of which machines; nothing where nothing was measured."""
-    timed = [one for one in report.models.values() if one.throughput is not None]
-    where = dict.fromkeys(
-        f"{one.measured_here['machine']} ({one.extraction['dtype']}, {one.extraction['runtime']})" for one in timed
-    )
+    where: dict[str, dict[str, None]] = {}
+    for one in report.models.values():
+        if one.throughput is not None:
+            way = f"{one.extraction['dtype']} by {one.extraction['runtime']}"
+            where.setdefault(one.measured_here["machine"], {})[way] = None
     told = "per s: examples a second in batches; ms: milliseconds for one example alone; without reading and decoding"
-    return [words(shown(f"{told}. On {'; '.join(where)}."))] if timed else []
+    machines = "; ".join(f"{machine} ({', '.join(ways)})" for machine, ways in where.items())
+    return [words(shown(f"{told}. On {machines}."))] if where else []
 
 
 def report_notes(report: RankReport) -> list[Note]:
