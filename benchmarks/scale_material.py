@@ -1,4 +1,4 @@
-"""A folder of a million made-up records, written in minutes: those of one dataset, mixed anew for each of the others."""
+"""A folder of a million made-up records, written in minutes: those of one dataset, mixed anew for each other one."""
 
 from __future__ import annotations
 
