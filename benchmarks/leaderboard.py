@@ -125,7 +125,7 @@ def app_of(store: Path, home: Path, poll: float = 30.0) -> Iterator[App]:
         process.wait()
 
 
-def _until(true: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 300.0) -> None:
+def _until(true: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 3600.0) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         assert process.poll() is None, "the leaderboard ended"
