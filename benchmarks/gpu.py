@@ -100,7 +100,7 @@ def extraction(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
         loop = statistics.median(bare)
         for what, rates in (("with decoding", whole), ("passes alone", alone)):
             ours = statistics.median(rates)
-            yield (f"{name}, bf16, batches of {size}: {what}", f"{ours:,.0f}/s", f"{loop:,.0f}/s", f"{ours / loop:.2f}")
+            yield (f"{name}, bf16, batches of {size}: {what}", f"{ours:,.1f}/s", f"{loop:,.1f}/s", f"{ours / loop:.2f}")
 
 
 def _bare(backbone: Any, batches: list[Any], device: str) -> float:
@@ -191,7 +191,7 @@ def verifying(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
             continue
         seconds = sum(result.seconds for result in one.measured.values())
         rate = 2 * scale.tuned_rows * 0.8 / seconds
-        yield (f"verify {Path(name).name}: full, two passes", f"{seconds:.1f} s", f"{rate:,.0f} images/s", "-")
+        yield (f"verify {Path(name).name}: full, two passes", f"{seconds:.1f} s", f"{rate:,.1f} images/s", "-")
 
 
 def side_by_side(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
@@ -202,8 +202,8 @@ def side_by_side(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
     together = _at_once(device, scale, model, 2)
     yield (
         f"two candidates at a time ({name}), with decoding",
-        f"{sum(together):,.0f}/s",
-        f"{alone:,.0f}/s one at a time",
+        f"{sum(together):,.1f}/s",
+        f"{alone:,.1f}/s one at a time",
         f"{sum(together) / alone:.2f}",
     )
 

@@ -310,7 +310,7 @@ def _speed(report: RankReport) -> list[RenderableType]:
             way = f"{one.extraction['dtype']} by {one.extraction['runtime']}"
             where.setdefault(one.measured_here["machine"], {})[way] = None
     told = "per s: examples a second in batches; ms: milliseconds for one example alone; without reading and decoding"
-    machines = "; ".join(f"{machine} ({', '.join(ways)})" for machine, ways in where.items())
+    machines = "; ".join(f"{machine}, in {', '.join(ways)}" for machine, ways in where.items())
     return [words(shown(f"{told}. On {machines}."))] if where else []
 
 

@@ -75,7 +75,7 @@ def machine_name(device: torch.device) -> str:
     if device.type != "cpu":
         return f"{device.type} of {_processor()}"
     threads = torch.get_num_threads()
-    return f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
 
 
 def _processor() -> str:

@@ -73,7 +73,7 @@ def outcome_of(made: Made, sample: LabelledSample, scoring: Scoring, seed: int) 
         "measured_here": {
             "examples_per_second": 1.2e8 / (made.parameters or 1_000_000),
             "example_milliseconds": 12.5,
-            "machine": "a processor, 2 threads",
+            "machine": "a processor (2 threads)",
         },
     }
     outcome = RankedModel(made.name, "ok", made.name, "c" * 40, "memory", "last", made.parameters, downloads=7)
