@@ -35,7 +35,7 @@ TIMES = (
     ("fetch_resolve", "fetching and running it then, files", "{:.1f} requests"),
     ("claim_api", "a claim of the queue, the API", "{:.0f} requests"),
     ("commit_seconds", "a claim of the queue, on the local Hub of the tests", "{:.2f} s"),
-    ("first_publish_seconds", "ten records into a repository of 2,000, with its first table", "{:.1f} s"),
+    ("first_publish_seconds", "ten records into a repository of 500, with its first table", "{:.1f} s"),
     ("first_publish_resolve", "the same, files that are read for it", "{:.0f} requests"),
     ("publish_seconds", "the next ten", "{:.2f} s"),
     ("publish_api", "the same, the API", "{:.0f} requests"),
