@@ -126,3 +126,17 @@ def test_a_second_start_reads_the_cache(tmp_path):
     again._tell = told.append
     again.refresh()
     assert again.catalogue.models() == first.catalogue.models() and told == []
+
+
+def test_the_longer_a_look_takes_the_rarer_it_is(monkeypatch):
+    library, waits, clock = Library(MemoryPlace(), poll_seconds=30), [], iter(range(0, 10_000, 10))
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            library.stop()
+
+    library._wake = SimpleNamespace(wait=wait, clear=lambda: None, set=lambda: None)
+    library._run()
+    assert waits == [30, 200], "the first one found something; the second one took ten seconds in vain"
