@@ -1,11 +1,13 @@
 """The records of a running leaderboard: read in the background, replaced as a whole, kept when a look fails."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import HOME_VARIABLE
+from hf_transfer_score.leaderboard import library as watching
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.records.record import record_path
