@@ -15,6 +15,7 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ DATASETS = 10
 """With ten records of each candidate on each of them, a million records."""
 
 QUEUE_HOURS = 24.0
+
+FAST = 10.0
+"""Seconds that one candidate may take on a GPU; assumed."""
 
 TIMES = (
     ("candidate", "one candidate: a pass of resnet50 over 5,000 images, without decoding", "{:.0f} s"),
@@ -39,7 +43,7 @@ TIMES = (
     ("first_publish_resolve", "the same, files that are read for it", "{:.0f} requests"),
     ("publish_seconds", "the next ten", "{:.2f} s"),
     ("publish_api", "the same, the API", "{:.0f} requests"),
-    ("read_seconds", "reading one record from its file", "{:.5f} s"),
+    ("read_seconds", "reading one record from its file, of the processor", "{:.5f} s"),
 )
 
 
@@ -56,7 +60,7 @@ def times_table(times: dict[str, float]) -> str:
 
 def simulation(times: dict[str, float]) -> dict[str, Any]:
     """Return what becomes of engines and queues of several sizes under several limits, as rows of tables."""
-    from scale_simulation import PLANS, Outcome, Times, by_engine, by_queue
+    from scale_simulation import PLANS, Limits, Times, by_engine, by_queue
 
     names = ("candidate", "plan_api", "plan_resolve", "fetch_api", "fetch_resolve")
     given = Times(
@@ -66,28 +70,15 @@ def simulation(times: dict[str, float]) -> dict[str, Any]:
         commit_seconds=times["commit_seconds"],
     )
 
-    def engine_row(plan: Any, workers: int, found: Outcome, words: str) -> list[str]:
+    def engine_row(plan: Limits, workers: int, how: str, given: Times) -> list[str]:
+        found = by_engine(given, plan, CANDIDATES, workers, patient=how == "waits")
         refused = found.counts["api refused"] + found.counts["resolve refused"]
-        return [
-            plan.name,
-            f"{workers:,}",
-            words,
-            f"{found.done:,}",
-            f"{found.failed:,}",
-            f"{found.hours:.1f}",
-            f"{found.busy:.0%}",
-            f"{refused:,}",
-        ]
+        told = [plan.name, f"{workers:,}", f"{given.candidate:.0f} s", how, f"{found.done:,}", f"{found.failed:,}"]
+        return [*told, f"{found.hours:.1f}", f"{found.busy:.0%}", f"{refused:,}"]
 
-    engine = [
-        engine_row(plan, workers, by_engine(given, plan, CANDIDATES, workers, patient=patient), words)
-        for plan in PLANS
-        for workers, patient, words in (
-            (WORKERS, False, "fails (before)"),
-            (WORKERS, True, "waits"),
-            (100, True, "waits"),
-        )
-    ]
+    fast = replace(given, candidate=FAST)
+    ways = ((WORKERS, "fails", given), (WORKERS, "waits", given), (100, "waits", given), (WORKERS, "waits", fast))
+    engine = [engine_row(plan, *way) for plan in PLANS for way in ways]
     queue = []
     for workers in (1, 10, 100, WORKERS):
         found = by_queue(given, PLANS[1], CANDIDATES, workers, hours=QUEUE_HOURS)
@@ -107,7 +98,17 @@ def simulation(times: dict[str, float]) -> dict[str, Any]:
 
 def simulation_tables(found: dict[str, Any]) -> str:
     """Return the tables of the simulation."""
-    engine = ("account", "workers", "asked to wait", "scored", "failed", "hours", "workers busy", "requests refused")
+    engine = (
+        "account",
+        "workers",
+        "one candidate",
+        "asked to wait",
+        "scored",
+        "failed",
+        "hours",
+        "workers busy",
+        "requests refused",
+    )
     queue = (
         "workers",
         "candidates an hour",

@@ -18,6 +18,9 @@ from extraction_material import image_model, text_file
 from leaderboard_material import made_records
 from scale_material import write_million
 
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # the local Hub has no such store; read when the client is imported
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -94,9 +97,9 @@ def of_places(folder: Path) -> dict[str, float]:
     from hf_transfer_score.requests.request import Request, request_path
 
     write_million(folder / "store", 1, STORED)
-    start = time.perf_counter()
+    start = time.process_time()  # what else the machine does is no part of it
     count = len(load(FolderPlace(folder / "store")).table)
-    read = (time.perf_counter() - start) / count
+    read = (time.process_time() - start) / count
     with local_hub(folder) as hub:
         asked = "2025-01-01T00:00:00+00:00"
         waiting = [Request(f"a/m{number}", "d/pets", asked=asked) for number in range(WAITING)]
