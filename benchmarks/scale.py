@@ -32,7 +32,7 @@ FAST = 10.0
 """Seconds that one candidate may take on a GPU; assumed."""
 
 TIMES = (
-    ("candidate", "one candidate: a pass of resnet50 over 5,000 images, without decoding", "{:.0f} s"),
+    ("candidate", "one candidate: resnet50 over 5,000 images, of one core", "{:.0f} s"),
     ("plan_api", "planning one candidate, the Hub's API", "{:.1f} requests"),
     ("plan_resolve", "planning one candidate, files", "{:.1f} requests"),
     ("fetch_api", "fetching and running it then, the API", "{:.1f} requests"),
@@ -90,7 +90,6 @@ def simulation(times: dict[str, float]) -> dict[str, Any]:
                 f"{found.busy:.1%}",
                 f"{counts['conflicts']:,}",
                 f"{counts['commits refused']:,}",
-                f"{found.dead:,}",
             ]
         )
     return {"engine": engine, "queue": queue}
@@ -109,14 +108,7 @@ def simulation_tables(found: dict[str, Any]) -> str:
         "workers busy",
         "requests refused",
     )
-    queue = (
-        "workers",
-        "candidates an hour",
-        "workers busy",
-        "commits that met another",
-        "refused by the quota",
-        "gave up",
-    )
+    queue = ("workers", "candidates an hour", "workers busy", "commits that met another", "refused by the quota")
     return (
         f"One run with an engine, {CANDIDATES:,} candidates, records published in commits of 2,000:\n\n"
         f"{table(engine, found['engine'])}\n"

@@ -15,7 +15,7 @@ from random import Random
 
 from hf_transfer_score.hub.repository import CommitRetries
 from hf_transfer_score.hub.settings import DEFAULT_SECONDS
-from hf_transfer_score.requests.worker import PAUSES, PUBLISHING_ATTEMPTS
+from hf_transfer_score.requests.worker import PAUSES
 from hf_transfer_score.runs.plan import ASKED_AT_ONCE
 
 WINDOW, HOUR = 300.0, 3600.0
@@ -121,7 +121,6 @@ class Outcome:
         hours: until all was done, or until the simulation ended.
         done: candidates that were scored and stored.
         failed: candidates that failed because the Hub asked to wait.
-        dead: workers that gave up.
         busy: the share of the workers' time in which they worked on candidates.
         counts: requests and refusals by kind.
     """
@@ -129,7 +128,6 @@ class Outcome:
     hours: float
     done: int
     failed: int
-    dead: int
     busy: float
     counts: Counter[str]
 
@@ -139,7 +137,7 @@ class _Run:
         self.times, self.candidates, self.workers, self.patient = times, candidates, workers, patient
         self.clock, self.draw = Clock(), Random(0)
         self.hub = Hub(self.clock, limits)
-        self.left, self.done, self.failed, self.dead, self.worked, self.last = candidates, 0, 0, 0, 0.0, 0.0
+        self.left, self.done, self.failed, self.worked, self.last = candidates, 0, 0, 0.0, 0.0
 
     def ask(self, kind: str, requests: float) -> Generator[float, None, bool]:
         """Send requests; wait as long as the Hub asks for, or give up where that is longer than is waited."""
@@ -159,7 +157,7 @@ class _Run:
         self.clock.run(hours * HOUR)
         over = self.last if self.done + self.failed >= self.candidates else hours * HOUR
         busy = min(1.0, self.worked / max(over * self.workers, 1e-9))
-        return Outcome(over / HOUR, self.done, self.failed, self.dead, busy, self.hub.counts)
+        return Outcome(over / HOUR, self.done, self.failed, busy, self.hub.counts)
 
 
 class _Engine(_Run):
@@ -206,19 +204,15 @@ class _Queue(_Run):
 
     def worker(self) -> Steps:
         while self.left > 0:
-            if not (yield from self.change("queue", most=None, only_while_left=True)):
+            if not (yield from self.change("queue", only_while_left=True)):
                 return
             yield from self.work()
-            if not (yield from self.change("results", most=PUBLISHING_ATTEMPTS)):
-                self.dead, self.left = self.dead + 1, self.left + 1
-                return
-            yield from self.change("queue", most=None)
+            yield from self.change("results")
+            yield from self.change("queue")
             self.done, self.last = self.done + 1, self.clock.now
 
-    def change(
-        self, repository: str, most: int | None, *, only_while_left: bool = False
-    ) -> Generator[float, None, bool]:
-        """Commit once, with all attempts and pauses that this package makes; False where it gives up."""
+    def change(self, repository: str, *, only_while_left: bool = False) -> Generator[float, None, bool]:
+        """Commit once, with all attempts and pauses that this package makes; False where nothing is left to claim."""
         tries = 0
         while True:
             retries, spent = CommitRetries(), 0.0
@@ -240,8 +234,6 @@ class _Queue(_Run):
                     break
                 yield wait
             tries += 1
-            if tries == most:
-                return False
             yield PAUSES[min(tries, len(PAUSES)) - 1] * self.draw.uniform(0.5, 1.5)
 
 

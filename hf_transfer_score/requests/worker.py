@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
-from hf_transfer_score.hub.failures import trouble_of
+from hf_transfer_score.hub.failures import BUSY, trouble_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.requests.job import JobOptions, JobOutcome, carry_out
@@ -31,7 +31,10 @@ LONGEST_POLL = 10
 """After many looks in vain a worker waits so many times as long."""
 
 PUBLISHING_ATTEMPTS = 8
-"""After which a place takes no records at all, and every further model would be run in vain."""
+"""After which a place takes no records at all, and every further model would be run in vain.
+
+An answer that there were too many commits in this hour does not count.
+"""
 
 
 RENEWALS = 3
@@ -202,7 +205,8 @@ class Worker:
                 raise
             except (StoreError, HubError) as error:
                 attempt += 1
-                if attempt == most or trouble_of(error).status in CLOSED:
+                status = trouble_of(error).status
+                if status in CLOSED or (most is not None and attempt >= most and status != BUSY):
                     raise
                 pause = apart(self._pause(attempt - 1))
                 self.say(f"{error} Trying again in {pause:.0f} s.")
