@@ -88,24 +88,27 @@ The answer and the table go to the output stream; the plan, progress (where that
 stream. `best` is the chance to come out best after fine-tuning, `points below` how many points of accuracy a model
 would then be behind the best, `range` its place, both in 80% of the cases; `probe` is the accuracy of a linear
 classifier on the features with its 95% interval. With `--terms` each metric's ranks, scores and terms stand beside, the
-places that parameters, feature width and downloads alone would give, and examples a second of the forward pass (`per
-s`). With `--headline` `rank` is the place by the mean rank of these metrics (`mean`), which models share that cannot be
-told apart, as they do a letter under `tie`, and `range` holds the places that the bootstrap gives it.
+places that parameters, feature width and downloads alone would give, and how fast the model is on this machine:
+examples a second in batches (`per s`) and milliseconds for one example (`ms`). With `--headline` `rank` is the place by
+the mean rank of these metrics (`mean`), which models share that cannot be told apart, as they do a letter under `tie`,
+and `range` holds the places that the bootstrap gives it.
 
 `--json` prints everything that Python's `rank` returns: `answer` and `models` as for `score`; `sample` says what was
 drawn, and `pool` holds each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure,
-`commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like) and
-`scores`. `pools` is as for `score`; `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is
-first) and `separated` (pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that
-ranges and intervals cover.
+`commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like, and
+`measured_here` with `examples_per_second`, `example_milliseconds` and `machine` where they were measured) and `scores`.
+`pools` is as for `score`; `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and
+`separated` (pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that ranges and
+intervals cover.
 
 `--csv` prints a row a model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, those of the forecast
-as for `score`, `tie_group`, `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`, `seconds`,
-`license`, `downloads`, `METRIC.rank`, `METRIC.score`, with `--terms` also `METRIC.term.NAME`, and the `kind` and
-`reason` of a failure.
+as for `score`, `tie_group`, `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`,
+`example_milliseconds`, `machine`, `seconds`, `license`, `downloads`, `METRIC.rank`, `METRIC.score`, with `--terms` also
+`METRIC.term.NAME`, and the `kind` and `reason` of a failure.
 
 `--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws the
-order with its ranges over the models' parameters, with `--layer all` a line for each model over its layers.
+order with its ranges over the models' parameters, or with `--across throughput` over their speed, with `--layer all` a
+line for each model over its layers.
 """
 
 

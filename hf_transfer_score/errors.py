@@ -46,6 +46,7 @@ FailureKind = Literal[
     "non_finite",
     "out_of_memory",
     "too_large",
+    "too_slow",
     "no_space",
     "error",
 ]

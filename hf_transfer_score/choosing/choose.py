@@ -211,8 +211,8 @@ class _Choosing:
         for name, one in report.models.items():
             if one.status != "ok" or one.scores is None:
                 found[name] = one.reason or "could not be scored"
-            elif least is not None and (one.throughput or least) < least:
-                found[name] = f"reads {one.throughput:.0f} examples a second, and {least:g} were asked for"
+            elif slow := one.too_slow(least):
+                found[name] = slow
         return found
 
     def _leave(self, report: RankReport, gone: Mapping[str, str]) -> None:

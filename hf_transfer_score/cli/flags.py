@@ -278,6 +278,7 @@ class RankFlags(RankOptions):
     backbone: Annotated[BackboneFlags, Parameter(name="*", group=FEATURES)] = field(default_factory=BackboneFlags)
     extract: Annotated[ExtractOptions, Parameter(name="*", group=FEATURES)] = field(default_factory=ExtractOptions)
     max_parameters: Annotated[Count, Parameter(group=MODELS)] = None
+    min_throughput: Annotated[float | None, Parameter(group=MODELS)] = None
     trust_remote_code: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()
     allow_pickle: Annotated[tuple[str, ...], Parameter(group=MODELS)] = ()
     replicates: Annotated[int, Parameter(group=SCORING, allow_leading_hyphen=True)] = 100
@@ -304,6 +305,7 @@ class VerifyFlags(RankFlags):
 class ChooseRunFlags(VerifyFlags):
     """How candidates are looked at before they are fine-tuned."""
 
+    min_throughput: Annotated[float | None, HIDDEN] = None
     replicates: Annotated[int, HIDDEN] = 0
     level: Annotated[float, HIDDEN] = 0.9
 

@@ -42,6 +42,7 @@ from hf_transfer_score.cli.tables import (
     notes_table,
     score_notes,
 )
+from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import EXAMPLE, example_dataset
@@ -86,6 +87,7 @@ def rank(
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
     save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    across: Annotated[Across, Parameter(group=OUTPUT)] = "parameters",
     output: Table = TableOutput(),
 ) -> int:
     """Rank checkpoints for a dataset.
@@ -119,6 +121,7 @@ def rank(
         terms: show what each metric says too, and the raw terms.
         save: also write records and the ranking as JSON to this folder.
         plot: also draw it: .png, .svg or .html.
+        across: draw it against parameters, or throughput: the examples that models read a second here.
     """
     metrics = scoring.configured()
     if plot is not None:
@@ -142,13 +145,13 @@ def rank(
                 )
         except Interrupted as error:
             if is_main():
-                _finish(asked, error.report, output, terms=terms, save=save, plot=plot)
+                _finish(asked, error.report, output, terms=terms, save=save, plot=plot, across=across)
             raise
         status = 0
         if isinstance(result, Plan):
             Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page))
         elif is_main():
-            status = _finish(asked, result, output, terms=terms, save=save, plot=plot)
+            status = _finish(asked, result, output, terms=terms, save=save, plot=plot, across=across)
     Processes.current().leave()
     return status
 
@@ -179,7 +182,14 @@ class Typed:
 
 
 def _finish(
-    asked: Typed, report: RankReport, output: TableOutput, *, terms: bool, save: Path | None, plot: Path | None
+    asked: Typed,
+    report: RankReport,
+    output: TableOutput,
+    *,
+    terms: bool,
+    save: Path | None,
+    plot: Path | None,
+    across: Across,
 ) -> int:
     """Print the report in the form asked for, write the files asked for, and return the exit status."""
     output.show_table(
@@ -192,7 +202,7 @@ def _finish(
         count = report.save(save)
         say(f"Saved {count} records to {save}")
     if plot is not None:
-        report.plot(plot)
+        report.plot(plot, across)
         say(f"Drew {plot}")
     if not (output.json or output.csv) and example_dataset(asked.dataset) is not None:
         write(AFTER_EXAMPLE)
@@ -218,7 +228,8 @@ def _table(report: RankReport, page: Page, *, terms: bool) -> str:
     groups.append(_facts(report, narrow=bool(report.forecasts) and not terms))
     without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
     table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
-    return table + render([*_captions(report), *notes_table(report_notes(report))], page)
+    below = [*_captions(report), *(_speed(report) if terms or not report.forecasts else [])]
+    return table + render([*below, *notes_table(report_notes(report))], page)
 
 
 def _places(report: RankReport) -> Group:
@@ -250,14 +261,14 @@ def _baselines(report: RankReport) -> Group:
 
 
 def _facts(report: RankReport, *, narrow: bool) -> Group:
-    headers = ("params", "time") if narrow else ("params", "width", "per s", "time")
+    headers = ("params", "time") if narrow else FACTS
     facts = {name: dict(zip(FACTS, _fact(one), strict=True)) for name, one in report.models.items() if one.scores}
     return Group(
         "" if narrow else "model", headers, {name: tuple(one[h] for h in headers) for name, one in facts.items()}
     )
 
 
-FACTS = ("params", "width", "per s", "time")
+FACTS = ("params", "width", "per s", "ms", "time")
 
 
 def _fact(one: RankedModel) -> tuple[str, ...]:
@@ -266,7 +277,7 @@ def _fact(one: RankedModel) -> tuple[str, ...]:
     return (
         _count(one.parameters),
         MISSING if one.width is None else str(one.width),
-        MISSING if one.throughput is None else short_count(one.throughput),
+        *(MISSING if value is None else short_count(value) for value in (one.throughput, one.milliseconds)),
         time,
     )
 
@@ -289,6 +300,18 @@ def _captions(report: RankReport) -> list[RenderableType]:
             f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
         )
     return [" ".join(lines)]
+
+
+def _speed(report: RankReport) -> list[RenderableType]:
+    """Return what the columns of speed say, and of which machines; nothing where nothing was measured."""
+    where: dict[str, dict[str, None]] = {}
+    for one in report.models.values():
+        if one.throughput is not None:
+            way = f"{one.extraction['dtype']} by {one.extraction['runtime']}"
+            where.setdefault(one.measured_here["machine"], {})[way] = None
+    told = "per s: examples a second in batches; ms: milliseconds for one example alone; without reading and decoding"
+    machines = "; ".join(f"{machine}, in {', '.join(ways)}" for machine, ways in where.items())
+    return [words(shown(f"{told}. On {machines}."))] if where else []
 
 
 def report_notes(report: RankReport) -> list[Note]:
@@ -325,7 +348,7 @@ def _agreements(report: RankReport) -> Iterable[Note]:
 HEADER = (
     "model", "status", "rank", "rank_low", "rank_high", *FORECAST_HEADER,
     "tie_group", "mean_rank", "commit", "library", "parameters",
-    "width", "examples_per_second", "seconds", "license", "downloads",
+    "width", "examples_per_second", "example_milliseconds", "machine", "seconds", "license", "downloads",
 )  # fmt: skip
 
 
@@ -343,8 +366,9 @@ def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[C
     low, high = report.range_of(name) if sure or name in report.forecasts else (None, None)
     cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, *forecast_cells(report, name)]
     cells.append(sure.groups.get(name) if sure else None)
-    cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width, one.throughput]
-    cells += [one.extraction.get("seconds"), one.license, one.downloads]
+    cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width]
+    cells += [one.throughput, one.milliseconds, one.measured_here.get("machine"), one.extraction.get("seconds")]
+    cells += [one.license, one.downloads]
     for metric, names in _terms(report).items():
         pool, result = report.pools[metric], one.scores.results.get(metric) if one.scores else None
         cells += [pool.ranks.get(name), pool.scores.get(name)]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import write_bytes, write_text
 from hf_transfer_score.ranking.ranking import Ranking
@@ -25,8 +26,8 @@ def check_plot_path(path: Path) -> None:
         raise OptionError(f"{path}: {above} is a file, so nothing can be written below it.")
 
 
-def save_plot(ranking: Ranking, path: Path) -> None:
-    """Draw rank against parameters, with rank ranges, tie groups, and the best rank up to each size; layers across.
+def save_plot(ranking: Ranking, path: Path, across: Across = "parameters") -> None:
+    """Draw rank against size or speed, with rank ranges, tie groups, and the best rank up to each size; layers across.
 
     Where the layers of models were ranked, these are drawn across, with a line for each model. Models are labelled with
     their names where there is room. Those whose parameter count is not known stand at the side; where no count is
@@ -36,13 +37,14 @@ def save_plot(ranking: Ranking, path: Path) -> None:
         ranking: what was ranked; without ranked models the picture says so.
         path: a file in .png, .svg or .html; the page in .html shows what is known of each model, and needs no other
             file and no network.
+        across: what models are drawn against: parameters, or throughput, the examples that they read a second.
     """
     check_plot_path(path)
     from hf_transfer_score.drawing.page import ranking_page
     from hf_transfer_score.drawing.points import picture_of
     from hf_transfer_score.drawing.rank_chart import rank_chart
 
-    picture = picture_of(ranking)
+    picture = picture_of(ranking, across)
     chart = rank_chart(picture)
     _write(path, chart, lambda: ranking_page(chart, picture))
 

@@ -10,7 +10,7 @@ from hf_transfer_score.drawing.axes import Axis, log_axis, rank_axis
 from hf_transfer_score.drawing.layer_chart import Lines
 from hf_transfer_score.drawing.look import group_look
 from hf_transfer_score.drawing.scatter import Cloud, Kind, Mark
-from hf_transfer_score.drawing.words import MISSING, counted, printable, short_count, shorten
+from hf_transfer_score.drawing.words import MISSING, Across, counted, printable, short_count, shorten
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.ranking.ranking import Ranking
 
@@ -27,6 +27,7 @@ STEP, STEPS = 0.008, (0, 1, -1, 2, -2, 3, -3)
 GROUPS = "Models of one colour and shape cannot be told apart from the best of them on this sample"
 EXPECTED = "forecast on the scale of normal scores, higher is better"
 FRONT = "dashed: the best rank up to this size"
+FAST_FRONT = "dashed: the best rank at this speed or faster"
 Row = tuple[str, Sequence[str]]
 
 
@@ -57,8 +58,8 @@ class Picture:
     notes: tuple[str, ...]
 
 
-def picture_of(ranking: Ranking) -> Picture:
-    """Return what is shown of a ranking."""
+def picture_of(ranking: Ranking, across: Across = "parameters") -> Picture:
+    """Return what is shown of a ranking, with the models drawn against their size or their speed."""
     letters = ranking.tie_letters
     table = [(name, _cells(ranking, name, letters[name])) for name in ranking.ranks]
     missing = [name for name in ranking.models if name not in ranking.ranks]
@@ -66,7 +67,7 @@ def picture_of(ranking: Ranking) -> Picture:
         title=f"{shorten(printable(ranking.dataset), LONGEST_TITLE)}: {ranking.size}",
         subtitle=_subtitle(ranking),
         remark=f"{counted(len(missing), 'model')} without a rank" if missing else "",
-        cloud=_cloud(ranking, letters) if ranking.ranks else None,
+        cloud=_cloud(ranking, letters, across) if ranking.ranks else None,
         lines=_lines(ranking),
         head=tuple(dict.fromkeys(name for _, cells in table for name, _ in cells)),
         rows=tuple((name, [value for _, value in cells]) for name, cells in table),
@@ -108,11 +109,12 @@ def _known(outcome: RankedModel) -> list[tuple[str, str]]:
         ("parameters", short_count(outcome.parameters) if outcome.parameters else MISSING),
         ("width", MISSING if outcome.width is None else str(outcome.width)),
         ("examples a second", MISSING if outcome.throughput is None else short_count(outcome.throughput)),
+        ("ms for one example", MISSING if outcome.milliseconds is None else short_count(outcome.milliseconds)),
     ]
 
 
-def _cloud(ranking: Ranking, letters: dict[str, str]) -> Cloud:
-    sizes, title = _sizes(ranking)
+def _cloud(ranking: Ranking, letters: dict[str, str], across: Across) -> Cloud:
+    sizes, title = _speeds(ranking) if across == "throughput" else _sizes(ranking)
     axis, side = _size_axis(title, [size for size in sizes.values() if size], side=not all(sizes.values()))
     shares = _apart(
         [(axis.share(size) if size else SIDE, *ranking.range_of(name)) for name, size in sizes.items()],
@@ -123,14 +125,15 @@ def _cloud(ranking: Ranking, letters: dict[str, str]) -> Cloud:
         facts = tuple((key, value) for key, value in _cells(ranking, name, letters[name]) if value != MISSING)
         bar = (float(low), float(high)) if high > low else None
         marks.append(Mark(printable(name), axis.value(share), rank, None, bar, facts, letters[name]))
-    steps = _front([(mark, sizes[name]) for mark, name in zip(marks, ranking.ranks, strict=True)])
+    by_size = [(mark, sizes[name]) for mark, name in zip(marks, ranking.ranks, strict=True)]
+    steps, front = _front(by_size, fast=across == "throughput"), FAST_FRONT if across == "throughput" else FRONT
     counts = Counter(letters[name] for name in ranking.ranks)
     kinds = {
         letter: Kind(f"{letter}: {count} models" if letter else f"not tied: {count}", *group_look(letter))
         for letter, count in counts.items()
     }
     return Cloud(
-        replace(axis, title=f"{axis.title}\n{FRONT}") if len(steps) > 1 else axis,
+        replace(axis, title=f"{axis.title}\n{front}") if len(steps) > 1 else axis,
         rank_axis("rank", max(ranking.range_of(name)[1] for name in ranking.ranks)),
         tuple(marks),
         kinds,
@@ -142,14 +145,22 @@ def _cloud(ranking: Ranking, letters: dict[str, str]) -> Cloud:
     )
 
 
-def _sizes(ranking: Ranking) -> tuple[dict[str, int | None], str]:
+def _speeds(ranking: Ranking) -> tuple[dict[str, float | None], str]:
+    """Return examples a second of ranked models, and where they were measured."""
+    ranked = [ranking.models[name] for name in ranking.ranks]
+    machines = dict.fromkeys(str(one.measured_here["machine"]) for one in ranked if one.throughput)
+    where = f" ({shorten(printable('; '.join(machines)), LONGEST_TITLE)})" if machines else ""
+    return {name: ranking.models[name].throughput for name in ranking.ranks}, f"examples a second{where}"
+
+
+def _sizes(ranking: Ranking) -> tuple[dict[str, float | None], str]:
     """Return parameters of ranked models, or the width of their features where no count is known."""
     ranked = {name: ranking.models[name] for name in ranking.ranks}
-    counts = {name: outcome.parameters or None for name, outcome in ranked.items()}
+    counts: dict[str, float | None] = {name: outcome.parameters or None for name, outcome in ranked.items()}
     if any(counts.values()):
         left = sum(not count for count in counts.values())
         return counts, "parameters" + (f" ({counted(left, 'model')} without a count at the side)" if left else "")
-    widths = {name: outcome.width or None for name, outcome in ranked.items()}
+    widths: dict[str, float | None] = {name: outcome.width or None for name, outcome in ranked.items()}
     return widths, "width of the features (no parameter counts are known)"
 
 
@@ -176,10 +187,10 @@ def _in_the_way(one: tuple[float, int, int], other: tuple[float, int, int]) -> b
     return abs(one[0] - other[0]) < 0.9 * STEP and one[1] <= other[2] and other[1] <= one[2]
 
 
-def _front(marks: Sequence[tuple[Mark, int | None]]) -> tuple[tuple[float, float], ...]:
-    """Return where the best rank so far improves on the way from small to large."""
+def _front(marks: Sequence[tuple[Mark, float | None]], *, fast: bool) -> tuple[tuple[float, float], ...]:
+    """Return where the best rank so far improves on the way from small to large, or from fast to slow."""
     front: list[tuple[float, float]] = []
-    for mark, size in sorted(marks, key=lambda pair: (pair[1] or 0, pair[0].y)):
+    for mark, size in sorted(marks, key=lambda pair: ((-1 if fast else 1) * (pair[1] or 0), pair[0].y)):
         if size and (not front or mark.y < front[-1][1]):
             front.append((mark.x, mark.y))
     return tuple(front)

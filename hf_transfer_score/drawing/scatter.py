@@ -79,7 +79,7 @@ class Cloud:
         marks: the points, those that matter most first.
         kinds: what they can be; one kind needs no legend.
         legend: its title.
-        path: values that a line joins: the steps of a front, or a trend.
+        path: values that a line joins in this order: the steps of a front, or a trend.
         stepped: whether it is a front.
         named: places of the points that have their name beside them, those that matter most first.
         marked: name of the model with a ring.
@@ -155,8 +155,8 @@ def _side(cloud: Cloud, start: float) -> Any:
 def _path(cloud: Cloud) -> Any:
     import altair as alt
 
-    line = alt.Chart(data_of([{"x": x, "y": y} for x, y in cloud.path]))
-    line = line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("x:Q"))
+    line = alt.Chart(data_of([{"x": x, "y": y, "place": place} for place, (x, y) in enumerate(cloud.path)]))
+    line = line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("place:Q"))
     if cloud.stepped:
         return line.mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color=SOFT, clip=True)
     return line.mark_line(strokeDash=[2, 4], strokeWidth=2, strokeCap="round", color=INK, clip=True)

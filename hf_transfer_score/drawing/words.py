@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Sequence
+from typing import Literal
 
 ELLIPSIS, MISSING = "…", "–"
 MOST_MARKS = 2
@@ -12,6 +13,9 @@ MOST_MARKS = 2
 
 LARGEST, SMALLEST = 1e200, 1e-200
 UNITS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"), (1.0, ""))
+
+Across = Literal["parameters", "throughput"]
+"""What models are drawn against in the chart of a ranking."""
 
 Ends = tuple[float, float]
 """The lower and the upper end of an interval."""

@@ -38,6 +38,7 @@ from hf_transfer_score.features.precision import (
     Tried,
     in_torch,
 )
+from hf_transfer_score.features.speed import Pace
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
@@ -126,11 +127,13 @@ def extract(
             if writer is not None:
                 _, unwritten = attempt(partial(_write, writer, starts, done))  # type: ignore[arg-type]
             report(count)
+        seconds = time.perf_counter() - begin
+        speed = run.speed() if processes.is_main else {}
     finally:
         if isinstance(run.forward, TorchForward):
             run.forward.undo()
     processes.agree(unwritten)
-    return run.summary(time.perf_counter() - begin)
+    return run.summary(seconds, speed)
 
 
 def _write(writer: FeatureWriter, starts: NDArray[np.int64], done: list[_Results]) -> None:
@@ -164,6 +167,8 @@ class _Extraction:
         self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
         self.batch_size = options.batch_size or 0
         self.limit = 0
+        self.pace = Pace()
+        self.last: NDArray[np.int64] | None = None
 
     def rounds(self) -> Iterator[tuple[int, _Results | Exception]]:
         """Yield, as often in every process, how many examples all of them did and what this one got from its own."""
@@ -176,6 +181,9 @@ class _Extraction:
             if self.precision is None:
                 batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first and would speak for all
                 self._choose(batches[0], order)
+            if self.last is None:
+                self.pace = Pace()  # what came before were trials
+            self.last = order
             turn = slice(self.processes.index, None, count)
             own = batches[turn][bool(self.done) :]
             # processes exchange some thousand rows at once, one alone writes each batch
@@ -272,8 +280,9 @@ class _Extraction:
         """Run a batch; divide it where memory runs out, and all later ones with it."""
         if self.limit and len(batch.examples) > self.limit:
             return self._halves(batch)
+        start = time.perf_counter()
         try:
-            return [(batch.examples, self._compute(batch.inputs, self.forward))]
+            output = self._compute(batch.inputs, self.forward)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -281,6 +290,9 @@ class _Extraction:
                 raise CheckpointError(
                     "out_of_memory", f"one example alone does not fit into the memory of {self.device}"
                 ) from None
+        else:
+            self.pace.add(len(batch.examples), time.perf_counter() - start)
+            return [(batch.examples, output)]
         import gc
 
         import torch
@@ -312,8 +324,18 @@ class _Extraction:
         source = _array(output.source_probs) if self.keep_source and output.source_probs is not None else None
         return features, source
 
-    def summary(self, seconds: float) -> dict[str, Any]:
-        """Return what is to be known about this run."""
+    def speed(self) -> dict[str, Any]:
+        """Return how fast this process ran the model, as far as that was measured."""
+        return self.pace.measured(lambda: attempt(self._alone)[0], self.device)
+
+    def _alone(self) -> float:
+        assert self.last is not None
+        middle = len(self.last) // 2  # of texts, one of usual length
+        one = self._pin(self.loader.prepare(self.last[middle : middle + 1]))
+        return self.pace.alone(lambda: self._compute(one.inputs, self.forward))
+
+    def summary(self, seconds: float, speed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what is to be known about this run; of its speed only what was measured."""
         import torch
 
         precision = self.precision or EXACT
@@ -326,6 +348,7 @@ class _Extraction:
             **precision.key_parts(),
             "runtime": precision.runtime,
             **({} if self.note is None else {"note": self.note}),
+            **({"measured_here": dict(speed)} if speed else {}),
             "source_classes": self.backbone.source_classes,
             "source_probs_left_out": bool(self.backbone.source_classes) and not self.keep_source,
         }

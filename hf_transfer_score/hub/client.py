@@ -9,6 +9,7 @@ since some of them take any failure for a file that is not there.
 from __future__ import annotations
 
 import logging
+import random
 import re
 import threading
 import time
@@ -21,6 +22,7 @@ from typing import Any, TypeVar
 
 from hf_transfer_score.errors import NoAnswerError
 from hf_transfer_score.hub.failures import (
+    BUSY,
     TRANSIENT,
     cut_short,
     gave_up,
@@ -29,9 +31,20 @@ from hf_transfer_score.hub.failures import (
     too_slow,
     transport_failure,
 )
-from hf_transfer_score.hub.settings import CONNECT_SECONDS, DOWNLOADS, ONE_WAIT, Patience, pauses, question_seconds
+from hf_transfer_score.hub.settings import (
+    CONNECT_SECONDS,
+    DOWNLOADS,
+    ONE_WAIT,
+    RESTS,
+    Patience,
+    longest_rest,
+    pauses,
+    question_seconds,
+)
 
 Key = tuple[str, str, str]
+
+LOG = logging.getLogger(__name__)
 
 IS_JSON = re.compile(r"/api/(models|datasets|spaces)(/[^/]+){0,2}(/(revision|tree|paths-info|refs|commits)(/.*)?)?")
 """Paths whose answers are JSON."""
@@ -204,12 +217,24 @@ class _Question:
 
     def _pause(self, failure: NoAnswerError) -> None:
         """Wait before a further attempt, or raise the failure where there is none."""
+        if failure.status == BUSY and failure.wait is not None and self._rests(failure.wait):
+            return
         waits = pauses()
         wait = failure.wait if failure.wait is not None else waits[min(self.patience.attempts, len(waits)) - 1]
         if self.patience.over or wait >= self.patience.left or failure.final:
             raise self._give_up(failure) from failure.__cause__
         with self.patience.counted():
             time.sleep(wait)
+
+    def _rests(self, seconds: float) -> bool:
+        """Wait because the Hub asks for it, each thread a little longer than it says; return False for too long."""
+        if seconds > longest_rest() or self.patience.rests >= RESTS:
+            return False
+        self.patience.rests, self.patience.attempts = self.patience.rests + 1, 0
+        if seconds > question_seconds():
+            LOG.warning("The Hub asks to wait %.0f s (429, too many requests); then it goes on.", seconds)
+        time.sleep(seconds * random.uniform(1, 1.1))  # noqa: S311
+        return True
 
     def _give_up(self, failure: NoAnswerError) -> NoAnswerError:
         return self.talk.give_up(self.key, gave_up(failure, self.patience))

@@ -5,6 +5,7 @@ What happened is found out in `trouble_of`; it becomes the failure of a checkpoi
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from hf_transfer_score.hub.settings import (
     page_of,
 )
 
-TRANSIENT = (408, 429, 500, 502, 503, 504)
+BUSY = 429
+"""What the Hub answers who asks too much."""
+
+TRANSIENT = (408, BUSY, 500, 502, 503, 504)
 LOST = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
 INCONSISTENT = "Consistency check failed"
@@ -175,9 +179,19 @@ def seconds_to_wait(error: BaseException) -> float:
 
 
 def asked_to_wait(response: Any) -> float | None:
-    """Return the seconds of a Retry-After header; None where there is none, or a date."""
-    text = str((getattr(response, "headers", None) or {}).get("Retry-After", "")).strip()
-    return float(text) if text.isdigit() else None
+    """Return the seconds of a Retry-After or RateLimit header; None where there is none, or a date.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> asked_to_wait(SimpleNamespace(status_code=429, headers={"RateLimit": '"api";r=0;t=55'}))
+        55.0
+    """
+    headers = getattr(response, "headers", None) or {}
+    text = str(headers.get("Retry-After", "")).strip()
+    if text.isdigit():
+        return float(text)
+    left = re.search(r"\bt=(\d+)", str(headers.get("RateLimit", "")))  # seconds until the window of requests ends
+    return float(left[1]) if left and getattr(response, "status_code", None) == BUSY else None
 
 
 def status_failure(response: Any) -> NoAnswerError:

@@ -19,6 +19,7 @@ from hf_transfer_score.errors import HubError, StoreError, TransferScoreError
 from hf_transfer_score.hub.client import bounded, patiently
 from hf_transfer_score.hub.downloads import map_at_once
 from hf_transfer_score.hub.failures import (
+    BUSY,
     Doing,
     hub_error,
     is_conflict,
@@ -30,7 +31,7 @@ from hf_transfer_score.hub.failures import (
     underlying,
     was_refused,
 )
-from hf_transfer_score.hub.settings import RepositoryType, has_token, page_of, question_seconds
+from hf_transfer_score.hub.settings import RepositoryType, has_token, longest_rest, page_of, question_seconds
 from hf_transfer_score.hub.trees import Authors, Trees
 from hf_transfer_score.integrity import blob_id
 from hf_transfer_score.untrusted import RESULT_BYTES
@@ -53,6 +54,7 @@ OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
 class CommitRetries:
     """How long a change is tried against those of others and against failures that may pass.
 
+    Counted are commits and the waits between them, not what is looked at before, nor pauses that the Hub asks for.
     Seconds between attempts grow from the first wait to the longest, and differ between writers.
     """
 
@@ -265,7 +267,7 @@ class HubRepository:
         """
         if not has_token(self.token):
             raise no_token(self.name)
-        start, conflicts = time.monotonic(), 0
+        spent, conflicts = 0.0, 0
         for attempt in range(1, self.retries.attempts + 1):
             view = self.view()
             if not view.version:
@@ -278,6 +280,7 @@ class HubRepository:
             wanted = operations(changes, view.files) if changes else []
             if not wanted:
                 return view.version
+            begin = time.monotonic()
             try:
                 with bounded():
                     done = self.api.create_commit(
@@ -291,8 +294,11 @@ class HubRepository:
                 return str(done.pr_url if self.create_pr and done.pr_url else done.oid)
             except Exception as raised:
                 error = underlying(raised)
-                wait = max(self.retries.wait(attempt), seconds_to_wait(error))
-                last = attempt == self.retries.attempts or time.monotonic() - start + wait > self.retries.seconds
+                asked = seconds_to_wait(error)
+                wait = max(self.retries.wait(attempt), asked)
+                rests = status_of(error) == BUSY and 0 < asked <= longest_rest()  # it asks for it: that is no failure
+                spent += time.monotonic() - begin + (0 if rests else wait)
+                last = attempt == self.retries.attempts or spent > self.retries.seconds
                 if (failure := self._failure(error, attempt, last=last)) is not None:
                     raise failure from raised
                 conflicts += is_conflict(error)

@@ -32,6 +32,12 @@ LEAST_BYTES = 1 << 16
 
 CONNECT_SECONDS = 10.0
 
+REST, RESTS = 12, 20
+"""A pause that the Hub asks for because of its rate limits may take so many times as long, and come so often.
+
+By default that is six minutes: the Hub counts requests over five.
+"""
+
 
 def endpoint_of(endpoint: str | None = None) -> str:
     """Return where the Hub is."""
@@ -80,6 +86,11 @@ def question_seconds() -> float:
     return seconds
 
 
+def longest_rest() -> float:
+    """Return for how long the Hub may ask to wait before it is asked again."""
+    return REST * question_seconds()
+
+
 def pauses() -> tuple[float, ...]:
     """Return the seconds before each further attempt."""
     return tuple(share * question_seconds() for share in SHARES)
@@ -94,12 +105,14 @@ class Patience:
         waited: how long it did.
         attempts: how often it was asked since then.
         reached: the farthest byte that arrived.
+        rests: how often it was waited because the Hub asked for it; no part of the time above.
     """
 
     seconds: float = field(default_factory=question_seconds)
     waited: float = 0.0
     attempts: int = 0
     reached: int = 0
+    rests: int = 0
 
     @property
     def left(self) -> float:

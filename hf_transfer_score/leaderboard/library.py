@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,8 @@ from hf_transfer_score.records.table import RecordTable
 
 POLL_SECONDS = 30.0
 LONGEST_PAUSE = 600.0
+LOOKED = 20
+"""The pause after a look in vain is at least so many times as long as the look: a folder may have a million files."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,11 @@ class Library:
     def _run(self) -> None:
         pause = self.poll_seconds
         while not self._stopped.is_set():
-            self.refresh()
-            pause = self.poll_seconds if self.status.error is None else min(2 * pause, LONGEST_PAUSE)
+            begin = time.monotonic()
+            changed = self.refresh()
+            took = 0.0 if changed else time.monotonic() - begin
+            usual = max(self.poll_seconds, min(LOOKED * took, LONGEST_PAUSE))
+            pause = usual if self.status.error is None else min(2 * pause, LONGEST_PAUSE)
             self._wake.wait(pause)
             self._wake.clear()
 

@@ -76,10 +76,25 @@ class RankedModel:
         return self.scores.width if self.scores else None
 
     @property
+    def measured_here(self) -> Mapping[str, Any]:
+        """How fast it ran when its features were made, and on which machine; empty where that was not measured."""
+        return self.extraction.get("measured_here") or {}
+
+    @property
     def throughput(self) -> float | None:
-        """Examples a second of the forward pass."""
-        seconds, examples = self.extraction.get("seconds"), self.extraction.get("examples")
-        return examples / seconds if seconds and examples else None
+        """Examples a second of forward passes over batches that were ready."""
+        return self.measured_here.get("examples_per_second")
+
+    @property
+    def milliseconds(self) -> float | None:
+        """Of the forward pass of one example alone."""
+        return self.measured_here.get("example_milliseconds")
+
+    def too_slow(self, least: float | None) -> str | None:
+        """Return why it does not read so many examples a second; None where it does, or nobody knows."""
+        if least is None or self.throughput is None or self.throughput >= least:
+            return None
+        return f"reads {self.throughput:.3g} examples a second on this machine, and {least:g} were asked for"
 
 
 def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:

@@ -346,6 +346,8 @@ class Ranking:
                 "mean_rank": self.mean_ranks.get(name),
                 "parameters": one.parameters,
                 "width": one.width,
+                "examples_per_second": one.throughput,
+                "example_milliseconds": one.milliseconds,
                 "license": one.license,
                 "downloads": one.downloads,
                 "reason": one.why,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -10,7 +11,7 @@ from typing import Literal
 
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.integrity import blob_id
-from hf_transfer_score.records.place import HubPlace, Place, PlaceView
+from hf_transfer_score.records.place import HubPlace, Place, PlaceView, is_record_path
 from hf_transfer_score.records.possible import time_of
 from hf_transfer_score.records.record import Record, checked, record_path
 from hf_transfer_score.records.snapshot import renewed
@@ -21,6 +22,9 @@ from hf_transfer_score.text import markdown
 CARD = "README.md"
 BATCH = 2000
 """Records that are written at a time."""
+
+ALWAYS, TURNS = 20_000, 500
+"""Beside so many records the table is always brought in step; beside more, not by each that brings a few."""
 
 Verdict = Literal["written", "unchanged", "older"]
 
@@ -64,7 +68,8 @@ def publish(place: Place, records: Iterable[Record], *, title: str | None = None
 
     A record that is there already stays, unless the new one was made later. Of several with one identity, the one that
     was made last counts; but that an accuracy could not be measured never replaces one that was. Where others write at
-    the same time, the table is left for the next one to bring in step; a pull request holds records only.
+    the same time, or where a few records come to very many, the table is left for the next one to bring in step; a pull
+    request holds records only.
 
     Args:
         place: where they go.
@@ -190,13 +195,25 @@ def _title(count: int) -> str:
 
 def _beside(place: Place, view: PlaceView, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Return the table and the card that come with records, unless others are writing too."""
-    if not place.shared or _proposes(place) or view.attempt > 0:
+    if not place.shared or _proposes(place) or view.attempt > 0 or not _is_worth_a_table(view, files):
         return {}
     table = renewed(view, files)
     found = {} if table is None else {SNAPSHOT: table}
     if CARD not in view.files and (files or found):
         found[CARD] = results_card(place.name).encode()
     return found
+
+
+def _is_worth_a_table(view: PlaceView, files: Mapping[str, bytes]) -> bool:
+    """Whether records are many enough beside those that are there to write the table anew, or it is their turn.
+
+    Whose turn it is follows from the state that is there; about one part in `TURNS` of the records is in no table.
+    """
+    there = sum(map(is_record_path, view.files))
+    if there <= ALWAYS:
+        return True
+    number = int.from_bytes(hashlib.blake2b(view.version.encode(), digest_size=8).digest(), "big")
+    return number < 2**64 * TURNS * len(files) / there
 
 
 def results_card(name: str) -> str:

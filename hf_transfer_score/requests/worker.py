@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections import Counter
@@ -11,7 +12,7 @@ from threading import Event, Thread
 from typing import TypeVar
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
-from hf_transfer_score.hub.failures import trouble_of
+from hf_transfer_score.hub.failures import BUSY, trouble_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.requests.job import JobOptions, JobOutcome, carry_out
@@ -26,8 +27,14 @@ PAUSES = (5.0, 15.0, 60.0, 300.0)
 CLOSED = (400, 401, 403, 404)
 """What the Hub answers where waiting does not help: the token or the repository is not the right one."""
 
+LONGEST_POLL = 10
+"""After many looks in vain a worker waits so many times as long."""
+
 PUBLISHING_ATTEMPTS = 8
-"""After which a place takes no records at all, and every further model would be run in vain."""
+"""After which a place takes no records at all, and every further model would be run in vain.
+
+An answer that there were too many commits in this hour does not count.
+"""
 
 
 RENEWALS = 3
@@ -47,7 +54,7 @@ class WorkerOptions:
     Attributes:
         name: how others see it; a part of its own is added.
         lease: seconds after which a claim of its ends once it is no longer renewed.
-        poll: seconds between looks at a queue in which nothing waits.
+        poll: seconds between looks at a queue in which nothing waits, about; longer after many in vain.
         once: stop when nothing waits.
         limit: stop after so many requests.
         job: how requests are run.
@@ -68,6 +75,11 @@ class WorkerOptions:
             raise OptionError(
                 f"The name {self.name[:100]!r} cannot name a worker: expected 1 to 100 printable letters."
             )
+
+
+def apart(seconds: float) -> float:
+    """Return a time about as long, so that workers that were started together do not ask together."""
+    return seconds * random.uniform(0.5, 1.5)  # noqa: S311
 
 
 class Lease:
@@ -130,14 +142,17 @@ class Worker:
         try:
             if self._patiently(self.queue.place.version) is None:
                 self.say(f"{self.queue.place.name} is not there yet")
+            idle = 0
             while self.options.limit is None or self.counts.total() < self.options.limit:
                 request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
                 if request is not None:
+                    idle = 0
                     self._serve(request)
                 elif self.options.once:
                     break
                 else:
-                    time.sleep(self.options.poll)
+                    time.sleep(apart(self.options.poll * min(1.5**idle, LONGEST_POLL)))
+                    idle += 1
         except BaseException:
             self._give_back()
             raise
@@ -190,9 +205,10 @@ class Worker:
                 raise
             except (StoreError, HubError) as error:
                 attempt += 1
-                if attempt == most or trouble_of(error).status in CLOSED:
+                status = trouble_of(error).status
+                if status in CLOSED or (most is not None and attempt >= most and status != BUSY):
                     raise
-                pause = self._pause(attempt - 1)
+                pause = apart(self._pause(attempt - 1))
                 self.say(f"{error} Trying again in {pause:.0f} s.")
                 time.sleep(pause)
 

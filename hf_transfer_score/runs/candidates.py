@@ -114,7 +114,13 @@ class CandidateRun:
     def scores(self, model: PlannedModel, cached: CachedFeatures, *, from_cache: bool) -> list[RankedModel]:
         """Return the layers of a candidate with their scores."""
         known = [unscored_model(model, cached, layer, from_cache=from_cache) for layer in cached.features]
-        return [score_layer(one, cached, one.layer or "", self.sample, self.scoring) for one in known]
+        return [self._scored(one, cached) for one in known]
+
+    def _scored(self, one: RankedModel, cached: CachedFeatures) -> RankedModel:
+        slow = one.too_slow(self.options.min_throughput)
+        if slow is not None:
+            return replace(one, status="failed", kind="too_slow", reason=slow)
+        return score_layer(one, cached, one.layer or "", self.sample, self.scoring)
 
     def _cached(self, model: PlannedModel) -> CachedFeatures:
         cached = model.cached(self.cache)

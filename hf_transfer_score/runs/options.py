@@ -19,6 +19,7 @@ class RankOptions:
         backbone: how features are read off a checkpoint.
         extract: how the forward passes are run.
         max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
         allow_pickle: a model whose pickled weights may be loaded.
         free_disk: remove the weights that this run downloads once they are scored.
@@ -32,6 +33,7 @@ class RankOptions:
     backbone: BackboneOptions = field(default_factory=BackboneOptions)
     extract: ExtractOptions = field(default_factory=ExtractOptions)
     max_parameters: int | None = None
+    min_throughput: float | None = None
     trust_remote_code: tuple[str, ...] = ()
     allow_pickle: tuple[str, ...] = ()
     free_disk: bool = False
@@ -44,5 +46,7 @@ class RankOptions:
         """Refuse what makes no sense before anything is read."""
         if self.replicates < 0 or self.replicates == 1:
             raise OptionError(f"replicates={self.replicates}: expected 0 for no rank ranges, or at least 2.")
+        if self.min_throughput is not None and not self.min_throughput > 0:
+            raise OptionError(f"min_throughput={self.min_throughput}: expected examples a second, more than 0.")
         if not 0.5 <= self.level < 1:
             raise OptionError(f"level={self.level}: expected a share from 0.5 to below 1.")

@@ -43,12 +43,12 @@ TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{16,}")
 def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
     """Return a record for each metric of each model that was scored, and one for each model that failed.
 
-    Candidates that an interrupted run did not reach have none.
+    Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
     """
     dataset, now = _dataset(sample), datetime.now(timezone.utc).isoformat(timespec="seconds")
     records = []
     for name, one in ranking.models.items():
-        if one.status == "interrupted":
+        if one.status == "interrupted" or one.kind == "too_slow":
             continue
         model, run = _model(one), _run(one, now)
         if one.scores is None or one.scores.status == "failed":

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.ranking import Ranking
@@ -71,7 +72,7 @@ class RankReport(Ranking):
     def records(self) -> list[Record]:
         """Return a record for each metric of each model that was scored, and one for each model that failed.
 
-        Candidates that an interrupted run did not reach have none.
+        Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
         """
         return records_of(self, self.sample)
 
@@ -116,11 +117,12 @@ class RankReport(Ranking):
         stored = (Stored.of(str(record_path(record)), "", record) for record in records)
         return card_of(Catalogue(RecordTable.of(stored)), mine[0].model.id)
 
-    def plot(self, path: str | Path | None = None) -> Any:
-        """Return the chart, rank against size with rank ranges and tie groups, and write it to a file if one is named.
+    def plot(self, path: str | Path | None = None, across: Across = "parameters") -> Any:
+        """Return the chart, rank against size or speed with its ranges and tie groups, and write it to a file.
 
         Args:
             path: a file in .png, .svg or .html, whose page needs no other file and no network.
+            across: what models are drawn against: parameters, or throughput, the examples that they read a second.
 
         Returns:
             An `altair.Chart`, which a notebook shows.
@@ -130,8 +132,8 @@ class RankReport(Ranking):
         from hf_transfer_score.drawing.rank_chart import rank_chart
 
         if path is not None:
-            save_plot(self, Path(path))
-        return rank_chart(picture_of(self))
+            save_plot(self, Path(path), across)
+        return rank_chart(picture_of(self, across))
 
     def _repr_html_(self) -> str:
         """Return the answer, the table and the chart, as a notebook shows them."""

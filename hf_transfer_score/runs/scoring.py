@@ -166,6 +166,9 @@ def make_report(sample: LabelledSample, scored: Scored, scoring: Scoring, option
     wide = [name for name, one in scored.models.items() if one.extraction.get("source_probs_left_out")]
     notes = [f"Source probabilities of too wide heads were not kept: {', '.join(wide)}."] if wide else []
     notes += [f"{name}: {one.extraction['note']}." for name, one in scored.models.items() if "note" in one.extraction]
+    unknown = [name for name, one in scored.models.items() if one.status == "ok" and one.throughput is None]
+    if options.min_throughput is not None and unknown:
+        notes.append(f"How many examples a second they read is not known, so they stay: {', '.join(unknown)}.")
     return RankReport.on(sample, ranking, tuple(notes))
 
 

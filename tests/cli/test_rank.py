@@ -99,6 +99,40 @@ class TestRank:
         assert rows[3]["kind"] == "corrupt" and rows[3]["rank"] == ""
         assert "failed: broken: corrupt" in err
 
+    def test_speed_is_shown_kept_and_filtered_by(self, pool, run):
+        found = ranking(run, "--batch-size", "16")
+        speeds = {name: one["extraction"]["measured_here"] for name, one in found["pool"].items()}
+        assert all(one["examples_per_second"] > 0 and one["machine"] for one in speeds.values())
+        again = ranking(run)
+        assert {name: one["extraction"]["measured_here"] for name, one in again["pool"].items()} == speeds
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--csv")
+        rows = {row["model"]: row for row in csv.DictReader(io.StringIO(out))}
+        assert float(rows["clear"]["examples_per_second"]) == speeds["clear"]["examples_per_second"]
+        assert rows["clear"]["machine"] == speeds["clear"]["machine"] and rows["clear"]["example_milliseconds"]
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
+        assert "per s: examples a second in batches" in out and speeds["clear"]["machine"] in " ".join(out.split())
+        ordered = sorted(speeds, key=lambda name: speeds[name]["examples_per_second"])
+        least = speeds[ordered[0]]["examples_per_second"] * (1 + 1e-9)
+        left = ranking(run, "--min-throughput", str(least))
+        assert set(left["ranks"]) == set(ordered[1:])
+        slow = left["pool"][ordered[0]]
+        assert (slow["status"], slow["kind"]) == ("failed", "too_slow")
+        assert "examples a second on this machine" in slow["reason"] and "were asked for" in slow["reason"]
+        status, _, err = run("rank", "bank.jsonl", "--models", *MODELS, "--min-throughput", "0")
+        assert status == 2 and "--min-throughput" in err
+
+    def test_what_was_too_slow_leaves_no_record(self, pool, run):
+        assert run("rank", "bank.jsonl", "--models", *MODELS, "--batch-size", "16", "--min-throughput", "1e12")[0] == 1
+        run("rank", "bank.jsonl", "--models", *MODELS, "--min-throughput", "1e12", "--save", "results")
+        assert not list((pool / "results").glob("records/**/*.json"))
+
+    def test_a_speed_that_is_not_known_leaves_nobody_out(self, pool, run):
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--min-throughput", "1e12", "--batch-size", "80")
+        assert "3 of 3 models ranked" in out
+        assert "How many examples a second they read is not known, so they stay: noisy, clear, vowels" in " ".join(
+            out.split()
+        )
+
     def test_a_second_run_with_other_metrics_runs_no_model(self, pool, run):
         first = ranking(run)
         (pool / "models" / "clear" / "config.json").touch()  # the content counts, not the time

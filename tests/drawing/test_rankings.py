@@ -18,6 +18,7 @@ from PIL import Image
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
 from hf_transfer_score.drawing.points import STEP, picture_of
 from hf_transfer_score.drawing.rank_chart import rank_chart
+from hf_transfer_score.drawing.words import short_count
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.runs.report import RankReport
 from tests.drawing.charts import layers_of, rows_of
@@ -183,13 +184,30 @@ def test_pointing_at_a_model_tells_all_that_is_known(twelve):
         f"ncti: {twelve.pools['ncti'].scores[best]:.4g}",
         f"face: {twelve.pools['face'].scores[best]:.4g}",
         "width: 12",
-        "examples a second: 120",
+        f"examples a second: {short_count(twelve.models[best].throughput)}",
+        "ms for one example: 12.5",
     ):
         assert fact in told
     encoding = layers_of(chart, "point")[0][0]["encoding"]
     titles = [one.get("title") for one in encoding["tooltip"]]
     assert {"rank", "mean rank", "ncti", "face", "parameters", "width"} <= set(titles)
     assert encoding["description"]["field"] == "told", "for who hears a page"
+
+
+def test_models_are_drawn_against_their_speed(twelve, cases):
+    cloud = picture_of(twelve, "throughput").cloud
+    assert cloud.x.title.startswith("examples a second (a processor (2 threads))\ndashed: the best rank at this speed")
+    assert {mark.name: mark.x for mark in cloud.marks} == pytest.approx(
+        {name: one.throughput for name, one in twelve.models.items() if name in twelve.ranks}, rel=0.1
+    )
+    speeds, ranks = zip(*cloud.path, strict=True)
+    assert list(speeds) == sorted(speeds, reverse=True), "from fast to slow"
+    assert list(ranks) == sorted(ranks, reverse=True) and ranks[-1] == 1, "better and better"
+    (lines,) = layers_of(rank_chart(picture_of(twelve, "throughput")), "line")
+    assert lines[0]["encoding"]["order"]["field"] == "place"
+    unmeasured = {name: replace(one, extraction={}) for name, one in twelve.models.items()}
+    cloud = picture_of(replace(twelve, models=unmeasured), "throughput").cloud
+    assert cloud.side is not None and cloud.path == ()
 
 
 def test_what_is_drawn_is_explained(twelve, cases):

@@ -59,7 +59,7 @@ class Hears(Listener):
 def without_times(plain):
     """Return plain values without those that time changes."""
     if isinstance(plain, dict):
-        return {name: without_times(one) for name, one in plain.items() if not name.endswith("seconds")}
+        return {name: without_times(one) for name, one in plain.items() if not name.endswith(("seconds", "_here"))}
     return [without_times(one) for one in plain] if isinstance(plain, list) else plain
 
 

@@ -33,9 +33,12 @@ TUNED = ("./models/first", "./models/second", "./models/broken")
 QUICK = ("--max-samples", "40", "--replicates", "20", "--method", "probe", "--device", "cpu")
 
 TIMED = (
+    "example_milliseconds",
     "examples_per_second",
     "forward_seconds",
     "libraries",
+    "machine",
+    "measured_here",
     "metric_seconds",
     "seconds",
     "shared_seconds",

@@ -1,11 +1,13 @@
 """The records of a running leaderboard: read in the background, replaced as a whole, kept when a look fails."""
 
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.home import HOME_VARIABLE
+from hf_transfer_score.leaderboard import library as watching
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.records.place import FolderPlace, MemoryPlace
 from hf_transfer_score.records.record import record_path
@@ -126,3 +128,17 @@ def test_a_second_start_reads_the_cache(tmp_path):
     again._tell = told.append
     again.refresh()
     assert again.catalogue.models() == first.catalogue.models() and told == []
+
+
+def test_the_longer_a_look_takes_the_rarer_it_is(monkeypatch):
+    library, waits, clock = Library(MemoryPlace(), poll_seconds=30), [], iter(range(0, 10_000, 10))
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            library.stop()
+
+    library._wake = SimpleNamespace(wait=wait, clear=lambda: None, set=lambda: None)
+    library._run()
+    assert waits == [30, 200], "the first one found something; the second one took ten seconds in vain"

@@ -243,6 +243,17 @@ class TestWriting:
             place(shared).update(lambda _: {"x": b"x"}, title="x")
         assert len(shared.asked("/commit/")) == 1
 
+    def test_a_hub_that_counts_requests_gets_its_pause(self, shared, monkeypatch):
+        monkeypatch.setenv("HF_TRANSFER_SCORE_HUB_SECONDS", "0.5")  # a pause of 6 s is no failure then, one of 7 is
+        question = shared.fault(f"/api/datasets/{NAME}$", 429, times=1, retry_after=1)
+        commit = shared.fault("/commit/", 429, times=1, retry_after=1)
+        slow = HubPlace(NAME, token="hf_owner", endpoint=shared.endpoint, retries=CommitRetries(seconds=0.5))
+        slow.update(lambda _: {"x": b"x"}, title="x")
+        assert question.hits == commit.hits == 1 and held(shared)["x"] == b"x"
+        shared.fault(f"/api/datasets/{NAME}$", 429, times=None, retry_after=7)
+        with pytest.raises(HubError, match="too many requests"):
+            slow.version()
+
     def test_a_lost_answer_does_nothing_twice(self, shared):
         attempts = []
         fault = shared.fault("/commit/", "cut", method="POST")

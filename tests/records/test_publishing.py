@@ -94,6 +94,17 @@ class TestPublish:
             path: found[path].blob for path in stored(shared)
         }
 
+    def test_a_few_records_beside_very_many_leave_the_table_to_others(self, shared, monkeypatch):
+        monkeypatch.setattr(publishing, "ALWAYS", 1)
+        publish(place(shared), [made("o/one"), made("o/two")])
+        assert len(rows(shared)) == 2
+        monkeypatch.setattr(publishing, "TURNS", 0)
+        publish(place(shared), [made("o/three")])
+        assert len(rows(shared)) == 2 and len(stored(shared)) == len(load(place(shared)).table) == 3
+        monkeypatch.setattr(publishing, "TURNS", 10**9)
+        publish(place(shared), [made("o/four")])
+        assert len(rows(shared)) == 4
+
     def test_the_second_time_there_is_nothing_to_do(self, shared):
         first = publish(place(shared), [OK, FAILED])
         sent = len(shared.asked("", "POST"))

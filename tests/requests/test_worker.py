@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
+from hf_transfer_score.requests import worker as working
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
@@ -92,6 +94,21 @@ def test_a_place_that_cannot_be_reached_is_waited_for():
     worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
     assert not worker.run()
     assert said == ["The place is not there. Trying again in 0 s."] * 5
+
+
+def test_looks_in_vain_grow_rarer_and_workers_ask_apart(monkeypatch):
+    slept = []
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 20:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(working, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    with pytest.raises(KeyboardInterrupt):
+        Worker(RequestQueue(MemoryPlace()), MemoryPlace(), WorkerOptions(poll=30), print).run()
+    assert all(15 <= one <= 45 for one in slept[:1]) and all(150 <= one <= 450 for one in slept[8:])
+    assert len(set(slept)) == 20
 
 
 def test_pauses_grow(queue):

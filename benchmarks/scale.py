@@ -1,0 +1,179 @@
+"""Ten thousand candidates, a thousand workers, a million records: what is measured and simulated for docs/scale.md.
+
+python benchmarks/scale.py                         # everything; half an hour on two quiet cores, 5 GB of disk
+python benchmarks/scale.py --parts simulation      # anew from the times that were measured last
+python benchmarks/scale.py --parts leaderboard --records FOLDER
+
+Each part keeps its numbers in benchmarks/scale.json and writes its tables into docs/scale.md, between the lines that
+name it. It needs the extra `space`, and no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, KEPT = ROOT / "docs" / "scale.md", Path(__file__).with_suffix(".json")
+PARTS = ("times", "simulation", "leaderboard")
+CANDIDATES, WORKERS = 10_000, 1_000
+DATASETS = 10
+"""With ten records of each candidate on each of them, a million records."""
+
+QUEUE_HOURS = 24.0
+
+FAST = 10.0
+"""Seconds that one candidate may take on a GPU; assumed."""
+
+TIMES = (
+    ("candidate", "one candidate: resnet50 over 5,000 images, of one core", "{:.0f} s"),
+    ("plan_api", "planning one candidate, the Hub's API", "{:.1f} requests"),
+    ("plan_resolve", "planning one candidate, files", "{:.1f} requests"),
+    ("fetch_api", "fetching and running it then, the API", "{:.1f} requests"),
+    ("fetch_resolve", "fetching and running it then, files", "{:.1f} requests"),
+    ("claim_api", "a claim of the queue, the API", "{:.0f} requests"),
+    ("commit_seconds", "a claim of the queue, on the local Hub of the tests", "{:.2f} s"),
+    ("first_publish_seconds", "ten records into a repository of 500, with its first table", "{:.1f} s"),
+    ("first_publish_resolve", "the same, files that are read for it", "{:.0f} requests"),
+    ("publish_seconds", "the next ten", "{:.2f} s"),
+    ("publish_api", "the same, the API", "{:.0f} requests"),
+    ("read_seconds", "reading one record from its file, of the processor", "{:.5f} s"),
+)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def times_table(times: dict[str, float]) -> str:
+    """Return what was measured."""
+    return table(("what", "measured"), [(words, form.format(times[name])) for name, words, form in TIMES])
+
+
+def simulation(times: dict[str, float]) -> dict[str, Any]:
+    """Return what becomes of engines and queues of several sizes under several limits, as rows of tables."""
+    from scale_simulation import PLANS, Limits, Times, by_engine, by_queue
+
+    names = ("candidate", "plan_api", "plan_resolve", "fetch_api", "fetch_resolve")
+    given = Times(
+        **{name: times[name] for name in names},
+        view=1.0,
+        commit=max(1.0, times["claim_api"] - 1.0),
+        commit_seconds=times["commit_seconds"],
+    )
+
+    def engine_row(plan: Limits, workers: int, how: str, given: Times) -> list[str]:
+        found = by_engine(given, plan, CANDIDATES, workers, patient=how == "waits")
+        refused = found.counts["api refused"] + found.counts["resolve refused"]
+        told = [plan.name, f"{workers:,}", f"{given.candidate:.0f} s", how, f"{found.done:,}", f"{found.failed:,}"]
+        return [*told, f"{found.hours:.1f}", f"{found.busy:.0%}", f"{refused:,}"]
+
+    fast = replace(given, candidate=FAST)
+    ways = ((WORKERS, "fails", given), (WORKERS, "waits", given), (100, "waits", given), (WORKERS, "waits", fast))
+    engine = [engine_row(plan, *way) for plan in PLANS for way in ways]
+    queue = []
+    for workers in (1, 10, 100, WORKERS):
+        found = by_queue(given, PLANS[1], CANDIDATES, workers, hours=QUEUE_HOURS)
+        counts = found.counts
+        queue.append(
+            [
+                f"{workers:,}",
+                f"{found.done / found.hours:.0f}",
+                f"{found.busy:.1%}",
+                f"{counts['conflicts']:,}",
+                f"{counts['commits refused']:,}",
+            ]
+        )
+    return {"engine": engine, "queue": queue}
+
+
+def simulation_tables(found: dict[str, Any]) -> str:
+    """Return the tables of the simulation."""
+    engine = (
+        "account",
+        "workers",
+        "one candidate",
+        "asked to wait",
+        "scored",
+        "failed",
+        "hours",
+        "workers busy",
+        "requests refused",
+    )
+    queue = ("workers", "candidates an hour", "workers busy", "commits that met another", "refused by the quota")
+    return (
+        f"One run with an engine, {CANDIDATES:,} candidates, records published in commits of 2,000:\n\n"
+        f"{table(engine, found['engine'])}\n"
+        f"Workers at a queue on the Hub, each on its own, PRO account, the first {QUEUE_HOURS:.0f} hours:\n\n"
+        f"{table(queue, found['queue'])}"
+    )
+
+
+def leaderboard(folder: Path, store: Path | None) -> list[tuple[str, str]]:
+    """Return how a leaderboard of a million records starts and answers."""
+    from leaderboard import start_rows
+    from scale_material import write_million
+
+    records = store or folder / "records"
+    if not records.exists():
+        write_million(records, DATASETS, CANDIDATES)
+    (records / ".index" / "records.parquet").unlink(missing_ok=True)
+    return [
+        (row.what, row.measured)
+        for first in (True, False)
+        for row in start_rows(records, folder / "home", DATASETS, first=first)
+    ]
+
+
+def leaderboard_table(rows: list[tuple[str, str]]) -> str:
+    """Return what was measured of the leaderboard."""
+    return table(("what", "measured"), rows)
+
+
+TABLES = {"times": times_table, "simulation": simulation_tables, "leaderboard": leaderboard_table}
+
+
+def with_block(page: str, name: str, text: str) -> str:
+    """Return a page whose block of that name holds a text."""
+    begin = f"<!-- {name}: written by benchmarks/scale.py -->"
+    found, count = re.subn(
+        rf"{re.escape(begin)}\n.*?<!-- end -->", lambda _: f"{begin}\n\n{text}\n<!-- end -->", page, flags=re.DOTALL
+    )
+    assert count == 1, f"{PAGE} has no block {name}"
+    return found
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="none: write the page again")
+    parser.add_argument("--records", type=Path, help="a folder for the million records, used again if it is there")
+    arguments = parser.parse_args()
+    kept: dict[str, Any] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    with tempfile.TemporaryDirectory() as folder:
+        for part in arguments.parts:
+            if part == "times":
+                from scale_times import measured
+
+                kept[part] = measured()
+            elif part == "simulation":
+                kept[part] = simulation(kept["times"])
+            else:
+                kept[part] = leaderboard(Path(folder), arguments.records)
+            KEPT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    page = PAGE.read_text(encoding="utf-8")
+    for name, found in kept.items():
+        page = with_block(page, name, TABLES[name](found))
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""How fast a model is on this machine, told by passes that make its features: batches that are ready, and one alone.
+
+What a run does once does not count: trials, first passes, reading and decoding. A sample of one batch tells nothing.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+MOST_SECONDS, MOST_SHARE = 0.3, 0.05
+"""What passes of one example may take together: of time, and of the time of all passes that counted."""
+
+MOST_PASSES = 20
+
+
+@dataclass
+class Pace:
+    """Passes of an extraction: how many examples went through, and how long that took; the first one only warms up."""
+
+    passes: int = 0
+    examples: int = 0
+    seconds: float = 0.0
+
+    def add(self, examples: int, seconds: float) -> None:
+        """Count a pass."""
+        self.passes += 1
+        if self.passes > 1:
+            self.examples, self.seconds = self.examples + examples, self.seconds + seconds
+
+    def measured(self, one_alone: Callable[[], float | None], device: torch.device) -> dict[str, Any]:
+        """Return what is known of the speed, as `extraction` keeps it; nothing where no pass counted.
+
+        Args:
+            one_alone: gives the seconds that one example takes.
+            device: where it computes.
+        """
+        if not self.seconds:
+            return {}
+        alone = one_alone()
+        return {
+            "examples_per_second": self.examples / self.seconds,
+            "example_milliseconds": None if alone is None else 1000 * alone,
+            "machine": machine_name(device),
+        }
+
+    def alone(self, run: Callable[[], Any]) -> float:
+        """Return the seconds of a pass of one example: the median of a few, the first of which warms up."""
+        most = min(MOST_SECONDS, MOST_SHARE * self.seconds)
+        times: list[float] = []
+        start = time.perf_counter()
+        while len(times) < MOST_PASSES:
+            before = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - before)
+            if (len(times) > 1 and time.perf_counter() - start > most) or times[0] > MOST_SECONDS:
+                break
+        return median(times[1:] or times)
+
+
+def machine_name(device: torch.device) -> str:
+    """Return the name of what computes: the GPU, or the processor with the threads that it computes on."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type != "cpu":
+        return f"{device.type} of {_processor()}"
+    threads = torch.get_num_threads()
+    return f"{_processor()} ({threads} thread{'s' if threads > 1 else ''})"
+
+
+def _processor() -> str:
+    """Return the model of the processor, as the system names it."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    named = (line.partition(":")[2].strip() for line in text.splitlines() if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
