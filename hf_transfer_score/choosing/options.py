@@ -11,7 +11,7 @@ from hf_transfer_score.errors import OptionError, check_known, check_least
 from hf_transfer_score.finetune.recipe import Recipe, default_recipe
 from hf_transfer_score.tasks import Modality
 
-RacedMethod = Literal["full", "layer", "scl"]
+RacedMethod = Literal["full", "layer", "scl", "lora"]
 RACED: tuple[str, ...] = get_args(RacedMethod)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -69,7 +69,7 @@ class ChooseOptions:
         budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole recipe.
         within: points of accuracy that do not matter.
         confidence: how sure it has to be that no candidate is better by more than that.
-        method: what is done in the end: "full", "layer" or "scl" fine-tuning.
+        method: what is done in the end: "full", "layer", "scl" or "lora" fine-tuning.
         recipe: how; None for the default of the task's modality with the method above.
         changes: fields of that default by name, and their values.
         first_rows: that each candidate is looked at by; four times as many come next.

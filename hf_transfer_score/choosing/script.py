@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import SHIPPED, example_dataset
 from hf_transfer_score.text import one_line
 
@@ -92,7 +93,7 @@ WHOLE = (
     + """\
 from hf_transfer_score import Recipe, VerifyOptions, verify
 
-recipe = Recipe(method={method!r}, learning_rates=({rate!r},), epochs={epochs}, batch_size={batch})
+recipe = Recipe({changed})
 print(verify({dataset!r}, [{source!r}], how=VerifyOptions(method={method!r}, recipe=recipe, seeds=({seed},))).models)
 """
 )
@@ -148,4 +149,12 @@ def training_script(choice: Choice) -> str:
         batch=recipe.batch_size,
         seed=choice.options.seed,
         method=recipe.method,
+        changed=", ".join(f"{name}={value!r}" for name, value in _changed(choice, choice.rate).items()),
     )
+
+
+def _changed(choice: Choice, rate: float) -> dict[str, object]:
+    """Return the fields of the recipe that are not as they are where nothing is said, at one learning rate."""
+    usual = vars(Recipe(method=choice.recipe.method))
+    mine = {**vars(choice.recipe), "learning_rates": (rate,), "device": None}
+    return {"method": choice.recipe.method} | {name: one for name, one in mine.items() if one != usual[name]}

@@ -115,7 +115,8 @@ class Trainer:
 
         if name not in self._builders:
             rows = MeasuredRows.of(self.train, self.test, self.recipe, self.seed)
-            self._builders = {name: Builder(self.finalists[name].load, rows, self.recipe, Machine(self.recipe))}
+            machine, load = Machine(self.recipe), self.finalists[name].load
+            self._builders = {name: Builder(load, rows, self.recipe, machine, seed=self.seed)}
         return self._builders[name]
 
     def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:

@@ -41,6 +41,7 @@ from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words, write
 from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.tables import Note, groups_text, notes_table
+from hf_transfer_score.cli.verify import check_adapters
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
@@ -88,7 +89,8 @@ class RaceFlags:
 
     Attributes:
         method: full trains everything, layer one block and the classifier, scl the same with a skip connection from
-            that block to the last features.
+            that block to the last features, lora low-rank adapters beside the layers
+            (`pip install 'hf-transfer-score[lora]'`).
         test_split: without it one called test or validation that has labels, else the rows that the sample left.
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
@@ -99,6 +101,8 @@ class RaceFlags:
         train_batch_size: examples in a step; without it by modality.
         layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
         skip: width of the skip connection of scl: pad or interpolate.
+        lora_rank: of the adapters of lora; without it 8.
+        lora_alpha: what adapters count, divided by their rank; without it 16.
         precision: of training: auto (bfloat16 on CUDA), float32 or bfloat16.
     """
 
@@ -115,14 +119,17 @@ class RaceFlags:
     train_batch_size: Whole = None
     layer: int | str | None = None
     skip: str | None = None
+    lora_rank: Whole = None
+    lora_alpha: float | None = None
     precision: str | None = None
 
     def options(self, choosing: ChoosingFlags, device: str | None) -> ChooseOptions:
         """Return the options; what is not said is left to the recipe of the modality."""
-        if self.layer is not None and self.method == "full":
-            raise OptionError("--layer is for the methods layer and scl, and full trains no single block.")
+        if self.layer is not None and self.method not in ("layer", "scl"):
+            raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
+        check_adapters(self.method, self.lora_rank, self.lora_alpha)
         mine = {one.name for one in fields(ChooseOptions)}
         said = {name: value for name, value in (*vars(self).items(), *vars(choosing).items()) if value is not None}
         changes: dict[str, Any] = {name.removeprefix("train_"): one for name, one in said.items() if name not in mine}

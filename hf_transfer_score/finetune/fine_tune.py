@@ -37,7 +37,7 @@ LEAST_GAIN = 0.1
 
 ACCURACY = "accuracy"
 
-VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2, "lora": 1}
 """By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
 
 Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
@@ -135,7 +135,7 @@ class _Measurement:
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.after_pass = after_pass
         self.machine: Machine = Machine(recipe)
-        self.builder = Builder(load, self.rows, recipe, self.machine)
+        self.builder = Builder(load, self.rows, recipe, self.machine, seed=seed)
 
     def run(self) -> FineTuningResult:
         """Return what the method of the recipe gives."""
@@ -278,15 +278,19 @@ def fit_probe(
 
 
 def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
-    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default."""
+    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default.
+
+    The settings of adapters are always told: there is no usual one.
+    """
     usual = asdict(default_recipe(test.task.modality, recipe.method))
     own = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(recipe).items()
         if name not in NOT_OF_THE_RESULT and value != usual[name]
     }
+    adapters = {"lora_rank": recipe.lora_rank, "lora_alpha": recipe.lora_alpha} if recipe.method == "lora" else {}
     where = {"test_split": test.source.split, "test_rows": len(test), "test_fingerprint": test.fingerprint[:12]}
-    parameters = {"method": recipe.method, "seed": seed, **where, **own}
+    parameters = {"method": recipe.method, "seed": seed, **where, **adapters, **own}
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 
