@@ -65,7 +65,9 @@ class Curves:
     labels: NDArray[np.int64]
 
 
-def _sample(part: Labelled) -> LabelledSample:
+def as_sample(part: Labelled) -> LabelledSample:
+    """Return pictures as a sample that was drawn from a dataset."""
+
     def picture(one: NDArray[np.float32]) -> Image.Image:
         file = BytesIO()
         Image.fromarray(as_bytes(one)).save(file, "PNG")
@@ -77,12 +79,12 @@ def _sample(part: Labelled) -> LabelledSample:
 def _parts(target: Target) -> Iterator[LabelledSample]:
     """Yield the rows to train on, to choose by and to test on: no digit is in two of them, each warped many times."""
     parts = target_digits(target.per_class, 1, target.warp)
-    yield _sample(parts["train"])
+    yield as_sample(parts["train"])
     whole, generator = target_digits(target.per_class, 1, Warp(0, 0, 0, 0, 0))["test"], np.random.default_rng(2)
     order = generator.permutation(len(whole))
     for rows, count in ((order[: len(order) // 3], CHOSEN_BY), (order[len(order) // 3 :], TESTED)):
         some = np.resize(rows, count)
-        yield _sample(Labelled(warped(whole.pictures[some], generator, target.warp), whole.labels[some]))
+        yield as_sample(Labelled(warped(whole.pictures[some], generator, target.warp), whole.labels[some]))
 
 
 def measure(target: Target, names: Sequence[str]) -> Curves:

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from hf_transfer_score import ChooseListener, ChooseOptions, OptionError, RankOptions, SampleOptions, choose
+from hf_transfer_score import (
+    BackboneOptions,
+    ChooseListener,
+    ChooseOptions,
+    OptionError,
+    RankOptions,
+    SampleOptions,
+    choose,
+)
+from hf_transfer_score.backbones.base import all_kinds
 from hf_transfer_score.choosing.trainer import Trainer
 from hf_transfer_score.cli import main
 from hf_transfer_score.finetune.loop import Training
@@ -160,6 +169,27 @@ def test_what_cannot_be_fine_tuned_is_refused_before_any_model(folder):
     with pytest.raises(OptionError, match="expected a probability"):
         ChooseOptions(confidence=1.0)
     with pytest.raises(OptionError, match="layer="):
-        from hf_transfer_score import BackboneOptions
-
         choose(str(folder / "reviews.jsonl"), ["./first"], options=RankOptions(backbone=BackboneOptions(layer="all")))
+
+
+def test_adapters_are_merged_into_what_is_saved(chosen, tmp_path):
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'hf-transfer-score[lora]'")
+    from safetensors.torch import load_file
+
+    changes = {**CHANGES, "learning_rates": (3e-3,), "lora_rank": 2}
+    choice = chosen(tmp_path / "home", method="lora", changes=changes, budget="1 fine-tuning")
+    place = choice.save_model(tmp_path / "model")
+    assert not list(place.glob("adapter*")) and not [
+        key for key in load_file(place / "model.safetensors") if "lora" in key
+    ]
+    backbone = all_kinds()["hub_text"].load(place, choice.test.task, BackboneOptions())
+    head = load_file(place / "classifier.safetensors")
+    with torch.no_grad():
+        batch = backbone.collate(backbone.encode(choice.test.examples(range(len(choice.test)))))
+        answers = backbone.forward(batch).features["last"] @ head["weight"].T + head["bias"]
+    right = float(np.mean(answers.argmax(1).numpy() == choice.test.labels))
+    assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+    records = [Record.from_json(path.read_bytes()) for path in (tmp_path / "home").rglob("results/records/**/*.json")]
+    told = [one.metric.parameters for one in records if one.metric and one.metric.kind == "truth"]
+    assert told and {(one["method"], one["lora_rank"]) for one in told} == {("lora", 2)}
+    assert "lora_rank=2" in choice.script and compile(choice.script, "train.py", "exec")
