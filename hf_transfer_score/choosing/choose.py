@@ -19,6 +19,7 @@ from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.choosing.probing import Prober
 from hf_transfer_score.choosing.race import Arm, Race, Terms
 from hf_transfer_score.choosing.result import Choice, Tested
 from hf_transfer_score.choosing.start import Start, prepare
@@ -248,7 +249,8 @@ class _Choosing:
             )
             for name in names
         }
-        self.trainer = Trainer(finalists, start.sample, start.test, start.recipe, how.seed, start.journal)
+        kind = Prober if start.recipe.method == "probe" else Trainer
+        self.trainer = kind(finalists, start.sample, start.test, start.recipe, how.seed, start.journal)
         recipe = start.recipe
         terms = Terms(recipe.epochs, recipe.learning_rates, how.within, how.confidence, start.budget, self.lost)
         self.race = Race(names, self.trainer, pool, terms, self.spent, start.heard)
@@ -302,8 +304,9 @@ class _Choosing:
         report.save(self.folder)
         for one in tested:
             like = records_of(replace(report, models={one.name: report.models[one.name]}), report.sample)[0]
-            if one.whole and one.result.learning_rate is not None:
-                recipe = replace(self.start.recipe, learning_rates=(one.result.learning_rate,))
+            if one.whole:
+                rate = one.result.learning_rate  # None of a probe
+                recipe = self.start.recipe if rate is None else replace(self.start.recipe, learning_rates=(rate,))
                 metric = truth_metric(recipe, self.start.how.seed, self.start.test)
                 record = truth_record(like, metric, one.result)
                 readable = tuple(map(without_places, record.warnings))
@@ -319,7 +322,7 @@ class _Choosing:
             name = winner.name if winner else next((one.first for one in reversed(self.history) if one.first), None)
             ranking = _first(ranking, name, self.gone)
             sure = self._sure(name)
-        rate = winner.rate if winner else None
+        rate = winner.rate if winner and start.recipe.method != "probe" else None
         notes = (*start.test.notes, *other_proportions(start.sample, start.test), *start.plan.notes)
         count = len(self.looking.parts)
         trained = (self.trainer, winner) if winner else None

@@ -167,7 +167,7 @@ class Trainer:
             best, right = (score, rows) if score.better_than(best) else (best, right)
         return {
             "accuracies": [one.accuracy for one in scores],
-            "right": base64.b64encode(np.packbits(right).tobytes()).decode(),
+            "right": packed(right),
             "rows": len(right),
             "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
             "passes": max(len(scores) - before, 0),
@@ -197,6 +197,11 @@ class Trainer:
             "layer": built.layer,
             "notes": list(nothing_learned(fitted.accuracy, builder.rows.fitted.codes)),
         }
+
+
+def packed(rows: Rights) -> str:
+    """Return which rows are right as text."""
+    return base64.b64encode(np.packbits(rows).tobytes()).decode()
 
 
 def _bits(text: str, rows: int) -> Rights:

@@ -90,7 +90,7 @@ class RaceFlags:
     Attributes:
         method: full trains everything, layer one block and the classifier, scl the same with a skip connection from
             that block to the last features, lora low-rank adapters beside the layers
-            (`pip install 'hf-transfer-score[lora]'`).
+            (`pip install 'hf-transfer-score[lora]'`), probe a classifier on frozen features.
         test_split: without it one called test or validation that has labels, else the rows that the sample left.
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
@@ -130,6 +130,10 @@ class RaceFlags:
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
         check_adapters(self.method, self.lora_rank, self.lora_alpha)
+        for name in ("epochs", "steps", "patience", "learning_rates", "train_batch_size"):
+            if self.method == "probe" and getattr(self, name) is not None:
+                flag = name.replace("_", "-")
+                raise OptionError(f"--{flag} is for methods that train in passes, and a probe is fitted at once.")
         mine = {one.name for one in fields(ChooseOptions)}
         said = {name: value for name, value in (*vars(self).items(), *vars(choosing).items()) if value is not None}
         changes: dict[str, Any] = {name.removeprefix("train_"): one for name, one in said.items() if name not in mine}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -141,7 +141,10 @@ def rank(
         call = plan_rank if dry_run else partial(run_rank, results=results or (), engine=engine)
         try:
             with watching(quiet=quiet or dry_run or not is_main()) as listener:
-                shared = {"options": rank_options(options, task, search), "search": search_of(search, task, options)}
+                shared: dict[str, Any] = {
+                    "options": rank_options(options, task, search),
+                    "search": search_of(search, task, options),
+                }
                 if until is not None and not dry_run:
                     heard = ChooseListener() if quiet else SaidRows()
                     result: Plan | RankReport = rank_adaptively(

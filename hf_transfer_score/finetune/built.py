@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_transfer_score.backbones.base import Backbone, is_trainable
+from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
 from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.finetune.adapters import add_adapters
 from hf_transfer_score.finetune.classifier import Classifier, Tap, Trained
@@ -83,13 +83,23 @@ class Builder:
         fitted = self.rows.fitted
         return classifier.batch(fitted.encoded.items(classifier.backbone, fitted.rows[:2]))
 
+    def bare(self) -> Classifier:
+        """Return a freshly loaded checkpoint without a head."""
+        return Classifier(self.load(), self.machine.device)
+
+    def behind(self, classifier: Classifier) -> int:
+        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
+        if not is_trainable(classifier.backbone):
+            return own_parameters(classifier.backbone) or 0
+        return sum(one.numel() for one in classifier.reached(self.few(classifier)).values())
+
     def built(self, known: Anchors | None = None) -> BuiltNetwork:
         """Return a freshly loaded checkpoint with a head, the part frozen that is not trained.
 
         Args:
             known: what an earlier load of it gave, which need not be computed again.
         """
-        classifier = Classifier(self.load(), self.machine.device)
+        classifier = self.bare()
         if not is_trainable(classifier.backbone):
             raise CheckpointError(
                 "unsupported",

@@ -83,7 +83,7 @@ def test_the_command_says_it_too_and_refuses_what_does_not_go_together(place, mo
     for wrong, said in (
         (["--first", "2"], "--first is for --adaptive"),
         (["--adaptive", "--metrics", "ncti"], "goes by the forecast of the usual metrics"),
-        (["--adaptive", "--first", "0"], "expected at least 1"),
+        (["--adaptive", "--first", "0"], "Must be >= 1"),
     ):
         assert main([*command, *wrong]) == 2
         assert said in capsys.readouterr().err
