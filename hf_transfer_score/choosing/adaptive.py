@@ -23,7 +23,6 @@ from hf_transfer_score.errors import InputError, OptionError, check_least
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import EXAMPLE, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
-from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.ranking import rank_features
 from hf_transfer_score.runs.options import RankOptions
@@ -197,14 +196,12 @@ class _AdaptiveRun:
         report, labels = self.report, self.sample.labels
         assert report is not None and labels is not None
         features = {name: self.looking.features(name) for name in report.ranks}
-        models = report.models
-        facts = {name: ModelFacts(name, models[name].parameters, models[name].downloads) for name in features}
 
         def order(rows: NDArray[np.int64]) -> Sequence[str]:
             self.looking.heard.stage(f"{end:,} rows: is the order clear")
             some = {name: matrix[rows] for name, matrix in features.items()}
             try:
-                return list(rank_features(some, labels[rows], facts=facts).with_forecast(self.forecaster).ranks)
+                return list(rank_features(some, labels[rows]).with_forecast(self.forecaster).ranks)
             except InputError:  # a half can be too small for any metric
                 return []
 
