@@ -16,6 +16,7 @@ from hf_transfer_score.choosing.choose import choose as run_choose
 from hf_transfer_score.choosing.estimate import Estimate, estimate
 from hf_transfer_score.choosing.history import ChooseListener, Round
 from hf_transfer_score.choosing.options import ChooseOptions, RacedMethod
+from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.race import summary
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
@@ -155,6 +156,7 @@ def choose(
     results: Annotated[list[str] | None, Parameter(group=CHOOSING, consume_multiple=True)] = None,
     save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     save_model: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    push: Annotated[str | None, Parameter(group=OUTPUT)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
@@ -182,12 +184,16 @@ def choose(
             earlier choices on this computer measured.
         save: write the records to this folder; without it to one that later choices read.
         save_model: write the winner's weights, a training script and a description to this folder.
+        push: put the winner's weights with a card and its record into this repository of models on the Hub, OWNER/NAME;
+            it is made where it is not there.
         dry_run: say what would be done and about how long it takes, and stop.
         quiet: say nothing on the error stream meanwhile.
     """
     how = tuning.options(choosing, options.extract.device)
     check_folder(save)
     check_folder(save_model)
+    if push is not None:
+        check_target(push)
     asked: dict[str, Any] = {
         "options": rank_options(options, task, search),
         "how": how,
@@ -210,13 +216,15 @@ def choose(
         output.show(choice.as_dict, lambda page: choice_text(choice, page))
         if save_model is not None and choice.tested:
             say(f"Saved the model to {choice.save_model(save_model)}")
+        if push is not None and choice.tested:
+            say(f"Put the model on {choice.push(push)}")
     if choice.interrupted:
         said = "interrupted: run the same command again to go on"
         if at_work():
             leave_at_once(said)
         say(said)
         return interrupted_status()
-    if not output.json and choice.tested and save_model is None:
+    if not output.json and choice.tested and save_model is None and push is None:
         write("\nTo keep the weights and a training script: the same command with --save-model FOLDER\n")
     return 0 if choice.tested else FAILED
 
