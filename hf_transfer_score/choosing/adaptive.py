@@ -32,7 +32,7 @@ from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 
-HALVES = 10
+HALVES = 20
 """Halves of the rows that the models are ranked by again."""
 
 GROWTH = 2
@@ -49,7 +49,7 @@ class AdaptiveOptions:
     """
 
     first: int | None = None
-    confidence: float = 0.9
+    confidence: float = 0.95
     first_rows: int = 256
 
     def __post_init__(self) -> None:
