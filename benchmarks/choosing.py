@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.choosing_curves import FOLDER, Curves, curves, shipped
+from benchmarks.choosing_rows import adaptive
 from hf_transfer_score.choosing.evidence import chance_within, dispensable, know_nothing
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
@@ -277,11 +278,14 @@ def main() -> None:
     parser.add_argument("--least", type=int, default=4, help="networks of a race at least")
     parser.add_argument("--junk", type=int, default=3, help="pools with 190 candidates that know nothing")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
+    parser.add_argument("--adaptive", type=int, default=0, help="pools that are ranked by as many rows as it takes")
     asked = parser.parse_args()
     if asked.races or asked.junk:
         known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]
         tables(known, asked.races, asked.least)
         junk(known, asked.junk)
+    if asked.adaptive:
+        adaptive(asked.adaptive)
     if asked.kills:
         kills(asked.kills)
 

@@ -85,10 +85,10 @@ class Digits:
         parts = target_digits(self.per_class, 1, self.warp)
         whole, generator = target_digits(self.per_class, 1, Warp(0, 0, 0, 0, 0))["test"], np.random.default_rng(2)
         order = generator.permutation(len(whole))
-        found = [_sample(parts["train"])]
+        found = [as_sample(parts["train"])]
         for rows, count in ((order[: len(order) // 3], CHOSEN_BY), (order[len(order) // 3 :], TESTED)):
             some = np.resize(rows, count)
-            found.append(_sample(Labelled(warped(whole.pictures[some], generator, self.warp), whole.labels[some])))
+            found.append(as_sample(Labelled(warped(whole.pictures[some], generator, self.warp), whole.labels[some])))
         return found[0], found[1], found[2]
 
 
@@ -162,7 +162,9 @@ def _rows(sample: LabelledSample, rows: NDArray[np.int64]) -> LabelledSample:
     return replace(sample, table=sample.table.take(np.sort(rows)), fingerprint=f"{sample.fingerprint} {len(rows)}")
 
 
-def _sample(part: Labelled) -> LabelledSample:
+def as_sample(part: Labelled) -> LabelledSample:
+    """Return pictures as a sample that was drawn from a dataset."""
+
     def picture(one: NDArray[np.float32]) -> Image.Image:
         file = BytesIO()
         Image.fromarray(as_bytes(one)).save(file, "PNG")

@@ -21,7 +21,7 @@ import tomllib
 
 ROOT = Path(__file__).parent.parent
 RANGE = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*\])?>=(?P<version>[0-9.]+)")
-EXTRAS = ("openvino", "slurm", "sound", "space", "test")
+EXTRAS = ("lora", "openvino", "slurm", "sound", "space", "test")
 
 PARTS = (
     ("hf_transfer_score", "tests/metrics", "tests/records", "tests/hub", "tests/requests", "tests/cards"),

@@ -9,6 +9,7 @@ from .backbones.base import (
     register_backbone,
 )
 from .checkpoints.candidate import Search
+from .choosing.adaptive import AdaptiveOptions, rank_adaptively
 from .choosing.choose import choose
 from .choosing.history import ChooseListener
 from .choosing.options import Budget, ChooseOptions
@@ -62,6 +63,7 @@ from .tasks import Pixels, Task, Waveform, Words, get_task
 __version__: str
 
 __all__ = [
+    "AdaptiveOptions",
     "Backbone",
     "BackboneKind",
     "BackboneOptions",
@@ -122,6 +124,7 @@ __all__ = [
     "open_engine",
     "plan_rank",
     "rank",
+    "rank_adaptively",
     "rank_confidence",
     "rank_features",
     "rank_pool",

@@ -23,6 +23,7 @@ LONG = 400
 
 METHODS = {
     "full": "all weights fine-tuned",
+    "lora": "low-rank adapters (LoRA) beside frozen layers, and the classifier",
     "probe": "a linear classifier on frozen features; no weight of the model was changed",
 }
 """What is known of ways to measure an accuracy."""

@@ -19,12 +19,13 @@ from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.choosing.probing import Prober
 from hf_transfer_score.choosing.race import Arm, Race, Terms
-from hf_transfer_score.choosing.result import Choice, Tested
+from hf_transfer_score.choosing.result import Choice, Tested, tested_record
 from hf_transfer_score.choosing.start import Start, prepare
 from hf_transfer_score.choosing.trainer import Finalist, Trainer
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.finetune.fine_tune import save_truth, truth_metric, truth_record
+from hf_transfer_score.finetune.fine_tune import save_truth
 from hf_transfer_score.finetune.rows import other_proportions
 from hf_transfer_score.home import alone
 from hf_transfer_score.hub.client import quiet_client
@@ -33,7 +34,7 @@ from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
-from hf_transfer_score.runs.records import dataset_id, records_of, without_places
+from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
 
 RESULTS = "results"
@@ -249,7 +250,8 @@ class _Choosing:
             )
             for name in names
         }
-        self.trainer = Trainer(finalists, start.sample, start.test, start.recipe, how.seed, start.journal)
+        kind = Prober if start.recipe.method == "probe" else Trainer
+        self.trainer = kind(finalists, start.sample, start.test, start.recipe, how.seed, start.journal)
         recipe = start.recipe
         terms = Terms(recipe.epochs, recipe.learning_rates, how.within, how.confidence, start.budget, self.lost)
         self.race = Race(names, self.trainer, pool, terms, self.spent, start.heard)
@@ -302,13 +304,11 @@ class _Choosing:
         report = self.pool.ranking
         report.save(self.folder)
         for one in tested:
-            like = records_of(replace(report, models={one.name: report.models[one.name]}), report.sample)[0]
-            if one.whole and one.result.learning_rate is not None:
-                recipe = replace(self.start.recipe, learning_rates=(one.result.learning_rate,))
-                metric = truth_metric(recipe, self.start.how.seed, self.start.test)
-                record = truth_record(like, metric, one.result)
-                readable = tuple(map(without_places, record.warnings))
-                save_truth(self.folder, replace(record, warnings=readable))
+            if one.whole:
+                save_truth(
+                    self.folder,
+                    tested_record(report, one, self.start.recipe, self.start.how.seed, self.start.test),
+                )
 
     def _choice(self, winner: Arm | None, tested: tuple[Tested, ...]) -> Choice:
         start, race = self.start, self.race
@@ -320,7 +320,7 @@ class _Choosing:
             name = winner.name if winner else next((one.first for one in reversed(self.history) if one.first), None)
             ranking = _first(ranking, name, self.gone)
             sure = self._sure(name)
-        rate = winner.rate if winner else None
+        rate = winner.rate if winner and start.recipe.method != "probe" else None
         notes = (*start.test.notes, *other_proportions(start.sample, start.test), *start.plan.notes)
         count = len(self.looking.parts)
         trained = (self.trainer, winner) if winner else None

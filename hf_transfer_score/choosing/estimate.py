@@ -32,6 +32,7 @@ class Estimate:
         ends: after how many rows candidates are compared.
         rounds: passes after which finalists are compared.
         rates: learning rates that are raced.
+        method: what is done with finalists.
         row_seconds: of the forward pass of an example, on average over those that were timed; None where none was.
         look_seconds: of the first look at all candidates.
         tuning_seconds: of fine-tuning one candidate by the whole recipe.
@@ -45,6 +46,7 @@ class Estimate:
     ends: tuple[int, ...]
     rounds: tuple[int, ...]
     rates: int
+    method: str
     row_seconds: float | None
     look_seconds: float | None
     tuning_seconds: float | None
@@ -63,7 +65,9 @@ class Estimate:
         found = [
             f"{self.candidates} candidates ({self.failed} more cannot be read), {download} to download at most.",
             f"Rows: all are compared after {rows} rows, and who is surely worse goes.",
-            f"Race: finalists are compared after {passes} passes, at {self.rates} learning rates each.",
+            "Race: a probe of each finalist is fitted on all rows."
+            if self.method == "probe"
+            else f"Race: finalists are compared after {passes} passes, at {self.rates} learning rates each.",
         ]
         if self.look_seconds is None or self.tuning_seconds is None or self.budget_seconds is None:
             return [*found, "How long that takes is not known: no weights are here yet that could be timed."]
@@ -100,6 +104,7 @@ def estimate(
         tuple(start.ends),
         tuple(terms.rounds),
         len(recipe.learning_rates),
+        recipe.method,
         row,
         None if row is None else row * start.ends[0] * len(inside),
         tuning,

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_transfer_score.checkpoints.candidate import parse_candidates
 from hf_transfer_score.choosing.evidence import Floats
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.nested import part
+from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import CachedFeatures, FeatureCache
 from hf_transfer_score.features.precision import AUTO
 from hf_transfer_score.home import cache_limit
@@ -23,6 +25,7 @@ from hf_transfer_score.ranking.ranking import ranked
 from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import open_place
 from hf_transfer_score.records.store import cache_file, load
+from hf_transfer_score.runs.candidates import GONE
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
@@ -179,13 +182,25 @@ class Looking:
         self.spent.rows += rows
         self.spent.tunings += rows / self.rows_a_tuning
         self.seconds[name] = took / max(rows, 1)
-        cached = [model.cached(self._cache) for model in self.parts[name]]
-        if any(entry is None for entry in cached):
-            gone = "its features vanished from the cache during the run; run again"
-            return replace(one, status="failed", kind="error", reason=gone)
-        together = _joined([entry for entry in cached if entry is not None])
+        together = self._together(name)
+        if together is None:
+            return replace(one, status="failed", kind="error", reason=GONE)
         layer = next(iter(together.features))
         return score_layer(replace(one, scores=None), together, layer, whole, choose_scoring(whole))
+
+    def _together(self, name: str) -> CachedFeatures | None:
+        """Return the features of all rows so far, None where some are not in the cache any more."""
+        cached = [model.cached(self._cache) for model in self.parts[name]]
+        there = [entry for entry in cached if entry is not None]
+        return _joined(there) if len(there) == len(cached) else None
+
+    def features(self, name: str) -> NDArray[Any]:
+        """Return what was read of a candidate so far (N, D)."""
+        together = self._together(name)
+        if together is None:
+            raise CheckpointError("error", GONE)
+        found: NDArray[Any] = next(iter(together.features.values()))
+        return found
 
 
 def _joined(parts: list[CachedFeatures]) -> CachedFeatures:

@@ -33,9 +33,18 @@ def evenly(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def steps(sample: LabelledSample, first: int, growth: int) -> list[int]:
     """Return after how many rows candidates are compared: the first look, some times as many, and all at last."""
-    labels, rows = sample.labels, len(sample)
-    assert labels is not None
-    count, found = max(first, LEAST_PER_CLASS * len(np.unique(labels))), []
+    assert sample.labels is not None
+    return growing(len(sample), len(np.unique(sample.labels)), first, growth)
+
+
+def growing(rows: int, classes: int, first: int, growth: int) -> list[int]:
+    """Return growing counts up to all rows.
+
+    Example:
+        >>> growing(5000, 10, 256, 4), growing(5000, 100, 256, 4), growing(300, 2, 256, 4)
+        ([256, 1024, 5000], [400, 1600, 5000], [300])
+    """
+    count, found = max(first, LEAST_PER_CLASS * classes), []
     while 2 * count <= rows:
         found.append(count)
         count *= growth

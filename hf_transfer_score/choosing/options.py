@@ -11,7 +11,7 @@ from hf_transfer_score.errors import OptionError, check_known, check_least
 from hf_transfer_score.finetune.recipe import Recipe, default_recipe
 from hf_transfer_score.tasks import Modality
 
-RacedMethod = Literal["full", "layer", "scl"]
+RacedMethod = Literal["full", "layer", "scl", "lora", "probe"]
 RACED: tuple[str, ...] = get_args(RacedMethod)
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -69,7 +69,7 @@ class ChooseOptions:
         budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole recipe.
         within: points of accuracy that do not matter.
         confidence: how sure it has to be that no candidate is better by more than that.
-        method: what is done in the end: "full", "layer" or "scl" fine-tuning.
+        method: what is done in the end: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
         recipe: how; None for the default of the task's modality with the method above.
         changes: fields of that default by name, and their values.
         first_rows: that each candidate is looked at by; four times as many come next.
@@ -109,5 +109,6 @@ class ChooseOptions:
         replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
 
     def recipe_for(self, modality: Modality) -> Recipe:
-        """Return how candidates of a modality are fine-tuned."""
-        return replace(self.recipe or default_recipe(modality, self.method), **self.changes)
+        """Return how candidates of a modality are fine-tuned; a probe counts as one pass."""
+        found = replace(self.recipe or default_recipe(modality, self.method), **self.changes)
+        return replace(found, epochs=1, learning_rates=(1.0,)) if found.method == "probe" else found

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.choosing.history import Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.errors import InputError
-from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import example_checkpoints
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import rough_duration
@@ -37,6 +39,15 @@ class Tested:
     name: str
     result: FineTuningResult
     whole: bool
+
+
+def tested_record(report: RankReport, one: Tested, recipe: Recipe, seed: int, test: LabelledSample) -> Record:
+    """Return the record of an accuracy that a choice measured; it names no place on this computer."""
+    like = records_of(replace(report, models={one.name: report.models[one.name]}), report.sample)[0]
+    rate = one.result.learning_rate  # None of a probe
+    metric = truth_metric(recipe if rate is None else replace(recipe, learning_rates=(rate,)), seed, test)
+    record = truth_record(like, metric, one.result)
+    return replace(record, warnings=tuple(map(without_places, record.warnings)))
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,6 +185,26 @@ class Choice:
             }
         )
         return found | {"ranking": self.ranking.as_dict()}
+
+    @property
+    def record(self) -> Record:
+        """The record of the winner's accuracy on the test rows."""
+        return tested_record(self.ranking, self.tested[0], self.recipe, self.options.seed, self.test)
+
+    def push(
+        self, name: str, *, private: bool = False, token: str | bool | None = None, endpoint: str | None = None
+    ) -> str:
+        """Put the winner's weights with a card and its record onto the Hub, and return where they are.
+
+        Args:
+            name: OWNER/NAME of a repository of models, which is made where it is not there.
+            private: whether only its owner sees it, where it is made.
+            token: for the Hub; None for the one that its client finds.
+            endpoint: another Hub than that of HF_ENDPOINT.
+        """
+        from hf_transfer_score.choosing.pushing import push_winner
+
+        return push_winner(self, name, private=private, token=token, endpoint=endpoint)
 
     def save_model(self, folder: str | Path) -> Path:
         """Write the winner's weights with its head, a training script and a description into a folder.

@@ -29,9 +29,13 @@ def save_winner(choice: Choice, trainer: Trainer, arm: Arm, folder: Path) -> Pat
     """
     from safetensors.torch import save_file
 
+    from hf_transfer_score.finetune.adapters import merge_adapters
+
     built, _ = trainer.best_state(arm)
     weight, bias = _folded(built.classifier)
     module, names = built.classifier.backbone.module, _names(choice, len(bias))
+    if built.trained.adapters is not None:
+        merge_adapters(module)
     with room_for("the model", folder):
         folder.mkdir(parents=True, exist_ok=True)
         _copy_small(trainer.finalists[arm.name].folder(), folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hf_transfer_score.finetune.fine_tune import OF_A_PROBE
+from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import SHIPPED, example_dataset
 from hf_transfer_score.text import one_line
 
@@ -92,7 +94,7 @@ WHOLE = (
     + """\
 from hf_transfer_score import Recipe, VerifyOptions, verify
 
-recipe = Recipe(method={method!r}, learning_rates=({rate!r},), epochs={epochs}, batch_size={batch})
+recipe = Recipe({changed})
 print(verify({dataset!r}, [{source!r}], how=VerifyOptions(method={method!r}, recipe=recipe, seeds=({seed},))).models)
 """
 )
@@ -109,9 +111,11 @@ def training_script(choice: Choice) -> str:
 
     Methods that train one block, and kinds of checkpoints that these libraries do not load, are repeated by `verify`.
     """
-    if choice.winner is None or choice.rate is None:
+    recipe = choice.recipe
+    if choice.winner is None or (choice.rate is None and recipe.method != "probe"):
         return ""
-    about, recipe, rows = choice.ranking.models[choice.winner], choice.recipe, choice.test.source
+    rate = choice.rate or 1.0
+    about, rows = choice.ranking.models[choice.winner], choice.test.source
     dataset = str(SHIPPED / "dataset") if example_dataset(rows.dataset) is not None else rows.dataset
     column, label = (rows.columns.get(name, name) for name in ("input", "label"))
     modality, library = choice.test.task.modality, about.library or ""
@@ -140,12 +144,21 @@ def training_script(choice: Choice) -> str:
         inputs=inputs[modality],
         what=what,
         task=task,
-        rate=choice.rate,
-        head_rate=choice.rate * recipe.head_factor,
+        rate=rate,
+        head_rate=rate * recipe.head_factor,
         decay=recipe.weight_decay,
         warmup=recipe.warmup_share,
         epochs=recipe.epochs,
         batch=recipe.batch_size,
         seed=choice.options.seed,
         method=recipe.method,
+        changed=", ".join(f"{name}={value!r}" for name, value in _changed(recipe, rate).items()),
     )
+
+
+def _changed(recipe: Recipe, rate: float) -> dict[str, object]:
+    """Return the fields of a recipe that are not as they are where nothing is said, at one learning rate."""
+    usual = vars(Recipe(method=recipe.method))
+    mine = {**vars(recipe), "learning_rates": (rate,), "device": None}
+    mine = {name: one for name, one in mine.items() if recipe.method != "probe" or name in OF_A_PROBE}
+    return {"method": recipe.method} | {name: one for name, one in mine.items() if one != usual[name]}

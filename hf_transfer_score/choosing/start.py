@@ -65,11 +65,14 @@ class Start:
     @property
     def ends(self) -> list[int]:
         """After how many rows candidates are compared."""
-        return steps(self.sample, self.how.first_rows, GROWTH)
+        found = steps(self.sample, self.how.first_rows, GROWTH)
+        return found[:-1] or found if self.recipe.method == "probe" else found  # a probe reads all rows itself
 
     @property
     def rows_a_pass(self) -> int:
         """Forward passes of an example that cost as much as a pass of training, validation included."""
+        if self.recipe.method == "probe":
+            return len(self.sample)
         held = round(self.recipe.validation_share * len(self.sample))
         return STEP_COST * (len(self.sample) - held) + held
 

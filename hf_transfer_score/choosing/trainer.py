@@ -115,7 +115,8 @@ class Trainer:
 
         if name not in self._builders:
             rows = MeasuredRows.of(self.train, self.test, self.recipe, self.seed)
-            self._builders = {name: Builder(self.finalists[name].load, rows, self.recipe, Machine(self.recipe))}
+            machine, load = Machine(self.recipe), self.finalists[name].load
+            self._builders = {name: Builder(load, rows, self.recipe, machine, seed=self.seed)}
         return self._builders[name]
 
     def _resumed(self, arm: Arm) -> tuple[BuiltNetwork, Training, KeptTraining | None]:
@@ -166,7 +167,7 @@ class Trainer:
             best, right = (score, rows) if score.better_than(best) else (best, right)
         return {
             "accuracies": [one.accuracy for one in scores],
-            "right": base64.b64encode(np.packbits(right).tobytes()).decode(),
+            "right": packed(right),
             "rows": len(right),
             "ended": bool(kept.about["ended"]) and len(kept.scores) <= passes,
             "passes": max(len(scores) - before, 0),
@@ -196,6 +197,11 @@ class Trainer:
             "layer": built.layer,
             "notes": list(nothing_learned(fitted.accuracy, builder.rows.fitted.codes)),
         }
+
+
+def packed(rows: Rights) -> str:
+    """Return which rows are right as text."""
+    return base64.b64encode(np.packbits(rows).tobytes()).decode()
 
 
 def _bits(text: str, rows: int) -> Rights:

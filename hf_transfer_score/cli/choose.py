@@ -16,6 +16,7 @@ from hf_transfer_score.choosing.choose import choose as run_choose
 from hf_transfer_score.choosing.estimate import Estimate, estimate
 from hf_transfer_score.choosing.history import ChooseListener, Round
 from hf_transfer_score.choosing.options import ChooseOptions, RacedMethod
+from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.race import summary
 from hf_transfer_score.choosing.result import Choice
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
@@ -41,6 +42,7 @@ from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words, write
 from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.tables import Note, groups_text, notes_table
+from hf_transfer_score.cli.verify import check_adapters
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
@@ -88,7 +90,8 @@ class RaceFlags:
 
     Attributes:
         method: full trains everything, layer one block and the classifier, scl the same with a skip connection from
-            that block to the last features.
+            that block to the last features, lora low-rank adapters beside the layers
+            (`pip install 'hf-transfer-score[lora]'`), probe a classifier on frozen features.
         test_split: without it one called test or validation that has labels, else the rows that the sample left.
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
@@ -99,6 +102,8 @@ class RaceFlags:
         train_batch_size: examples in a step; without it by modality.
         layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
         skip: width of the skip connection of scl: pad or interpolate.
+        lora_rank: of the adapters of lora; without it 8.
+        lora_alpha: what adapters count, divided by their rank; without it 16.
         precision: of training: auto (bfloat16 on CUDA), float32 or bfloat16.
     """
 
@@ -115,14 +120,21 @@ class RaceFlags:
     train_batch_size: Whole = None
     layer: int | str | None = None
     skip: str | None = None
+    lora_rank: Whole = None
+    lora_alpha: float | None = None
     precision: str | None = None
 
     def options(self, choosing: ChoosingFlags, device: str | None) -> ChooseOptions:
         """Return the options; what is not said is left to the recipe of the modality."""
-        if self.layer is not None and self.method == "full":
-            raise OptionError("--layer is for the methods layer and scl, and full trains no single block.")
+        if self.layer is not None and self.method not in ("layer", "scl"):
+            raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
+        check_adapters(self.method, self.lora_rank, self.lora_alpha)
+        for name in ("epochs", "steps", "patience", "learning_rates", "train_batch_size"):
+            if self.method == "probe" and getattr(self, name) is not None:
+                flag = name.replace("_", "-")
+                raise OptionError(f"--{flag} is for methods that train in passes, and a probe is fitted at once.")
         mine = {one.name for one in fields(ChooseOptions)}
         said = {name: value for name, value in (*vars(self).items(), *vars(choosing).items()) if value is not None}
         changes: dict[str, Any] = {name.removeprefix("train_"): one for name, one in said.items() if name not in mine}
@@ -144,6 +156,7 @@ def choose(
     results: Annotated[list[str] | None, Parameter(group=CHOOSING, consume_multiple=True)] = None,
     save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     save_model: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    push: Annotated[str | None, Parameter(group=OUTPUT)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
@@ -171,12 +184,16 @@ def choose(
             earlier choices on this computer measured.
         save: write the records to this folder; without it to one that later choices read.
         save_model: write the winner's weights, a training script and a description to this folder.
+        push: put the winner's weights with a card and its record into this repository of models on the Hub, OWNER/NAME;
+            it is made where it is not there.
         dry_run: say what would be done and about how long it takes, and stop.
         quiet: say nothing on the error stream meanwhile.
     """
     how = tuning.options(choosing, options.extract.device)
     check_folder(save)
     check_folder(save_model)
+    if push is not None:
+        check_target(push)
     asked: dict[str, Any] = {
         "options": rank_options(options, task, search),
         "how": how,
@@ -199,13 +216,15 @@ def choose(
         output.show(choice.as_dict, lambda page: choice_text(choice, page))
         if save_model is not None and choice.tested:
             say(f"Saved the model to {choice.save_model(save_model)}")
+        if push is not None and choice.tested:
+            say(f"Put the model on {choice.push(push)}")
     if choice.interrupted:
         said = "interrupted: run the same command again to go on"
         if at_work():
             leave_at_once(said)
         say(said)
         return interrupted_status()
-    if not output.json and choice.tested and save_model is None:
+    if not output.json and choice.tested and save_model is None and push is None:
         write("\nTo keep the weights and a training script: the same command with --save-model FOLDER\n")
     return 0 if choice.tested else FAILED
 

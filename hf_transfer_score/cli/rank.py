@@ -6,14 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from hf_transfer_score.checkpoints.candidate import display_names, parse_candidates
+from hf_transfer_score.choosing.adaptive import rank_adaptively
+from hf_transfer_score.choosing.history import ChooseListener
+from hf_transfer_score.cli.adaptive import SaidRows, enough_rows
 from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
 from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import (
+    DATASET,
     OUTPUT,
     RUNNING,
     SCORING,
@@ -26,6 +30,7 @@ from hf_transfer_score.cli.flags import (
     ScoringFlags,
     Table,
     TaskName,
+    Whole,
     rank_options,
     search_of,
 )
@@ -82,6 +87,8 @@ def rank(
     options: Ranking = RankFlags(),
     engines: Engines = EngineFlags(),
     results: Annotated[list[str] | None, Parameter(group=SCORING, consume_multiple=True)] = None,
+    adaptive: Annotated[bool, Parameter(group=DATASET)] = False,
+    first: Annotated[Whole, Parameter(group=DATASET)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
@@ -116,6 +123,8 @@ def rank(
             the task under which models are listed, such as fill-mask.
         results: places of stored results (folders, OWNER/NAME on the Hub) that the forecast takes in: how these and
             related models did on other datasets.
+        adaptive: look at 256 rows, and at more only until the order is clear; a note says how many it took.
+        first: with adaptive, until it is clear which models are the first so many.
         dry_run: show what would be downloaded and run, and stop.
         quiet: no plan and no progress on the error stream.
         terms: show what each metric says too, and the raw terms.
@@ -124,6 +133,7 @@ def rank(
         across: draw it against parameters, or throughput: the examples that models read a second here.
     """
     metrics = scoring.configured()
+    until = enough_rows(adaptive, first, scoring, engines)
     if plot is not None:
         from hf_transfer_score.drawing.files import check_plot_path
 
@@ -134,15 +144,24 @@ def rank(
         call = plan_rank if dry_run else partial(run_rank, results=results or (), engine=engine)
         try:
             with watching(quiet=quiet or dry_run or not is_main()) as listener:
-                result = call(
-                    dataset,
-                    candidates.names(),
-                    options=rank_options(options, task, search),
-                    metrics=metrics,
-                    headline=scoring.headline,
-                    search=search_of(search, task, options),
-                    listener=listener,
-                )
+                shared: dict[str, Any] = {
+                    "options": rank_options(options, task, search),
+                    "search": search_of(search, task, options),
+                }
+                if until is not None and not dry_run:
+                    heard = ChooseListener() if quiet else SaidRows()
+                    result: Plan | RankReport = rank_adaptively(
+                        dataset, candidates.names(), until=until, heard=heard, results=results or (), **shared
+                    )
+                else:
+                    result = call(
+                        dataset,
+                        candidates.names(),
+                        metrics=metrics,
+                        headline=scoring.headline,
+                        listener=listener,
+                        **shared,
+                    )
         except Interrupted as error:
             if is_main():
                 _finish(asked, error.report, output, terms=terms, save=save, plot=plot, across=across)

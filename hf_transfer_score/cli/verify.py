@@ -59,13 +59,21 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def check_adapters(method: str, rank: int | None, alpha: float | None) -> None:
+    """Refuse the settings of adapters where none are trained."""
+    if method != "lora" and (rank is not None or alpha is not None):
+        flag = "--lora-alpha" if rank is None else "--lora-rank"
+        raise OptionError(f"{flag} is for the method lora, and {method} trains no adapters.")
+
+
 @dataclass(frozen=True)
 class TuningFlags:
     """What is fine-tuned, and how.
 
     Attributes:
         method: probe trains a classifier on frozen features, full everything, layer one block and the classifier, scl
-            the same with a skip connection from that block to the last features.
+            the same with a skip connection from that block to the last features, lora low-rank adapters beside the
+            layers (`pip install 'hf-transfer-score[lora]'`).
         top: fine-tune so many of the best.
         seeds: one measurement each; with commas.
         test_split: without it one called test or validation that has labels, else the rows that the sample left.
@@ -78,6 +86,8 @@ class TuningFlags:
         train_batch_size: examples in a step; without it by modality.
         layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
         skip: width of the skip connection of scl: pad or interpolate.
+        lora_rank: of the adapters of lora; without it 8.
+        lora_alpha: what adapters count, divided by their rank; without it 16.
         precision: of training: auto (bfloat16 on CUDA), float32 or bfloat16.
     """
 
@@ -103,6 +113,8 @@ class TuningFlags:
     train_batch_size: Whole = None
     layer: int | str | None = None
     skip: str | None = None
+    lora_rank: Whole = None
+    lora_alpha: float | None = None
     precision: str | None = None
 
     def options(self, device: str | None) -> VerifyOptions:
@@ -111,6 +123,7 @@ class TuningFlags:
             raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
         if self.skip is not None and self.method != "scl":
             raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
+        check_adapters(self.method, self.lora_rank, self.lora_alpha)
         if self.patience is not None and self.method == "probe":
             raise OptionError("--patience is for methods that train in passes, and a probe is fitted at once.")
         mine = {one.name for one in fields(VerifyOptions)}

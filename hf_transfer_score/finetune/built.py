@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_transfer_score.backbones.base import Backbone, is_trainable
+from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
 from hf_transfer_score.errors import CheckpointError, OptionError
+from hf_transfer_score.finetune.adapters import add_adapters
 from hf_transfer_score.finetune.classifier import Classifier, Tap, Trained
 from hf_transfer_score.finetune.layers import before_last, choose_block, usable_blocks
 from hf_transfer_score.finetune.loop import LabelledRows, Machine, features
@@ -69,10 +70,12 @@ class Anchors:
 
 
 class Builder:
-    """Makes classifiers of one checkpoint, each from a fresh load."""
+    """Makes classifiers of one checkpoint, each from a fresh load; the seed is of what adapters begin with."""
 
-    def __init__(self, load: Callable[[], Backbone], rows: MeasuredRows, recipe: Recipe, machine: Machine) -> None:
-        self.load, self.rows, self.recipe, self.machine = load, rows, recipe, machine
+    def __init__(
+        self, load: Callable[[], Backbone], rows: MeasuredRows, recipe: Recipe, machine: Machine, *, seed: int = 0
+    ) -> None:
+        self.load, self.rows, self.recipe, self.machine, self.seed = load, rows, recipe, machine, seed
         self.block: str | None = None
 
     def few(self, classifier: Classifier) -> dict[str, object]:
@@ -80,13 +83,23 @@ class Builder:
         fitted = self.rows.fitted
         return classifier.batch(fitted.encoded.items(classifier.backbone, fitted.rows[:2]))
 
+    def bare(self) -> Classifier:
+        """Return a freshly loaded checkpoint without a head."""
+        return Classifier(self.load(), self.machine.device)
+
+    def behind(self, classifier: Classifier) -> int:
+        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
+        if not is_trainable(classifier.backbone):
+            return own_parameters(classifier.backbone) or 0
+        return sum(one.numel() for one in classifier.reached(self.few(classifier)).values())
+
     def built(self, known: Anchors | None = None) -> BuiltNetwork:
         """Return a freshly loaded checkpoint with a head, the part frozen that is not trained.
 
         Args:
             known: what an earlier load of it gave, which need not be computed again.
         """
-        classifier = Classifier(self.load(), self.machine.device)
+        classifier = self.bare()
         if not is_trainable(classifier.backbone):
             raise CheckpointError(
                 "unsupported",
@@ -108,7 +121,10 @@ class Builder:
             classifier.add_head(rows, self.rows.classes)
         else:
             classifier.add_head_at(known.centre, known.scale, self.rows.classes)
-        trained = Trained(classifier, reached, part)
+        adapters = None
+        if self.recipe.method == "lora":
+            adapters = add_adapters(classifier, reached, self.few(classifier), self.recipe, self.seed)
+        trained = Trained(classifier, reached, part, adapters)
         head = sum(one.numel() for one in classifier.head.parameters())
         return BuiltNetwork(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
 

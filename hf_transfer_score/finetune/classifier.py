@@ -214,28 +214,40 @@ class Classifier:
 
     def reached(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
         """Return the parameters that features depend on: not the checkpoint's own head, and nothing beside the path."""
+        found = self.on_path(batch)
+        self.silent = source_dropouts(self.backbone.module, lambda: self.features(batch), set(map(id, found.values())))
+        return found
+
+    def on_path(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
+        """Return the parameters, of those that can be trained now, that get a gradient from the features."""
         module = self.backbone.module
         module.zero_grad(set_to_none=True)
         with torch.enable_grad():
             self.features(batch).sum().backward()
         found = {name: value for name, value in module.named_parameters() if value.grad is not None}
         module.zero_grad(set_to_none=True)
-        self.silent = source_dropouts(module, lambda: self.features(batch), set(map(id, found.values())))
         return found
 
 
 class Trained:
     """Which part of a classifier is trained, None for none of the backbone; the rest is frozen.
 
-    Dropout between the features and the checkpoint's own head stays in evaluation mode.
+    Dropout between the features and the checkpoint's own head stays in evaluation mode. Where adapters are given they
+    are trained instead of the weights of the part.
     """
 
     def __init__(
-        self, classifier: Classifier, reached: Mapping[str, torch.nn.Parameter], part: torch.nn.Module | None
+        self,
+        classifier: Classifier,
+        reached: Mapping[str, torch.nn.Parameter],
+        part: torch.nn.Module | None,
+        adapters: Mapping[str, torch.nn.Parameter] | None = None,
     ) -> None:
         own = set() if part is None else {id(one) for one in part.parameters()}
-        self.classifier, self.part = classifier, part
+        self.classifier, self.part, self.adapters = classifier, part, adapters
         self.weights = [value for value in reached.values() if id(value) in own]
+        if adapters is not None:
+            self.weights = list(adapters.values())
         self.silent = classifier.silent
         leave_own_training(classifier.backbone.module)
         for value in classifier.backbone.module.parameters():
@@ -249,17 +261,25 @@ class Trained:
         return sum(one.numel() for one in (*self.weights, *self.classifier.head.parameters()))
 
     def train(self) -> None:
-        """Set what is trained to training mode: its dropout is at work and its batch norms follow the data."""
+        """Set what is trained to training mode: its dropout is at work and its batch norms follow the data.
+
+        Beside adapters dropout is at work, too, and batch norms stay as they are.
+        """
         self.classifier.backbone.module.eval()
         if self.part is not None:
             self.part.train()
+            for module in self.part.modules():
+                if self.adapters is not None and isinstance(module, _BatchNorm):
+                    module.eval()
         for module in self.silent:
             module.eval()
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return a copy of all that training changes."""
         found = {f"head.{name}": value for name, value in self.classifier.head.state_dict().items()}
-        if self.part is not None:
+        if self.adapters is not None:
+            found |= {f"part.{name}": value for name, value in self.adapters.items()}
+        elif self.part is not None:
             found |= {f"part.{name}": value for name, value in self.part.state_dict().items()}
         return {name: value.detach().clone() for name, value in found.items()}
 
@@ -267,8 +287,12 @@ class Trained:
         """Bring a copied state back."""
         own = {name.removeprefix("head."): value for name, value in state.items() if name.startswith("head.")}
         self.classifier.head.load_state_dict(own)
-        if self.part is not None:
-            rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
+        rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
+        if self.adapters is not None:
+            with torch.no_grad():
+                for name, value in self.adapters.items():
+                    value.copy_(rest[name])
+        elif self.part is not None:
             self.part.load_state_dict(rest)
 
 

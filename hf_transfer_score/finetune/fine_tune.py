@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.backbones.base import Backbone, is_trainable, own_parameters
+from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.errors import CheckpointError, RecordError
 from hf_transfer_score.finetune.recipe import Recipe, default_recipe
 from hf_transfer_score.finetune.rows import Rows, check_task, other_proportions
@@ -23,7 +23,6 @@ from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
     from hf_transfer_score.finetune.built import BuiltNetwork
-    from hf_transfer_score.finetune.classifier import Classifier
     from hf_transfer_score.finetune.loop import Machine, Run
 
 Array = NDArray[np.float64]
@@ -37,7 +36,7 @@ LEAST_GAIN = 0.1
 
 ACCURACY = "accuracy"
 
-VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2}
+VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2, "lora": 1}
 """By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
 
 Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
@@ -45,6 +44,9 @@ the block is chosen on the whole sample by the measure of `layers`, and that of 
 """
 
 NOT_OF_THE_RESULT = ("method", "device")
+
+OF_A_PROBE = ("validation_share", "penalties", "precision")
+"""The settings that a probe depends on; it has no passes and no learning rates."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class _Measurement:
         self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
         self.after_pass = after_pass
         self.machine: Machine = Machine(recipe)
-        self.builder = Builder(load, self.rows, recipe, self.machine)
+        self.builder = Builder(load, self.rows, recipe, self.machine, seed=seed)
 
     def run(self) -> FineTuningResult:
         """Return what the method of the recipe gives."""
@@ -165,14 +167,8 @@ class _Measurement:
             rows.double().cpu().numpy(), self.rows.everything.codes, parts, test, tuple(self.recipe.penalties)
         )
         head = sum(one.numel() for one in classifier.head.parameters())
-        total = head + self._behind(classifier)
+        total = head + self.builder.behind(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
-
-    def _behind(self, classifier: Classifier) -> int:
-        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
-        if not is_trainable(classifier.backbone):
-            return own_parameters(classifier.backbone) or 0
-        return sum(one.numel() for one in classifier.reached(self.builder.few(classifier)).values())
 
     def _trained(self) -> FineTuningResult:
         """Return the best of the learning rates; only one trained model besides the current one is in memory."""
@@ -235,12 +231,35 @@ class _Measurement:
 
 
 class Probe(NamedTuple):
-    """A fitted probe: the shares of each part that it classifies rightly, and the penalty that was chosen."""
+    """A fitted probe.
+
+    Attributes:
+        train: the share of the rows it was fitted on that it classifies rightly.
+        validation: the same of the rows that it was chosen by.
+        test: the same of the test rows.
+        penalty: the one that was chosen.
+        weight: of the shifted and scaled features, for each class (K, D).
+        bias: (K,).
+        centre: what features are shifted by (D,).
+        scale: what they are divided by.
+        right: which of the rows that it was chosen by are right (N,).
+    """
 
     train: float
     validation: float
     test: float
     penalty: float
+    weight: Array
+    bias: Array
+    centre: Array
+    scale: float
+    right: NDArray[np.bool_]
+
+    def tensors(self) -> dict[str, Any]:
+        """Return what a head needs, as tensors by name."""
+        import torch
+
+        return {name: torch.as_tensor(getattr(self, name)) for name in ("weight", "bias", "centre", "scale")}
 
 
 def fit_probe(
@@ -272,21 +291,28 @@ def fit_probe(
             best = (score, loss, penalty, model)
     assert best is not None
     score, _, penalty, model = best
-    return Probe(
-        float(model.score(scaled[fitted_on], codes[fitted_on])), score, float(model.score(tested, test[1])), penalty
-    )
+    weight, bias = model.coef_, model.intercept_
+    if len(weight) == 1:  # two classes share one row
+        weight, bias = np.concatenate([0 * weight, weight]), np.concatenate([0 * bias, bias])
+    right = model.predict(scaled[chosen_by]) == codes[chosen_by]
+    train, tried = float(model.score(scaled[fitted_on], codes[fitted_on])), float(model.score(tested, test[1]))
+    return Probe(train, score, tried, penalty, weight, bias, centre, scale, right)
 
 
 def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
-    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default."""
+    """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default.
+
+    The settings of adapters are always told: there is no usual one.
+    """
     usual = asdict(default_recipe(test.task.modality, recipe.method))
     own = {
         name: list(value) if isinstance(value, tuple) else value
         for name, value in asdict(recipe).items()
-        if name not in NOT_OF_THE_RESULT and value != usual[name]
+        if name not in NOT_OF_THE_RESULT and value != usual[name] and (recipe.method != "probe" or name in OF_A_PROBE)
     }
+    adapters = {"lora_rank": recipe.lora_rank, "lora_alpha": recipe.lora_alpha} if recipe.method == "lora" else {}
     where = {"test_split": test.source.split, "test_rows": len(test), "test_fingerprint": test.fingerprint[:12]}
-    parameters = {"method": recipe.method, "seed": seed, **where, **own}
+    parameters = {"method": recipe.method, "seed": seed, **where, **adapters, **own}
     return RecordedMetric(ACCURACY, VERSIONS[recipe.method], "truth", parameters, {ACCURACY: 1})
 
 

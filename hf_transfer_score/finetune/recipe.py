@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Literal, get_args
 
 from hf_transfer_score.errors import OptionError, check_known, check_least
 from hf_transfer_score.tasks import Modality
 
-Method = Literal["probe", "full", "layer", "scl"]
+Method = Literal["probe", "full", "layer", "scl", "lora"]
 METHODS: tuple[str, ...] = get_args(Method)
-"""Linear probe, full fine-tuning, Layer-FT, and SCL-FT, which adds a skip connection."""
+"""Linear probe, full fine-tuning, Layer-FT, SCL-FT, which adds a skip connection, and low-rank adapters."""
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 AUTO = "auto"
@@ -24,7 +25,8 @@ class Recipe:
 
     Attributes:
         method: "probe" trains a classifier on frozen features, "full" everything, "layer" one block and the
-            classifier, "scl" the same with a skip connection from that block to the last features.
+            classifier, "scl" the same with a skip connection from that block to the last features, "lora" low-rank
+            adapters beside the layers, and the classifier.
         learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
         epochs: passes over the training part at most.
         steps: optimiser steps at most, None for as many as the epochs take.
@@ -39,6 +41,8 @@ class Recipe:
             or a number from 0.
         skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
             "interpolate".
+        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
+        lora_alpha: what an adapter gives counts so many times, per rank.
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
         device: where to compute, as torch names it; None takes an accelerator where there is one.
     """
@@ -56,6 +60,8 @@ class Recipe:
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
     layer: str | int = AUTO
     skip: Literal["pad", "interpolate"] = "pad"
+    lora_rank: int = 8
+    lora_alpha: float = 16.0
     precision: str = AUTO
     device: str | None = None
 
@@ -65,13 +71,15 @@ class Recipe:
         for name, values in (("learning_rates", self.learning_rates), ("penalties", self.penalties)):
             if not values or not all(value > 0 for value in values):
                 raise OptionError(f"{name}={values!r}: expected at least one number above 0.")
-        check_least(self, epochs=1, steps=1, batch_size=1, patience=1)
+        check_least(self, epochs=1, steps=1, batch_size=1, patience=1, lora_rank=1)
+        if self.method == "lora" and find_spec("peft") is None:
+            raise OptionError("method='lora' needs peft: pip install 'hf-transfer-score[lora]'.")
         if not 0 < self.validation_share < 1:
             raise OptionError(f"validation_share={self.validation_share}: expected a share between 0 and 1.")
         if not 0 <= self.warmup_share < 1:
             raise OptionError(f"warmup_share={self.warmup_share}: expected a share from 0 to below 1.")
-        if self.weight_decay < 0 or self.head_factor <= 0:
-            raise OptionError("weight_decay is expected from 0 on, and head_factor above 0.")
+        if self.weight_decay < 0 or self.head_factor <= 0 or self.lora_alpha <= 0:
+            raise OptionError("weight_decay is expected from 0 on, head_factor and lora_alpha above 0.")
 
 
 DEFAULTS: dict[Modality, Recipe] = {
@@ -81,6 +89,13 @@ DEFAULTS: dict[Modality, Recipe] = {
 }
 """The recipe of each modality."""
 
+ADAPTERS_RATES: dict[Modality, tuple[float, ...]] = {
+    "image": (3e-4, 3e-3, 3e-2),
+    "text": (2e-4, 1e-3, 5e-3),
+    "audio": (3e-4, 3e-3),
+}
+"""Learning rates of adapters: ten times those of all weights, so that the classifier beside them learns as ever."""
+
 
 def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
     """Return the recipe of a modality.
@@ -89,6 +104,8 @@ def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
         >>> default_recipe("text", "probe").learning_rates
         (2e-05, 0.0001, 0.0005)
     """
+    if method == "lora":
+        return replace(DEFAULTS[modality], method=method, learning_rates=ADAPTERS_RATES[modality], head_factor=1.0)
     return replace(DEFAULTS[modality], method=method)
 
 

@@ -38,6 +38,8 @@ from hf_transfer_score.untrusted import RESULT_BYTES
 from hf_transfer_score.version import LIBRARY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from huggingface_hub import HfApi
 
 READERS = 16
@@ -257,6 +259,13 @@ class HubRepository:
         with self._explained("write"):
             self.api.create_repo(
                 self.name, repo_type=self.repo_type, private=self.private or None, exist_ok=True, **settings
+            )
+
+    def upload(self, folder: Path, *, title: str) -> None:
+        """Commit all files of a folder, large ones read from the disk as they go; others that are there stay."""
+        with self._explained("write"):
+            self.api.upload_folder(
+                repo_id=self.name, repo_type=self.repo_type, folder_path=folder, commit_message=title
             )
 
     def update(self, change: Callable[[HubView], Mapping[str, bytes | None]], *, title: str) -> str:

@@ -22,7 +22,7 @@ class VerifyOptions:
     """What is fine-tuned, and how often.
 
     Attributes:
-        method: "probe", "full", "layer" or "scl".
+        method: "probe", "full", "layer", "scl" or "lora".
         recipe: how; None for the default of the task's modality with the method above.
         changes: fields of that default by name, and their values.
         top: so many of the best-ranked candidates are fine-tuned.

@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from hf_transfer_score import ChooseListener, ChooseOptions, OptionError, RankOptions, SampleOptions, choose
+from hf_transfer_score import (
+    BackboneOptions,
+    ChooseListener,
+    ChooseOptions,
+    OptionError,
+    RankOptions,
+    SampleOptions,
+    choose,
+)
+from hf_transfer_score.backbones.base import all_kinds
 from hf_transfer_score.choosing.trainer import Trainer
 from hf_transfer_score.cli import main
+from hf_transfer_score.finetune.fine_tune import fine_tune, truth_metric
 from hf_transfer_score.finetune.loop import Training
+from hf_transfer_score.finetune.recipe import default_recipe
 from hf_transfer_score.records.record import Record
 from tests.checkpoints import texts
 from tests.cli.test_verify import write_reviews
+from tests.finetune.made import Loads
 
 CHANGES = {"learning_rates": (1e-3, 3e-3), "epochs": 3, "patience": None, "device": "cpu", "precision": "float32"}
 OPTIONS = RankOptions(sample=SampleOptions(max_samples=60))
@@ -160,6 +173,68 @@ def test_what_cannot_be_fine_tuned_is_refused_before_any_model(folder):
     with pytest.raises(OptionError, match="expected a probability"):
         ChooseOptions(confidence=1.0)
     with pytest.raises(OptionError, match="layer="):
-        from hf_transfer_score import BackboneOptions
-
         choose(str(folder / "reviews.jsonl"), ["./first"], options=RankOptions(backbone=BackboneOptions(layer="all")))
+
+
+def test_adapters_are_merged_into_what_is_saved(chosen, tmp_path):
+    pytest.importorskip("peft", reason="peft is not installed: pip install 'hf-transfer-score[lora]'")
+    from safetensors.torch import load_file
+
+    changes = {**CHANGES, "learning_rates": (3e-3,), "lora_rank": 2}
+    choice = chosen(tmp_path / "home", method="lora", changes=changes, budget="1 fine-tuning")
+    place = choice.save_model(tmp_path / "model")
+    assert not list(place.glob("adapter*")) and not [
+        key for key in load_file(place / "model.safetensors") if "lora" in key
+    ]
+    backbone = all_kinds()["hub_text"].load(place, choice.test.task, BackboneOptions())
+    head = load_file(place / "classifier.safetensors")
+    with torch.no_grad():
+        batch = backbone.collate(backbone.encode(choice.test.examples(range(len(choice.test)))))
+        answers = backbone.forward(batch).features["last"] @ head["weight"].T + head["bias"]
+    right = float(np.mean(answers.argmax(1).numpy() == choice.test.labels))
+    assert right == pytest.approx(choice.tested[0].result.accuracy, abs=0.02)
+    records = [Record.from_json(path.read_bytes()) for path in (tmp_path / "home").rglob("results/records/**/*.json")]
+    told = [one.metric.parameters for one in records if one.metric and one.metric.kind == "truth"]
+    assert told and {(one["method"], one["lora_rank"]) for one in told} == {("lora", 2)}
+    assert "lora_rank=2" in choice.script and compile(choice.script, "train.py", "exec")
+
+
+def test_who_will_fit_a_probe_chooses_by_that_very_probe(chosen, folder, tmp_path, monkeypatch):
+    from safetensors.torch import load_file
+
+    changes = {"device": "cpu", "precision": "float32"}
+    choice = chosen(tmp_path / "home", method="probe", changes=changes, within=0.0, confidence=0.999)
+    assert choice.rate is None and " at the learning rate" not in choice.answer and choice.tested[0].whole
+    recipe = default_recipe("text", "probe")
+    for one in choice.tested:
+        alone = fine_tune(Loads(folder / one.name, "hub_text", "text-classification"), *samples(choice), recipe, 0)
+        for name in (
+            "accuracy",
+            "validation_accuracy",
+            "penalty",
+            "epochs",
+            "trainable_parameters",
+            "total_parameters",
+        ):
+            assert getattr(one.result, name) == pytest.approx(getattr(alone, name)), name
+    best = max(choice.tested, key=lambda one: one.result.validation_accuracy)
+    assert choice.tested[0].result.validation_accuracy == best.result.validation_accuracy
+    records = [Record.from_json(path.read_bytes()) for path in (tmp_path / "home").rglob("results/records/**/*.json")]
+    told_of = [one.metric.parameters for one in records if one.metric and one.metric.kind == "truth"]
+    assert (
+        len(told_of) == len(choice.tested)
+        and told_of[0] == truth_metric(replace(recipe, **changes), 0, choice.test).parameters
+    )
+    place = choice.save_model(tmp_path / "model")
+    saved, before = (load_file(at / "model.safetensors") for at in (place, folder / choice.winner))
+    assert all(torch.equal(saved[key], value) for key, value in before.items())
+    assert "method='probe'" in choice.script and "epochs" not in choice.script
+    monkeypatch.setattr("hf_transfer_score.finetune.fine_tune.fit_probe", lambda *_: pytest.fail("fitted again"))
+    assert told(chosen(tmp_path / "home", method="probe", changes=changes, within=0.0, confidence=0.999)) == told(
+        choice
+    )
+
+
+def samples(choice):
+    """Return the rows that a choice was trained and tested on."""
+    return choice.trained[0].train, choice.test

@@ -144,8 +144,8 @@ def test_a_checkpoint_that_gives_no_numbers_is_a_failure_with_a_kind(checkpoints
 def test_the_defaults_are_recipes_and_nonsense_is_refused():
     for modality, recipe in DEFAULTS.items():
         assert default_recipe(modality, "scl") == replace(recipe, method="scl")
-    with pytest.raises(OptionError, match="method='lora': expected one of probe, full, layer, scl"):
-        Recipe("lora")
+    with pytest.raises(OptionError, match="method='ia3': expected one of probe, full, layer, scl, lora"):
+        Recipe("ia3")
     with pytest.raises(OptionError, match="learning_rates=.*: expected at least one number above 0"):
         Recipe(learning_rates=())
     with pytest.raises(OptionError, match="epochs=0: expected at least 1"):

@@ -13,7 +13,10 @@ from hf_transfer_score.finetune.states import keep_training, kept_training, resu
 from tests.finetune.made import QUICK, Loads, pictures
 
 
-@pytest.mark.parametrize(("name", "kind", "method"), [("resnet", "timm_images", "full"), ("vit", "hub_vision", "scl")])
+@pytest.mark.parametrize(
+    ("name", "kind", "method"),
+    [("resnet", "timm_images", "full"), ("vit", "hub_vision", "scl"), ("resnet", "timm_images", "lora")],
+)
 def test_a_training_goes_on_from_its_file_to_the_very_same_numbers(checkpoints, tmp_path, name, kind, method):
     recipe = Recipe(**{**QUICK, "method": method, "epochs": 4, "batch_size": 8, "patience": None})
     machine, rows = Machine(recipe), MeasuredRows.of(pictures(30, 0), pictures(12, 1), recipe, 0)

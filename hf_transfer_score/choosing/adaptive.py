@@ -1,0 +1,208 @@
+"""Ranking by as many rows as it takes: more of them until the first models, or all, stand in a clear order.
+
+How clear an order is, is told by halves: the models are ranked again by halves of the rows so far, and where nearly all
+halves say what all these rows say, many more rows are not expected to say otherwise.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.choosing.history import ChooseListener, Spent
+from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of, typed_names
+from hf_transfer_score.choosing.nested import evenly, nested, steps
+from hf_transfer_score.errors import InputError, OptionError, check_least
+from hf_transfer_score.features.batches import Processes
+from hf_transfer_score.home import EXAMPLE, example_dataset, home
+from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.ranking import rank_features
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.records import dataset_id
+from hf_transfer_score.runs.report import Interrupted, RankReport
+from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.sampling.load import load_sample
+from hf_transfer_score.sampling.sample import LabelledSample
+
+HALVES = 20
+"""Halves of the rows that the models are ranked by again."""
+
+GROWTH = 2
+
+
+@dataclass(frozen=True)
+class AdaptiveOptions:
+    """When there are enough rows.
+
+    Attributes:
+        first: so many models have to be clear, in whatever order among themselves; None for the order of all.
+        confidence: the share of halves of the rows that have to say the same.
+        first_rows: that are looked at first; twice as many come next.
+    """
+
+    first: int | None = None
+    confidence: float = 0.95
+    first_rows: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense before anything is read."""
+        check_least(self, first=1, first_rows=16)
+        if not 0.5 <= self.confidence <= 1:
+            raise OptionError(f"confidence={self.confidence:g}: expected a share from 0.5 to 1.")
+
+
+Order = Callable[[NDArray[np.int64]], Sequence[str]]
+"""Ranks a pool by some of its rows."""
+
+
+def agreeing_halves(order: Order, labels: NDArray[np.int64], first: int | None) -> float:
+    """Return the share of halves of the rows by which the first models are those of all rows.
+
+    Args:
+        order: the names by rows, the best first.
+        labels: of all rows (N,); halves hold each class in its share.
+        first: as many have to be the same; None for the same order of all.
+
+    Example:
+        >>> labels = np.arange(40) % 2
+        >>> agreeing_halves(lambda rows: "ab" if len(rows) > 20 else "ba", labels, 1)
+        0.0
+        >>> agreeing_halves(lambda rows: "ab" if len(rows) > 20 else "ba", labels, 2)
+        1.0
+    """
+
+    def head(rows: NDArray[np.int64]) -> object:
+        names = list(order(rows))
+        return names if first is None else frozenset(names[:first])
+
+    whole, generator, same = head(np.arange(len(labels))), np.random.default_rng(0), 0
+    for _ in range(HALVES):
+        mixed = generator.permutation(len(labels))
+        same += head(np.sort(mixed[evenly(labels[mixed])[: len(mixed) // 2]])) == whole
+    return same / HALVES
+
+
+def rank_adaptively(
+    dataset: Any,
+    models: Sequence[str] = (),
+    *,
+    options: RankOptions | None = None,
+    until: AdaptiveOptions | None = None,
+    search: Search | None = None,
+    heard: ChooseListener | None = None,
+    folder: Path | None = None,
+    results: Sequence[str] = (),
+) -> RankReport:
+    """Rank checkpoints by as many rows of a sample as it takes; a note says how many that were, and why.
+
+    Args:
+        dataset: as for `rank`, and so are models, options, search, folder and results.
+        models: the candidates.
+        options: what is sampled at most, and how features are read.
+        until: when there are enough rows.
+        search: a search of the Hub for more candidates.
+        heard: hears how it goes on.
+        folder: where samples and features are kept.
+        results: places of stored results that the forecast takes in.
+
+    Raises:
+        OptionError: the task has no class per example, or an option makes no sense.
+        DatasetError: the dataset cannot be sampled.
+        Interrupted: it was ended by hand; its report is that of the last look.
+    """
+    begin = time.perf_counter()
+    options, until = options or RankOptions(), until or AdaptiveOptions()
+    run = _AdaptiveRun.begun(dataset, models, options, search, heard or ChooseListener(), folder or home(), results)
+    try:
+        report = run.until_clear(until)
+    except KeyboardInterrupt as error:
+        if run.report is None:
+            raise
+        raise Interrupted(replace(run.report, interrupted=True)) from error
+    return replace(report, seconds=time.perf_counter() - begin)
+
+
+@dataclass
+class _AdaptiveRun:
+    """What stays the same while rows are added."""
+
+    sample: LabelledSample
+    typed: Mapping[str, str]
+    looking: Looking
+    forecaster: Forecaster
+    notes: tuple[str, ...]
+    report: RankReport | None = None
+
+    @classmethod
+    def begun(
+        cls,
+        dataset: Any,
+        models: Sequence[str],
+        options: RankOptions,
+        search: Search | None,
+        heard: ChooseListener,
+        folder: Path,
+        results: Sequence[str],
+    ) -> _AdaptiveRun:
+        """Draw the sample and plan the candidates."""
+        models = [models] if isinstance(models, str) else list(models)
+        if not models and search is None and example_dataset(dataset) is not None:
+            models = [EXAMPLE]
+        if Processes.current().count > 1 or options.backbone.layer == "all":
+            raise OptionError("Adaptive rows are for one process and one layer: leave them out.")
+        with quiet_client():
+            drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
+            if drawn.task.truth != "labels" or drawn.task.unit != "example":
+                raise OptionError(
+                    f"Adaptive rows are for tasks with a class per example, and this is {drawn.task.name}."
+                )
+            sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
+        plan = plan_rank(sample, models, options=options, search=search, folder=folder)
+        relations = {model.name: relations_of(model) for model in plan.models}
+        history = known_elsewhere(tuple(results), sample, dataset_id(sample))
+        looking = Looking(sample, options, folder, heard, Spent(), 1.0)
+        return cls(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
+
+    def until_clear(self, until: AdaptiveOptions) -> RankReport:
+        """Look at more and more rows until the order is clear, or all are looked at."""
+        begin, rows = 0, len(self.sample)
+        for end in steps(self.sample, until.first_rows, GROWTH):
+            looked = self.looking.look(self.typed, begin, end)
+            self.report = Pool(looked, self.forecaster).ranking
+            share = 1.0 if end == rows or not self.report.ranks else self._agreeing(end, until.first)
+            what = "the order" if until.first is None else f"the first {until.first}"
+            if end == rows:
+                why = f"{what} did not become clear by fewer rows"
+            else:
+                why = f"{what} came out the same by {share:.0%} of halves of these rows"
+            note = f"{end:,} of {rows:,} rows were looked at: {why}."
+            self.report = replace(self.report, notes=(*self.notes, *looked.notes, note))
+            if share >= until.confidence:
+                break
+            begin = end
+        assert self.report is not None
+        return self.report
+
+    def _agreeing(self, end: int, first: int | None) -> float:
+        """Return the share of halves of the rows so far that say what all of them say."""
+        report, labels = self.report, self.sample.labels
+        assert report is not None and labels is not None
+        features = {name: self.looking.features(name) for name in report.ranks}
+
+        def order(rows: NDArray[np.int64]) -> Sequence[str]:
+            self.looking.heard.stage(f"{end:,} rows: is the order clear")
+            some = {name: matrix[rows] for name, matrix in features.items()}
+            try:
+                return list(rank_features(some, labels[rows]).with_forecast(self.forecaster).ranks)
+            except InputError:  # a half can be too small for any metric
+                return []
+
+        return agreeing_halves(order, labels[:end], first)

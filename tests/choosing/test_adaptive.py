@@ -1,0 +1,96 @@
+"""Rankings that stop at as many rows as it takes."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from hf_transfer_score import AdaptiveOptions, OptionError, RankOptions, SampleOptions, rank_adaptively
+from hf_transfer_score.choosing.adaptive import agreeing_halves
+from hf_transfer_score.cli import main
+from hf_transfer_score.ranking.ranking import rank_features
+from tests.checkpoints import texts
+from tests.cli.test_verify import write_reviews
+
+
+def pool(rows, gap, seed=0):
+    """Return features of four models, each better than the next by a gap, and labels."""
+    generator, labels = np.random.default_rng(seed), np.arange(rows) % 3
+    noise = {name: generator.normal(size=(rows, 8)) for name in "abcd"}
+    return {
+        name: one + (1 + gap * place) * np.eye(8)[labels] for place, (name, one) in enumerate(noise.items())
+    }, labels
+
+
+@pytest.mark.parametrize(("gap", "clear"), [(2.0, True), (0.0, False)])
+def test_an_order_is_clear_where_halves_say_the_same(gap, clear):
+    features, labels = pool(120, gap)
+
+    def order(rows):
+        return list(rank_features({name: one[rows] for name, one in features.items()}, labels[rows]).ranks)
+
+    assert (agreeing_halves(order, labels, 2) >= 0.9) is clear
+    assert agreeing_halves(order, labels, 4) == 1.0  # all four are the first four
+
+
+def test_halves_hold_each_class_in_its_share():
+    labels, seen = np.repeat([0, 1], [90, 30]), []
+    agreeing_halves(lambda rows: seen.append(np.bincount(labels[rows])) or [], labels, 1)
+    assert all(abs(int(zeros) - 3 * int(ones)) <= 3 and 59 <= zeros + ones <= 60 for zeros, ones in seen[1:])
+    assert len({tuple(one) for one in seen}) >= 2
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """Two checkpoints and a dataset."""
+    folder = tmp_path_factory.mktemp("adaptive")
+    for seed, name in enumerate(("first", "second")):
+        texts.write_text(folder / name, seed=seed)
+    write_reviews(folder / "reviews.jsonl", 160)
+    return folder
+
+
+def test_it_stops_where_the_first_are_clear_and_the_result_says_how_many_rows(place, monkeypatch):
+    monkeypatch.chdir(place)
+    asked = {"options": RankOptions(sample=SampleOptions(max_samples=128)), "folder": place / "home"}
+    models = ["./first", "./second"]
+    until = AdaptiveOptions(first=2, first_rows=32)  # both are the first two of two
+    report = rank_adaptively("reviews.jsonl", models, until=until, **asked)
+    assert len(report.sample) == 32 and len(report.ranks) == 2
+    note = "32 of 128 rows were looked at: the first 2 came out the same by 100% of halves of these rows."
+    assert report.notes[-1] == note and json.loads(json.dumps(report.as_dict()))["notes"][-1] == note
+
+    def never(order, labels, first):
+        return 0.0
+
+    monkeypatch.setattr("hf_transfer_score.choosing.adaptive.agreeing_halves", never)
+    whole = rank_adaptively("reviews.jsonl", models, until=AdaptiveOptions(first_rows=32), **asked)
+    assert len(whole.sample) == 128
+    assert "the order did not become clear by fewer rows" in whole.notes[-1]
+    read = [one.extraction["examples"] for one in whole.models.values()]
+    assert read == [64, 64]  # of the last look; the rows before were read before
+
+
+def test_the_command_says_it_too_and_refuses_what_does_not_go_together(place, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(place / "home"))
+    monkeypatch.chdir(place)
+    command = ["rank", "reviews.jsonl", "--models", "./first", "./second", "--max-samples", "128"]
+    assert main([*command, "--adaptive", "--first", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert "128 of 128 rows were looked at" in " ".join(out.split()) and "looking at 128 rows" in err
+    for wrong, said in (
+        (["--first", "2"], "--first is for --adaptive"),
+        (["--adaptive", "--metrics", "ncti"], "goes by the forecast of the usual metrics"),
+        (["--adaptive", "--first", "0"], "Must be >= 1"),
+    ):
+        assert main([*command, *wrong]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_targets_are_refused(tmp_path):
+    (tmp_path / "data.jsonl").write_text("".join(f'{{"text": "t{n}", "label": {n / 7}}}\n' for n in range(40)))
+    options = RankOptions(sample=SampleOptions(task="text-regression"))
+    with pytest.raises(OptionError, match="tasks with a class per example, and this is text-regression"):
+        rank_adaptively(str(tmp_path / "data.jsonl"), ["./none"], options=options, folder=tmp_path)
