@@ -51,9 +51,9 @@ def choose(
     how: ChooseOptions | None = None,
     search: Search | None = None,
     heard: ChooseListener | None = None,
-    folder: Path | None = None,
-    results: Sequence[str] = (),
-    save: Path | None = None,
+    folder: str | Path | None = None,
+    results: str | Sequence[str] = (),
+    save: str | Path | None = None,
 ) -> Choice:
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
 
@@ -72,6 +72,14 @@ def choose(
         results: places of stored results, folders or OWNER/NAME on the Hub, that the forecast takes in.
         save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
 
+    Example:
+        >>> from hf_transfer_score import choose
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"epochs": 2, "learning_rates": 1e-3, "max_samples": 100, "test_samples": 50, "device": "cpu"}
+        >>> choice = choose("example", models, budget="10m", **quick, progress=False)
+        >>> choice.winner, choice.rate
+        ('resnet-pretrained', 0.001)
+
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
@@ -79,7 +87,8 @@ def choose(
     """
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     with alone(start.journal.folder / "lock", start.heard.stage):
-        return _Choosing(start, tuple(results), save).run()
+        places = (results,) if isinstance(results, str) else tuple(results)
+        return _Choosing(start, places, None if save is None else Path(save)).run()
 
 
 @dataclass

@@ -87,13 +87,13 @@ def prepare(
     how: ChooseOptions | None = None,
     search: Search | None = None,
     heard: ChooseListener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> Start:
     """Return a choice before anything is read of any weights; the arguments are those of `choose`."""
     options, how, folder, heard = (
         options or RankOptions(),
         how or ChooseOptions(),
-        folder or home(),
+        Path(folder or home()),
         heard or ChooseListener(),
     )
     if Processes.current().count > 1:

@@ -93,7 +93,7 @@ def layer_profile(
     *,
     options: RankOptions | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> LayerProfile:
     """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
 
@@ -103,6 +103,12 @@ def layer_profile(
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: hears how it goes on.
         folder: where samples and features are kept; None for the usual place.
+
+    Example:
+        >>> from hf_transfer_score import layers
+        >>> profile = layers("example/vit-pretrained", "example", max_samples=100, device="cpu", progress=False)
+        >>> len(profile.rows), profile.best.layer in [row.layer for row in profile.rows]
+        (3, True)
 
     Raises:
         CheckpointError: the checkpoint cannot be scored, or does not show its layers.

@@ -61,7 +61,7 @@ def rank(
     headline: Sequence[str] | None = None,
     search: Search | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     results: str | Sequence[str] = (),
     engine: str | Engine = HERE,
 ) -> RankReport:
@@ -85,6 +85,13 @@ def rank(
         results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
         engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
 
+    Example:
+        >>> from hf_transfer_score import rank
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> ranking = rank("example", models, max_samples=100, device="cpu", progress=False)
+        >>> ranking.best.name, list(ranking.ranks.values())
+        ('resnet-pretrained', [1, 2])
+
     Raises:
         DatasetError: the dataset cannot be sampled.
         HubError: the search found nothing.
@@ -93,7 +100,7 @@ def rank(
     """
     start = time.perf_counter()
     with opened(engine) as open_one:
-        run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), results, open_one)
+        run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), results, open_one)
         prepared = run.prepare(dataset, models, metrics, headline, search)
         return run.carry_out(prepared, start)
 
@@ -107,10 +114,27 @@ def plan_rank(
     headline: Sequence[str] | None = None,
     search: Search | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> Plan:
-    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), (), Here())
+    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded.
+
+    Args:
+        dataset: as for `rank`, and so are all others.
+        models: the candidates.
+        options: how they are ranked.
+        metrics: what they are ranked by.
+        headline: the metrics that decide the order.
+        search: a search of the Hub for more candidates.
+        listener: hears how the run goes on.
+        folder: where samples and features are kept.
+
+    Example:
+        >>> from hf_transfer_score import plan_rank
+        >>> plan = plan_rank("example", ["example/vit-few-steps"], max_samples=100, refresh=True, progress=False)
+        >>> [model.name for model in plan.models], plan.download_bytes
+        (['vit-few-steps'], 0)
+    """
+    run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), (), Here())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 

@@ -24,7 +24,7 @@ class VerifyOptions:
     Attributes:
         method: "probe", "full", "layer" or "scl".
         recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of that default by name, and their values.
+        changes: fields of the recipe by name, and their values.
         top: so many of the best-ranked candidates are fine-tuned.
         seeds: one measurement each.
         test_split: the split to test on; None for one called test or validation, else what the sample left.
@@ -50,7 +50,7 @@ class VerifyOptions:
 
     def recipe_for(self, sample: LabelledSample) -> Recipe:
         """Return the recipe for a sample."""
-        return self.recipe or replace(default_recipe(sample.task.modality, self.method), **self.changes)
+        return replace(self.recipe or default_recipe(sample.task.modality, self.method), **self.changes)
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ def verify(
     search: Search | None = None,
     listener: Listener | None = None,
     heard: VerifyListener | None = None,
-    folder: Path | None = None,
-    save: Path | None = None,
+    folder: str | Path | None = None,
+    save: str | Path | None = None,
     engine: str | Engine = HERE,
 ) -> VerifyReport:
     """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
@@ -113,12 +113,21 @@ def verify(
         save: a folder that takes the records of the scores and of the accuracies.
         engine: where candidates are scored and fine-tuned, as for `rank`.
 
+    Example:
+        >>> from hf_transfer_score import verify
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"max_samples": 100, "test_samples": 50, "method": "probe", "seeds": 0, "device": "cpu"}
+        >>> report = verify("example", models, **quick, progress=False)
+        >>> [(name, one.status) for name, one in report.models.items()]
+        [('resnet-pretrained', 'ok'), ('mambaout-untrained', 'ok')]
+
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
         Interrupted: the run was ended by hand while it ranked.
     """
-    options, how, folder = options or RankOptions(), how or VerifyOptions(), folder or home()
+    options, how, folder = options or RankOptions(), how or VerifyOptions(), Path(folder or home())
+    save = None if save is None else Path(save)
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: start it without a launcher.")
     if options.backbone.layer == "all":
