@@ -39,8 +39,13 @@ ALLOWED = {
         "file_heads": "errors untrusted",
         "metrics": "errors metrics",
         "ranking": "errors metrics records text ranking",
+        "ranking/ranking": "errors metrics records runs.records ranking",
+        "ranking/showing": """
+            errors ranking.ranking records runs.records drawing leaderboard.boards.catalogue
+            leaderboard.pages.model_page
+        """,
         "ranking/kernel": "metrics.registry",
-        "ranking/pools": "metrics.registry ranking ranking.kernel",
+        "ranking/pools": "metrics.registry ranking",
         "ranking/agreement": "errors ranking.kernel ranking.agreement",
         "hub": "errors untrusted home integrity version hub",
         "records": "errors hub untrusted file_heads home integrity metrics.registry tasks text version records",
@@ -79,7 +84,7 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
-        "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",
+        "runs/layers": "checkpoints.candidate drawing errors ranking.models runs finetune.recipe",
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
             leaderboard.boards.catalogue leaderboard.pages.model_page

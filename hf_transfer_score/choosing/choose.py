@@ -20,11 +20,11 @@ from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, r
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.race import Arm, Race, Terms
-from hf_transfer_score.choosing.result import Choice, Tested
+from hf_transfer_score.choosing.result import Choice, Tested, tested_records
 from hf_transfer_score.choosing.start import Start, prepare
 from hf_transfer_score.choosing.trainer import Finalist, Trainer
 from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.finetune.fine_tune import save_truth, truth_metric, truth_record
+from hf_transfer_score.finetune.fine_tune import save_truth
 from hf_transfer_score.finetune.rows import other_proportions
 from hf_transfer_score.home import alone
 from hf_transfer_score.hub.client import quiet_client
@@ -33,7 +33,7 @@ from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import PlannedModel
-from hf_transfer_score.runs.records import dataset_id, records_of, without_places
+from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
 
 RESULTS = "results"
@@ -309,14 +309,9 @@ class _Choosing:
         assert self.pool is not None
         report = self.pool.ranking
         report.save(self.folder)
-        for one in tested:
-            like = records_of(replace(report, models={one.name: report.models[one.name]}), report.sample)[0]
-            if one.whole and one.result.learning_rate is not None:
-                recipe = replace(self.start.recipe, learning_rates=(one.result.learning_rate,))
-                metric = truth_metric(recipe, self.start.how.seed, self.start.test)
-                record = truth_record(like, metric, one.result)
-                readable = tuple(map(without_places, record.warnings))
-                save_truth(self.folder, replace(record, warnings=readable))
+        start = self.start
+        for record in tested_records(report, tested, start.recipe, start.how, start.test):
+            save_truth(self.folder, record)
 
     def _choice(self, winner: Arm | None, tested: tuple[Tested, ...]) -> Choice:
         start, race = self.start, self.race

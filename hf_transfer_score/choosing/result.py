@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.choosing.history import Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.errors import InputError
-from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import example_checkpoints
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
+from hf_transfer_score.ranking.showing import Shown
+from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.verified import one_of_each, readable
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import rough_duration
 
@@ -40,7 +43,7 @@ class Tested:
 
 
 @dataclass(frozen=True, repr=False)
-class Choice:
+class Choice(Shown):
     """The checkpoint that was chosen, and why.
 
     Attributes:
@@ -83,12 +86,28 @@ class Choice:
         """Return a line that fits on a screen."""
         return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
 
-    def _repr_html_(self) -> str:
-        """Return the answer above the ranking, for notebooks."""
-        from html import escape
+    @property
+    def shown_ranking(self) -> RankReport:
+        """All candidates, the winner first."""
+        return self.ranking
 
-        inner = getattr(self.ranking, "_repr_html_", lambda: "")
-        return f"<p>{escape(self.answer)}</p>{inner()}"
+    def records(self) -> list[Record]:
+        """Return the records of the scores, and of the accuracies of those that were trained to their end."""
+        return [
+            *self.ranking.records(),
+            *tested_records(self.ranking, self.tested, self.recipe, self.options, self.test),
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per candidate: what the test rows said, beside the ranking."""
+        table, known = self.ranking.to_pandas(), {one.name: one.result for one in self.tested}
+        found = [known.get(name) for name in table["model"]]
+        table.insert(1, "test_accuracy", [None if one is None else one.accuracy for one in found])
+        table.insert(2, "learning_rate", [None if one is None else one.learning_rate for one in found])
+        return table
+
+    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+        return self.answer, [("test rows right", {one.name: f"{one.result.accuracy:.1%}" for one in self.tested})]
 
     @property
     def accuracy(self) -> Interval | None:
@@ -186,3 +205,15 @@ class Choice:
         if self.trained is None or not self.tested:
             raise InputError("There is no winner that was trained to its end, so there are no weights to save.")
         return save_winner(self, *self.trained, Path(folder))
+
+
+def tested_records(
+    ranking: RankReport, tested: Sequence[Tested], recipe: Recipe, options: ChooseOptions, test: LabelledSample
+) -> list[Record]:
+    """Return the records of the accuracies of candidates that were trained to their end at one learning rate."""
+    like, found = one_of_each(ranking), []
+    for one in tested:
+        if one.whole and one.result.learning_rate is not None and one.name in like:
+            metric = truth_metric(replace(recipe, learning_rates=(one.result.learning_rate,)), options.seed, test)
+            found.append(readable(truth_record(like[one.name], metric, one.result)))
+    return found

@@ -53,7 +53,7 @@ def board_of(
     history = history.about(task)
     mine = [record for record in mine if record.dataset.task == task]
     forecaster = Forecaster(history.elsewhere(dataset), method=method)
-    ranking = replace(_ranking(mine, history), dataset=dataset)
+    ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
 

@@ -11,6 +11,7 @@ from hf_transfer_score.checkpoints.candidate import parse_candidates
 from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
 from hf_transfer_score.finetune.recipe import most_collapsed
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import RankReport, sample_facts
@@ -41,8 +42,8 @@ class ProfileRow:
     reasons: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class LayerProfile:
+@dataclass(frozen=True, repr=False)
+class LayerProfile(Shown):
     """The layers of one checkpoint on one sample.
 
     Attributes:
@@ -54,6 +55,20 @@ class LayerProfile:
     model: str
     rows: tuple[ProfileRow, ...]
     report: RankReport
+
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen."""
+        return f"<{type(self).__name__} of {len(self.rows)} layers. {self.answer}>"
+
+    @property
+    def shown_ranking(self) -> RankReport:
+        """The layers as a pool."""
+        return self.report
+
+    @property
+    def answer(self) -> str:
+        """Which layer separates the classes best."""
+        return f"The classes are most collapsed in layer {self.best.layer} of {self.model}: NC1 {self.best.nc1:.3g}."
 
     @property
     def best(self) -> ProfileRow:
@@ -78,13 +93,33 @@ class LayerProfile:
             "notes": list(self.report.notes),
         }
 
-    def plot(self, path: str | Path) -> None:
-        """Draw NC1 against the layers into a file in .png, .svg or .html."""
-        from hf_transfer_score.drawing.files import save_profile
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return the chart of NC1 against the layers, and write it to a file in .png, .svg or .html if one is named."""
+        from hf_transfer_score.drawing.files import profile_chart, save_profile
 
         sample = self.report.sample
         about = f"on {sample.source.dataset}, {len(sample):,} examples"
-        save_profile({one.layer: one.nc1 for one in self.rows}, self.best.layer, self.model, about, Path(path))
+        values = {one.layer: one.nc1 for one in self.rows}
+        if path is not None:
+            save_profile(values, self.best.layer, self.model, about, Path(path))
+        return profile_chart(values, self.best.layer, self.model, about)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per layer, with the terms of each metric."""
+        import pandas
+
+        rows = []
+        for one in self.rows:
+            terms = {f"{metric}.{name}": value for metric, of in one.terms.items() for name, value in of.items()}
+            rows.append({"layer": one.layer, "width": one.width, NC1: one.nc1, **terms})
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """Return the answer, the layers and the chart, as a notebook shows them."""
+        from hf_transfer_score.drawing.notebook import profile_html
+
+        rows = [(one.layer, [one.width, one.nc1]) for one in self.rows]
+        return profile_html(self.plot(), self.answer, rows, self.best.layer)
 
 
 def layer_profile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,11 +35,19 @@ from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
-from hf_transfer_score.runs.records import records_of, without_places
+from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, why
-from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
+from hf_transfer_score.runs.verified import (
+    Verified,
+    VerifyOptions,
+    VerifyReport,
+    agreements_of,
+    ceiling_of,
+    one_of_each,
+    readable,
+)
 from hf_transfer_score.sampling.load import SampleStore
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -189,7 +197,7 @@ class _Verifying:
 
     def run(self) -> VerifyReport:
         names = list(self.report.ranks)[: self.how.top]
-        like = _one_of_each(self.report)
+        like = one_of_each(self.report)
         self.heard.ranked(self.report, self.test, names)
         pace = self._pace({name: like[name] for name in names})
         found = {name: Verified(name, "interrupted", reason="the run ended before its turn") for name in names}
@@ -258,7 +266,7 @@ class _Verifying:
         """Store what was measured now, and tell of it."""
         if self.save is not None and not before:
             metric = truth_metric(self.recipe, seed, self.test)
-            save_truth(self.save, _readable(truth_record(like, metric, measured)))
+            save_truth(self.save, readable(truth_record(like, metric, measured)))
         self.heard.measured(name, seed, measured, before=before)
 
     def _missing(self, like: Record) -> tuple[int, ...]:
@@ -316,16 +324,3 @@ class _Verifying:
         found = fine_tune(load, sample, self.test, recipe, seed, progress=told, after_pass=timed)
         pace.after_probe(name, found.seconds)
         return found
-
-
-def _readable(record: Record) -> Record:
-    return replace(record, warnings=tuple(map(without_places, record.warnings)))
-
-
-def _one_of_each(report: RankReport) -> dict[str, Record]:
-    """Return a record of each candidate that was scored, by name."""
-    found = {}
-    for name, one in report.models.items():
-        if one.scores is not None:
-            found[name] = records_of(replace(report, models={name: one}), report.sample)[0]
-    return found
