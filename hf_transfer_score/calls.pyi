@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.options import Budget, ChooseOptions, RacedMethod
 from hf_transfer_score.choosing.result import Choice
@@ -21,7 +21,7 @@ from hf_transfer_score.runs.verifying import VerifyListener
 
 def rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
@@ -72,8 +72,10 @@ def rank(
     Args:
         dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, a sample that was drawn
             before, or "example", which ships with the package.
-        models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
-            ship with the package; the dataset "example" takes them where none are named.
+        models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
+            transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
+            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
+            named.
         options: what is sampled, how features are read, how sure the ranks are.
         metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
         headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
@@ -137,7 +139,7 @@ def rank(
 
 def plan_rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
@@ -236,7 +238,7 @@ def plan_rank(
 
 def verify(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: VerifyOptions | None = None,
@@ -395,7 +397,7 @@ def verify(
 
 def choose(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: ChooseOptions | None = None,
@@ -556,7 +558,7 @@ def choose(
     """
 
 def layers(
-    model: str,
+    model: Any,
     dataset: Any,
     *,
     options: RankOptions | None = None,
@@ -594,7 +596,7 @@ def layers(
     """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
 
     Args:
-        model: an id on the Hub, or a folder.
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: hears how it goes on.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.choosing.evidence import dispensable, know_nothing
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
@@ -45,7 +45,7 @@ FOR_ROWS = 0.5
 
 def choose(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: ChooseOptions | None = None,

@@ -80,7 +80,7 @@ class Choice(Shown):
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
-    typed: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a line that fits on a screen."""
@@ -158,7 +158,7 @@ class Choice(Shown):
 
     def source(self, by_timm: bool) -> str:
         """Return what a library loads the winner by: its id on the Hub, or the folder it was read from."""
-        name = self.typed.get(self.winner or "", self.winner or "")
+        name = str(self.typed.get(self.winner or "", self.winner or ""))
         known = example_checkpoints(name)
         folder = known[0] if len(known) == 1 else Path(name).expanduser()
         local = folder.is_dir()

@@ -123,7 +123,7 @@ class LayerProfile(Shown):
 
 
 def layer_profile(
-    model: str,
+    model: Any,
     dataset: Any,
     *,
     options: RankOptions | None = None,
@@ -133,7 +133,7 @@ def layer_profile(
     """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
 
     Args:
-        model: an id on the Hub, or a folder.
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: hears how it goes on.
@@ -149,19 +149,20 @@ def layer_profile(
         CheckpointError: the checkpoint cannot be scored, or does not show its layers.
         DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
     """
-    if len(parse_candidates([model])) > 1:
+    candidates = parse_candidates([model])
+    if len(candidates) > 1:
         raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
-    report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)
+    report = rank(dataset, candidates, options=asked, metrics=list(METRICS), listener=listener, folder=folder)
     outcomes = list(report.models.values())
     for one in outcomes:
         if one.layer is None:
             raise CheckpointError(one.kind or "error", f"{one.name}: {one.reason}")
     rows = tuple(sorted(map(_row, outcomes), key=lambda one: int(one.layer)))
     if all(one.nc1 is None or one.layer == EMBEDDINGS for one in rows):
-        raise DatasetError(f"NC1 is not defined for any layer of {model}: {rows[-1].reasons[NC1]}")
-    return LayerProfile(model, rows, report)
+        raise DatasetError(f"NC1 is not defined for any layer of {candidates[0]}: {rows[-1].reasons[NC1]}")
+    return LayerProfile(str(candidates[0]), rows, report)
 
 
 def _row(one: RankedModel) -> ProfileRow:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import Candidate, Search, parse_candidates, search_models
+from hf_transfer_score.checkpoints.candidate import Candidate, Models, Search, listed, parse_candidates, search_models
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import CheckpointError, OptionError
@@ -54,7 +54,7 @@ class PreparedRun:
 
 def rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
@@ -74,8 +74,10 @@ def rank(
     Args:
         dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, a sample that was drawn
             before, or "example", which ships with the package.
-        models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
-            ship with the package; the dataset "example" takes them where none are named.
+        models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
+            transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
+            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
+            named.
         options: what is sampled, how features are read, how sure the ranks are.
         metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
         headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
@@ -107,7 +109,7 @@ def rank(
 
 def plan_rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
@@ -161,14 +163,13 @@ class _RankRun:
     def prepare(
         self,
         dataset: Any,
-        models: Sequence[str],
+        models: Models,
         metrics: MetricChoice,
         headline: Sequence[str] | None,
         search: Search | None,
     ) -> PreparedRun:
         """Return the sample and the plan; every process gets the same."""
-        if isinstance(models, str):
-            models = [models]
+        models = listed(models)
         if not models and search is None and example_dataset(dataset) is not None:
             models = [EXAMPLE]
         named = parse_candidates(models)
@@ -257,6 +258,7 @@ class _RankRun:
             self.listener.started(models[number - 1], number, len(models))
 
         away = [one for one in models if self.engine.elsewhere and one.state not in ("cached", "failed")]
+        away = [one for one in away if one.checkpoint is not None and one.checkpoint.held is None]
         handed_out = {one.name for one in away}
         own = [Work(one.name, partial(here.outcome, one)) for one in models if one.name not in handed_out]
         for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import LabelsError, NoSpaceError, OptionError
@@ -89,7 +89,7 @@ class _Planned(Listener):
 
 def verify(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: VerifyOptions | None = None,
@@ -204,7 +204,7 @@ class _Verifying:
         interrupted = False
         try:
             with quiet_client():
-                away = [name for name in names if self.engine.elsewhere and self._missing(like[name])]
+                away = [name for name in names if self._can_go_away(name) and self._missing(like[name])]
                 own = [name for name in names if name not in away]
                 works = [Work(name, partial(self._model, name, like[name], found, pace)) for name in own]
                 for _ in Here().run(works, lambda _: None):
@@ -268,6 +268,11 @@ class _Verifying:
             metric = truth_metric(self.recipe, seed, self.test)
             save_truth(self.save, readable(truth_record(like, metric, measured)))
         self.heard.measured(name, seed, measured, before=before)
+
+    def _can_go_away(self, name: str) -> bool:
+        """Whether a worker may have a candidate; a model in memory stays in this process."""
+        checkpoint = self.planned[self.report.models[name].model].checkpoint
+        return self.engine.elsewhere and checkpoint is not None and checkpoint.held is None
 
     def _missing(self, like: Record) -> tuple[int, ...]:
         """Return the seeds with which a candidate was not measured before."""
