@@ -131,10 +131,10 @@ def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
 def display_names(candidates: Sequence[Candidate]) -> list[str]:
     """Return a name for each: folders by their last part, with as much of the path as tells equal ones apart."""
     names = [str(one) if one.folder is None else last_part(one) for one in candidates]
-    marks = [
-        one.held and names.count(name) > 1 and one.held.fingerprint for one, name in zip(candidates, names, strict=True)
+    names = [
+        name if one.held is None or names.count(name) == 1 else f"{name} ({one.held.fingerprint[:7]})"
+        for one, name in zip(candidates, names, strict=True)
     ]
-    names = [f"{name} ({mark[:7]})" if mark else name for name, mark in zip(names, marks, strict=True)]
     return [
         str(one) if names.count(name) > 1 and one.folder is not None else name
         for one, name in zip(candidates, names, strict=True)

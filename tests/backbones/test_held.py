@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datasets
 import pytest
 import timm
 import torch
@@ -34,8 +35,8 @@ class Words(torch.nn.Module):
         super().__init__()
         self.layer = torch.nn.Embedding(128, 6)
 
-    def forward(self, input):
-        return self.layer(input)
+    def forward(self, letters):
+        return self.layer(letters)
 
 
 def letters(batch):
@@ -48,8 +49,6 @@ TO_TENSOR = transforms.Compose([transforms.Resize((12, 12)), transforms.ToTensor
 
 @pytest.fixture
 def data():
-    import datasets
-
     made, labels = pictures()
     rows = {"image": [{"bytes": one, "path": None} for one in made], "label": labels}
     return datasets.Dataset.from_dict(
@@ -136,8 +135,6 @@ def test_a_second_call_is_cached_and_a_changed_model_is_not_mistaken(data, tmp_p
 
 def test_texts_by_a_module_and_by_transformers(tmp_path):
     rows = [f"{('bad slow', 'good warm')[row % 2]} {row}" for row in range(40)]
-    import datasets
-
     data = datasets.Dataset.from_dict({"text": rows, "label": [row % 2 for row in range(40)]})
     folder = texts.write_text(tmp_path / "bert")
     model = transformers.AutoModel.from_pretrained(folder)
@@ -153,12 +150,7 @@ def test_texts_by_a_module_and_by_transformers(tmp_path):
 
 def test_sentence_transformers_objects(tmp_path):
     library = pytest.importorskip("sentence_transformers")
-    import datasets
-
-    model = library.SentenceTransformer(
-        modules=[library.models.Transformer(str(texts.write_text(tmp_path / "bert"))), library.models.Pooling(32)],
-        device="cpu",
-    )
+    model = library.SentenceTransformer(str(texts.write_text(tmp_path / "bert")), device="cpu")
     data = datasets.Dataset.from_dict({"text": ["good film", "bad film"] * 20, "label": [1, 0] * 20})
     assert [one.status for one in rank(data, model, folder=tmp_path, **QUICK).models.values()] == ["ok"]
 
