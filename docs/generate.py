@@ -20,6 +20,9 @@ from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.records.schema import json_schema
 
+sys.path.insert(0, str(Path(__file__).parent))
+from signatures import signatures  # beside this file, which is no package
+
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
 DIFFERENCE_LINES = 30
@@ -223,7 +226,13 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-PAGES = {"metrics.md": metrics_page, "cli.md": cli_page, "record.schema.json": schema_page}
+SIGNATURES = "../hf_transfer_score/calls.pyi"
+PAGES = {
+    "metrics.md": metrics_page,
+    "cli.md": cli_page,
+    "record.schema.json": schema_page,
+    SIGNATURES: signatures,
+}
 
 
 def main() -> int:

@@ -8,9 +8,9 @@ from .backbones.base import (
     all_kinds,
     register_backbone,
 )
+from .calls import choose, layers, plan_rank, rank, rank_adaptively, verify
 from .checkpoints.candidate import Search
-from .choosing.adaptive import AdaptiveOptions, rank_adaptively
-from .choosing.choose import choose
+from .choosing.adaptive import AdaptiveOptions
 from .choosing.history import ChooseListener
 from .choosing.options import Budget, ChooseOptions
 from .choosing.result import Choice
@@ -27,6 +27,7 @@ from .errors import (
 from .evaluate_modules.install import register
 from .features.extract import ExtractOptions
 from .finetune.recipe import Recipe, default_recipe
+from .logs import set_verbosity
 from .metrics.class_stats import ClassStatistics
 from .metrics.labelled import ModelFacts
 from .metrics.registry import (
@@ -53,9 +54,7 @@ from .runs.listener import Listener
 from .runs.options import RankOptions
 from .runs.plan import Plan
 from .runs.report import Interrupted, RankReport
-from .runs.run import plan_rank, rank
 from .runs.verified import VerifyOptions, VerifyReport
-from .runs.verifying import verify
 from .sampling.load import load_sample
 from .sampling.sample import LabelledSample, SampleOptions, memory_sample
 from .tasks import Pixels, Task, Waveform, Words, get_task
@@ -119,6 +118,7 @@ __all__ = [
     "get_metric",
     "get_task",
     "import_table",
+    "layers",
     "load_sample",
     "memory_sample",
     "open_engine",
@@ -133,6 +133,7 @@ __all__ = [
     "register_backbone",
     "register_metric",
     "score_features",
+    "set_verbosity",
     "verify",
     "weighted_kendall",
 ]

@@ -32,9 +32,13 @@ def generate(monkeypatch):
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("generate.py", "metrics.md", "cli.md", "record.schema.json"):
-        shutil.copy(DOCS / name, tmp_path)
-    return tmp_path
+    folder = tmp_path / "docs"
+    for name in ("generate.py", "signatures.py", "metrics.md", "cli.md", "record.schema.json"):
+        (tmp_path / "hf_transfer_score").mkdir(exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        shutil.copy(DOCS / name, folder)
+    shutil.copy(DOCS.parent / "hf_transfer_score" / "calls.pyi", tmp_path / "hf_transfer_score")
+    return folder
 
 
 def test_the_pages_are_up_to_date_whatever_the_terminal(generate, monkeypatch, capsys):

@@ -39,8 +39,13 @@ ALLOWED = {
         "file_heads": "errors untrusted",
         "metrics": "errors metrics",
         "ranking": "errors metrics records text ranking",
+        "ranking/ranking": "errors metrics records runs.records ranking",
+        "ranking/showing": """
+            errors ranking.ranking records runs.records drawing leaderboard.boards.catalogue
+            leaderboard.pages.model_page
+        """,
         "ranking/kernel": "metrics.registry",
-        "ranking/pools": "metrics.registry ranking ranking.kernel",
+        "ranking/pools": "metrics.registry ranking",
         "ranking/agreement": "errors ranking.kernel ranking.agreement",
         "hub": "errors untrusted home integrity version hub",
         "records": "errors hub untrusted file_heads home integrity metrics.registry tasks text version records",
@@ -62,7 +67,7 @@ ALLOWED = {
             hub.settings version sampling
         """,
         "backbones": "errors untrusted file_heads integrity tasks backbones",
-        "checkpoints": "errors home tasks hub version backbones.repository checkpoints",
+        "checkpoints": "errors home tasks hub version backbones.held backbones.repository checkpoints",
         "features": "errors untrusted home integrity file_heads sampling.sample backbones.base features",
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",
@@ -79,12 +84,16 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
-        "runs/layers": "checkpoints.candidate drawing.files errors ranking.models runs finetune.recipe",
+        "runs/layers": "checkpoints.candidate drawing errors ranking.models runs finetune.recipe",
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
             leaderboard.boards.catalogue leaderboard.pages.model_page
         """,
         "drawing": "home errors ranking text drawing",
+        "keywords": "errors",
+        "logs": "errors",
+        "bars": "choosing.history finetune.fine_tune logs ranking.models runs sampling.sample text",
+        "calls": "bars choosing finetune.recipe keywords runs",
         "cli": """
             hub untrusted errors home tasks version metrics ranking evaluate_modules.install sampling
             drawing backbones.base checkpoints choosing features engines runs records requests finetune cards

@@ -58,6 +58,7 @@ def test_the_commands_that_are_shown_are_understood(page):
         "docs/choosing.md",
         "docs/guide.md",
         "docs/leaderboard.md",
+        "docs/python.md",
         "docs/metrics.md",
         "docs/ranking.md",
         "docs/truth.md",

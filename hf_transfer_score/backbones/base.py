@@ -188,7 +188,20 @@ _registered: dict[str, BackboneKind] = {}
 
 
 def register_backbone(kind: BackboneKind) -> BackboneKind:
-    """Add a kind for this process; installed packages use the entry-point group instead."""
+    """Add a kind for this process; installed packages use the entry-point group instead.
+
+    Example:
+        >>> kind = BackboneKind(
+        ...     "lengths",
+        ...     "text",
+        ...     claims=lambda repository: repository.config.get("model_type") == "lengths",
+        ...     files=lambda repository, options: ["config.json"],
+        ...     load=lambda folder, task, options: MemoryBackbone(lambda text: [len(text)]),
+        ... )
+        >>> register_backbone(kind).name in all_kinds()
+        True
+        >>> unregister_backbone("lengths")
+    """
     if kind.name in {*_installed(), *_registered}:
         raise DuplicateBackboneError(f"There is a kind of backbone named {kind.name!r} already; choose another name.")
     _registered[kind.name] = kind
@@ -216,7 +229,12 @@ def _installed() -> dict[str, Any]:
 
 
 def all_kinds() -> dict[str, BackboneKind]:
-    """Return every kind of backbone by name."""
+    """Return every kind of backbone by name.
+
+    Example:
+        >>> all_kinds()["timm_images"].modality
+        'image'
+    """
     return {name: point.load() for name, point in sorted(_installed().items())} | _registered
 
 

@@ -46,7 +46,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     _check_weights(Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle))
     check_asked("config.json", config, len(weight_shapes(folder)))
     model = _model(folder, options.image_size)
-    return ImageBackbone(TimmReader(model, config), _preparation(model, task, options.image_size), task, options)
+    return ImageBackbone(TimmReader(model, config), preparation(model, task, options.image_size), task, options)
 
 
 def _check_weights(files: list[str]) -> None:
@@ -99,7 +99,8 @@ def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         raise lacking_weights(lacking, len(names))
 
 
-def _preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Preparation:
+def preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Preparation:
+    """Return how a model of timm wants its images, or at so many pixels."""
     import timm.data
 
     from hf_transfer_score.backbones.images import Preparation

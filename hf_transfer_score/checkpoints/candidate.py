@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from hf_transfer_score.backbones.held import HeldModel, held_model, is_held
 from hf_transfer_score.errors import HubError, OptionError, check_known, check_least
 from hf_transfer_score.home import EXAMPLE, example_checkpoints
 from hf_transfer_score.hub.client import patiently
@@ -29,17 +30,21 @@ PIPELINES: dict[Modality, tuple[str, ...]] = {
 }
 """Pipeline tags under which checkpoints of a modality are listed, for searches that name none."""
 
+Models = Any
+"""What users pass as candidates: one or several ids, folders and models in memory."""
+
 LOOKED_AT = 50
 """Repositories that are looked at for each one wanted, before a search gives up."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A checkpoint that was asked for: an id on the Hub at a branch, tag or commit, or a folder as it was written."""
+    """What was asked for: an id on the Hub at a branch, tag or commit, a folder as it was written, or an object."""
 
     name: str
     revision: str | None = None
     folder: Path | None = None
+    held: HeldModel | None = None
 
     def __str__(self) -> str:
         """Show it as it can be typed."""
@@ -98,10 +103,25 @@ def read_candidates(path: Path) -> list[str]:
     return found
 
 
-def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
+def listed(models: Any) -> list[Any]:
+    """Return what was passed as models as a list: one alone, of whatever form, is a list of one.
+
+    Example:
+        >>> listed("owner/name"), listed(("owner/name", "owner/other"))
+        (['owner/name'], ['owner/name', 'owner/other'])
+    """
+    return [models] if isinstance(models, (str, Path, Candidate)) or is_held(models) else list(models)
+
+
+def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
     """Return candidates in order, each once; `example` means all checkpoints that ship with the package."""
     found: dict[Candidate, None] = {}
-    for text in texts:
+    for model in models:
+        if isinstance(model, Candidate) or not isinstance(model, (str, Path)):
+            one = model if isinstance(model, Candidate) else held_model(model)
+            found[one if isinstance(one, Candidate) else Candidate(one.name, held=one)] = None
+            continue
+        text = str(model)
         shipped = example_checkpoints(text.strip())  # under names that are the same on every machine
         meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
         found |= dict.fromkeys(meant or [parse_candidate(text)])
@@ -111,6 +131,10 @@ def parse_candidates(texts: Iterable[str]) -> list[Candidate]:
 def display_names(candidates: Sequence[Candidate]) -> list[str]:
     """Return a name for each: folders by their last part, with as much of the path as tells equal ones apart."""
     names = [str(one) if one.folder is None else last_part(one) for one in candidates]
+    names = [
+        name if one.held is None or names.count(name) == 1 else f"{name} ({one.held.fingerprint[:7]})"
+        for one, name in zip(candidates, names, strict=True)
+    ]
     return [
         str(one) if names.count(name) > 1 and one.folder is not None else name
         for one, name in zip(candidates, names, strict=True)

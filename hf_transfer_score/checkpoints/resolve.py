@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.backbones.held import HeldModel
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
 from hf_transfer_score.errors import CheckpointError
@@ -46,10 +47,11 @@ class Checkpoint:
     likes: int | None = None
     license: str | None = None
     gated: bool = False
+    held: HeldModel | None = field(default=None, repr=False, compare=False)
 
     def as_plain(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
-        plain = asdict(self)
+        plain = asdict(replace(self, held=None))
         plain["folder"] = None if self.folder is None else str(self.folder)
         return plain
 
@@ -66,7 +68,10 @@ def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
 
     Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
     """
-    checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
+    if candidate.held is not None:
+        checkpoint = _from_memory(candidate, candidate.held)
+    else:
+        checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
     known.remember(_question(candidate), checkpoint.as_plain())
     return checkpoint
 
@@ -80,6 +85,8 @@ def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
         checkpoint = Checkpoint.from_plain(plain)
     except (KeyError, TypeError):
         return None
+    if candidate.held is not None:
+        return replace(checkpoint, name=candidate.name, held=candidate.held)
     folder = candidate.folder
     changed = folder is not None and (not folder.is_dir() or checkpoint.commit != folder_commit(folder, known))
     return None if changed else checkpoint
@@ -87,6 +94,8 @@ def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
 
 def _question(candidate: Candidate) -> str:
     """Return what an answer is remembered by: an id means another repository on another Hub."""
+    if candidate.held is not None:
+        return f"in memory {candidate.held.fingerprint}"
     if candidate.folder is not None:
         return f"folder {candidate.folder}"
     return f"{candidate} at {endpoint_of()}"
@@ -164,6 +173,12 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
     return Checkpoint(candidate.folder.name, commit, repository, folder=candidate.folder)
 
 
+def _from_memory(candidate: Candidate, held: HeldModel) -> Checkpoint:
+    folder = held.folder()
+    repository = Repository.from_folder(folder)
+    return Checkpoint(candidate.name, held.fingerprint, repository, folder, held.parameters, held=held)
+
+
 def folder_commit(folder: Path, known: Answers) -> str:
     """Return a hash of a folder's content; files whose size and time did not change are not read again."""
     digest = hashlib.sha1(b"folder", usedforsecurity=False)
@@ -231,6 +246,8 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     Each has the content that the Hub says it has, whoever downloaded it.
     What a lost connection left is resumed: the client keeps the part it has.
     """
+    if checkpoint.held is not None:
+        return Fetched(checkpoint.held.folder())
     if checkpoint.folder is not None:
         return Fetched(checkpoint.folder)
     absent = [name for name in files if on_disk(checkpoint, name) is None]

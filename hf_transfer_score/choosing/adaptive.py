@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search, listed, parse_candidates
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of, typed_names
 from hf_transfer_score.choosing.nested import evenly, nested, steps
@@ -92,7 +92,7 @@ def agreeing_halves(order: Order, labels: NDArray[np.int64], first: int | None) 
 
 def rank_adaptively(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     until: AdaptiveOptions | None = None,
@@ -135,7 +135,7 @@ class _AdaptiveRun:
     """What stays the same while rows are added."""
 
     sample: LabelledSample
-    typed: Mapping[str, str]
+    typed: Mapping[str, Any]
     looking: Looking
     forecaster: Forecaster
     notes: tuple[str, ...]
@@ -145,7 +145,7 @@ class _AdaptiveRun:
     def begun(
         cls,
         dataset: Any,
-        models: Sequence[str],
+        models: Models,
         options: RankOptions,
         search: Search | None,
         heard: ChooseListener,
@@ -153,9 +153,9 @@ class _AdaptiveRun:
         results: Sequence[str],
     ) -> _AdaptiveRun:
         """Draw the sample and plan the candidates."""
-        models = [models] if isinstance(models, str) else list(models)
+        models = parse_candidates(listed(models))
         if not models and search is None and example_dataset(dataset) is not None:
-            models = [EXAMPLE]
+            models = parse_candidates([EXAMPLE])
         if Processes.current().count > 1 or options.backbone.layer == "all":
             raise OptionError("Adaptive rows are for one process and one layer: leave them out.")
         with quiet_client():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hf_transfer_score.backbones.base import Backbone, all_kinds
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.choosing.evidence import dispensable, know_nothing
 from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
@@ -21,7 +21,7 @@ from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.choosing.probing import Prober
 from hf_transfer_score.choosing.race import Arm, Race, Terms
-from hf_transfer_score.choosing.result import Choice, Tested, tested_record
+from hf_transfer_score.choosing.result import Choice, Tested, tested_records
 from hf_transfer_score.choosing.start import Start, prepare
 from hf_transfer_score.choosing.trainer import Finalist, Trainer
 from hf_transfer_score.errors import CheckpointError
@@ -46,15 +46,15 @@ FOR_ROWS = 0.5
 
 def choose(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: ChooseOptions | None = None,
     search: Search | None = None,
     heard: ChooseListener | None = None,
-    folder: Path | None = None,
-    results: Sequence[str] = (),
-    save: Path | None = None,
+    folder: str | Path | None = None,
+    results: str | Sequence[str] = (),
+    save: str | Path | None = None,
 ) -> Choice:
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
 
@@ -73,6 +73,14 @@ def choose(
         results: places of stored results, folders or OWNER/NAME on the Hub, that the forecast takes in.
         save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
 
+    Example:
+        >>> from hf_transfer_score import choose
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"epochs": 2, "learning_rates": 1e-3, "max_samples": 100, "test_samples": 50, "device": "cpu"}
+        >>> choice = choose("example", models, budget="10m", **quick, progress=False)
+        >>> choice.winner, choice.rate
+        ('resnet-pretrained', 0.001)
+
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
@@ -80,7 +88,8 @@ def choose(
     """
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     with alone(start.journal.folder / "lock", start.heard.stage):
-        return _Choosing(start, tuple(results), save).run()
+        places = (results,) if isinstance(results, str) else tuple(results)
+        return _Choosing(start, places, None if save is None else Path(save)).run()
 
 
 @dataclass
@@ -208,7 +217,7 @@ class _Choosing:
 
     def _unfit(self, report: RankReport) -> dict[str, str]:
         """Return who cannot be read, or is too slow, and why."""
-        least, found = self.start.how.min_throughput, {}
+        least, found = self.start.options.min_throughput, {}
         for name, one in report.models.items():
             if one.status != "ok" or one.scores is None:
                 found[name] = one.reason or "could not be scored"
@@ -303,12 +312,9 @@ class _Choosing:
         assert self.pool is not None
         report = self.pool.ranking
         report.save(self.folder)
-        for one in tested:
-            if one.whole:
-                save_truth(
-                    self.folder,
-                    tested_record(report, one, self.start.recipe, self.start.how.seed, self.start.test),
-                )
+        start = self.start
+        for record in tested_records(report, tested, start.recipe, start.how, start.test):
+            save_truth(self.folder, record)
 
     def _choice(self, winner: Arm | None, tested: tuple[Tested, ...]) -> Choice:
         start, race = self.start, self.race

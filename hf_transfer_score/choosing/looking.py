@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.checkpoints.candidate import parse_candidates
+from hf_transfer_score.checkpoints.candidate import Candidate
 from hf_transfer_score.choosing.evidence import Floats
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.nested import part
@@ -142,7 +142,7 @@ class Looking:
         self.seconds: dict[str, float] = {}
         self._cache = FeatureCache(self.folder / "features", cache_limit())
 
-    def look(self, typed: Mapping[str, str], start: int, end: int) -> RankReport:
+    def look(self, typed: Mapping[str, Any], start: int, end: int) -> RankReport:
         """Read the rows from `start` to `end`, and return the ranking by all rows up to there, not yet forecast.
 
         Args:
@@ -152,7 +152,7 @@ class Looking:
         """
         words = f"{end:,} rows"
         kept, some = _Kept(self.heard, words), part(self.sample, start, end)
-        options, names = replace(self.options, replicates=0), list(typed)
+        options, names = replace(self.options, replicates=0, min_throughput=None), list(typed)
         if options.extract.dtype == AUTO:  # parts of a sample lie below each other, so all are read in one precision
             options = replace(options, extract=replace(options.extract, dtype="float32"))
         found = rank(
@@ -214,8 +214,8 @@ def _joined(parts: list[CachedFeatures]) -> CachedFeatures:
     return CachedFeatures(features, np.concatenate(told) if len(told) == len(probs) else None, first.meta, first.folder)
 
 
-def typed_names(models: Sequence[str], plan: Plan) -> dict[str, str]:
-    """Return how each candidate of a plan can be typed, by its name; those of a search are typed as they are named."""
-    named = [str(one) for one in parse_candidates(models)]
+def typed_names(models: Sequence[Candidate], plan: Plan) -> dict[str, Any]:
+    """Return how each candidate of a plan can be named again, by its name; those of a search as they are named."""
+    named = [one.held or str(one) for one in models]
     names = [model.name for model in plan.models]
     return dict(zip(names, [*named, *names[len(named) :]], strict=True))

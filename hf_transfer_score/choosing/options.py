@@ -75,7 +75,6 @@ class ChooseOptions:
         first_rows: that each candidate is looked at by; four times as many come next.
         looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
         licenses: candidates with another licence are left out; empty for any.
-        min_throughput: candidates that read fewer examples a second here are left out.
         seed: of the order of rows, and of dropout.
         test_split: the split to test on; None for one called test or validation, else what the sample left.
         test_samples: test rows at most.
@@ -90,7 +89,6 @@ class ChooseOptions:
     first_rows: int = FIRST_ROWS
     looks: int = 100
     licenses: tuple[str, ...] = ()
-    min_throughput: float | None = None
     seed: int = 0
     test_split: str | None = None
     test_samples: int = 1000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,10 @@ from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import example_checkpoints
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.intervals import Interval, accuracy_interval
+from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.records.record import Record
-from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.verified import one_of_each, readable
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import rough_duration
 
@@ -41,17 +42,8 @@ class Tested:
     whole: bool
 
 
-def tested_record(report: RankReport, one: Tested, recipe: Recipe, seed: int, test: LabelledSample) -> Record:
-    """Return the record of an accuracy that a choice measured; it names no place on this computer."""
-    like = records_of(replace(report, models={one.name: report.models[one.name]}), report.sample)[0]
-    rate = one.result.learning_rate  # None of a probe
-    metric = truth_metric(recipe if rate is None else replace(recipe, learning_rates=(rate,)), seed, test)
-    record = truth_record(like, metric, one.result)
-    return replace(record, warnings=tuple(map(without_places, record.warnings)))
-
-
 @dataclass(frozen=True, repr=False)
-class Choice:
+class Choice(Shown):
     """The checkpoint that was chosen, and why.
 
     Attributes:
@@ -88,18 +80,34 @@ class Choice:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
-    typed: Mapping[str, str] = field(default_factory=dict)
+    typed: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return a line that fits on a screen."""
         return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
 
-    def _repr_html_(self) -> str:
-        """Return the answer above the ranking, for notebooks."""
-        from html import escape
+    @property
+    def shown_ranking(self) -> RankReport:
+        """All candidates, the winner first."""
+        return self.ranking
 
-        inner = getattr(self.ranking, "_repr_html_", lambda: "")
-        return f"<p>{escape(self.answer)}</p>{inner()}"
+    def records(self) -> list[Record]:
+        """Return the records of the scores, and of the accuracies of those that were trained to their end."""
+        return [
+            *self.ranking.records(),
+            *tested_records(self.ranking, self.tested, self.recipe, self.options, self.test),
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per candidate: what the test rows said, beside the ranking."""
+        table, known = self.ranking.to_pandas(), {one.name: one.result for one in self.tested}
+        found = [known.get(name) for name in table["model"]]
+        table.insert(1, "test_accuracy", [None if one is None else one.accuracy for one in found])
+        table.insert(2, "learning_rate", [None if one is None else one.learning_rate for one in found])
+        return table
+
+    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+        return self.answer, [("test rows right", {one.name: f"{one.result.accuracy:.1%}" for one in self.tested})]
 
     @property
     def accuracy(self) -> Interval | None:
@@ -150,7 +158,7 @@ class Choice:
 
     def source(self, by_timm: bool) -> str:
         """Return what a library loads the winner by: its id on the Hub, or the folder it was read from."""
-        name = self.typed.get(self.winner or "", self.winner or "")
+        name = str(self.typed.get(self.winner or "", self.winner or ""))
         known = example_checkpoints(name)
         folder = known[0] if len(known) == 1 else Path(name).expanduser()
         local = folder.is_dir()
@@ -189,7 +197,7 @@ class Choice:
     @property
     def record(self) -> Record:
         """The record of the winner's accuracy on the test rows."""
-        return tested_record(self.ranking, self.tested[0], self.recipe, self.options.seed, self.test)
+        return tested_records(self.ranking, self.tested[:1], self.recipe, self.options, self.test)[0]
 
     def push(
         self, name: str, *, private: bool = False, token: str | bool | None = None, endpoint: str | None = None
@@ -217,3 +225,18 @@ class Choice:
         if self.trained is None or not self.tested:
             raise InputError("There is no winner that was trained to its end, so there are no weights to save.")
         return save_winner(self, *self.trained, Path(folder))
+
+
+def tested_records(
+    ranking: RankReport, tested: Sequence[Tested], recipe: Recipe, options: ChooseOptions, test: LabelledSample
+) -> list[Record]:
+    """Return the records of the accuracies of candidates that were trained to their end, at one learning rate."""
+    like, found = one_of_each(ranking), []
+    for one in tested:
+        if one.whole and one.name in like:
+            rate = one.result.learning_rate  # None of a probe
+            metric = truth_metric(
+                recipe if rate is None else replace(recipe, learning_rates=(rate,)), options.seed, test
+            )
+            found.append(readable(truth_record(like[one.name], metric, one.result)))
+    return found

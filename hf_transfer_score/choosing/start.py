@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search, listed, parse_candidates
 from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.journal import Journal
 from hf_transfer_score.choosing.looking import typed_names
@@ -37,7 +37,7 @@ class Start:
         sample: the training rows, in an order of which every part from the start is a sample.
         test: the test rows.
         plan: what is known of the candidates.
-        typed: how each can be typed, by name.
+        typed: how each can be named again, by name.
         recipe: how they are fine-tuned.
         options: how features are read.
         how: what was asked for.
@@ -49,7 +49,7 @@ class Start:
     sample: LabelledSample
     test: LabelledSample
     plan: Plan
-    typed: Mapping[str, str]
+    typed: Mapping[str, Any]
     recipe: Recipe
     options: RankOptions
     how: ChooseOptions
@@ -84,28 +84,28 @@ class Start:
 
 def prepare(
     dataset: Any,
-    models: Sequence[str],
+    models: Models,
     *,
     options: RankOptions | None = None,
     how: ChooseOptions | None = None,
     search: Search | None = None,
     heard: ChooseListener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> Start:
     """Return a choice before anything is read of any weights; the arguments are those of `choose`."""
     options, how, folder, heard = (
         options or RankOptions(),
         how or ChooseOptions(),
-        folder or home(),
+        Path(folder or home()),
         heard or ChooseListener(),
     )
     if Processes.current().count > 1:
         raise OptionError("choose fine-tunes in one process: start it without a launcher.")
     if options.backbone.layer == "all":
         raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
-    models = [models] if isinstance(models, str) else list(models)
+    models = parse_candidates(listed(models))
     if not models and search is None and example_dataset(dataset) is not None:
-        models = [str(dataset)]
+        models = parse_candidates([str(dataset)])
     heard.stage("reading the dataset")
     with quiet_client():
         drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)

@@ -67,7 +67,6 @@ class ChoosingFlags:
         first_rows: rows that each candidate is looked at by; four times as many come next.
         looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
         licenses: leave out candidates with another licence; with commas.
-        min_throughput: leave out candidates that read fewer examples a second here.
     """
 
     budget: str = "3 fine-tunings"
@@ -81,7 +80,6 @@ class ChoosingFlags:
             group=MODELS, converter=converted(comma_list(str, "names with commas, such as mit,apache-2.0")), n_tokens=1
         ),
     ] = ()
-    min_throughput: Annotated[float | None, Parameter(group=MODELS)] = None
 
 
 @dataclass(frozen=True)

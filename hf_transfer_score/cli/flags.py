@@ -305,7 +305,6 @@ class VerifyFlags(RankFlags):
 class ChooseRunFlags(VerifyFlags):
     """How candidates are looked at before they are fine-tuned."""
 
-    min_throughput: Annotated[float | None, HIDDEN] = None
     replicates: Annotated[int, HIDDEN] = 0
     level: Annotated[float, HIDDEN] = 0.9
 

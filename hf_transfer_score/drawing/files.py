@@ -60,16 +60,23 @@ def save_profile(values: Mapping[str, float | None], best: str, model: str, abou
         path: a file in .png, .svg or .html.
     """
     check_plot_path(path)
+    from hf_transfer_score.drawing.page import profile_page
+    from hf_transfer_score.drawing.words import printable
+
+    chart = profile_chart(values, best, model, about)
+    _write(path, chart, lambda: profile_page(chart, f"{printable(model)} {about}", values))
+
+
+def profile_chart(values: Mapping[str, float | None], best: str, model: str, about: str) -> Any:
+    """Return the chart that `save_profile` writes."""
     from hf_transfer_score.drawing.layer_chart import Lines, layer_chart
     from hf_transfer_score.drawing.look import title_of
-    from hf_transfer_score.drawing.page import profile_page
     from hf_transfer_score.drawing.words import printable
 
     named = printable(model)
     title = f"{named} {about}"
     lines = Lines({named: values}, (named, best), "NC1, smaller is more collapsed", log=True)
-    chart = layer_chart(lines, PROFILE_WIDTH, title=title_of(title, (), PROFILE_WIDTH), description=title)
-    _write(path, chart, lambda: profile_page(chart, title, values))
+    return layer_chart(lines, PROFILE_WIDTH, title=title_of(title, (), PROFILE_WIDTH), description=title)
 
 
 def _write(path: Path, chart: Any, page: Callable[[], str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
@@ -16,11 +15,10 @@ from hf_transfer_score.text import environment
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NOTEBOOK_ROWS = 20
-
 
 @cache
-def _pages() -> Environment:
+def pages() -> Environment:
+    """Return the templates of pages, which show any value as text."""
     return environment(text_of, {})
 
 
@@ -31,19 +29,6 @@ def ranking_page(chart: Any, picture: Picture) -> str:
         ("Without a rank", ["model", "status", "reason"], picture.without, "words"),
     ]
     return _page(picture.title, picture.subtitle, chart if picture.rows else None, tables, picture.notes)
-
-
-def notebook_html(picture: Picture, answer: str, image: bytes | None = None) -> str:
-    """Return a ranking as a notebook shows it: the answer, the best models in a table, and the chart.
-
-    Args:
-        picture: what is shown of the ranking.
-        answer: what to do, in a sentence.
-        image: the chart as SVG; None for no chart.
-    """
-    encoded = None if image is None else b64encode(image).decode()
-    page = _pages().get_template("notebook.html.jinja")
-    return page.render(picture=picture, answer=answer, image=encoded, most=NOTEBOOK_ROWS)
 
 
 def profile_page(chart: Any, title: str, values: Mapping[str, float | None]) -> str:
@@ -62,7 +47,7 @@ def _page(title: str, subtitle: str, chart: Any, tables: Sequence[Any], notes: S
         bundle: Any = vl_convert.javascript_bundle
         drawn = chart.properties(title="")
         about |= {"library": bundle(), "day": specification(drawn), "night": specification(drawn, night=True)}
-    return _pages().get_template("chart_page.html.jinja").render(**about)
+    return pages().get_template("chart_page.html.jinja").render(**about)
 
 
 def text_of(text: object) -> str:

@@ -99,7 +99,12 @@ class Engine(Protocol):
 
 
 def all_engines() -> list[str]:
-    """Return the names of the engines that are installed."""
+    """Return the names of the engines that are installed.
+
+    Example:
+        >>> "here" in all_engines()
+        True
+    """
     return sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
 
 

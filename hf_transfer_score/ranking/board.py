@@ -39,6 +39,17 @@ def board(dataset: str, *, results: str | Sequence[str], task: str | None = None
     Raises:
         OptionError: the records are of several tasks, and none is named.
         InputError: there are none.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from hf_transfer_score import board, rank_features
+        >>> rng, labels, results = np.random.default_rng(0), np.repeat([0, 1, 2], 20), tempfile.mkdtemp()
+        >>> pool = {"owner/near": rng.normal(size=(60, 4)), "owner/far": rng.normal(size=(60, 4)) + labels[:, None]}
+        >>> ranking = rank_features(pool, labels, metrics=["knn"], dataset="owner/pets", task="image-classification")
+        >>> _ = ranking.publish(results)
+        >>> list(board("owner/pets", results=results).ranks)
+        ['owner/far', 'owner/near']
     """
     return board_of(_tables(results), dataset, task=task, method=method)
 
@@ -53,7 +64,7 @@ def board_of(
     history = history.about(task)
     mine = [record for record in mine if record.dataset.task == task]
     forecaster = Forecaster(history.elsewhere(dataset), method=method)
-    ranking = replace(_ranking(mine, history), dataset=dataset)
+    ranking = replace(_ranking(mine, history), dataset=dataset, stored=tuple(mine))
     found = ranking.with_forecast(forecaster, ranking.by_name(history.measured(dataset, forecaster.method)))
     return replace(found, notes=(*found.notes, *_notes(forecaster, len(mine), dataset)))
 

@@ -78,6 +78,18 @@ def rank_confidence(
         metrics: the configured metrics of the pool.
         names: metrics whose mean rank decides, as for `headline_ranks`.
         level: share of the replicates that ranges cover.
+
+    Example:
+        >>> import numpy as np
+        >>> from hf_transfer_score import get_metric
+        >>> metric, labels = get_metric("nc1"), np.repeat([0, 1], 10)
+        >>> rows = np.random.default_rng(0).normal(size=(20, 4))
+        >>> pool = {"near": rows + labels[:, None], "far": rows + 5 * labels[:, None]}
+        >>> results = {name: {"nc1": metric(features, labels)} for name, features in pool.items()}
+        >>> spread = np.array([0.9, 1, 1.1])
+        >>> drawn = {name: {"nc1": {"nc1": spread * of["nc1"].terms["nc1"]}} for name, of in results.items()}
+        >>> rank_confidence(drawn, results, [metric]).ranks
+        {'far': 1, 'near': 2}
     """
     pools = {metric.name: rank_pool(metric, _of(metric, results)) for metric in metrics}
     headline = headline_ranks({name: pool for name, pool in pools.items() if pool.ranks}, names)

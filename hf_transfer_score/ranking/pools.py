@@ -7,13 +7,18 @@ raw terms are what is kept, and pools are ranked on reading.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking import kernel
+from hf_transfer_score.ranking.showing import Shown
+
+if TYPE_CHECKING:
+    from hf_transfer_score.ranking.ranking import Ranking
 
 USUAL_METRICS = ("ncti", "face", "knn", "linear_probe", "logme", "parc", "reg_hscore")
 """What is computed where nobody names metrics, and what the forecast weighs then."""
@@ -22,8 +27,8 @@ HEADLINE_METRICS = ("ncti", "face")
 """The default order of a pool of classifiers is by the mean of their ranks, where all of them are computed."""
 
 
-@dataclass(frozen=True)
-class PoolRanking:
+@dataclass(frozen=True, repr=False)
+class PoolRanking(Shown):
     """One metric over a pool of models.
 
     Attributes:
@@ -40,9 +45,42 @@ class PoolRanking:
     scaled: dict[str, dict[str, float]]
     flags: dict[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen, whatever the pool holds."""
+        first = min(self.ranks, key=self.ranks.__getitem__, default=None)
+        return f"<{type(self).__name__} of {len(self.ranks)} models by {self.metric}; the first is {first}>"
+
+    @property
+    def shown_ranking(self) -> Ranking:
+        """The order of this metric alone."""
+        from hf_transfer_score.ranking.models import RankedModel
+        from hf_transfer_score.ranking.ranking import Ranking
+
+        order = headline_ranks({self.metric: self}, [self.metric])
+        models = {name: RankedModel(name, "ok", name) for name in order.ranks}
+        return Ranking(models, {self.metric: self}, order.metrics, order.mean_ranks, order.ranks)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        return asdict(self)
+
 
 def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
-    """Return the pool scores and ranks of one metric over the models that have a result for it."""
+    """Return the pool scores and ranks of one metric over the models that have a result for it.
+
+    Args:
+        metric: as `get_metric` returns it.
+        results: of this metric, by model.
+
+    Example:
+        >>> import numpy as np
+        >>> from hf_transfer_score import get_metric
+        >>> metric, labels = get_metric("nc1"), np.repeat([0, 1], 10)
+        >>> rows = np.random.default_rng(0).normal(size=(20, 4))
+        >>> pool = {"near": rows + labels[:, None], "far": rows + 5 * labels[:, None]}
+        >>> rank_pool(metric, {name: metric(features, labels) for name, features in pool.items()})
+        <PoolRanking of 2 models by nc1; the first is far>
+    """
     models = [model for model, result in results.items() if result.status == "ok"]
     names = [term.name for term in metric.terms]
     values = np.array([[results[model].terms[name] for model in models] for name in names], dtype=np.float64)

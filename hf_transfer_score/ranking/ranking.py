@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,11 +29,14 @@ from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accu
 from hf_transfer_score.ranking.looks import Looks
 from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
+from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.ranking.stored import pool_of_records
-from hf_transfer_score.records.record import Record
+from hf_transfer_score.records.record import Record, RecordedDataset
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from hf_transfer_score.drawing.words import Across
 
 Intervals = Mapping[str, Mapping[str, Mapping[str, tuple[float, float]]]]
 """Ends of the interval of each raw term, by model, metric and term."""
@@ -44,7 +49,7 @@ MEAN_RANK, FORECAST = "mean rank", "forecast"
 
 
 @dataclass(frozen=True, repr=False)
-class Ranking:
+class Ranking(Shown):
     """A pool of models on one sample, in order, and how sure that order is.
 
     Attributes:
@@ -61,6 +66,7 @@ class Ranking:
         size: how much of it, such as "500 examples, 10 classes".
         forecasts: how the models would come out after fine-tuning, by name; empty where nobody asked.
         notes: what to know about it.
+        stored: the records that it was made of, if any.
     """
 
     models: dict[str, RankedModel]
@@ -75,6 +81,7 @@ class Ranking:
     size: str = ""
     forecasts: Mapping[str, ModelForecast] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    stored: tuple[Record, ...] = ()
 
     @classmethod
     def of(
@@ -101,7 +108,7 @@ class Ranking:
         records = list(records)
         pool = pool_of_records(records)
         found = ranked(pool.models, pool.metrics, headline)
-        found = replace(found, dataset=pool.dataset, size=pool.size)
+        found = replace(found, dataset=pool.dataset, size=pool.size, stored=tuple(records))
         if headline is not None or pool.classes is None or not found.can_be_forecast:
             return found.with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
@@ -226,6 +233,15 @@ class Ranking:
         return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
 
     @property
+    def shown_ranking(self) -> Ranking:
+        """Itself."""
+        return self
+
+    def records(self) -> list[Record]:
+        """Return the records that it was made of; of features there are some where their dataset was named."""
+        return list(self.stored)
+
+    @property
     def best(self) -> RankedModel | None:
         """The first of the ranking, None where nothing could be ranked."""
         return next((self.models[name] for name in self.ranks), None)
@@ -328,6 +344,24 @@ class Ranking:
             )
         return rows
 
+    def plot(self, path: str | Path | None = None, across: Across = "parameters") -> Any:
+        """Return the chart, rank against size or speed with its ranges and tie groups, and write it to a file.
+
+        Args:
+            path: a file in .png, .svg or .html, whose page needs no other file and no network.
+            across: what models are drawn against: parameters, or throughput, the examples that they read a second.
+
+        Returns:
+            An `altair.Chart`, which a notebook shows.
+        """
+        from hf_transfer_score.drawing.files import save_plot
+        from hf_transfer_score.drawing.points import picture_of
+        from hf_transfer_score.drawing.rank_chart import rank_chart
+
+        if path is not None:
+            save_plot(self, Path(path), across)
+        return rank_chart(picture_of(self, across))
+
     def to_pandas(self) -> Any:
         """Return a `pandas.DataFrame`, one row per model: rank and range, facts, and the score of each metric."""
         import pandas
@@ -408,6 +442,8 @@ def rank_features(
     source_probs: Mapping[str, Any] | None = None,
     facts: Mapping[str, ModelFacts] | None = None,
     headline: Sequence[str] | None = None,
+    dataset: str = "",
+    task: str = "",
 ) -> Ranking:
     """Score a pool of models on one sample, and rank them by every metric, and all together by a forecast.
 
@@ -422,6 +458,8 @@ def rank_features(
         source_probs: source-class probabilities by model name.
         facts: what is known about each model, by name.
         headline: metrics whose mean rank is the order; None for the forecast.
+        dataset: what the features are of, such as "owner/pets"; with it and the task the ranking has records.
+        task: what is asked of it, such as "image-classification".
 
     Example:
         >>> import numpy as np
@@ -453,8 +491,21 @@ def rank_features(
             models[name] = RankedModel(name, "failed", name, reason=str(error))
     if len(errors) == len(models):
         raise errors[0]
-    ranking = ranked(models, chosen, headline)
+    ranking = replace(ranked(models, chosen, headline), dataset=dataset)
+    if dataset and task:
+        ranking = replace(ranking, stored=_records(ranking, task, labels if targets is None else targets))
     if headline is not None or not ranking.can_be_forecast:
         return ranking
     sizes = {name: Relations(parameters=one.parameters) for name, one in models.items()}
     return ranking.with_forecast(Forecaster(History(), sizes))
+
+
+def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
+    """Return the records of features whose rows are known by their labels or targets alone."""
+    from hf_transfer_score.runs.records import records_on
+
+    values = np.ascontiguousarray(truth)
+    mark = hashlib.blake2b(f"{values.dtype} {values.shape}".encode() + values.tobytes(), digest_size=16).hexdigest()
+    classes = next((one.scores.classes for one in ranking.models.values() if one.scores), None)
+    sample = RecordedDataset(ranking.dataset, task, mark, examples=len(values), rows=len(values), classes=classes)
+    return tuple(records_on(ranking, sample))

@@ -75,7 +75,7 @@ def import_table(
     facts: Path | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Imported:
-    """Return the records of a long table: columns model and dataset, and metric and value or method and accuracy.
+    r"""Return the records of a long table: columns model and dataset, and metric and value or method and accuracy.
 
     Several rows of one model, dataset and method are repetitions; a column `seed` numbers them. A single value of a
     metric with several terms, such as NCTI, is kept as a score of that name.
@@ -89,6 +89,14 @@ def import_table(
 
     Raises:
         InputError: the table cannot be read, or lacks columns.
+
+    Example:
+        >>> import tempfile
+        >>> table = Path(tempfile.mkdtemp()) / "published.csv"
+        >>> _ = table.write_text("model,dataset,method,accuracy\nowner/model,owner/pets,full,0.91\n")
+        >>> found = import_table(table, task="image-classification", source="A paper")
+        >>> [(record.model.id, record.terms) for record in found.records]
+        [('owner/model', {'accuracy': 0.91})]
     """
     known, found = get_task(task), Imported()
     if not source.strip():

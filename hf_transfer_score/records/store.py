@@ -87,6 +87,17 @@ def read_records(results: str) -> list[Record]:
 
     Args:
         results: a folder, or OWNER/NAME of a dataset repository on the Hub.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from hf_transfer_score import read_records, rank_features
+        >>> rng, labels, results = np.random.default_rng(0), np.repeat([0, 1, 2], 20), tempfile.mkdtemp()
+        >>> pool = {"owner/near": rng.normal(size=(60, 4)), "owner/far": rng.normal(size=(60, 4)) + labels[:, None]}
+        >>> ranking = rank_features(pool, labels, metrics=["knn"], dataset="owner/pets", task="image-classification")
+        >>> _ = ranking.publish(results)
+        >>> sorted((record.model.id, record.metric.name) for record in read_records(results))
+        [('owner/far', 'knn'), ('owner/near', 'knn')]
     """
     return load(open_place(results)).table.records()
 

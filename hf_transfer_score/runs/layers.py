@@ -11,6 +11,7 @@ from hf_transfer_score.checkpoints.candidate import parse_candidates
 from hf_transfer_score.errors import CheckpointError, DatasetError, OptionError
 from hf_transfer_score.finetune.recipe import most_collapsed
 from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.report import RankReport, sample_facts
@@ -41,8 +42,8 @@ class ProfileRow:
     reasons: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class LayerProfile:
+@dataclass(frozen=True, repr=False)
+class LayerProfile(Shown):
     """The layers of one checkpoint on one sample.
 
     Attributes:
@@ -54,6 +55,20 @@ class LayerProfile:
     model: str
     rows: tuple[ProfileRow, ...]
     report: RankReport
+
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen."""
+        return f"<{type(self).__name__} of {len(self.rows)} layers. {self.answer}>"
+
+    @property
+    def shown_ranking(self) -> RankReport:
+        """The layers as a pool."""
+        return self.report
+
+    @property
+    def answer(self) -> str:
+        """Which layer separates the classes best."""
+        return f"The classes are most collapsed in layer {self.best.layer} of {self.model}: NC1 {self.best.nc1:.3g}."
 
     @property
     def best(self) -> ProfileRow:
@@ -78,49 +93,76 @@ class LayerProfile:
             "notes": list(self.report.notes),
         }
 
-    def plot(self, path: str | Path) -> None:
-        """Draw NC1 against the layers into a file in .png, .svg or .html."""
-        from hf_transfer_score.drawing.files import save_profile
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return the chart of NC1 against the layers, and write it to a file in .png, .svg or .html if one is named."""
+        from hf_transfer_score.drawing.files import profile_chart, save_profile
 
         sample = self.report.sample
         about = f"on {sample.source.dataset}, {len(sample):,} examples"
-        save_profile({one.layer: one.nc1 for one in self.rows}, self.best.layer, self.model, about, Path(path))
+        values = {one.layer: one.nc1 for one in self.rows}
+        if path is not None:
+            save_profile(values, self.best.layer, self.model, about, Path(path))
+        return profile_chart(values, self.best.layer, self.model, about)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per layer, with the terms of each metric."""
+        import pandas
+
+        rows = []
+        for one in self.rows:
+            terms = {f"{metric}.{name}": value for metric, of in one.terms.items() for name, value in of.items()}
+            rows.append({"layer": one.layer, "width": one.width, NC1: one.nc1, **terms})
+        return pandas.DataFrame(rows)
+
+    def _repr_html_(self) -> str:
+        """Return the answer, the layers and the chart, as a notebook shows them."""
+        from hf_transfer_score.drawing.notebook import profile_html
+
+        rows = [(one.layer, [one.width, one.nc1]) for one in self.rows]
+        return profile_html(self.plot(), self.answer, rows, self.best.layer)
 
 
 def layer_profile(
-    model: str,
+    model: Any,
     dataset: Any,
     *,
     options: RankOptions | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> LayerProfile:
     """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
 
     Args:
-        model: an id on the Hub, or a folder.
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
         dataset: as for `rank`.
         options: as for `rank`; every layer is read, whatever `layer` says.
         listener: hears how it goes on.
         folder: where samples and features are kept; None for the usual place.
 
+    Example:
+        >>> from hf_transfer_score import layers
+        >>> profile = layers("example/vit-pretrained", "example", max_samples=100, device="cpu", progress=False)
+        >>> len(profile.rows), profile.best.layer in [row.layer for row in profile.rows]
+        (3, True)
+
     Raises:
         CheckpointError: the checkpoint cannot be scored, or does not show its layers.
         DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
     """
-    if len(parse_candidates([model])) > 1:
+    candidates = parse_candidates([model])
+    if len(candidates) > 1:
         raise OptionError(f"{model!r} means several checkpoints, and the layers are those of one: name one of them.")
     asked = options or RankOptions()
     asked = replace(asked, backbone=replace(asked.backbone, layer="all"), replicates=0)
-    report = rank(dataset, [model], options=asked, metrics=list(METRICS), listener=listener, folder=folder)
+    report = rank(dataset, candidates, options=asked, metrics=list(METRICS), listener=listener, folder=folder)
     outcomes = list(report.models.values())
     for one in outcomes:
         if one.layer is None:
             raise CheckpointError(one.kind or "error", f"{one.name}: {one.reason}")
     rows = tuple(sorted(map(_row, outcomes), key=lambda one: int(one.layer)))
     if all(one.nc1 is None or one.layer == EMBEDDINGS for one in rows):
-        raise DatasetError(f"NC1 is not defined for any layer of {model}: {rows[-1].reasons[NC1]}")
-    return LayerProfile(model, rows, report)
+        raise DatasetError(f"NC1 is not defined for any layer of {candidates[0]}: {rows[-1].reasons[NC1]}")
+    return LayerProfile(str(candidates[0]), rows, report)
 
 
 def _row(one: RankedModel) -> ProfileRow:

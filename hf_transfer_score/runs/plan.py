@@ -119,7 +119,11 @@ def make_plan(
 
     def one(number: int) -> PlannedModel:
         model = _plan_model(candidates[number], sample, cache, known, options)
-        return replace(model, name=names[number], local=candidates[number].folder is not None)
+        return replace(
+            model,
+            name=names[number],
+            local=candidates[number].folder is not None or candidates[number].held is not None,
+        )
 
     models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
     free = free_bytes(hub_cache()) if any(model.download_bytes for model in models) else None

@@ -45,8 +45,12 @@ def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
 
     Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
     """
-    dataset, now = _dataset(sample), datetime.now(timezone.utc).isoformat(timespec="seconds")
-    records = []
+    return records_on(ranking, _dataset(sample), sample.label_names)
+
+
+def records_on(ranking: Ranking, dataset: RecordedDataset, label_names: Sequence[str] | None = None) -> list[Record]:
+    """Return the records of a ranking on a sample that is described, and need not be here."""
+    now, records = datetime.now(timezone.utc).isoformat(timespec="seconds"), []
     for name, one in ranking.models.items():
         if one.status == "interrupted" or one.kind == "too_slow":
             continue
@@ -56,7 +60,7 @@ def records_of(ranking: Ranking, sample: LabelledSample) -> list[Record]:
             continue
         for result in one.results.values():
             record = _result(result, model, dataset, run)
-            record = replace(record, facts=_facts(one), overlap=_overlap(result.overlap, sample.label_names))
+            record = replace(record, facts=_facts(one), overlap=_overlap(result.overlap, label_names))
             records.append(
                 _with_interval(record, ranking.intervals.get(name, {}).get(result.metric, {}), ranking.level)
             )
@@ -135,7 +139,7 @@ def _metric(result: MetricResult) -> tuple[RecordedMetric, dict[str, Any]]:
 
 def _model(one: RankedModel) -> RecordedModel:
     details = dict(one.extraction.get("details") or {})
-    pooling, name, revision = details.pop("pooling", None), *_name_and_revision(one)
+    pooling, name, revision = details.pop("pooling", None), *name_and_revision(one)
     return RecordedModel(
         id=name,
         revision=revision if one.commit is None else None,
@@ -150,7 +154,7 @@ def _model(one: RankedModel) -> RecordedModel:
     )
 
 
-def _name_and_revision(one: RankedModel) -> tuple[str, str | None]:
+def name_and_revision(one: RankedModel) -> tuple[str, str | None]:
     """Return the id without the revision for the Hub, and the last part of the name for a folder."""
     text = _encodable(one.model)
     if one.local:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from hf_transfer_score.drawing.words import Across
-from hf_transfer_score.errors import OptionError
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.records.place import open_place
-from hf_transfer_score.records.publishing import Published, publish
-from hf_transfer_score.records.record import Record, record_path
-from hf_transfer_score.runs.records import dataset_id, records_of, save_records
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.records import dataset_id, records_of
 from hf_transfer_score.sampling.sample import LabelledSample
-
-SHOWN_MODELS = 5
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,74 +68,6 @@ class RankReport(Ranking):
         Candidates that an interrupted run did not reach have none, nor have those that were too slow on this machine.
         """
         return records_of(self, self.sample)
-
-    def save(self, folder: str | Path) -> int:
-        """Write the records and the ranking itself into a folder, and return the number of records.
-
-        A record of the same identity is replaced; others that lie there stay.
-
-        Args:
-            folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
-        """
-        return save_records(self.records(), self.as_dict(), Path(folder))
-
-    def publish(self, to: str, *, create_pr: bool = False) -> Published:
-        """Put the records into a store of results, and return what became of them.
-
-        Args:
-            to: a folder, or OWNER/NAME of a dataset repository on the Hub, which is made where it is not there.
-            create_pr: propose them as a pull request.
-        """
-        return publish(open_place(to, create_pr=create_pr), self.records())
-
-    def card(self, model: str | None = None) -> str:
-        """Return the model card of a ranked model as Markdown, with its place among the others.
-
-        Args:
-            model: its name in the ranking; None for the best.
-
-        Raises:
-            OptionError: it is not in the ranking, or nothing could be ranked.
-        """
-        from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-        from hf_transfer_score.leaderboard.pages.model_page import card_of
-        from hf_transfer_score.records.table import RecordTable, Stored
-
-        one = self.best if model is None else self.models.get(model)
-        if one is None:
-            known = ", ".join(list(self.models)[:SHOWN_MODELS])
-            raise OptionError(f"{'The ranking has no best model' if model is None else model!r}; its models: {known}.")
-        records = self.records()
-        mine = records_of(replace(self, models={one.name: one}), self.sample)
-        stored = (Stored.of(str(record_path(record)), "", record) for record in records)
-        return card_of(Catalogue(RecordTable.of(stored)), mine[0].model.id)
-
-    def plot(self, path: str | Path | None = None, across: Across = "parameters") -> Any:
-        """Return the chart, rank against size or speed with its ranges and tie groups, and write it to a file.
-
-        Args:
-            path: a file in .png, .svg or .html, whose page needs no other file and no network.
-            across: what models are drawn against: parameters, or throughput, the examples that they read a second.
-
-        Returns:
-            An `altair.Chart`, which a notebook shows.
-        """
-        from hf_transfer_score.drawing.files import save_plot
-        from hf_transfer_score.drawing.points import picture_of
-        from hf_transfer_score.drawing.rank_chart import rank_chart
-
-        if path is not None:
-            save_plot(self, Path(path), across)
-        return rank_chart(picture_of(self, across))
-
-    def _repr_html_(self) -> str:
-        """Return the answer, the table and the chart, as a notebook shows them."""
-        from hf_transfer_score.drawing.export import image_of
-        from hf_transfer_score.drawing.page import notebook_html
-        from hf_transfer_score.drawing.points import picture_of
-
-        image = image_of(self.plot(), "svg") if self.ranks else None
-        return notebook_html(picture_of(self), self.answer, image)
 
 
 def sample_facts(sample: LabelledSample) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import Candidate, Search, parse_candidates, search_models
+from hf_transfer_score.checkpoints.candidate import Candidate, Models, Search, listed, parse_candidates, search_models
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import CheckpointError, OptionError
@@ -54,14 +54,14 @@ class PreparedRun:
 
 def rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
     headline: Sequence[str] | None = None,
     search: Search | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
     results: str | Sequence[str] = (),
     engine: str | Engine = HERE,
 ) -> RankReport:
@@ -72,10 +72,13 @@ def rank(
     alike, and each returns the same report.
 
     Args:
-        dataset: an id on the Hub, a folder or file, a `datasets.Dataset` or `IterableDataset`, a sample that was drawn
-            before, or "example", which ships with the package.
-        models: ids on the Hub ("owner/name", "owner/name@revision") and folders. "example" means the checkpoints that
-            ship with the package; the dataset "example" takes them where none are named.
+        dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
+            splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
+            labels); a sample that was drawn before; or "example", which ships with the package.
+        models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
+            transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
+            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
+            named.
         options: what is sampled, how features are read, how sure the ranks are.
         metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
         headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
@@ -85,6 +88,13 @@ def rank(
         results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
         engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
 
+    Example:
+        >>> from hf_transfer_score import rank
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> ranking = rank("example", models, max_samples=100, device="cpu", progress=False)
+        >>> ranking.best.name, list(ranking.ranks.values())
+        ('resnet-pretrained', [1, 2])
+
     Raises:
         DatasetError: the dataset cannot be sampled.
         HubError: the search found nothing.
@@ -93,24 +103,41 @@ def rank(
     """
     start = time.perf_counter()
     with opened(engine) as open_one:
-        run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), results, open_one)
+        run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), results, open_one)
         prepared = run.prepare(dataset, models, metrics, headline, search)
         return run.carry_out(prepared, start)
 
 
 def plan_rank(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     metrics: MetricChoice = None,
     headline: Sequence[str] | None = None,
     search: Search | None = None,
     listener: Listener | None = None,
-    folder: Path | None = None,
+    folder: str | Path | None = None,
 ) -> Plan:
-    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded."""
-    run = _RankRun(options or RankOptions(), listener or Listener(), folder or home(), (), Here())
+    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded.
+
+    Args:
+        dataset: as for `rank`, and so are all others.
+        models: the candidates.
+        options: how they are ranked.
+        metrics: what they are ranked by.
+        headline: the metrics that decide the order.
+        search: a search of the Hub for more candidates.
+        listener: hears how the run goes on.
+        folder: where samples and features are kept.
+
+    Example:
+        >>> from hf_transfer_score import plan_rank
+        >>> plan = plan_rank("example", ["example/vit-few-steps"], max_samples=100, refresh=True, progress=False)
+        >>> [model.name for model in plan.models], plan.download_bytes
+        (['vit-few-steps'], 0)
+    """
+    run = _RankRun(options or RankOptions(), listener or Listener(), Path(folder or home()), (), Here())
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
@@ -137,14 +164,13 @@ class _RankRun:
     def prepare(
         self,
         dataset: Any,
-        models: Sequence[str],
+        models: Models,
         metrics: MetricChoice,
         headline: Sequence[str] | None,
         search: Search | None,
     ) -> PreparedRun:
         """Return the sample and the plan; every process gets the same."""
-        if isinstance(models, str):
-            models = [models]
+        models = listed(models)
         if not models and search is None and example_dataset(dataset) is not None:
             models = [EXAMPLE]
         named = parse_candidates(models)
@@ -233,6 +259,7 @@ class _RankRun:
             self.listener.started(models[number - 1], number, len(models))
 
         away = [one for one in models if self.engine.elsewhere and one.state not in ("cached", "failed")]
+        away = [one for one in away if one.checkpoint is not None and one.checkpoint.held is None]
         handed_out = {one.name for one in away}
         own = [Work(one.name, partial(here.outcome, one)) for one in models if one.name not in handed_out]
         for done in (Here() if self.engine.elsewhere else self.engine).run(own, began):

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from hf_transfer_score.errors import OptionError
-from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
 from hf_transfer_score.metrics.scores import plain
 from hf_transfer_score.ranking.agreement import Agreement, noise_ceiling
+from hf_transfer_score.ranking.showing import Shown
+from hf_transfer_score.records.record import Record
+from hf_transfer_score.runs.records import records_of, without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -24,7 +27,7 @@ class VerifyOptions:
     Attributes:
         method: "probe", "full", "layer", "scl" or "lora".
         recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of that default by name, and their values.
+        changes: fields of the recipe by name, and their values.
         top: so many of the best-ranked candidates are fine-tuned.
         seeds: one measurement each.
         test_split: the split to test on; None for one called test or validation, else what the sample left.
@@ -50,7 +53,7 @@ class VerifyOptions:
 
     def recipe_for(self, sample: LabelledSample) -> Recipe:
         """Return the recipe for a sample."""
-        return self.recipe or replace(default_recipe(sample.task.modality, self.method), **self.changes)
+        return replace(self.recipe or default_recipe(sample.task.modality, self.method), **self.changes)
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ class Verified:
         return {**values, "measured": measured, "kind": self.kind, "reason": self.reason}
 
 
-@dataclass(frozen=True)
-class VerifyReport:
+@dataclass(frozen=True, repr=False)
+class VerifyReport(Shown):
     """A ranking beside measured accuracies.
 
     Attributes:
@@ -121,6 +124,59 @@ class VerifyReport:
     notes: tuple[str, ...] = ()
     interrupted: bool = False
 
+    def __repr__(self) -> str:
+        """Return a line that fits on a screen."""
+        return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
+
+    @property
+    def shown_ranking(self) -> RankReport:
+        """The ranking that was verified."""
+        return self.ranking
+
+    @property
+    def best(self) -> Verified | None:
+        """The model that came out first; None where none was measured."""
+        measured = [one for one in self.models.values() if one.measured]
+        return max(measured, key=lambda one: one.mean or 0.0, default=None)
+
+    @property
+    def answer(self) -> str:
+        """What came out first, and where the ranking had put it."""
+        best, first = self.best, next(iter(self.ranking.ranks), None)
+        if best is None:
+            return "No model could be fine-tuned."
+        count = sum(bool(one.measured) for one in self.models.values())
+        said = f"Fine-tuned, {best.name} comes out first of {count}: accuracy {best.mean:.1%}."
+        named = self.models.get(first or "")
+        if best.name == first:
+            return f"{said} The ranking put it first, too."
+        if named is None or named.mean is None:
+            return said
+        below = 100 * ((best.mean or 0.0) - named.mean)
+        return f"{said} The ranking put {first} first, which has {named.mean:.1%}: {below:.1f} points less."
+
+    def records(self) -> list[Record]:
+        """Return the records of the scores, and of each accuracy that was measured."""
+        found, like = self.ranking.records(), one_of_each(self.ranking)
+        for name, verified in self.models.items():
+            for seed, measured in verified.measured.items():
+                record = truth_record(like[name], truth_metric(self.recipe, seed, self.test), measured)
+                found.append(readable(record))
+        return found
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per model: what was measured, beside the ranking."""
+        table = self.ranking.to_pandas()
+        names = [self.models.get(name) for name in table["model"]]
+        table.insert(1, "accuracy", [None if one is None else one.mean for one in names])
+        table.insert(2, "accuracy_spread", [None if one is None else one.spread for one in names])
+        return table
+
+    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+        means = sorted(((one.mean, name) for name, one in self.models.items() if one.mean is not None), reverse=True)
+        measured = {name: f"{mean:.1%}" for mean, name in means}
+        return self.answer, [("fine-tuned", measured)]
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain values that JSON can hold."""
         found: dict[str, Any] = plain(
@@ -139,6 +195,17 @@ class VerifyReport:
             }
         )
         return found | {"ranking": self.ranking.as_dict()}
+
+
+def one_of_each(report: RankReport) -> dict[str, Record]:
+    """Return a record of each candidate that was scored, by name."""
+    scored = {name: one for name, one in report.models.items() if one.scores is not None}
+    return {name: records_of(replace(report, models={name: one}), report.sample)[0] for name, one in scored.items()}
+
+
+def readable(record: Record) -> Record:
+    """Return a record whose warnings name no place on this computer."""
+    return replace(record, warnings=tuple(map(without_places, record.warnings)))
 
 
 def agreements_of(report: RankReport, models: Mapping[str, Verified]) -> dict[str, Agreement]:

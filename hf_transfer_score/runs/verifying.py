@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone
-from hf_transfer_score.checkpoints.candidate import Search
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, opened
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import LabelsError, NoSpaceError, OptionError
@@ -35,11 +35,19 @@ from hf_transfer_score.runs.expected import ExpectedTime, Pace, RowCounts
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel
-from hf_transfer_score.runs.records import records_of, without_places
+from hf_transfer_score.runs.records import without_places
 from hf_transfer_score.runs.report import RankReport
 from hf_transfer_score.runs.run import rank
 from hf_transfer_score.runs.tuning import TuneCandidate, Tuned, loading, weights_of, why
-from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport, agreements_of, ceiling_of
+from hf_transfer_score.runs.verified import (
+    Verified,
+    VerifyOptions,
+    VerifyReport,
+    agreements_of,
+    ceiling_of,
+    one_of_each,
+    readable,
+)
 from hf_transfer_score.sampling.load import SampleStore
 from hf_transfer_score.sampling.sample import LabelledSample
 
@@ -81,7 +89,7 @@ class _Planned(Listener):
 
 def verify(
     dataset: Any,
-    models: Sequence[str] = (),
+    models: Models = (),
     *,
     options: RankOptions | None = None,
     how: VerifyOptions | None = None,
@@ -90,8 +98,8 @@ def verify(
     search: Search | None = None,
     listener: Listener | None = None,
     heard: VerifyListener | None = None,
-    folder: Path | None = None,
-    save: Path | None = None,
+    folder: str | Path | None = None,
+    save: str | Path | None = None,
     engine: str | Engine = HERE,
 ) -> VerifyReport:
     """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
@@ -113,12 +121,21 @@ def verify(
         save: a folder that takes the records of the scores and of the accuracies.
         engine: where candidates are scored and fine-tuned, as for `rank`.
 
+    Example:
+        >>> from hf_transfer_score import verify
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"max_samples": 100, "test_samples": 50, "method": "probe", "seeds": 0, "device": "cpu"}
+        >>> report = verify("example", models, **quick, progress=False)
+        >>> [(name, one.status) for name, one in report.models.items()]
+        [('resnet-pretrained', 'ok'), ('mambaout-untrained', 'ok')]
+
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
         Interrupted: the run was ended by hand while it ranked.
     """
-    options, how, folder = options or RankOptions(), how or VerifyOptions(), folder or home()
+    options, how, folder = options or RankOptions(), how or VerifyOptions(), Path(folder or home())
+    save = None if save is None else Path(save)
     if Processes.current().count > 1:
         raise OptionError("verify fine-tunes in one process: start it without a launcher.")
     if options.backbone.layer == "all":
@@ -180,14 +197,14 @@ class _Verifying:
 
     def run(self) -> VerifyReport:
         names = list(self.report.ranks)[: self.how.top]
-        like = _one_of_each(self.report)
+        like = one_of_each(self.report)
         self.heard.ranked(self.report, self.test, names)
         pace = self._pace({name: like[name] for name in names})
         found = {name: Verified(name, "interrupted", reason="the run ended before its turn") for name in names}
         interrupted = False
         try:
             with quiet_client():
-                away = [name for name in names if self.engine.elsewhere and self._missing(like[name])]
+                away = [name for name in names if self._can_go_away(name) and self._missing(like[name])]
                 own = [name for name in names if name not in away]
                 works = [Work(name, partial(self._model, name, like[name], found, pace)) for name in own]
                 for _ in Here().run(works, lambda _: None):
@@ -249,8 +266,13 @@ class _Verifying:
         """Store what was measured now, and tell of it."""
         if self.save is not None and not before:
             metric = truth_metric(self.recipe, seed, self.test)
-            save_truth(self.save, _readable(truth_record(like, metric, measured)))
+            save_truth(self.save, readable(truth_record(like, metric, measured)))
         self.heard.measured(name, seed, measured, before=before)
+
+    def _can_go_away(self, name: str) -> bool:
+        """Whether a worker may have a candidate; a model in memory stays in this process."""
+        checkpoint = self.planned[self.report.models[name].model].checkpoint
+        return self.engine.elsewhere and checkpoint is not None and checkpoint.held is None
 
     def _missing(self, like: Record) -> tuple[int, ...]:
         """Return the seeds with which a candidate was not measured before."""
@@ -307,16 +329,3 @@ class _Verifying:
         found = fine_tune(load, sample, self.test, recipe, seed, progress=told, after_pass=timed)
         pace.after_probe(name, found.seconds)
         return found
-
-
-def _readable(record: Record) -> Record:
-    return replace(record, warnings=tuple(map(without_places, record.warnings)))
-
-
-def _one_of_each(report: RankReport) -> dict[str, Record]:
-    """Return a record of each candidate that was scored, by name."""
-    found = {}
-    for name, one in report.models.items():
-        if one.scores is not None:
-            found[name] = records_of(replace(report, models={name: one}), report.sample)[0]
-    return found

@@ -22,6 +22,7 @@ from hf_transfer_score.sampling.columns import find_columns
 from hf_transfer_score.sampling.draw import Draw, Drawing, RowFile, assemble, row_keys
 from hf_transfer_score.sampling.guarded import explained, explained_items
 from hf_transfer_score.sampling.media import sound_library
+from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.rows import MISSING, rows_for
 from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
@@ -56,7 +57,9 @@ def load_sample(
     """Return a stratified labelled sample of a dataset, read once and kept for the next time.
 
     Args:
-        dataset: an id on the Hub, a folder or file, or a `Dataset`, `IterableDataset` or dictionary of splits.
+        dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
+            splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
+            labels).
         options: what to draw; None for the defaults.
         folder: where samples are kept: the second call with the same request reads nothing of the dataset. None to
             keep it in memory only.
@@ -72,6 +75,7 @@ def load_sample(
         ('text-classification', [0, 0, 1, 1], ('0', '1'))
     """
     options = options or SampleOptions()
+    dataset = dataset if isinstance(dataset, (str, Path)) else known_form(dataset)
     store = None if folder is None else SampleStore(folder)
     request = None if store is None else request_of(dataset, options)
     if store is None or request is None:

@@ -15,6 +15,7 @@ from typing import Any
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.home import EXAMPLE_CAUTION, example_dataset
 from hf_transfer_score.sampling.guarded import commit_of, explained, guard
+from hf_transfer_score.sampling.memory import known_form
 from hf_transfer_score.sampling.reach import (
     Reach,
     check_builder,
@@ -78,7 +79,7 @@ def name_of(dataset: Any) -> str:
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
-    """Open a dataset: an id on the Hub, a folder, a file, or an object of `datasets`; no row is read yet."""
+    """Open a dataset: an id on the Hub, a folder, a file, or an object in memory; no row of a stream is read yet."""
     name = name_of(dataset)
     if isinstance(dataset, (str, Path)):
         path = local_path(name)
@@ -94,17 +95,11 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
             reach = Reach.of_repository(name, commit or "")
         source = _open_builder(name, options, reach=reach, path=name, revision=commit or options.revision)
         return replace(source, reach=Reach.of_repository(name, source.revision or ""))
-    import datasets
-
+    dataset = known_form(dataset)
     if isinstance(dataset, Mapping):
         return _open_splits(dataset, name, options)
-    if isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
-        split = str(dataset.split) if dataset.split is not None else None
-        return _of_object(dataset, name, split, reach_of(dataset))
-    raise DatasetError(
-        f"Expected a dataset as an id on the Hub, a folder, a file, or a Dataset or IterableDataset of `datasets`; got "
-        f"{type(dataset).__name__}. `datasets.Dataset.from_dict({{'text': [...], 'label': [...]}})` makes one."
-    )
+    split = str(dataset.split) if dataset.split is not None else None
+    return _of_object(dataset, name, split, reach_of(dataset))
 
 
 def local_path(dataset: str | Path) -> Path | None:

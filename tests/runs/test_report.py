@@ -53,8 +53,8 @@ class TestAnswer:
 class TestNotebook:
     def test_it_begins_with_the_answer_and_shows_every_model(self, report):
         page = report._repr_html_()
-        assert page.startswith(f"<div><p><strong>{report.answer}</strong></p>")
-        assert all(f'<th scope="row">{name}</th>' in page for name in report.ranks)
+        assert f'</style>\n<p class="answer">{report.answer}</p>' in page
+        assert all(f'<th scope="row" title="{name}">{name}</th>' in page for name in report.ranks)
         assert "o/shut: is gated" in page
         assert "data:image/svg+xml;base64," in page
         assert "<script" not in page and "http" not in page

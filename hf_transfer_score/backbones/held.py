@@ -1,0 +1,278 @@
+"""Models in memory as candidates: objects of timm, transformers and sentence-transformers, and any module of torch.
+
+The object itself is never run and never changed. A model of transformers or sentence-transformers is written as its
+library writes it, into a folder that lives as long as the run; one of timm, or any other, is copied. It is known by a
+fingerprint of its weights, so that a second call finds its features, and a model that was trained meanwhile does not.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+from weakref import WeakValueDictionary, finalize
+
+from hf_transfer_score.errors import CheckpointError, OptionError
+
+Form = Literal["timm", "transformers", "sentence-transformers", "module"]
+
+MARK = "hf_transfer_score_held"
+"""What config.json of a folder holds that stands for a model in memory."""
+
+ACCEPTED = (
+    "an id or a folder, a model of timm, transformers or sentence-transformers, (model, processor), or "
+    "(name, module, transform)"
+)
+NO_PROCESSOR = (
+    "came without what prepares its inputs, and its configuration names no checkpoint that has it: pass it beside the "
+    "model, as (model, processor) or (model, tokenizer)"
+)
+AUTO = ("AutoTokenizer", "AutoImageProcessor", "AutoFeatureExtractor")
+
+_held: WeakValueDictionary[str, HeldModel] = WeakValueDictionary()
+
+
+def is_module(thing: Any) -> bool:
+    """Whether something is a module of torch, which nobody has who did not import torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(thing, torch.nn.Module)
+
+
+def is_held(thing: Any) -> bool:
+    """Whether something is one model in memory, alone or with its name and its processor.
+
+    Example:
+        >>> is_held("owner/name"), is_held(("owner/name", "owner/other"))
+        (False, False)
+    """
+    if isinstance(thing, tuple):
+        first = thing[1:] if thing and isinstance(thing[0], str) else thing
+        return 2 <= len(thing) <= 3 and is_module(first[0]) and not any(map(_has_weights, first[1:]))
+    return isinstance(thing, HeldModel) or is_module(thing)
+
+
+def _has_weights(thing: Any) -> bool:
+    """Whether something is a model rather than a transform, which may be a module of torch, too."""
+    return is_module(thing) and next(iter(thing.parameters()), None) is not None
+
+
+def held_model(thing: Any) -> HeldModel:
+    """Return a model in memory as a candidate.
+
+    Raises:
+        OptionError: it is none, or a module without what prepares its inputs.
+    """
+    if isinstance(thing, HeldModel):
+        return thing
+    if not is_held(thing):
+        raise OptionError(f"A model of type {type(thing).__name__} was passed; expected {ACCEPTED}.")
+    parts = list(thing) if isinstance(thing, tuple) else [thing]
+    name = parts.pop(0) if isinstance(parts[0], str) else None
+    if not is_module(parts[0]) or len(parts) > 2:
+        raise OptionError(f"A model was passed as {_types(thing)}; expected {ACCEPTED}.")
+    module, beside = parts[0], parts[1] if len(parts) > 1 else None
+    form = form_of(module)
+    if form == "module" and (name is None or not callable(beside)):
+        raise OptionError(
+            f"A {type(module).__name__} is a module of no library that is known here: pass it as "
+            "(name, module, transform), where the transform makes a tensor of an image, or tensors of a list of texts."
+        )
+    return HeldModel(name or name_of(module, form), module, beside, form)
+
+
+def _types(things: Any) -> str:
+    return f"({', '.join(type(one).__name__ for one in things)})"
+
+
+def form_of(module: Any) -> Form:
+    """Return the library that a model is of; one that a user derived from it counts as a module."""
+    kind = type(module)
+    room = kind.__module__.partition(".")[0]
+    if room == "timm" and hasattr(module, "pretrained_cfg"):
+        return "timm"
+    if room == "transformers" and hasattr(module, "save_pretrained"):
+        return "transformers"
+    return "sentence-transformers" if room == "sentence_transformers" else "module"
+
+
+def name_of(module: Any, form: Form) -> str:
+    """Return what to call a model that came without a name: what it was loaded by, else its class."""
+    if form == "timm":
+        about = module.pretrained_cfg or {}
+        return ".".join(str(about[key]) for key in ("architecture", "tag") if about.get(key)) or type(module).__name__
+    inner = module[0].auto_model if form == "sentence-transformers" else module
+    source = str(getattr(inner.config, "_name_or_path", "") or "")
+    return Path(source).name or type(inner).__name__
+
+
+class HeldModel:
+    """A model in memory.
+
+    Attributes:
+        name: what tables call it.
+        module: the user's own object, which is only read.
+        beside: its processor, tokenizer or transform, None for the one that its configuration names.
+        form: the library that it is of.
+    """
+
+    def __init__(self, name: str, module: Any, beside: Any, form: Form) -> None:
+        self.name, self.module, self.beside, self.form = name, module, beside, form
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.name
+
+    @property
+    def parameters(self) -> int:
+        """How many it has."""
+        return sum(one.numel() for one in self.module.parameters())
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """40 hexadecimal digits that change with the weights, the structure, and what prepares the inputs."""
+        from hashlib import sha1
+
+        found = f"{self.form} {type(self.module).__qualname__} {self._structure()} {self._prepared()} {self._weights()}"
+        return sha1(found.encode(), usedforsecurity=False).hexdigest()
+
+    def _weights(self) -> str:
+        import torch
+        import xxhash
+
+        digest = xxhash.xxh3_128()
+        for name, value in (*self.module.named_parameters(), *self.module.named_buffers()):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            if value.numel():
+                whole = value.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
+                digest.update(memoryview(whole.numpy()))
+        return digest.hexdigest()
+
+    def _structure(self) -> str:
+        about: Any = getattr(self.module, "config", None) or getattr(self.module, "pretrained_cfg", None)
+        config = about.to_json_string() if hasattr(about, "to_json_string") else str(about)
+        return f"{self.module!r} {config}"
+
+    def _prepared(self) -> str:
+        """Return what tells one processor from another; of one that cannot be told, something new each time."""
+        if self.beside is None:
+            config = getattr(self.module, "config", None)
+            return f"{getattr(config, '_name_or_path', '')} {getattr(config, '_commit_hash', '')}"
+        with suppress(Exception):
+            from datasets.fingerprint import Hasher
+
+            return f"{type(self.beside).__qualname__} {Hasher.hash(self.beside)}"
+        return uuid.uuid4().hex
+
+    @cached_property
+    def _place(self) -> Path:
+        place = Path(tempfile.mkdtemp(prefix="hf-transfer-score-model-"))
+        finalize(self, shutil.rmtree, place, ignore_errors=True)
+        self._write(place)
+        return place
+
+    def folder(self) -> Path:
+        """Return a folder from which the kinds of backbones load it, written when it is first needed.
+
+        Raises:
+            CheckpointError: it cannot be written, or came without its processor.
+        """
+        return self._place
+
+    def _write(self, folder: Path) -> None:
+        if self.form in ("timm", "module"):
+            _held[self.fingerprint] = self
+            about = {MARK: self.fingerprint, "form": self.form}
+            (folder / "config.json").write_text(json.dumps(about), encoding="utf-8")
+            return
+        try:
+            from hf_transfer_score.backbones.loading import quietly
+
+            with _unchanged(self.module), quietly():
+                if self.form == "transformers":
+                    _check_structure(self.module)
+                self.module.save_pretrained(str(folder))
+        except CheckpointError:
+            raise
+        except Exception as error:  # whatever a library raises is the failure of this model
+            raise CheckpointError("unsupported", f"cannot be written by {self.form}: {error}") from error
+        if self.form == "transformers":
+            self._write_processors(folder)
+
+    def _write_processors(self, folder: Path) -> None:
+        if self.beside is not None:
+            if not hasattr(self.beside, "save_pretrained"):
+                raise CheckpointError("no_preprocessor", f"came with a {type(self.beside).__name__}: {NO_PROCESSOR}")
+            self.beside.save_pretrained(str(folder))
+            return
+        from hf_transfer_score.backbones.loading import quietly
+
+        source, found = str(getattr(self.module.config, "_name_or_path", "") or ""), False
+        for name in AUTO if source else ():
+            import transformers
+
+            with suppress(Exception), quietly():  # most checkpoints have one of them
+                getattr(transformers, name).from_pretrained(source).save_pretrained(str(folder))
+                found = True
+        if not found:
+            raise CheckpointError("no_preprocessor", NO_PROCESSOR)
+
+
+def held_again(fingerprint: str) -> HeldModel:
+    """Return the model in memory that a folder stands for; another process, or a later one, has it no more."""
+    found = _held.get(fingerprint)
+    if found is None:
+        raise CheckpointError("missing", "was in the memory of a process that is gone; pass the model again")
+    return found
+
+
+@contextmanager
+def _unchanged(module: Any) -> Iterator[None]:
+    """Let a library write a model, and give its configurations back as they were: some libraries note things there."""
+    configs = {
+        id(one.config): one.config for one in module.modules() if hasattr(getattr(one, "config", None), "to_dict")
+    }
+    before = [(one, deepcopy(vars(one))) for one in configs.values()]
+    try:
+        yield
+    finally:
+        for config, values in before:
+            vars(config).clear()
+            vars(config).update(values)
+
+
+def _check_structure(module: Any) -> None:
+    """Raise CheckpointError where a model is not what its class makes of its configuration."""
+    import torch
+
+    with torch.device("meta"):
+        fresh = type(module)(deepcopy(module.config))
+    if set(fresh.state_dict()) != set(module.state_dict()):
+        raise CheckpointError(
+            "unsupported",
+            "has other layers than its class makes of its configuration, such as adapters: merge them into it, or pass "
+            "(name, model, transform)",
+        )
+
+
+def without_own_hooks(module: Any) -> Any:
+    """Return a copy of a module in evaluation mode and 32 bits, without the hooks of its user."""
+    copied = deepcopy(module)
+    for one in copied.modules():
+        for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks):
+            for key in [key for key, hook in hooks.items() if not _is_of_torch(hook)]:
+                del hooks[key]
+    copied.requires_grad_(True)
+    return copied.float().eval()
+
+
+def _is_of_torch(hook: Callable[..., Any]) -> bool:
+    """Whether a hook is a part of the network, such as a norm of its weights."""
+    return (getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch"

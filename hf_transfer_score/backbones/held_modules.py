@@ -1,0 +1,130 @@
+"""Modules in memory as backbones: those of timm with their own preparation, any other with the transform beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.backbones.base import LAST, Backbone, BackboneKind, BackboneOptions, BatchOutput
+from hf_transfer_score.backbones.held import MARK, HeldModel, held_again, without_own_hooks
+from hf_transfer_score.backbones.loading import read_json
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.errors import CheckpointError
+from hf_transfer_score.tasks import Example, Task
+
+if TYPE_CHECKING:
+    import torch
+
+NAMED = ("embeddings", "image_embeds", "text_embeds", "pooler_output", "sentence_embedding", "last_hidden_state")
+"""Where an output that is no tensor has the features, the first that is there."""
+
+
+def claims_images(repository: Repository) -> bool:
+    """Whether a folder stands for a model in memory: of timm, or any module, whose transform takes what it takes."""
+    return isinstance(repository.config.get(MARK), str)
+
+
+def claims_texts(repository: Repository) -> bool:
+    """Whether a folder stands for a module in memory that may take texts."""
+    return claims_images(repository) and repository.config.get("form") == "module"
+
+
+def files(repository: Repository, options: BackboneOptions) -> list[str]:
+    """Return the file that stands for the model."""
+    return ["config.json"]
+
+
+def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
+    """Return a backbone around a copy of the model."""
+    held = held_again(str(read_json(folder).get(MARK)))
+    if held.form == "timm":
+        return _of_timm(held, task, options)
+    if task.unit != "example" or options.pooling != "auto" or options.layer != LAST or options.image_size is not None:
+        raise CheckpointError(
+            "unsupported",
+            "is a module with a transform, which is read by one row for each example: leave pooling, "
+            "layer and image_size as they are",
+        )
+    return ModuleBackbone(held, task)
+
+
+def _of_timm(held: HeldModel, task: Task, options: BackboneOptions) -> Backbone:
+    from hf_transfer_score.backbones.images import ImageBackbone, Preparation
+    from hf_transfer_score.backbones.timm_images import TimmReader, preparation
+
+    model = without_own_hooks(held.module)
+    about = dict(held.module.pretrained_cfg or {})
+    config = {"architecture": about.get("architecture") or type(held.module).__name__, "pretrained_cfg": about}
+    if held.beside is None:
+        prepared = preparation(model, task, options.image_size)
+    else:
+        prepared = Preparation(lambda images: [_of_image(held.beside(one)) for one in images], {"transform": "given"})
+    return ImageBackbone(TimmReader(model, config), prepared, task, options)
+
+
+def _of_image(made: Any) -> dict[str, torch.Tensor]:
+    """Return what a transform makes of one image as a tensor (C, H, W) by name."""
+    value = made["pixel_values"] if isinstance(made, Mapping) else made
+    if not hasattr(value, "shape") or value.ndim not in (3, 4) or (value.ndim == 4 and len(value) != 1):
+        shape = tuple(getattr(value, "shape", ())) or type(value).__name__
+        raise CheckpointError("unsupported", f"has a transform that makes {shape} of an image, not a tensor (C, H, W)")
+    import torch
+
+    tensor = torch.as_tensor(value)
+    return {"pixel_values": tensor[0] if tensor.ndim == 4 else tensor}
+
+
+class ModuleBackbone:
+    """A copy of any module, with the transform that makes its inputs.
+
+    Images are transformed one by one into tensors (C, H, W). Texts are transformed as a list into tensors by name, as a
+    tokenizer does it, or into one tensor.
+    """
+
+    def __init__(self, held: HeldModel, task: Task) -> None:
+        self.module: torch.nn.Module = without_own_hooks(held.module)
+        self.transform, self.name, self.images = held.beside, type(held.module).__name__, task.modality == "image"
+        self.details: Mapping[str, Any] = {"pooling": "the module's own", "layer": LAST, "transform": "given"}
+        self.source_classes = 0
+
+    def encode(self, examples: Sequence[Example]) -> list[Any]:
+        """Return images as tensors, and texts as they are."""
+        return [_of_image(self.transform(one)) for one in examples] if self.images else list(examples)
+
+    def length(self, item: Any) -> int:
+        """Return how long a text is; images are of one size."""
+        return 1 if self.images else len(str(item))
+
+    def collate(self, items: Sequence[Any]) -> dict[str, Any]:
+        """Return stacked images, or what the transform makes of the texts."""
+        import torch
+
+        if self.images:
+            return {"pixel_values": torch.stack([one["pixel_values"] for one in items])}
+        made = self.transform(list(items))
+        return dict(made) if isinstance(made, Mapping) else {"input": torch.as_tensor(made)}
+
+    def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
+        """Run the module: one row for each example."""
+        single = batch.get("pixel_values") if self.images else batch.get("input")
+        output = self.module(**batch) if single is None else self.module(single)
+        return BatchOutput({LAST: self._rows(output, batch.get("attention_mask"))})
+
+    def _rows(self, output: Any, mask: torch.Tensor | None) -> torch.Tensor:
+        """Return a row for each example (B, D): of tokens (B, T, D) and of places (B, D, H, W) their mean."""
+        if not hasattr(output, "ndim"):
+            known: Mapping[str, Any] = output if isinstance(output, Mapping) else vars(output)
+            output = next((known[name] for name in NAMED if known.get(name) is not None), None)
+        if output is None or not hasattr(output, "ndim") or output.ndim not in (2, 3, 4):
+            raise CheckpointError("unsupported", f"is a {self.name} that gives no tensor with a row for each example")
+        if output.ndim == 4:
+            return output.mean((2, 3))
+        if output.ndim == 3:
+            weights = output.new_ones(output.shape[:2]) if mask is None else mask.to(output.dtype)
+            return (output * weights[..., None]).sum(1) / weights.sum(1, keepdim=True).clamp(min=1)
+        return output
+
+
+IMAGES = BackboneKind("held_images", "image", claims_images, files, load, priority=2, library="memory")
+TEXTS = BackboneKind("held_texts", "text", claims_texts, files, load, priority=2, library="memory")

@@ -1,0 +1,666 @@
+"""The signatures of calls.py; written by docs/generate.py from the dataclasses of options."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from hf_transfer_score.checkpoints.candidate import Models, Search
+from hf_transfer_score.choosing.history import ChooseListener
+from hf_transfer_score.choosing.options import Budget, ChooseOptions, RacedMethod
+from hf_transfer_score.choosing.result import Choice
+from hf_transfer_score.engines.base import Engine
+from hf_transfer_score.finetune.recipe import Method, Recipe
+from hf_transfer_score.metrics.scores import MetricChoice
+from hf_transfer_score.runs.layers import LayerProfile
+from hf_transfer_score.runs.listener import Listener
+from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.plan import Plan
+from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.runs.verified import VerifyOptions, VerifyReport
+from hf_transfer_score.runs.verifying import VerifyListener
+
+def rank(
+    dataset: Any,
+    models: Models = (),
+    *,
+    options: RankOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    folder: str | Path | None = None,
+    results: str | Sequence[str] = (),
+    engine: str | Engine = "here",
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    layer: int | str = "last",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+    replicates: int = 100,
+    level: float = 0.9,
+) -> RankReport:
+    """Rank checkpoints for a labelled dataset, by one forward pass of each over a sample of it.
+
+    A checkpoint that cannot be scored is a model with status "failed" and the reason. Features are kept, so that a
+    second call with other metrics runs no model and asks nobody. Under `accelerate launch` all processes call this
+    alike, and each returns the same report.
+
+    Args:
+        dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
+            splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
+            labels); a sample that was drawn before; or "example", which ships with the package.
+        models: ids on the Hub ("owner/name", "owner/name@revision"), folders, and models in memory: objects of timm,
+            transformers and sentence-transformers, (model, processor), or (name, module, transform) for any module.
+            "example" means the checkpoints that ship with the package; the dataset "example" takes them where none are
+            named.
+        options: what is sampled, how features are read, how sure the ranks are.
+        metrics: names or configured metrics; None for the usual ones. Trivial baselines always stand beside.
+        headline: metrics whose mean rank is the ranking; None for the forecast that all metrics make together.
+        search: a search of the Hub for more candidates.
+        listener: hears how the run goes on.
+        folder: where samples and features are kept; None for the usual place.
+        results: places of stored results, folders or OWNER/NAME of dataset repositories, that the forecast takes in.
+        engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        level: the share of replicates that a rank range covers.
+
+    Example:
+        >>> from hf_transfer_score import rank
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> ranking = rank("example", models, max_samples=100, device="cpu", progress=False)
+        >>> ranking.best.name, list(ranking.ranks.values())
+        ('resnet-pretrained', [1, 2])
+
+    Raises:
+        DatasetError: the dataset cannot be sampled.
+        HubError: the search found nothing.
+        OptionError: an option makes no sense.
+        Interrupted: the run was ended by hand; it is a KeyboardInterrupt, with a report of what is done.
+    """
+
+def plan_rank(
+    dataset: Any,
+    models: Models = (),
+    *,
+    options: RankOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    layer: int | str = "last",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+    replicates: int = 100,
+    level: float = 0.9,
+) -> Plan:
+    """Return what `rank` with the same arguments would do; the sample is drawn and kept, no weights are downloaded.
+
+    Args:
+        dataset: as for `rank`, and so are all others.
+        models: the candidates.
+        options: how they are ranked.
+        metrics: what they are ranked by.
+        headline: the metrics that decide the order.
+        search: a search of the Hub for more candidates.
+        listener: hears how the run goes on.
+        folder: where samples and features are kept.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        level: the share of replicates that a rank range covers.
+
+    Example:
+        >>> from hf_transfer_score import plan_rank
+        >>> plan = plan_rank("example", ["example/vit-few-steps"], max_samples=100, refresh=True, progress=False)
+        >>> [model.name for model in plan.models], plan.download_bytes
+        (['vit-few-steps'], 0)
+    """
+
+def verify(
+    dataset: Any,
+    models: Models = (),
+    *,
+    options: RankOptions | None = None,
+    how: VerifyOptions | None = None,
+    metrics: MetricChoice = None,
+    headline: Sequence[str] | None = None,
+    search: Search | None = None,
+    listener: Listener | None = None,
+    heard: VerifyListener | None = None,
+    folder: str | Path | None = None,
+    save: str | Path | None = None,
+    engine: str | Engine = "here",
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    layer: int | str = "last",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+    replicates: int = 100,
+    level: float = 0.9,
+    method: Method = "full",
+    recipe: Recipe | None = None,
+    changes: Mapping[str, Any] = ...,
+    top: int = 12,
+    seeds: int | list[int] | tuple[int, ...] = (0, 1, 2),
+    test_split: str | None = None,
+    test_samples: int = 1000,
+    learning_rates: float | list[float] | tuple[float, ...] = ...,
+    epochs: int = ...,
+    steps: int | None = ...,
+    train_batch_size: int = ...,
+    weight_decay: float = ...,
+    warmup_share: float = ...,
+    head_factor: float = ...,
+    patience: int | None = ...,
+    validation_share: float = ...,
+    penalties: float | list[float] | tuple[float, ...] = ...,
+    train_layer: str | int = ...,
+    skip: Literal["pad", "interpolate"] = ...,
+    lora_rank: int = ...,
+    lora_alpha: float = ...,
+    precision: str = ...,
+) -> VerifyReport:
+    """Rank checkpoints for a dataset, fine-tune the best on the very sample, and say how well the ranking predicted.
+
+    A candidate that cannot be fine-tuned is a row with the reason. Ctrl-C ends the fine-tuning, and what was measured
+    is in the report. With `save`, each accuracy is a record as soon as it is there, and none is measured twice.
+
+    Args:
+        dataset: as for `rank`, and so are models, options, metrics, headline, search, listener and folder.
+        models: the candidates.
+        options: how they are ranked.
+        how: how they are fine-tuned and tested.
+        metrics: what they are ranked by.
+        headline: the metrics that decide the order.
+        search: a search of the Hub for more candidates.
+        listener: hears how the ranking goes on.
+        heard: hears how the fine-tuning goes on.
+        folder: where samples and features are kept.
+        save: a folder that takes the records of the scores and of the accuracies.
+        engine: where candidates are scored and fine-tuned, as for `rank`.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one; where to compute, as torch names it; None takes an accelerator where there is one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        replicates: bootstrap replicates behind the rank ranges; 0 for none.
+        level: the share of replicates that a rank range covers.
+        method: "probe", "full", "layer", "scl" or "lora".
+        recipe: how; None for the default of the task's modality with the method above.
+        changes: fields of the recipe by name, and their values.
+        top: so many of the best-ranked candidates are fine-tuned.
+        seeds: one measurement each.
+        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        test_samples: test rows at most.
+        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
+        epochs: passes over the training part at most.
+        steps: optimiser steps at most, None for as many as the epochs take.
+        train_batch_size: examples per step.
+        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
+        head_factor: the new classifier learns so many times as fast as the weights below it.
+        patience: epochs without a gain on the validation part after which it stops; None never stops.
+        validation_share: share of each class that is held back from training for these two choices.
+        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        train_layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part,
+            a name, or a number from 0.
+        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+            "interpolate".
+        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
+        lora_alpha: what an adapter gives counts so many times, per rank.
+        precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
+
+    Example:
+        >>> from hf_transfer_score import verify
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"max_samples": 100, "test_samples": 50, "method": "probe", "seeds": 0, "device": "cpu"}
+        >>> report = verify("example", models, **quick, progress=False)
+        >>> [(name, one.status) for name, one in report.models.items()]
+        [('resnet-pretrained', 'ok'), ('mambaout-untrained', 'ok')]
+
+    Raises:
+        OptionError: the task cannot be fine-tuned, or an option makes no sense.
+        DatasetError: the dataset cannot be sampled, or no row is left to test on.
+        Interrupted: the run was ended by hand while it ranked.
+    """
+
+def choose(
+    dataset: Any,
+    models: Models = (),
+    *,
+    options: RankOptions | None = None,
+    how: ChooseOptions | None = None,
+    search: Search | None = None,
+    heard: ChooseListener | None = None,
+    folder: str | Path | None = None,
+    results: str | Sequence[str] = (),
+    save: str | Path | None = None,
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    layer: int | str = "last",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+    budget: str | Budget = "3 fine-tunings",
+    within: float = 0.5,
+    confidence: float = 0.9,
+    method: RacedMethod = "full",
+    recipe: Recipe | None = None,
+    changes: Mapping[str, Any] = ...,
+    first_rows: int = 256,
+    looks: int = 100,
+    licenses: str | list[str] | tuple[str, ...] = (),
+    test_split: str | None = None,
+    test_samples: int = 1000,
+    learning_rates: float | list[float] | tuple[float, ...] = ...,
+    epochs: int = ...,
+    steps: int | None = ...,
+    train_batch_size: int = ...,
+    weight_decay: float = ...,
+    warmup_share: float = ...,
+    head_factor: float = ...,
+    patience: int | None = ...,
+    validation_share: float = ...,
+    penalties: float | list[float] | tuple[float, ...] = ...,
+    train_layer: str | int = ...,
+    skip: Literal["pad", "interpolate"] = ...,
+    lora_rank: int = ...,
+    lora_alpha: float = ...,
+    precision: str = ...,
+) -> Choice:
+    """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
+
+    Candidates are looked at by few rows, then by more; those that are surely worse go. The finalists are fine-tuned in
+    rounds of growing length, and the last one to its end. Whatever ends it, the same call goes on from there and
+    repeats no finished round; Ctrl-C gives the best answer so far.
+
+    Args:
+        dataset: as for `rank`, and so are models, options, search and folder.
+        models: the candidates.
+        options: what is sampled, and how features are read.
+        how: what it may cost, how sure it has to be, and how candidates are fine-tuned.
+        search: a search of the Hub for more candidates.
+        heard: hears how it goes on.
+        folder: where samples, features and trainings are kept.
+        results: places of stored results, folders or OWNER/NAME on the Hub, that the forecast takes in.
+        save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap; of the order of rows, and of
+            dropout.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one; where to compute, as torch names it; None takes an accelerator where there is one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole
+            recipe.
+        within: points of accuracy that do not matter.
+        confidence: how sure it has to be that no candidate is better by more than that.
+        method: what is done in the end: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
+        recipe: how; None for the default of the task's modality with the method above.
+        changes: fields of that default by name, and their values.
+        first_rows: that each candidate is looked at by; four times as many come next.
+        looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
+        licenses: candidates with another licence are left out; empty for any.
+        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        test_samples: test rows at most.
+        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
+        epochs: passes over the training part at most.
+        steps: optimiser steps at most, None for as many as the epochs take.
+        train_batch_size: examples per step.
+        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
+        head_factor: the new classifier learns so many times as fast as the weights below it.
+        patience: epochs without a gain on the validation part after which it stops; None never stops.
+        validation_share: share of each class that is held back from training for these two choices.
+        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        train_layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part,
+            a name, or a number from 0.
+        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+            "interpolate".
+        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
+        lora_alpha: what an adapter gives counts so many times, per rank.
+        precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
+
+    Example:
+        >>> from hf_transfer_score import choose
+        >>> models = ["example/resnet-pretrained", "example/mambaout-untrained"]
+        >>> quick = {"epochs": 2, "learning_rates": 1e-3, "max_samples": 100, "test_samples": 50, "device": "cpu"}
+        >>> choice = choose("example", models, budget="10m", **quick, progress=False)
+        >>> choice.winner, choice.rate
+        ('resnet-pretrained', 0.001)
+
+    Raises:
+        OptionError: the task cannot be fine-tuned, or an option makes no sense.
+        DatasetError: the dataset cannot be sampled, or no row is left to test on.
+        Interrupted: it was ended by hand before anything could be compared.
+    """
+
+def layers(
+    model: Any,
+    dataset: Any,
+    *,
+    options: RankOptions | None = None,
+    listener: Listener | None = None,
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+) -> LayerProfile:
+    """Return NC1 of each layer of a checkpoint on a labelled dataset, by one forward pass over a sample of it.
+
+    Args:
+        model: an id on the Hub, a folder, or a model in memory, as for `rank`.
+        dataset: as for `rank`.
+        options: as for `rank`; every layer is read, whatever `layer` says.
+        listener: hears how it goes on.
+        folder: where samples and features are kept; None for the usual place.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+
+    Example:
+        >>> from hf_transfer_score import layers
+        >>> profile = layers("example/vit-pretrained", "example", max_samples=100, device="cpu", progress=False)
+        >>> len(profile.rows), profile.best.layer in [row.layer for row in profile.rows]
+        (3, True)
+
+    Raises:
+        CheckpointError: the checkpoint cannot be scored, or does not show its layers.
+        DatasetError: the dataset cannot be sampled, or NC1 is defined in no layer, as without classes.
+    """

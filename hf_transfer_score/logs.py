@@ -1,0 +1,79 @@
+"""What the package says beside its results: one logger, whose level a function or a variable sets."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import suppress
+from functools import cache
+
+from hf_transfer_score.errors import OptionError
+
+VERBOSITY_VARIABLE = "HF_TRANSFER_SCORE_VERBOSITY"
+BARS_VARIABLES = ("HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS")
+"""Either of them, set to 1, ends progress bars; the second one also those of downloads."""
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+    "critical": logging.CRITICAL,
+}
+
+
+def set_verbosity(level: str | int) -> None:
+    """Say how much is told on the error stream while something runs; HF_TRANSFER_SCORE_VERBOSITY says it beforehand.
+
+    It is the level of the logger `hf_transfer_score`, which every handler of yours can listen to.
+
+    Args:
+        level: "debug", "info", "warning" (the default: candidates that fail), "error" or "critical", or a level of
+            `logging`.
+
+    Example:
+        >>> import logging
+        >>> set_verbosity("info")
+        >>> logging.getLogger("hf_transfer_score").level == logging.INFO
+        True
+        >>> set_verbosity("warning")
+    """
+    if isinstance(level, str):
+        if level.lower() not in LEVELS:
+            raise OptionError(f"level={level!r}: expected one of {', '.join(LEVELS)}.")
+        level = LEVELS[level.lower()]
+    logger().setLevel(level)
+
+
+@cache
+def logger() -> logging.Logger:
+    """Return the one logger, at the level that the environment names; what is no level counts as "warning"."""
+    found = logging.getLogger("hf_transfer_score")
+    if found.level == logging.NOTSET:
+        found.setLevel(LEVELS.get(os.environ.get(VERBOSITY_VARIABLE, "").lower(), logging.WARNING))
+    found.addHandler(_ErrorStream())
+    return found
+
+
+class _ErrorStream(logging.Handler):
+    """Writes above the progress bars, where nobody else listens to what is logged."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        if not logging.getLogger().handlers:
+            from tqdm import tqdm
+
+            with suppress(OSError, ValueError):  # a stream that is closed
+                tqdm.write(f"{record.levelname.lower()}: {self.format(record)}", file=sys.stderr)
+
+
+def bars_wanted(progress: bool | None) -> bool:
+    """Return whether progress is to be shown: as asked, else unless a variable, of ours or of the Hub, says no.
+
+    Args:
+        progress: what was asked for; None for nothing.
+    """
+    if progress is not None:
+        return progress
+    return not any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in BARS_VARIABLES)

@@ -1,0 +1,114 @@
+"""What every result can do: be shown, drawn, saved and published. Rooms that do it are opened when they are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_transfer_score.errors import InputError, OptionError
+
+if TYPE_CHECKING:
+    from hf_transfer_score.ranking.ranking import Ranking
+    from hf_transfer_score.records.publishing import Published
+    from hf_transfer_score.records.record import Record
+
+SHOWN_MODELS = 5
+
+
+class Shown:
+    """A result that is made of records and has a ranking: itself, or one that it holds."""
+
+    @property
+    def shown_ranking(self) -> Ranking:
+        """The ranking that is drawn, and whose models have cards."""
+        raise NotImplementedError
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values that JSON can hold."""
+        raise NotImplementedError
+
+    def records(self) -> list[Record]:
+        """Return what was measured as records."""
+        return self.shown_ranking.records()
+
+    def save(self, folder: str | Path) -> int:
+        """Write the records, and the result itself, into a folder, and return the number of records.
+
+        A record of the same identity is replaced; others that lie there stay. Where there are no records, as of
+        features without a dataset, the result alone is written.
+
+        Args:
+            folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
+        """
+        from hf_transfer_score.runs.records import save_records
+
+        return save_records(self.records(), self.as_dict(), Path(folder))
+
+    def publish(self, to: str, *, create_pr: bool = False) -> Published:
+        """Put the records into a store of results, and return what became of them.
+
+        Args:
+            to: a folder, or OWNER/NAME of a dataset repository on the Hub, which is made where it is not there.
+            create_pr: propose them as a pull request.
+
+        Raises:
+            InputError: there are no records, as of features without a dataset.
+        """
+        from hf_transfer_score.records.place import open_place
+        from hf_transfer_score.records.publishing import publish
+
+        return publish(open_place(to, create_pr=create_pr), self._some_records())
+
+    def card(self, model: str | None = None) -> str:
+        """Return the model card of a ranked model as Markdown, with its place among the others.
+
+        Args:
+            model: its name in the ranking; None for the best.
+
+        Raises:
+            OptionError: it is not in the ranking, or nothing could be ranked.
+            InputError: there are no records of it.
+        """
+        from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+        from hf_transfer_score.leaderboard.pages.model_page import card_of
+        from hf_transfer_score.records.record import record_path
+        from hf_transfer_score.records.table import RecordTable, Stored
+        from hf_transfer_score.runs.records import name_and_revision
+
+        ranking = self.shown_ranking
+        one = ranking.best if model is None else ranking.models.get(model)
+        if one is None:
+            known = ", ".join(list(ranking.models)[:SHOWN_MODELS])
+            raise OptionError(f"{'The ranking has no best model' if model is None else model!r}; its models: {known}.")
+        records, name = self._some_records(), name_and_revision(one)[0]
+        if not any(record.model.id == name for record in records):
+            raise InputError(f"There are no records of {one.name}: other datasets alone tell of it.")
+        stored = (Stored.of(str(record_path(record)), "", record) for record in records)
+        return card_of(Catalogue(RecordTable.of(stored)), name)
+
+    def _some_records(self) -> list[Record]:
+        found = self.records()
+        if not found:
+            raise InputError(
+                "There are no records: these features have no dataset. Name it, as in "
+                'rank_features(..., dataset="owner/pets", task="image-classification").'
+            )
+        return found
+
+    def plot(self, path: str | Path | None = None) -> Any:
+        """Return the chart of the ranking, and write it to a file if one is named; see `Ranking.plot`."""
+        return self.shown_ranking.plot(path)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row per model."""
+        return self.shown_ranking.to_pandas()
+
+    def _repr_html_(self) -> str:
+        """Return the answer, the table and the chart, as a notebook shows them."""
+        from hf_transfer_score.drawing.notebook import notebook_html
+
+        return notebook_html(self.shown_ranking, *self._told())
+
+    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+        """Return the answer, and columns that stand before those of the ranking: a title with a value by model."""
+        return self.shown_ranking.answer, []

@@ -1,0 +1,187 @@
+"""Datasets in memory that are no objects of `datasets`: lists, data frames, and datasets of torch."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_transfer_score.errors import DatasetError
+from hf_transfer_score.sampling.columns import NO_CONTENT
+from hf_transfer_score.sampling.media import encode_input
+
+INPUT, LABEL = "input", "label"
+ACCEPTED = (
+    "an id on the Hub, a folder, a file, a Dataset or IterableDataset of `datasets`, a dictionary of splits, a pandas "
+    "DataFrame, a map-style Dataset of torch whose items are (image or text, label), or two lists (inputs, labels)"
+)
+
+
+def known_form(dataset: Any) -> Any:
+    """Return a dataset as an object of `datasets`, or a dictionary of these; what is one already, as it is.
+
+    Args:
+        dataset: anything that is no name.
+
+    Raises:
+        DatasetError: it is of no form that is accepted.
+
+    Example:
+        >>> known_form((["good", "bad"], ["yes", "no"])).column_names
+        ['input', 'label']
+    """
+    import datasets
+
+    if isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
+        return dataset
+    if isinstance(dataset, Mapping):
+        return {str(split): known_form(one) for split, one in dataset.items()}
+    if _is_of(dataset, "pandas", "DataFrame"):
+        return _of_frame(dataset)
+    if _is_of(dataset, "torch.utils.data", "Dataset"):
+        return _of_torch(dataset)
+    if isinstance(dataset, (tuple, list)) and len(dataset) == 2:
+        inputs, labels = dataset
+        if _is_column(inputs) and _is_column(labels):
+            return _of_lists(list(inputs), list(labels))
+    raise DatasetError(f"Expected a dataset as {ACCEPTED}; got {type(dataset).__name__}.")
+
+
+def _is_of(thing: Any, room: str, name: str) -> bool:
+    """Whether something is of a class of a library, which nobody has who did not import it."""
+    kind = getattr(sys.modules.get(room), name, None)
+    return kind is not None and isinstance(thing, kind)
+
+
+def _is_column(values: Any) -> bool:
+    return isinstance(values, (list, tuple, np.ndarray)) or hasattr(values, "tolist")
+
+
+def _of_lists(inputs: list[Any], labels: list[Any]) -> Any:
+    if len(inputs) != len(labels):
+        raise DatasetError(f"There are {len(inputs)} inputs and {len(labels)} labels; expected one label per input.")
+    return _made({INPUT: inputs, LABEL: [plain(one) for one in labels]})
+
+
+def _of_frame(frame: Any) -> Any:
+    """Return a data frame with images and paths of images as such."""
+    return _made({str(name): [plain(one) for one in frame[name].tolist()] for name in frame.columns})
+
+
+def _made(columns: Mapping[str, list[Any]]) -> Any:
+    """Return columns as a Dataset; images are one column of files, whatever they came as."""
+    import datasets
+
+    found, images = dict[str, list[Any]](), list[str]()
+    for given, values in columns.items():
+        reader = reader_of(next((one for one in values if one is not None), None))
+        # a column of paths has the name of one, by which nobody would look for images
+        name = "image" if reader is not None and given in NO_CONTENT and "image" not in columns else given
+        found[name] = values if reader is None else [None if one is None else reader(one) for one in values]
+        images += [] if reader is None else [name]
+    if not found or not next(iter(found.values())):
+        raise DatasetError("The dataset is empty: there are no rows in it.")
+    made = datasets.Dataset.from_dict(found)
+    for name in images:
+        made = made.cast_column(name, datasets.Image())
+    return made
+
+
+def _of_torch(dataset: Any) -> Any:
+    """Return a dataset of torch as a stream, whose items are made once each."""
+    import datasets
+
+    if not hasattr(dataset, "__len__") or not hasattr(type(dataset), "__getitem__"):
+        raise DatasetError(
+            f"{type(dataset).__name__} is a dataset of torch without a length or without items by number; pass "
+            "one that has both, or `datasets.IterableDataset.from_generator`."
+        )
+    if len(dataset) == 0:
+        raise DatasetError("The dataset is empty: there are no rows in it.")
+    first = _pair(dataset[0], dataset)
+    reader = reader_of(first[0])
+    if reader is None and not isinstance(first[0], str):
+        raise DatasetError(
+            f"The items of {type(dataset).__name__} begin with a {type(first[0]).__name__}; expected an image (of PIL, "
+            "or a tensor (C, H, W) of bytes, or of numbers from 0 to 1) or a text, then its label."
+        )
+    names = getattr(dataset, "classes", None)
+    named = isinstance(names, Sequence) and all(isinstance(one, str) for one in names) and isinstance(first[1], int)
+    kinds = {str: datasets.Value("string"), float: datasets.Value("float64")}
+    label = (
+        datasets.ClassLabel(names=list(names or ())) if named else kinds.get(type(first[1]), datasets.Value("int64"))
+    )
+    features = {INPUT: datasets.Value("string") if reader is None else datasets.Image(), LABEL: label}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(len(dataset)):
+            value, truth = _pair(dataset[number], dataset)
+            yield {INPUT: value if reader is None else reader(value), LABEL: truth}
+
+    return datasets.IterableDataset.from_generator(rows, features=datasets.Features(features))
+
+
+def _pair(item: Any, dataset: Any) -> tuple[Any, Any]:
+    if not isinstance(item, (tuple, list)) or len(item) != 2:
+        raise DatasetError(
+            f"The items of {type(dataset).__name__} are of type {type(item).__name__}; expected (image or text, label)."
+        )
+    return item[0], plain(item[1])
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy or torch as one of Python, and what is not there as None."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    return None if value is None or value != value or type(value).__name__ in ("NAType", "NaTType") else value
+
+
+def reader_of(first: Any) -> Callable[[Any], dict[str, Any]] | None:
+    """Return what makes a file of each value of a column, judged by one of them; None where they are no images."""
+    if hasattr(first, "save") and hasattr(first, "convert"):
+        return lambda image: {"bytes": encode_input(image), "path": None}
+    if isinstance(first, (bytes, bytearray)):
+        return lambda content: {"bytes": bytes(content), "path": None}
+    if isinstance(first, Path) or (isinstance(first, str) and _names_image(first)):
+        return lambda path: {"bytes": _content(Path(path)), "path": None}
+    if hasattr(first, "ndim") and hasattr(first, "shape") and first.ndim in (2, 3):
+        return lambda values: {"bytes": encode_input(_image_of(values)), "path": None}
+    return None
+
+
+def _names_image(text: str) -> bool:
+    """Whether a text is the path of a file that is there and named like an image."""
+    from PIL import Image
+
+    if len(text) > 1000 or Path(text).suffix.lower() not in Image.registered_extensions():
+        return False
+    return Path(text).is_file()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(f"The image {path} cannot be read: {error.strerror}.") from None
+
+
+def _image_of(values: Any) -> Any:
+    """Return a tensor (C, H, W) or (H, W), or an array (H, W, C), as an image."""
+    from PIL import Image
+
+    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values)
+    if array.ndim == 3 and array.shape[0] in (1, 3, 4) and hasattr(values, "detach"):
+        array = np.moveaxis(array, 0, -1)
+    if array.dtype.kind == "f":
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise DatasetError(
+                f"An image is a tensor of numbers from {array.min():.3g} to {array.max():.3g}; expected bytes, or "
+                "numbers from 0 to 1: leave out what normalises it, since each checkpoint does that in its own way."
+            )
+        array = np.round(array * 255).astype(np.uint8)
+    if array.dtype != np.uint8 or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
+        raise DatasetError(f"An image is a {array.dtype} tensor of shape {array.shape}; expected (C, H, W) of bytes.")
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)

@@ -1,0 +1,131 @@
+"""Datasets in memory: lists, data frames and datasets of torch become the samples that files would give."""
+
+from __future__ import annotations
+
+import io
+
+import datasets
+import numpy as np
+import pandas
+import pytest
+import torch
+from PIL import Image
+
+from hf_transfer_score import DatasetError, SampleOptions, load_sample
+
+COLOURS = ("red", "green", "blue")
+
+
+def picture(row: int) -> Image.Image:
+    values = np.zeros((8, 6, 3), dtype=np.uint8)
+    values[..., row % 3] = 100 + row
+    return Image.fromarray(values)
+
+
+def content(row: int) -> bytes:
+    buffer = io.BytesIO()
+    picture(row).save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
+def pixels_of(sample) -> list[tuple[int, ...]]:
+    return sorted(image.getpixel((0, 0)) for image in sample.examples(range(len(sample))))
+
+
+ROWS = range(12)
+EXPECTED = sorted(picture(row).getpixel((0, 0)) for row in ROWS)
+NAMES = [COLOURS[row % 3] for row in ROWS]
+
+
+class Items(torch.utils.data.Dataset):
+    """A dataset of torch."""
+
+    def __init__(self, make, classes=None, label=lambda row: row % 3):
+        self.make, self.label = make, label
+        if classes:
+            self.classes = classes
+
+    def __len__(self):
+        return len(ROWS)
+
+    def __getitem__(self, row):
+        return self.make(row), self.label(row)
+
+
+def tensor(row: int) -> torch.Tensor:
+    return torch.from_numpy(np.moveaxis(np.asarray(picture(row)).copy(), -1, 0))
+
+
+def as_paths(folder):
+    for row in ROWS:
+        (folder / f"{row}.png").write_bytes(content(row))
+    return [str(folder / f"{row}.png") for row in ROWS]
+
+
+FORMS = {
+    "lists": lambda _: ([picture(row) for row in ROWS], NAMES),
+    "arrays": lambda _: ([np.asarray(picture(row)) for row in ROWS], np.array([row % 3 for row in ROWS])),
+    "frame of images": lambda _: pandas.DataFrame({"image": [picture(row) for row in ROWS], "label": NAMES}),
+    "frame of bytes": lambda _: pandas.DataFrame({"image": [content(row) for row in ROWS], "label": NAMES}),
+    "frame of paths": lambda folder: pandas.DataFrame({"path": as_paths(folder), "label": NAMES}),
+    "torch, images": lambda _: Items(picture, COLOURS),
+    "torch, bytes": lambda _: Items(tensor, COLOURS, lambda row: torch.tensor(row % 3)),
+    "torch, numbers": lambda _: Items(lambda row: tensor(row) / 255),
+    "torch, names": lambda _: Items(picture, label=lambda row: COLOURS[row % 3]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_of_every_form(form, tmp_path):
+    sample = load_sample(FORMS[form](tmp_path))
+    assert sample.task.name == "image-classification" and pixels_of(sample) == EXPECTED
+    assert np.bincount(sample.labels).tolist() == [4, 4, 4]
+    if form not in ("arrays", "torch, numbers"):
+        assert set(sample.label_names) == set(COLOURS)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        (["good", "bad"] * 6, ["yes", "no"] * 6),
+        [["good", "bad"] * 6, [1, 0] * 6],
+        pandas.DataFrame({"text": ["good", "bad"] * 6, "label": pandas.Categorical(["yes", "no"] * 6)}),
+        Items(lambda row: ("good", "bad")[row % 2], label=lambda row: row % 2),
+    ],
+    ids=["tuple", "list", "frame", "torch"],
+)
+def test_texts_of_every_form(given):
+    sample = load_sample(given)
+    assert sample.task.name == "text-classification"
+    assert sorted(sample.examples(range(12))) == ["bad"] * 6 + ["good"] * 6 and set(sample.labels) == {0, 1}
+
+
+def test_splits_may_have_any_form(tmp_path):
+    splits = {"train": FORMS["lists"](None), "test": FORMS["frame of images"](None)}
+    assert load_sample(splits).source.split == "train"
+    assert load_sample(splits, SampleOptions(split="test")).source.split == "test"
+    held = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"text": ["a", "b"] * 4, "label": [0, 1] * 4})})
+    assert len(load_sample(held)) == 8
+
+
+def test_what_is_kept_is_found_again(tmp_path):
+    first = load_sample(FORMS["lists"](None), folder=tmp_path)
+    again = load_sample(FORMS["lists"](None), folder=tmp_path)
+    assert first.fingerprint == again.fingerprint and len(list(tmp_path.glob("*.arrow"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (3, "Expected a dataset as an id on the Hub, .*pandas DataFrame, .*lists .*; got int"),
+        ([1, 2, 3], "got list"),
+        ((["a"], ["x", "y"]), "There are 1 inputs and 2 labels"),
+        (([], []), "The dataset is empty"),
+        (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*leave out what normalises it"),
+        (Items(lambda row: {"x": 1}), "begin with a dict; expected an image"),
+        (torch.utils.data.TensorDataset(torch.zeros(4, 3, 8, 8)), r"are of type tuple; expected \(image or text"),
+    ],
+)
+def test_what_is_of_no_form_is_refused(given, said):
+    with pytest.raises(DatasetError, match=said):
+        load_sample(given)

@@ -1,0 +1,102 @@
+"""Options as keywords: the dataclasses say which there are, and nothing is left to silence."""
+
+import inspect
+from dataclasses import dataclass
+
+import pytest
+
+import hf_transfer_score
+from hf_transfer_score import BackboneOptions, ExtractOptions, OptionError, RankOptions, SampleOptions, VerifyOptions
+from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.keywords import COVERED, Keywords
+
+RUNS = {name: getattr(hf_transfer_score, name) for name in ("rank", "plan_rank", "verify", "choose", "layers")}
+KINDS = {
+    "rank": (RankOptions, SampleOptions, BackboneOptions, ExtractOptions),
+    "verify": (RankOptions, SampleOptions, BackboneOptions, ExtractOptions, VerifyOptions, Recipe),
+    "choose": (RankOptions, SampleOptions, BackboneOptions, ExtractOptions, ChooseOptions, Recipe),
+}
+
+
+def plain(dataset, models=(), *, options=None):
+    """Take options."""
+
+
+def made(**named):
+    """Return the options that keywords make."""
+    return Keywords(plain, "rank", {"options": RankOptions}).arguments(named)["options"]
+
+
+def test_each_field_is_a_keyword_or_has_a_reason():
+    for name, kinds in KINDS.items():
+        taken = {(one.owner, one.path[-1]) for several in RUNS[name].keywords.options.values() for one in several}
+        missing = {(kind.__name__, field) for kind in kinds for field in inspect.signature(kind).parameters}
+        missing -= {(owner.__name__, field) for owner, field in taken}
+        nested = {("RankOptions", field) for field in ("sample", "backbone", "extract")}
+        useless = {("RankOptions", "replicates"), ("RankOptions", "level")} if name == "choose" else set()
+        assert missing == nested | useless | {one for one in COVERED if one[0] in {kind.__name__ for kind in kinds}}
+
+
+def test_keywords_reach_their_dataclass():
+    options = made(max_samples=50, input_columns="text", pooling="mean", device="cpu", replicates=0, seed=3)
+    assert options == RankOptions(
+        SampleOptions(max_samples=50, input_columns=("text",), seed=3),
+        BackboneOptions(pooling="mean"),
+        ExtractOptions(device="cpu"),
+        replicates=0,
+        seed=3,
+    )
+    kept = RankOptions(SampleOptions(max_samples=50), replicates=0)
+    assert made(options=kept, per_class=5) == RankOptions(SampleOptions(max_samples=50, per_class=5), replicates=0)
+
+
+def test_settings_of_the_recipe_are_changes_of_the_default():
+    keywords = RUNS["verify"].keywords
+    how = keywords.arguments({"epochs": 3, "learning_rates": 1e-3, "train_batch_size": 8, "device": "cpu", "top": 2})
+    assert how["how"] == VerifyOptions(
+        changes={"epochs": 3, "learning_rates": (1e-3,), "batch_size": 8, "device": "cpu"}, top=2
+    )
+    assert how["options"].extract == ExtractOptions(device="cpu")
+    assert "patience" not in how["how"].changes
+
+
+@pytest.mark.parametrize(("name", "function"), RUNS.items())
+def test_a_word_that_is_no_option_is_refused_with_the_nearest(name, function):
+    with pytest.raises(OptionError, match=r"There is no option `max_sample`: did you mean max_samples\?"):
+        function("example", "example/vit-few-steps", max_sample=3)
+    with pytest.raises(OptionError, match=rf"There is no option `xyz`\. {name} takes .*dataset, .*max_samples, "):
+        function("example", "example/vit-few-steps", xyz=3)
+    with pytest.raises(OptionError, match="options takes RankOptions, and got dict: its fields are keywords of"):
+        function("example", "example/vit-few-steps", options={"max_samples": 3})
+
+
+def test_values_that_make_no_sense_are_refused_before_anything_runs():
+    with pytest.raises(OptionError, match=r"max_samples=1: expected at least 4\."):
+        hf_transfer_score.rank("example", max_samples=1)
+    with pytest.raises(OptionError, match=r"epochs=0: expected at least 1\."):
+        hf_transfer_score.verify("example", epochs=0)
+
+
+def test_no_two_fields_share_a_keyword_unseen():
+    @dataclass(frozen=True)
+    class Other:
+        """Options.
+
+        Attributes:
+            max_samples: another thing of the same name.
+        """
+
+        max_samples: int = 0
+
+    with pytest.raises(TypeError, match="claim one keyword"):
+        Keywords(plain, "rank", {"options": RankOptions, "dataset": Other})
+    with pytest.raises(TypeError, match="claim one keyword"):
+        Keywords(lambda options, split: None, "rank", {"options": RankOptions})
+
+
+def test_help_and_signature_name_every_option():
+    for function in RUNS.values():
+        names = set(inspect.signature(function).parameters)
+        assert {"progress", "max_samples", "device", "dataset"} <= names
+        assert all(f"\n    {name}: " in function.__doc__ for name in names), function.__name__

@@ -1,0 +1,168 @@
+"""What every result can do: be shown, drawn, saved, published, in one way."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pandas
+import pytest
+
+from hf_transfer_score import ModelFacts, board, get_metric, rank_features, rank_pool, read_records
+from hf_transfer_score.choosing import result as chosen_result
+from hf_transfer_score.choosing.history import Spent
+from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.errors import InputError, OptionError
+from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.recipe import default_recipe
+from hf_transfer_score.records.record import identity
+from hf_transfer_score.runs.layers import LayerProfile, ProfileRow
+from hf_transfer_score.runs.verified import Verified, VerifyReport
+from tests.runs.reports import Made, classified, report_of
+
+HOSTILE = '<img src=x onerror="alert(1)">'
+POOL = [Made("o/good", 0.4), Made("o/middling", 2.0), Made(HOSTILE, 6.0), Made("o/shut", kind="gated")]
+TEST = classified("owner/pets")
+RECIPE = default_recipe("text")
+
+
+def measured(accuracy: float) -> FineTuningResult:
+    plain = {"learning_rate": 1e-3, "penalty": None, "epochs": 2, "trainable_parameters": 1, "total_parameters": 2}
+    return FineTuningResult(
+        accuracy=accuracy, train_accuracy=1.0, validation_accuracy=0.9, seconds=1.0, layer=None, notes=(), **plain
+    )
+
+
+def verified(report):
+    models = {
+        "o/good": Verified("o/good", "ok", {0: measured(0.7)}),
+        HOSTILE: Verified(HOSTILE, "ok", {0: measured(0.8)}),
+    }
+    return VerifyReport(report, RECIPE, TEST, models, {})
+
+
+def chosen(report):
+    tested = (
+        chosen_result.Tested("o/good", measured(0.7), whole=True),
+        chosen_result.Tested("o/middling", measured(0.6), whole=False),
+    )
+    return chosen_result.Choice(
+        report, RECIPE, TEST, ChooseOptions(), (), "o/good", 1e-3, 0.9, tested, Spent(), None, 3
+    )
+
+
+def profile(report):
+    rows = (ProfileRow("1", 4, 2.0, {}, {}), ProfileRow("2", 4, 1.0, {"face": {"nc1": 1.0}}, {}))
+    return LayerProfile(HOSTILE, rows, report)
+
+
+def features(dataset="", task=""):
+    rng, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
+    pool = {name: rng.normal(size=(60, 8)) + far * np.eye(8)[labels] for name, far in (("o/good", 4), (HOSTILE, 1))}
+    facts = {name: ModelFacts(parameters=10**6) for name in pool}
+    return rank_features(pool, labels, metrics=["ncti", "knn"], dataset=dataset, task=task, facts=facts)
+
+
+def known(report, tmp_path):
+    report.publish(str(tmp_path / "known"))
+    return board(report.records()[0].dataset.id, results=str(tmp_path / "known"))
+
+
+def by_one_metric():
+    metric, rng, labels = get_metric("nc1"), np.random.default_rng(0), np.repeat([0, 1], 20)
+    rows = rng.normal(size=(40, 4))
+    return rank_pool(
+        metric, {name: metric(rows + far * labels[:, None], labels) for name, far in (("o/good", 5), (HOSTILE, 1))}
+    )
+
+
+MAKERS = {
+    "rank": lambda report, _: report,
+    "verify": lambda report, _: verified(report),
+    "choose": lambda report, _: chosen(report),
+    "layers": lambda report, _: profile(report),
+    "board": known,
+    "rank_features": lambda *_: features("owner/pets", "image-classification"),
+    "rank_features without a dataset": lambda *_: features(),
+    "rank_pool": lambda *_: by_one_metric(),
+}
+WITHOUT_RECORDS = ("rank_features without a dataset", "rank_pool")
+
+
+@pytest.fixture(scope="module")
+def report():
+    return report_of(POOL, classified(revision="d" * 40))
+
+
+@pytest.fixture(params=MAKERS)
+def result(request, report, tmp_path):
+    return request.param, MAKERS[request.param](report, tmp_path)
+
+
+def test_it_is_shown_in_little_room_and_names_are_no_markup(result):
+    _, made = result
+    page = made._repr_html_()
+    bare = re.sub(r'base64,[^"]*', "", page)
+    assert len(bare.encode()) < 40_000 and len(page) < 150_000
+    assert '<p class="answer">' in page and "<table>" in page and page.count("data:image/svg+xml;base64,") == 2
+    assert "<img src=x" not in page and "<script" not in page and "http" not in bare
+    assert "\n" not in repr(made) and len(repr(made)) < 600
+
+
+def test_it_is_drawn_and_tabulated(result, tmp_path):
+    _, made = result
+    assert made.plot().to_dict()["$schema"].startswith("https://vega.github.io")
+    made.plot(tmp_path / "chart.svg")
+    assert (tmp_path / "chart.svg").read_text(encoding="utf-8").startswith("<svg")
+    table = made.to_pandas()
+    assert isinstance(table, pandas.DataFrame) and len(table) >= 2
+
+
+def test_it_is_saved_and_published(result, tmp_path):
+    name, made = result
+    records = made.records()
+    assert bool(records) is (name not in WITHOUT_RECORDS)
+    assert made.save(tmp_path / "saved") == len({identity(one) for one in records})
+    assert json.loads((tmp_path / "saved" / "ranking.json").read_text(encoding="utf-8"))
+    if not records:
+        for asked in (lambda: made.publish(str(tmp_path / "store")), made.card):
+            with pytest.raises(InputError, match="There are no records: these features have no dataset"):
+                asked()
+        return
+    assert made.publish(str(tmp_path / "store")).written == len({identity(one) for one in records})
+    assert {identity(one) for one in read_records(str(tmp_path / "store"))} == {identity(one) for one in records}
+    assert "o/good" in made.card("o/good")
+
+
+def test_accuracies_are_records_and_columns(report):
+    truth = [one for one in verified(report).records() if one.metric and one.metric.kind == "truth"]
+    assert {(one.model.id, one.terms["accuracy"]) for one in truth} == {("o/good", 0.7), (HOSTILE, 0.8)}
+    table = verified(report).to_pandas().set_index("model")
+    assert table["accuracy"].dropna().to_dict() == {"o/good": 0.7, HOSTILE: 0.8}
+    whole = [one for one in chosen(report).records() if one.metric and one.metric.kind == "truth"]
+    assert [(one.model.id, one.metric.parameters["learning_rates"]) for one in whole] == [("o/good", [0.001])]
+    assert chosen(report).to_pandas().set_index("model")["test_accuracy"]["o/middling"] == 0.6
+
+
+def test_a_verification_says_whether_the_ranking_was_right(report):
+    report = replace(report, ranks={"o/good": 1, "o/middling": 2, HOSTILE: 3})
+    assert verified(report).answer == (
+        f"Fine-tuned, {HOSTILE} comes out first of 2: accuracy 80.0%. The ranking put o/good first, which has 70.0%: "
+        "10.0 points less."
+    )
+    alone = replace(verified(report), models={"o/good": Verified("o/good", "ok", {0: measured(0.7)})})
+    assert alone.answer.endswith("The ranking put it first, too.")
+    assert replace(alone, models={}).answer == "No model could be fine-tuned."
+
+
+def test_the_notebook_leads_with_what_was_measured(report):
+    page = verified(report)._repr_html_()
+    order = re.findall(r'<th scope="row" title="([^"]*)"', page)
+    assert order[:2] == ["&lt;img src=x onerror=&quot;alert(1)&quot;&gt;", "o/good"]
+
+
+def test_a_model_that_others_tell_of_has_no_card(report):
+    with pytest.raises(OptionError, match="'o/none' is not in the ranking|'o/none'; its models"):
+        report.card("o/none")
