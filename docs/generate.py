@@ -23,6 +23,8 @@ from hf_transfer_score.records.schema import json_schema
 FOLDER = Path(__file__).parent
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
 DIFFERENCE_LINES = 30
+EVIDENCE = re.compile(r"(?<=<!-- evidence: start -->\n)(.*?)(?=<!-- evidence: end -->)", re.DOTALL)
+EVIDENCE_LINES = 2
 
 METRICS_INTRODUCTION = """\
 # Metrics
@@ -55,6 +57,11 @@ CLI_INTRODUCTION = f"""\
 Tables fit the terminal, or `COLUMNS` where that is set: a pool too wide for it is printed in blocks, and long names are
 folded. A table of scores that is piped stays whole, one line a model. Errors go to the error stream, as one line that
 starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
+
+`--config FILE`, in any command, reads its flags from a YAML file, by their names without hyphens (`dataset: example`,
+`models: [a/b, c/d]`, `max-samples: 500`); what is typed counts more, and what the file says is checked as if it had been
+typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many need,
+`--help-all` every one. [Environment variables](environment.md) are on a page of their own.
 
 `{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
 is told with the one that was meant.
@@ -220,7 +227,21 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-PAGES = {"metrics.md": metrics_page, "cli.md": cli_page, "record.schema.json": schema_page}
+def readme() -> str:
+    """Return the README with what the page of evidence, which is written by another script, says at its top."""
+    believed = (FOLDER / "evidence.md").read_text(encoding="utf-8").partition("## What to believe\n\n")[2]
+    lines = re.findall(r"^- .*", believed.partition("\n## ")[0], re.MULTILINE)
+    said = "\n".join([*lines[:EVIDENCE_LINES], lines[-1], ""])
+    text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    return EVIDENCE.sub(lambda _: said, text)
+
+
+PAGES = {
+    "metrics.md": metrics_page,
+    "cli.md": cli_page,
+    "record.schema.json": schema_page,
+    "../README.md": readme,
+}
 
 
 def main() -> int:

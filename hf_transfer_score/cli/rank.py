@@ -44,7 +44,7 @@ from hf_transfer_score.cli.tables import (
 )
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import EXAMPLE, example_dataset
+from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_dataset
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
@@ -62,7 +62,8 @@ TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
 LEAST_COMPARED = 4
 
-AFTER_EXAMPLE = """
+AFTER_EXAMPLE = f"""
+{EXAMPLE_CAUTION.capitalize()}.
 See how far that holds: fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
 Your own dataset:
