@@ -92,9 +92,9 @@ def rank(
 ) -> int:
     """Rank checkpoints for a dataset.
 
-    A sample of the dataset goes through each checkpoint once, and the features tell which is likely to be the best after
-    fine-tuning, and how sure that is. Nothing is fine-tuned. Features are kept: a second call runs no model again. A
-    checkpoint that cannot be scored is a row with the reason.
+    A sample of the dataset goes through each checkpoint once, and the features tell which is likely to be the best
+    after fine-tuning, and how sure that is. Nothing is fine-tuned. Features are kept: a second call runs no model
+    again. A checkpoint that cannot be scored is a row with the reason.
 
     ```bash
     hf-transfer-score rank example

@@ -108,14 +108,15 @@ class FlagsToFile:
         names = {id(argument): name for name, argument in _positional(arguments)}
         for argument in arguments:
             if argument.tokens:
-                found = [True if one.implicit_value is True else _plain(one.value) for one in argument.tokens]
+                switch = argument.hint is bool
+                found = [_plain(one.value) if not switch else one.value != "False" for one in argument.tokens]
                 listed = len(found) > 1 or argument.parameter.consume_multiple
                 name = names.get(id(argument), argument.name.removeprefix("--"))
                 self.values[name] = found if listed else found[0]
 
     def write(self) -> None:
         """Write them."""
-        import yaml
+        import yaml  # type: ignore[import-untyped]
 
         self.path.write_text(yaml.safe_dump(self.values, sort_keys=False, allow_unicode=True), encoding="utf-8")
 

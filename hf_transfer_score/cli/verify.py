@@ -191,8 +191,10 @@ def verify(
             leave_at_once(f"interrupted: {kept}")
         say(f"interrupted: {kept}")
         return interrupted_status()
-    failed = any(one.status == "failed" for one in (*report.models.values(), *report.ranking.models.values()))
-    return FAILED if strict and failed else 0 if any(one.measured for one in report.models.values()) else FAILED
+    failed = {one.status for one in report.models.values()} | {one.status for one in report.ranking.models.values()}
+    if strict and "failed" in failed:
+        return FAILED
+    return 0 if any(one.measured for one in report.models.values()) else FAILED
 
 
 @contextmanager

@@ -111,7 +111,8 @@ def _alone(ranking: Ranking, name: str) -> str:
     said = f"Only {name} could be ranked" if failed else f"{name} is the only candidate"
     said = f"{said}, so there is nothing to compare it with."
     if probe is not None:
-        said += f" A linear classifier on its features is right for {probe.value:.0%} ({probe.low:.0%} to {probe.high:.0%})."
+        ends = f"{probe.low:.0%} to {probe.high:.0%}"
+        said += f" A linear classifier on its features is right for {probe.value:.0%} ({ends})."
     return said if failed else f"{said} Name two or more models to have them ranked."
 
 

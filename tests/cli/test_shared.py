@@ -29,7 +29,7 @@ class TestFilesOfFlags:
     @pytest.mark.parametrize(
         ("text", "wording"),
         [
-            ("metrcis: face", 'Unknown option: "[score][metrcis]" from in.yaml. Did you mean --metrics?'),
+            ("metrcis: face", 'Unknown option: "[metrcis]" from in.yaml. Did you mean --metrics?'),
             ("metrics: fase", "There is no metric 'fase' (did you mean 'face'?)"),
             ("terms: perhaps", 'unable to convert "perhaps" into bool'),
             ("json: true\ncsv: true", "--json and --csv exclude each other"),
