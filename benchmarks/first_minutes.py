@@ -209,13 +209,13 @@ def page(found: list[Timed], install: float | None, load: float) -> str:
     parts = [
         "<!-- Written by `python -m benchmarks.first_minutes --install`; do not edit. -->\n",
         "# The first minutes\n",
-        "What a new user waits for, timed with nothing kept from before and no network: the command as it is typed, the",
-        f"seconds until it has answered, and the lines that it prints.{told}\n",
+        "What a new user waits for, timed with nothing kept from before and no network: the command as it is typed,",
+        f"the seconds until it has answered, and the lines that it prints.{told}\n",
         "| from | models | commands | seconds | lines |\n| --- | --- | ---: | ---: | ---: |",
         *rows,
         "",
-        f"Measured with {packages} on {platform.machine()}, Python {platform.python_version()}, {cores()} cores, on which",
-        f"other work was waiting too (load {load:.1f}).\n",
+        f"Measured with {packages} on {platform.machine()}, Python {platform.python_version()}, {cores()} cores,",
+        f"on which other work was waiting too (load {load:.1f}).\n",
     ]
     for one in found:
         commands = "\n".join(one.task.commands)

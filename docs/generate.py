@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 from cyclopts import App
@@ -59,9 +59,9 @@ folded. A table of scores that is piped stays whole, one line a model. Errors go
 starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
 
 `--config FILE`, in any command, reads its flags from a YAML file, by their names without hyphens (`dataset: example`,
-`models: [a/b, c/d]`, `max-samples: 500`); what is typed counts more, and what the file says is checked as if it had been
-typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many need,
-`--help-all` every one. [Environment variables](environment.md) are on a page of their own.
+`models: [a/b, c/d]`, `max-samples: 500`); what is typed counts more, and what the file says is checked as if it had
+been typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many
+need, `--help-all` every one. [Environment variables](environment.md) are on a page of their own.
 
 `{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
 is told with the one that was meant.
@@ -99,7 +99,9 @@ places that parameters, feature width and downloads alone would give, and exampl
 s`). With `--headline` `rank` is the place by the mean rank of these metrics (`mean`), which models share that cannot be
 told apart, as they do a letter under `tie`, and `range` holds the places that the bootstrap gives it.
 
-`--json` prints everything that Python's `rank` returns: `answer` and `models` as for `score`; `sample` says what was
+`--json` prints everything that Python's `rank` returns ([its JSON Schema](rank.schema.json); those of
+[board](board.schema.json), [choose](choose.schema.json), [verify](verify.schema.json) and of
+[records](record.schema.json) are beside it): `answer` and `models` as for `score`; `sample` says what was
 drawn, and `pool` holds each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure,
 `commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like) and
 `scores`. `pools` is as for `score`; `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is
@@ -227,6 +229,16 @@ def schema_page() -> str:
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
+def printed_page(command: str) -> str:
+    """Return the JSON Schema of what a command prints with --json."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    try:
+        from printed import schema
+    finally:
+        sys.path.pop(0)
+    return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
+
+
 def readme() -> str:
     """Return the README with what the page of evidence, which is written by another script, says at its top."""
     believed = (FOLDER / "evidence.md").read_text(encoding="utf-8").partition("## What to believe\n\n")[2]
@@ -240,6 +252,7 @@ PAGES = {
     "metrics.md": metrics_page,
     "cli.md": cli_page,
     "record.schema.json": schema_page,
+    **{f"{command}.schema.json": partial(printed_page, command) for command in ("board", "choose", "rank", "verify")},
     "../README.md": readme,
 }
 

@@ -12,6 +12,7 @@ import pytest
 
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from tests.cli.printed import check_printed
 from tests.ranking.community import TARGET, Community, write_table
 
 TASK = ("--task", "image-classification", "--source", "The community")
@@ -63,6 +64,7 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
     assert any(" on this dataset" in reason and "for it" in reason for reason in first["why"])
     again = json.loads(run("board", TARGET, "--results", results, "--json")[1])
     assert again == found
+    check_printed("board", found)
 
 
 def test_people_read_the_answer_first(run, results):

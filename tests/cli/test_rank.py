@@ -10,6 +10,7 @@ from PIL import Image
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli.flags import count
+from tests.cli.printed import check_printed
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 
 
@@ -109,6 +110,8 @@ class TestRank:
             assert 1 <= low <= plain["ranks"][name] <= high <= 3
         low, high = found["intervals"]["clear"]["face"]["variance_collapse"]
         assert low < high < 0
+        check_printed("rank", found)
+        check_printed("rank", plain)
 
     def test_csv_has_a_line_a_model_in_full_precision(self, pool, run):
         status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "--csv", "--terms")
