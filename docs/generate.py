@@ -63,6 +63,9 @@ starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
 been typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many
 need, `--help-all` every one. [Environment variables](environment.md) are on a page of their own.
 
+As an extension of the Hub's own command it is `hf transfer-score`: `hf extensions install OWNER/hf-transfer-score` takes
+it from a public repository of that name on GitHub, into an environment of its own.
+
 `{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
 is told with the one that was meant.
 
