@@ -21,6 +21,10 @@ from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.records.schema import json_schema
 
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))
+from formulas import FORMULAS  # noqa: E402
+from printed import schema  # noqa: E402
+
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
 DIFFERENCE_LINES = 30
 EVIDENCE = re.compile(r"(?<=<!-- evidence: start -->\n)(.*?)(?=<!-- evidence: end -->)", re.DOTALL)
@@ -63,8 +67,8 @@ starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
 been typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many
 need, `--help-all` every one. [Environment variables](environment.md) are on a page of their own.
 
-As an extension of the Hub's own command it is `hf transfer-score`: `hf extensions install OWNER/hf-transfer-score` takes
-it from a public repository of that name on GitHub, into an environment of its own.
+As an extension of the Hub's own command it is `hf transfer-score`: `hf extensions install OWNER/hf-transfer-score`
+takes it from a public repository of that name on GitHub, into an environment of its own.
 
 `{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
 is told with the one that was meant.
@@ -160,6 +164,7 @@ def _metric_section(guide: MetricGuide) -> str:
             f"**{guide.title}**\n",
             f"{guide.about}\n",
             f"{guide.computes}\n",
+            f"```text\n{FORMULAS[guide.name]}\n```\n",
             f"- Needs: {needs}.",
             f"- Pool score: {guide.pool_rule}.",
             f"- {'Slow: not in the default set' if guide.slow else 'In the default set'}.",
@@ -234,11 +239,6 @@ def schema_page() -> str:
 
 def printed_page(command: str) -> str:
     """Return the JSON Schema of what a command prints with --json."""
-    sys.path.insert(0, str(Path(__file__).parent))
-    try:
-        from printed import schema
-    finally:
-        sys.path.pop(0)
     return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
 
 
