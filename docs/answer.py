@@ -1,4 +1,4 @@
-"""Rank the example, and write what it says into README.md and docs/answer-{light,dark}.svg."""
+"""Rank the example, and write what it says into README.md, docs/reading.md and docs/answer-{light,dark}.svg."""
 
 from __future__ import annotations
 
@@ -63,12 +63,13 @@ def printed() -> str:
 
 def main() -> None:
     """Write them."""
-    chart = answer_chart(rank("example"))
+    report = rank("example")
+    chart = answer_chart(report)
     for look, night in (("light", False), ("dark", True)):
         drawn = vl_convert.vegalite_to_svg(specification(chart, night=night), allowed_base_urls=NOBODY)
         (FOLDER / f"answer-{look}.svg").write_text(drawn, encoding="utf-8")
-    text = README.read_text(encoding="utf-8")
-    README.write_text(BLOCK.sub(lambda _: f"```\n{printed()}\n```\n", text), encoding="utf-8")
+    for page, said in ((README, f"```\n{printed()}\n```\n"), (FOLDER / "reading.md", f"> {report.answer}\n")):
+        page.write_text(BLOCK.sub(lambda _, said=said: said, page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":
