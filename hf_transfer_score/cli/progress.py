@@ -26,12 +26,15 @@ NAME_CHARACTERS = 48
 class PlanListener(Listener):
     """Shows what was sampled and the plan before the run starts, and nothing else."""
 
+    drawn: tuple[str, ...] = ()
+
     def sampled(self, sample: LabelledSample) -> None:
-        """Show what was drawn."""
-        say("\n".join([*(shown(line) for line in describe(sample)), ""]))
+        """Keep what was drawn until the plan is there."""
+        self.drawn = (*describe(sample), "")
 
     def planned(self, plan: Plan) -> None:
-        """Show it."""
+        """Show both."""
+        say("\n".join(shown(line) for line in self.drawn))
         terminal = sys.stderr.isatty()
         width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
         say(plan_text(plan, Page(width or PROSE_WIDTH, colour=terminal)))
@@ -56,10 +59,8 @@ class BarListener(PlanListener):
         self.progress.update(self.model, completed=rows)
 
     def sampled(self, sample: LabelledSample) -> None:
-        """Show what was drawn, and wait for the plan."""
-        self.progress.stop()
+        """Wait for the plan."""
         super().sampled(sample)
-        self.progress.start()
         self.examples_of_all = len(sample)
         self._restart("looking at the models")
 
