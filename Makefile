@@ -25,8 +25,9 @@ coverage:  ## the whole suite, and how many lines its processes run: at least 92
 test-oldest:  ## the whole suite at the oldest versions that the ranges allow (7 GB, an hour)
 	$(PYTHON) benchmarks/versions.py oldest build/oldest
 
-docs:  ## write the generated pages
+docs:  ## write the generated pages, and build the site into build/site with warnings as errors
 	$(PYTHON) docs/generate.py
+	$(PYTHON) docs/build_site.py
 
 bench:  ## print the benchmark tables (minutes)
 	$(PYTHON) benchmarks/metrics.py

@@ -9,7 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Mapping
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 from cyclopts import App
@@ -20,12 +20,16 @@ from hf_transfer_score.cli.naming import shown_default
 from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.records.schema import json_schema
 
-sys.path.insert(0, str(Path(__file__).parent))
-from signatures import signatures  # beside this file, which is no package
-
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))  # for what lies beside this file, which is no package
+from formulas import FORMULAS  # noqa: E402
+from printed import schema  # noqa: E402
+from signatures import signatures  # noqa: E402
+
 NOTICE = "<!-- Written by docs/generate.py; change the docstrings, then run it. -->"
 DIFFERENCE_LINES = 30
+EVIDENCE = re.compile(r"(?<=<!-- evidence: start -->\n)(.*?)(?=<!-- evidence: end -->)", re.DOTALL)
+EVIDENCE_LINES = 2
 
 METRICS_INTRODUCTION = """\
 # Metrics
@@ -58,6 +62,14 @@ CLI_INTRODUCTION = f"""\
 Tables fit the terminal, or `COLUMNS` where that is set: a pool too wide for it is printed in blocks, and long names are
 folded. A table of scores that is piped stays whole, one line a model. Errors go to the error stream, as one line that
 starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
+
+`--config FILE`, in any command, reads its flags from a YAML file, by their names without hyphens (`dataset: example`,
+`models: [a/b, c/d]`, `max-samples: 500`); what is typed counts more, and what the file says is checked as if it had
+been typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many
+need, `--help-all` every one. [Environment variables](environment.md) are on a page of their own.
+
+As an extension of the Hub's own command it is `hf transfer-score`: `hf extensions install OWNER/hf-transfer-score`
+takes it from a public repository of that name on GitHub, into an environment of its own.
 
 `{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
 is told with the one that was meant.
@@ -96,7 +108,9 @@ examples a second in batches (`per s`) and milliseconds for one example (`ms`). 
 the mean rank of these metrics (`mean`), which models share that cannot be told apart, as they do a letter under `tie`,
 and `range` holds the places that the bootstrap gives it.
 
-`--json` prints everything that Python's `rank` returns: `answer` and `models` as for `score`; `sample` says what was
+`--json` prints everything that Python's `rank` returns ([its JSON Schema](rank.schema.json); those of
+[board](board.schema.json), [choose](choose.schema.json), [verify](verify.schema.json) and of
+[records](record.schema.json) are beside it): `answer` and `models` as for `score`; `sample` says what was
 drawn, and `pool` holds each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure,
 `commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like, and
 `measured_here` with `examples_per_second`, `example_milliseconds` and `machine` where they were measured) and `scores`.
@@ -154,6 +168,7 @@ def _metric_section(guide: MetricGuide) -> str:
             f"**{guide.title}**\n",
             f"{guide.about}\n",
             f"{guide.computes}\n",
+            f"```text\n{FORMULAS[guide.name]}\n```\n",
             f"- Needs: {needs}.",
             f"- Pool score: {guide.pool_rule}.",
             f"- {'Slow: not in the default set' if guide.slow else 'In the default set'}.",
@@ -227,11 +242,29 @@ def schema_page() -> str:
 
 
 SIGNATURES = "../hf_transfer_score/calls.pyi"
+
+
+def printed_page(command: str) -> str:
+    """Return the JSON Schema of what a command prints with --json."""
+    return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
+
+
+def readme() -> str:
+    """Return the README with what the page of evidence, which is written by another script, says at its top."""
+    believed = (FOLDER / "evidence.md").read_text(encoding="utf-8").partition("## What to believe\n\n")[2]
+    lines = re.findall(r"^- .*", believed.partition("\n## ")[0], re.MULTILINE)
+    said = "\n".join([*lines[:EVIDENCE_LINES], lines[-1], ""])
+    text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
+    return EVIDENCE.sub(lambda _: said, text)
+
+
 PAGES = {
     "metrics.md": metrics_page,
     "cli.md": cli_page,
     "record.schema.json": schema_page,
     SIGNATURES: signatures,
+    **{f"{command}.schema.json": partial(printed_page, command) for command in ("board", "choose", "rank", "verify")},
+    "../README.md": readme,
 }
 
 

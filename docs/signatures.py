@@ -12,7 +12,7 @@ from hf_transfer_score import calls
 from hf_transfer_score.keywords import Option
 
 NOTICE = '"""The signatures of calls.py; written by docs/generate.py from the dataclasses of options."""'
-RUNS = ("rank", "plan_rank", "verify", "choose", "layers")
+RUNS = ("rank", "plan_rank", "rank_adaptively", "verify", "choose", "layers")
 
 
 def signatures() -> str:

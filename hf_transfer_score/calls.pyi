@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hf_transfer_score.checkpoints.candidate import Models, Search
+from hf_transfer_score.choosing.adaptive import AdaptiveOptions
 from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.options import Budget, ChooseOptions, RacedMethod
 from hf_transfer_score.choosing.result import Choice
@@ -88,7 +89,7 @@ def rank(
         engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.
@@ -196,7 +197,7 @@ def plan_rank(
         folder: where samples and features are kept.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.
@@ -239,6 +240,106 @@ def plan_rank(
         >>> plan = plan_rank("example", ["example/vit-few-steps"], max_samples=100, refresh=True, progress=False)
         >>> [model.name for model in plan.models], plan.download_bytes
         (['vit-few-steps'], 0)
+    """
+
+def rank_adaptively(
+    dataset: Any,
+    models: Models = (),
+    *,
+    options: RankOptions | None = None,
+    until: AdaptiveOptions | None = None,
+    search: Search | None = None,
+    heard: ChooseListener | None = None,
+    folder: Path | None = None,
+    results: Sequence[str] = (),
+    progress: bool | None = None,
+    config: str | None = None,
+    split: str | None = None,
+    revision: str | None = None,
+    task: str | None = None,
+    label_column: str | None = None,
+    input_columns: str | list[str] | tuple[str, ...] = (),
+    max_samples: int = 5000,
+    per_class: int | None = None,
+    rows_per_example: int = 16,
+    ignore_values: int | list[int] | tuple[int, ...] = (255,),
+    seed: int = 0,
+    full_pass: bool = False,
+    max_rows: int | None = None,
+    pooling: str = "auto",
+    max_length: int | None = None,
+    subword: str = "first",
+    image_size: int | None = None,
+    dtype: str = "auto",
+    runtime: str = "auto",
+    batch_size: int | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    max_parameters: int | None = None,
+    min_throughput: float | None = None,
+    trust_remote_code: str | list[str] | tuple[str, ...] = (),
+    allow_pickle: str | list[str] | tuple[str, ...] = (),
+    free_disk: bool = False,
+    refresh: bool = False,
+    first: int | None = None,
+    confidence: float = 0.95,
+    first_rows: int = 256,
+) -> RankReport:
+    """Rank checkpoints by as many rows of a sample as it takes; a note says how many that were, and why.
+
+    Args:
+        dataset: as for `rank`, and so are models, options, search, folder and results.
+        models: the candidates.
+        options: what is sampled at most, and how features are read.
+        until: when there are enough rows.
+        search: a search of the Hub for more candidates.
+        heard: hears how it goes on.
+        folder: where samples and features are kept.
+        results: places of stored results that the forecast takes in.
+        progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
+            1.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
+        split: the split; without it train, or the only one there is.
+        revision: branch, tag or commit of the dataset on the Hub.
+        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
+        label_column: the column with the labels or targets; without it told from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
+        max_samples: examples that are drawn at most.
+        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+            proportions.
+        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        ignore_values: values in a segmentation mask that mean "no label".
+        seed: decides between rows that could be drawn as well; of the bootstrap.
+        full_pass: read all shards, also where some of them hold rows enough.
+        max_rows: stop after that many rows; for streams without an end.
+        pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
+        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
+        subword: which sub-words stand for a word in token classification: first or their mean.
+        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
+            size that the checkpoint names.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
+            work in half precision and stays in float32 unless that is faster and gives the same features.
+        runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
+            to convert.
+        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+        device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
+            one.
+        threads: threads that decode and preprocess; without it one for each core.
+        max_parameters: candidates with more are not run.
+        min_throughput: candidates that read fewer examples a second here are left out of the answer.
+        trust_remote_code: a model whose own Python code may run.
+        allow_pickle: a model whose pickled weights may be loaded.
+        free_disk: remove the weights that this run downloads once they are scored.
+        refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
+        first: so many models have to be clear, in whatever order among themselves; None for the order of all.
+        confidence: the share of halves of the rows that have to say the same.
+        first_rows: that are looked at first; twice as many come next.
+
+    Raises:
+        OptionError: the task has no class per example, or an option makes no sense.
+        DatasetError: the dataset cannot be sampled.
+        Interrupted: it was ended by hand; its report is that of the last look.
     """
 
 def verify(
@@ -330,7 +431,7 @@ def verify(
         engine: where candidates are scored and fine-tuned, as for `rank`.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.
@@ -492,7 +593,7 @@ def choose(
         save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.
@@ -619,7 +720,7 @@ def layers(
         folder: where samples and features are kept; None for the usual place.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.

@@ -33,10 +33,10 @@ def generate(monkeypatch):
 @pytest.fixture
 def copy(tmp_path):
     folder = tmp_path / "docs"
-    for name in ("generate.py", "signatures.py", "metrics.md", "cli.md", "record.schema.json"):
-        (tmp_path / "hf_transfer_score").mkdir(exist_ok=True)
-        folder.mkdir(exist_ok=True)
-        shutil.copy(DOCS / name, folder)
+    folder.mkdir()
+    for path in (*DOCS.glob("*.*"), DOCS.parent / "README.md"):
+        shutil.copy(path, folder / path.relative_to(DOCS) if path.parent == DOCS else tmp_path)
+    (tmp_path / "hf_transfer_score").mkdir()
     shutil.copy(DOCS.parent / "hf_transfer_score" / "calls.pyi", tmp_path / "hf_transfer_score")
     return folder
 
@@ -60,6 +60,12 @@ def test_a_stale_page_is_noticed_and_written_anew(generate, copy, capsys):
     assert generate(copy) == 0
     assert page.read_text(encoding="utf-8") == fresh
     assert (copy / "cli.md").read_bytes() == (DOCS / "cli.md").read_bytes()
+
+
+def test_every_variable_of_ours_is_on_its_page():
+    code = "".join(path.read_text(encoding="utf-8") for path in (DOCS.parent / "hf_transfer_score").rglob("*.py"))
+    page = (DOCS / "environment.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"HF_TRANSFER_SCORE_\w+", code)) == set(re.findall(r"HF_TRANSFER_SCORE_\w+", page))
 
 
 def test_every_metric_term_and_option_is_there():

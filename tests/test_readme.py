@@ -10,19 +10,35 @@ from hf_transfer_score.cli.app import build_app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDES = tuple(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs" / "guides").glob("*.md")))
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_python_recipe(capsys):
-    namespace = {}
-    exec(compile(PYTHON[0], "README.md", "exec"), namespace)
-    assert "{'near': 2, 'far': 1}" in capsys.readouterr().out
+@pytest.mark.parametrize("number", range(len(PYTHON)))
+def test_python_recipe(capsys, monkeypatch, tmp_path, number):
+    monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path))
+    exec(compile(PYTHON[number], "README.md", "exec"), {})
+    assert ("Fine-tune ", "{'near': 2, 'far': 1}")[number] in capsys.readouterr().out
 
 
-def test_evaluate_recipe(run_client, hub_environment):
-    recipe = PYTHON[1].replace("print(", "answer = (")
-    answer = run_client(f"import hf_transfer_score\nhf_transfer_score.register()\n{recipe}", hub_environment)
-    assert set(answer) == {"face", "variance_collapse", "class_fairness"}
+def test_the_recipe_of_a_guide_runs(capsys):
+    (recipe,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/guides/features.md").read_text(encoding="utf-8"), re.S)
+    exec(compile(recipe, "features.md", "exec"), {})
+    assert "Fine-tune near: " in capsys.readouterr().out
+
+
+def test_what_the_example_answers_is_the_same_on_all_pages():
+    answers = [
+        " ".join(re.search(r"answer: start -->\n(?:```\n|> )(.*?)\n(?:\n|<)", page.read_text("utf-8"), re.S)[1].split())
+        for page in (ROOT / "README.md", ROOT / "docs" / "reading.md")
+    ]
+    assert answers[0] == answers[1] and answers[0].startswith("Fine-tune ")
+
+
+def test_it_is_short_and_shows_the_answer_by_day_and_by_night():
+    assert len(README.splitlines()) <= 120
+    for picture in re.findall(r'(?:src|srcset)="([^"]+)"', README):
+        assert (ROOT / picture).read_text(encoding="utf-8").startswith("<svg")
 
 
 def test_there_are_two_commands():
@@ -41,7 +57,7 @@ def commands_of(page: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in shown if "-m pip" not in line]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/leaderboard.md", "docs/ranking.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/leaderboard.md", "docs/ranking.md", *GUIDES])
 def test_the_commands_that_are_shown_are_understood(page):
     commands = commands_of(page)
     assert commands
@@ -60,9 +76,12 @@ def test_the_commands_that_are_shown_are_understood(page):
         "docs/leaderboard.md",
         "docs/python.md",
         "docs/metrics.md",
+        "docs/environment.md",
         "docs/ranking.md",
+        "docs/reading.md",
         "docs/truth.md",
         "model_cards/README.md",
+        *GUIDES,
     ],
 )
 def test_links_lead_somewhere(page):

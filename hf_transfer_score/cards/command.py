@@ -82,6 +82,7 @@ def _dataset_options(sample: Sample) -> Iterator[tuple[str, Any]]:
     named = {"task": dataset.task, "config": dataset.config, "split": dataset.split, "revision": dataset.revision}
     found = {name: options.get(name) or (known if _is_pinned(sample) else None) for name, known in named.items()}
     found["revision"] = dataset.revision or found["revision"]
+    found["subset"] = found.pop("config")
     found["label"] = options.get("label_column")
     yield from ((name, value) for name, value in found.items() if value is not None)
     yield from (("input", column) for column in options.get("input_columns") or ())

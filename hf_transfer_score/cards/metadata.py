@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.cards.evidence import Evidence, KnownAccuracy, Sample, chosen_options, direction
@@ -18,14 +19,19 @@ MAKER = "hf-transfer-score"
 MADE_BY = "made_by"
 """The argument by which our entries are told from those of others."""
 
+MOST_ENTRIES = 10
+"""Entries of one dataset: measured accuracies first, then terms in the order of the metrics."""
+
 
 def model_index(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the results of a model-index, one for each sample; of trivial baselines there are none."""
+    """Return the results of a model-index: at most so many entries of each dataset, and none of trivial baselines."""
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
     found: list[dict[str, Any]] = []
+    left: Counter[str] = Counter()
     for sample in evidence.samples:
-        results = eval_results(sample)
+        results = eval_results(sample)[: MOST_ENTRIES - left[sample.dataset.id]]
+        left[sample.dataset.id] += len(results)
         if results:
             found += eval_results_to_model_index(model_name(evidence.model), results)[0]["results"]
     return found
@@ -57,8 +63,8 @@ def eval_results(sample: Sample) -> list[EvalResult]:
     }
     known = {name: value for name, value in told.items() if value is not None}
     allowed = re.sub(r"[^\w./-]+", "-", one_line(dataset.id), flags=re.ASCII).strip("-")
-    found = [_term(record, name) for record in sample.scores for name in record.terms]
-    found += [_accuracy(one) for one in sample.truths if one.exact]
+    found = [_accuracy(one) for one in sample.truths if one.exact]
+    found += [_term(record, name) for record in sample.scores for name in record.terms]
     return [
         EvalResult(
             task_type=one_line(dataset.task),
@@ -68,7 +74,6 @@ def eval_results(sample: Sample) -> list[EvalResult]:
             dataset_split=dataset.split,
             dataset_revision=dataset.revision,
             dataset_args={MADE_BY: MAKER, "fingerprint": dataset.fingerprint, **known},
-            verified=False,
             **metric,
         )
         for metric in found

@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_transfer_score.cards.command import SAMPLE_DEFAULTS, reproduction
-from hf_transfer_score.cards.evidence import Evidence, Sample, chosen_options, direction, known_metric, setting
+from hf_transfer_score.cards.evidence import (
+    Evidence,
+    KnownAccuracy,
+    Sample,
+    chosen_options,
+    direction,
+    known_metric,
+    setting,
+)
 from hf_transfer_score.cards.merging import merged_card
 from hf_transfer_score.cards.metadata import model_index, model_name
 from hf_transfer_score.cards.metric_card import bibtex
@@ -15,11 +23,14 @@ from hf_transfer_score.errors import HubError, OptionError
 from hf_transfer_score.records.exchange import existing
 from hf_transfer_score.records.place import HubPlace, PlaceView
 from hf_transfer_score.records.record import Record, RecordedDataset
-from hf_transfer_score.text import HUB_ID, markdown, one_line, plain
+from hf_transfer_score.text import HUB_ID, code, joined, markdown, number, one_line, plain
 from hf_transfer_score.untrusted import RESULT_BYTES
 
 LONG = 400
 """Letters of a reason or a warning that are shown."""
+
+RESULT_LINES = 3
+"""Lines of results that a section begins with."""
 
 METHODS = {
     "full": "all weights fine-tuned",
@@ -46,6 +57,8 @@ def model_card(evidence: Evidence, existing: str = "", *, metadata: bool = True)
 
 def model_section(evidence: Evidence) -> str:
     """Return the section that a model's card gets, between two marks by which it is found again."""
+    from markupsafe import Markup
+
     scores = [record for sample in evidence.samples for record in sample.scores]
     known = [known_metric(one.metric) for one in scores if one.metric is not None]
     return markdown(
@@ -53,11 +66,57 @@ def model_section(evidence: Evidence) -> str:
         model=evidence.model,
         source=evidence.source if evidence.source and HUB_ID.fullmatch(evidence.source) else None,
         published=bool(scores) and all(one.source for one in scores),
-        samples=[_part(sample) for sample in evidence.samples],
+        lines=[Markup(line) for line in _result_lines(evidence)],  # noqa: S704  # each part of them is escaped
+        datasets=_by_dataset(evidence.samples),
         citations=bibtex(metric for metric in known if metric is not None),
         methods=METHODS,
         long=LONG,
     )
+
+
+def _result_lines(evidence: Evidence) -> Iterator[str]:
+    """Yield the three lines that a card begins with, as Markdown: one for each dataset, or all of them for one."""
+    groups = _by_dataset(evidence.samples)
+    for parts in groups[: RESULT_LINES if len(groups) <= RESULT_LINES else RESULT_LINES - 1]:
+        yield f"On {code(parts[0]['sample'].dataset.id)}: {_result(parts[0])}"
+    if len(groups) > RESULT_LINES:
+        yield f"{len(groups) - RESULT_LINES + 1} more datasets are below."
+    truths = [one for sample in evidence.samples for one in sample.truths]
+    if len(groups) == 1:
+        yield _accuracy(truths[0]) if truths else "Nobody has measured its accuracy after fine-tuning here."
+    if len(groups) < RESULT_LINES:
+        yield "A forecast or a score is no accuracy, and another pool gives another place."
+
+
+def _result(part: Mapping[str, Any]) -> str:
+    """Return what one sample says of the model, in a sentence."""
+    sample, standing = part["sample"], part["standing"]
+    if standing is not None and standing.expected:
+        return f"**{plain(standing.expected, LONG)}**"
+    if standing is not None:
+        return f"**place {standing.rank} of {standing.models}**, by {joined([code(one) for one in standing.headline])}."
+    if sample.failures:
+        return f"it could not be scored ({plain(sample.failures[0].kind or 'failed')})."
+    if sample.scores:
+        return f"{len(sample.scores)} metrics; no other model is known on this sample to be compared with."
+    return _accuracy(sample.truths[0]) if sample.truths else "nothing could be computed."
+
+
+def _accuracy(one: KnownAccuracy) -> str:
+    """Return a measured accuracy in a sentence."""
+    how = f" ({code(one.how)})" if one.how else ""
+    mean = f", mean of {len(one.values)} seeds" if len(one.values) > 1 else ""
+    return f"Measured {plain(one.metric.name)}{how}: **{number(one.mean)}**{mean}."
+
+
+def _by_dataset(samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
+    """Return what the card says of each sample, those of one dataset together."""
+    found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for sample in samples:
+        dataset = sample.dataset
+        key = (dataset.task, dataset.id, dataset.config or "", dataset.split or "")
+        found.setdefault(key, []).append(_part(sample))
+    return list(found.values())
 
 
 def _part(sample: Sample) -> dict[str, Any]:
@@ -78,6 +137,7 @@ def _part(sample: Sample) -> dict[str, Any]:
     ]
     return {
         "sample": sample,
+        "summary": _summary(sample),
         "standing": standing if ranked else None,
         "options": {name: value for name, value in dataset.options.items() if _tells(name, value, dataset)},
         "features": {name: value for name, value in features.items() if value},
@@ -92,6 +152,13 @@ def _part(sample: Sample) -> dict[str, Any]:
         "beside": beside,
         "again": reproduction(sample) if sample.records else None,
     }
+
+
+def _summary(sample: Sample) -> str:
+    """Return what is folded away, in a few words."""
+    examples = f"{sample.dataset.examples:,} examples, " if sample.dataset.examples else ""
+    terms = sum(len(one.terms) for one in (*sample.scores, *sample.baselines))
+    return f"The facts: {examples}{terms} term{'' if terms == 1 else 's'}, and how to measure them again"
 
 
 def _tells(name: str, value: Any, dataset: RecordedDataset) -> bool:

@@ -17,12 +17,13 @@ from hf_transfer_score.cli.ending import (
     ended_by_signals,
     interrupted_status,
     leave_at_once,
-    split_traceback,
     tell,
     tell_output,
     waiting_threads,
 )
+from hf_transfer_score.cli.helping import LONG, MORE, UsualFlags
 from hf_transfer_score.cli.output import output_console, say, standard_streams, write
+from hf_transfer_score.cli.shared import TRACEBACK, FlagsOfFile, FlagsToFile, SharedFlags
 from hf_transfer_score.text import LONGEST, shown
 from hf_transfer_score.version import VERSION
 
@@ -35,7 +36,8 @@ Start with: hf-transfer-score rank DATASET --models MODEL MODEL ...
 """
 
 ENDING = """
-COMMAND --help tells more. --traceback, anywhere in a line, shows where something went wrong.
+COMMAND --help tells more, --help-all everything. --config FILE reads the flags of any command from a YAML file,
+--save-config FILE writes it, and --traceback shows where something went wrong.
 
 Exit status: 0 where something was scored, 1 where nothing could be, 2 for wrong usage or what no row can tell, \
 129, 130 and 143 when ended by SIGHUP, Ctrl-C and SIGTERM (what is done is kept), 141 when what read the output \
@@ -88,11 +90,12 @@ ROOMS = {
 }
 
 
-def build_app(asked: Collection[str] = ()) -> App:
+def build_app(asked: Collection[str] = (), *, all_flags: bool = False) -> App:
     """Return the command line.
 
     Args:
         asked: words of commands that will be loaded, and say themselves what they do.
+        all_flags: whether help shows the flags that few need too.
     """
     parameter = Parameter(
         name_transform=naming.flag,
@@ -128,7 +131,8 @@ def build_app(asked: Collection[str] = ()) -> App:
                 group=None if room else group,
                 sort_key=number,
                 help_format="markdown",
-                help_epilogue="",
+                help_epilogue=MORE if words in LONG and not all_flags else "",
+                help_formatter=UsualFlags() if words in LONG and not all_flags else "default",
             )
     app.command("hf_transfer_score.cli.app:install_completion", name="--install-completion", help=COMPLETION)
     return app
@@ -149,20 +153,31 @@ def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, o
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status; whatever goes wrong is told in one sentence."""
     with standard_streams() as (output, _):
-        arguments, with_traceback = split_traceback(list(sys.argv[1:] if argv is None else argv))
+        arguments = list(sys.argv[1:] if argv is None else argv)
         with ended_by_signals():
-            status = _ended(arguments, with_traceback=with_traceback, as_program=argv is None)
+            status = _ended(arguments, as_program=argv is None)
             output.flush()
             return status if output.failure is None else tell_output(output.failure, status)
 
 
-def _ended(arguments: list[str], *, with_traceback: bool, as_program: bool) -> int:
+def _run(shared: SharedFlags) -> int:
+    """Run a command and return its exit status."""
+    app = build_app(shared.words, all_flags=shared.all_flags)
+    app.console = output_console()
+    naming.arguments.set(lambda: flags_of(app, shared.words))
+    kept = None if shared.save_config is None else FlagsToFile(shared.save_config)
+    given = None if shared.config is None else FlagsOfFile(shared.config)
+    app.config = tuple(one for one in (given, kept) if one is not None)
+    if kept is not None:
+        app.parse_args(shared.words, exit_on_error=False, print_error=False)
+        kept.write()
+    return app(shared.words, exit_on_error=False, print_error=False, result_action="return_value") or 0
+
+
+def _ended(arguments: list[str], *, as_program: bool) -> int:
     """Run a command and return its exit status, however it ends."""
     try:
-        app = build_app(arguments)
-        app.console = output_console()
-        naming.arguments.set(lambda: flags_of(app, arguments))
-        return app(arguments, exit_on_error=False, print_error=False, result_action="return_value") or 0
+        return _run(SharedFlags.split(arguments))
     except CycloptsError as error:
         error.verbose = False
         said = str(error)
@@ -181,7 +196,7 @@ def _ended(arguments: list[str], *, with_traceback: bool, as_program: bool) -> i
         say(AGAIN)
         return interrupted_status()
     except Exception as error:  # noqa: BLE001  # the last handler
-        return tell(error, with_traceback=with_traceback)
+        return tell(error, with_traceback=TRACEBACK in arguments)
 
 
 def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:

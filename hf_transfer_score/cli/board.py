@@ -11,6 +11,7 @@ from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
 from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
+from hf_transfer_score.cli.rank import step_text
 from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step
@@ -82,10 +83,7 @@ def forecast_facts(ranking: Ranking) -> dict[str, Any]:
 
 
 def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
-    """Return the answer, the next step, the table and the notes."""
-    said, step = [words(shown(ranking.answer))], next_step(ranking)
-    if step is not None:
-        said.append(words(shown(f"To be surer: {step}")))
+    """Return the answer, the table, the notes and the next step."""
     group, rows = forecast_group(ranking), ranking.forecast_rows()
     headers = [f">{name}" for name in group.headers]
     table = table_of(*headers[:2], "model", *headers[2:], ">accuracy", ">params", "why", whole=True)
@@ -101,7 +99,8 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
         )
     if len(rows) > most:
         notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]
-    return render([*said, "", table, "", forecast_legend(ranking), *notes_table(notes)], page)
+    parts = [words(shown(ranking.answer)), "", table, "", forecast_legend(ranking), *notes_table(notes)]
+    return render(parts, page) + step_text(next_step(ranking), page)
 
 
 def _csv(ranking: Ranking) -> str:

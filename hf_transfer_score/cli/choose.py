@@ -165,8 +165,7 @@ def choose(
     in rounds of growing length, each going on from its own last state, and the last one to its end; test rows that had
     no part in the choice tell how good it is. The answer says how sure it is, and what it cost.
 
-    Ctrl-C gives the best answer so far. The same command goes on where it was ended, however that was, and so does one
-    with a larger budget.
+    Ctrl-C gives the best answer so far. The same command, or one with a larger budget, goes on where it was ended.
 
     ```bash
     hf-transfer-score choose example --epochs 8 --learning-rates 1e-3,3e-3

@@ -21,11 +21,11 @@ import psutil
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import say
+from hf_transfer_score.cli.shared import TRACEBACK
 from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreError, UnknownMetricError
 from hf_transfer_score.text import LONGEST, shown
 
 FAILED, USAGE, BROKEN_PIPE = 1, 2, 141
-TRACEBACK = "--traceback"
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 AGAIN_SECONDS = 0.05
 AGAIN = "interrupted: run the same command again to go on"
@@ -127,18 +127,6 @@ def end_children() -> None:
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
                 child.terminate()
-
-
-def split_traceback(arguments: list[str]) -> tuple[list[str], bool]:
-    """Return the arguments without `--traceback`, wherever it stands among the options, and whether it was there.
-
-    Example:
-        >>> split_traceback(["score", "a.npz", "--traceback"])
-        (['score', 'a.npz'], True)
-    """
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    options = [one for one in arguments[:end] if one != TRACEBACK]
-    return [*options, *arguments[end:]], len(options) < end
 
 
 def tell(error: BaseException, *, with_traceback: bool) -> int:

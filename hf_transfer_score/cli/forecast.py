@@ -18,17 +18,22 @@ FORECAST_HEADER = (
 
 
 def forecast_group(ranking: Ranking) -> Group:
-    """Return rank, its range, the chance to be the best, the points below it, and the accuracy of a probe."""
-    probes, cells = ranking.probes, {}
+    """Return rank, its range, the chance to be the best, the points below it, and the accuracy of a probe.
+
+    Of a single model there is the probe alone: it has nothing to be compared with.
+    """
+    probes, cells, several = ranking.probes, {}, len(ranking.ranks) > 1
     for name, rank in ranking.ranks.items():
         one, (low, high) = ranking.forecasts[name], ranking.range_of(name)
-        below, row = one.points_below_best, [str(rank), f"{low}-{high}" if high > low else str(low)]
-        row += [f"{one.best_probability:.0%}", f"{below.value:.1f} ({below.low:.1f}-{below.high:.1f})"]
+        below, row = one.points_below_best, [str(rank)]
+        if several:
+            row += [f"{low}-{high}" if high > low else str(low), f"{one.best_probability:.0%}"]
+            row.append(f"{below.value:.1f} ({below.low:.1f}-{below.high:.1f})")
         if probes:
             probe = probes.get(name)
             row.append(MISSING if probe is None else f"{probe.value:.1%} ({probe.low:.0%}-{probe.high:.0%})")
         cells[name] = tuple(row)
-    headers = ("rank", "range", "best", "points below", *(("probe",) if probes else ()))
+    headers = ("rank", *(("range", "best", "points below") if several else ()), *(("probe",) if probes else ()))
     return Group("", headers, cells, best_of(ranking.ranks))
 
 

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.cli.ending import leaving_at_once
-from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, OUTPUT, RUNNING, Table
+from hf_transfer_score.cli.flags import DATASET, FEATURES, HIDDEN, MODELS, OUTPUT, RUNNING, Table
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
 from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.tables import Note, notes_table, number, table_of
@@ -44,10 +44,10 @@ class LayerBackbone(BackboneOptions):
 
 
 def layers(
-    model: str,
     dataset: str,
     /,
     *,
+    model: Annotated[str, Parameter(group=MODELS)],
     sample: Annotated[SampleOptions, Parameter(name="*", group=DATASET)] = SampleOptions(),
     backbone: Annotated[LayerBackbone, Parameter(name="*", group=FEATURES)] = LayerBackbone(),
     extract: Annotated[ExtractOptions, Parameter(name="*", group=FEATURES)] = ExtractOptions(),
@@ -63,13 +63,13 @@ def layers(
     train: the block that ends there, and a new classifier.
 
     ```bash
-    hf-transfer-score layers facebook/dinov2-small uoft-cs/cifar10 --per-class 50
-    hf-transfer-score layers ./checkpoint data.parquet --plot profile.png
+    hf-transfer-score layers uoft-cs/cifar10 --model facebook/dinov2-small --per-class 50
+    hf-transfer-score layers data.parquet --model ./checkpoint --plot profile.png
     ```
 
     Args:
-        model: id on the Hub, or folder.
-        dataset: id on the Hub, folder or file.
+        dataset: an id on the Hub, a folder or a file; or example, which ships with the package.
+        model: an id on the Hub, or a folder.
         refresh: ask the Hub and read the dataset again.
         quiet: no plan and no progress on the error stream.
         plot: also draw it: .png, .svg or .html.

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 NAMES: Mapping[str, str] = {
+    "config": "subset",
     "label_column": "label",
     "input_columns": "input",
     "ignore_values": "ignore-value",

@@ -9,14 +9,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.output import PROSE_WIDTH, UNLIMITED, Page, moving, render, say, words
+from hf_transfer_score.cli.output import PROSE_WIDTH, UNLIMITED, Page, moving, render, say
 from hf_transfer_score.cli.tables import MISSING, Group, Note, groups_text, notes_table
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.plan import Plan, PlannedModel
-from hf_transfer_score.sampling.sample import LabelledSample
-from hf_transfer_score.text import LONGEST, short_bytes, short_count, shown
+from hf_transfer_score.sampling.sample import LabelledSample, describe
+from hf_transfer_score.text import rough_duration, short_bytes, short_count, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -25,10 +24,17 @@ NAME_CHARACTERS = 48
 
 
 class PlanListener(Listener):
-    """Shows the plan before the run starts, and nothing else."""
+    """Shows what was sampled and the plan before the run starts, and nothing else."""
+
+    drawn: tuple[str, ...] = ()
+
+    def sampled(self, sample: LabelledSample) -> None:
+        """Keep what was drawn until the plan is there."""
+        self.drawn = (*describe(sample), "")
 
     def planned(self, plan: Plan) -> None:
-        """Show it."""
+        """Show both."""
+        say("\n".join(shown(line) for line in self.drawn))
         terminal = sys.stderr.isatty()
         width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
         say(plan_text(plan, Page(width or PROSE_WIDTH, colour=terminal)))
@@ -44,6 +50,7 @@ class BarListener(PlanListener):
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.examples_of_all = 0
+        self.failed = 0
         self.run: TaskID = progress.add_task("", total=None, unit="examples", visible=False)
         self.model: TaskID = progress.add_task("reading the dataset", total=None, unit="rows")
 
@@ -53,6 +60,7 @@ class BarListener(PlanListener):
 
     def sampled(self, sample: LabelledSample) -> None:
         """Wait for the plan."""
+        super().sampled(sample)
         self.examples_of_all = len(sample)
         self._restart("looking at the models")
 
@@ -67,7 +75,8 @@ class BarListener(PlanListener):
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
         """Begin a model's bar."""
-        self.progress.update(self.run, description=f"model {number} of {count}")
+        failed = f", {self.failed} failed" if self.failed else ""
+        self.progress.update(self.run, description=f"model {number} of {count}{failed}")
         self._restart(_short(model.name))
 
     def stage(self, model: PlannedModel, what: str) -> None:
@@ -87,11 +96,8 @@ class BarListener(PlanListener):
         self.progress.advance(self.run, count)
 
     def finished(self, model: PlannedModel, outcomes: list[RankedModel]) -> None:
-        """Say at once what failed."""
-        for outcome in outcomes:
-            if outcome.status == "failed":
-                text = shown(with_flags(f"failed: {outcome.name}: {outcome.reason}"), LONGEST)
-                self.progress.console.print(words(text, "red"))
+        """Count what failed; the reasons stand below the table."""
+        self.failed += any(outcome.status == "failed" for outcome in outcomes)
 
     def ranking(self) -> None:
         """Say that only the order is missing."""
@@ -145,24 +151,40 @@ def _short(name: str) -> str:
     return name if len(name) <= NAME_CHARACTERS else f"...{name[3 - NAME_CHARACTERS :]}"
 
 
-def plan_text(plan: Plan, page: Page) -> str:
-    """Return what will be done with each candidate."""
-    to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "nothing"}
+def plan_text(plan: Plan, page: Page, *, reasons: bool = False) -> str:
+    """Return what will be done with each candidate, about how long it takes, and what it needs of the disk.
+
+    Args:
+        plan: what will be done.
+        page: what to lay it out for.
+        reasons: say why candidates failed already; else a ranking says it at its end.
+    """
+    to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "cannot be read"}
     cells = {}
     for model in plan.models:
-        download = short_bytes(model.download_bytes) if model.download_bytes else MISSING
+        weights = short_bytes(model.weight_bytes) if model.weight_bytes else MISSING
         parameters = MISSING if model.parameters is None else short_count(model.parameters)
-        cells[model.name] = (model.kind or MISSING, parameters, download, to_do[model.state])
-    headers = ("backbone", "params", "download", "to do")
+        cells[model.name] = (model.kind or MISSING, parameters, weights, to_do[model.state])
+    headers = ("backbone", "params", "weights", "to do")
     table = groups_text(list(cells), [Group("", headers, cells)], page, failed={})
+    failures = [Note("failed", f"{one.name}: {one.failure}") for one in plan.models if one.failure and reasons]
+    notes = notes_table([*failures, *(Note("note", note) for note in plan.notes)])
+    return table + render([_cost(plan), *notes], page)
+
+
+def _cost(plan: Plan) -> str:
+    """Return how many models run, and about what that takes, in one line."""
     states = Counter(model.state for model in plan.models)
     running = states["on disk"] + states["download"]
     free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
     models = f"{running} model{'' if running == 1 else 's'} to run, {states['cached']} in the cache"
-    caption = f"{models}, {short_bytes(plan.download_bytes)} to download{free}."
-    failures = [Note("failed", f"{one.name}: {one.failure}") for one in plan.models if one.failure]
-    notes = notes_table([*failures, *(Note("note", note) for note in plan.notes)])
-    return table + render([caption, *notes], page)
+    if not running:
+        time = ""
+    elif plan.seconds is None:
+        time = " How long that takes shows once the first has run."
+    else:
+        time = f" About {rough_duration(max(plan.seconds, 1.0))} for the forward passes."
+    return f"{models}, {short_bytes(plan.download_bytes)} to download{free}.{time}"
 
 
 def plan_facts(plan: Plan) -> dict[str, Any]:
@@ -170,6 +192,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     return {
         "download_bytes": plan.download_bytes,
         "free_bytes": plan.free_bytes,
+        "seconds": plan.seconds,
         "notes": list(plan.notes),
         "models": [
             {
@@ -179,6 +202,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
                 "kind": model.kind,
                 "parameters": model.parameters,
                 "files": list(model.files),
+                "weight_bytes": model.weight_bytes,
                 "download_bytes": model.download_bytes,
                 "failure": {"kind": model.failure.kind, "reason": str(model.failure)} if model.failure else None,
             }

@@ -50,7 +50,7 @@ from hf_transfer_score.cli.tables import (
 from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import EXAMPLE, example_dataset
+from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_dataset
 from hf_transfer_score.ranking.agreement import weighted_kendall
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
@@ -58,8 +58,8 @@ from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
-from hf_transfer_score.sampling.sample import describe
-from hf_transfer_score.text import Cell, csv_text, duration, short_count, shown
+from hf_transfer_score.sampling.sample import sample_line
+from hf_transfer_score.text import Cell, csv_text, duration, joined, short_count, shown
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -68,7 +68,8 @@ TELLING = 0.8
 """From this agreement with a trivial baseline on, the table says that the order adds little to it."""
 LEAST_COMPARED = 4
 
-AFTER_EXAMPLE = """
+AFTER_EXAMPLE = f"""
+{EXAMPLE_CAUTION.capitalize()}.
 See how far that holds: fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
 Your own dataset:
@@ -91,6 +92,7 @@ def rank(
     first: Annotated[Whole, Parameter(group=DATASET)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
+    strict: Annotated[bool, Parameter(group=RUNNING)] = False,
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
     save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
@@ -99,12 +101,9 @@ def rank(
 ) -> int:
     """Rank checkpoints for a dataset.
 
-    A sample of the dataset goes through each checkpoint once, metrics are read off the features, and the order is shown
-    with how sure it is. Nothing is fine-tuned. Features are kept: a second call with other metrics runs no model and
-    asks nobody. A checkpoint that cannot be scored is a row with the reason.
-
-    Several processes share each candidate: `accelerate launch --num_processes 4 -m hf_transfer_score rank ...`.
-    `--engine ray --workers 4` runs several candidates at a time, on this machine or on a cluster of Ray.
+    A sample of the dataset goes through each checkpoint once, and the features tell which is likely to be the best
+    after fine-tuning, and how sure that is. Nothing is fine-tuned. Features are kept: a second call runs no model
+    again. A checkpoint that cannot be scored is a row with the reason.
 
     ```bash
     hf-transfer-score rank example
@@ -112,7 +111,7 @@ def rank(
     hf-transfer-score rank banking77 --search minilm --max-params 50M --limit 5
     hf-transfer-score rank ./my_images --models-from models.txt --csv > ranking.csv
     hf-transfer-score rank data.parquet --models ./checkpoint-a ./checkpoint-b --plot ranking.png
-    hf-transfer-score rank banking77 --models a/b c/d --dry-run
+    hf-transfer-score rank banking77 --models a/b c/d --engine ray --workers 4 --dry-run
     ```
 
     Args:
@@ -127,6 +126,7 @@ def rank(
         first: with adaptive, until it is clear which models are the first so many.
         dry_run: show what would be downloaded and run, and stop.
         quiet: no plan and no progress on the error stream.
+        strict: exit with status 1 where any candidate failed.
         terms: show what each metric says too, and the raw terms.
         save: also write records and the ranking as JSON to this folder.
         plot: also draw it: .png, .svg or .html.
@@ -168,9 +168,11 @@ def rank(
             raise
         status = 0
         if isinstance(result, Plan):
-            Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page))
+            Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page, reasons=True))
         elif is_main():
             status = _finish(asked, result, output, terms=terms, save=save, plot=plot, across=across)
+            if strict and any(one.status == "failed" for one in result.models.values()):
+                status = FAILED
     Processes.current().leave()
     return status
 
@@ -211,9 +213,11 @@ def _finish(
     across: Across,
 ) -> int:
     """Print the report in the form asked for, write the files asked for, and return the exit status."""
+    toy = example_dataset(asked.dataset) is not None
+    step = None if toy else next_step(report, asked.dataset, asked.models)
     output.show_table(
         report.as_dict,
-        lambda page: report_text(report, page, terms=terms, step=next_step(report, asked.dataset, asked.models)),
+        lambda page: report_text(report, page, terms=terms, step=step),
         lambda: report_csv(report, terms=terms),
         lambda: report_notes(report),
     )
@@ -223,7 +227,7 @@ def _finish(
     if plot is not None:
         report.plot(plot, across)
         say(f"Drew {plot}")
-    if not (output.json or output.csv) and example_dataset(asked.dataset) is not None:
+    if toy and not (output.json or output.csv):
         write(AFTER_EXAMPLE)
     full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
     if full is not None:
@@ -232,11 +236,18 @@ def _finish(
 
 
 def report_text(report: RankReport, page: Page, *, terms: bool = False, step: str | None = None) -> str:
-    """Return a ranking as text: the answer, the next step, what was sampled, a row a model, and notes below."""
-    said = [words(shown(report.answer))]
-    if step is not None:
-        said.append(words(shown(f"To be surer: {step}")))
-    return render([*said, "", *describe(report.sample), ""], page) + _table(report, page, terms=terms)
+    """Return a ranking as text: the answer, a row a model, what to know of them, and the next command."""
+    table = _table(report, page, terms=terms)
+    return render([words(shown(report.answer)), ""], page) + table + step_text(step, page)
+
+
+def step_text(step: str | None, page: Page) -> str:
+    """Return the next command on a line of its own, so that it can be copied; nothing where there is none."""
+    return (
+        ""
+        if step is None
+        else render(["", "To be surer, fine-tune those that may be the best:"], page) + f"  {shown(step)}\n"
+    )
 
 
 def _table(report: RankReport, page: Page, *, terms: bool) -> str:
@@ -254,7 +265,7 @@ def _table(report: RankReport, page: Page, *, terms: bool) -> str:
 def _places(report: RankReport) -> Group:
     """Return rank, its range, the tie group and the mean rank; chance and points where there is a forecast."""
     if report.forecasts:
-        return forecast_group(report)
+        return forecast_group(report)  # of a single model its probe alone: there is nothing to be the best of
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
     cells, letters = {}, report.tie_letters
@@ -308,17 +319,18 @@ def _count(value: int | None) -> str:
 def _captions(report: RankReport) -> list[RenderableType]:
     if not report.ranks:
         return ["No model could be ranked."]
-    rule = f"{'mean ' if len(report.headline) > 1 else ''}rank of {' and '.join(report.headline)}"
-    lines = [f"{len(report.ranks)} of {len(report.models)} models ranked, in the order of the {rule}."]
+    ranked = f"{len(report.ranks)} of {len(report.models)} models ranked on {sample_line(report.sample)}"
     if report.forecasts:
-        return [f"{len(report.ranks)} of {len(report.models)} models ranked.", forecast_legend(report)]
+        legend = [forecast_legend(report)] if len(report.ranks) > 1 else []
+        return [words(f"{ranked}."), *legend]
+    lines = [f"{ranked}, in the order of the {'mean ' * (len(report.headline) > 1)}rank of {joined(report.headline)}."]
     if report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
             f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
             f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
         )
-    return [" ".join(lines)]
+    return [words(" ".join(lines))]
 
 
 def _speed(report: RankReport) -> list[RenderableType]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Page, Rendered, render, words
-from hf_transfer_score.ranking.models import is_baseline
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.ranking import Ranking
 from hf_transfer_score.text import shown
 
@@ -29,6 +29,7 @@ DIGITS = 4
 GAP = 3
 NAME_SHARE = 3
 """The models' names get at most one part in so many of the width, and are folded beyond it."""
+LEAST_NAME = 12
 SHOWN_NAMES = 3
 
 
@@ -108,7 +109,10 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
     marked = {model: groups[0].dashes(word) for model, word in failed.items()}
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
     longest = max(len(shown(name)) for name in ("model", *names))
-    name_width = min(longest, max(page.width // NAME_SHARE, 12))
+    beside = page.width - sum(group.width + GAP for group in groups)
+    name_width = min(longest, max(page.width // NAME_SHARE, LEAST_NAME))
+    if LEAST_NAME <= beside < name_width:  # names that are folded leave room for all columns
+        name_width = beside
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
     blocks = [part for block in packed for part in (_block(names, list(failed), block, name_width), "")]
@@ -189,7 +193,7 @@ def score_notes(ranking: Ranking) -> list[Note]:
         more = f" and {len(names) - most} more" if len(names) > most else ""
         return ", ".join(names[:most]) + more
 
-    notes = [Note("failed", f"{name}: {one.why}") for name, one in models.items() if one.why]
+    notes = [Note("failed", f"{name}: {_cause(one)}") for name, one in models.items() if one.why]
     results = [(model, metric, result) for model, one in models.items() for metric, result in one.results.items()]
     skipped = grouped((result.reason, model) for model, _, result in results if result.reason)
     notes += [Note("skipped", f"{reason}{where(names)}") for reason, names in skipped.items()]
@@ -211,6 +215,11 @@ def score_notes(ranking: Ranking) -> list[Note]:
         about = f"{len(metrics)} metrics" if len(metrics) > SHOWN_NAMES else joined(metrics, SHOWN_NAMES)
         notes.append(Note("warning", f"{about}: {warning}{where(names)}"))
     return notes
+
+
+def _cause(one: RankedModel) -> str | None:
+    """Return why a model has no scores, without the word for programs."""
+    return one.reason if one.status == "failed" and one.reason else one.why
 
 
 def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:

@@ -31,7 +31,7 @@ from hf_transfer_score.cli.flags import (
     search_of,
 )
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.output import Output, Page, Status, render, say, status
+from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words
 from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.rank import check_folder, report_text
 from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_text, notes_table, table_of
@@ -47,8 +47,8 @@ from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.verified import Verified, VerifyOptions, VerifyReport
 from hf_transfer_score.runs.verifying import VerifyListener
 from hf_transfer_score.runs.verifying import verify as run_verify
-from hf_transfer_score.sampling.sample import LabelledSample, describe
-from hf_transfer_score.text import duration, short_count
+from hf_transfer_score.sampling.sample import LabelledSample, sample_line
+from hf_transfer_score.text import duration, short_count, shown
 
 TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
 
@@ -149,6 +149,7 @@ def verify(
     engines: Engines = EngineFlags(),
     save: Annotated[Path | None, Parameter(group=RUNNING)] = None,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
+    strict: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
 ) -> int:
     """Fine-tune the best candidates, and see how well the ranking predicted.
@@ -172,6 +173,7 @@ def verify(
             listed.
         save: write the records to this folder, and go on from them.
         quiet: no plan and no progress on the error stream.
+        strict: exit with status 1 where any candidate failed.
     """
     how, metrics = tuning.options(options.extract.device), scoring.configured()
     check_folder(save)
@@ -202,6 +204,9 @@ def verify(
             leave_at_once(f"interrupted: {kept}")
         say(f"interrupted: {kept}")
         return interrupted_status()
+    failed = {one.status for one in report.models.values()} | {one.status for one in report.ranking.models.values()}
+    if strict and "failed" in failed:
+        return FAILED
     return 0 if any(one.measured for one in report.models.values()) else FAILED
 
 
@@ -266,7 +271,7 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     seeds = max((len(one.measured) for one in report.models.values()), default=0)
     tested = f"tested on {len(test)} rows {where}that were not trained on"
     caption = f"method {report.recipe.method}, {seeds} seeds, {tested}"
-    about = render([*describe(ranking.sample), "", caption, ""], page)
+    about = render([words(shown(_answer(report))), "", words(f"on {sample_line(ranking.sample)}: {caption}"), ""], page)
     places = {name: (str(ranking.ranks[name]),) for name in report.models if name in ranking.ranks}
     ranks = [
         Group(name, ("rank",), {model: (str(rank),) for model, rank in pool.ranks.items()})
@@ -281,6 +286,22 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     table = groups_text(list(report.models), [Group("rank", ("",), places), *ranks, accuracies], page, failed=failed)
     notes = render(notes_table(list(_notes(report))), page)
     return about + table + "\n" + _agreement_text(report, page) + notes
+
+
+def _answer(report: VerifyReport) -> str:
+    """Return which model did best, and what following the ranking would have cost."""
+    measured = {name: one.mean for name, one in report.models.items() if one.mean is not None}
+    if not measured:
+        return "No model could be fine-tuned."
+    ranks, best = report.ranking.ranks, max(measured, key=lambda name: measured[name])
+    first = min((name for name in measured if name in ranks), key=lambda name: ranks[name], default=best)
+    said = f"{best} did best: {measured[best]:.1%} on {len(report.test):,} test rows."
+    if len(measured) == 1:
+        return said
+    if first == best:
+        return f"{said} The ranking had put it first."
+    lost = 100 * (measured[best] - measured[first])
+    return f"{said} The ranking had put {first} first, which reached {measured[first]:.1%}: {lost:.1f} points less."
 
 
 def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:

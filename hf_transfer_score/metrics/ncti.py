@@ -136,7 +136,7 @@ def _headline(data: LabelledFeatures, fit: _SeliFit, ncc: float, vc: float) -> f
 def _warnings(data: LabelledFeatures, ncc: float, space: Principal) -> tuple[str, ...]:
     found = []
     if ncc > SATURATED:
-        found.append(f"ncc is saturated at {ncc:.4f}: with {data.rows} rows, fewer PCA components may tell more")
+        found.append(f"ncc is saturated: with {data.rows} rows, fewer PCA components may tell more")
     if len(space.variances) < 2:
         found.append("only one principal component is left, too few for a discriminant analysis of the classes")
     return tuple(found)

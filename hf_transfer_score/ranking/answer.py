@@ -93,7 +93,7 @@ def _on_this_sample(ranking: Ranking) -> str:
     """Return what to do by the order of the deciding metrics."""
     first, *others = ranking.ranks
     if not others:
-        return f"Only {first} could be ranked, so there is nothing to compare it with."
+        return _alone(ranking, first)
     place = f"it is first of {len(ranking.ranks)}"
     if ranking.confidence is None:
         return f"Fine-tune {first}: {place}; how sure that is, is not known without bootstrap samples or intervals."
@@ -105,9 +105,23 @@ def _on_this_sample(ranking: Ranking) -> str:
     return f"Fine-tune {first}: {place}; {named} may be as good, this sample cannot distinguish them."
 
 
+def _alone(ranking: Ranking, name: str) -> str:
+    """Return what can be said of a single model."""
+    probe, failed = ranking.probes.get(name), len(ranking.models) > 1
+    said = f"Only {name} could be ranked" if failed else f"{name} is the only candidate"
+    said = f"{said}, so there is nothing to compare it with."
+    if probe is not None:
+        ends = f"{probe.low:.0%} to {probe.high:.0%}"
+        said += f" A linear classifier on its features is right for {probe.value:.0%} ({ends})."
+    return said if failed else f"{said} Name two or more models to have them ranked."
+
+
 def _expected(ranking: Ranking) -> Iterator[str]:
     """Yield what to do by the forecast: the first, what may be as good, and what is smaller."""
     first, *others = ranking.ranks
+    if not others:
+        yield _alone(ranking, first)
+        return
     one = ranking.forecasts[first]
     level = one.expected_accuracy
     about = f": {_level(level)}" if level else ""
@@ -118,10 +132,8 @@ def _expected(ranking: Ranking) -> Iterator[str]:
         named = joined(near[:SHOWN_ALIKE]) if not more else ", ".join(near[:SHOWN_ALIKE]) + more
         each = "each within" if len(near) > 1 else "within"
         yield f"{named} may be as good ({each} 1 point of the best with probability above {MAY_BE_AS_GOOD:.0%})."
-    elif others:
-        yield f"It is the best with probability {one.best_probability:.0%}."
     else:
-        yield "It is the only one that could be ranked, so there is nothing to compare it with."
+        yield f"It is the best with probability {one.best_probability:.0%}."
     smaller = _smaller(ranking, first, others)
     if smaller is not None:
         cost = max(ranking.forecasts[smaller].points_below_best.value - one.points_below_best.value, 0.0)

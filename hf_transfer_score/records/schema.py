@@ -57,7 +57,8 @@ def json_schema() -> dict[str, Any]:
         {"if": {"properties": {"status": {"const": status}}}, "then": {"properties": properties}}
         for status, properties in BY_STATUS.items()
     ]
-    return {"$schema": DIALECT, "title": Record.__name__, **record, "allOf": rules, "$defs": blocks}
+    about = {"$schema": DIALECT, "$id": f"urn:hf-transfer-score:record:{SCHEMA_VERSION}", "title": Record.__name__}
+    return {**about, **record, "allOf": rules, "$defs": blocks}
 
 
 def _block(kind: type, blocks: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hf_transfer_score.home import free_bytes
 from hf_transfer_score.hub.downloads import Answers, map_at_once
 from hf_transfer_score.hub.settings import hub_cache
 from hf_transfer_score.runs.options import RankOptions
+from hf_transfer_score.runs.pace import expected_seconds, paces
 from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.version import VERSION
 
@@ -84,6 +85,11 @@ class PlannedModel:
         """Parameters as the repository says, None where it does not."""
         return self.checkpoint.parameters if self.checkpoint else None
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the files that are needed, here or not; 0 where nothing is to run."""
+        return self.checkpoint.repository.bytes_of(self.files) if self.checkpoint else 0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -93,11 +99,13 @@ class Plan:
         models: the candidates in the order they were named.
         free_bytes: what is free on the disk that takes the weights; None where that is not known.
         notes: what to know before it starts.
+        seconds: about how long the forward passes take; None where nothing tells yet.
     """
 
     models: tuple[PlannedModel, ...]
     free_bytes: int | None = None
     notes: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def download_bytes(self) -> int:
@@ -127,7 +135,8 @@ def make_plan(
 
     models = tuple(map_at_once(one, range(len(candidates)), ASKED_AT_ONCE))
     free = free_bytes(hub_cache()) if any(model.download_bytes for model in models) else None
-    return Plan(models, free, tuple(_notes(models, free, options)))
+    seconds = expected_seconds(models, len(sample), paces(entry.meta for entry in cache.entries()))
+    return Plan(models, free, tuple(_notes(models, free, options)), seconds)
 
 
 def _plan_model(

@@ -26,6 +26,7 @@ from hf_transfer_score.ranking.board import informed
 from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.runs.ahead import Downloads, ScoresAhead
 from hf_transfer_score.runs.candidates import GONE, CandidateRun, ScoreCandidate, waiting_for, with_whole_paths
+from hf_transfer_score.runs.fitting import check_device, check_fits
 from hf_transfer_score.runs.listener import Listener
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan, PlannedModel, make_plan
@@ -176,7 +177,10 @@ class _RankRun:
         named = parse_candidates(models)
         if not named and search is None:
             raise OptionError("No model was named: pass ids or folders, or a search.")
+        if not self.engine.elsewhere:
+            check_device(self.options.extract.device)
         sample = self.processes.first_main(lambda: self._sample(dataset))
+        check_fits(self.options, sample.task)
         scoring = choose_scoring(sample, metrics, headline)
         self.listener.sampled(sample)
         plan = self.processes.together(

@@ -27,7 +27,7 @@ class SampleOptions:
     """Which rows and columns of a dataset make the sample; whatever can change it is a field.
 
     Attributes:
-        config: the configuration of the dataset; needed where there are several.
+        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
         split: the split; without it train, or the only one there is.
         revision: branch, tag or commit of the dataset on the Hub.
         task: what the dataset asks, a name of `TASKS`; without it told from the columns.
@@ -284,9 +284,22 @@ def describe(sample: LabelledSample) -> list[str]:
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)
     lines = [f"dataset: {source.dataset}{f' ({where})' if where else ''}", f"task: {sample.task.name}"]
-    rows = "" if sample.task.unit == "example" else f" with {sample.rows:,} {sample.task.unit}s"
     part = "" if source.complete else ", the dataset in part"
-    labels = sample.labels
-    classes = "" if labels is None else f", {len(np.unique(labels)):,} classes"
-    lines.append(f"{len(sample):,} examples{rows} of {source.rows_seen:,} rows read{part}{classes}")
+    lines.append(f"{_examples(sample)} of {source.rows_seen:,} rows read{part}{_classes(sample)}")
     return lines + list(sample.notes)
+
+
+def sample_line(sample: LabelledSample) -> str:
+    """Return in a few words what a sample is."""
+    source = sample.source
+    where = f"{source.dataset} ({source.split})" if source.split else source.dataset
+    return f"{_examples(sample)} of {where}{_classes(sample)}"
+
+
+def _examples(sample: LabelledSample) -> str:
+    rows = "" if sample.task.unit == "example" else f" with {sample.rows:,} {sample.task.unit}s"
+    return f"{len(sample):,} examples{rows}"
+
+
+def _classes(sample: LabelledSample) -> str:
+    return "" if sample.labels is None else f", {len(np.unique(sample.labels)):,} classes"

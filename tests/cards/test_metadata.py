@@ -98,7 +98,7 @@ def test_the_hubs_client_reads_the_terms_back():
         "train",
         DATA_COMMIT,
     )
-    assert one.verified is False and one.metric_args == {"version": 2, "temperature": 0.1}
+    assert one.verified is None and one.metric_args == {"version": 2, "temperature": 0.1}
     assert all("ransferability" in one.metric_name and "accuracy" not in one.metric_type for one in found)
 
 

@@ -26,6 +26,7 @@ from hf_transfer_score.finetune.loop import Training
 from hf_transfer_score.finetune.recipe import default_recipe
 from hf_transfer_score.records.record import Record
 from tests.checkpoints import texts
+from tests.cli.printed import check_printed
 from tests.cli.test_verify import write_reviews
 from tests.finetune.made import Loads
 
@@ -86,6 +87,7 @@ def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
     assert 0 <= choice.sure <= 1 and 0 < choice.share <= 1.2
     assert choice.answer.startswith(f"{choice.winner} at the learning rate ") and "test rows right" in choice.answer
     assert json.loads(json.dumps(choice.as_dict()))["winner"] == choice.winner
+    check_printed("choose", choice.as_dict())
     records = [Record.from_json(path.read_bytes()) for path in (home / "results" / "records").rglob("*.json")]
     truths = {one.model.id: one.terms["accuracy"] for one in records if one.metric and one.metric.kind == "truth"}
     assert truths == {one.name: one.result.accuracy for one in choice.tested if one.whole}

@@ -12,6 +12,7 @@ import pytest
 
 from hf_transfer_score.cli import main
 from hf_transfer_score.ranking.agreement import weighted_kendall
+from tests.cli.printed import check_printed
 from tests.ranking.community import TARGET, Community, write_table
 
 TASK = ("--task", "image-classification", "--source", "The community")
@@ -63,15 +64,17 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
     assert any(" on this dataset" in reason and "for it" in reason for reason in first["why"])
     again = json.loads(run("board", TARGET, "--results", results, "--json")[1])
     assert again == found
+    check_printed("board", found)
 
 
 def test_people_read_the_answer_first(run, results):
     _, text, _ = run("board", TARGET, "--results", results, "--rows", "3")
     lines = text.splitlines()
     assert lines[0].startswith("Fine-tune owner/")
-    assert lines[1].startswith(f"To be surer: hf-transfer-score verify {TARGET} --models owner/")
-    assert lines[3].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
-    assert [line.split()[0] for line in lines[4:7]] == ["1", "2", "3"]
+    assert lines[-2] == "To be surer, fine-tune those that may be the best:"
+    assert lines[-1].startswith(f"  hf-transfer-score verify {TARGET} --models owner/")
+    assert lines[2].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
+    assert [line.split()[0] for line in lines[3:6]] == ["1", "2", "3"]
     assert "best          chance to come out best after fine-tuning" in lines
     assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
     assert "37 more models; --rows shows more, --csv all of them." in text

@@ -36,7 +36,7 @@ def layers(made, run, monkeypatch):
     monkeypatch.chdir(made)
 
     def command(*arguments: str) -> tuple[int, str, str]:
-        return run("layers", "./bert", "texts.jsonl", *arguments)
+        return run("layers", "texts.jsonl", "--model", "./bert", *arguments)
 
     return command
 
@@ -95,13 +95,21 @@ def test_a_plot_is_written_beside_the_table(layers, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "wording"),
     [
-        (("layers", "./bert"), 2, 'Command "layers" parameter DATASET requires an argument'),
-        (("layers", "./bert", "texts.jsonl", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
-        (("layers", "./bert", "texts.jsonl", "--pooling", "middle"), 2, "--pooling 'middle': expected one of auto"),
-        (("layers", "./bert", "texts.jsonl", "--json", "--csv"), 2, "--json and --csv exclude each other"),
-        (("layers", "./absent", "texts.jsonl", "--quiet"), 1, "error: absent: ./absent is not a folder"),
-        (("layers", "./bert", "absent.jsonl", "--quiet"), 1, "absent.jsonl"),
-        (("layers", "./bert", "targets.parquet", "--quiet"), 1, "NC1 is not defined for any layer of ./bert"),
+        (("layers", "--model", "./bert"), 2, 'Command "layers" parameter DATASET requires an argument'),
+        (("layers", "texts.jsonl", "--model", "./bert", "--plot", "a.pdf"), 2, "has to end in .png, .svg or .html."),
+        (
+            ("layers", "texts.jsonl", "--model", "./bert", "--pooling", "middle"),
+            2,
+            "--pooling 'middle': expected one of auto",
+        ),
+        (("layers", "texts.jsonl", "--model", "./bert", "--json", "--csv"), 2, "--json and --csv exclude each other"),
+        (("layers", "texts.jsonl", "--model", "./absent", "--quiet"), 1, "error: absent: ./absent is not a folder"),
+        (("layers", "absent.jsonl", "--model", "./bert", "--quiet"), 1, "absent.jsonl"),
+        (
+            ("layers", "targets.parquet", "--model", "./bert", "--quiet"),
+            1,
+            "NC1 is not defined for any layer of ./bert",
+        ),
     ],
 )
 def test_what_goes_wrong_is_one_line(layers, run, arguments, status, wording):

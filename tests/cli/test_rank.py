@@ -10,6 +10,7 @@ from PIL import Image
 
 from hf_transfer_score.backbones.base import register_backbone, unregister_backbone
 from hf_transfer_score.cli.flags import count
+from tests.cli.printed import check_printed
 from tests.cli.rank_pool import TOY, write_checkpoint, write_dataset
 
 
@@ -42,27 +43,48 @@ class TestRank:
     def test_the_table_says_what_was_sampled_and_who_is_first(self, pool, run):
         status, out, err = run("rank", "bank.jsonl", "--models", *MODELS)
         assert status == 0
-        assert "80 examples of 80 rows read, 4 classes" in out and "task: text-classification" in out
-        assert "column 'intent'" in out
+        assert "80 examples of 80 rows read, 4 classes" in err and "task: text-classification" in err
+        assert "column 'intent'" in err and "on 80 examples of bank.jsonl (train), 4 classes." in out
         rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.startswith(("clear", "noisy"))}
         assert rows["clear"][0] == "1" and rows["noisy"][0] in "23"
-        assert (
-            out.startswith("Fine-tune clear: about ")
-            and "\nTo be surer: hf-transfer-score verify bank.jsonl --models ./models/clear " in out
-        )
-        assert "3 of 3 models ranked. best chance to come out best after fine-tuning" in " ".join(out.split())
+        assert out.startswith("Fine-tune clear: about ")
+        step = out[out.index("\nTo be surer, fine-tune") :].splitlines()
+        assert step[2].startswith("  hf-transfer-score verify bank.jsonl --models ./models/clear ") and len(step) == 3
+        assert "4 classes. best chance to come out best after fine-tuning" in " ".join(out.split())
         assert "the most frequent class gives 25.0%" in " ".join(out.split()) and "seli" not in out
         _, with_terms, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms", "--quiet")
         assert "seli" in with_terms and "baseline ranks" in with_terms
-        assert "3 models to run, 0 in the cache" in err
+        assert "3 models to run, 0 in the cache, 0 B to download. How long that takes shows once the first has" in err
         assert "Traceback" not in err and "\r" not in err
 
     def test_a_failure_is_a_row_with_its_reason(self, pool, run):
-        status, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "./models/absent")
+        asked = ("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "./models/absent")
+        status, out, err = run(*asked)
         assert status == 0
         assert "3 of 5 models ranked" in out
-        assert "broken: corrupt: model.safetensors ends too early; download it again" in out
-        assert "absent: missing: ./models/absent is not a folder; a model on the Hub is written owner/name" in out
+        assert "broken: model.safetensors ends too early; download it again" in out
+        assert "absent: ./models/absent is not a folder; a model on the Hub is written owner/name" in out
+        assert (out + err).count("ends too early") == (out + err).count("is not a folder") == 1
+        assert run(*asked, "--strict")[0] == 1
+        assert "is not a folder" in run(*asked, "--dry-run")[1]
+
+    def test_a_single_candidate_is_no_choice(self, pool, run):
+        _, out, _ = run("rank", "bank.jsonl", "--models", "./models/clear")
+        assert out.startswith(
+            "clear is the only candidate, so there is nothing to compare it with. A linear classifier"
+        )
+        assert "best" not in out and "verify" not in out
+        _, out, _ = run("rank", "bank.jsonl", "--models", "./models/clear", "./models/broken")
+        assert out.startswith("Only clear could be ranked, so there is nothing to compare it with.")
+
+    def test_the_table_is_whole_at_100_columns(self, pool, run, monkeypatch):
+        monkeypatch.setenv("COLUMNS", "100")
+        long = pool / "models" / "vit_base_patch16_siglip_512_webli_finetuned_on_everything"
+        write_checkpoint(long)
+        _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, str(long))
+        table = out[out.index("model  ") : out.index("4 of 4 models")].splitlines()
+        assert max(map(len, table)) <= 100 and sum(line.startswith("model ") for line in table) == 1
+        assert all(word in table[0] for word in ("rank", "range", "best", "points below", "probe", "params", "time"))
 
     def test_where_nothing_can_be_ranked_the_status_says_so(self, pool, run):
         status, out, _ = run("rank", "bank.jsonl", "--models", "./models/broken")
@@ -88,6 +110,8 @@ class TestRank:
             assert 1 <= low <= plain["ranks"][name] <= high <= 3
         low, high = found["intervals"]["clear"]["face"]["variance_collapse"]
         assert low < high < 0
+        check_printed("rank", found)
+        check_printed("rank", plain)
 
     def test_csv_has_a_line_a_model_in_full_precision(self, pool, run):
         status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "./models/broken", "--csv", "--terms")
@@ -97,7 +121,7 @@ class TestRank:
         term = found["pool"]["clear"]["scores"]["results"]["ncti"]["terms"]["seli"]
         assert float(rows[0]["ncti.term.seli"]) == term
         assert rows[3]["kind"] == "corrupt" and rows[3]["rank"] == ""
-        assert "failed: broken: corrupt" in err
+        assert "failed: broken: model.safetensors ends too early" in err
 
     def test_speed_is_shown_kept_and_filtered_by(self, pool, run):
         found = ranking(run, "--batch-size", "16")
@@ -169,7 +193,8 @@ class TestRank:
     def test_tables_fit_the_terminal(self, pool, run, monkeypatch, width):
         monkeypatch.setenv("COLUMNS", str(width))
         _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
-        assert max(map(len, out.splitlines())) <= width
+        *lines, step = out.splitlines()  # the command is whole, to be copied
+        assert max(map(len, lines)) <= width and step.startswith("  hf-transfer-score verify ")
         assert "variance_collapse" in out and "…" not in out
 
     def test_no_ranges_without_replicates(self, pool, run):
@@ -256,6 +281,21 @@ class TestUsage:
     )
     def test_wrong_usage_is_one_sentence(self, pool, run, arguments, words):
         status, out, err = run(*arguments)
+        assert (status, out) == (2, "") and words in err and err.count("\n") == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--device", "cuda:9"], "--device cuda:9: there is no such device on this computer; it has "),
+            (["--image-size", "64"], "--image-size 64 is for images, and this is text-classification: leave it out."),
+            (["--subword", "mean"], "--subword mean is for token-classification"),
+            (["--ignore-value", "3"], "--ignore-value 3 is for image-segmentation"),
+            (["--rows-per-example", "3"], "--rows-per-example 3 is for labels of words and pixels"),
+        ],
+    )
+    def test_what_does_nothing_is_refused_also_where_all_is_kept(self, pool, run, arguments, words):
+        ranking(run)
+        status, out, err = run("rank", "bank.jsonl", "--models", *MODELS, "--quiet", *arguments)
         assert (status, out) == (2, "") and words in err and err.count("\n") == 1
 
     @pytest.mark.parametrize("dataset", ["nothing.jsonl", "./nothing"])

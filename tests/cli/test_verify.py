@@ -15,6 +15,7 @@ from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.table import RecordTable, Stored
 from hf_transfer_score.runs import verifying
 from tests.checkpoints import texts
+from tests.cli.printed import check_printed
 
 WORDS = (("bad", "slow", "cold"), ("good", "warm", "wit"))
 QUICK = ("--max-samples", "40", "--learning-rates", "3e-3", "--epochs", "2", "--device", "cpu", "--replicates", "0")
@@ -102,6 +103,7 @@ def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(
     found, paths = records(folder / "results")
     truths = [one for one in found if one.metric and one.metric.kind == "truth"]
     told = json.loads(out)["models"]
+    check_printed("verify", json.loads(out))
     assert len(truths) == 4
     for one in truths:
         of = told[one.model.id]["measured"][str(one.metric.parameters["seed"])]

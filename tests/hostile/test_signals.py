@@ -38,7 +38,7 @@ sys.exit(main())
 COMMANDS = {
     "rank": ("cli.rank", "run_rank", "data", "--models", "a/b"),
     "verify": ("cli.verify", "run_verify", "data", "--models", "a/b"),
-    "layers": ("cli.layers", "layer_profile", "a/b", "data"),
+    "layers": ("cli.layers", "layer_profile", "data", "--model", "a/b"),
     "results publish": ("cli.results", "open_place", "records", "--to", "other"),
     "results pull": ("cli.results", "pull", "source", "--into", "target"),
     "score": ("cli.score", "score_files", "a.npz", "b.npz"),

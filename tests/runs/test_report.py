@@ -42,7 +42,7 @@ class TestAnswer:
         assert " and 3 more may be as good" in tied.answer
 
     def test_nothing_known(self):
-        assert report_of(POOL[:1]).answer.startswith("Only o/good could be ranked")
+        assert report_of(POOL[:1]).answer.startswith("o/good is the only candidate")
         assert report_of(POOL[3:]).answer == "No model could be ranked."
         assert "is not known without" in report_of(POOL[:2], replicates=0).answer
 

@@ -1,0 +1,161 @@
+"""What commands print with `--json`, as types, and the JSON Schemas that are made of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from hf_transfer_score.choosing.history import Round
+from hf_transfer_score.finetune.fine_tune import FineTuningResult
+from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.ranking.agreement import Agreement
+from hf_transfer_score.ranking.confidence import RankConfidence
+from hf_transfer_score.ranking.models import RankedModel
+from hf_transfer_score.ranking.pools import PoolRanking
+from hf_transfer_score.records.schema import DIALECT
+
+VERSION = 1
+
+
+class Between(TypedDict):
+    """A value, and where it lies in four of five cases."""
+
+    value: float
+    low: float
+    high: float
+
+
+class ForecastRow(TypedDict):
+    """A model in the order of the answer; null for what is not known of it."""
+
+    name: str
+    rank: int | None
+    rank_range: tuple[int, int] | None
+    best_probability: float | None
+    points_below_best: Between | None
+    expected_accuracy: Between | None
+    probe_accuracy: Between | None
+    why: list[str]
+    parameters: int | None
+
+
+class SampleFacts(TypedDict):
+    """What was drawn from the dataset."""
+
+    dataset: str
+    split: str | None
+    config: str | None
+    revision: str | None
+    columns: dict[str, str]
+    rows_seen: int
+    complete: bool
+    options: dict[str, Any]
+    task: str
+    examples: int
+    rows: int
+    classes: int | None
+    label_names: list[str] | None
+    fingerprint: str
+    notes: list[str]
+
+
+class Ranked(TypedDict):
+    """What `rank --json` prints."""
+
+    answer: str
+    sample: SampleFacts
+    order: list[str]
+    headline: list[str]
+    mean_ranks: dict[str, float]
+    ranks: dict[str, int]
+    confidence: RankConfidence | None
+    models: list[ForecastRow]
+    pool: dict[str, RankedModel]
+    pools: dict[str, PoolRanking]
+    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
+    level: float
+    seconds: float
+    interrupted: bool
+    notes: list[str]
+
+
+class Board(TypedDict):
+    """What `board --json` prints."""
+
+    dataset: str
+    answer: str
+    models: list[ForecastRow]
+    notes: list[str]
+
+
+class TestRows(TypedDict):
+    """The rows that accuracies were measured on."""
+
+    examples: int
+    fingerprint: str
+
+
+class Measured(TypedDict):
+    """What fine-tuning said of one model; one measurement for each seed."""
+
+    status: str
+    rank: int | None
+    accuracy: float | None
+    spread: float | None
+    measured: dict[str, FineTuningResult]
+    kind: str | None
+    reason: str | None
+
+
+class Verified(TypedDict):
+    """What `verify --json` prints."""
+
+    recipe: Recipe
+    test: TestRows
+    models: dict[str, Measured]
+    agreement: dict[str, Agreement]
+    noise_ceiling: Agreement | None
+    notes: list[str]
+    interrupted: bool
+    ranking: Ranked
+
+
+class Chosen(TypedDict):
+    """What `choose --json` prints."""
+
+    answer: str
+    winner: str | None
+    learning_rate: float | None
+    sure: float | None
+    accuracy: Between | None
+    tested: dict[str, dict[str, Any]]
+    cost: dict[str, Any]
+    history: list[Round]
+    recipe: Recipe
+    test: TestRows
+    script: str | None
+    notes: list[str]
+    interrupted: bool
+    ranking: Ranked
+
+
+PRINTED = {"rank": Ranked, "board": Board, "verify": Verified, "choose": Chosen}
+
+
+def schema(command: str) -> dict[str, Any]:
+    """Return the JSON Schema of what a command prints; other names may be there too, and be more in time."""
+    made = TypeAdapter(PRINTED[command]).json_schema(mode="serialization")
+    about = {"$schema": DIALECT, "$id": f"urn:hf-transfer-score:{command}:{VERSION}"}
+    return {**about, **_with_null(made)}
+
+
+def _with_null(found: Any) -> Any:
+    """Return a schema in which numbers may be null: JSON has no word for infinity and what is no number."""
+    if isinstance(found, list):
+        return [_with_null(one) for one in found]
+    if not isinstance(found, dict):
+        return found
+    kept = {name: _with_null(value) for name, value in found.items() if name != "default"}
+    return {**kept, "type": ["number", "null"]} if kept.get("type") == "number" else kept

@@ -1,0 +1,70 @@
+"""What every command takes: flags from a file and into one, help that fits a screen, and the same for all."""
+
+import pytest
+import yaml
+
+from hf_transfer_score.cli.app import COMMANDS
+from tests.cli.pool import FILES
+
+
+class TestFilesOfFlags:
+    def test_a_file_says_what_flags_would(self, folder, run):
+        (folder / "score.yaml").write_text(
+            "files: [far.npz, near.npz]\nmetrics: [face, ncti]\noption: face.temperature=0.5\n"
+        )
+        typed = run(
+            "score", "far.npz", "near.npz", "--metrics", "face,ncti", "--option", "face.temperature=0.5", "--csv"
+        )
+        assert run("score", "--config", "score.yaml", "--csv") == typed
+        assert typed[0] == 0
+
+    def test_what_is_typed_counts_more_and_all_of_it_can_be_kept(self, folder, run):
+        (folder / "in.yaml").write_text("metrics: face\nterms: true\n")
+        typed = run("score", *FILES, "--terms", "--metrics", "ncti")
+        assert run("score", *FILES, "--config=in.yaml", "--metrics", "ncti", "--save-config", "out.yaml") == typed
+        kept = yaml.safe_load((folder / "out.yaml").read_text())
+        assert kept == {"files": list(FILES), "metrics": "ncti", "terms": True}
+        assert run("score", "--config", "out.yaml") == typed
+
+    @pytest.mark.parametrize(
+        ("text", "wording"),
+        [
+            ("metrcis: face", 'Unknown option: "[metrcis]" from in.yaml. Did you mean --metrics?'),
+            ("metrics: fase", "There is no metric 'fase' (did you mean 'face'?)"),
+            ("terms: perhaps", 'unable to convert "perhaps" into bool'),
+            ("json: true\ncsv: true", "--json and --csv exclude each other"),
+            ("metrics: {face: 1}", "in.yaml: metrics: expected a value, or a list of values, got {'face': 1}."),
+            ("metrics:", "in.yaml: metrics: expected a value"),
+            ("- face", "in.yaml: expected a flag and its value on each line"),
+            ("a: b: c", "in.yaml is not YAML"),
+            ("metrics: !!python/name:os.system", "in.yaml "),
+        ],
+    )
+    def test_a_file_is_checked_as_if_it_were_typed(self, folder, run, text, wording):
+        (folder / "in.yaml").write_text(text)
+        status, out, err = run("score", "far.npz", "--config", "in.yaml", "--save-config", "out.yaml")
+        assert status in (1, 2) and out == "" and wording in err and "Traceback" not in err
+
+    def test_a_file_that_is_not_there(self, folder, run):
+        assert run("score", "far.npz", "--config", "no.yaml")[2].startswith(
+            "error: no.yaml cannot be read as a file of"
+        )
+        assert "--config needs the name of a YAML file" in run("score", "far.npz", "--config")[2]
+
+
+@pytest.mark.parametrize("words", [words for group in COMMANDS.values() for words in group])
+def test_help_fits_a_screen_and_all_of_it_can_be_asked_for(run, monkeypatch, words):
+    monkeypatch.setenv("COLUMNS", "100")
+    status, out, _ = run(*words.split(), "--help")
+    assert status == 0 and len(out.splitlines()) <= 60 and max(map(len, out.splitlines())) <= 100
+    whole = run(*words.split(), "--help-all")[1]
+    assert {word for word in out.split() if word.startswith("--")} <= {
+        *whole.split(),
+        "--help-all",
+        "--save-config",
+    } | {"--config"}
+
+
+def test_what_help_leaves_out_is_there_on_request(run):
+    assert "--rows-per-example" not in run("rank", "--help")[1]
+    assert "--rows-per-example" in run("rank", "--help-all")[1]

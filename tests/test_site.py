@@ -1,0 +1,38 @@
+"""The documentation builds as a site: every page in its menu, every link there, nothing loaded from elsewhere."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import hf_transfer_score
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def site():
+    if find_spec("zensical") is None:
+        pytest.skip("the site needs pip install '.[docs]'")
+    done = subprocess.run(
+        [sys.executable, "docs/build_site.py"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return ROOT / "build" / "site"
+
+
+def test_each_metric_and_each_public_name_is_there(site):
+    assert {path.stem for path in (site / "metrics").glob("*.html")} == {"index", *hf_transfer_score.all_metrics()}
+    python = (site / "api.html").read_text(encoding="utf-8")
+    modules = {name: getattr(getattr(hf_transfer_score, name), "__module__", "") for name in hf_transfer_score.__all__}
+    missing = [name for name, module in modules.items() if f'id="{module}.{name}"' not in python]
+    assert missing == [] and "&gt;&gt;&gt;" in python
+
+
+def test_a_page_loads_nothing_from_elsewhere(site):
+    for path in site.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert not re.findall(r'<(?:script|link|img|iframe)[^>]*(?:src|href)="(?:https?:)?//[^"]*"', page), path
