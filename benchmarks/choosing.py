@@ -38,9 +38,10 @@ from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
 from hf_transfer_score.choosing.trainer import STEP_COST
+from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History
-from hf_transfer_score.ranking.ranking import Ranking, rank_features
+from hf_transfer_score.ranking.ranking import Ranking
 
 RACES = 100
 NO_LIMIT = 1000.0

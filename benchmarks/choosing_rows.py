@@ -27,7 +27,7 @@ from hf_transfer_score.finetune.loop import Machine, features
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import Encoded
 from hf_transfer_score.home import SHIPPED
-from hf_transfer_score.ranking.ranking import rank_features
+from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.tasks import get_task
 
 ROWS = 4096

@@ -43,9 +43,10 @@ from .metrics.scores import FeatureScores, score_features
 from .ranking.agreement import weighted_kendall
 from .ranking.board import board
 from .ranking.confidence import RankConfidence, rank_confidence
+from .ranking.feature_pool import rank_features
 from .ranking.models import RankedModel
 from .ranking.pools import PoolRanking, rank_pool
-from .ranking.ranking import Ranking, rank_features
+from .ranking.ranking import Ranking
 from .records.importing import import_table
 from .records.record import Record
 from .records.store import read_records

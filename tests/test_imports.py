@@ -39,7 +39,10 @@ ALLOWED = {
         "file_heads": "errors untrusted",
         "metrics": "errors metrics",
         "ranking": "errors metrics records text ranking",
-        "ranking/ranking": "errors metrics records runs.records ranking",
+        "ranking/ranking": """
+            errors metrics records ranking drawing.files drawing.points drawing.rank_chart drawing.words
+        """,
+        "ranking/feature_pool": "errors metrics records runs.records ranking",
         "ranking/showing": """
             errors ranking.ranking records runs.records drawing leaderboard.boards.catalogue
             leaderboard.pages.model_page
@@ -84,7 +87,9 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
-        "runs/layers": "checkpoints.candidate drawing errors ranking.models runs finetune.recipe",
+        "runs/layers": """
+            checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe
+        """,
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
             leaderboard.boards.catalogue leaderboard.pages.model_page

@@ -23,8 +23,8 @@ from hf_transfer_score.errors import InputError, OptionError, check_least
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import EXAMPLE, example_dataset, home
 from hf_transfer_score.hub.client import quiet_client
+from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
-from hf_transfer_score.ranking.ranking import rank_features
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport

@@ -52,7 +52,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnd:
     """How a job ended.
 
     Attributes:
@@ -108,7 +108,7 @@ class Launcher:
         except Exception as error:
             raise refused(f"asked to start a job on {flavor} for {self.namespace}", error) from error
 
-    def ended(self, job: str) -> Ended | None:
+    def ended(self, job: str) -> JobEnd | None:
         """Return how a job ended, None while it has not."""
         try:
             about = patiently(lambda: self.api.inspect_job(job_id=job, namespace=self.namespace))
@@ -120,14 +120,14 @@ class Launcher:
         said = one_line(about.status.message or "", 200)
         at, last = self._log(job)
         if stage == "CANCELED":
-            return Ended(stage, f"somebody cancelled its job ({about.url})", at=at)
+            return JobEnd(stage, f"somebody cancelled its job ({about.url})", at=at)
         ran = about.durations.running_secs if about.durations else None
         if "timeout" in said.lower().replace(" ", "") or "timed out" in said.lower() or (ran or 0) >= self.seconds:
             how = f"it took longer than a job is given; give it more with `minutes` ({about.url})"
-            return Ended(stage, how, timed_out=True, at=at)
+            return JobEnd(stage, how, timed_out=True, at=at)
         how = f"{_without_result(said, last)} ({about.url})"
         lack = any(word in said.lower().replace(" ", "") for word in ("oom", "outofmemory", "137"))
-        return Ended(stage, how, "out_of_memory" if lack else "error", at=at)
+        return JobEnd(stage, how, "out_of_memory" if lack else "error", at=at)
 
     def _log(self, job: str) -> tuple[int | None, str]:
         """Return the number of the work that a job was at (None before the first, -1 unknown), and its last line."""
@@ -260,7 +260,7 @@ class JobRun:
             self.launcher.cancel(job)
             del self._running[job]
 
-    def _lose(self, batch: Batch, end: Ended, first: int) -> Generator[Finished, None, None]:
+    def _lose(self, batch: Batch, end: JobEnd, first: int) -> Generator[Finished, None, None]:
         """Begin again what a job left undone; the work that it was at not more often than it may."""
         left = dict(batch.works)
         if end.stage == "CANCELED":
@@ -282,7 +282,7 @@ class JobRun:
         else:
             self._waiting.append(Batch(batch.flavor, ((at, left[at]),)))
 
-    def _failed(self, number: int, end: Ended) -> Finished:
+    def _failed(self, number: int, end: JobEnd) -> Finished:
         times = f" {self._lost[number]} times" if self._lost[number] > 1 else ""
         reason = f"its worker ended{times}: {end.how}"
         return Finished(self._left.pop(number), failure=CheckpointError(end.kind, reason))

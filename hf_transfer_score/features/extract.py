@@ -38,7 +38,7 @@ from hf_transfer_score.features.precision import (
     Tried,
     in_torch,
 )
-from hf_transfer_score.features.speed import Pace
+from hf_transfer_score.features.speed import Speed
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class _Extraction:
         self.keep_source = 0 < backbone.source_classes * sample.rows * 4 <= SOURCE_BYTES
         self.batch_size = options.batch_size or 0
         self.limit = 0
-        self.pace = Pace()
+        self.pace = Speed()
         self.last: NDArray[np.int64] | None = None
 
     def rounds(self) -> Iterator[tuple[int, _Results | Exception]]:
@@ -182,7 +182,7 @@ class _Extraction:
                 batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first and would speak for all
                 self._choose(batches[0], order)
             if self.last is None:
-                self.pace = Pace()  # what came before were trials
+                self.pace = Speed()  # what came before were trials
             self.last = order
             turn = slice(self.processes.index, None, count)
             own = batches[turn][bool(self.done) :]

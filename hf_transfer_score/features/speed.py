@@ -23,7 +23,7 @@ MOST_PASSES = 20
 
 
 @dataclass
-class Pace:
+class Speed:
     """Passes of an extraction: how many examples went through, and how long that took; the first one only warms up."""
 
     passes: int = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_transfer_score.errors import InputError
-from hf_transfer_score.metrics.labelled import ModelFacts
 from hf_transfer_score.metrics.registry import Metric
-from hf_transfer_score.metrics.scores import FeatureScores, MetricChoice, choose_metrics, plain, score_features
+from hf_transfer_score.metrics.scores import FeatureScores, plain
 from hf_transfer_score.ranking.agreement import Agreement, agreements
 from hf_transfer_score.ranking.answer import answer_of
 from hf_transfer_score.ranking.confidence import (
@@ -24,14 +21,14 @@ from hf_transfer_score.ranking.confidence import (
     stored_confidence,
 )
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
-from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.intervals import LEVEL, DrawnPool, Interval, accuracy_interval, spreads
 from hf_transfer_score.ranking.looks import Looks
-from hf_transfer_score.ranking.models import RankedModel, is_baseline, scored_model
+from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.pools import HeadlineRanks, PoolRanking, headline_ranks, rank_pool
 from hf_transfer_score.ranking.showing import Shown
 from hf_transfer_score.ranking.stored import pool_of_records
-from hf_transfer_score.records.record import Record, RecordedDataset
+from hf_transfer_score.records.record import Record
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -431,81 +428,3 @@ def ranked(
     places = {name: place for place, name in enumerate(order.ranks)}
     names = sorted(models, key=lambda name: (models[name].why is not None, places.get(name, len(places))))
     return Ranking({name: models[name] for name in names}, pools, order.metrics, order.mean_ranks, order.ranks)
-
-
-def rank_features(
-    features: Mapping[str, Any],
-    labels: Any = None,
-    *,
-    metrics: MetricChoice = None,
-    targets: Any = None,
-    source_probs: Mapping[str, Any] | None = None,
-    facts: Mapping[str, ModelFacts] | None = None,
-    headline: Sequence[str] | None = None,
-    dataset: str = "",
-    task: str = "",
-) -> Ranking:
-    """Score a pool of models on one sample, and rank them by every metric, and all together by a forecast.
-
-    A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
-    when none can be scored is the first error raised.
-
-    Args:
-        features: features (N, D) by model name; rows in the same order for every model, widths may differ.
-        labels: one integer a row (N,).
-        metrics: as for `score_features`.
-        targets: regression targets.
-        source_probs: source-class probabilities by model name.
-        facts: what is known about each model, by name.
-        headline: metrics whose mean rank is the order; None for the forecast.
-        dataset: what the features are of, such as "owner/pets"; with it and the task the ranking has records.
-        task: what is asked of it, such as "image-classification".
-
-    Example:
-        >>> import numpy as np
-        >>> generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
-        >>> far = generator.normal(size=(60, 8)) + 4 * np.eye(8)[labels]
-        >>> near = generator.normal(size=(60, 8)) + np.eye(8)[labels]
-        >>> rank_features({"near": near, "far": far}, labels, metrics=["ncti"]).ranks
-        {'far': 1, 'near': 2}
-    """
-    if not features:
-        raise InputError("The pool is empty: pass features by model name.")
-    chosen = choose_metrics(metrics)
-    models: dict[str, RankedModel] = {}
-    errors: list[InputError] = []
-    for name, matrix in features.items():
-        about = (facts or {}).get(name) or ModelFacts(name=name)
-        try:
-            scores = score_features(
-                matrix,
-                labels,
-                metrics=chosen,
-                targets=targets,
-                source_probs=(source_probs or {}).get(name),
-                facts=about,
-            )
-            models[name] = scored_model(name, scores, about)
-        except InputError as error:
-            errors.append(error)
-            models[name] = RankedModel(name, "failed", name, reason=str(error))
-    if len(errors) == len(models):
-        raise errors[0]
-    ranking = replace(ranked(models, chosen, headline), dataset=dataset)
-    if dataset and task:
-        ranking = replace(ranking, stored=_records(ranking, task, labels if targets is None else targets))
-    if headline is not None or not ranking.can_be_forecast:
-        return ranking
-    sizes = {name: Relations(parameters=one.parameters) for name, one in models.items()}
-    return ranking.with_forecast(Forecaster(History(), sizes))
-
-
-def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
-    """Return the records of features whose rows are known by their labels or targets alone."""
-    from hf_transfer_score.runs.records import records_on
-
-    values = np.ascontiguousarray(truth)
-    mark = hashlib.blake2b(f"{values.dtype} {values.shape}".encode() + values.tobytes(), digest_size=16).hexdigest()
-    classes = next((one.scores.classes for one in ranking.models.values() if one.scores), None)
-    sample = RecordedDataset(ranking.dataset, task, mark, examples=len(values), rows=len(values), classes=classes)
-    return tuple(records_on(ranking, sample))

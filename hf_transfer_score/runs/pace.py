@@ -15,7 +15,7 @@ ALIKE = 10
 """A model's pace is told by one of at most so many times its size, or of at least this part of it."""
 
 
-class Pace(NamedTuple):
+class KnownPace(NamedTuple):
     """How long one example took in a model that ran before.
 
     Attributes:
@@ -29,7 +29,7 @@ class Pace(NamedTuple):
     seconds: float
 
 
-def paces(kept: Iterable[dict[str, Any]]) -> list[Pace]:
+def paces(kept: Iterable[dict[str, Any]]) -> list[KnownPace]:
     """Return the paces of models by what is kept beside their features, on the device that computed last.
 
     Args:
@@ -43,11 +43,11 @@ def paces(kept: Iterable[dict[str, Any]]) -> list[Pace]:
             continue
         device = device or made.get("device")
         if made.get("device") == device:
-            found.append(Pace(str(meta.get("kind")), int(parameters), float(seconds) / int(examples)))
+            found.append(KnownPace(str(meta.get("kind")), int(parameters), float(seconds) / int(examples)))
     return found
 
 
-def expected_seconds(models: Sequence[PlannedModel], examples: int, known: Sequence[Pace]) -> float | None:
+def expected_seconds(models: Sequence[PlannedModel], examples: int, known: Sequence[KnownPace]) -> float | None:
     """Return about how long the forward passes of the models that are to run take together.
 
     A model takes the time of the one of its kind that is nearest to it in size, in proportion to their sizes.
@@ -67,6 +67,6 @@ def expected_seconds(models: Sequence[PlannedModel], examples: int, known: Seque
     return total
 
 
-def _apart(size: int, other: Pace) -> float:
+def _apart(size: int, other: KnownPace) -> float:
     """Return how far two sizes are apart, as the logarithm of their ratio."""
     return abs(math.log(max(size, 1) / other.parameters))

@@ -10,7 +10,7 @@ import pytest
 from hf_transfer_score import AdaptiveOptions, OptionError, RankOptions, SampleOptions, rank_adaptively
 from hf_transfer_score.choosing.adaptive import agreeing_halves
 from hf_transfer_score.cli import main
-from hf_transfer_score.ranking.ranking import rank_features
+from hf_transfer_score.ranking.feature_pool import rank_features
 from tests.checkpoints import texts
 from tests.cli.test_verify import write_reviews
 

@@ -17,7 +17,7 @@ import pytest
 
 from hf_transfer_score.engines.base import Work
 from hf_transfer_score.engines.flavors import Flavor
-from hf_transfer_score.engines.job_runs import Batch, Ended, JobRun, taken
+from hf_transfer_score.engines.job_runs import Batch, JobEnd, JobRun, taken
 from hf_transfer_score.errors import DatasetError
 from tests.conftest import clean_environment
 from tests.engines.actions import Sent, attempts
@@ -241,7 +241,7 @@ def carried_out(tmp_path, batches, ends, retries=1):
     return found, machines.started, machines.cancelled, wires.cleared
 
 
-DIED, COMPLETED = Ended("ERROR", "of all things", at=1), Ended("COMPLETED", "", at=9)
+DIED, COMPLETED = JobEnd("ERROR", "of all things", at=1), JobEnd("COMPLETED", "", at=9)
 
 
 def test_who_is_to_blame_for_the_end_of_a_job(tmp_path):
@@ -252,13 +252,13 @@ def test_who_is_to_blame_for_the_end_of_a_job(tmp_path):
 
 
 def test_time_that_ran_out_in_a_full_job_is_given_once_more(tmp_path):
-    late = Ended("ERROR", "too long", timed_out=True, at=1)
+    late = JobEnd("ERROR", "too long", timed_out=True, at=1)
     found, started, _, _ = carried_out(tmp_path, ["abc"], [([0], late), ([2], COMPLETED), ([], late)], retries=5)
     assert started == ["abc", "c", "b"] and found["b"] == "its worker ended 2 times: too long"
 
 
 def test_an_end_without_a_log_blames_the_first_that_is_left(tmp_path):
-    dark = Ended("ERROR", "who knows", at=-1)
+    dark = JobEnd("ERROR", "who knows", at=-1)
     found, started, _, _ = carried_out(tmp_path, ["ab"], [([0], dark), ([], dark)])
     assert started == ["ab", "b"] and found == {"a": 0, "b": "its worker ended 2 times: who knows"}
 

@@ -16,7 +16,7 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.features.batches import Loader, cut
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
-from hf_transfer_score.features.speed import Pace
+from hf_transfer_score.features.speed import Speed
 from hf_transfer_score.sampling.sample import memory_sample
 from hf_transfer_score.tasks import Words
 
@@ -49,7 +49,7 @@ class Texts(MemoryBackbone):
 @pytest.fixture(autouse=True)
 def batches_only(monkeypatch):
     """Run no example alone to see how fast that is: what runs is counted here."""
-    monkeypatch.setattr(Pace, "alone", lambda pace, run: 0.0)
+    monkeypatch.setattr(Speed, "alone", lambda pace, run: 0.0)
 
 
 def features(backbone, sample, tmp_path, **options):
@@ -186,7 +186,7 @@ from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.features.speed import Pace
+from hf_transfer_score.features.speed import Speed
 from hf_transfer_score.sampling.sample import memory_sample
 from tests.features.test_extract import TEXTS, Texts
 
@@ -212,7 +212,7 @@ def backbone_of(mode):
         backbone.function = refuse
     return backbone
 
-Pace.alone = lambda pace, run: 0.0  # what runs is counted here
+Speed.alone = lambda pace, run: 0.0  # what runs is counted here
 for mode in ("well", "small", "fails", "half"):
     folder, backbone, seen, failure, dtype = Path(sys.argv[1]) / mode, backbone_of(mode), [], None, None
     options = ExtractOptions(batch_size=2 if mode == "half" else 8, runtime="torch")

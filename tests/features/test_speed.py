@@ -12,7 +12,7 @@ from hf_transfer_score.features import extract as extracting
 from hf_transfer_score.features import speed as measuring
 from hf_transfer_score.features.cache import FeatureCache
 from hf_transfer_score.features.extract import ExtractOptions, extract
-from hf_transfer_score.features.speed import MOST_PASSES, Pace, machine_name
+from hf_transfer_score.features.speed import MOST_PASSES, Speed, machine_name
 from hf_transfer_score.sampling.sample import memory_sample
 
 CPU = torch.device("cpu")
@@ -87,7 +87,7 @@ def test_a_model_that_cannot_read_one_alone_is_read_all_the_same(tmp_path, clock
 
 
 def test_one_alone_is_run_a_few_times_within_its_share(clock):
-    pace, calls = Pace(), []
+    pace, calls = Speed(), []
 
     assert pace.measured(lambda: pytest.fail("nothing counted"), CPU) == {}
     for _ in range(3):

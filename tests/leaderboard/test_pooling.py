@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hf_transfer_score import MetricResult, get_metric, rank_pool
+from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.pools import headline_ranks
-from hf_transfer_score.ranking.ranking import rank_features
 from hf_transfer_score.records.record import RecordedMetric
 from tests.leaderboard.made import accuracy, catalogue, face, failed, metric, model, ncti, published, score
 

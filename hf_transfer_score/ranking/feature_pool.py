@@ -1,0 +1,97 @@
+"""A pool of features that are in memory, scored and ranked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hf_transfer_score.errors import InputError
+from hf_transfer_score.metrics.labelled import ModelFacts
+from hf_transfer_score.metrics.scores import MetricChoice, choose_metrics, score_features
+from hf_transfer_score.ranking.forecast import Forecaster
+from hf_transfer_score.ranking.history import History, Relations
+from hf_transfer_score.ranking.models import RankedModel, scored_model
+from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.records.record import Record, RecordedDataset
+
+
+def rank_features(
+    features: Mapping[str, Any],
+    labels: Any = None,
+    *,
+    metrics: MetricChoice = None,
+    targets: Any = None,
+    source_probs: Mapping[str, Any] | None = None,
+    facts: Mapping[str, ModelFacts] | None = None,
+    headline: Sequence[str] | None = None,
+    dataset: str = "",
+    task: str = "",
+) -> Ranking:
+    """Score a pool of models on one sample, and rank them by every metric, and all together by a forecast.
+
+    A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
+    when none can be scored is the first error raised.
+
+    Args:
+        features: features (N, D) by model name; rows in the same order for every model, widths may differ.
+        labels: one integer a row (N,).
+        metrics: as for `score_features`.
+        targets: regression targets.
+        source_probs: source-class probabilities by model name.
+        facts: what is known about each model, by name.
+        headline: metrics whose mean rank is the order; None for the forecast.
+        dataset: what the features are of, such as "owner/pets"; with it and the task the ranking has records.
+        task: what is asked of it, such as "image-classification".
+
+    Example:
+        >>> import numpy as np
+        >>> generator, labels = np.random.default_rng(0), np.repeat([0, 1, 2], 20)
+        >>> far = generator.normal(size=(60, 8)) + 4 * np.eye(8)[labels]
+        >>> near = generator.normal(size=(60, 8)) + np.eye(8)[labels]
+        >>> rank_features({"near": near, "far": far}, labels, metrics=["ncti"]).ranks
+        {'far': 1, 'near': 2}
+    """
+    if not features:
+        raise InputError("The pool is empty: pass features by model name.")
+    chosen = choose_metrics(metrics)
+    models: dict[str, RankedModel] = {}
+    errors: list[InputError] = []
+    for name, matrix in features.items():
+        about = (facts or {}).get(name) or ModelFacts(name=name)
+        try:
+            scores = score_features(
+                matrix,
+                labels,
+                metrics=chosen,
+                targets=targets,
+                source_probs=(source_probs or {}).get(name),
+                facts=about,
+            )
+            models[name] = scored_model(name, scores, about)
+        except InputError as error:
+            errors.append(error)
+            models[name] = RankedModel(name, "failed", name, reason=str(error))
+    if len(errors) == len(models):
+        raise errors[0]
+    ranking = replace(ranked(models, chosen, headline), dataset=dataset)
+    if dataset and task:
+        ranking = replace(ranking, stored=_records(ranking, task, labels if targets is None else targets))
+    if headline is not None or not ranking.can_be_forecast:
+        return ranking
+    sizes = {name: Relations(parameters=one.parameters) for name, one in models.items()}
+    return ranking.with_forecast(Forecaster(History(), sizes))
+
+
+def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
+    """Return the records of features whose rows are known by their labels or targets alone."""
+    from hf_transfer_score.runs.records import records_on
+
+    values = np.ascontiguousarray(truth)
+    mark = hashlib.blake2b(f"{values.dtype} {values.shape}".encode() + values.tobytes(), digest_size=16).hexdigest()
+    classes = next((one.scores.classes for one in ranking.models.values() if one.scores), None)
+    sample = RecordedDataset(ranking.dataset, task, mark, examples=len(values), rows=len(values), classes=classes)
+    return tuple(records_on(ranking, sample))
