@@ -84,7 +84,7 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
-        "runs/layers": "checkpoints.candidate drawing errors ranking.models runs finetune.recipe",
+        "runs/layers": "checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe",
         "runs/report": """
             errors metrics.scores ranking.ranking records sampling.sample runs.records drawing
             leaderboard.boards.catalogue leaderboard.pages.model_page
