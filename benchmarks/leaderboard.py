@@ -78,7 +78,7 @@ class Session:
     """A visitor, as the app sees one: a page that was opened, and events that follow."""
 
     def __init__(self, address: str) -> None:
-        self.client = httpx.Client(base_url=address, timeout=60)
+        self.client = httpx.Client(base_url=address, timeout=300)
         self.name = uuid.uuid4().hex
 
     def arrive(self) -> list[Any]:
@@ -105,7 +105,8 @@ class Session:
 
 
 def _data(answer: str) -> Any:
-    event, data = answer.split("\n")[:2]
+    events = [one for one in answer.strip().split("\n\n") if "heartbeat" not in one.split("\n")[0]]
+    event, data = events[-1].split("\n")[:2]  # what takes long has heartbeats before
     assert event == "event: complete", answer[:500]
     return json.loads(data.removeprefix("data: "))
 
@@ -148,8 +149,8 @@ def slugs(datasets: int) -> list[str]:
     return [BoardKey(one.task, one.id, one.config, one.split, one.fingerprint).slug for one in found.values()]
 
 
-def start_rows(store: Path, home: Path, datasets: int, *, first: bool) -> list[Row]:
-    """Return how a start goes, and on one that has read everything before, how the view changes."""
+def start_rows(store: Path, home: Path, datasets: int, *, first: bool, most: int = 20) -> list[Row]:
+    """Return how a start goes, and on one that has read everything before, how the view changes, `most` times each."""
     boards = slugs(datasets)
     with app_of(store, home) as app:
         page = time.perf_counter() - app.started
@@ -160,12 +161,12 @@ def start_rows(store: Path, home: Path, datasets: int, *, first: bool) -> list[R
         rows.append(Row(f"{what}: all boards there", f"{ready:.2f} s", "5 s" if not first else ""))
         rows.append(Row(f"{what}: processor until then", f"{processor:.0f} s"))
         if not first:
-            rows += _view_rows(app, boards)
+            rows += _view_rows(app, boards, most)
         now, most = app.memory()
         return [*rows, Row(f"{what}: memory, now and at most", f"{now:.0f}, {most:.0f} MB", "400 MB")]
 
 
-def _view_rows(app: App, boards: list[str]) -> list[Row]:
+def _view_rows(app: App, boards: list[str], most: int) -> list[Row]:
     session = Session(app.address)
     session.arrive()
     kinds = {
@@ -182,11 +183,11 @@ def _view_rows(app: App, boards: list[str]) -> list[Row]:
     rows = []
     for what, calls in kinds.items():
         seconds, before = [], app.processor()
-        for slug, controls in calls:
+        for slug, controls in calls[-most:]:
             begin = time.perf_counter()
             session.view(slug, *controls)
             seconds.append(time.perf_counter() - begin)
-        processor = 1000 * (app.processor() - before) / len(calls)
+        processor = 1000 * (app.processor() - before) / len(seconds)
         rows.append(Row(f"view change: {what}", f"{_spread(seconds)} (processor {processor:.0f} ms)", "300 ms"))
     return rows
 
