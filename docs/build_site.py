@@ -103,7 +103,12 @@ def api() -> str:
         parts.append(f"## {title}\n")
         for name in members:
             one = getattr(hf_transfer_score, name)
-            parts.append(f"::: {getattr(one, '__module__', 'hf_transfer_score')}.{name}\n")
+            module = (
+                "hf_transfer_score.calls"
+                if hasattr(one, "keywords")
+                else getattr(one, "__module__", "hf_transfer_score")
+            )
+            parts.append(f"::: {module}.{name}\n")
     return "\n".join(parts)
 
 

@@ -340,6 +340,13 @@ def rank_adaptively(
         OptionError: the task has no class per example, or an option makes no sense.
         DatasetError: the dataset cannot be sampled.
         Interrupted: it was ended by hand; its report is that of the last look.
+
+    Example:
+        >>> from hf_transfer_score import rank_adaptively
+        >>> pair = ["example/vit-few-steps", "example/vit-pretrained"]
+        >>> ranking = rank_adaptively("example", pair, first=1, first_rows=100, progress=False)
+        >>> ranking.best.name, len(ranking.sample)
+        ('vit-pretrained', 100)
     """
 
 def verify(

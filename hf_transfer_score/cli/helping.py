@@ -21,7 +21,7 @@ RARE = frozenset(
         *("--headline", "--option", "--replicates", "--level", "--free-disk", "--refresh", "--engine-option"),
         *("--test-split", "--test-samples", "--steps", "--patience", "--train-batch-size", "--skip", "--precision"),
         *("--layer", "--dtype", "--device", "--engine", "--workers", "--min-throughput", "--licenses"),
-        *("--first-rows", "--looks", "--confidence"),
+        *("--first-rows", "--looks", "--confidence", "--lora-rank", "--lora-alpha", "--push"),
     }
 )
 """Flags that few need."""

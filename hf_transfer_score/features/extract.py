@@ -37,6 +37,7 @@ from hf_transfer_score.features.precision import (
     Trial,
     Tried,
     in_torch,
+    is_small,
 )
 from hf_transfer_score.features.speed import Speed
 from hf_transfer_score.sampling.sample import LabelledSample
@@ -216,7 +217,10 @@ class _Extraction:
         seconds = time.perf_counter() - start
         output = self.done[0][1]
         layers = tuple(output[0])
-        if len(self.done) > 1:  # memory ran out
+        left = (1 / self.loader.share(batch, order) - 1) / self.processes.count
+        if len(self.done) > 1 or (
+            self.options.runtime != "openvino" and is_small(seconds * left)
+        ):  # no memory, no need
             return EXACT, None, layers
         tried = first
         if (count := max(FEWEST_TRIED, int(len(batch) * TRIED_SECONDS / seconds))) < len(batch):
@@ -229,7 +233,7 @@ class _Extraction:
             lambda: self.loader.prepare(order[-2:]).inputs,
             self._compute,
             Tried(EXACT, self.forward, seconds, output),
-            (1 / self.loader.share(tried.examples, order) - 1) / self.processes.count,
+            left * len(batch) / len(tried.examples),
             self.converted,
         )
         best, note = trial.best(self.options.dtype, self.options.runtime)

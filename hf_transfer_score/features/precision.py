@@ -88,6 +88,11 @@ def in_torch(dtype: str) -> Precision:
     return EXACT if dtype == "float32" else Precision(dtype, channels_last=True)
 
 
+def is_small(seconds: float) -> bool:
+    """Whether work that takes so long in float32 is not worth a trial."""
+    return EXPECTED_SHARE * seconds <= LEAST_SAVED
+
+
 def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
     """Return in which ways features may have been made for what is asked for, the preferred one first.
 

@@ -266,7 +266,7 @@ def test_what_is_not_there(tmp_path):
     for missing in (str(tmp_path / "nowhere"), "rows.csv", "./here", "a/b/c"):
         with pytest.raises(DatasetError, match="There is no folder or file .*, and it cannot be an id on the Hub"):
             load_sample(missing)
-    with pytest.raises(DatasetError, match="got list.*Dataset.from_dict"):
+    with pytest.raises(DatasetError, match="or two lists .*got list"):
         load_sample([1, 2])
 
 
