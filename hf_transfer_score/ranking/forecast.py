@@ -350,7 +350,8 @@ class Forecaster:
             chosen = generator.random(drawn) < (PROBED if self.columns else 1)
             factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
             curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)
-            outcomes[:, chosen] = np.interp(scores[:, chosen], *curve) * factors
+            beside = scores[:, chosen] - belief.mean.mean()  # probes are spread as this pool is, not as all models are
+            outcomes[:, chosen] = np.interp(beside, *curve) * factors
         lost = generator.random(scores.shape) < rates[:, None]
         fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]
         return np.where(lost, np.minimum(outcomes, fallen), outcomes)
