@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import gradio as gr
+from starlette.responses import FileResponse
+from starlette.routing import Route
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
@@ -25,9 +28,14 @@ from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 
 TITLE = "Transferability leaderboard"
-HEAD = f"""<h1>{TITLE}</h1>
-<p>Which pretrained checkpoint should I fine-tune on my dataset? Each board says how checkpoints would come out after
-fine-tuning on a dataset: from one forward pass over a labelled sample, and from what was measured elsewhere.</p>"""
+QUESTION = "Which checkpoint should I fine-tune?"
+ABOUT = (
+    "Choose the dataset most like yours. Its board says how pretrained checkpoints come out after fine-tuning on it, "
+    "how sure that is, and why."
+)
+HEAD = f"<h1>{QUESTION}</h1><p>{ABOUT}</p>"
+PICTURE = "board.png"
+"""A picture of the page, for those who share its address; `make look` takes it."""
 
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 """Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
@@ -122,9 +130,6 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         os.environ.setdefault(name, value)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
         gr.HTML(HEAD, elem_id="lb-title")
-        with gr.Row(elem_classes="lb-inline"):
-            status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
-            refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
         screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
@@ -137,6 +142,9 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
                         built = import_module(f"hf_transfer_score.leaderboard.pages.{module}")
                         getattr(built, f"build_{module}")(page)
                 opened.select(lambda name=name: name, outputs=page.tab, **QUIET)
+        with gr.Row(elem_classes="lb-inline"):
+            status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
+            refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         remove_with_page(app, page.ledger)
         follower = Follower(page, board_tab, tick_seconds)
         timer, query = gr.Timer(LOADING_SECONDS), gr.State({})
@@ -253,7 +261,7 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
         input_placeholder_color_dark="*neutral_400",
     )
     try:
-        _, address, _ = app.launch(
+        server, address, _ = app.launch(
             server_name=serving.host,
             server_port=serving.port,
             inbrowser=serving.open,
@@ -262,6 +270,7 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             theme=theme,
             css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
             js=ON_LOAD,
+            head=sharing_head(),
             footer_links=["api", "settings"],
             ssr_mode=False,
             show_error=False,
@@ -269,4 +278,23 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
         )
     except OSError as error:
         raise StoreError(f"The leaderboard cannot be served: {error}. Choose another `port`.") from error
+    picture = Route(f"/{PICTURE}", lambda _: FileResponse(TEMPLATES / PICTURE, media_type="image/png"))
+    server.router.routes.insert(0, picture)  # before the pages of gradio, which take every name
     return str(address)
+
+
+def sharing_head() -> str:
+    """Return what a search engine and a chat show of the page: title, description and picture.
+
+    Only a full address of a picture is looked at, so there is one where the page knows its own: on a Space.
+    """
+    host = os.environ.get("SPACE_HOST", "")
+    told = {"og:type": "website", "og:title": f"{QUESTION} {TITLE}", "og:description": ABOUT}
+    if re.fullmatch(r"[\w.-]+", host, re.ASCII):
+        told |= {"og:url": f"https://{host}/", "og:image": f"https://{host}/{PICTURE}"}
+    lines = [f'<meta property="{name}" content="{text}">' for name, text in told.items()]
+    lines += [
+        f'<meta name="description" content="{ABOUT}">',
+        '<meta name="twitter:card" content="summary_large_image">',
+    ]
+    return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -40,28 +41,36 @@ zooms, a double click shows all again; the button at its corner saves it.</p>"""
 
 
 def board_size_figure(
-    board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
+    board: Board,
+    column: str | None = None,
+    *,
+    rows: Sequence[BoardRow] | None = None,
+    marked: str | None = None,
+    width: int = WIDTH,
 ) -> Figure:
     """Return the score of a column of a board against the number of parameters, with the row of one label marked.
+
+    Only some rows are drawn where they are given.
 
     Without a column it is what the board is ordered by: the expected accuracy, or where nothing anchors it the points
     below the best, with their intervals; of a board without a forecast the rank with its range.
     """
+    rows = board.rows if rows is None else rows
     if column is not None:
-        points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in board.rows]
+        points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in rows]
         return size_figure(points, score=f"pool score of {column}", marked=marked, width=width)
     if board.is_forecast:
-        return _forecast_size_figure(board, marked, width)
+        return _forecast_size_figure(rows, marked, width)
     points = []
-    for row in board.rows:
+    for row in rows:
         ends = None if row.low is None or row.high is None else (row.low, row.high)
         points.append(ModelPoint(row.label, row.parameters, row.rank, upwards=ends))
     return size_figure(points, score=RANK, better="low", marked=marked, width=width)
 
 
-def _forecast_size_figure(board: Board, marked: str | None, width: int) -> Figure:
+def _forecast_size_figure(rows: Sequence[BoardRow], marked: str | None, width: int) -> Figure:
     """Return what is expected of the models of a board against the number of parameters."""
-    known = [(row, row.forecast) for row in board.rows if row.forecast is not None]
+    known = [(row, row.forecast) for row in rows if row.forecast is not None]
     anchored = any(one.expected_accuracy is not None for _, one in known)
     points = []
     for row, one in known:
