@@ -36,7 +36,7 @@ SHARED = (1200, 630)
 READY = {
     "board": "#lb-board-plot svg.marks",
     "plots": "#lb-plot-3 svg.marks",
-    "trust": "#lb-trust table",
+    "trust": "#lb-trust-table table",
     "compare": "#lb-compare table",
     "model": "#lb-model-page h2",
     "upload": "#upload-score",

@@ -134,9 +134,7 @@ class BoardTab:
         def add_several(label: str, name: str) -> gr.Dropdown:
             return gr.Dropdown([], multiselect=True, label=label, info="none chosen means all", elem_id=name)
 
-        self.board = gr.Dropdown(
-            [], label="Dataset", info="the one most like yours; type to search", elem_id="lb-board"
-        )
+        self.board = gr.Dropdown([], label="Dataset: choose the one most like yours", elem_id="lb-board")
         self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
         self.head = gr.HTML(READING, elem_id="lb-head")
         with gr.Row(elem_classes="lb-inline", elem_id="lb-bar"):
@@ -186,7 +184,7 @@ class BoardTab:
 
     def _build_table(self) -> None:
         with gr.Row(elem_id="lb-main"):
-            with gr.Column(scale=3, min_width=320):
+            with gr.Column(scale=8, min_width=320):
                 self.table = gr.Dataframe(
                     None,
                     headers=["Model"],
@@ -200,7 +198,7 @@ class BoardTab:
                     buttons=[],
                     elem_id="lb-table",
                 )
-            with gr.Column(scale=2, min_width=320, elem_id="lb-beside"):
+            with gr.Column(scale=5, min_width=320, elem_id="lb-beside"):
                 self.card = gr.HTML("", visible=False, elem_id="lb-card")
                 self.open_model = gr.Button(
                     "All records of this model", visible=False, size="sm", elem_id="lb-open-model"

@@ -142,7 +142,10 @@ def range_text(row: BoardRow) -> str:
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     """Return the columns of a board in order, with those of some names of GROUPS."""
     chosen = set(groups)
-    found = [_number("Rank", lambda row: row.rank, _whole), _words("Model", MODEL_WIDTH, lambda row: row.label)]
+    found = [
+        _number("Rank", lambda row: row.rank, _whole)._replace(width=64),
+        _words("Model", MODEL_WIDTH, lambda row: row.label),
+    ]
     if board.is_forecast:
         anchored = any(row.forecast and row.forecast.expected_accuracy for row in board.rows)
         found += FORECAST if anchored else FORECAST[:-1]
@@ -154,7 +157,7 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     if any(hub_url(row.model) for row in board.rows):
         found.append(TableColumn("Hub", "html", NARROW, _on_the_hub, HINTS["Hub"]))
     if "facts" in chosen:
-        found += FACTS
+        found += [column for column in FACTS if any(column.cell(row).shown != MISSING for row in board.rows)]
     if len(board.headline) > 1:
         found.append(_number("Mean rank", lambda row: row.mean_rank, number))
     for label, column in board.columns.items():
@@ -248,7 +251,7 @@ FORECAST = [
         hint=HINTS["Chance to be best"], shaded=1
     ),
     TableColumn("Points below the best", "number", 190, _below, HINTS["Points below the best"], -1),
-    TableColumn("Expected accuracy", "number", 170, _level, HINTS["Expected accuracy"], 1),
+    TableColumn("Expected accuracy", "number", 160, _level, HINTS["Expected accuracy"], 1),
 ]
 PLACES = [
     _words("Range", NARROW, range_text)._replace(hint=HINTS["Range"]),

@@ -23,7 +23,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     offered,
 )
 from hf_transfer_score.leaderboard.pages.texts import plain
-from hf_transfer_score.leaderboard.pages.trust_tab import trust
+from hf_transfer_score.leaderboard.pages.trust_tab import MEAN_RANK, trust
 from hf_transfer_score.leaderboard.pages.view import one_line
 
 FACE = "face"
@@ -149,7 +149,12 @@ def build_plots_tab(page: LeaderboardPage) -> None:
             [], value=None, label="Model", info="has a ring in each chart; type to search", elem_id="lb-plot-model"
         )
     gr.HTML(HINT)
-    charts = [part for place in range(1, len(FILES) + 1) for part in add_chart(f"lb-plot-{place}")]
+    charts = []
+    for first in range(1, len(FILES) + 1, 2):
+        with gr.Row():
+            for place in (first, first + 1):
+                with gr.Column(min_width=320, elem_id=f"lb-plots-{place}"):
+                    charts += add_chart(f"lb-plot-{place}")
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
         """Return what may be chosen on a board; a choice that is shown already is left alone."""
@@ -170,7 +175,7 @@ def build_plots_tab(page: LeaderboardPage) -> None:
 
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
-    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input])
+    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input], within="lb-plots-1")
     page.keep("score", score, read=read)
 
 
@@ -211,9 +216,8 @@ def _scores(board: Board | None) -> list[tuple[str, str]]:
 
 def _agreement(board: Board, column: str | None) -> tuple[float, Ends | None] | None:
     """Return τ_w of the order of a column, or of the board, and the measured accuracies, with its interval."""
-    wanted = column if column is not None else next(iter(board.headline), None)
-    if len(board.headline) > 1 and column is None:
-        wanted = "mean rank"
+    mean = MEAN_RANK if len(board.headline) > 1 else next(iter(board.headline), None)
+    wanted = column if column is not None else mean
     for one in trust(board):
         if one.label == wanted and one.agreement.weighted_tau is not None:
             return one.agreement.weighted_tau, one.agreement.weighted_tau_interval
