@@ -13,12 +13,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 
 from hf_transfer_score.leaderboard.library import Library
 from hf_transfer_score.leaderboard.pages.app import PICTURE, TABS, Serving, build_app, serve
+from hf_transfer_score.leaderboard.starting import SHIPPED
+from hf_transfer_score.records.place import FolderPlace
 from hf_transfer_score.records.shipped import shipped_place
 from hf_transfer_score.text import TEMPLATES
 
@@ -52,14 +55,15 @@ SECONDS = 120_000
 @contextmanager
 def served() -> Iterator[str]:
     """Serve the shipped records, and give the address."""
-    library = Library(shipped_place(), poll_seconds=3600)
+    library = Library(shipped_place(), poll_seconds=3600, name=SHIPPED)
     library.start()
-    app = build_app(library, tick_seconds=600.0)
-    try:
-        yield serve(app, Serving())
-    finally:
-        app.close(verbose=False)
-        library.stop()
+    with TemporaryDirectory() as requests:
+        app = build_app(library, requests=FolderPlace(Path(requests)), tick_seconds=600.0)
+        try:
+            yield serve(app, Serving())
+        finally:
+            app.close(verbose=False)
+            library.stop()
 
 
 def open_tab(page: Page, title: str) -> None:

@@ -36,6 +36,9 @@ ORDER = ""
 FILES = ("size", "terms", "accuracy", "overlap")
 """Names of images that visitors save."""
 
+PAIRS = ((1, 3), (2, 4))
+"""Charts that stand side by side where there is room, by their place among all."""
+
 HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dragging moves a chart, the wheel with Ctrl
 zooms, a double click shows all again; the button at its corner saves it.</p>"""
 
@@ -149,12 +152,13 @@ def build_plots_tab(page: LeaderboardPage) -> None:
             [], value=None, label="Model", info="has a ring in each chart; type to search", elem_id="lb-plot-model"
         )
     gr.HTML(HINT)
-    charts = []
-    for first in range(1, len(FILES) + 1, 2):
-        with gr.Row():
-            for place in (first, first + 1):
+    parts = {}
+    for pair in PAIRS:
+        with gr.Row(elem_classes="lb-pair"):
+            for place in pair:
                 with gr.Column(min_width=320, elem_id=f"lb-plots-{place}"):
-                    charts += add_chart(f"lb-plot-{place}")
+                    parts[place] = add_chart(f"lb-plot-{place}")
+    charts = [part for place in sorted(parts) for part in parts[place]]
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
         """Return what may be chosen on a board; a choice that is shown already is left alone."""

@@ -19,6 +19,11 @@ TRIVIAL = "trivial"
 FORECAST, MEAN_RANK = "forecast", "mean rank"
 """Orders that are of no single column."""
 
+UNJUDGED = (
+    "The order of this board is by a forecast, which knows the measured accuracies. It cannot be judged by them here: "
+    "without them it has nothing to go by but the sizes of these models."
+)
+
 MOST_NAMED = 4
 TWINS = {"parameters": "parameter_count", "width": "feature_width", "downloads": "downloads"}
 """What needs no forward pass to order models by, with the baselines that do so; a metric has to do better."""
@@ -107,10 +112,9 @@ def with_forecast(board: Board, unaided: Mapping[str, int]) -> list[Trust]:
         unaided: ranks by a forecast that knows none of these accuracies, by label; none where there is no forecast.
     """
     measured = _measured(board)
-    if not unaided:
-        return trust(board)
     places = [-unaided[row.label] if row.label in unaided else None for row in measured]
-    return sorted([*trust(board), Trust(FORECAST, "order", _agreement(measured, places))], key=_order)
+    judged = Trust(FORECAST, "order", _agreement(measured, places))
+    return sorted([*trust(board), judged], key=_order) if judged.agreement.weighted_tau is not None else trust(board)
 
 
 def deciding(board: Board) -> tuple[str, ...]:
@@ -192,8 +196,10 @@ def decided_by(board: Board, found: Sequence[Trust]) -> str:
     """Return what decides the order of a board and how good that was, in a sentence; "" where it was not judged."""
     names = deciding(board)
     one = next((each for each in found if each.label in names and each.agreement.weighted_tau is not None), None)
-    if one is None or few_truths(board) is not None:
+    if few_truths(board) is not None:
         return ""
+    if one is None:
+        return UNJUDGED if board.is_forecast else ""
     what = (
         "a forecast, judged here as if nothing had been measured on this dataset"
         if one.label == FORECAST

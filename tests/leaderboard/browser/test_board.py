@@ -22,6 +22,9 @@ from tests.leaderboard.browser.records import NAMES, pool
 from tests.leaderboard.made import face, model, score
 
 
+POINTS = "#lb-board-plot svg.marks [aria-roledescription='point'][aria-label]"
+
+
 def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, address):
     page = opened(address)
     wait_for_models(page, *NAMES)
@@ -29,6 +32,7 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert column(page, 0) == ["1", "2", "3", "4"]
     assert column(page, 2) == ["100%", "0%", "0%", "0%"]
     wait_for_text(page, "#lb-head", "Fine-tune timm/alpha: 95.0%, as measured here.")
+    open_controls(page)
     page.get_by_label("FaCe and NCTI").check()
     page.wait_for_selector("#lb-table th[title='Tie']")
     assert column(page, 3) == ["A", "B", "C", "D"]
@@ -38,7 +42,9 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert {"face", "logme", "Measured", "Parameters", "License"} <= set(headers(page))
     assert column(page, headers(page).index("Measured")) == ["95.00%", "94.00%", "93.00%", "92.00%"]
     assert "14 records" not in page.inner_text("#lb-status") and "15 records" in page.inner_text("#lb-status")
-    wait_for_text(page, "#lb-notes", "org/closed (gated): the repository is gated")
+    notes = page.locator("#lb-notes details").filter(has_text="Models that could not be scored")
+    assert "org/closed (gated): the repository is gated" in notes.text_content()
+    page.wait_for_function(f"document.querySelectorAll(`{POINTS}`).length === 4")
     assert page.locator("#lb-head a").get_attribute("href").endswith("/datasets/owner/pets")
     page.click("#lb-table [data-testid=cell-2-1]")
     wait_for_text(page, "#lb-card", "org/gamma")
@@ -59,6 +65,7 @@ def test_search_filter_sort_and_columns(opened, address):
     page.fill("#lb-search input, #lb-search textarea", "TIMM")
     wait_for_models(page, *NAMES[:2])
     wait_for_text(page, "#lb-count", "2 models of 4")
+    page.wait_for_function(f"document.querySelectorAll(`{POINTS}`).length === 2")
     page.fill("#lb-search input, #lb-search textarea", "nobody")
     wait_for_text(page, "#lb-count", "No model passes")
     page.fill("#lb-search input, #lb-search textarea", "")
