@@ -67,9 +67,14 @@ ON_LOAD = """
   if (status) { status.setAttribute("role", "status"); status.setAttribute("aria-live", "polite"); }
   const count = document.querySelector("#lb-count");
   if (count) { count.setAttribute("role", "status"); count.setAttribute("aria-live", "polite"); }
+  const name = () => {
+    for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
+      one.setAttribute("aria-label", "Save this chart");
+  };
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }
 """
-"""Says to screen readers what changes by itself."""
+"""Says to screen readers what changes by itself, and what the button of a chart does."""
 
 SHOW_ADDRESS = """
 (query) => {
@@ -257,6 +262,11 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
     )

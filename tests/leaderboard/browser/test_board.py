@@ -21,7 +21,6 @@ from tests.leaderboard.browser.looking import (
 from tests.leaderboard.browser.records import NAMES, pool
 from tests.leaderboard.made import face, model, score
 
-
 POINTS = "#lb-board-plot svg.marks [aria-roledescription='point'][aria-label]"
 
 

@@ -37,6 +37,14 @@ def test_a_phone_scrolls_the_table_alone(opened, address):
     first = page.locator(FIRST_CELL).bounding_box()
     assert first["y"] + first["height"] <= 844
     page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("document.querySelector('#lb-table .virtual-table-viewport').scrollLeft = 150")
+    page.wait_for_function("document.querySelector('#lb-table .virtual-table-viewport').scrollLeft > 100")
+    for place in range(4):
+        cell, head = (
+            page.locator(f"#lb-table [data-testid={name}]").bounding_box()
+            for name in (f"cell-0-{place}", f"header-{place}")
+        )
+        assert abs(cell["x"] - head["x"]) < 2 and (place != 1 or cell["x"] == first["x"] + 48)
     open_controls(page)
     page.click(FIRST_CELL)
     wait_for_text(page, "#lb-card", "timm/alpha")
