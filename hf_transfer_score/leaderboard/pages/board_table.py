@@ -250,8 +250,8 @@ FORECAST = [
     _number("Chance to be best", lambda row: row.chance, chance_text)._replace(
         hint=HINTS["Chance to be best"], shaded=1
     ),
-    TableColumn("Points below the best", "number", 186, _below, HINTS["Points below the best"], -1),
-    TableColumn("Expected accuracy", "number", 174, _level, HINTS["Expected accuracy"], 1),
+    TableColumn("Points below the best", "number", 190, _below, HINTS["Points below the best"], -1),
+    TableColumn("Expected accuracy", "number", 172, _level, HINTS["Expected accuracy"], 1),
 ]
 PLACES = [
     _words("Range", NARROW, range_text)._replace(hint=HINTS["Range"]),

@@ -12,7 +12,7 @@ THERE = {
     "board": "#lb-board-plot svg.marks",
     "plots": "#lb-plot-3 svg.marks",
     "trust": "#lb-trust-table table",
-    "compare": "#lb-compare table",
+    "compare": "#lb-compare-plot svg.marks",
     "model": "#lb-model-page table",
     "upload": "#upload-score",
     "submit": "[role=tabpanel]:has-text('request')",
