@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 import gradio as gr
-from starlette.responses import FileResponse
-from starlette.routing import Route
+from starlette.middleware import Middleware
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
@@ -20,6 +18,7 @@ from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.board_table import status_html
 from hf_transfer_score.leaderboard.pages.page import QUIET, Kept, LeaderboardPage
+from hf_transfer_score.leaderboard.pages.sharing import ABOUT, QUESTION, TITLE, SharedPage
 from hf_transfer_score.leaderboard.pages.view import one_line, plain_query, query_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.text import TEMPLATES
@@ -27,15 +26,7 @@ from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 
-TITLE = "Transferability leaderboard"
-QUESTION = "Which checkpoint should I fine-tune?"
-ABOUT = (
-    "Choose the dataset most like yours. Its board says how pretrained checkpoints come out after fine-tuning on it, "
-    "how sure that is, and why."
-)
 HEAD = f"<h1>{QUESTION}</h1><p>{ABOUT}</p>"
-PICTURE = "board.png"
-"""A picture of the page, for those who share its address; `make look` takes it."""
 
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 """Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
@@ -71,10 +62,15 @@ ON_LOAD = """
     for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
       one.setAttribute("aria-label", "Save this chart");
   };
+  document.addEventListener("click", (event) => {
+    const menu = event.target.closest("#lb-table th")?.querySelector(".cell-menu-button");
+    if (menu && !menu.contains(event.target)) window.setTimeout(() => menu.click());  // after what closes an open menu
+  }, true);
   new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }
 """
-"""Says to screen readers what changes by itself, and what the button of a chart does."""
+"""Says to screen readers what changes by itself, and what the button of a chart does; a click on a header opens its
+menu of sorting, which else is behind three dots."""
 
 SHOW_ADDRESS = """
 (query) => {
@@ -270,8 +266,10 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
     )
+    options = guarded(app)
+    options["app_kwargs"]["middleware"].append(Middleware(SharedPage))
     try:
-        server, address, _ = app.launch(
+        _, address, _ = app.launch(
             server_name=serving.host,
             server_port=serving.port,
             inbrowser=serving.open,
@@ -280,31 +278,11 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             theme=theme,
             css=(TEMPLATES / "leaderboard.css").read_text(encoding="utf-8"),
             js=ON_LOAD,
-            head=sharing_head(),
             footer_links=["api", "settings"],
             ssr_mode=False,
             show_error=False,
-            **guarded(app),
+            **options,
         )
     except OSError as error:
         raise StoreError(f"The leaderboard cannot be served: {error}. Choose another `port`.") from error
-    picture = Route(f"/{PICTURE}", lambda _: FileResponse(TEMPLATES / PICTURE, media_type="image/png"))
-    server.router.routes.insert(0, picture)  # before the pages of gradio, which take every name
     return str(address)
-
-
-def sharing_head() -> str:
-    """Return what a search engine and a chat show of the page: title, description and picture.
-
-    Only a full address of a picture is looked at, so there is one where the page knows its own: on a Space.
-    """
-    host = os.environ.get("SPACE_HOST", "")
-    told = {"og:type": "website", "og:title": f"{QUESTION} {TITLE}", "og:description": ABOUT}
-    if re.fullmatch(r"[\w.-]+", host, re.ASCII):
-        told |= {"og:url": f"https://{host}/", "og:image": f"https://{host}/{PICTURE}"}
-    lines = [f'<meta property="{name}" content="{text}">' for name, text in told.items()]
-    lines += [
-        f'<meta name="description" content="{ABOUT}">',
-        '<meta name="twitter:card" content="summary_large_image">',
-    ]
-    return "\n".join(lines)

@@ -1,8 +1,10 @@
 """The board: what a visitor can do with it, and that an address brings it all back."""
 
 import csv
+import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.leaderboard.browser.conftest import served, write_records
@@ -45,6 +47,11 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert "org/closed (gated): the repository is gated" in notes.text_content()
     page.wait_for_function(f"document.querySelectorAll(`{POINTS}`).length === 4")
     assert page.locator("#lb-head a").get_attribute("href").endswith("/datasets/owner/pets")
+    page.click("#lb-table th[title='logme']")
+    page.get_by_text("Sort descending").click()
+    wait_for_models(page, *reversed(NAMES))
+    page.locator("#lb-table [role=gridcell][data-col='1']").first.click()
+    wait_for_text(page, "#lb-card", NAMES[3])
     page.click("#lb-table [data-testid=cell-2-1]")
     wait_for_text(page, "#lb-card", "org/gamma")
     links = [link.get_attribute("href") for link in page.query_selector_all("#lb-card a")]
@@ -56,6 +63,16 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     page.click("#lb-open-model")
     wait_for_query(page, tab="model", model="org/gamma")
     assert page.get_by_role("tab", name="Model", exact=True).get_attribute("aria-selected") == "true"
+
+
+def test_who_shares_the_address_shows_a_title_a_description_and_a_picture(address, monkeypatch):
+    monkeypatch.setenv("SPACE_HOST", "owner-board.hf.space")
+    raw = httpx.get(address).text
+    told = dict(re.findall(r'<meta property="(og:[a-z]+)" content="([^"]*)">', raw))
+    assert raw.count("og:title") == 1 and "twitter:title" not in raw
+    assert told["og:title"].startswith("Which checkpoint should I fine-tune?") and "dataset" in told["og:description"]
+    assert told["og:image"] == "https://owner-board.hf.space/board.png"
+    assert httpx.get(f"{address}board.png").content.startswith(b"\x89PNG")
 
 
 def test_search_filter_sort_and_columns(opened, address):
