@@ -1,7 +1,7 @@
 # One way to work; continuous integration runs the same. Override PYTHON for another environment.
 PYTHON ?= .venv/bin/python
 
-.PHONY: coverage check fix test test-fast test-oldest docs bench
+.PHONY: coverage check fix test test-fast test-oldest docs bench look
 
 check:  ## lint, format, types, generated docs
 	$(PYTHON) -m ruff check .
@@ -31,3 +31,6 @@ docs:  ## write the generated pages, and build the site into build/site with war
 
 bench:  ## print the benchmark tables (minutes)
 	$(PYTHON) benchmarks/metrics.py
+
+look:  ## pictures of every tab and chart of the leaderboard, by day, by night and on a phone, in build/look
+	$(PYTHON) benchmarks/look.py

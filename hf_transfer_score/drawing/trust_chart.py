@@ -153,5 +153,6 @@ def _chart(lines: Sequence[TrustRow], width: int, told: dict[str, Any]) -> Any:
     inside = width - room - 24
     names = alt.Chart().mark_text(align="right", fontSize=12, aria=False)
     names = names.encode(y=y, x=alt.value(-8), text=alt.Text("short:N"))
-    layers = [zero, bars.encode(x=alt.X("low:Q"), x2=alt.X2(field="high")), points, names]
+    spans = [bars.encode(x=alt.X("low:Q"), x2=alt.X2(field="high"))] if any("low" in row for row in rows) else []
+    layers = [zero, *spans, points, names]
     return alt.layer(*layers, data=data_of(rows), width=inside, height=ROW * len(lines), **told)

@@ -15,6 +15,7 @@ from hf_transfer_score.leaderboard.boards import outlook
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.board_table import board_csv, card_html, columns_of, head_html, notes_html
 from hf_transfer_score.leaderboard.pages.model_page import card_of, model_page
+from hf_transfer_score.leaderboard.pages.trust_tab import deciding, trust, trust_page, with_forecast
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.records.record import Record, RecordedMetric
 from hf_transfer_score.records.store import TableChange
@@ -237,3 +238,20 @@ def test_what_strangers_wrote_is_escaped_wherever_it_is_said():
     for text in pages:
         assert "<img" not in text
         assert "onerror" in text
+
+
+def test_a_forecast_is_judged_by_what_it_says_without_the_accuracies_of_the_dataset():
+    worst = list(reversed(board_on(RECORDS).rows))
+    told = [accuracy(row.model, 0.5 + place / 100, dataset=on(TARGET)) for place, row in enumerate(worst)]
+    reversed_told = [accuracy(row.model, 0.9 - place / 100, dataset=on(TARGET)) for place, row in enumerate(worst)]
+    same, other = catalogue([*RECORDS, *told]), catalogue([*RECORDS, *reversed_told])
+    ranks = same.unaided(board_on(same))
+    assert ranks == other.unaided(board_on(other)) and set(ranks.values()) == set(range(1, len(worst) + 1))
+    judged = [
+        next(one for one in with_forecast(board_on(made), ranks) if one.label == "forecast") for made in (same, other)
+    ]
+    assert judged[0].agreement.tau > 0.9 and judged[1].agreement.tau < -0.9
+    assert deciding(board_on(same)) == ("forecast",)
+    html, _, below = trust_page(board_on(same), unaided=ranks)
+    assert "The order of this board is by a forecast" in html and "decides here" in below
+    assert with_forecast(board_on(RECORDS), {}) == trust(board_on(RECORDS))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import RecordError
 from hf_transfer_score.leaderboard.boards.board import Board, BoardKey, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.building import Built, build
-from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook
+from hf_transfer_score.leaderboard.boards.outlook import Outlook, answered, outlook, unaided_ranks
 from hf_transfer_score.leaderboard.boards.rows import KEY, Codes, Groups, Mask, RecordRows, groups
 from hf_transfer_score.records.record import Record, RecordedOverlap
 from hf_transfer_score.records.store import TableChange
@@ -108,6 +108,15 @@ class Catalogue:
         chosen = self._made(board.key).rows.get(row.label, ())
         found = (record.overlap for record in self._records(list(chosen)))
         return next((one for one in found if one is not None), None)
+
+    def unaided(self, board: Board) -> dict[str, int]:
+        """Return the ranks of a board's models by a forecast that knows no accuracy of its dataset, by label."""
+        if "unaided" not in board.memo:
+            known = board.key in self._by_key and board.is_forecast and board.truth is not None
+            made = self._made(board.key) if known else None
+            found = {} if made is None else unaided_ranks(self._rows, self._grouped, made.board, made.rows)
+            board.memo["unaided"] = found
+        return dict(board.memo["unaided"])
 
     def _kept(self, difference: TableChange, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
         """Return the boards that were made and are the same in a later table, with the rows as they are there."""

@@ -85,14 +85,38 @@ def outlook(
     if previous is not None and previous.mark == mark and previous.published is published:
         return previous
     try:
-        history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
-        forecaster, measured = _forecaster(published, history)
-        pool = _pool(published, _probes(rows, published, own))
-        found = _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
+        found = _foretold(rows, chosen, published, own, measured_here=True)
     except (ArithmeticError, ValueError) as error:  # of numbers that nobody thought of: the board is there all the same
         note = f"These models have no forecast: {error}"
         return Outlook(answered(replace(published, notes=(note, *published.notes))), mark, published)
     return Outlook(_in_order(published, found), mark, published)
+
+
+def unaided_ranks(
+    rows: RecordRows, grouped: Groups, published: Board, own: Mapping[str, Sequence[int]]
+) -> dict[str, int]:
+    """Return the ranks by a forecast that knows no accuracy of the board's dataset, by the label of a model.
+
+    What it says can be judged by those accuracies. Nothing where there is no forecast.
+    """
+    if published.classes is None:
+        return {}
+    chosen = learnt_rows(rows, grouped, published)
+    try:
+        return dict(_foretold(rows, chosen, published, own, measured_here=False).ranks)
+    except (ArithmeticError, ValueError):  # of numbers that nobody thought of
+        return {}
+
+
+def _foretold(
+    rows: RecordRows, chosen: Codes, published: Board, own: Mapping[str, Sequence[int]], *, measured_here: bool
+) -> Ranking:
+    """Return the models of a board by a forecast that learnt from some rows of the table."""
+    history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
+    forecaster, measured = _forecaster(published, history)
+    measured = measured if measured_here else {}
+    pool = _pool(published, _probes(rows, published, own))
+    return _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
 
 
 def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:

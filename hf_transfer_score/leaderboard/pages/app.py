@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from hf_transfer_score.errors import StoreError
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
@@ -17,6 +18,7 @@ from hf_transfer_score.leaderboard.pages import page as ids
 from hf_transfer_score.leaderboard.pages.board_tab import BoardTab
 from hf_transfer_score.leaderboard.pages.board_table import status_html
 from hf_transfer_score.leaderboard.pages.page import QUIET, Kept, LeaderboardPage
+from hf_transfer_score.leaderboard.pages.sharing import ABOUT, QUESTION, TITLE, SharedPage
 from hf_transfer_score.leaderboard.pages.view import one_line, plain_query, query_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.text import TEMPLATES
@@ -24,10 +26,7 @@ from hf_transfer_score.uploads.file_box import remove_with_page
 from hf_transfer_score.uploads.gate import guarded, ledger_of
 from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 
-TITLE = "Transferability leaderboard"
-HEAD = f"""<h1>{TITLE}</h1>
-<p>Which pretrained checkpoint should I fine-tune on my dataset? Each board says how checkpoints would come out after
-fine-tuning on a dataset: from one forward pass over a labelled sample, and from what was measured elsewhere.</p>"""
+HEAD = f"<h1>{QUESTION}</h1><p>{ABOUT}</p>"
 
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 """Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
@@ -59,9 +58,19 @@ ON_LOAD = """
   if (status) { status.setAttribute("role", "status"); status.setAttribute("aria-live", "polite"); }
   const count = document.querySelector("#lb-count");
   if (count) { count.setAttribute("role", "status"); count.setAttribute("aria-live", "polite"); }
+  const name = () => {
+    for (const one of document.querySelectorAll(".vega-embed summary:not([aria-label])"))
+      one.setAttribute("aria-label", "Save this chart");
+  };
+  document.addEventListener("click", (event) => {
+    const menu = event.target.closest("#lb-table th")?.querySelector(".cell-menu-button");
+    if (menu && !menu.contains(event.target)) window.setTimeout(() => menu.click());  // after what closes an open menu
+  }, true);
+  new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }
 """
-"""Says to screen readers what changes by itself."""
+"""Says to screen readers what changes by itself, and what the button of a chart does; a click on a header opens its
+menu of sorting, which else is behind three dots."""
 
 SHOW_ADDRESS = """
 (query) => {
@@ -122,9 +131,6 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         os.environ.setdefault(name, value)
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(60, KEPT_SECONDS)) as app:
         gr.HTML(HEAD, elem_id="lb-title")
-        with gr.Row(elem_classes="lb-inline"):
-            status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
-            refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         tab, board, model, version = gr.State(ids.BOARD), gr.State(None), gr.State(None), gr.State(None)
         screen = gr.Textbox(visible="hidden", label="Screen")
         with gr.Tabs(selected=ids.BOARD, elem_id="lb-tabs") as tabs:
@@ -137,6 +143,9 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
                         built = import_module(f"hf_transfer_score.leaderboard.pages.{module}")
                         getattr(built, f"build_{module}")(page)
                 opened.select(lambda name=name: name, outputs=page.tab, **QUIET)
+        with gr.Row(elem_classes="lb-inline"):
+            status = gr.HTML("<p>Starting</p>", elem_id="lb-status")
+            refresh = gr.Button("Refresh now", size="sm", scale=0, min_width=120, elem_id="lb-refresh")
         remove_with_page(app, page.ledger)
         follower = Follower(page, board_tab, tick_seconds)
         timer, query = gr.Timer(LOADING_SECONDS), gr.State({})
@@ -249,9 +258,16 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        color_accent="*primary_600",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_700",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
     )
+    options = guarded(app)
+    options["app_kwargs"]["middleware"].append(Middleware(SharedPage))
     try:
         _, address, _ = app.launch(
             server_name=serving.host,
@@ -265,7 +281,7 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
             footer_links=["api", "settings"],
             ssr_mode=False,
             show_error=False,
-            **guarded(app),
+            **options,
         )
     except OSError as error:
         raise StoreError(f"The leaderboard cannot be served: {error}. Choose another `port`.") from error

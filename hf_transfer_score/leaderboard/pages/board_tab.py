@@ -13,6 +13,7 @@ from typing import Any
 
 import gradio as gr
 
+from hf_transfer_score.leaderboard.boards.board import BoardSummary
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.board_table import (
     GROUPS,
@@ -32,8 +33,17 @@ from hf_transfer_score.leaderboard.pages.board_table import (
     shown_labels,
     table_value,
 )
-from hf_transfer_score.leaderboard.pages.page import MODEL, QUIET, LeaderboardPage, offered
-from hf_transfer_score.leaderboard.pages.texts import plain
+from hf_transfer_score.leaderboard.pages.page import (
+    BOARD,
+    MODEL,
+    QUIET,
+    LeaderboardPage,
+    add_chart,
+    drawn,
+    offered,
+)
+from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
+from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
 from hf_transfer_score.leaderboard.pages.view import (
     BY_RANK,
     FORECAST,
@@ -41,7 +51,6 @@ from hf_transfer_score.leaderboard.pages.view import (
     ORDERS,
     REVERSED,
     USUAL,
-    View,
     choices,
     fitting,
     groups_text,
@@ -52,6 +61,7 @@ from hf_transfer_score.leaderboard.pages.view import (
     remarks_on,
     select,
     sorts_of,
+    view_of,
 )
 
 MOST_ROWS = 500
@@ -124,22 +134,30 @@ class BoardTab:
         def add_several(label: str, name: str) -> gr.Dropdown:
             return gr.Dropdown([], multiselect=True, label=label, info="none chosen means all", elem_id=name)
 
-        with gr.Row():
-            self.board = gr.Dropdown(
-                [], label="Board", info="task, dataset and sample; type to search", scale=3, elem_id="lb-board"
-            )
+        self.board = gr.Dropdown([], label="Dataset: choose the one most like yours", elem_id="lb-board")
+        self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
+        self.head = gr.HTML(READING, elem_id="lb-head")
+        with gr.Row(elem_classes="lb-inline", elem_id="lb-bar"):
+            self.count = gr.HTML("", elem_id="lb-count")
             self.search = gr.Textbox(
-                label="Search", info="in the names of the models", max_length=200, scale=2, elem_id="lb-search"
+                label="Search",
+                placeholder="Search models",
+                show_label=False,
+                container=False,
+                max_length=200,
+                min_width=120,
+                elem_id="lb-search",
             )
+            self.download = gr.Button("Download CSV", size="sm", scale=0, min_width=130, elem_id="lb-download")
+            self.file = gr.File(visible="hidden", label="CSV")
+        with gr.Accordion("Columns, filters and order", open=False, elem_id="lb-controls"):
             self.by = gr.Radio(
                 [(title, name) for name, title in ORDERS.items()],
                 value=FORECAST,
                 label="Ranked by",
                 info="how they would come out after fine-tuning, or the mean rank of both scores as published",
-                scale=2,
                 elem_id="lb-by",
             )
-        with gr.Accordion("Columns, filters and order", open=False, elem_id="lb-controls"):
             groups = [(title, name) for name, title in GROUPS.items()]
             self.groups = gr.CheckboxGroup(groups, value=list(SHOWN), label="Columns", elem_id="lb-columns")
             with gr.Row():
@@ -165,27 +183,27 @@ class BoardTab:
                 )
 
     def _build_table(self) -> None:
-        self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
-        self.head = gr.HTML(READING, elem_id="lb-head")
-        with gr.Row(elem_classes="lb-inline"):
-            self.count = gr.HTML("", elem_id="lb-count")
-            self.download = gr.Button("Download CSV", size="sm", scale=0, min_width=150, elem_id="lb-download")
-            self.file = gr.File(visible="hidden", label="CSV")
-        self.table = gr.Dataframe(
-            None,
-            headers=["Model"],
-            datatype="str",
-            type="array",
-            interactive=False,
-            pinned_columns=2,
-            max_height=640,
-            show_label=False,
-            label="Models of the board",
-            buttons=[],
-            elem_id="lb-table",
-        )
-        self.card = gr.HTML("", visible=False, elem_id="lb-card")
-        self.open_model = gr.Button("All records of this model", visible=False, size="sm", elem_id="lb-open-model")
+        with gr.Row(elem_id="lb-main"):
+            with gr.Column(scale=8, min_width=320):
+                self.table = gr.Dataframe(
+                    None,
+                    headers=["Model"],
+                    datatype="str",
+                    type="array",
+                    interactive=False,
+                    pinned_columns=2,
+                    max_height=640,
+                    show_label=False,
+                    label="Models of the board",
+                    buttons=[],
+                    elem_id="lb-table",
+                )
+            with gr.Column(scale=5, min_width=320, elem_id="lb-beside"):
+                self.card = gr.HTML("", visible=False, elem_id="lb-card")
+                self.open_model = gr.Button(
+                    "All records of this model", visible=False, size="sm", elem_id="lb-open-model"
+                )
+                self.chart = add_chart("lb-board-plot")
         self.notes = gr.HTML("", elem_id="lb-notes")
 
     def _listen(self) -> None:
@@ -202,6 +220,9 @@ class BoardTab:
             show_progress="hidden",
             api_name="view",
             **always_last,
+        )
+        page.when_drawn(
+            BOARD, self._chart, inputs=[page.model, *view], outputs=self.chart, also=events, within="lb-beside"
         )
         outputs = [*self.of_board, self.head, page.board]
         self.board.input(
@@ -296,7 +317,7 @@ class BoardTab:
             visible=bool(rows),
         )
         count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
-        return update, count, alignment_css(columns) + notes_html(board, rows)
+        return update, count, alignment_css(columns) + notes_html(board, rows, columns)
 
     def _board_changed(
         self,
@@ -326,6 +347,17 @@ class BoardTab:
         labels = zip(board.rows, shown_labels(board.rows), strict=True)
         return next((row.model for row, label in labels if label == name), gr.skip())
 
+    def _chart(self, model: str | None, slug: str | None, *rest: Any) -> tuple[Any, str]:
+        """Return the chart beside the table, of the models that it shows."""
+        *controls, screen = rest
+        view = view_of(*controls)
+        board = self.page.library.catalogue.named(slug, by_metrics=view.by == METRICS)
+        if board is None:
+            return drawn(None, screen, "size")
+        rows = select(board, fitting(view, board))[:MOST_ROWS]
+        marked = next((row.label for row in rows if row.model == model), None)
+        return drawn(board_size_figure(board, rows=rows, marked=marked, width=screen.width), screen, "size")
+
     def _model_card(self, slug: str | None, model: str | None) -> tuple[Any, Any]:
         board = self.page.library.catalogue.named(slug)
         rows = [] if board is None else [row for row in board.rows if row.model == model]
@@ -349,36 +381,13 @@ def _as_it_came(payload: Any) -> Any:
     return payload if isinstance(payload, str) else None
 
 
-def view_of(
-    search: str | None,
-    groups: list[str] | None,
-    libraries: list[str] | None,
-    licenses: list[str] | None,
-    smallest: float | None,
-    largest: float | None,
-    since: str | None,
-    sort: str | None,
-    order: str | None,
-    by: str | None = None,
-) -> View:
-    """Return the view that the controls say."""
-    return View(
-        search=(search or "").strip(),
-        groups=tuple(groups or ()),
-        libraries=tuple(libraries or ()),
-        licenses=tuple(licenses or ()),
-        smallest=smallest or None,
-        largest=largest or None,
-        since=(since or "").strip(),
-        sort=sort or BY_RANK,
-        turned=order == REVERSED,
-        by=METRICS if by == METRICS else FORECAST,
-    )
-
-
 def _first(catalogue: Catalogue) -> str | None:
-    """Return the board that is shown first: of which most is known, measured accuracies before all."""
-    best = max(catalogue.boards(), key=lambda one: (one.truths, one.models, one.records), default=None)
+    """Return the board that is shown first: of a dataset that anybody can look up, and of which most is known."""
+
+    def known(one: BoardSummary) -> tuple[bool, int, int, int]:
+        return bool(one.truths and hub_url(one.key.dataset)), one.truths, one.models, one.records
+
+    best = max(catalogue.boards(), key=known, default=None)
     return None if best is None else best.key.slug
 
 

@@ -14,6 +14,7 @@ from hf_transfer_score.leaderboard.pages.texts import (
     day,
     escape,
     expected_text,
+    hub_url,
     level_text,
     number,
     page,
@@ -40,6 +41,9 @@ SHOWN = ("scores", "facts")
 
 MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
 LETTER_PIXELS = 8
+DARKEST = 28
+"""Percent of colour behind the best value of a column; text stays readable on it, by day and by night."""
+
 MOST_NOTES = 100
 MODEL_PLACE = 1
 """Where the column of the models stands."""
@@ -95,12 +99,23 @@ class Cell(NamedTuple):
 
 
 class TableColumn(NamedTuple):
-    """A column of the table: its kind is "number" or "str", its width in pixels."""
+    """A column of the table.
+
+    Attributes:
+        header: its title.
+        kind: "number", "str", or "html" for a link of ours.
+        width: in pixels.
+        cell: what a row shows.
+        hint: what it says, in a practitioner's words; "" where the title is enough.
+        shaded: 1 where the largest values are shaded most, -1 for the smallest, 0 for no shade.
+    """
 
     header: str
     kind: str
     width: int
     cell: Callable[[BoardRow], Cell]
+    hint: str = ""
+    shaded: int = 0
 
 
 def letters(group: int) -> str:
@@ -127,30 +142,36 @@ def range_text(row: BoardRow) -> str:
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
     """Return the columns of a board in order, with those of some names of GROUPS."""
     chosen = set(groups)
-    found = [_number("Rank", lambda row: row.rank, _whole), _words("Model", MODEL_WIDTH, lambda row: row.label)]
+    found = [
+        _number("Rank", lambda row: row.rank, _whole)._replace(width=64),
+        _words("Model", MODEL_WIDTH, lambda row: row.label),
+    ]
     if board.is_forecast:
         anchored = any(row.forecast and row.forecast.expected_accuracy for row in board.rows)
         found += FORECAST if anchored else FORECAST[:-1]
     elif board.headline:
-        tie = _words("Tie", 64, lambda row: letters(row.group) if row.group else None)
-        found += [_words("Range", NARROW, range_text), tie]
+        found += PLACES
     if board.truth is not None:
-        found.append(_number("Measured", lambda row: row.accuracy, accuracy_text))
-    found.append(_number("Parameters", lambda row: row.parameters, short_count))
+        found.append(MEASURED)
+    found.append(_number("Parameters", lambda row: row.parameters, short_count)._replace(hint=HINTS["Parameters"]))
+    if any(hub_url(row.model) for row in board.rows):
+        found.append(TableColumn("Hub", "html", NARROW, _on_the_hub, HINTS["Hub"]))
+    if "facts" in chosen:
+        found += [column for column in FACTS if any(column.cell(row).shown != MISSING for row in board.rows)]
     if len(board.headline) > 1:
         found.append(_number("Mean rank", lambda row: row.mean_rank, number))
     for label, column in board.columns.items():
         is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
         if is_bare or "settings" in chosen:  # other settings of a metric that is there under its bare name too
             found += _of_metric(label, column, chosen)
-    return found + (FACTS if "facts" in chosen else []) + (RUN if "run" in chosen else [])
+    return found + (RUN if "run" in chosen else [])
 
 
 def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[TableColumn]:
     """Yield the columns of a metric."""
     title = plain(label, 60)
     if "scores" in groups:
-        yield _number(title, lambda row: row.scores.get(label), number)
+        yield _number(title, lambda row: row.scores.get(label), number)._replace(shaded=1)
     if "ranks" in groups:
         yield _number(f"{title} rank", lambda row: row.ranks.get(label), _whole)
     for term, direction in column.directions.items():
@@ -203,15 +224,44 @@ def _level(row: BoardRow) -> Cell:
     return Cell(None if one is None else one.value, level_text(one))
 
 
+def _on_the_hub(row: BoardRow) -> Cell:
+    """Return a link to a model's page; its address is one of `hub_url`, and no other text of a record is in it."""
+    address = hub_url(row.model)
+    made = MISSING if address is None else f'<a href="{address}" target="_blank" rel="noopener noreferrer">Open ↗</a>'
+    return Cell(made, made)
+
+
+HINTS = {
+    "Chance to be best": "how likely this model is to be the most accurate of the board after fine-tuning",
+    "Points below the best": "how many points of accuracy it loses to the best one, with the range of 8 cases in 10",
+    "Expected accuracy": "accuracy after fine-tuning, with the range of 8 cases in 10; one that was measured has none",
+    "Measured": "accuracy after fine-tuning that somebody measured and published",
+    "Range": "places that its scores allow on another sample",
+    "Tie": "models of one letter cannot be distinguished",
+    "Parameters": "size of the model; smaller ones are cheaper to run",
+    "Hub": "its page on the Hugging Face Hub",
+    "Width": "numbers that the model makes of one example",
+    "License": "what you may do with it",
+    "Library": "what loads it",
+}
+"""What columns say; those of metrics are explained together."""
+
 FORECAST = [
-    _number("Chance to be best", lambda row: row.chance, chance_text),
-    TableColumn("Points below the best", "number", 190, _below),
-    TableColumn("Expected accuracy", "number", 170, _level),
+    _number("Chance to be best", lambda row: row.chance, chance_text)._replace(
+        hint=HINTS["Chance to be best"], shaded=1
+    ),
+    TableColumn("Points below the best", "number", 190, _below, HINTS["Points below the best"], -1),
+    TableColumn("Expected accuracy", "number", 172, _level, HINTS["Expected accuracy"], 1),
 ]
+PLACES = [
+    _words("Range", NARROW, range_text)._replace(hint=HINTS["Range"]),
+    _words("Tie", 64, lambda row: letters(row.group) if row.group else None)._replace(hint=HINTS["Tie"]),
+]
+MEASURED = _number("Measured", lambda row: row.accuracy, accuracy_text)._replace(hint=HINTS["Measured"], shaded=1)
 FACTS = [
-    _number("Width", lambda row: row.width, _whole),
-    _words("License", WORD_WIDTH, lambda row: row.license),
-    _words("Library", WORD_WIDTH, lambda row: row.library),
+    _words("License", WORD_WIDTH, lambda row: row.license)._replace(hint=HINTS["License"]),
+    _words("Library", WORD_WIDTH, lambda row: row.library)._replace(hint=HINTS["Library"]),
+    _number("Width", lambda row: row.width, _whole)._replace(hint=HINTS["Width"]),
 ]
 RUN = [
     _number("Examples/s", lambda row: row.throughput, short_count),
@@ -259,8 +309,30 @@ def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels
     return {
         "headers": [column.header for column in columns],
         "data": [[cell.value for cell in line] for line in cells],
-        "metadata": {"display_value": [[cell.shown for cell in line] for line in cells]},
+        "metadata": {
+            "display_value": [[cell.shown for cell in line] for line in cells],
+            "styling": _shades(columns, cells),
+        },
     }
+
+
+def _shades(columns: Sequence[TableColumn], cells: Sequence[Sequence[Cell]]) -> list[list[str]]:
+    """Return the style of each cell: the better a value is within its column, the more it is shaded."""
+    across = []
+    for place, column in enumerate(columns):
+        values = [line[place].value if column.shaded else None for line in cells]
+        known = [value for value in values if isinstance(value, (int, float))]
+        low, high = min(known, default=0.0), max(known, default=0.0)
+        across.append([_shade(value, low, high, column.shaded) for value in values])
+    return [list(line) for line in zip(*across, strict=True)]
+
+
+def _shade(value: Any, low: float, high: float, shaded: int) -> str:
+    if high <= low or not isinstance(value, (int, float)):
+        return ""
+    share = (value - low) / (high - low)
+    strength = DARKEST * (share if shaded > 0 else 1 - share)
+    return f"background: rgb(99 102 241 / {strength:.0f}%)" if strength >= 1 else ""
 
 
 def status_html(status: LibraryStatus, unusable: int = 0) -> str:
@@ -290,7 +362,15 @@ def missing_html(slug: str) -> str:
 
 def head_html(board: Board) -> str:
     """Return the title of a board, its answer, and what it rests on."""
-    return page("board_head.html.jinja", board=board, day=day(board.summary.time))
+    first, stop, rest = board.answer.partition(". ")
+    return page(
+        "board_head.html.jinja",
+        board=board,
+        first=first + stop.strip(),
+        rest=rest,
+        forecast="forecast" if board.is_forecast else " and ".join(board.headline),
+        day=day(board.summary.time),
+    )
 
 
 def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) -> str:
@@ -307,8 +387,8 @@ def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) 
     return f"<p>{text}</p>" + "".join(f'<p class="lb-note">{escape(remark)}</p>' for remark in remarks)
 
 
-def notes_html(board: Board, rows: Iterable[BoardRow]) -> str:
-    """Return how to read a board of which some rows are shown, and what to know before trusting it."""
+def notes_html(board: Board, rows: Iterable[BoardRow], columns: Iterable[TableColumn] = ()) -> str:
+    """Return how to read a board of which some rows and columns are shown, and what to know before trusting it."""
     flags = [
         f"{label}: {term} tells nothing here, {reason}"
         for label, column in board.columns.items()
@@ -321,7 +401,8 @@ def notes_html(board: Board, rows: Iterable[BoardRow]) -> str:
         f"Warnings ({len(warnings):,})": warnings,
         f"Models that could not be scored ({len(failures):,})": failures,
     }
-    return page("board_notes.html.jinja", board=board, sections=sections, most=MOST_NOTES)
+    hints = {column.header: column.hint for column in columns if column.hint}
+    return page("board_notes.html.jinja", board=board, hints=hints, sections=sections, most=MOST_NOTES)
 
 
 def card_html(board: Board, row: BoardRow) -> str:

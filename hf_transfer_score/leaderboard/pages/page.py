@@ -36,7 +36,7 @@ SHORT = Limits(size=1000, depth=3, values=10, letters=100)
 SCREEN = """
 (...values) => {
   const night = document.body.classList.contains("dark");
-  const width = document.querySelector("#lb-tabs")?.clientWidth ?? window.innerWidth;
+  const width = document.querySelector("#%s")?.clientWidth || window.innerWidth;
   return [...values.slice(0, -1), JSON.stringify({night, width})];
 }
 """
@@ -194,13 +194,14 @@ class LeaderboardPage:
         inputs: Sequence[Any],
         outputs: Sequence[Any],
         also: Sequence[Any] = (),
+        within: str = "lb-tabs",
     ) -> None:
-        """Do the same as `when_shown` for a function that draws: its last argument is a Screen."""
+        """Do the same as `when_shown` for a function that draws: its last argument is a Screen, as wide as `within`."""
 
         def draw(*values: Any) -> Any:
             return function(*values[:-1], screen_of(values[-1]))
 
-        self.when_shown(tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=SCREEN)
+        self.when_shown(tab, draw, inputs=[*inputs, self.screen], outputs=outputs, also=also, js=SCREEN % within)
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     offered,
 )
 from hf_transfer_score.leaderboard.pages.texts import plain
-from hf_transfer_score.leaderboard.pages.trust_tab import trust
+from hf_transfer_score.leaderboard.pages.trust_tab import MEAN_RANK, trust
 from hf_transfer_score.leaderboard.pages.view import one_line
 
 FACE = "face"
@@ -35,33 +36,44 @@ ORDER = ""
 FILES = ("size", "terms", "accuracy", "overlap")
 """Names of images that visitors save."""
 
+PAIRS = ((1, 3), (2, 4))
+"""Charts that stand side by side where there is room, by their place among all."""
+
 HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dragging moves a chart, the wheel with Ctrl
 zooms, a double click shows all again; the button at its corner saves it.</p>"""
 
 
 def board_size_figure(
-    board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
+    board: Board,
+    column: str | None = None,
+    *,
+    rows: Sequence[BoardRow] | None = None,
+    marked: str | None = None,
+    width: int = WIDTH,
 ) -> Figure:
     """Return the score of a column of a board against the number of parameters, with the row of one label marked.
+
+    Only some rows are drawn where they are given.
 
     Without a column it is what the board is ordered by: the expected accuracy, or where nothing anchors it the points
     below the best, with their intervals; of a board without a forecast the rank with its range.
     """
+    rows = board.rows if rows is None else rows
     if column is not None:
-        points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in board.rows]
+        points = [ModelPoint(row.label, row.parameters, row.scores.get(column)) for row in rows]
         return size_figure(points, score=f"pool score of {column}", marked=marked, width=width)
     if board.is_forecast:
-        return _forecast_size_figure(board, marked, width)
+        return _forecast_size_figure(rows, marked, width)
     points = []
-    for row in board.rows:
+    for row in rows:
         ends = None if row.low is None or row.high is None else (row.low, row.high)
         points.append(ModelPoint(row.label, row.parameters, row.rank, upwards=ends))
     return size_figure(points, score=RANK, better="low", marked=marked, width=width)
 
 
-def _forecast_size_figure(board: Board, marked: str | None, width: int) -> Figure:
+def _forecast_size_figure(rows: Sequence[BoardRow], marked: str | None, width: int) -> Figure:
     """Return what is expected of the models of a board against the number of parameters."""
-    known = [(row, row.forecast) for row in board.rows if row.forecast is not None]
+    known = [(row, row.forecast) for row in rows if row.forecast is not None]
     anchored = any(one.expected_accuracy is not None for _, one in known)
     points = []
     for row, one in known:
@@ -140,7 +152,13 @@ def build_plots_tab(page: LeaderboardPage) -> None:
             [], value=None, label="Model", info="has a ring in each chart; type to search", elem_id="lb-plot-model"
         )
     gr.HTML(HINT)
-    charts = [part for place in range(1, len(FILES) + 1) for part in add_chart(f"lb-plot-{place}")]
+    parts = {}
+    for pair in PAIRS:
+        with gr.Row(elem_classes="lb-pair"):
+            for place in pair:
+                with gr.Column(min_width=320, elem_id=f"lb-plots-{place}"):
+                    parts[place] = add_chart(f"lb-plot-{place}")
+    charts = [part for place in sorted(parts) for part in parts[place]]
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
         """Return what may be chosen on a board; a choice that is shown already is left alone."""
@@ -161,7 +179,7 @@ def build_plots_tab(page: LeaderboardPage) -> None:
 
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
-    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input])
+    page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input], within="lb-plots-1")
     page.keep("score", score, read=read)
 
 
@@ -202,9 +220,8 @@ def _scores(board: Board | None) -> list[tuple[str, str]]:
 
 def _agreement(board: Board, column: str | None) -> tuple[float, Ends | None] | None:
     """Return τ_w of the order of a column, or of the board, and the measured accuracies, with its interval."""
-    wanted = column if column is not None else next(iter(board.headline), None)
-    if len(board.headline) > 1 and column is None:
-        wanted = "mean rank"
+    mean = MEAN_RANK if len(board.headline) > 1 else next(iter(board.headline), None)
+    wanted = column if column is not None else mean
     for one in trust(board):
         if one.label == wanted and one.agreement.weighted_tau is not None:
             return one.agreement.weighted_tau, one.agreement.weighted_tau_interval

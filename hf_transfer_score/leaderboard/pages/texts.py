@@ -117,13 +117,16 @@ def chance_text(value: float | None) -> str:
 
 
 def points_text(one: Interval | None) -> str:
-    """Return points below the best with their interval.
+    """Return points below the best with their interval, which those that were measured do not have.
 
     Example:
-        >>> points_text(Interval(1.24, 0.0, 3.06))
-        '1.2 (0.0 to 3.1)'
+        >>> points_text(Interval(1.24, 0.0, 3.06)), points_text(Interval(0.5, 0.5, 0.5))
+        ('1.2 (0.0 to 3.1)', '0.5')
     """
-    return MISSING if one is None else f"{one.value:.1f} ({one.low:.1f} to {one.high:.1f})"
+    if one is None:
+        return MISSING
+    ends = f" ({one.low:.1f} to {one.high:.1f})" if one.high > one.low else ""
+    return f"{one.value:.1f}{ends}"
 
 
 def level_text(one: Interval | None) -> str:

@@ -81,6 +81,33 @@ class View:
     by: str = FORECAST
 
 
+def view_of(
+    search: str | None,
+    groups: list[str] | None,
+    libraries: list[str] | None,
+    licenses: list[str] | None,
+    smallest: float | None,
+    largest: float | None,
+    since: str | None,
+    sort: str | None,
+    order: str | None,
+    by: str | None = None,
+) -> View:
+    """Return the view that the controls say."""
+    return View(
+        search=(search or "").strip(),
+        groups=tuple(groups or ()),
+        libraries=tuple(libraries or ()),
+        licenses=tuple(licenses or ()),
+        smallest=smallest or None,
+        largest=largest or None,
+        since=(since or "").strip(),
+        sort=sort or BY_RANK,
+        turned=order == REVERSED,
+        by=METRICS if by == METRICS else FORECAST,
+    )
+
+
 @dataclass(frozen=True)
 class Choices:
     """What a board can be filtered by."""

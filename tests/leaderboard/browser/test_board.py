@@ -1,8 +1,10 @@
 """The board: what a visitor can do with it, and that an address brings it all back."""
 
 import csv
+import re
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.leaderboard.browser.conftest import served, write_records
@@ -21,6 +23,8 @@ from tests.leaderboard.browser.looking import (
 from tests.leaderboard.browser.records import NAMES, pool
 from tests.leaderboard.made import face, model, score
 
+POINTS = "#lb-board-plot svg.marks [aria-roledescription='point'][aria-label]"
+
 
 def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, address):
     page = opened(address)
@@ -29,6 +33,7 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert column(page, 0) == ["1", "2", "3", "4"]
     assert column(page, 2) == ["100%", "0%", "0%", "0%"]
     wait_for_text(page, "#lb-head", "Fine-tune timm/alpha: 95.0%, as measured here.")
+    open_controls(page)
     page.get_by_label("FaCe and NCTI").check()
     page.wait_for_selector("#lb-table th[title='Tie']")
     assert column(page, 3) == ["A", "B", "C", "D"]
@@ -38,8 +43,15 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert {"face", "logme", "Measured", "Parameters", "License"} <= set(headers(page))
     assert column(page, headers(page).index("Measured")) == ["95.00%", "94.00%", "93.00%", "92.00%"]
     assert "14 records" not in page.inner_text("#lb-status") and "15 records" in page.inner_text("#lb-status")
-    wait_for_text(page, "#lb-notes", "org/closed (gated): the repository is gated")
+    notes = page.locator("#lb-notes details").filter(has_text="Models that could not be scored")
+    assert "org/closed (gated): the repository is gated" in notes.text_content()
+    page.wait_for_function(f"document.querySelectorAll(`{POINTS}`).length === 4")
     assert page.locator("#lb-head a").get_attribute("href").endswith("/datasets/owner/pets")
+    page.click("#lb-table th[title='logme']")
+    page.get_by_text("Sort descending").click()
+    wait_for_models(page, *reversed(NAMES))
+    page.locator("#lb-table [role=gridcell][data-col='1']").first.click()
+    wait_for_text(page, "#lb-card", NAMES[3])
     page.click("#lb-table [data-testid=cell-2-1]")
     wait_for_text(page, "#lb-card", "org/gamma")
     links = [link.get_attribute("href") for link in page.query_selector_all("#lb-card a")]
@@ -53,12 +65,23 @@ def test_the_first_page_shows_a_board_whose_rows_open_their_models(opened, addre
     assert page.get_by_role("tab", name="Model", exact=True).get_attribute("aria-selected") == "true"
 
 
+def test_who_shares_the_address_shows_a_title_a_description_and_a_picture(address, monkeypatch):
+    monkeypatch.setenv("SPACE_HOST", "owner-board.hf.space")
+    raw = httpx.get(address).text
+    told = dict(re.findall(r'<meta property="(og:[a-z]+)" content="([^"]*)">', raw))
+    assert raw.count("og:title") == 1 and "twitter:title" not in raw
+    assert told["og:title"].startswith("Which checkpoint should I fine-tune?") and "dataset" in told["og:description"]
+    assert told["og:image"] == "https://owner-board.hf.space/board.png"
+    assert httpx.get(f"{address}board.png").content.startswith(b"\x89PNG")
+
+
 def test_search_filter_sort_and_columns(opened, address):
     page = opened(address)
     wait_for_table(page)
     page.fill("#lb-search input, #lb-search textarea", "TIMM")
     wait_for_models(page, *NAMES[:2])
     wait_for_text(page, "#lb-count", "2 models of 4")
+    page.wait_for_function(f"document.querySelectorAll(`{POINTS}`).length === 2")
     page.fill("#lb-search input, #lb-search textarea", "nobody")
     wait_for_text(page, "#lb-count", "No model passes")
     page.fill("#lb-search input, #lb-search textarea", "")

@@ -31,7 +31,7 @@ def test_charts_fit_the_screen_and_have_words(opened, address, dark, width):
             *(AT_NIGHT.values() if dark else AT_NIGHT),
             "transparent",
         }
-        assert chart.bounding_box()["width"] > width / 2
+        assert chart.bounding_box()["width"] > width / 3
         assert page.locator(f"#lb-plot-{place} [role='graphics-document']").get_attribute("aria-label")
         assert page.locator(f"#lb-plot-{place}-words summary").inner_text() == "The numbers as a table (4 models)"
     assert page.evaluate("document.documentElement.scrollWidth") <= width

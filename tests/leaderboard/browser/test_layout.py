@@ -31,8 +31,20 @@ CONTRAST = """selector => {
 
 
 def test_a_phone_scrolls_the_table_alone(opened, address):
-    page = opened(address, width=360, height=740)
+    page = opened(address, width=390, height=844)
     wait_for_table(page)
+    page.wait_for_selector("#lb-board-plot svg.marks >> visible=true")
+    first = page.locator(FIRST_CELL).bounding_box()
+    assert first["y"] + first["height"] <= 844
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("document.querySelector('#lb-table .virtual-table-viewport').scrollLeft = 150")
+    page.wait_for_function("document.querySelector('#lb-table .virtual-table-viewport').scrollLeft > 100")
+    for place in range(4):
+        cell, head = (
+            page.locator(f"#lb-table [data-testid={name}]").bounding_box()
+            for name in (f"cell-0-{place}", f"header-{place}")
+        )
+        assert abs(cell["x"] - head["x"]) < 2 and (place != 1 or abs(cell["x"] - first["x"] - 48) < 2)
     open_controls(page)
     page.click(FIRST_CELL)
     wait_for_text(page, "#lb-card", "timm/alpha")
@@ -52,7 +64,7 @@ def test_texts_stand_out_in_the_dark(opened, address):
 
 def check_contrasts(page, dark):
     assert page.evaluate("document.body.classList.contains('dark')") is dark
-    for selector in ("#lb-title p", "#lb-status p", "#lb-head dt", "#lb-notes .lb-muted", f"{FIRST_CELL} span"):
+    for selector in ("#lb-title p", "#lb-status p", "#lb-head h2", "#lb-notes summary", f"{FIRST_CELL} span"):
         assert page.evaluate(CONTRAST, selector) >= 4.5, selector
 
 
@@ -69,14 +81,14 @@ def test_what_a_screen_reader_weak_eyes_and_a_keyboard_need(opened, address):
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(one => Number(one.tagName[1]))")
     assert levels[0] == 1 and levels.count(1) == 1
     assert all(after - before <= 1 for before, after in pairwise(levels))
-    for label in ("Board", "Search", "Library", "License", "Since", "Sort by"):
+    for label in ("Dataset", "Search", "Library", "License", "Since", "Sort by"):
         assert page.get_by_label(label).count() >= 1, label
     unnamed = "[...document.querySelectorAll('img')].filter(one => !one.hasAttribute('alt')).length"
     assert page.evaluate(unnamed) == 0
 
 
 def reach_a_row_by_keyboard(page):
-    page.focus("#lb-refresh")
+    page.focus("#lb-download")
     outline = "getComputedStyle(document.activeElement).outlineStyle"
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Tab")
