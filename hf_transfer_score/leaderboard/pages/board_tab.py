@@ -15,6 +15,7 @@ import gradio as gr
 
 from hf_transfer_score.leaderboard.boards.board import BoardSummary
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages.board_file import board_csv
 from hf_transfer_score.leaderboard.pages.board_table import (
     GROUPS,
     MODEL_PLACE,
@@ -22,7 +23,6 @@ from hf_transfer_score.leaderboard.pages.board_table import (
     READING,
     SHOWN,
     alignment_css,
-    board_csv,
     card_html,
     column_widths,
     columns_of,

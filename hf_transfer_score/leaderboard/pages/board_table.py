@@ -23,7 +23,6 @@ from hf_transfer_score.leaderboard.pages.texts import (
     points_text,
     short_count,
 )
-from hf_transfer_score.text import csv_text
 
 GROUPS = {
     "scores": "Scores",
@@ -48,47 +47,11 @@ MOST_NOTES = 100
 MODEL_PLACE = 1
 """Where the column of the models stands."""
 
-BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
-EXPECTED = (
-    *("best_probability", "points_below_best", "points_below_low", "points_below_high"),
-    *("expected_accuracy", "expected_low", "expected_high"),
-)
-"""What a forecast says of a row, in a CSV."""
-AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
-"""Fields of a row before and behind its scores in a CSV."""
-
 NO_BOARDS = """<div class="lb-head"><h2>No records yet</h2><p>Nothing was scored here so far. Records come from
 <code>hf-transfer-score rank DATASET --models MODEL ... --save FOLDER</code>, and this page shows them by
 <code>hf-transfer-score leaderboard --results FOLDER</code>. It looks for new ones by itself.</p></div>"""
 READING = """<div class="lb-head"><h2>Reading the records</h2><p>The boards appear here when they are read; there is no
 need to reload the page.</p></div>"""
-
-
-def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
-    """Return some rows of a board as CSV with every digit: facts, pool scores, raw terms and their intervals."""
-    columns = list(board.columns.values())
-    terms = [(column.label, term) for column in columns for term in column.directions]
-    header = [*BEFORE, *EXPECTED, *(column.label for column in columns), *AFTER]
-    header += [f"{label}.{term}{end}" for label, term in terms for end in ("", ".low", ".high")]
-
-    def line(row: BoardRow) -> list[Any]:
-        scores, values, intervals = row.scores, row.terms, row.intervals
-        cells = [*(getattr(row, name) for name in BEFORE), *_expected(row)]
-        cells += [scores.get(column.label) for column in columns]
-        cells += [getattr(row, name) for name in AFTER]
-        for label, term in terms:
-            cells += [values.get(label, {}).get(term), *intervals.get(label, {}).get(term, (None, None))]
-        return cells
-
-    return csv_text(header, map(line, rows))
-
-
-def _expected(row: BoardRow) -> list[float | None]:
-    """Return the cells of EXPECTED."""
-    one = row.forecast
-    if one is None:
-        return [None] * len(EXPECTED)
-    return [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]
 
 
 class Cell(NamedTuple):

@@ -1,0 +1,45 @@
+"""A board as CSV, with every digit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
+from hf_transfer_score.text import csv_text
+
+BEFORE = ("rank", "low", "high", "group", "mean_rank", "model", "label", "commit", "library", "layer", "pooling")
+EXPECTED = (
+    *("best_probability", "points_below_best", "points_below_low", "points_below_high"),
+    *("expected_accuracy", "expected_low", "expected_high"),
+)
+"""What a forecast says of a row, in a CSV."""
+AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
+"""Fields of a row before and behind its scores in a CSV."""
+
+
+def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
+    """Return some rows of a board as CSV with every digit: facts, pool scores, raw terms and their intervals."""
+    columns = list(board.columns.values())
+    terms = [(column.label, term) for column in columns for term in column.directions]
+    header = [*BEFORE, *EXPECTED, *(column.label for column in columns), *AFTER]
+    header += [f"{label}.{term}{end}" for label, term in terms for end in ("", ".low", ".high")]
+
+    def line(row: BoardRow) -> list[Any]:
+        scores, values, intervals = row.scores, row.terms, row.intervals
+        cells = [*(getattr(row, name) for name in BEFORE), *_expected(row)]
+        cells += [scores.get(column.label) for column in columns]
+        cells += [getattr(row, name) for name in AFTER]
+        for label, term in terms:
+            cells += [values.get(label, {}).get(term), *intervals.get(label, {}).get(term, (None, None))]
+        return cells
+
+    return csv_text(header, map(line, rows))
+
+
+def _expected(row: BoardRow) -> list[float | None]:
+    """Return the cells of EXPECTED."""
+    one = row.forecast
+    if one is None:
+        return [None] * len(EXPECTED)
+    return [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]
