@@ -60,7 +60,7 @@ def raced(report):
         LearningCurve("o/middling", 1e-3, (0.5, 0.6), ended=False),
         LearningCurve(HOSTILE, 1e-3, (0.2,), ended=False),
     )
-    gone = {HOSTILE: "surely behind"}
+    gone = {HOSTILE: f"cannot be fine-tuned: {HOSTILE} \x1b[31m \ud800"}
     history = (Round("race", "1 pass", ("o/good", "o/middling"), gone, "o/good"),)
     return replace(chosen(report), curves=curves, history=history)
 

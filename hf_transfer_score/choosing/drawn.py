@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 def drawn_race(choice: Choice) -> Curves:
     """Return the race of a choice: the winner first, then who was in at the end, then who went, the last one first."""
-    gone = {name: why for found in choice.history if found.stage == "race" for name, why in found.gone.items()}
-    last = next((found.inside for found in reversed(choice.history) if found.stage == "race"), ())
+    rounds = [found for found in choice.history if found.stage == "race"]
+    gone = {name: printable(why) for found in rounds for name, why in found.gone.items()}
+    last = rounds[-1].inside if rounds else ()
     names = dict.fromkeys([choice.winner, *last, *reversed(gone), *(one.name for one in choice.curves)])
     best = {name: _best(choice, name) for name in names if name is not None}
     curves = tuple(
@@ -24,16 +25,16 @@ def drawn_race(choice: Choice) -> Curves:
         for one in best.values()
         if one is not None
     )
-    passes, known = choice.recipe.epochs, choice.accuracy
-    proof = (
-        f"{known.value:.1%} ({known.low:.1%} to {known.high:.1%}) of {len(choice.test):,} test rows" if known else ""
-    )
+    known, proof = choice.accuracy, ""
+    if known is not None:
+        share = f"{known.value:.1%} ({known.low:.1%} to {known.high:.1%})"
+        proof = f"It has {share} of {len(choice.test):,} test rows right, which had no part in the choice."
     return Curves(
         curves,
-        tuple(doubling(passes)),
+        tuple(doubling(choice.recipe.epochs)),
         won=choice.winner is not None and not choice.interrupted,
         dataset=printable(choice.ranking.dataset),
-        proof=f"It has {proof} right, which had no part in the choice." if proof else "",
+        proof=proof,
     )
 
 

@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 760, 400
 ROOM = 170
 """Pixels right of the last pass, for names."""
 
-LONGEST_LABEL = 34
+LONGEST_LABEL, LONGEST_TITLED = 34, 60
 PIECES, NEAR = 16, 3.0
 """Of how many points a piece of a curve is where names are placed, and how far from each they had better stay."""
 
@@ -25,7 +25,7 @@ GONE, IN, WON = 0.8, 1.7, 3.2
 LOOKS = {**{f"line {place}": colour for place, colour in enumerate(COLOURS[1:])}, "soft": SOFT, "ink": INK}
 """Colours by name, for all lines, points and names: data hold no colours, which are others at night."""
 
-LABELLED = 20
+LABELLED = 12
 """Finalists that have a name beside their curve at most."""
 
 HEAD = ("learning rate", "passes", "best validation accuracy", "what became of it")
@@ -95,7 +95,8 @@ class Curves:
         if not self.won:
             return f"{on}the race, which nobody has won yet"
         rate = "" if first.rate is None else f" at the learning rate {first.rate:g}"
-        return f"{on}{first.name} won{rate}, with {first.best[1]:.1%} of the validation rows right"
+        name = shorten(first.name, LONGEST_TITLED)
+        return f"{on}{name} won{rate}, with {first.best[1]:.1%} of the validation rows right"
 
     @property
     def subtitle(self) -> str:
