@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict
 
-from hf_transfer_score.choosing.history import Round
+from hf_transfer_score.choosing.history import LearningCurve, Round
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.ranking.agreement import Agreement
@@ -133,6 +133,7 @@ class Chosen(TypedDict):
     tested: dict[str, dict[str, Any]]
     cost: dict[str, Any]
     history: list[Round]
+    curves: list[LearningCurve]
     recipe: Recipe
     test: TestRows
     script: str | None

@@ -87,6 +87,10 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
+        "choosing/drawn": "choosing.history choosing.race choosing.result drawing.race_chart drawing.words",
+        "choosing/result": """
+            choosing drawing errors finetune home metrics.scores ranking records runs sampling.sample text
+        """,
         "runs/layers": """
             checkpoints.candidate drawing errors ranking.models ranking.showing runs finetune.recipe
         """,

@@ -12,7 +12,7 @@ import pytest
 
 from hf_transfer_score import ModelFacts, board, get_metric, rank_features, rank_pool, read_records
 from hf_transfer_score.choosing import result as chosen_result
-from hf_transfer_score.choosing.history import Spent
+from hf_transfer_score.choosing.history import LearningCurve, Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
@@ -53,6 +53,18 @@ def chosen(report):
     )
 
 
+def raced(report):
+    curves = (
+        LearningCurve("o/good", 1e-3, (0.5, 0.7), ended=True),
+        LearningCurve("o/good", 1e-2, (0.9,), ended=False),
+        LearningCurve("o/middling", 1e-3, (0.5, 0.6), ended=False),
+        LearningCurve(HOSTILE, 1e-3, (0.2,), ended=False),
+    )
+    gone = {HOSTILE: f"cannot be fine-tuned: {HOSTILE} \x1b[31m \ud800"}
+    history = (Round("race", "1 pass", ("o/good", "o/middling"), gone, "o/good"),)
+    return replace(chosen(report), curves=curves, history=history)
+
+
 def profile(report):
     rows = (ProfileRow("1", 4, 2.0, {}, {}), ProfileRow("2", 4, 1.0, {"face": {"nc1": 1.0}}, {}))
     return LayerProfile(HOSTILE, rows, report)
@@ -82,6 +94,7 @@ MAKERS = {
     "rank": lambda report, _: report,
     "verify": lambda report, _: verified(report),
     "choose": lambda report, _: chosen(report),
+    "choose with a race": lambda report, _: raced(report),
     "layers": lambda report, _: profile(report),
     "board": known,
     "rank_features": lambda *_: features("owner/pets", "image-classification"),
@@ -166,3 +179,21 @@ def test_the_notebook_leads_with_what_was_measured(report):
 def test_a_model_that_others_tell_of_has_no_card(report):
     with pytest.raises(OptionError, match="'o/none' is not in the ranking|'o/none'; its models"):
         report.card("o/none")
+
+
+def test_a_choice_draws_its_race_and_one_that_has_none_the_ranking(report):
+    race = raced(report).plot().to_dict()
+    (points,) = [rows for rows in race["datasets"].values() if any("became" in row for row in rows)]
+    assert {(row["model"], row["x"], row["y"]) for row in points} == {
+        ("o/good", 1, 0.5),
+        ("o/good", 2, 0.7),
+        ("o/middling", 1, 0.5),
+        ("o/middling", 2, 0.6),
+        (HOSTILE, 1, 0.2),
+    }, "the winner at the learning rate that won, the others at their best"
+    ranking = report.plot().to_dict()["description"]
+    assert race["description"] != ranking
+    assert raced(report).plot(what="ranking").to_dict()["description"] == ranking
+    assert chosen(report).plot().to_dict()["description"] == ranking
+    with pytest.raises(OptionError, match="expected race or ranking"):
+        raced(report).plot(what="curves")

@@ -15,7 +15,7 @@ from hf_transfer_score.backbones.base import Backbone, all_kinds
 from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.checkpoints.resolve import fetch
 from hf_transfer_score.choosing.evidence import dispensable, know_nothing
-from hf_transfer_score.choosing.history import ChooseListener, Round, Spent
+from hf_transfer_score.choosing.history import ChooseListener, LearningCurve, Round, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
@@ -326,13 +326,18 @@ class _Choosing:
             name = winner.name if winner else next((one.first for one in reversed(self.history) if one.first), None)
             ranking = _first(ranking, name, self.gone)
             sure = self._sure(name)
-        rate = winner.rate if winner and start.recipe.method != "probe" else None
+        probed = start.recipe.method == "probe"
+        rate = winner.rate if winner and not probed else None
+        curves = tuple(
+            LearningCurve(arm.name, None if probed else arm.rate, leg.accuracies, leg.ended)
+            for arm, leg in (race.legs.items() if race else ())
+        )
         notes = (*start.test.notes, *other_proportions(start.sample, start.test), *start.plan.notes)
         count = len(self.looking.parts)
         trained = (self.trainer, winner) if winner else None
         return Choice(
             ranking, start.recipe, start.test, start.how, tuple(self.history), name, rate, sure, tested,
-            self.spent, self._all_seconds(), count, notes, trained=trained, typed=start.typed,
+            self.spent, self._all_seconds(), count, notes, curves, trained=trained, typed=start.typed,
         )  # fmt: skip
 
     def _sure(self, name: str | None) -> float | None:

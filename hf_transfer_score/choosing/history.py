@@ -50,6 +50,7 @@ class Round:
         chance: probability that nobody is better than that one by more than the points that do not matter.
         gain: points of accuracy that certainty about who is best would be worth.
         spent: in words.
+        accuracies: of those that are being trained, the best so far on the validation rows.
     """
 
     stage: Stage
@@ -60,6 +61,24 @@ class Round:
     chance: float | None = None
     gain: float | None = None
     spent: str = ""
+    accuracies: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """How a finalist came along at one learning rate.
+
+    Attributes:
+        name: of the candidate.
+        rate: the learning rate; None where none is raced, as of probes.
+        accuracies: on the validation rows, after each pass.
+        ended: whether nothing more is to be trained.
+    """
+
+    name: str
+    rate: float | None
+    accuracies: tuple[float, ...]
+    ended: bool
 
 
 class ChooseListener:

@@ -126,10 +126,15 @@ class Terms:
             >>> Terms(30, (1e-3,), 0.5, 0.9, Budget(3, "fine-tunings")).rounds
             [2, 4, 8, 15, 30]
         """
-        found = [self.passes]
-        while found[0] > 1 and len(found) < 5:
-            found.insert(0, (found[0] + 1) // 2)
-        return found
+        return doubling(self.passes)
+
+
+def doubling(passes: int) -> list[int]:
+    """Return after which passes all are compared."""
+    found = [passes]
+    while found[0] > 1 and len(found) < 5:
+        found.insert(0, (found[0] + 1) // 2)
+    return found
 
 
 class Race:
@@ -258,7 +263,8 @@ class Race:
         alive = self.outcomes[[places[name] for name in inside]]
         gain = 100 * float(alive.max(0).mean() - means[places[first]])
         words = f"{passes} pass{'' if passes == 1 else 'es'}"
-        found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent))
+        best = {name: max(leg.best for arm, leg in self.legs.items() if arm.name == name) for name in inside}
+        found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent), best)
         self.history.append(found)
         self.heard.ended(found)
         return chance >= self.terms.confidence and (shown or len(inside) == 1)

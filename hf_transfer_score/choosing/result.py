@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from hf_transfer_score.choosing.history import Round, Spent
+from hf_transfer_score.choosing.history import LearningCurve, Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.errors import InputError
+from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.home import example_checkpoints
@@ -60,6 +60,7 @@ class Choice(Shown):
         all_seconds: what fine-tuning every candidate by the same recipe would take, None where that is not known.
         candidates: that could be fine-tuned.
         notes: what to know about it.
+        curves: learning curves of the finalists, at every learning rate that was raced; empty where it ended before.
         interrupted: whether it was ended by hand.
         trained: what has the weights of the winner.
         typed: how candidates can be typed, by name.
@@ -78,6 +79,7 @@ class Choice(Shown):
     all_seconds: float | None
     candidates: int
     notes: tuple[str, ...] = ()
+    curves: tuple[LearningCurve, ...] = ()
     interrupted: bool = False
     trained: tuple[Trainer, Arm] | None = field(default=None, compare=False)
     typed: Mapping[str, Any] = field(default_factory=dict)
@@ -108,6 +110,40 @@ class Choice(Shown):
 
     def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
         return self.answer, [("test rows right", {one.name: f"{one.result.accuracy:.1%}" for one in self.tested})]
+
+    def plot(self, path: str | Path | None = None, what: Literal["race", "ranking"] = "race") -> Any:
+        """Return a chart, and write it to a file if one is named.
+
+        Args:
+            path: a file in .png, .svg or .html, whose page needs no other file and no network.
+            what: "race" for the learning curves of the finalists, "ranking" for all candidates, as `Ranking.plot` draws
+                them. A choice that ended before the race has no curves, and draws the ranking.
+
+        Returns:
+            An `altair.Chart`, which a notebook shows.
+        """
+        if what not in ("race", "ranking"):
+            raise OptionError(f"what={what!r}: expected race or ranking.")
+        if what == "ranking" or not self.curves:
+            return super().plot(path)
+        from hf_transfer_score.choosing.drawn import drawn_race
+        from hf_transfer_score.drawing.files import save_race
+        from hf_transfer_score.drawing.race_chart import race_chart
+
+        race = drawn_race(self)
+        if path is not None:
+            save_race(race, Path(path))
+        return race_chart(race)
+
+    def _repr_html_(self) -> str:
+        """Return the answer, the table and the race, as a notebook shows them."""
+        if not self.curves:
+            return super()._repr_html_()
+        from hf_transfer_score.choosing.drawn import drawn_race
+        from hf_transfer_score.drawing.notebook import notebook_html
+
+        answer, measured = self._told()
+        return notebook_html(self.ranking, answer, measured, race=drawn_race(self))
 
     @property
     def accuracy(self) -> Interval | None:
@@ -185,6 +221,7 @@ class Choice(Shown):
                 "tested": {one.name: {"whole": one.whole, **asdict(one.result)} for one in self.tested},
                 "cost": {"share": self.share, "all_seconds": self.all_seconds, **asdict(self.spent)},
                 "history": [asdict(one) for one in self.history],
+                "curves": [asdict(one) for one in self.curves],
                 "recipe": asdict(self.recipe),
                 "test": {"examples": len(self.test), "fingerprint": self.test.fingerprint},
                 "script": self.script,

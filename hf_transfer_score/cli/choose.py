@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +11,11 @@ from cyclopts import Parameter
 
 from hf_transfer_score.choosing.choose import choose as run_choose
 from hf_transfer_score.choosing.estimate import Estimate, estimate
-from hf_transfer_score.choosing.history import ChooseListener, Round
 from hf_transfer_score.choosing.options import ChooseOptions, RacedMethod
 from hf_transfer_score.choosing.pushing import check_target
 from hf_transfer_score.choosing.race import summary
 from hf_transfer_score.choosing.result import Choice
+from hf_transfer_score.cli.choose_progress import following
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
 from hf_transfer_score.cli.flags import (
     DATASET,
@@ -39,10 +36,11 @@ from hf_transfer_score.cli.flags import (
 )
 from hf_transfer_score.cli.forecast import forecast_group, forecast_legend
 from hf_transfer_score.cli.naming import with_flags
-from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words, write
+from hf_transfer_score.cli.output import Output, Page, render, say, words, write
 from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.tables import Note, groups_text, notes_table
 from hf_transfer_score.cli.verify import check_adapters
+from hf_transfer_score.drawing.files import check_plot_path
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.runs.report import Interrupted
@@ -155,6 +153,7 @@ def choose(
     save: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     save_model: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     push: Annotated[str | None, Parameter(group=OUTPUT)] = None,
+    plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     dry_run: Annotated[bool, Parameter(group=RUNNING)] = False,
     quiet: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
@@ -183,12 +182,15 @@ def choose(
         save_model: write the winner's weights, a training script and a description to this folder.
         push: put the winner's weights with a card and its record into this repository of models on the Hub, OWNER/NAME;
             it is made where it is not there.
+        plot: also draw the race, the learning curves of the finalists: .png, .svg or .html.
         dry_run: say what would be done and about how long it takes, and stop.
         quiet: say nothing on the error stream meanwhile.
     """
     how = tuning.options(choosing, options.extract.device)
     check_folder(save)
     check_folder(save_model)
+    if plot is not None:
+        check_plot_path(plot)
     if push is not None:
         check_target(push)
     asked: dict[str, Any] = {
@@ -198,7 +200,7 @@ def choose(
     }
     with leaving_at_once():
         try:
-            with _watching(quiet=quiet) as heard:
+            with following(how, quiet=quiet) as heard:
                 if dry_run:
                     found = estimate(dataset, candidates.names(), heard=heard, **asked)
                 else:
@@ -211,10 +213,7 @@ def choose(
             output.show(found.as_dict, lambda page: estimate_text(found, page))
             return 0
         output.show(choice.as_dict, lambda page: choice_text(choice, page))
-        if save_model is not None and choice.tested:
-            say(f"Saved the model to {choice.save_model(save_model)}")
-        if push is not None and choice.tested:
-            say(f"Put the model on {choice.push(push)}")
+        _keep(choice, plot, save_model, push)
     if choice.interrupted:
         said = "interrupted: run the same command again to go on"
         if at_work():
@@ -226,35 +225,15 @@ def choose(
     return 0 if choice.tested else FAILED
 
 
-@contextmanager
-def _watching(*, quiet: bool) -> Iterator[ChooseListener]:
-    if quiet:
-        yield ChooseListener()
-    elif not sys.stderr.isatty():
-        yield _RoundLines()
-    else:
-        with status("choosing") as line:
-            line.start()
-            yield _Moving(line)
-
-
-class _RoundLines(ChooseListener):
-    """Says what each round came to."""
-
-    def ended(self, found: Round) -> None:
-        """Say who is in, who went and why, and what was spent."""
-        say(with_flags(summary(found, shown)))
-
-
-class _Moving(_RoundLines):
-    """Shows besides what is being done now."""
-
-    def __init__(self, line: Status) -> None:
-        self._line = line
-
-    def stage(self, words: str) -> None:
-        """Say what is being done."""
-        self._line.update(words)
+def _keep(choice: Choice, plot: Path | None, save_model: Path | None, push: str | None) -> None:
+    """Draw a choice, and put its weights where they were asked for."""
+    if plot is not None:
+        choice.plot(plot)
+        say(f"Drew {plot}")
+    if save_model is not None and choice.tested:
+        say(f"Saved the model to {choice.save_model(save_model)}")
+    if push is not None and choice.tested:
+        say(f"Put the model on {choice.push(push)}")
 
 
 def choice_text(choice: Choice, page: Page) -> str:

@@ -282,12 +282,22 @@ def error_console() -> Console:
 
 
 @contextmanager
-def moving(*columns: Any) -> Iterator[Progress]:
-    """Yield bars on standard error; what is said meanwhile stands above them, without whatever steers a terminal."""
+def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Progress]:
+    """Yield bars on standard error; what is said meanwhile stands above them, without whatever steers a terminal.
+
+    Args:
+        columns: of the bars.
+        above: returns what moves with the bars, above them.
+    """
     from rich.progress import Progress
 
+    class Bars(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from above()
+            yield from super().get_renderables()
+
     stream, console = sys.stderr, error_console()
-    bars = Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
+    bars = Bars(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
     before = (stream.live, stream.bars) if isinstance(stream, Stream) else (None, None)
     try:
         if isinstance(stream, Stream):
@@ -347,11 +357,11 @@ class Status:
 
 
 @contextmanager
-def status(first: str) -> Iterator[Status]:
-    """Yield a line with something that turns before it."""
+def status(first: str, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Status]:
+    """Yield a line with something that turns before it, and what moves above it."""
     from rich.progress import SpinnerColumn, TextColumn
 
-    with moving(SpinnerColumn(), TextColumn("{task.description}", markup=False)) as bars:
+    with moving(SpinnerColumn(), TextColumn("{task.description}", markup=False), above=above) as bars:
         yield Status(bars, first)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import write_bytes, write_text
 from hf_transfer_score.ranking.ranking import Ranking
+
+if TYPE_CHECKING:
+    from hf_transfer_score.drawing.race_chart import Curves
 
 ENDINGS = (".png", ".svg", ".html")
 PROFILE_WIDTH = 840
@@ -47,6 +50,16 @@ def save_plot(ranking: Ranking, path: Path, across: Across = "parameters") -> No
     picture = picture_of(ranking, across)
     chart = rank_chart(picture)
     _write(path, chart, lambda: ranking_page(chart, picture))
+
+
+def save_race(race: Curves, path: Path) -> None:
+    """Draw the learning curves of the finalists of a choice; the page in .html has them in a table, too."""
+    check_plot_path(path)
+    from hf_transfer_score.drawing.page import race_page
+    from hf_transfer_score.drawing.race_chart import race_chart
+
+    chart = race_chart(race)
+    _write(path, chart, lambda: race_page(chart, race))
 
 
 def save_profile(values: Mapping[str, float | None], best: str, model: str, about: str, path: Path) -> None:

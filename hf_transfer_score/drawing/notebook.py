@@ -9,6 +9,7 @@ from typing import Any
 from hf_transfer_score.drawing.look import specification
 from hf_transfer_score.drawing.page import pages
 from hf_transfer_score.drawing.points import picture_of
+from hf_transfer_score.drawing.race_chart import Curves, race_chart
 from hf_transfer_score.drawing.rank_chart import rank_chart
 from hf_transfer_score.drawing.words import MISSING
 from hf_transfer_score.ranking.ranking import Ranking
@@ -24,13 +25,14 @@ CHANCE = "chance to be best"
 Columns = Sequence[tuple[str, Mapping[str, str]]]
 
 
-def notebook_html(ranking: Ranking, answer: str, measured: Columns = ()) -> str:
+def notebook_html(ranking: Ranking, answer: str, measured: Columns = (), race: Curves | None = None) -> str:
     """Return a ranking for a notebook.
 
     Args:
         ranking: the ranking.
         answer: what to do, in a few sentences.
         measured: columns that come first: a title, and a value by model; the models of the first one lead the table.
+        race: is drawn in the place of the ranking.
     """
     picture = picture_of(ranking)
     shown = [place for place, name in enumerate(picture.head) if name not in LEFT_OUT]
@@ -46,6 +48,7 @@ def notebook_html(ranking: Ranking, answer: str, measured: Columns = ()) -> str:
         for name, cells in order[:ROWS]
     ]
     head = [*(title for title, _ in measured), *(picture.head[place] for place in shown)]
+    chart = rank_chart(picture).properties(title="") if picture.rows else None
     about = f"{picture.title}; {picture.subtitle}." if ranking.dataset else f"{picture.subtitle}."
     return _page(
         answer=answer,
@@ -56,8 +59,8 @@ def notebook_html(ranking: Ranking, answer: str, measured: Columns = ()) -> str:
         without=picture.without,
         notes=picture.notes[:NOTES],
         barred=len(measured) + shown.index(picture.head.index(CHANCE)) if CHANCE in picture.head else -1,
-        chart=rank_chart(picture).properties(title="") if picture.rows else None,
-        described=f"{picture.title}: {picture.subtitle}",
+        chart=chart if race is None else race_chart(race),
+        described=f"{picture.title}: {picture.subtitle}" if race is None else race.description,
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.drawing.look import specification
 from hf_transfer_score.drawing.points import Picture
+from hf_transfer_score.drawing.race_chart import HEAD, Curves
 from hf_transfer_score.drawing.words import MISSING, printable
 from hf_transfer_score.text import environment
 
@@ -29,6 +30,12 @@ def ranking_page(chart: Any, picture: Picture) -> str:
         ("Without a rank", ["model", "status", "reason"], picture.without, "words"),
     ]
     return _page(picture.title, picture.subtitle, chart if picture.rows else None, tables, picture.notes)
+
+
+def race_page(chart: Any, race: Curves) -> str:
+    """Return the page of a race: its curves, and the finalists in a table."""
+    tables = [("Finalists", ["model", *HEAD], [(one.name, one.cells) for one in race.curves], "words")]
+    return _page(race.title, race.subtitle, chart, tables)
 
 
 def profile_page(chart: Any, title: str, values: Mapping[str, float | None]) -> str:

@@ -74,7 +74,7 @@ def told(choice):
     """Return what a choice came to, without what differs by its nature."""
     tested = {one.name: (one.result.accuracy, one.whole) for one in choice.tested}
     rounds = [(one.words, one.inside, dict(one.gone), one.chance) for one in choice.history]
-    return choice.winner, choice.rate, choice.sure, tested, rounds, list(choice.ranking.ranks)
+    return choice.winner, choice.rate, choice.sure, tested, rounds, list(choice.ranking.ranks), choice.curves
 
 
 def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
@@ -88,6 +88,10 @@ def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
     assert choice.answer.startswith(f"{choice.winner} at the learning rate ") and "test rows right" in choice.answer
     assert json.loads(json.dumps(choice.as_dict()))["winner"] == choice.winner
     check_printed("choose", choice.as_dict())
+    (won,) = [one for one in choice.curves if (one.name, one.rate) == (choice.winner, choice.rate)]
+    assert won.ended and max(won.accuracies) == choice.tested[0].result.validation_accuracy
+    assert {one.rate for one in choice.curves} == set(CHANGES["learning_rates"])
+    assert {one["name"] for one in choice.as_dict()["curves"]} == {one.name for one in choice.curves}
     records = [Record.from_json(path.read_bytes()) for path in (home / "results" / "records").rglob("*.json")]
     truths = {one.model.id: one.terms["accuracy"] for one in records if one.metric and one.metric.kind == "truth"}
     assert truths == {one.name: one.result.accuracy for one in choice.tested if one.whole}
@@ -123,6 +127,7 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
             if not found.interrupted:
                 break
             assert found.answer.startswith("So far: ") and not found.tested
+            assert ("nobody has won yet" in found.plot().to_dict()["description"]) == bool(found.curves)
     assert moments == 3
     assert told(found) == told(choice)
     assert len(passes) == len(set(passes))  # no finished leg is run twice
@@ -162,11 +167,14 @@ def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypa
     assert main(["choose", *models, *FLAGS, "--dry-run"]) == 0
     out, _ = capsys.readouterr()
     assert out.startswith("2 candidates (0 more cannot be read), 0 B to download") and "The budget of 1 fine-tun" in out
-    assert main(["choose", *models, *FLAGS, "--save-model", "chosen"]) == 0
+    assert main(["choose", *models, *FLAGS, "--save-model", "chosen", "--plot", "race.svg"]) == 0
     out, err = capsys.readouterr()
     assert " at the learning rate 0.00" in out and "It took " in out and "of the work" in out
     assert "\nproof" not in err and "60 rows: " in err and "Saved the model to chosen" in err
     assert (folder / "chosen" / "train.py").is_file()
+    assert "Drew race.svg" in err and "of the validation rows right" in (folder / "race.svg").read_text()
+    assert main(["choose", *models, "--plot", "race.bmp"]) == 2
+    assert "race.bmp" in capsys.readouterr().err
     assert main(["choose", *models, "--budget", "soon"]) == 2
     assert "--budget" in capsys.readouterr().err
 

@@ -1,0 +1,87 @@
+"""The table of a choice that goes on: few lines, whatever the names are."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from hf_transfer_score.choosing.history import Round
+from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.cli.choose_progress import ChoiceTable, following
+from hf_transfer_score.cli.output import Page, render, standard_streams
+
+HOSTILE = "o/\x1b[31mred\x1b]0;title\x07\u202egnp\nline [bold]x[/bold]"
+MANY = tuple(f"owner/model-{place:02d}" for place in range(52))
+
+
+class Terminal(io.StringIO):
+    """What looks like a terminal."""
+
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
+
+
+def shown_at(*rounds, width=100):
+    table = ChoiceTable(ChooseOptions(budget="2 fine-tunings"))
+    for one in rounds:
+        table.ended(one)
+    return render(table.parts(), Page(width)).splitlines()
+
+
+def test_nothing_is_shown_before_the_first_round():
+    assert shown_at() == []
+
+
+def test_who_is_in_who_went_and_why_and_what_it_cost():
+    lines = shown_at(
+        Round("facts", "facts", ("a", "b", "c"), {"d": "its licence is not known"}, "a"),
+        Round("race", "4 passes", ("b", "a"), {"c": "surely behind"}, "b", 0.8, 1.25, "1 min", {"b": 0.75, "a": 0.5}),
+        Round("proof", "90 test rows", ("b", "c"), {}, "b", spent="2 min"),
+    )
+    cells = [line.split("  ") for line in lines]
+    assert [[one.strip() for one in line if one.strip()] for line in cells[1:5]] == [
+        ["b", "in", "75.0%"],
+        ["a", "in", "50.0%"],
+        ["c", "went at 4 passes", "–", "surely behind"],
+        ["d", "went at facts", "–", "its licence is not known"],
+    ]
+    assert lines[5] == "2 of 4 are in after 90 test rows; spent 2 min; the budget is 2 fine-tunings"
+
+
+def test_what_going_on_can_win_is_said():
+    found = Round("race", "4 passes", ("b", "a"), {}, "b", 0.8, 1.25, "1 min")
+    assert shown_at(found)[4] == (
+        "b is good enough with probability 80% (90% is asked for); going on can win about 1.2 points"
+    )
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_of_many_the_first_twelve_are_shown(width):
+    lines = shown_at(Round("rows", "256 rows", MANY[:20], dict.fromkeys(MANY[20:], "too slow")), width=width)
+    assert [line.split()[0] for line in lines[1:13]] == list(MANY[:12]) or width == 40
+    assert "and 40 more, 8 of them in" in lines
+    assert len(lines) <= 12 + 6 and max(map(len, lines)) <= width
+
+
+def test_hostile_names_are_harmless_and_take_one_line():
+    found = Round("race", "4 passes", (HOSTILE,), {HOSTILE + "2": HOSTILE}, HOSTILE, 0.5, 1.0, "1 s", {HOSTILE: 0.5})
+    lines = shown_at(found, width=200)
+    assert all(line.isprintable() for line in lines)
+    assert lines[1].startswith("o/\\x1b[31mred") and "[bold]x[/bold]" in lines[2] and len(lines) == 6
+
+
+def test_a_terminal_sees_the_table_and_everything_else_a_line_for_each_round(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    found = Round("rows", "256 rows", (HOSTILE, *MANY), {}, MANY[0])
+    for stream, wanted in ((Terminal(), "and 41 more"), (io.StringIO(), "and 50 more are in")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with standard_streams(), following(ChooseOptions(), quiet=False) as heard:
+            heard.ended(found)
+            heard.stage(f"fine-tuning {HOSTILE}")
+        told = stream.getvalue()
+        assert wanted in told and "\x1b]0;" not in told and "\x1b[31mred" not in told and "\u202e" not in told
+    assert "\x1b" not in told
