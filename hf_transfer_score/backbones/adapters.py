@@ -46,6 +46,9 @@ HARMLESS = frozenset({
 STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Ways to begin the training of an adapter that leave the weights of its base as they are."""
 
+LONGEST = 500
+"""Letters of the name of a weight."""
+
 MOST_NAMED = 10
 """Parts that are named of those that are left out."""
 
@@ -118,10 +121,8 @@ def adapter_of(repository: Repository, commit: str) -> tuple[Adapter, str | None
         raise CheckpointError(
             "unsupported", f"is an adapter whose base is no model on the Hub: {str(base)[:100]!r}, expected OWNER/NAME"
         )
-    if (
-        revision is not None
-        and not (isinstance(revision, str) and REVISION.fullmatch(revision))
-        or ".." in str(revision)
+    if (revision is not None and not (isinstance(revision, str) and REVISION.fullmatch(revision))) or ".." in str(
+        revision
     ):
         raise CheckpointError("corrupt", f"is an adapter whose base has no such revision: {str(revision)[:100]!r}")
     return Adapter(repository.name, commit, weights, base, ""), revision
@@ -230,6 +231,8 @@ def _sorted(shapes: Mapping[str, tuple[int, ...]], settings: _Settings) -> tuple
     halves: dict[str, dict[str, tuple[int, ...]]] = {"A": {}, "B": {}}
     copies: dict[str, str] = {}
     for key, shape in shapes.items():
+        if len(key) > LONGEST:
+            raise CheckpointError("corrupt", f"is an adapter with a weight whose name has {len(key):,} letters")
         name = key.removeprefix(PREFIX)
         part = re.fullmatch(r"(.+)\.lora_([AB])\.weight", name)
         if part is not None and key.startswith(PREFIX):
@@ -248,12 +251,14 @@ class _Network:
     """Finds layers of a loaded base by the names that they had where an adapter was trained.
 
     There the base may have been loaded with a head around it, or without the one that it has here: transformers puts
-    one word before all names then, and takes it away, and so does this.
+    one word before all names then, and takes it away, and so does this. Names of older versions are those that
+    transformers itself renames in weights.
     """
 
     def __init__(self, backbone: Any) -> None:
         parts = backbone.module.modules()
         self.network = next((one for one in parts if hasattr(one, "base_model_prefix")), backbone.module)
+        self.renamings = _renamings(self.network)
         self.prefix = str(getattr(self.network, "base_model_prefix", ""))
         self.layers = dict(self.network.named_modules())
         self.weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
@@ -277,12 +282,26 @@ class _Network:
         raise _misfit(name, shape, tuple(found.shape))
 
     def _found(self, name: str, known: Mapping[str, Any]) -> Any:
-        for one in (name, name.removeprefix(f"{self.prefix}."), f"{self.prefix}.{name}"):
-            if one in known:
-                return known[one]
-        if name.split(".")[0] in self.inside:
+        renamed = name
+        for renaming in self.renamings:
+            renamed, _ = renaming.rename_source_key(renamed)
+        for written in (name, renamed):
+            for one in (written, written.removeprefix(f"{self.prefix}."), f"{self.prefix}.{written}"):
+                if one in known:
+                    return known[one]
+        if {name.split(".")[0], renamed.split(".")[0]} & self.inside:
             raise CheckpointError("corrupt", f"is an adapter for {name[:100]!r}, which its base does not have")
         return None
+
+
+def _renamings(network: Any) -> list[Any]:
+    """Return what transformers renames in weights of older versions; nothing for a network of another library."""
+    if not hasattr(network, "base_model_prefix"):
+        return []
+    from transformers.conversion_mapping import get_model_conversion_mapping
+    from transformers.core_model_loading import WeightRenaming
+
+    return [one for one in get_model_conversion_mapping(network) if isinstance(one, WeightRenaming)]
 
 
 def _misfit(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> CheckpointError:
