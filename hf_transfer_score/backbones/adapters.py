@@ -181,11 +181,8 @@ def merge_adapter(backbone: Any, adapter: Adapter) -> None:
     if not all(isinstance(place, str) for place in places):
         raise CheckpointError("error", "is an adapter whose files vanished from the cache of the Hub; run again")
     weights, config = (Path(str(place)) for place in places)
-    try:
-        settings = _settings(read_description(config))
-        shapes, read = _contents(weights)
-    except (UnreadableError, OSError) as error:
-        raise CheckpointError("corrupt", f"has an {weights.name} {why_unread(error)}; download it again") from error
+    settings = _settings(_read(config, read_description))
+    shapes, read = _read(weights, _contents)
     network = _Network(backbone)
     layers, copies = _sorted(shapes, settings)
     changes = [(name, layer) for name in layers if (layer := network.layer(name)) is not None]
@@ -203,6 +200,13 @@ def merge_adapter(backbone: Any, adapter: Adapter) -> None:
     left = sorted({name.split(".")[0] for name in {*layers, *copies.values()} - done})[:MOST_NAMED]
     told = {"name": adapter.name, "commit": adapter.commit, "base": adapter.base, "base_commit": adapter.base_commit}
     backbone.details = {**backbone.details, "adapter": {**told, **({"left_out": left} if left else {})}}
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except (UnreadableError, OSError) as error:
+        raise CheckpointError("corrupt", f"has an {path.name} {why_unread(error)}; download it again") from error
 
 
 def _contents(path: Path) -> tuple[dict[str, tuple[int, ...]], Callable[[str], torch.Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ def write_adapter(folder: Path, base: Path, name: str, auto: str = "AutoModel", 
 
     how: dict[str, Any] = {"target_modules": LAYERS, "r": 3, "lora_alpha": 12, **settings}
     loaded = getattr(transformers, auto).from_pretrained(base, ignore_mismatched_sizes=True, **_labels(how))
-    model = peft.get_peft_model(loaded, peft.LoraConfig(**how))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # peft asks transformers by names that are going
+        model = peft.get_peft_model(loaded, peft.LoraConfig(**how))
     with torch.random.fork_rng():
         torch.manual_seed(1)
         for key, one in model.named_parameters():
