@@ -135,8 +135,8 @@ class Repository:
             return " ".join(("has a", *next(iter(self.unread.items()))))
         if "adapter_config.json" in self:
             return (
-                "holds an adapter, and adapters are read from the Hub only; name it there (OWNER/NAME), or merge it into "
-                "its base model and save that (merge_and_unload, then save_pretrained)"
+                "holds an adapter, and adapters are read from the Hub only; name it there (OWNER/NAME), or merge it "
+                "into its base model and save that (merge_and_unload, then save_pretrained)"
             )
         if "model_index.json" in self:
             return "is a diffusion pipeline, which has no single backbone to read features from"

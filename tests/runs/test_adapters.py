@@ -88,10 +88,10 @@ def test_what_cannot_be_merged_is_a_row_with_the_reason(first, name):
 
 def test_records_name_the_adapter_and_its_base(first, hub, warm, tmp_path):
     shared_hub, _, _ = hub
-    done = warm.run("rank", PICTURES, "--models", LORA, "--save-results", str(tmp_path), "--replicates", "0", "--json")
+    done = warm.run("rank", PICTURES, "--models", LORA, "--save", str(tmp_path), "--replicates", "0", "--json")
     assert done.models[LORA]["from_cache"]
     records = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
-    (record,) = [one for one in records if one["model"]["id"] == LORA]
+    (record,) = [one for one in records if one.get("model", {}).get("id") == LORA]
     assert record["model"]["commit"] == shared_hub.repository(LORA).head.name
     told = record["extraction"]["details"]["adapter"]
     assert (told["base"], told["base_commit"]) == ("adapt/vit", shared_hub.repository("adapt/vit").head.name)
@@ -100,7 +100,7 @@ def test_records_name_the_adapter_and_its_base(first, hub, warm, tmp_path):
 def test_the_merged_network_is_fine_tuned(first, warm):
     done = warm.run(
         *("verify", PICTURES, "--models", LORA, "adapt/vit", "--method", "full", "--steps", "2", "--json"),
-        *("--learning-rates", "0.001"),
+        *("--learning-rates", "0.001", "--per-class", "10"),
     )
     assert done.status == 0, done.err
     assert LORA in done.out
