@@ -105,7 +105,7 @@ def is_adapter(repository: Repository) -> bool:
 def adapter_of(repository: Repository, commit: str) -> tuple[Adapter, str | None]:
     """Return what a repository says of its adapter, and the revision of the base; its commit is not known yet.
 
-    Raises CheckpointError where it is not of a kind that is read, before anything is downloaded.
+    Raises CheckpointError where it is not of a kind that is read, before any weights are downloaded.
     """
     if CONFIG in repository.unread:
         raise CheckpointError("corrupt", f"has an {CONFIG} {repository.unread[CONFIG]}")
@@ -156,7 +156,9 @@ def _settings(content: Mapping[str, Any]) -> _Settings:
             "(merge_and_unload, then save_pretrained)",
         )
     ranks, alphas = content.get("rank_pattern") or {}, content.get("alpha_pattern") or {}
-    rank, alpha, saved = content.get("r"), content.get("lora_alpha"), content.get("modules_to_save") or []
+    rank: Any = content.get("r")
+    alpha: Any = content.get("lora_alpha")
+    saved: Any = content.get("modules_to_save") or []
     sound = all(isinstance(one, dict) for one in (ranks, alphas)) and isinstance(saved, list)
     sound = sound and all(type(one) is int and 0 < one < 2**31 for one in (rank, *ranks.values()))
     sound = sound and all(type(one) in (int, float) and abs(one) < 2**31 for one in (alpha, *alphas.values()))
@@ -268,7 +270,7 @@ class _Network:
         self.weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
         heads = getattr(backbone, "source_heads", ())
         self.of_heads = {id(one) for head in heads for one in head.parameters()}
-        body = getattr(self.network, self.prefix, None) if self.prefix else None
+        body: Any = getattr(self.network, self.prefix, None) if self.prefix else None
         bodies = [one for one in (self.network, body) if hasattr(one, "named_children")]
         self.inside = {self.prefix, *(name for one in bodies for name, _ in one.named_children())}
 
