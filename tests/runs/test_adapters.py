@@ -94,7 +94,7 @@ def test_records_name_the_adapter_and_its_base(first, hub, warm, tmp_path):
     found = [one for one in records if one.get("model", {}).get("id") == LORA]
     commits = shared_hub.repository(LORA).head.name, shared_hub.repository("adapt/vit").head.name
     assert found and {one["model"]["commit"] for one in found} == {commits[0]}
-    told = [one["model"].get("details", one.get("extraction", {}).get("details", {}))["adapter"] for one in found]
+    told = [one["model"]["details"]["adapter"] for one in found]
     assert {(one["base"], one["base_commit"]) for one in told} == {("adapt/vit", commits[1])}
 
 
