@@ -174,6 +174,7 @@ def test_what_others_left_in_a_tokenizer_does_no_harm(copy):
 def test_an_adapter_is_not_followed_where_it_would_be(copy, monkeypatch):
     folder = copy("hub_text")
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "victim/private"}')
+    monkeypatch.setattr(repository, "find_spec", lambda name: None)
     check_own_files(folder)
     monkeypatch.setattr(repository, "find_spec", lambda name: name)
     assert "holds an adapter" in str(refusal("hub_text", folder))
