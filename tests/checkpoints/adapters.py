@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -17,8 +18,9 @@ LAYERS = ["query", "value"]
 
 def write_adapter(folder: Path, base: Path, name: str, auto: str = "AutoModel", **settings: Any) -> Any:
     """Write an adapter with random weights, for a base of that name on the Hub; return the model of peft."""
-    import peft
     import transformers
+
+    peft = pytest.importorskip("peft", reason="peft is not installed: pip install 'hf-transfer-score[lora]'")
 
     how: dict[str, Any] = {"target_modules": LAYERS, "r": 3, "lora_alpha": 12, **settings}
     loaded = getattr(transformers, auto).from_pretrained(base, ignore_mismatched_sizes=True, **_labels(how))
