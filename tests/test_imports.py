@@ -70,7 +70,9 @@ ALLOWED = {
             hub.settings version sampling
         """,
         "backbones": "errors untrusted file_heads integrity tasks backbones",
-        "checkpoints": "errors home tasks hub version backbones.held backbones.repository checkpoints",
+        "checkpoints": """
+            errors home tasks hub version backbones.adapters backbones.held backbones.repository checkpoints
+        """,
         "features": "errors untrusted home integrity file_heads sampling.sample backbones.base features",
         "evaluate_modules": "errors metrics evaluate_modules features uploads version text leaderboard.space",
         "uploads": "errors untrusted metrics features file_heads requests.box uploads",

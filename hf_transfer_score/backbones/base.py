@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from hf_transfer_score.backbones.adapters import Adapter, check_pickle, merge_adapter
 from hf_transfer_score.backbones.repository import Repository, check_own_files, check_type_is_text
 from hf_transfer_score.errors import CheckpointError, DuplicateBackboneError, OptionError, check_known, check_least
 from hf_transfer_score.tasks import Example, Modality, Task
@@ -64,6 +65,23 @@ class BackboneOptions:
         """Return what can change a feature, by name; an image size only where there is one."""
         left_out = {"trust_remote_code", "allow_pickle", *(("image_size",) if self.image_size is None else ())}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
+
+
+@dataclass(frozen=True)
+class AdaptedOptions(BackboneOptions):
+    """How features are read off a base that an adapter is merged into; permissions are those of the base.
+
+    Attributes:
+        adapter: what is merged.
+        pickled_adapter: load the adapter's own weights where these are pickled.
+    """
+
+    adapter: Adapter | None = None
+    pickled_adapter: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Return what can change a feature, by name, the commits of both among it."""
+        return {name: value for name, value in super().plain().items() if name != "pickled_adapter"}
 
 
 @dataclass
@@ -158,7 +176,11 @@ class BackboneKind:
         @wraps(files)
         def files_of(repository: Repository, options: BackboneOptions) -> list[str]:
             self._check_modality(options)
-            return files(repository, options)
+            found = files(repository, options)
+            if isinstance(options, AdaptedOptions) and options.adapter is not None:
+                check_pickle(options.adapter, allow_pickle=options.pickled_adapter)
+                found = [*found, *options.adapter.files]
+            return found
 
         @wraps(load)
         def checked(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
@@ -172,6 +194,8 @@ class BackboneKind:
                     "unsupported",
                     f"is of the kind {self.name}, which prepares images at the checkpoint's own size only",
                 )
+            if isinstance(options, AdaptedOptions) and options.adapter is not None:
+                merge_adapter(backbone, options.adapter)
             return backbone
 
         object.__setattr__(self, "load", checked)

@@ -134,11 +134,9 @@ class Repository:
         if self.unread:
             return " ".join(("has a", *next(iter(self.unread.items()))))
         if "adapter_config.json" in self:
-            found = self.descriptions.get("adapter_config.json")
-            base = found.get("base_model_name_or_path") if isinstance(found, dict) else None
             return (
-                "holds an adapter, and adapters are not supported as candidates yet; merge it into its base model and "
-                f"save that (merge_and_unload, then save_pretrained), or rank the base model instead ({base})"
+                "holds an adapter, and adapters are read from the Hub only; name it there (OWNER/NAME), or merge it "
+                "into its base model and save that (merge_and_unload, then save_pretrained)"
             )
         if "model_index.json" in self:
             return "is a diffusion pipeline, which has no single backbone to read features from"

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hf_transfer_score.backbones.adapters import Adapter, adapter_of, is_adapter
 from hf_transfer_score.backbones.held import HeldModel
 from hf_transfer_score.backbones.repository import DESCRIPTION, DESCRIPTIVE_FILES, Repository, read_descriptions
 from hf_transfer_score.checkpoints.candidate import Candidate, is_here
@@ -35,7 +36,8 @@ class Checkpoint:
 
     The commit is the full one on the Hub, or a hash of a folder's content. Parameters are those of the weights' header,
     if they are known before these are read. Downloads and likes are as the Hub counts them; access to a gated one has
-    to be asked for.
+    to be asked for. Of an adapter, name and commit are its own, and the repository is that of its base, with the
+    adapter's files among the others.
     """
 
     name: str
@@ -48,6 +50,13 @@ class Checkpoint:
     license: str | None = None
     gated: bool = False
     held: HeldModel | None = field(default=None, repr=False, compare=False)
+    adapter: Adapter | None = None
+
+    def place_of(self, file: str) -> tuple[str, str]:
+        """Return the repository on the Hub that a file is of, and its commit."""
+        if self.adapter is None or file in self.adapter.files:
+            return (self.repository.name if self.adapter is None else self.adapter.name), self.commit
+        return self.adapter.base, self.adapter.base_commit
 
     def as_plain(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
@@ -60,7 +69,8 @@ class Checkpoint:
         """Return what `as_plain` was made from."""
         repository = Repository(**{**plain["repository"], "tags": tuple(plain["repository"]["tags"])})
         folder = None if plain["folder"] is None else Path(plain["folder"])
-        return cls(**{**plain, "repository": repository, "folder": folder})
+        adapter = Adapter(**plain["adapter"]) if plain.get("adapter") else None
+        return cls(**{**plain, "repository": repository, "folder": folder, "adapter": adapter})
 
 
 def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
@@ -72,6 +82,8 @@ def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
         checkpoint = _from_memory(candidate, candidate.held)
     else:
         checkpoint = _from_folder(candidate, known) if candidate.folder is not None else _from_hub(candidate, known)
+        if candidate.folder is None and checkpoint.adapter is None and is_adapter(checkpoint.repository):
+            checkpoint = _on_base(checkpoint, known)
     known.remember(_question(candidate), checkpoint.as_plain())
     return checkpoint
 
@@ -132,6 +144,31 @@ def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
             if stored is not None:
                 return stored
         raise checkpoint_failure(candidate.name, error, candidate.revision) from None
+
+
+def _on_base(checkpoint: Checkpoint, known: Answers) -> Checkpoint:
+    """Return an adapter with the repository of its base, which is looked for on the Hub only."""
+    adapter, revision = adapter_of(checkpoint.repository, checkpoint.commit)
+    try:
+        base = _from_hub(Candidate(adapter.base, revision), known)
+    except CheckpointError as error:
+        raise CheckpointError(error.kind, f"is an adapter, and of its base {adapter.base}: {error}") from None
+    if base.adapter is not None or "adapter_config.json" in base.repository:
+        raise CheckpointError(
+            "unsupported", f"is an adapter whose base {adapter.base} holds an adapter itself; merge them one by one"
+        )
+    own = checkpoint.repository
+    sizes = {**base.repository.sizes, **{name: own.sizes[name] for name in adapter.files}}
+    hashes = {**base.repository.hashes, **{name: own.hashes[name] for name in adapter.files if name in own.hashes}}
+    licenses = dict.fromkeys(name for name in (base.license, checkpoint.license) if name)
+    return replace(
+        checkpoint,
+        repository=replace(base.repository, sizes=sizes, hashes=hashes),
+        parameters=base.parameters,  # merged, it has as many
+        license=" and ".join(licenses) or None,
+        gated=base.gated or checkpoint.gated,
+        adapter=replace(adapter, base_commit=base.commit),
+    )
 
 
 def _descriptions(name: str, info: Any, hashes: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -230,7 +267,8 @@ def on_disk(checkpoint: Checkpoint, name: str) -> Path | None:
 
     if checkpoint.folder is not None:
         return checkpoint.folder / name
-    found = try_to_load_from_cache(checkpoint.repository.name, name, revision=checkpoint.commit)
+    place, commit = checkpoint.place_of(name)
+    found = try_to_load_from_cache(place, name, revision=commit)
     return Path(found) if isinstance(found, str) else None
 
 
@@ -251,16 +289,16 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     if checkpoint.folder is not None:
         return Fetched(checkpoint.folder)
     absent = [name for name in files if on_disk(checkpoint, name) is None]
-    if absent:
-        sweep_parts(checkpoint.repository.name)
+    for place in {checkpoint.place_of(name)[0] for name in absent}:
+        sweep_parts(place)
     repository = checkpoint.repository
 
     def one(name: str) -> Path:
-        size = repository.sizes.get(name)
+        size, (place, commit) = repository.sizes.get(name), checkpoint.place_of(name)
         try:
-            return patiently(lambda: sound_file(repository.name, name, checkpoint.commit, repository.hashes, size))
+            return patiently(lambda: sound_file(place, name, commit, repository.hashes, size))
         except Exception as error:  # noqa: BLE001  # each kind becomes the failure of this checkpoint
-            raise checkpoint_failure(repository.name, error, checkpoint.commit) from None
+            raise checkpoint_failure(place, error, commit) from None
 
     there = map_at_once(one, files, AT_ONCE)
     downloaded = [path for path, name in zip(there, files, strict=True) if name in absent]

@@ -109,7 +109,8 @@ WORDS = {
 def training_script(choice: Choice) -> str:
     """Return a script of about thirty lines on `transformers.Trainer` or timm; "" where there is no winner.
 
-    Methods that train one block, and kinds of checkpoints that these libraries do not load, are repeated by `verify`.
+    Methods that train one block, adapters, and kinds of checkpoints that these libraries do not load, are repeated by
+    `verify`.
     """
     recipe = choice.recipe
     if choice.winner is None or (choice.rate is None and recipe.method != "probe"):
@@ -121,9 +122,10 @@ def training_script(choice: Choice) -> str:
     modality, library = choice.test.task.modality, about.library or ""
     what, task = WORDS[modality]
     form = WHOLE
-    if recipe.method == "full" and library == "timm_images":
+    plain = recipe.method == "full" and "adapter" not in about.extraction.get("details", {})
+    if plain and library == "timm_images":
         form = TIMM
-    elif recipe.method == "full" and library in ("hub_vision", "hub_text", "hub_audio"):
+    elif plain and library in ("hub_vision", "hub_text", "hub_audio"):
         form = TRAINER
     accuracy = choice.accuracy
     images = f"[one.convert('RGB') for one in rows[{column!r}]], return_tensors='pt'"

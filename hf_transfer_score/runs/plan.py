@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from hf_transfer_score.backbones.base import BackboneOptions, all_kinds, kind_of
+from hf_transfer_score.backbones.base import AdaptedOptions, BackboneOptions, all_kinds, kind_of
 from hf_transfer_score.checkpoints.candidate import Candidate, display_names
 from hf_transfer_score.checkpoints.resolve import BYTES_A_PARAMETER, Checkpoint, missing_bytes, recall, resolve
 from hf_transfer_score.errors import CheckpointError
@@ -186,7 +186,8 @@ def _remembered(
 
 def _kind_question(checkpoint: Checkpoint, sample: LabelledSample) -> str:
     kinds = ", ".join(all_kinds())
-    name = checkpoint.repository.name
+    adapter = checkpoint.adapter  # its base decides
+    name = checkpoint.repository.name if adapter is None else f"{adapter.name} on {adapter.base}@{adapter.base_commit}"
     return f"kind of {name} at {checkpoint.commit} for {sample.task.modality}, of {kinds} in version {VERSION}"
 
 
@@ -194,6 +195,9 @@ def _found(
     candidate: Candidate, checkpoint: Checkpoint, kind: str, sample: LabelledSample, options: RankOptions
 ) -> PlannedModel:
     own = model_options(candidate, options)
+    if checkpoint.adapter is not None:
+        of_base = model_options(Candidate(checkpoint.adapter.base), options)
+        own = AdaptedOptions(**vars(of_base), adapter=checkpoint.adapter, pickled_adapter=own.allow_pickle)
     parts = key_parts(checkpoint, kind, sample, own)
     ways = possible(options.extract.dtype, options.extract.runtime)
     keys = {one: feature_key({**parts, **one.key_parts()}) for one in ways}

@@ -157,7 +157,7 @@ def test_what_is_no_folder_is_missing(tmp_path, make, words):
         ([], "is empty: there are no files in it"),
         (
             ["adapter_config.json", "adapter_model.safetensors"],
-            "adapters are not supported as candidates yet; merge it",
+            "adapters are read from the Hub only; name it there",
         ),
     ],
 )

@@ -46,7 +46,7 @@ EXPECTED = {
     "bad/lacking": ("corrupt", "lacks 16 of 40 weights: .*; features of random weights would mean nothing"),
     "bad/adapter": (
         "unsupported",
-        r"adapters are not supported .* yet; merge it .* or rank the base model instead \(good/vit\)",
+        "is an adapter of the kind 'None'; of adapters LORA is read",
     ),
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
     "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
