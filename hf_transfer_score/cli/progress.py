@@ -132,7 +132,7 @@ def _bars() -> AbstractContextManager[Progress]:
         def render(self, task: Bar) -> Text:
             return Text(f"{task.completed:,.0f}" + (f"/{task.total:,.0f}" if task.total else ""))
 
-    class Speed(TextColumn):
+    class SpeedColumn(TextColumn):
         def render(self, task: Bar) -> Text:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
@@ -141,7 +141,7 @@ def _bars() -> AbstractContextManager[Progress]:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=None),
         Done(""),
-        Speed(""),
+        SpeedColumn(""),
         TimeRemainingColumn(compact=True),
     )
 
