@@ -86,8 +86,8 @@ class RaceFlags:
 
     Attributes:
         method: full trains everything, layer one block and the classifier, scl the same with a skip connection from
-            that block to the last features, lora low-rank adapters beside the layers
-            (`pip install 'hf-transfer-score[lora]'`), probe a classifier on frozen features.
+            that block to the last features, lora low-rank adapters (extra `lora`), probe a classifier on frozen
+            features.
         test_split: without it one called test or validation that has labels, else the rows that the sample left.
         test_samples: test rows at most.
         epochs: passes at most; without it by modality.
