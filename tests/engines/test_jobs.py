@@ -110,12 +110,12 @@ def test_time_that_is_over_and_somebody_who_cancels(hub, client, tmp_path):
 def test_ctrl_c_cancels_what_runs(hub, client):
     code = """
 def press():
-    while not (attempts(place, "b") and attempts(place, "c")):
+    while not (found and attempts(place, "b") and attempts(place, "c")):
         time.sleep(0.05)
     os.kill(os.getpid(), signal.SIGINT)
 
-threading.Thread(target=press).start()
 found = []
+threading.Thread(target=press).start()
 try:
     for one in engine(workers=2, batch=2).run(works(a=(), b=(600,), c=(600,), d=()), lambda work: None):
         found.append(one.work.name)
