@@ -36,7 +36,7 @@ class UsualFlags(DefaultFormatter):
 
     def __call__(self, console: Console, options: ConsoleOptions, panel: HelpPanel) -> None:
         """Show a group of flags, unless nothing of it is left."""
-        from cyclopts.help.specs import DefaultStyled, DescriptionRenderer, NameRenderer
+        from cyclopts.help.specs import DescriptionRenderer, NameRenderer
         from rich.console import Group
         from rich.padding import Padding
         from rich.table import Table
@@ -50,4 +50,4 @@ class UsualFlags(DefaultFormatter):
         for one in entries:
             table.add_row(name(one), description(one))
         title = Text.assemble((str(panel.title), "bold"), ":")
-        console.print(DefaultStyled(Group(title, Padding(table, (0, 0, 0, 2)))))
+        console.print(Group(title, Padding(table, (0, 0, 0, 2))))
