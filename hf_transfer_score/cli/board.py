@@ -11,7 +11,7 @@ from hf_transfer_score.cli.ending import FAILED
 from hf_transfer_score.cli.flags import OUTPUT, Table
 from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
 from hf_transfer_score.cli.output import Page, TableOutput, render, say, words
-from hf_transfer_score.cli.rank import step_text
+from hf_transfer_score.cli.ranking_text import step_text
 from hf_transfer_score.cli.tables import MISSING, Note, notes_table, table_of
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.answer import next_step

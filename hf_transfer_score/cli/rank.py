@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,45 +34,26 @@ from hf_transfer_score.cli.flags import (
     rank_options,
     search_of,
 )
-from hf_transfer_score.cli.forecast import FORECAST_HEADER, forecast_cells, forecast_group, forecast_legend
-from hf_transfer_score.cli.output import Output, Page, TableOutput, render, say, words, write
+from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
-from hf_transfer_score.cli.tables import (
-    MISSING,
-    Group,
-    Note,
-    best_of,
-    groups_text,
-    metric_group,
-    notes_table,
-    score_notes,
-)
+from hf_transfer_score.cli.ranking_text import report_csv, report_notes, report_text
 from hf_transfer_score.drawing.words import Across
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_dataset
-from hf_transfer_score.ranking.agreement import weighted_kendall
+from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_checkpoints, example_dataset
 from hf_transfer_score.ranking.answer import next_step
-from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
 from hf_transfer_score.runs.run import plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
-from hf_transfer_score.sampling.sample import sample_line
-from hf_transfer_score.text import Cell, csv_text, duration, joined, short_count, shown
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    pass
 
-TELLING = 0.8
-"""From this agreement with a trivial baseline on, the table says that the order adds little to it."""
-LEAST_COMPARED = 4
-
-AFTER_EXAMPLE = f"""
-{EXAMPLE_CAUTION.capitalize()}.
-See how far that holds: fine-tune all ten (about a minute):
+ALL_OF_EXAMPLE = """See how far that holds: fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
-Your own dataset:
+"""
+OWN_DATASET = """Your own dataset:
   hf-transfer-score rank DATASET --models MODEL MODEL ...
 """
 
@@ -228,184 +209,9 @@ def _finish(
         report.plot(plot, across)
         say(f"Drew {plot}")
     if toy and not (output.json or output.csv):
-        write(AFTER_EXAMPLE)
+        every = len(report.ranks) == len(example_checkpoints(EXAMPLE))
+        write(f"\n{EXAMPLE_CAUTION.capitalize()}.\n{ALL_OF_EXAMPLE if every else ''}{OWN_DATASET}")
     full = next((str(one.reason) for one in report.models.values() if one.kind == "no_space"), None)
     if full is not None:
         raise NoSpaceError(full)
     return 0 if report.ranks else FAILED
-
-
-def report_text(report: RankReport, page: Page, *, terms: bool = False, step: str | None = None) -> str:
-    """Return a ranking as text: the answer, a row a model, what to know of them, and the next command."""
-    table = _table(report, page, terms=terms)
-    return render([words(shown(report.answer)), ""], page) + table + step_text(step, page)
-
-
-def step_text(step: str | None, page: Page) -> str:
-    """Return the next command on a line of its own, so that it can be copied; nothing where there is none."""
-    return (
-        ""
-        if step is None
-        else render(["", "To be surer, fine-tune those that may be the best:"], page) + f"  {shown(step)}\n"
-    )
-
-
-def _table(report: RankReport, page: Page, *, terms: bool) -> str:
-    groups = [_places(report)]
-    if terms or not report.forecasts:
-        groups += [metric_group(report, name, terms=terms) for name in report.pools if not is_baseline(name)]
-        groups.append(_baselines(report))
-    groups.append(_facts(report, narrow=bool(report.forecasts) and not terms))
-    without = {name: one.status for name, one in report.models.items() if one.status != "ok"}
-    table = groups_text(list(report.models), [group for group in groups if group.headers], page, failed=without)
-    below = [*_captions(report), *(_speed(report) if terms or not report.forecasts else [])]
-    return table + render([*below, *notes_table(report_notes(report))], page)
-
-
-def _places(report: RankReport) -> Group:
-    """Return rank, its range, the tie group and the mean rank; chance and points where there is a forecast."""
-    if report.forecasts:
-        return forecast_group(report)  # of a single model its probe alone: there is nothing to be the best of
-    sure = report.confidence
-    headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
-    cells, letters = {}, report.tie_letters
-    for name, rank in report.ranks.items():
-        row = [str(rank)]
-        if sure:
-            low, high = report.range_of(name)
-            row += [f"{low}-{high}" if high > low else str(low), letters[name]]
-        if len(report.headline) > 1:
-            row.append(f"{report.mean_ranks[name]:.1f}")
-        cells[name] = tuple(row)
-    return Group("", tuple(headers), cells, best_of(report.ranks))
-
-
-def _baselines(report: RankReport) -> Group:
-    """Return the ranks that trivial baselines would give."""
-    names = [name for name in report.pools if is_baseline(name)]
-    short = {"parameter_count": "params", "feature_width": "width", "random_order": "random"}
-    cells = {
-        model: tuple(str(report.pools[name].ranks.get(model, MISSING)) for name in names) for model in report.ranks
-    }
-    return Group("baseline ranks", tuple(short.get(name, name) for name in names), cells)
-
-
-def _facts(report: RankReport, *, narrow: bool) -> Group:
-    headers = ("params", "time") if narrow else FACTS
-    facts = {name: dict(zip(FACTS, _fact(one), strict=True)) for name, one in report.models.items() if one.scores}
-    return Group(
-        "" if narrow else "model", headers, {name: tuple(one[h] for h in headers) for name, one in facts.items()}
-    )
-
-
-FACTS = ("params", "width", "per s", "ms", "time")
-
-
-def _fact(one: RankedModel) -> tuple[str, ...]:
-    seconds = one.extraction.get("seconds")
-    time = "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
-    return (
-        _count(one.parameters),
-        MISSING if one.width is None else str(one.width),
-        *(MISSING if value is None else short_count(value) for value in (one.throughput, one.milliseconds)),
-        time,
-    )
-
-
-def _count(value: int | None) -> str:
-    return MISSING if value is None else short_count(value)
-
-
-def _captions(report: RankReport) -> list[RenderableType]:
-    if not report.ranks:
-        return ["No model could be ranked."]
-    ranked = f"{len(report.ranks)} of {len(report.models)} models ranked on {sample_line(report.sample)}"
-    if report.forecasts:
-        legend = [forecast_legend(report)] if len(report.ranks) > 1 else []
-        return [words(f"{ranked}."), *legend]
-    lines = [f"{ranked}, in the order of the {'mean ' * (len(report.headline) > 1)}rank of {joined(report.headline)}."]
-    if report.confidence and len(report.ranks) > 1:
-        sure = report.confidence
-        lines.append(
-            f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
-            f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
-        )
-    return [words(" ".join(lines))]
-
-
-def _speed(report: RankReport) -> list[RenderableType]:
-    """Return what the columns of speed say, and of which machines; nothing where nothing was measured."""
-    where: dict[str, dict[str, None]] = {}
-    for one in report.models.values():
-        if one.throughput is not None:
-            way = f"{one.extraction['dtype']} by {one.extraction['runtime']}"
-            where.setdefault(one.measured_here["machine"], {})[way] = None
-    told = "per s: examples a second in batches; ms: milliseconds for one example alone; without reading and decoding"
-    machines = "; ".join(f"{machine}, in {', '.join(ways)}" for machine, ways in where.items())
-    return [words(shown(f"{told}. On {machines}."))] if where else []
-
-
-def report_notes(report: RankReport) -> list[Note]:
-    """Return what to know before trusting a ranking."""
-    return [
-        *score_notes(replace(report, models={name: _told(one) for name, one in report.models.items()})),
-        *(Note("note", note) for note in report.notes),
-        *_agreements(report),
-    ]
-
-
-def _told(one: RankedModel) -> RankedModel:
-    """Return a model without the baselines that nothing is known for."""
-    if one.scores is None:
-        return one
-    told = {name: result for name, result in one.results.items() if result.terms or not is_baseline(name)}
-    return replace(one, scores=replace(one.scores, results=told))
-
-
-def _agreements(report: RankReport) -> Iterable[Note]:
-    """Yield the baselines whose order is much like the ranking."""
-    models = list(report.mean_ranks)
-    for name in filter(is_baseline, report.pools):
-        pool = report.pools[name]
-        if len(models) < LEAST_COMPARED or pool.flags or any(model not in pool.scores for model in models):
-            continue
-        agreement = weighted_kendall(
-            [-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models]
-        )
-        if agreement >= TELLING:
-            yield Note("note", f"the order is much like that of {name} (weighted Kendall {agreement:.2f})")
-
-
-HEADER = (
-    "model", "status", "rank", "rank_low", "rank_high", *FORECAST_HEADER,
-    "tie_group", "mean_rank", "commit", "library", "parameters",
-    "width", "examples_per_second", "example_milliseconds", "machine", "seconds", "license", "downloads",
-)  # fmt: skip
-
-
-def report_csv(report: RankReport, *, terms: bool = False) -> str:
-    """Return a row a model, with METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
-    header = [*HEADER]
-    for metric, names in _terms(report).items():
-        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
-    rows = (_row(report, name, one, terms) for name, one in report.models.items())
-    return csv_text([*header, "kind", "reason"], rows)
-
-
-def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
-    sure = report.confidence if name in report.ranks else None
-    low, high = report.range_of(name) if sure or name in report.forecasts else (None, None)
-    cells: list[Cell] = [name, one.status, report.ranks.get(name), low, high, *forecast_cells(report, name)]
-    cells.append(sure.groups.get(name) if sure else None)
-    cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width]
-    cells += [one.throughput, one.milliseconds, one.measured_here.get("machine"), one.extraction.get("seconds")]
-    cells += [one.license, one.downloads]
-    for metric, names in _terms(report).items():
-        pool, result = report.pools[metric], one.scores.results.get(metric) if one.scores else None
-        cells += [pool.ranks.get(name), pool.scores.get(name)]
-        cells += [result.terms.get(term) if result else None for term in names if terms]
-    return [*cells, one.kind, one.reason]
-
-
-def _terms(report: RankReport) -> dict[str, list[str]]:
-    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in report.pools.items()}

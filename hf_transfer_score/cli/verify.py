@@ -33,7 +33,8 @@ from hf_transfer_score.cli.flags import (
 from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Output, Page, Status, render, say, status, words
 from hf_transfer_score.cli.progress import watching
-from hf_transfer_score.cli.rank import check_folder, report_text
+from hf_transfer_score.cli.rank import check_folder
+from hf_transfer_score.cli.ranking_text import report_text
 from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_text, notes_table, table_of
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
