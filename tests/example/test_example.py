@@ -208,7 +208,8 @@ class TestFiles:
         made = write_checkpoint(BY_NAME[name], (source_digits(), source_digits()), tmp_path, SEED, STEPS)
         weights, shipped = (load_file(one / "model.safetensors") for one in (made, SHIPPED / "checkpoints" / name))
         assert weights.keys() == shipped.keys()
-        assert all(np.array_equal(weights[tensor], shipped[tensor]) for tensor in weights)
+        for tensor, values in weights.items():
+            np.testing.assert_allclose(values, shipped[tensor], rtol=1e-5, atol=1e-7)  # processors round differently
         configs = [json.loads((one / "config.json").read_text()) for one in (made, SHIPPED / "checkpoints" / name)]
         assert configs[0] == configs[1]
 
