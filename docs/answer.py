@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from hf_transfer_score import RankReport, rank
 from hf_transfer_score.cli import main as run_command
-from hf_transfer_score.drawing.export import NOBODY
-from hf_transfer_score.drawing.look import COLOURS, INK, SOFT, data_of, specification, title_of
+from hf_transfer_score.drawing.look import COLOURS, INK, SOFT, image_of, title_of
 
 FOLDER = Path(__file__).parent
 README = FOLDER.parent / "README.md"
@@ -40,15 +38,15 @@ def answer_chart(report: RankReport) -> Any:
     names = alt.Y("model:N", sort=[row["model"] for row in rows], title=None, axis=alt.Axis(labelLimit=300))
     level = alt.X("low:Q", title="accuracy expected after fine-tuning, and where it lies in 80% of the cases")
     level = level.axis(format=".0%").scale(domain=[0, 1])
-    base = alt.Chart(data_of(rows))
+    base = alt.Chart({"values": rows})
     bars = base.mark_rule(strokeWidth=5, opacity=0.35, color=COLOURS[1]).encode(x=level, x2="high:Q", y=names)
     dots = base.mark_point(size=90, filled=True, opacity=1, color=COLOURS[1]).encode(x="value:Q", y=names)
     chances = base.mark_text(align="right", fontSize=12, color=INK).encode(
         x=alt.value(WIDTH + 44), y=names, text="chance:N"
     )
-    head = alt.Chart(data_of([{"text": "best"}])).mark_text(align="right", fontSize=12, color=SOFT)
+    head = alt.Chart({"values": [{"text": "best"}]}).mark_text(align="right", fontSize=12, color=SOFT)
     head = head.encode(x=alt.value(WIDTH + 44), y=alt.value(-8), text="text:N")
-    title = title_of(f"{first}.", (rest, "best: the chance to come out best"), WIDTH + 160)
+    title = title_of(f"{first}.", WIDTH + 160, rest, "best: the chance to come out best")
     return alt.layer(bars, dots, chances, head, width=WIDTH, height=ROW * len(rows), title=title)
 
 
@@ -66,8 +64,7 @@ def main() -> None:
     report = rank("example")
     chart = answer_chart(report)
     for look, night in (("light", False), ("dark", True)):
-        drawn = vl_convert.vegalite_to_svg(specification(chart, night=night), allowed_base_urls=NOBODY)
-        (FOLDER / f"answer-{look}.svg").write_text(drawn, encoding="utf-8")
+        (FOLDER / f"answer-{look}.svg").write_bytes(image_of(chart, "svg", night=night))
     for page, said in ((README, f"```\n{printed()}\n```\n"), (FOLDER / "reading.md", f"> {report.answer}\n")):
         page.write_text(BLOCK.sub(lambda _, said=said: said, page.read_text(encoding="utf-8")), encoding="utf-8")
 

@@ -159,7 +159,7 @@ def short_count(value: float) -> str:
         >>> short_count(25557032), short_count(999_600), short_count(812)
         ('25.6M', '1M', '812')
     """
-    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
+    for size, unit in ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "K")):
         if value >= 0.9995 * size:
             scaled = value / size
             return f"{scaled:.3g}{unit}" if scaled < 999.5 else f"{scaled:.0f}{unit}"
@@ -205,13 +205,15 @@ def rough_duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def joined(names: Sequence[str]) -> str:
-    """Return names as a sentence has them.
+def joined(names: Sequence[str], most: int | None = None) -> str:
+    """Return names as a sentence lists them; with `most`, only the first are listed and the others are counted.
 
     Example:
-        >>> joined(["a"]), joined(["a", "b"]), joined(["a", "b", "c"])
-        ('a', 'a and b', 'a, b and c')
+        >>> joined(["a"]), joined(["a", "b", "c"]), joined(["a", "b", "c", "d"], 2)
+        ('a', 'a, b and c', 'a, b and 2 more')
     """
+    if most is not None and len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most:,} more"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 

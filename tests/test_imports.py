@@ -40,7 +40,7 @@ ALLOWED = {
         "metrics": "errors metrics",
         "ranking": "errors metrics records text ranking",
         "ranking/ranking": """
-            errors metrics records ranking drawing.files drawing.points drawing.rank_chart drawing.words
+            errors metrics records ranking drawing.files drawing.rank_chart drawing.words
         """,
         "ranking/feature_pool": "errors metrics records runs.records ranking",
         "ranking/showing": """

@@ -140,7 +140,7 @@ class Choice(Shown):
         if not self.curves:
             return super()._repr_html_()
         from hf_transfer_score.choosing.drawn import drawn_race
-        from hf_transfer_score.drawing.notebook import notebook_html
+        from hf_transfer_score.drawing.pages import notebook_html
 
         answer, measured = self._told()
         return notebook_html(self.ranking, answer, measured, race=drawn_race(self))

@@ -1,4 +1,4 @@
-"""Axes: which values they hold, where a value lies, and at which values there are ticks."""
+"""Axes: their range, where a value lies, and their ticks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hf_transfer_score.drawing.words import number, short_count
+from hf_transfer_score.drawing.words import number
+from hf_transfer_score.text import short_count
 
 PADDING = 0.06
-"""Share of an axis that stays free at each end."""
+"""Share of an axis that is left free at each end."""
 
 FAR_APART = 100.0
-"""Negative values whose sizes differ by a larger factor are shown on a logarithmic axis."""
+"""Negative values that differ by a larger factor get a logarithmic axis."""
 
 FACTORS = ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10)), tuple(one / 4 for one in range(4, 40)))
 MOST_TICKS = 8
@@ -24,12 +25,10 @@ class Axis:
     """One direction of a chart.
 
     Attributes:
-        title: what it shows, in words; may have several lines.
-        low: the value at its start.
-        high: the value at its end.
-        log: whether equal factors are equally long; then all values have one sign.
-        turned: whether low values lie right, or on top.
-        ticks: values with their texts; None where the library chooses them.
+        title: in words; may have several lines.
+        log: whether it is logarithmic; then all values have one sign.
+        turned: whether low values are on the right, or on top.
+        ticks: values with their texts; None lets the library choose them.
     """
 
     title: str
@@ -40,7 +39,7 @@ class Axis:
     ticks: tuple[tuple[float, str], ...] | None = None
 
     def share(self, value: float) -> float:
-        """Return where a value lies, from 0, which is left or below, to 1."""
+        """Return where a value lies, from 0, at the left or bottom, to 1."""
         low, high, at = (self._spread(one) for one in (self.low, self.high, value))
         share = (at - low) / (high - low)
         return 1 - share if self.turned else share
@@ -56,12 +55,7 @@ class Axis:
         return sign * math.log10(sign * value) if self.log else value
 
     def channel(self, kind: Any, field: str) -> Any:
-        """Return the channel of a chart.
-
-        Args:
-            kind: `altair.X` or `altair.Y`.
-            field: of the data.
-        """
+        """Return the channel, `altair.X` or `altair.Y`, of a field of the data."""
         import altair as alt
 
         scale = alt.Scale(
@@ -79,7 +73,7 @@ class Axis:
 
 
 def linear_axis(title: str, values: Sequence[float], *, turned: bool = False) -> Axis:
-    """Return an axis on which equal steps are equally long; it holds all values, at least one."""
+    """Return a linear axis around some values."""
     low, high = min(values), max(values)
     equal = high - low <= 1e-12 * max(abs(low), abs(high))
     room = (abs(low) * 0.1 or 1.0) if equal else (high - low) * PADDING
@@ -87,14 +81,14 @@ def linear_axis(title: str, values: Sequence[float], *, turned: bool = False) ->
 
 
 def rank_axis(title: str, worst: float) -> Axis:
-    """Return an axis of places from 1, which is on top or right, to the worst."""
+    """Return an axis of ranks from 1, at the top or right, to the worst."""
     step = next(step * 10**power for power in range(300) for step in (1, 2, 5) if worst <= 14 * step * 10**power)
     ticks = [1, *range(step, int(worst) + 1, step)]
     return Axis(title, 0.4, worst + 0.6, turned=True, ticks=tuple((one, f"{one:,}") for one in dict.fromkeys(ticks)))
 
 
 def log_axis(title: str, values: Sequence[float], text: Callable[[float], str] = short_count) -> Axis:
-    """Return an axis on which equal factors are equally long; it holds all values, at least one, all above 0."""
+    """Return a logarithmic axis around some values, all above 0."""
     low, high = math.log10(min(values)), math.log10(max(values))
     room = max((high - low) * PADDING, 0.1)
     low, high = low - room, high + room
@@ -107,7 +101,7 @@ def log_axis(title: str, values: Sequence[float], text: Callable[[float], str] =
 
 
 def fitting_axis(title: str, values: Sequence[float]) -> Axis:
-    """Return a linear axis, or a logarithmic one for negative values of very different size."""
+    """Return a linear axis, or a logarithmic one for negative values of very different sizes."""
     sizes = [-value for value in values]
     if min(sizes) <= 0 or max(sizes) < FAR_APART * min(sizes):
         return linear_axis(title, values)

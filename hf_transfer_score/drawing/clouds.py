@@ -1,4 +1,4 @@
-"""The charts of a board's models: score against size, the two terms of FaCe, and score against measured accuracy."""
+"""The charts of a board's models: score against size, the terms of FaCe, and score against measured accuracy."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from hf_transfer_score.drawing.words import (
     finite,
     in_sentence,
     interval_text,
-    joined,
-    listed,
     named,
     number,
-    short_count,
+    sentences,
 )
+from hf_transfer_score.text import joined, short_count
 
 MOST_POINTS = 1000
 SURELY = 50
-"""As many of the best points are always kept."""
+"""Points that are always drawn: the best ones."""
 
 MOST_WHISKERS = 60
-"""With more points, the lines of their intervals would hide them."""
+"""With more points, their intervals would hide them and are left out."""
 
 SEED = 20240
 FEWEST_FOR_TREND = 6
@@ -40,24 +39,15 @@ HEIGHT = 340
 LABELLED, LABELLED_NARROW = 10, 6
 PLAIN, FRONT, BEST, TRUTH = "plain", "front", "best", "truth"
 RANK = "rank"
-"""The score whose axis has whole places."""
+"""The score whose axis has whole numbers."""
 
 Better = Literal["high", "low"]
-"""Which values of a score are good; the low ones for a rank."""
+"""Which values of a score are good: for a rank, the low ones."""
 
 
 @dataclass(frozen=True)
 class ModelPoint:
-    """A model with two numbers.
-
-    Attributes:
-        name: of the model.
-        x: across; None where it is not known.
-        y: upwards; None where it is not known.
-        across: ends of the interval of x.
-        upwards: ends of the interval of y.
-        rank: its place, where neither number gives it.
-    """
+    """A model with two numbers, their intervals (`across` is that of x), and its rank where neither number gives it."""
 
     name: str
     x: float | None
@@ -69,16 +59,14 @@ class ModelPoint:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a chart of models is made of, beside its models.
+    """What a chart of models has besides its models.
 
     Attributes:
-        title: above it.
         names: of the numbers across and upwards.
-        write: how they are written.
-        order: sorts points that can be drawn, those that matter most first.
-        missing: what the points lack that are left out.
-        axes: makes both axes from the values they have to hold.
-        kinds: what points can be.
+        write: how these are written.
+        order: sort key that puts points that matter most first.
+        missing: what points lack that are left out.
+        axes: makes both axes from the values across and upwards.
     """
 
     title: str
@@ -98,15 +86,9 @@ def size_figure(
     marked: str | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the score against the number of parameters, with the front of the best for their size.
+    """Return a score, upwards, against the number of parameters, with the front of the models best for their size.
 
-    Args:
-        points: parameters across, the score upwards, and the place of the model where the score is not what it is
-            ordered by.
-        score: name of the score.
-        better: which scores are good; with "low", they are drawn on top.
-        marked: name of a model to mark.
-        width: in pixels.
+    Models are ordered by the score, or by their rank where they have one. With low scores better, these are on top.
     """
     sign = -1.0 if better == "low" else 1.0
     ranks = {named(one.name): one.rank for one in points}
@@ -135,8 +117,8 @@ def size_figure(
     if len(marks) < 2:
         return _too_few(plan, marks, left_out, table)
     places = front([(mark.x, worth(mark)) for mark in marks])
-    leaders = listed([f"{in_sentence(marks[place].name)} ({short_count(marks[place].x)})" for place in places], 8)
-    many = f"{counted(len(places), 'model')} of {len(marks):,} on the front (no smaller one does as well): {leaders}."
+    leaders = joined([f"{in_sentence(marks[place].name)} ({short_count(marks[place].x)})" for place in places], 8)
+    many = f"{counted(len(places), 'model')} of {len(marks):,} on the front (no smaller model does as well): {leaders}."
     shows = f"{counted(len(marks), 'model')} with their {score} and number of parameters. Best: {_said(marks[0])}."
     path = [(marks[place].x, marks[place].y) for place in places]
     caption = [many, "The dashed line is the front." if len(path) > 1 else "", left_out]
@@ -147,14 +129,7 @@ def size_figure(
 def collapse_figure(
     points: Sequence[ModelPoint], *, notes: Sequence[str] = (), marked: str | None = None, width: int = WIDTH
 ) -> Figure:
-    """Return variance collapse against class fairness, the two terms that FaCe adds up.
-
-    Args:
-        points: class fairness across, variance collapse upwards, and the rank by FaCe.
-        notes: what to know of a term, such as that it tells nothing in this pool.
-        marked: name of a model to mark.
-        width: in pixels.
-    """
+    """Return variance collapse, upwards, against class fairness, the two terms of FaCe; models have a rank by FaCe."""
     ranks = {named(one.name): one.rank for one in points}
 
     def order(mark: Mark) -> tuple[float, ...]:
@@ -180,7 +155,7 @@ def collapse_figure(
     places = front([(-mark.x, mark.y) for mark in marks])
     ranked = ranks[marks[0].name] is not None
     first = f"Best by FaCe: {_said(marks[0])}." if ranked else ""
-    leaders = listed([in_sentence(marks[place].name) for place in places], 5)
+    leaders = joined([in_sentence(marks[place].name) for place in places], 5)
     shows = f"{counted(len(marks), 'model')} with the two terms of FaCe; further right and up is better."
     caption = [first, f"No other model is better in both terms than {leaders}.", left_out, *notes]
     parts = dict.fromkeys(places, FRONT) | ({0: BEST} if ranked else {})
@@ -198,15 +173,15 @@ def accuracy_figure(
     marked: str | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the score against measured accuracy, with the trend over neighbours in the order of the score.
+    """Return the accuracy measured after fine-tuning, upwards, against a score, with the trend.
 
     Args:
-        points: the score across, the accuracy that fine-tuning gave upwards; those without one are counted.
+        points: the score across, the accuracy upwards.
         agreement: τ_w of the two orders, from -1 to 1, with its interval.
         score: name of the score.
         truth: what was measured.
-        better: which scores are good; with "low", the score is a rank, and low values lie on the right.
-        notes: what to know of the measurements.
+        better: "low" where the score is a rank; low values are then on the right.
+        notes: what to know about the measurements.
         marked: name of a model to mark.
         width: in pixels.
     """
@@ -239,7 +214,7 @@ def accuracy_figure(
         both = f"Best by {score}: {_said(marks[0])}; best by {truth}: {_said(marks[truest])}, {lost} higher."
     path = trend([(mark.x, mark.y) for mark in marks])
     shows = f"{counted(len(marks), 'model')} with their {score} and {truth}."
-    dotted = f"The dotted line is the middle {truth} of neighbours in the order of {score}." if len(path) > 1 else ""
+    dotted = f"The dotted line is the median {truth} of neighbours in the order of {score}." if len(path) > 1 else ""
     means = f"{said}: 1 is the same order, 0 is chance." if said else ""
     if truest == 0:
         plan = replace(plan, kinds=plan.kinds | {BEST: replace(plan.kinds[BEST], words="best by both")})
@@ -249,7 +224,7 @@ def accuracy_figure(
 
 
 def tau_text(value: float, interval: Ends | None) -> str:
-    """Return an agreement of two orders as a title says it.
+    """Return the agreement of two orders for a title.
 
     Example:
         >>> tau_text(-0.25, (-0.5, 0.1))
@@ -260,7 +235,7 @@ def tau_text(value: float, interval: Ends | None) -> str:
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Return the places of points that no other beats: less of the first and more of the second, from left to right.
+    """Return the places of points that no other beats with a lower first and a higher second value, left to right.
 
     Example:
         >>> front([(1, 0.5), (2, 0.4), (3, 0.9), (3, 0.8)])
@@ -275,12 +250,9 @@ def front(points: Sequence[tuple[float, float]]) -> list[int]:
 
 
 def trend(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the middle of both values of neighbours in the order of the first; nothing for a few points.
+    """Return the medians of both values over neighbours in the order of the first; none for fewer than six points.
 
-    Neighbours are a quarter of the points, at least three and at most 50; the order alone decides who they are.
-
-    Args:
-        points: in any order.
+    Neighbours are a quarter of the points, at least three and at most 50.
     """
     ordered = sorted(points)
     if len(ordered) < FEWEST_FOR_TREND:
@@ -292,13 +264,7 @@ def trend(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def sampled(count: int, kept: Sequence[int], most: int = MOST_POINTS) -> list[int]:
-    """Return places of points to draw, in order: all of a few; of many the first, those to keep, and a sample.
-
-    Args:
-        count: how many points there are, those that matter most first.
-        kept: places that are drawn in any case.
-        most: how many are drawn, unless there are more to keep.
-    """
+    """Return the places of the points to draw: all if they are few, else the first, those to keep, and a sample."""
     if count <= most:
         return list(range(count))
     sure = {*range(SURELY), *kept}
@@ -313,7 +279,7 @@ def _kinds(**words: str) -> dict[str, Kind]:
 
 
 def _marks(usable: Sequence[ModelPoint], points: Sequence[ModelPoint], plan: _Plan) -> tuple[list[Mark], str, Table]:
-    """Return the points that can be drawn, those that matter most first, how many are left out, and all in a table."""
+    """Return the points to draw, those that matter most first, how many are left out, and all points as a table."""
     found = []
     for point in usable:
         x, y = finite(point.x), finite(point.y)
@@ -335,17 +301,17 @@ def _marks(usable: Sequence[ModelPoint], points: Sequence[ModelPoint], plan: _Pl
 
 
 def _said(mark: Mark) -> str:
-    """Return a model with its numbers, as a sentence says it."""
+    """Return a model with its numbers, for a sentence."""
     return f"{in_sentence(mark.name)} ({', '.join(f'{name} {value}' for name, value in mark.facts)})"
 
 
 def _too_few(plan: _Plan, marks: Sequence[Mark], left_out: str, table: Table) -> Figure:
-    """Return why there is no chart of fewer than two models."""
+    """Return the reason why there is no chart of fewer than two models."""
     both = f"both {plan.names[1]} and {plan.names[0]}"
     text = f"No model has {both} yet."
     if marks:
-        text = f"Only one model has {both}: {_said(marks[0])}. A second one makes a chart."
-    return Figure(plan.title, joined(text, left_out), table=table)
+        text = f"Only one model has {both}: {_said(marks[0])}. A chart needs two."
+    return Figure(plan.title, sentences(text, left_out), table=table)
 
 
 def _figure(
@@ -361,7 +327,7 @@ def _figure(
     marked: str | None,
     width: int,
 ) -> Figure:
-    """Return the chart of some of the points, with all words."""
+    """Return the chart of the points, or of some of them, with its words."""
     chosen = None if marked is None else named(marked)
     places = sampled(len(marks), [*parts, *(place for place, one in enumerate(marks) if one.name == chosen)])
     drawn = tuple(replace(marks[place], kind=parts.get(place, PLAIN)) for place in places)
@@ -384,7 +350,7 @@ def _figure(
     )
     sample = f"{len(drawn):,} of {len(marks):,} models are drawn: the best, those marked, and a random sample."
     ring = f"The ring is {in_sentence(str(chosen))}." if shown else ""
-    said = joined(*caption[:-1], sample if len(drawn) < len(marks) else "", *caption[-1:], ring)
-    words, title = joined(shows, said), title_of(plan.title, (), width)
+    said = sentences(*caption[:-1], sample if len(drawn) < len(marks) else "", *caption[-1:], ring)
+    words, title = sentences(shows, said), title_of(plan.title, width)
     chart = scatter(cloud, width, HEIGHT, title=title, description=f"{plan.title}. {words}")
     return Figure(plan.title, words, said, chart, table)

@@ -1,4 +1,4 @@
-"""A chart with what it says in words, and its numbers as a table."""
+"""A chart with its words and its numbers as a table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,7 @@ WIDTH = 760
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers in rows.
-
-    Attributes:
-        columns: names of the columns; the first one names the rows.
-        rows: the cells, those that matter most first.
-        count: how many rows there would be.
-        word: what a row is.
-    """
+    """Rows of cells, those that matter most first, out of `count`; the first column names the rows, each a `word`."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -32,7 +25,7 @@ class Table:
     word: str = "model"
 
     def html(self, caption: str) -> str:
-        """Return the table behind a fold; names of strangers stay text and keep their direction to themselves."""
+        """Return the table, folded; foreign names stay text and do not change the direction of other words."""
         if not self.rows:
             return ""
         more = f"first {len(self.rows)} of " if self.count > len(self.rows) else ""
@@ -52,14 +45,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with all that belongs to it.
+    """A chart with its words.
 
     Attributes:
-        title: its name.
-        description: what it shows, for those who do not see it.
+        description: what it shows, for screen readers.
         caption: what to know when looking at it; plain text.
-        chart: of Altair; None where there is nothing to draw, as the description says.
-        table: the same as numbers.
+        chart: of Altair; None where there is nothing to draw, and the description says why.
+        table: its numbers.
     """
 
     title: str
@@ -69,7 +61,7 @@ class Figure:
     table: Table | None = None
 
     def words_html(self) -> str:
-        """Return caption and table, or what is said instead of a chart."""
+        """Return caption and table, or why there is no chart."""
         said = f"<p>{_safe(self.caption)}</p>" if self.chart is not None else ""
         if self.chart is None:
             said = f"<p><strong>{_safe(self.title)}</strong></p><p>{_safe(self.description)}</p>"
@@ -78,21 +70,21 @@ class Figure:
 
 @unchecked
 def together(figures: Sequence[Figure], title: str, columns: int) -> Figure:
-    """Return charts side by side as one, with the words and numbers of all."""
+    """Return charts side by side as one, with all their words and numbers."""
     import altair as alt
 
     drawn = [one for one in figures if one.chart is not None]
     words = " ".join(one.description for one in figures)
-    chart = (
-        alt.concat(*(one.chart for one in drawn), columns=columns, description=f"{title}. {words}") if drawn else None
-    )
+    if not drawn:
+        return Figure(title, words)
+    chart = alt.concat(*(one.chart for one in drawn), columns=columns, description=f"{title}. {words}")
     captions = " ".join(f"{one.title}: {one.caption}" for one in drawn)
-    rows = tuple((one.title, *row) for one in drawn if one.table is not None for row in one.table.rows)
-    first = next((one.table for one in drawn if one.table is not None), None)
-    table = None if first is None else Table(("chart", *first.columns), rows, len(rows), first.word)
+    tables = [(one.title, one.table) for one in drawn if one.table is not None]
+    rows = tuple((name, *row) for name, table in tables for row in table.rows)
+    table = Table(("chart", *tables[0][1].columns), rows, len(rows), tables[0][1].word)
     return Figure(title, words, captions, chart, table)
 
 
 def _safe(text: str) -> str:
-    """Return a text as it stands in markup; marks that set a name apart are kept."""
+    """Return a text for HTML; the marks that isolate the direction of a name are kept."""
     return escape("".join(one if one in "\u2068\u2069" else printable(one) for one in text), quote=True)

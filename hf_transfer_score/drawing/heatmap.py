@@ -1,4 +1,4 @@
-"""How far the classes of a sample overlap in a model's features, pair by pair."""
+"""How much the classes of a sample overlap in a model's features, pair by pair."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
-from hf_transfer_score.drawing.look import COLOURS, ON_FULL, ON_MIDDLE, ON_PALE, data_of, title_of, unchecked
+from hf_transfer_score.drawing.look import COLOURS, ON_FULL, ON_MIDDLE, ON_PALE, title_of, unchecked
 from hf_transfer_score.drawing.words import in_sentence, named, number, shorten
 from hf_transfer_score.errors import InputError
 
@@ -16,17 +16,17 @@ MOST_WRITTEN = 10
 NAMED = 3
 TINY = 1e-12
 PALEST = 0.05
-"""How much of the colour the lowest value has, so that its cell is seen."""
+"""Share of the full colour for the lowest value, so that its cell can be seen."""
 
 BANDS = ((0.715, "pale", ON_PALE), (0.935, "middle", ON_MIDDLE), (2.0, "full", ON_FULL))
-"""Up to which share of the colour numbers are written how, so that they are read by day and by night."""
+"""Ink of the numbers by shade of the cell (up to a share of the full colour), readable by day and by night."""
 
 ROOM = 110
 """Pixels for the names of classes."""
 
 
 class Pair(NamedTuple):
-    """Two classes, by place, and how far they overlap."""
+    """Two classes, by place, and how much they overlap."""
 
     first: int
     second: int
@@ -42,14 +42,14 @@ def overlap_figure(
     largest: float | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the overlap of each pair of classes as a triangle of colours, numbers written in where they fit.
+    """Return the overlap of each pair of classes as a triangle of coloured cells, with numbers where they fit.
 
     Args:
         classes: their names.
         values: in [0, 1], of the first class with those after it, of the second with those after it, and so on.
         model: whose features they are.
-        largest: the value with the full colour, for charts of several models side by side; None for one above the
-            largest value here.
+        largest: the value with the full colour, for charts of several models side by side; None takes a round number
+            above the largest value here.
         width: in pixels.
     """
     title = f"Class overlap in the features of {named(model)}" if model else "Class overlap"
@@ -57,13 +57,13 @@ def overlap_figure(
     names = [named(name) for name in classes][:MOST_CLASSES]
     shown = [pair for pair in pairs if pair.second < MOST_CLASSES]
     if not shown:
-        return Figure(title, "Nobody stored how far the classes overlap: that takes two classes or more.")
+        return Figure(title, "No class overlap is recorded; it takes two classes or more.")
     ordered = sorted(shown, key=lambda pair: (-pair.value, pair.first, pair.second))
     full = _nice_above(ordered[0].value) if largest is None else largest
     caption = _caption(ordered, names, len(classes))
-    words = f"Overlap from 0, apart, to 1, the same, of {len(names)} classes. {caption}"
+    words = f"Overlap of {len(names)} classes, from 0 (apart) to 1 (the same). {caption}"
     rows = tuple((f"{names[pair.first]} and {names[pair.second]}", number(pair.value)) for pair in ordered)
-    told = {"title": title_of(title, (), width), "description": f"{title}. {words}"}
+    told = {"title": title_of(title, width), "description": f"{title}. {words}"}
     chart = _chart(names, shown, full, width, told)
     return Figure(title, words, caption, chart, Table(("classes", "overlap"), rows[:MOST_ROWS], len(rows), "pair"))
 
@@ -80,7 +80,7 @@ def _pairs(classes: Sequence[str], values: Sequence[float]) -> list[Pair]:
 
 
 def _nice_above(value: float) -> float:
-    """Return a round number that is not smaller, at most 1."""
+    """Return a round number at least as large, at most 1."""
     if value <= TINY:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -98,7 +98,7 @@ def _caption(ordered: list[Pair], names: list[str], count: int) -> str:
 
 
 def _chart(names: list[str], pairs: list[Pair], full: float, width: int, told: dict[str, Any]) -> Any:
-    """Return the cells, each in the row of its second class and the column of its first; names end the rows."""
+    """Return the cells, each in the row of its second class and the column of its first, with names at the row ends."""
     import altair as alt
 
     count = len(names)
@@ -114,13 +114,13 @@ def _chart(names: list[str], pairs: list[Pair], full: float, width: int, told: d
         opacity=alt.Opacity("value:Q", scale=scale, legend=legend), tooltip=facts, description=alt.Description("told:N")
     )
     ends = [{"first": place, "second": place, "name": shorten(name, 16)} for place, name in enumerate(names)]
-    written = base.properties(data=data_of(ends)).mark_text(align="left", dx=4 - cell / 2, fontSize=12, aria=False)
+    written = base.properties(data={"values": ends}).mark_text(align="left", dx=4 - cell / 2, fontSize=12, aria=False)
     layers = [cells, written.encode(text=alt.Text("name:N"))]
     if count <= MOST_WRITTEN and cell >= 28:
         colours = alt.Scale(domain=[name for _, name, _ in BANDS], range=[colour for _, _, colour in BANDS])
         numbers = base.mark_text(fontSize=12, aria=False, tooltip=None)
         layers.append(numbers.encode(text=alt.Text("text:N"), color=alt.Color("band:N", scale=colours, legend=None)))
-    rows, size = data_of([_row(pair, names, full) for pair in pairs]), (cell * count, max(15, min(cell, 30)) * count)
+    rows, size = {"values": [_row(pair, names, full) for pair in pairs]}, (cell * count, max(15, min(cell, 30)) * count)
     return alt.layer(*layers, data=rows, width=size[0], height=size[1], **told)
 
 
@@ -129,13 +129,11 @@ def _row(pair: Pair, names: list[str], full: float) -> dict[str, Any]:
     share = PALEST + (1 - PALEST) * min(1.0, pair.value / full)
     band = next(name for most, name, _ in BANDS if share <= most)
     told = {"both": both, "overlap": number(pair.value), "told": f"{both}: overlap {number(pair.value)}"}
-    return {"first": pair.first, "second": pair.second, "value": pair.value, "band": band, **told} | {
-        "text": cell_text(pair.value)
-    }
+    return {**pair._asdict(), "band": band, **told, "text": cell_text(pair.value)}
 
 
 def cell_text(value: float) -> str:
-    """Return an overlap in as few letters as a cell has room for.
+    """Return an overlap in the few characters that fit a cell.
 
     Example:
         >>> cell_text(0.123), cell_text(1.0), cell_text(0.0004), cell_text(0.0)

@@ -1,4 +1,4 @@
-"""The chart of layers: a value of each layer of one or more checkpoints."""
+"""The chart of layers: one value per layer of one or more checkpoints."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_transfer_score.drawing.axes import Axis, linear_axis, log_axis
-from hf_transfer_score.drawing.look import INK, LEFT, data_of, group_look
-from hf_transfer_score.drawing.words import number
+from hf_transfer_score.drawing.look import INK, LEFT, group_look, title_of
+from hf_transfer_score.drawing.words import number, printable
 
-HEIGHT = 360
+HEIGHT, PROFILE_WIDTH = 360, 840
 LEAST_SPAN = 2.0
-"""A logarithmic axis spans so many times at least, so that values nearly equal look so."""
+"""A logarithmic axis spans at least this factor, so that nearly equal values look nearly equal."""
 
 MOST_NAMED = 8
-"""Models that the legend names."""
+"""Models in the legend at most."""
 
 
 @dataclass(frozen=True)
 class Lines:
-    """A line for each checkpoint.
+    """One line per checkpoint.
 
     Attributes:
-        values: a value by layer, in order, by name of the checkpoint; None where there is no value.
+        values: by checkpoint and by layer; None where there is no value.
         best: the checkpoint and the layer to mark.
-        what: the values are, in words.
-        log: whether equal factors are equally long, where all values are above 0.
+        what: what the values are, in words.
+        log: whether the axis is logarithmic, provided all values are above 0.
         turned: whether low values are on top.
     """
 
@@ -38,7 +38,7 @@ class Lines:
 
     @property
     def layers(self) -> list[str]:
-        """All layers from the input to the output; those without a number come last."""
+        """All layers, from the input to the output; those without a number come last."""
         names = dict.fromkeys(layer for line in self.values.values() for layer in line)
         return sorted(names, key=lambda name: (not name.isdigit(), int(name) if name.isdigit() else 0))
 
@@ -53,14 +53,7 @@ class Lines:
 
 
 def layer_chart(lines: Lines, width: int, *, title: Any, description: str) -> Any:
-    """Return the chart of a value by layer: layers across, a line for each checkpoint, the best layer marked.
-
-    Args:
-        lines: what to draw.
-        width: of the whole, in pixels.
-        title: of `title_of`.
-        description: for those who do not see it.
-    """
+    """Return the chart of a value by layer: layers across, one line per checkpoint, the best layer marked."""
     import altair as alt
 
     rows = [
@@ -87,15 +80,22 @@ def layer_chart(lines: Lines, width: int, *, title: Any, description: str) -> An
         shape=alt.Shape("model:N", scale=shape, legend=legend), description=alt.Description("told:N"), tooltip=told
     )
     marked = chart.transform_filter("isValid(datum.best)")
-    mark = {"color": INK}
     return alt.layer(
         coloured.mark_line(strokeWidth=1.6),
         points,
-        marked.mark_point(**mark, size=240, filled=False, strokeWidth=2, aria=False),
-        marked.mark_text(**mark, dy=20 if lines.log else -18, fontSize=12, aria=False).encode(text=alt.Text("best:N")),
-        data=data_of(rows),
+        marked.mark_point(color=INK, size=240, filled=False, strokeWidth=2, aria=False),
+        marked.mark_text(color=INK, dy=20 if lines.log else -18, fontSize=12, aria=False).encode(text="best:N"),
+        data={"values": rows},
         width=width - LEFT - 24,
         height=HEIGHT,
         title=title,
         description=description,
     )
+
+
+def profile_chart(values: Mapping[str, float | None], best: str, model: str, about: str) -> Any:
+    """Return the chart of NC1 by layer of one model, on a logarithmic scale, with the best layer marked."""
+    named = printable(model)
+    title = f"{named} {about}"
+    lines = Lines({named: values}, (named, best), "NC1, smaller is more collapsed", log=True)
+    return layer_chart(lines, PROFILE_WIDTH, title=title_of(title, PROFILE_WIDTH), description=title)

@@ -1,22 +1,22 @@
-"""How all charts look, by day and by night, and the specification from which every form of them is made."""
+"""How all charts look, by day and by night; their specifications, and images made of these."""
 
 from __future__ import annotations
 
 import json
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 from hf_transfer_score.drawing.words import printable
 
 COLOURS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""For what stands alone, then for groups by turns; told apart with any kind of colour vision."""
+"""The first for what stands alone, the others for groups in turn; distinct with any kind of colour vision."""
 
 INK, SOFT = "#222222", "#767676"
 ON_PALE, ON_MIDDLE, ON_FULL = "#000001", "#000002", "#fffffe"
-"""Letters on little, some and much of the first colour of groups."""
+"""Letters on a pale, a medium and the full shade of the first group colour."""
 
 AT_NIGHT = {
     **dict(zip(COLOURS, ("#c4c4c4", "#4aa3e0", "#f07f3c", "#2fc79a", "#e19cc4", "#f0b93a", "#8fd0f5"), strict=True)),
@@ -25,16 +25,16 @@ AT_NIGHT = {
     ON_PALE: ON_FULL,
     ON_FULL: ON_PALE,
 }
-"""The same on dark ground."""
+"""The same colours on a dark ground."""
 
 SHAPES = ("circle", "square", "diamond", "triangle-up")
 STAR = "M0-1.05.28-.35 1.02-.32.44.14.64.87 0 .47-.64.87-.44.14-1.02-.32-.28-.35z"
 FONT = "system-ui, 'DejaVu Sans', 'Liberation Sans', sans-serif"
 BUTTON = 40
-"""Pixels right of a title, for the button that saves a chart."""
+"""Pixels kept free right of a title, for the button that saves a chart."""
 
 LEFT = 52
-"""Pixels left of the ground of a chart, for the texts of its axis."""
+"""Pixels left of the plot, for the labels of its axis."""
 
 Given = ParamSpec("Given")
 Made = TypeVar("Made")
@@ -46,7 +46,7 @@ EMBEDDING = {
     "renderer": "svg",
     "actions": {"export": True, "source": False, "compiled": False, "editor": False},
 }
-"""Points have words for those who listen, and nothing is sent to an editor elsewhere."""
+"""SVG, since its points have words for screen readers; no button sends the chart to an editor elsewhere."""
 
 
 def group_look(letter: str) -> tuple[str, str]:
@@ -63,10 +63,7 @@ def group_look(letter: str) -> tuple[str, str]:
 
 
 def unchecked(function: Callable[Given, Made]) -> Callable[Given, Made]:
-    """Let a function make charts without a check of each part by the schema, which takes four fifths of the time.
-
-    Tests check whole charts.
-    """
+    """Skip Altair's schema check of each part, which takes four fifths of the time; tests check whole charts."""
 
     @wraps(function)
     def made(*args: Given.args, **kwargs: Given.kwargs) -> Made:
@@ -78,13 +75,8 @@ def unchecked(function: Callable[Given, Made]) -> Callable[Given, Made]:
     return made
 
 
-def data_of(rows: Sequence[Mapping[str, Any]]) -> Any:
-    """Return rows as the data of a chart, which go with its specification."""
-    return {"values": list(rows)}
-
-
-def title_of(title: str, subtitles: Sequence[str], width: int) -> Any:
-    """Return the title of a chart in as many lines as its width needs."""
+def title_of(title: str, width: int, *subtitles: str) -> Any:
+    """Return the title of a chart, wrapped to its width."""
     import altair as alt
 
     below = [line for text in subtitles if text for line in textwrap.wrap(printable(text), max(20, width // 7))]
@@ -93,23 +85,27 @@ def title_of(title: str, subtitles: Sequence[str], width: int) -> Any:
 
 @unchecked
 def specification(chart: Any, *, night: bool = False, file: str = "chart") -> dict[str, Any]:
-    """Return a chart of Altair as a specification of Vega-Lite with its data and its look.
-
-    Args:
-        chart: what to draw.
-        night: for dark ground.
-        file: name of an image that is saved from a page, without its ending.
-    """
+    """Return an Altair chart as a Vega-Lite specification; an image saved from a page is named after `file`."""
     found: dict[str, Any] = chart.to_dict(validate=False)
     data = found.pop("datasets", {})
-    if night:  # data hold names of strangers, and no colours
+    if night:  # only outside the data, which hold names of strangers and no colours
         found = json.loads(re.sub(r'"(#\w{6})"', lambda one: f'"{AT_NIGHT.get(one[1], one[1])}"', json.dumps(found)))
     embedding = {"embedOptions": {**EMBEDDING, "downloadFileName": file}}
     return {**found, "datasets": data, "config": configuration(NIGHT if night else DAY), "usermeta": embedding}
 
 
+def image_of(chart: Any, ending: str, *, night: bool = False) -> bytes:
+    """Return a chart as an image, "png" or "svg", made without a display, a browser or the network."""
+    import vl_convert
+
+    found, nothing = specification(chart, night=night), ["data:,"]  # the only addresses that it may load
+    if ending == "svg":
+        return str(vl_convert.vegalite_to_svg(found, allowed_base_urls=nothing)).encode()
+    return bytes(vl_convert.vegalite_to_png(found, scale=2, allowed_base_urls=nothing))
+
+
 def configuration(look: Look) -> dict[str, Any]:
-    """Return what a chart needs of a specification to look so."""
+    """Return the part of a specification that sets its look."""
     words = {"labelColor": look["soft"], "titleColor": look["ink"], "labelFont": FONT, "titleFont": FONT}
     plain = {"titleFontWeight": "normal", "labelFontSize": 12, "titleFontSize": 13}
     axis = {**words, **plain, "gridColor": look["grid"], "domain": False, "ticks": False, "labelPadding": 6}

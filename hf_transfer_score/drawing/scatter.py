@@ -8,33 +8,27 @@ from itertools import pairwise
 from typing import Any
 
 from hf_transfer_score.drawing.axes import Axis
-from hf_transfer_score.drawing.labels import Box, label_size, place_labels
-from hf_transfer_score.drawing.look import INK, LEFT, SOFT, data_of, unchecked
+from hf_transfer_score.drawing.labels import Box, Ground, label_layers, label_rows
+from hf_transfer_score.drawing.look import INK, LEFT, SOFT, unchecked
 from hf_transfer_score.drawing.words import MISSING, Ends, capital, shorten
 
 NARROW = 480
-"""Pixels up to which a chart has few and short names."""
+"""Charts up to this width, in pixels, have few and short names."""
 
 MOST_GROUPS = 8
-"""Kinds that the legend names."""
+"""Kinds in the legend at most."""
 
 LONGEST_LABEL, LONGEST_NARROW = 40, 22
 OBEYED = ("title", "image")
-"""Facts of these names are not listed when a model is pointed at, but obeyed: an image would be asked for."""
+"""A tooltip does not list facts with these names but acts on them: it would load the image."""
 
 MANY = 150
-"""From so many points on they are smaller and shine through."""
+"""Above this number, points are smaller and translucent."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What a point can be: a line of the legend.
-
-    Attributes:
-        words: of the legend.
-        colour: of its points.
-        shape: of its points: a name or an outline.
-    """
+    """A kind of point, with its words in the legend; the shape is a name or an outline."""
 
     words: str
     colour: str
@@ -47,11 +41,9 @@ class Mark:
 
     Attributes:
         name: of the model, made printable.
-        x: its value across.
-        y: its value upwards.
         across: ends of the interval of x.
         upwards: ends of the interval of y.
-        facts: what else is known, in pairs of words.
+        facts: names and values of what else is known.
         kind: key of its kind.
     """
 
@@ -65,7 +57,7 @@ class Mark:
 
     @property
     def told(self) -> str:
-        """The name and all facts in one text."""
+        """The name and all facts in one text, for screen readers."""
         return ", ".join([self.name, *(f"{key}: {value}" for key, value in self.facts)])
 
 
@@ -74,17 +66,15 @@ class Cloud:
     """All that a chart of points shows.
 
     Attributes:
-        x: the horizontal axis.
-        y: the vertical axis.
         marks: the points, those that matter most first.
-        kinds: what they can be; one kind needs no legend.
-        legend: its title.
-        path: values that a line joins in this order: the steps of a front, or a trend.
-        stepped: whether it is a front.
-        named: places of the points that have their name beside them, those that matter most first.
+        kinds: by key; a single kind has no legend.
+        legend: title of the legend.
+        path: points that a line joins in this order: the steps of a front, or a trend.
+        stepped: whether the path is a front.
+        named: places of the points with their name beside them, those that matter most first.
         marked: name of the model with a ring.
         whiskers: whether intervals are drawn.
-        side: where the ground for points begins whose x is not known.
+        side: start of the area for points whose x is not known.
     """
 
     x: Axis
@@ -102,14 +92,10 @@ class Cloud:
 
 @unchecked
 def scatter(cloud: Cloud, width: int, height: int, *, title: Any, description: str) -> Any:
-    """Return the chart of a cloud: pointing at a model shows what is known of it, dragging moves, a wheel zooms.
+    """Return the chart of a cloud, with tooltips; dragging moves it and the wheel with Ctrl zooms.
 
-    Args:
-        cloud: what to draw.
-        width: of the whole, in pixels.
-        height: without the texts around it.
-        title: of `title_of`.
-        description: for those who do not see it.
+    The width is that of the whole, the height that of the area between the axes; the title is one of `title_of`, and
+    screen readers read the description.
     """
     import altair as alt
 
@@ -122,10 +108,9 @@ def scatter(cloud: Cloud, width: int, height: int, *, title: Any, description: s
         *([_path(cloud)] if len(cloud.path) > 1 else []),
         *(_whiskers(cloud, looks[0]) if cloud.whiskers else []),
         *_points(cloud, looks, facts),
-        *_names(cloud, inside, height),
+        *_names(cloud, Ground(cloud.x, cloud.y, inside, height)),
     ]
-    told = {"title": title, "description": description}
-    return alt.layer(*layers, data=data_of(rows), width=inside, height=height, **told)
+    return alt.layer(*layers, data={"values": rows}, width=inside, height=height, title=title, description=description)
 
 
 def _row(cloud: Cloud, mark: Mark, facts: Sequence[str]) -> dict[str, Any]:
@@ -139,23 +124,17 @@ def _row(cloud: Cloud, mark: Mark, facts: Sequence[str]) -> dict[str, Any]:
     return found | {f"fact_{place}": known.get(name, MISSING) for place, name in enumerate(facts)}
 
 
-def _ends(cloud: Cloud) -> dict[str, Any]:
-    import altair as alt
-
-    return {"x": cloud.x.channel(alt.X, "x"), "y": cloud.y.channel(alt.Y, "y")}
-
-
 def _side(cloud: Cloud, start: float) -> Any:
     import altair as alt
 
-    ground = alt.Chart(data_of([{"x": start, "end": cloud.x.value(1)}]))
+    ground = alt.Chart({"values": [{"x": start, "end": cloud.x.value(1)}]})
     return ground.mark_rect(fill="#9a9a9a", opacity=0.12, clip=True).encode(x=alt.X("x:Q"), x2=alt.X2(field="end"))
 
 
 def _path(cloud: Cloud) -> Any:
     import altair as alt
 
-    line = alt.Chart(data_of([{"x": x, "y": y, "place": place} for place, (x, y) in enumerate(cloud.path)]))
+    line = alt.Chart({"values": [{"x": x, "y": y, "place": place} for place, (x, y) in enumerate(cloud.path)]})
     line = line.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), order=alt.Order("place:Q"))
     if cloud.stepped:
         return line.mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color=SOFT, clip=True)
@@ -192,7 +171,7 @@ def _looks(cloud: Cloud, inside: int) -> tuple[Any, Any]:
 
 
 def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[Any]:
-    """Return the points, with a ring around the one that was chosen."""
+    """Return the points, with a ring around the marked one."""
     import altair as alt
 
     many = len(cloud.marks) > MANY
@@ -200,7 +179,7 @@ def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[
     told = [alt.Tooltip(f"fact_{place}:N", title=name) for place, name in enumerate(titles)]
     pointed = alt.selection_point(name="pointed", fields=["model"], on="pointerover", clear="pointerout", empty=False)
     view = alt.selection_interval(name="view", bind="scales", zoom="wheel![event.ctrlKey || event.metaKey]")
-    chart = alt.Chart().encode(**_ends(cloud))
+    chart = alt.Chart().encode(x=cloud.x.channel(alt.X, "x"), y=cloud.y.channel(alt.Y, "y"))
     points = chart.mark_point(filled=True, opacity=0.6 if many else 1, clip=True).encode(
         color=looks[0],
         shape=looks[1],
@@ -214,37 +193,18 @@ def _points(cloud: Cloud, looks: tuple[Any, Any], facts: Sequence[str]) -> list[
     return [points.add_params(pointed, view), *([ring] if cloud.marked else [])]
 
 
-def _names(cloud: Cloud, inside: int, height: int) -> list[Any]:
-    """Return names beside points, none over another, with lines to those that stand further away."""
-    import altair as alt
-
-    rows = []
+def _names(cloud: Cloud, ground: Ground) -> Sequence[Any]:
+    """Return names beside points."""
     first = [cloud.marks[place] for place in cloud.named]
-    spots = [(cloud.x.share(mark.x) * inside, (1 - cloud.y.share(mark.y)) * height) for mark in first]
-    texts = [shorten(mark.name, LONGEST_LABEL if inside > NARROW else LONGEST_NARROW) for mark in first]
-    bars, frame = _in_the_way(cloud, inside, height), Box(0, 0, inside, height)
-    places = place_labels(spots, [label_size(text) for text in texts], bars, frame)
-    for mark, text, place in zip(first, texts, places, strict=True):
-        if place is None:
-            continue
-        left, top, right, bottom = place.box
-        row = {"name": text, "x": mark.x, "y": mark.y}
-        row |= {
-            "at": cloud.x.value((left + right) / 2 / inside),
-            "high": cloud.y.value(1 - (top + bottom) / 2 / height),
-        }
-        if place.line is not None:
-            row |= {"to": cloud.x.value(place.line[0] / inside), "end": cloud.y.value(1 - place.line[1] / height)}
-        rows.append(row)
-    chart = alt.Chart(data_of(rows))
-    lines = chart.transform_filter("isValid(datum.to)").mark_rule(strokeWidth=0.7, clip=True, aria=False)
-    lines = lines.encode(x=alt.X("x:Q"), y=alt.Y("y:Q"), x2=alt.X2(field="to"), y2=alt.Y2(field="end"))
-    written = chart.mark_text(fontSize=12, clip=True, aria=False)
-    return [lines, written.encode(x=alt.X("at:Q"), y=alt.Y("high:Q"), text=alt.Text("name:N"))] if rows else []
+    texts = [shorten(mark.name, LONGEST_LABEL if ground.width > NARROW else LONGEST_NARROW) for mark in first]
+    frame = Box(0, 0, ground.width, ground.height)
+    found = label_rows(ground, [(mark.x, mark.y) for mark in first], texts, _in_the_way(cloud, ground), frame)
+    rows = [row for _, _, row in found]
+    return label_layers(rows, clip=True) if rows else ()
 
 
-def _in_the_way(cloud: Cloud, inside: int, height: int) -> list[Box]:
-    """Return what names had better not cover: intervals, the path, and points without a name."""
+def _in_the_way(cloud: Cloud, ground: Ground) -> list[Box]:
+    """Return what names should not cover: intervals, the path, and points without a name."""
     named = set(cloud.named)
     spans: list[tuple[float, float, float, float]] = []
     for place, mark in enumerate(cloud.marks):
@@ -254,14 +214,13 @@ def _in_the_way(cloud: Cloud, inside: int, height: int) -> list[Box]:
             spans += [(mark.x, mark.x, *mark.upwards)] if mark.upwards else []
             spans += [(*mark.across, mark.y, mark.y)] if mark.across else []
     for (x, y), (next_x, next_y) in pairwise(cloud.path):
-        spans += [(x, next_x, y, y), (next_x, next_x, y, next_y)] if cloud.stepped else []
-        steps = (
-            [] if cloud.stepped else [(x + (next_x - x) * step / 8, y + (next_y - y) * step / 8) for step in range(9)]
-        )
-        spans += [(one, one, other, other) for one, other in steps]
+        if cloud.stepped:
+            spans += [(x, next_x, y, y), (next_x, next_x, y, next_y)]
+        else:
+            steps = [(x + (next_x - x) * step / 8, y + (next_y - y) * step / 8) for step in range(9)]
+            spans += [(one, one, other, other) for one, other in steps]
     boxes = []
     for x, end_x, y, end_y in spans:
-        across = sorted(cloud.x.share(one) * inside for one in (x, end_x))
-        down = sorted((1 - cloud.y.share(one)) * height for one in (y, end_y))
-        boxes.append(Box(across[0], down[0], across[1], down[1]).wider(2))
+        (left, top), (right, bottom) = ground.pixels(x, y), ground.pixels(end_x, end_y)
+        boxes.append(Box(min(left, right), min(top, bottom), max(left, right), max(top, bottom)).wider(2))
     return boxes

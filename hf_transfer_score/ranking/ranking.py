@@ -352,8 +352,7 @@ class Ranking(Shown):
             An `altair.Chart`, which a notebook shows.
         """
         from hf_transfer_score.drawing.files import save_plot
-        from hf_transfer_score.drawing.points import picture_of
-        from hf_transfer_score.drawing.rank_chart import rank_chart
+        from hf_transfer_score.drawing.rank_chart import picture_of, rank_chart
 
         if path is not None:
             save_plot(self, Path(path), across)

@@ -105,7 +105,7 @@ class Shown:
 
     def _repr_html_(self) -> str:
         """Return the answer, the table and the chart, as a notebook shows them."""
-        from hf_transfer_score.drawing.notebook import notebook_html
+        from hf_transfer_score.drawing.pages import notebook_html
 
         return notebook_html(self.shown_ranking, *self._told())
 

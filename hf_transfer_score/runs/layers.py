@@ -95,7 +95,8 @@ class LayerProfile(Shown):
 
     def plot(self, path: str | Path | None = None) -> Any:
         """Return the chart of NC1 against the layers, and write it to a file in .png, .svg or .html if one is named."""
-        from hf_transfer_score.drawing.files import profile_chart, save_profile
+        from hf_transfer_score.drawing.files import save_profile
+        from hf_transfer_score.drawing.layer_chart import profile_chart
 
         sample = self.report.sample
         about = f"on {sample.source.dataset}, {len(sample):,} examples"
@@ -116,7 +117,7 @@ class LayerProfile(Shown):
 
     def _repr_html_(self) -> str:
         """Return the answer, the layers and the chart, as a notebook shows them."""
-        from hf_transfer_score.drawing.notebook import profile_html
+        from hf_transfer_score.drawing.pages import profile_html
 
         rows = [(one.layer, [one.width, one.nc1]) for one in self.rows]
         return profile_html(self.plot(), self.answer, rows, self.best.layer)

@@ -22,10 +22,9 @@ from hf_transfer_score.drawing.clouds import (
     size_figure,
     trend,
 )
-from hf_transfer_score.drawing.export import image_of
 from hf_transfer_score.drawing.heatmap import BANDS, overlap_figure
 from hf_transfer_score.drawing.labels import Box, label_size
-from hf_transfer_score.drawing.look import AT_NIGHT, COLOURS, DAY, NIGHT, specification
+from hf_transfer_score.drawing.look import AT_NIGHT, COLOURS, DAY, NIGHT, image_of, specification
 from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
 from hf_transfer_score.drawing.words import shorten
 from hf_transfer_score.errors import InputError
@@ -188,7 +187,7 @@ def test_the_front_is_drawn_as_steps_and_said():
     assert [(row["x"], row["y"]) for row in rows] == [(1e6, 1), (1e8, 2)]
     kinds = {row["model"]: row["kind"] for row in rows_of(figure.chart)}
     assert kinds == {"small": "best up to its size", "worse": "other models", "large": "best score"}
-    assert "2 models of 3 on the front (no smaller one does as well): small (1M) and large (100M)." in figure.caption
+    assert "2 models of 3 on the front (no smaller model does as well): small (1M) and large (100M)." in figure.caption
     assert "2 models without a score or a parameter count left out." in figure.caption
     assert "Best: large (score 2, parameters 100M)." in figure.description
     assert figure.table.rows[0] == ("large", "2", "100M") and len(figure.table.rows) == 5
@@ -273,7 +272,7 @@ def test_metrics_are_ordered_and_baselines_have_another_shape():
     assert [(row.get("low"), row.get("high")) for row in drawn] == [(0.6, 0.9), (None, None), (-0.5, 0.1)]
     assert layers_of(figure.chart, "point")[0][0]["encoding"]["shape"]["scale"]["range"] == ["circle", "diamond"]
     assert "Best metric: high, τ_w 0.80 (0.60 to 0.90). Best baseline: size, τ_w 0.30." in figure.caption
-    assert "1 of 2 metrics above every baseline by its value: high." in figure.caption
+    assert "1 of 2 metrics above every baseline by value: high." in figure.caption
     assert "1 metric without a comparison left out." in figure.caption
 
 
@@ -287,7 +286,7 @@ def test_metrics_are_ordered_and_baselines_have_another_shape():
         ),
         (collapse_figure([]), "No model has both variance collapse and class fairness yet."),
         (accuracy_figure([]), "No model has both measured accuracy and score yet."),
-        (overlap_figure([], []), "Nobody stored how far the classes overlap"),
+        (overlap_figure([], []), "No class overlap is recorded"),
         (trust_figure([]), "No metric was compared with measured accuracy yet."),
     ],
 )

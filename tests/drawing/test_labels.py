@@ -33,7 +33,6 @@ def test_labels_cover_no_point_and_no_label(seed):
 def test_labels_without_room_are_left_out_and_bars_are_avoided():
     frame = Box(0, 0, 300, 100)
     assert place_labels([(150, 50)], [(400, 14)], [], frame) == [None]
-    assert place_labels([(150, 50)], [None], [], frame) == [None]
     free = place_labels([(150, 50)], [(100, 14)], [], frame)[0]
     assert free.box.left > 150
     assert free.line is None

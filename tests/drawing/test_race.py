@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hf_transfer_score.drawing.export import image_of
 from hf_transfer_score.drawing.files import save_race
-from hf_transfer_score.drawing.look import specification
+from hf_transfer_score.drawing.look import image_of, specification
 from hf_transfer_score.drawing.race_chart import Curves, RaceCurve, race_chart
 from hf_transfer_score.drawing.words import printable
 from tests.drawing.charts import HOSTILE, layers_of, rows_of
@@ -54,7 +53,7 @@ def test_the_points_are_the_curves_and_those_that_went_are_thin_and_end_there():
         one.name: one.accuracies for one in RACE.curves
     }
     assert [x for x, *_ in drawn["o/c"]] == [1, 2]
-    assert {look for _, _, look, _ in drawn["o/c"]} == {"soft"} and drawn["o/c"][0][3] == f"went: {WHY}"
+    assert {look for _, _, look, _ in drawn["o/c"]} == {"soft"} and drawn["o/c"][0][3] == f"dropped out: {WHY}"
     widths = {layer["transform"][0]["filter"]: layer["mark"]["strokeWidth"] for layer, _ in layers_of(chart, "line")}
     assert {f"datum.width == {width}" for width in widths.values()} == set(widths)
     of = {row["model"]: row["width"] for row in rows_of(chart)}
@@ -64,7 +63,7 @@ def test_the_points_are_the_curves_and_those_that_went_are_thin_and_end_there():
     names = {row["name"]: row["weight"] for row in rows_of(chart, "text")}
     assert names == {"o/a": "bold", "o/b": "normal", "o/c": "normal"}
     assert "o/a won at the learning rate 0.001, with 90.0% of the validation rows right" in RACE.title
-    assert "Went: o/c." in chart.to_dict()["description"]
+    assert "Dropped out: o/c." in chart.to_dict()["description"]
 
 
 def test_only_passes_that_were_run_have_a_number():
@@ -104,4 +103,4 @@ def test_a_page_has_all_finalists_in_its_table(tmp_path):
     save_race(CASES["hostile"], tmp_path / "race.html")
     body = (tmp_path / "race.html").read_text(encoding="utf-8").partition("<body>")[2].partition("<script>")[0]
     assert body.count('scope="row"') == len(HOSTILE) or body.count("<tr>") == len(HOSTILE) + 1
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body and "<img" not in body and "went: too slow" in body
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body and "<img" not in body and "dropped out: too slow" in body

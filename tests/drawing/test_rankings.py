@@ -16,11 +16,10 @@ import pytest
 from PIL import Image
 
 from hf_transfer_score.drawing.files import check_plot_path, save_plot
-from hf_transfer_score.drawing.points import STEP, picture_of
-from hf_transfer_score.drawing.rank_chart import rank_chart
-from hf_transfer_score.drawing.words import short_count
+from hf_transfer_score.drawing.rank_chart import STEP, picture_of, rank_chart
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.runs.report import RankReport
+from hf_transfer_score.text import short_count
 from tests.drawing.charts import layers_of, rows_of
 from tests.runs.reports import Made, classified, measured, report_of
 

@@ -10,7 +10,7 @@ import gradio as gr
 from hf_transfer_score.drawing.clouds import RANK, Better, ModelPoint, accuracy_figure, collapse_figure, size_figure
 from hf_transfer_score.drawing.figure import WIDTH, Figure
 from hf_transfer_score.drawing.heatmap import overlap_figure
-from hf_transfer_score.drawing.words import Ends, capital, joined
+from hf_transfer_score.drawing.words import Ends, capital, sentences
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.page import (
@@ -136,7 +136,7 @@ def board_accuracy_figure(
         score=name if column is None else f"pool score of {column}",
         truth=board.truth if board.truth and len(board.truth) <= LONGEST_TRUTH else "measured accuracy",
         better="low" if column is None else "high",
-        notes=(joined(*notes),),
+        notes=(sentences(*notes),),
         marked=marked,
         width=width,
     )
