@@ -18,12 +18,12 @@ POOLINGS = ("cls", "mean", "last", "max")
 DEFAULT_LEVEL = 0.9
 
 SAMPLE_DEFAULTS: dict[str, Any] = {"max_samples": 5000, "rows_per_example": 16, "ignore_values": [255], "seed": 0}
-"""Options of sampling that are not mentioned where they are as they come."""
+"""Defaults of sampling, which need no flag."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """How to measure again: by a command on one line, shown with a line for each option, and what it takes besides."""
+    """A command that measures again, on one line and with one line per option, and what else to know."""
 
     command: str
     shown: str
@@ -31,7 +31,7 @@ class Reproduction:
 
 
 def reproduction(sample: Sample) -> Reproduction | None:
-    """Return the command that measures a sample's records again, None where no command of this package made them."""
+    """Return the command that measures a sample's records again, None if no command of this package made them."""
     if not {"max_samples", "rows_per_example", "seed"} <= sample.dataset.options.keys():
         return None
     chosen, left_out = _one_setting_each(sample.records)
@@ -41,8 +41,10 @@ def reproduction(sample: Sample) -> Reproduction | None:
     named = (f"{model}@{revision}" if revision else model) if _on_hub(sample) else f"./{model.rsplit('/', 1)[-1]}"
     options = [*_dataset_options(sample), ("models", named), *_feature_options(sample), *_metric_options(chosen)]
     levels = [one.interval_level for one in sample.records if one.interval]
-    options += [] if levels else [("replicates", 0)]
-    options += [("level", levels[0])] if levels and levels[0] not in (None, DEFAULT_LEVEL) else []
+    if not levels:
+        options.append(("replicates", 0))
+    elif levels[0] not in (None, DEFAULT_LEVEL):
+        options.append(("level", levels[0]))
     dataset = sample.dataset.id if sample.dataset.revision is not None else f"./{sample.dataset.id}"
     words = [PROGRAM, "rank", f"./{dataset}" if dataset.startswith("-") else dataset]
     for name, value in options:
@@ -59,25 +61,27 @@ def reproduction(sample: Sample) -> Reproduction | None:
 
 
 def _one_setting_each(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
-    """Return a record for each metric that is installed, and the names of metrics that the same call cannot make."""
+    """Return one record per installed metric, and the names of metrics that the same call cannot compute."""
     chosen: dict[str, Record] = {}
     left_out = set()
     for one in records:
-        if one.metric is not None and (known_metric(one.metric) is None or one.metric.name in chosen):
+        if one.metric is None:
+            continue
+        if known_metric(one.metric) is None or one.metric.name in chosen:
             left_out.add(one.metric.name)
-        elif one.metric is not None:
+        else:
             chosen[one.metric.name] = one
     return list(chosen.values()), sorted(left_out)
 
 
 def _is_pinned(sample: Sample) -> bool:
-    """Whether the command names a commit where the run asked for none, or for a branch."""
+    """Whether the command names a commit where the run named none, or a branch."""
     revision = sample.dataset.revision
     return revision is not None and sample.dataset.options.get("revision") != revision
 
 
 def _dataset_options(sample: Sample) -> Iterator[tuple[str, Any]]:
-    """Yield what draws the same sample, by name; options that are as they come are left out."""
+    """Yield the options that draw the same sample, without those at their default."""
     dataset, options = sample.dataset, sample.dataset.options
     named = {"task": dataset.task, "config": dataset.config, "split": dataset.split, "revision": dataset.revision}
     found = {name: options.get(name) or (known if _is_pinned(sample) else None) for name, known in named.items()}
@@ -131,15 +135,15 @@ def _metric_options(chosen: list[Record]) -> Iterator[tuple[str, Any]]:
 
 
 def _notes(sample: Sample, left_out: list[str]) -> Iterator[str]:
-    """Yield what the command takes besides, and where it differs."""
+    """Yield what else the command needs, and where it differs."""
     if sample.dataset.revision is None:
-        yield "The dataset was a file or folder on somebody's machine: put its place for the first argument."
+        yield "The dataset was a local file or folder: put its path as the first argument."
     if not _on_hub(sample):
-        yield "The model was a folder on somebody's machine: put its place behind --models."
+        yield "The model was a local folder: put its path after --models."
     if _is_pinned(sample):
         yield (
-            "It names the dataset's commit, so that the rows are the same. A fingerprint covers what was asked for "
-            "too, so that of the new sample differs from the one above."
+            "It names the dataset's commit, so that the rows are the same. The fingerprint of the new sample differs "
+            "from the one above, since it also covers the options."
         )
     if left_out:
-        yield f"It leaves out what this version cannot measure in the same call: {', '.join(left_out)}."
+        yield f"It leaves out what this version cannot compute in the same call: {', '.join(left_out)}."

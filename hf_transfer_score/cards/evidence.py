@@ -1,4 +1,4 @@
-"""What is known about a model: its records, sorted into the samples that it was measured on."""
+"""What is known about a model: its records, grouped by the sample they were measured on."""
 
 from __future__ import annotations
 
@@ -13,23 +13,22 @@ from hf_transfer_score.metrics.registry import Metric, all_metrics
 from hf_transfer_score.records.record import Record, RecordedDataset, RecordedMetric, RecordedModel
 
 SampleKey = tuple[str, str, str, str, str]
-"""Task, id, configuration, split and fingerprint: what all comparable scores share."""
+"""Task, id, configuration, split and fingerprint, which all comparable scores share."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """The place of a model among those of one sample; it changes with the pool.
+    """The rank of a model among those of one sample, which changes with the pool.
 
     Attributes:
         models: how many are ranked.
-        rank: place in the order; None where it has no rank.
-        expected: how it would come out after fine-tuning, in a sentence; "" where the order is by metrics.
+        expected: how it should do after fine-tuning, in a sentence; "" where the order is by metrics.
         why: what that is based on.
-        sharing: how many other models share its place.
-        low: best place that is likely.
-        high: worst place that is.
+        sharing: how many other models have the same rank.
+        low: best likely rank.
+        high: worst likely rank.
         headline: labels of the metrics whose mean rank decides where there is no forecast.
-        places: place by metric and options, and of how many; see `setting`.
+        places: rank, and among how many, by `setting`.
         others: ids of the other models.
     """
 
@@ -50,11 +49,10 @@ class KnownAccuracy:
     """A measured accuracy, over its seeds.
 
     Attributes:
-        metric: how it was measured, the seed aside.
+        metric: how it was measured.
         values: one per seed, in the order of the seeds.
-        seeds: where they are known.
-        exact: whether with this very sample, not another of the dataset.
-        records: that say so.
+        seeds: as far as they are known.
+        exact: whether it was measured with this very sample, not another one of the dataset.
     """
 
     metric: RecordedMetric
@@ -70,7 +68,7 @@ class KnownAccuracy:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How it was measured, by name, the seed aside."""
+        """How it was measured, without the seed."""
         return {name: value for name, value in self.metric.parameters.items() if name != "seed"}
 
     @property
@@ -79,13 +77,8 @@ class KnownAccuracy:
         return ", ".join(f"{name}={value}" for name, value in self.options.items())
 
     @property
-    def method(self) -> str:
-        """The name of the way it was measured, "None" where it is not recorded."""
-        return str(self.metric.parameters.get("method"))
-
-    @property
     def remarks(self) -> list[str]:
-        """What its records warn of, and where they were published."""
+        """Warnings of its records, and where they were published."""
         sources = [f"Published as: {one.source}" for one in self.records if one.source]
         return list(dict.fromkeys([*(text for one in self.records for text in one.warnings), *sources]))
 
@@ -95,9 +88,9 @@ class Sample:
     """What is known about one model, read in one way, on one sample.
 
     Attributes:
-        records: all but the truth; of two with one metric and options the newest.
+        records: all but measured accuracies; the newest for each metric and its options.
         truths: measured accuracies.
-        standing: place in the pool; None where nothing is compared.
+        standing: None where it has no rank.
     """
 
     model: RecordedModel
@@ -126,13 +119,13 @@ class Sample:
 
     @property
     def failures(self) -> list[Record]:
-        """Why the model could not be scored; none where it could be, at another time."""
+        """Why the model could not be scored; empty if it was scored at another time."""
         return [] if self.scores else [one for one in self.records if one.status == "failed"]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known about a model: what it was measured on, by a results repository, None for a folder."""
+    """All that is known about a model; the source is the results repository, None for a folder."""
 
     model: str
     samples: tuple[Sample, ...]
@@ -142,8 +135,8 @@ class Evidence:
 def gather(
     model: str, records: Iterable[Record], standing: Mapping[str, Standing] | None = None, *, source: str | None = None
 ) -> Evidence:
-    """Return what records say of a model, with its places in pools by `standing_key`; those of others are left out."""
-    newest: dict[str, Record] = {}  # of each way to read the model, sample and metric
+    """Return what records say about a model, with its ranks by `standing_key`; records of other models are ignored."""
+    newest: dict[str, Record] = {}  # for each sample, metric and way of reading the model
     own = (one for one in records if one.model.id == model and not one.is_failed_measurement)
     for one in sorted(own, key=lambda one: one.run.time):
         newest[f"{standing_key(one)} {'' if one.metric is None else setting(one.metric)}"] = one
@@ -161,29 +154,28 @@ def gather(
     alone = [one for one in truths if not any(_of_dataset(one, sample) for sample in found)]
     first = {sample_key(one.dataset): one for one in alone}.values()
     found += [Sample(one.model, one.dataset, (), _measured(alone, one.dataset, one.model)) for one in first]
-    done = {sample_key(one.dataset) for one in found if one.scores}  # a failure counts until it is mended
-    return Evidence(
-        model, tuple(one for one in found if not one.failures or sample_key(one.dataset) not in done), source
-    )
+    done = {sample_key(one.dataset) for one in found if one.scores}  # a failure counts until the model is scored
+    kept = tuple(one for one in found if not one.failures or sample_key(one.dataset) not in done)
+    return Evidence(model, kept, source)
 
 
 def sample_key(dataset: RecordedDataset) -> SampleKey:
-    """Return what all comparable scores share."""
+    """Return the key of a sample."""
     return dataset.task, dataset.id, dataset.config or "", dataset.split or "", dataset.fingerprint
 
 
 def standing_key(record: Record) -> str:
-    """Return a key for one model, read in one way, on one sample."""
+    """Return the key of one model, read in one way, on one sample."""
     return json.dumps([sample_key(record.dataset), asdict(record.model)], sort_keys=True)
 
 
 def setting(metric: RecordedMetric) -> str:
-    """Return a key for a metric with its options."""
+    """Return the key of a metric with its options."""
     return json.dumps([metric.name, metric.version, metric.parameters], sort_keys=True)
 
 
 def known_metric(metric: RecordedMetric) -> Metric | None:
-    """Return the installed metric of that name and version, None where there is none."""
+    """Return the installed metric of that name and version, if there is one."""
     found = all_metrics().get(metric.name)
     return found if found is not None and found.version == metric.version else None
 
@@ -196,7 +188,7 @@ def direction(metric: RecordedMetric, term: str) -> int | None:
 
 
 def chosen_options(metric: RecordedMetric) -> dict[str, Any]:
-    """Return the options that are not as they come; all of them for a metric that is not installed."""
+    """Return the options that differ from their defaults; all of them for a metric that is not installed."""
     known = known_metric(metric)
     if known is None:
         return dict(metric.parameters)
@@ -209,7 +201,7 @@ def chosen_options(metric: RecordedMetric) -> dict[str, Any]:
 
 
 def _metric_order(record: Record) -> tuple[int, str]:
-    """Put metrics in the order of the registry, and those it does not know behind."""
+    """Order metrics as the registry does, unknown ones last."""
     if record.metric is None:
         return -1, ""
     known = list(all_metrics())
@@ -218,31 +210,28 @@ def _metric_order(record: Record) -> tuple[int, str]:
 
 
 def _of_dataset(truth: Record, sample: Sample) -> bool:
-    """Whether a truth is of a sample's dataset and model; a commit has to be the same where both are known."""
+    """Whether an accuracy belongs to a sample's dataset and model; commits must agree where both are known."""
     commits = {truth.model.commit, sample.model.commit} - {None}
     same = (truth.dataset.id, truth.dataset.task, truth.dataset.config)
     return same == (sample.dataset.id, sample.dataset.task, sample.dataset.config) and len(commits) <= 1
 
 
 def _measured(truths: list[Record], dataset: RecordedDataset, model: RecordedModel) -> tuple[KnownAccuracy, ...]:
-    """Return the accuracies that were measured with a sample, or else with another of its dataset."""
+    """Return the accuracies measured with a sample or, if there are none, with another one of its dataset."""
     mine = [one for one in truths if _of_dataset(one, Sample(model, dataset, ()))]
     exact = [one for one in mine if sample_key(one.dataset) == sample_key(dataset)]
-    ways: dict[str, list[Record]] = defaultdict(list)
+    ways: dict[str, list[tuple[Any, RecordedMetric, Record]]] = defaultdict(list)
     for one in exact or mine:
-        assert one.metric is not None
-        options = {name: value for name, value in one.metric.parameters.items() if name != "seed"}
-        ways[json.dumps([one.metric.name, one.metric.version, options], sort_keys=True)].append(one)
-
-    def seed(record: Record) -> Any:
-        return record.metric.parameters.get("seed") if record.metric else None
-
+        if one.metric is not None:
+            options = dict(one.metric.parameters)
+            seed = options.pop("seed", None)
+            way = json.dumps([one.metric.name, one.metric.version, options], sort_keys=True)
+            ways[way].append((seed, one.metric, one))
     found = []
-    for _, records in sorted(ways.items()):
-        ordered = sorted(records, key=lambda one: (seed(one) is None, str(seed(one))))
-        metric = ordered[0].metric
-        assert metric is not None
-        values = tuple(one.terms.get(metric.name, next(iter(one.terms.values()))) for one in ordered)
-        seeds = tuple(seed(one) for one in ordered if seed(one) is not None)
-        found.append(KnownAccuracy(metric, values, seeds, bool(exact), tuple(ordered)))
+    for _, group in sorted(ways.items()):
+        ordered = sorted(group, key=lambda one: (one[0] is None, str(one[0])))
+        metric, records = ordered[0][1], tuple(one for _, _, one in ordered)
+        values = tuple(one.terms.get(metric.name, next(iter(one.terms.values()))) for one in records)
+        seeds = tuple(seed for seed, _, _ in ordered if seed is not None)
+        found.append(KnownAccuracy(metric, values, seeds, bool(exact), records))
     return tuple(found)

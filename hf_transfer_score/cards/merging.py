@@ -1,7 +1,7 @@
-"""A section and metadata into a card that is there, whose own text is not touched.
+"""A section and metadata added to an existing card, whose own text stays untouched.
 
-The Hub client's card class writes the whole metadata anew: comments, quotes and blank lines are lost. So the text is
-edited instead, and what it means afterwards is compared with what it should mean.
+The Hub client's card class rewrites the whole metadata and loses comments, quotes and blank lines. So the text is
+edited instead, and the meaning of the result is compared with what it should be.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from hf_transfer_score.untrusted import LARGE, parse_yaml, reason_of
 START, END = "<!-- hf-transfer-score:start -->", "<!-- hf-transfer-score:end -->"
 
 BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))([\S\s]*?)((?:\r\n|\r|\n)---[ \t]*(?:\r\n|\n|$))")
-"""Where the Hub sees the metadata of a card."""
+"""What the Hub takes for the metadata of a card."""
 
 EMPTY_BLOCK = re.compile(r"^(\s*---(?:\r\n|\r|\n))()(---[ \t]*(?:\r\n|\n|$))")
 KEY = "model-index"
 UNFOLDED = 10**6
-"""Width of lines that are never folded, which would depend on how far to the right they stand."""
+"""Width of lines, which are never folded: folding would depend on their indentation."""
 
 LIMIT = LARGE
-"""How much the metadata of a card may hold: that of some benchmarks has thousands of results."""
+"""Limit for the metadata of a card: that of some benchmarks has thousands of results."""
 
-ADVICE = "Mend it by hand, or leave the metadata out (metadata=False)."
+ADVICE = "Fix it by hand, or leave the metadata out (metadata=False)."
 
 
 def merged_card(existing: str, section: str, results: list[dict[str, Any]] | None, *, name: str = "model") -> str:
     """Return a card with a section, and with results in its metadata; everything else stays as it is.
 
     Args:
-        existing: the text of the card there is.
-        section: from START to END; it replaces the one that is there, or else comes last.
-        results: of a model-index; they replace those this package made before, and join those of others.
-            None leaves the metadata alone.
-        name: the model's name, where the card has no model-index yet.
+        existing: the text of the card.
+        section: from START to END; it replaces an earlier one, or else comes last.
+        results: of a model-index; they replace earlier ones of this package and join those of others. None leaves
+            the metadata alone.
+        name: the model's name, used where the card has no model-index yet.
     """
     mark, text = ("\ufeff", existing[1:]) if existing.startswith("\ufeff") else ("", existing)
     newline = "\r\n" if "\r\n" in text else "\n"
@@ -50,19 +50,19 @@ def merged_card(existing: str, section: str, results: list[dict[str, Any]] | Non
 
 
 def split(text: str) -> tuple[str, str]:
-    """Return the block of metadata with its lines of dashes, empty where there is none, and what follows."""
+    """Return the block of metadata with its lines of dashes, empty if there is none, and what follows."""
     found = EMPTY_BLOCK.match(text) or BLOCK.match(text)
     return (text[: found.end()], text[found.end() :]) if found else ("", text)
 
 
 def merged_body(body: str, section: str, *, newline: str = "\n") -> str:
-    """Return a text with the section in the place of the one that is there, or at its end."""
+    """Return a text with the section in place of an earlier one, or at its end."""
     mine = section.strip("\n").replace("\n", newline)
     starts, ends = (list(re.finditer(rf"^{mark}[ \t]*\r?$", body, re.MULTILINE)) for mark in (START, END))
     if len(starts) > 1 or len(starts) != len(ends) or (starts and starts[0].start() > ends[0].start()):
         raise InputError(
             f"The card has {len(starts)} lines {START} and {len(ends)} lines {END}: expected one pair, in this order. "
-            "Remove what is left of earlier sections by hand."
+            "Remove the rest of earlier sections by hand."
         )
     if starts:
         after = body[ends[0].start() + len(END) :]
@@ -84,10 +84,10 @@ def merged_metadata(head: str, results: list[dict[str, Any]], *, name: str, newl
         return head
     after = after if after.startswith(("\r", "\n")) else newline + after
     for text in _edits(inside, results, wanted, name, newline):
-        with suppress(InputError):  # what cannot be read again does not mean what is wanted
+        with suppress(InputError):  # an edit that broke the YAML is not the wanted one
             if text is not None and repr(_read(text)) == repr(wanted):
                 return before + text + after
-    raise InputError(f"The card's metadata cannot be added to without writing all of it anew. {ADVICE}")
+    raise InputError(f"Nothing can be added to the card's metadata without rewriting all of it. {ADVICE}")
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -95,18 +95,18 @@ def _read(text: str) -> dict[str, Any]:
 
     try:
         parse_yaml(text, what="the card's metadata", limit=LIMIT)
-        found = yaml.safe_load(text)  # what is within limits, with dates as the Hub's client writes them again
+        found = yaml.safe_load(text)  # now that it is within limits; dates stay dates, as the Hub's client writes them
     except UnreadableError as error:
         raise InputError(f"{error} {ADVICE}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"The card's metadata is not YAML: {reason_of(error)}. {ADVICE}") from None
     if not isinstance(found, (dict, type(None))):
-        raise InputError(f"The card's metadata is no mapping of names to values. {ADVICE}")
+        raise InputError(f"The card's metadata does not map names to values. {ADVICE}")
     return found or {}
 
 
 def _wanted(data: dict[str, Any], results: list[dict[str, Any]], name: str) -> dict[str, Any]:
-    """Return what the metadata should mean: results of others stay, ours of earlier times go."""
+    """Return what the metadata should mean: results of others stay, earlier ones of ours go."""
     index = data.get(KEY)
     if index is None:
         return {**data, KEY: [{"name": name, "results": results}]} if results else data
@@ -122,17 +122,17 @@ def _wanted(data: dict[str, Any], results: list[dict[str, Any]], name: str) -> d
 def _edits(
     text: str, results: list[dict[str, Any]], wanted: dict[str, Any], name: str, newline: str
 ) -> Iterator[str | None]:
-    """Yield metadata that may mean what is wanted, by the smallest change first."""
+    """Yield metadata that may mean what is wanted, the smallest change first."""
     if KEY in _read(text):
         yield _with_items(text, results, newline)
         yield _with_index(text, wanted, newline)
-    else:  # behind all other keys
+    else:
         before = text + newline if text.strip() else ""
         yield (before + _dumped({KEY: [{"name": name, "results": results}]}, newline)).removesuffix(newline)
 
 
 def _dumped(value: Any, newline: str, indent: int = 0) -> str:
-    """Return YAML as the Hub's client writes it, moved to the right."""
+    """Return YAML as the Hub's client writes it, indented."""
     from huggingface_hub import utils
 
     tools: Any = utils
@@ -141,7 +141,7 @@ def _dumped(value: Any, newline: str, indent: int = 0) -> str:
 
 
 def _with_items(text: str, results: list[dict[str, Any]], newline: str) -> str | None:
-    """Take our results out of the lists they are in, and put the new ones behind the first model's others."""
+    """Remove our results from all lists, and add the new ones to the first model's list."""
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -155,21 +155,21 @@ def _with_items(text: str, results: list[dict[str, Any]], newline: str) -> str |
     if first.flow_style and first.value:
         return None
     end, column = _last_line(first) + 1, (key if first.flow_style else first).start_mark.column
-    if first.flow_style:  # an empty list gives way to a list of lines; a comment behind it stays
+    if first.flow_style:  # lines replace an empty list; a comment after it stays
         line = lines[end - 1]
         lines[end - 1] = line[: first.start_mark.column].rstrip() + line[first.end_mark.column :]
     lines[end - 1] = lines[end - 1].rstrip("\r\n") + newline
     lines.insert(end, _dumped(results, newline, column) if results else "")
     count = len(lines)
     for node in (one for _, model in models if not model.flow_style for one in model.value):
-        if is_ours(yaml.safe_load(yaml.serialize(node))):  # from the line of its dash to where its last value ends
+        if is_ours(yaml.safe_load(yaml.serialize(node))):  # from its dash to the end of its last value
             for number in range(node.start_mark.line, min(_last_line(node) + 1, count)):
                 lines[number] = ""
     return "".join(lines).removesuffix(newline)
 
 
 def _with_index(text: str, wanted: dict[str, Any], newline: str) -> str | None:
-    """Write the model-index anew, and nothing else."""
+    """Rewrite the model-index and nothing else."""
     import yaml
 
     root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -185,7 +185,7 @@ def _with_index(text: str, wanted: dict[str, Any], newline: str) -> str | None:
 
 
 def _last_line(node: Any) -> int:
-    """Return the number of the line that a node ends on: that of its last value, not of the comments behind it."""
+    """Return the line where the last value of a node ends, before any comments."""
     import yaml
 
     if isinstance(node, yaml.ScalarNode):

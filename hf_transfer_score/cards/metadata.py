@@ -1,4 +1,4 @@
-"""Records as the Hub's client has results: `model-index` entries, and accuracies as `.eval_results/*.yaml`."""
+"""Records as results on the Hub: `model-index` entries, and accuracies as `.eval_results/*.yaml`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 MAKER = "hf-transfer-score"
 MADE_BY = "made_by"
-"""The argument by which our entries are told from those of others."""
+"""The argument that marks our entries."""
 
 MOST_ENTRIES = 10
-"""Entries of one dataset: measured accuracies first, then terms in the order of the metrics."""
+"""Entries per dataset at most: measured accuracies first, then terms in the order of the metrics."""
 
 
 def model_index(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the results of a model-index: at most so many entries of each dataset, and none of trivial baselines."""
+    """Return the results of a model-index, a limited number per dataset, without trivial baselines."""
     from huggingface_hub.repocard_data import eval_results_to_model_index
 
     found: list[dict[str, Any]] = []
@@ -38,7 +38,7 @@ def model_index(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def model_name(model: str) -> str:
-    """Return what a model-index calls a model: its id without the owner."""
+    """Return the id of a model without its owner."""
     return one_line(model.rsplit("/", 1)[-1]) or "model"
 
 
@@ -50,11 +50,11 @@ def is_ours(result: Any) -> bool:
 
 
 def eval_results(sample: Sample) -> list[EvalResult]:
-    """Return the terms of a sample, and the accuracies that were measured with it, as the Hub's client has them."""
+    """Return the accuracies measured with a sample and its terms, as the Hub's client has results."""
     from huggingface_hub import EvalResult
 
     model, dataset = sample.model, sample.dataset
-    told = {  # what tells this result from others of the same sample
+    told = {  # distinguishes this result from others of the same sample
         "examples": dataset.examples or None,
         "classes": dataset.classes,
         "model_commit": model.commit,
@@ -105,29 +105,19 @@ def _accuracy(measured: KnownAccuracy) -> dict[str, Any]:
 
 FOLDER = ".eval_results"
 BENCHMARK = "eval.yaml"
-REFUSED = "a transferability score is not an accuracy, and has no place among the results of a benchmark."
 
 
 def eval_result_files(
     evidence: Evidence, *, eval_task: str | None = None, token: str | bool | None = None, endpoint: str | None = None
 ) -> dict[str, bytes]:
-    """Return the files for the measured accuracies of a model, by path.
-
-    Args:
-        evidence: what is known about the model.
-        eval_task: the task of the benchmark; None where it has one only.
-        token: for the Hub.
-        endpoint: another Hub than that of HF_ENDPOINT.
+    """Return the files for the measured accuracies of a model, by path; the task may be None if there is only one.
 
     Raises:
-        OptionError: where no accuracy was measured, or the dataset is no benchmark.
+        OptionError: no accuracy was measured, or the dataset is not a benchmark.
     """
     import yaml  # type: ignore[import-untyped]
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    try:
-        from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-    except ImportError:
-        raise OptionError("Results of benchmarks need a newer client: pip install -U huggingface_hub") from None
     files: dict[str, bytes] = {}
     for (dataset, how), (sample, measured) in _measured(evidence).items():
         entry = EvalResultEntry(
@@ -144,19 +134,22 @@ def eval_result_files(
 
 
 def _measured(evidence: Evidence) -> dict[tuple[str, str], tuple[Sample, KnownAccuracy]]:
-    """Return the accuracies by dataset and by how they were measured; the first of several samples counts."""
+    """Return the accuracies by dataset and by how they were measured; of several samples, the first counts."""
     found: dict[tuple[str, str], tuple[Sample, KnownAccuracy]] = {}
     for sample in evidence.samples:
         for one in sample.truths:
             if one.exact and one.metric.name == "accuracy":
                 found.setdefault((sample.dataset.id, one.how), (sample, one))
     if not found:
-        raise OptionError(f"No record holds a measured accuracy of {evidence.model}: {REFUSED}")
+        raise OptionError(
+            f"No record holds a measured accuracy of {evidence.model}: a transferability score is not an accuracy and "
+            "does not belong in the results of a benchmark."
+        )
     return found
 
 
 def _task(dataset: str, task: str | None, token: str | bool | None, endpoint: str | None) -> str:
-    """Return the task of a benchmark that is meant: the one that was named, or the only one."""
+    """Return the task of a benchmark: the one that was named, or the only one."""
     from hf_transfer_score.records.place import HubPlace
 
     if HUB_ID.fullmatch(dataset) is None:

@@ -1,4 +1,4 @@
-"""A metric's own card, under the headings of the cards of `evaluate`, and its citation as BibTeX."""
+"""The card of a metric, with the headings that `evaluate` uses, and its citation as BibTeX."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ from typing import Any
 from hf_transfer_score.metrics.registry import NEED_REASONS, Metric
 from hf_transfer_score.text import markdown
 
-LONG = 2000
-"""Letters of a description that are shown."""
-
 ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 
 
 def metric_card(metric: Metric, words: Any) -> str:
-    """Return the card of a metric as Markdown with metadata.
-
-    Args:
-        metric: of the registry.
-        words: what it says of itself: `about`, `computes`, `pool_rule` and `options`, as `metric_guide` finds them.
-    """
+    """Return the card of a metric as Markdown with metadata; the words are those of `metric_guide`."""
     needs = [NEED_REASONS[need].removeprefix("needs ") for need in metric.needs]
     citation = bibtex([metric])
-    return markdown("metric_card.md.jinja", metric=metric, words=words, needs=needs, citation=citation, long=LONG)
+    return markdown("metric_card.md.jinja", metric=metric, words=words, needs=needs, citation=citation, long=2000)
 
 
 def bibtex(metrics: Iterable[Metric]) -> str:
-    """Return an entry for each origin, once, without those of trivial baselines.
+    """Return one entry per paper, without trivial baselines.
 
     Example:
         >>> from hf_transfer_score.metrics.registry import get_metric
@@ -51,7 +43,7 @@ def bibtex(metrics: Iterable[Metric]) -> str:
 
 def _entry(name: str, citation: str) -> str:
     text = " ".join(citation.replace("{", "(").replace("}", ")").replace("\\", "/").split())
-    text = re.sub(r"([%&#$_])", r"\\\1", text)  # which BibTeX reads as text
+    text = re.sub(r"([%&#$_])", r"\\\1", text)  # BibTeX reads these as text
     lines = [f"howpublished = {{{text}}}"]
     year = YEAR.findall(ARXIV.sub("", citation))
     if year:

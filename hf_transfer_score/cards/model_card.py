@@ -1,4 +1,4 @@
-"""A model's section, a whole card with it, and the way onto the page of the model."""
+"""The section of a model's card, a whole card with it, and pushing it to the model's page on the Hub."""
 
 from __future__ import annotations
 
@@ -27,69 +27,63 @@ from hf_transfer_score.text import HUB_ID, code, joined, markdown, number, one_l
 from hf_transfer_score.untrusted import RESULT_BYTES
 
 LONG = 400
-"""Letters of a reason or a warning that are shown."""
+"""Letters of a reason or a warning at most."""
 
 RESULT_LINES = 3
-"""Lines of results that a section begins with."""
+"""Lines of results at the top of a section."""
 
 METHODS = {
     "full": "all weights fine-tuned",
     "lora": "low-rank adapters (LoRA) beside frozen layers, and the classifier",
     "probe": "a linear classifier on frozen features; no weight of the model was changed",
 }
-"""What is known of ways to measure an accuracy."""
+"""Ways of measuring an accuracy."""
 
 SHOWN_DETAILS = ("max_length", "preprocessing", "architecture", "features")
 
 
 def model_card(evidence: Evidence, existing: str = "", *, metadata: bool = True) -> str:
-    """Return a card with the section of a model and its terms as metadata.
-
-    Args:
-        evidence: what is known about the model.
-        existing: the card there is; whatever it has stays as it is.
-        metadata: whether the terms are put into the metadata too.
-    """
+    """Return a card, a new one or the existing one, with the section of a model and its terms as metadata."""
     before = existing if existing.strip() else f"# {plain(evidence.model)}\n"
     results = model_index(evidence) if metadata else None
     return merged_card(before, model_section(evidence), results, name=model_name(evidence.model))
 
 
 def model_section(evidence: Evidence) -> str:
-    """Return the section that a model's card gets, between two marks by which it is found again."""
+    """Return the section for a model's card, between two marks that find it again."""
     from markupsafe import Markup
 
     scores = [record for sample in evidence.samples for record in sample.scores]
     known = [known_metric(one.metric) for one in scores if one.metric is not None]
+    groups = _by_dataset(evidence.samples)
     return markdown(
         "model_section.md.jinja",
         model=evidence.model,
         source=evidence.source if evidence.source and HUB_ID.fullmatch(evidence.source) else None,
         published=bool(scores) and all(one.source for one in scores),
-        lines=[Markup(line) for line in _result_lines(evidence)],  # noqa: S704  # each part of them is escaped
-        datasets=_by_dataset(evidence.samples),
+        lines=[Markup(line) for line in _result_lines(evidence, groups)],  # noqa: S704  # all their parts are escaped
+        datasets=groups,
         citations=bibtex(metric for metric in known if metric is not None),
         methods=METHODS,
         long=LONG,
     )
 
 
-def _result_lines(evidence: Evidence) -> Iterator[str]:
-    """Yield the three lines that a card begins with, as Markdown: one for each dataset, or all of them for one."""
-    groups = _by_dataset(evidence.samples)
+def _result_lines(evidence: Evidence, groups: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
+    """Yield the three lines at the top of a card, as Markdown: one per dataset, or all about a single one."""
     for parts in groups[: RESULT_LINES if len(groups) <= RESULT_LINES else RESULT_LINES - 1]:
         yield f"On {code(parts[0]['sample'].dataset.id)}: {_result(parts[0])}"
     if len(groups) > RESULT_LINES:
-        yield f"{len(groups) - RESULT_LINES + 1} more datasets are below."
+        yield f"{len(groups) - RESULT_LINES + 1} more datasets follow below."
     truths = [one for sample in evidence.samples for one in sample.truths]
     if len(groups) == 1:
-        yield _accuracy(truths[0]) if truths else "Nobody has measured its accuracy after fine-tuning here."
+        yield _accuracy(truths[0]) if truths else "Its accuracy after fine-tuning has not been measured here."
     if len(groups) < RESULT_LINES:
-        yield "A forecast or a score is no accuracy, and another pool gives another place."
+        yield "A forecast or a score is not an accuracy, and the place changes with the pool."
 
 
 def _result(part: Mapping[str, Any]) -> str:
-    """Return what one sample says of the model, in a sentence."""
+    """Return what one sample says about the model, in a sentence."""
     sample, standing = part["sample"], part["standing"]
     if standing is not None and standing.expected:
         return f"**{plain(standing.expected, LONG)}**"
@@ -98,7 +92,7 @@ def _result(part: Mapping[str, Any]) -> str:
     if sample.failures:
         return f"it could not be scored ({plain(sample.failures[0].kind or 'failed')})."
     if sample.scores:
-        return f"{len(sample.scores)} metrics; no other model is known on this sample to be compared with."
+        return f"{len(sample.scores)} metrics, and no other model on this sample to compare it with."
     return _accuracy(sample.truths[0]) if sample.truths else "nothing could be computed."
 
 
@@ -110,7 +104,7 @@ def _accuracy(one: KnownAccuracy) -> str:
 
 
 def _by_dataset(samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
-    """Return what the card says of each sample, those of one dataset together."""
+    """Return the parts of the card, one per sample, grouped by dataset."""
     found: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for sample in samples:
         dataset = sample.dataset
@@ -120,7 +114,7 @@ def _by_dataset(samples: Sequence[Sample]) -> list[list[dict[str, Any]]]:
 
 
 def _part(sample: Sample) -> dict[str, Any]:
-    """Return what the card says of one sample beside the facts that stand in its records."""
+    """Return what the card says about one sample besides the facts in its records."""
     read, dataset, standing = sample.model, sample.dataset, sample.standing
     named = [(one, one.metric.name) for one in (*sample.scores, *sample.baselines) if one.metric is not None]
     rows = [row for one, _ in named for row in _rows(one, sample)]
@@ -129,7 +123,7 @@ def _part(sample: Sample) -> dict[str, Any]:
     days = sorted({one.run.time[:10] for one in sample.records})
     levels = {one.interval_level for one in sample.records if one.interval}
     level = levels.pop() if len(levels) == 1 else None
-    beside = [  # whose values lie outside their intervals
+    beside = [  # metrics with a value outside its interval
         name
         for one, name in named
         if one in sample.scores
@@ -137,7 +131,7 @@ def _part(sample: Sample) -> dict[str, Any]:
     ]
     return {
         "sample": sample,
-        "summary": _summary(sample),
+        "terms": sum(len(one.terms) for one in (*sample.scores, *sample.baselines)),
         "standing": standing if ranked else None,
         "options": {name: value for name, value in dataset.options.items() if _tells(name, value, dataset)},
         "features": {name: value for name, value in features.items() if value},
@@ -154,15 +148,8 @@ def _part(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _summary(sample: Sample) -> str:
-    """Return what is folded away, in a few words."""
-    examples = f"{sample.dataset.examples:,} examples, " if sample.dataset.examples else ""
-    terms = sum(len(one.terms) for one in (*sample.scores, *sample.baselines))
-    return f"The facts: {examples}{terms} term{'' if terms == 1 else 's'}, and how to measure them again"
-
-
 def _tells(name: str, value: Any, dataset: RecordedDataset) -> bool:
-    """Whether an option of sampling says something: it was given, and is of use for such a dataset."""
+    """Whether a sampling option is worth showing: it was given, and matters for such a dataset."""
     if name in ("ignore_values", "rows_per_example") and dataset.rows == dataset.examples:
         return bool(value != SAMPLE_DEFAULTS[name])
     return value is not None and value is not False and value != []
@@ -178,7 +165,7 @@ def _versions(records: Sequence[Record]) -> str:
 
 
 def _rows(record: Record, sample: Sample) -> Iterator[dict[str, Any]]:
-    """Yield the terms of a record, in the order of the metric, which files do not keep."""
+    """Yield the terms of a record in the order of the metric, which files do not keep."""
     metric = record.metric
     assert metric is not None
     known = known_metric(metric)
@@ -204,10 +191,10 @@ TITLE = "Add transferability scores"
 
 @dataclass(frozen=True)
 class Pushed:
-    """What became of a push, and the address of the pull request, or the commit.
+    """The outcome of a push, and the address of the pull request, or the commit.
 
     Attributes:
-        state: "proposed" as a pull request, "pending" where an open one says the same, "written", or "unchanged".
+        state: "proposed" as a pull request, "pending" if an open one says the same, "written" or "unchanged".
     """
 
     state: str
@@ -223,15 +210,15 @@ def push_card(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> Pushed:
-    """Put the section and metadata of a model on its page; what the page has stays.
+    """Add the section and metadata of a model to its page, whose own text stays.
 
     Args:
         evidence: what is known about the model.
-        create_pr: propose it as a pull request; needs no right to write there.
-        metadata: whether the terms are put into the card's metadata too.
-        files: other files by path, which are written in the same commit.
+        create_pr: propose it as a pull request, which needs no write access.
+        metadata: whether the terms are added to the card's metadata too.
+        files: other files by path, for the same commit.
         token: for the Hub; None for the one that its client finds.
-        endpoint: another Hub than that of HF_ENDPOINT.
+        endpoint: a Hub other than HF_ENDPOINT.
     """
     if HUB_ID.fullmatch(evidence.model) is None:
         raise OptionError(
@@ -253,7 +240,7 @@ def push_card(
     if not wanted:
         return Pushed("unchanged", view.version)
     if create_pr:
-        for revision, url in place.pull_requests(TITLE):  # those of ours that are open and say the same
+        for revision, url in place.pull_requests(TITLE):  # an open one of ours that says the same
             if place.contents(revision, wanted) == wanted:
                 return Pushed("pending", url)
     done = place.update(change, title=TITLE)
@@ -263,9 +250,9 @@ def push_card(
 def _text(content: bytes, model: str) -> str:
     if len(content) > RESULT_BYTES:
         raise HubError(
-            f"{README} of {model} has more than {RESULT_BYTES:,} bytes, so it is not read whole and cannot be added to."
+            f"{README} of {model} has more than {RESULT_BYTES:,} bytes: too many to read, so nothing can be added."
         )
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError:
-        raise HubError(f"{README} of {model} is not UTF-8, so it cannot be added to without damage.") from None
+        raise HubError(f"{README} of {model} is not UTF-8, so nothing can be added without damaging it.") from None

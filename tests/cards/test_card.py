@@ -63,8 +63,8 @@ def test_the_place_is_that_of_the_pool_and_moves_with_it(tmp_path):
     assert re.search(
         r"\n\*\*Expected place 2 of 3 after fine-tuning \(\d to 3 in 80% of the cases\): .*\*\* Why: ", three
     )
-    assert three.index("**Expected place 2 of 3") < three.index("| What | Which |")
-    assert "`other/better`, `other/worse`. Another pool, another place." in three
+    assert three.index("**Expected place 2 of 3") < three.index("| Fact | Value |")
+    assert "`other/better`, `other/worse`. In another pool the place may differ." in three
     four = model_section(known(tmp_path / "four", [*pool(), *scores("other/best", 0.45)]))
     assert "**Expected place 3 of 4" in four
     alone = model_section(known(tmp_path / "alone", scores()))

@@ -102,7 +102,7 @@ def test_folders_of_others_are_said_to_be_such():
     arguments, notes = parsed([replace(one, model=model("mine", commit="0" * 32)) for one in scores(dataset=local)])
     assert (arguments.dataset, arguments.candidates.models) == ("./pets.parquet", ("./mine",))
     assert options_of(arguments).sample.revision is None
-    assert "put its place for the first argument" in notes[0] and "behind --models" in notes[1]
+    assert "put its path as the first argument" in notes[0] and "after --models" in notes[1]
 
 
 def test_what_one_call_cannot_do_is_said():

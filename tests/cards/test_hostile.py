@@ -94,9 +94,9 @@ def shape(tokens: list) -> list[str]:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_text_changes_the_shape_of_a_card_or_becomes_a_link(text):
     tokens = section(everywhere(text))
-    facts = "The facts: 500 examples, 1 term, and how to measure them again"
+    facts = "Details: 500 examples, 1 term, and how to measure them again"
     folded = {
-        f"<details><summary>{what}</summary>" for what in (facts, "The papers that the metrics are from, as BibTeX")
+        f"<details><summary>{what}</summary>" for what in (facts, "The papers behind the metrics, as BibTeX")
     }
     own = {START, END, *folded, "</details>"}
     html = {token.content.strip() for token in tokens if token.type.startswith("html")}

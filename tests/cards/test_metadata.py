@@ -199,10 +199,10 @@ def test_no_metadata_means_none():
     ("inside", "message"),
     [
         ("{: broken", "is not YAML"),
-        ("- a\n- b", "no mapping of names"),
+        ("- a\n- b", "does not map names"),
         ("model-index: 3", "not a list of models"),
         ("model-index:\n- name: x", "not a list of models"),
-        ("{license: mit}", "without writing all of it anew"),
+        ("{license: mit}", "without rewriting all of it"),
     ],
 )
 def test_metadata_that_cannot_be_added_to_is_left_alone(inside, message):

@@ -56,5 +56,5 @@ def test_a_card_begins_with_three_lines_of_result_and_claims_little(render):
     for name in render.MODELS:
         card = ModelCard.load(FOLDER / f"{name}.md")
         (lines,) = re.findall(r"^## Transferability\n\n((?:- .*\n)+)", card.text, re.MULTILINE)
-        assert lines.count("\n") == 3 and "Expected place" in lines and "is no accuracy" in lines
+        assert lines.count("\n") == 3 and "Expected place" in lines and "is not an accuracy" in lines
         assert len(card.data.eval_results) <= 10 and not any(one.verified for one in card.data.eval_results)
