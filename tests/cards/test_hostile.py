@@ -95,9 +95,7 @@ def shape(tokens: list) -> list[str]:
 def test_no_text_changes_the_shape_of_a_card_or_becomes_a_link(text):
     tokens = section(everywhere(text))
     facts = "Details: 500 examples, 1 term, and how to measure them again"
-    folded = {
-        f"<details><summary>{what}</summary>" for what in (facts, "The papers behind the metrics, as BibTeX")
-    }
+    folded = {f"<details><summary>{what}</summary>" for what in (facts, "The papers behind the metrics, as BibTeX")}
     own = {START, END, *folded, "</details>"}
     html = {token.content.strip() for token in tokens if token.type.startswith("html")}
     assert html <= own
