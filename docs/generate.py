@@ -34,100 +34,95 @@ EVIDENCE_LINES = 2
 METRICS_INTRODUCTION = """\
 # Metrics
 
-Every metric reads features of a labelled sample, one row a sample, from one forward pass of a checkpoint. It returns
-named raw **terms**, and a **headline**: one number that needs no pool, higher is better, comparable only between models
-on the same sample. A pool of models gets **pool scores** and ranks. ↑ marks a term where higher is better, ↓ one where
-lower is better.
+What each metric computes, what it needs, and its options. Every metric reads the features of a labelled sample, one
+row per example, from one forward pass of a checkpoint. It returns named raw **terms** and a **headline**: one number
+that needs no pool, where higher is better, comparable only between models on the same sample. A pool of models gets
+**pool scores** and ranks. ↑ marks a term where higher is better, ↓ one where lower is better.
 
 In the formulas, features H are (N, D), K is the number of classes, n_k the rows of class k; Σ_W, Σ_B and Σ_T are the
 covariances within classes, between class means, and of all rows.
 
-- **Scaled terms depend on the pool.** FaCe and NCTI scale each term by its smallest and largest value over the pool, so
-  one more model changes every score. Raw terms do not change; keep those.
-- **A term that tells nothing is said so.** Where the range of a term over the pool is below 1e-3, relative to its size
-  or absolute for terms in [0, 1], it counts as 0 for all models and is flagged.
-- **Skipped, never faked.** A metric that lacks what it needs is skipped with the reason.
-- **Baselines.** Parameter count, feature width, downloads and a random order are there to be beaten: do not believe a
-  metric on a pool where it does not beat them.
+- **Scaled terms depend on the pool.** FaCe and NCTI scale each term by its smallest and largest value over the pool,
+  so one more model changes every score. Raw terms do not change; keep those.
+- **Uninformative terms are flagged.** If the range of a term over the pool is below 1e-3 (relative to its size,
+  absolute for terms in [0, 1]), it counts as 0 for all models.
+- **Missing inputs are reported.** A metric that lacks what it needs is skipped with the reason.
+- **Baselines are there to be beaten.** Do not believe a metric on a pool where it does not beat parameter count,
+  feature width, downloads and a random order.
 
-Options are set as `--option face.temperature=0.1` on the command line, and as
-`get_metric("face", temperature=0.1)` in Python.
+Set options with `--option face.temperature=0.1` on the command line and `get_metric("face", temperature=0.1)` in
+Python.
 """
 
 CLI_INTRODUCTION = f"""\
 # Command line
 
-`{PROGRAM}` and `python -m hf_transfer_score` are the same.
+All commands and their flags. `{PROGRAM}` and `python -m hf_transfer_score` are the same; `{PROGRAM} COMMAND --help`
+shows the flags that most people need, `--help-all` every one.
 
-Tables fit the terminal, or `COLUMNS` where that is set: a pool too wide for it is printed in blocks, and long names are
-folded. A table of scores that is piped stays whole, one line a model. Errors go to the error stream, as one line that
-starts with `error:`; `--traceback`, anywhere in a line, shows where it is from.
-
-`--config FILE`, in any command, reads its flags from a YAML file, by their names without hyphens (`dataset: example`,
-`models: [a/b, c/d]`, `max-samples: 500`); what is typed counts more, and what the file says is checked as if it had
-been typed. `--save-config FILE` writes such a file of what was typed. `--help` of a command shows the flags that many
-need, `--help-all` every one. [Environment variables](environment.md) are on a page of their own.
-
-As an extension of the Hub's own command it is `hf transfer-score`: `hf extensions install OWNER/hf-transfer-score`
-takes it from a public repository of that name on GitHub, into an environment of its own.
-
-`{PROGRAM} --install-completion` lets bash, zsh or fish complete commands and flags. A command or flag that is misspelt
-is told with the one that was meant.
-
-The exit status is 0 where something was scored, 1 where nothing could be, 2 for wrong usage or what no row can tell,
-129, 130 and 143 when ended by SIGHUP, Ctrl-C and SIGTERM (what is done is kept), and 141 when what read the output
-stopped reading.
+- **Output.** Tables fit the terminal, or `COLUMNS` if it is set: a table that is too wide is printed in blocks, and
+  long names are folded. A piped table of scores stays whole, one line per model.
+- **Errors** go to the error stream as one line that starts with `error:`. `--traceback`, anywhere on the command line,
+  shows where it comes from. A misspelt command or flag is answered with the nearest match.
+- **Configuration.** `--config FILE` reads the flags of any command from a YAML file, under their names without leading
+  hyphens (`dataset: example`, `models: [a/b, c/d]`, `max-samples: 500`). Flags that you type take precedence, and the
+  file is checked as if you had typed it. `--save-config FILE` writes what you typed to such a file.
+  [Environment variables](environment.md) have their own page.
+- **Completion.** `{PROGRAM} --install-completion` sets up completion for bash, zsh or fish.
+- **Hub command.** `hf extensions install OWNER/hf-transfer-score` installs it as `hf transfer-score`, from a public
+  GitHub repository of that name, into its own environment.
+- **Exit status.** 0: something was scored. 1: nothing could be scored. 2: wrong usage, or an error that concerns the
+  whole run. 129, 130 and 143: ended by SIGHUP, Ctrl-C or SIGTERM; finished work is kept. 141: the reader of the output
+  stopped reading.
 """
 
 SCORE_FORMATS = """\
 ### Output for programs
 
-`--json` prints everything that Python's `rank_features` returns, with full precision. `answer` says what to do, and
+`--json` prints everything that `rank_features` returns in Python, with full precision. `answer` says what to do, and
 `models` lists the models in order, each with `name`, `rank`, `rank_range`, `best_probability`, `points_below_best` and
 `expected_accuracy` (`value`, `low`, `high`), `probe_accuracy`, `why` and `parameters`. `pool` holds each model's
 `status`, `reason` and `results` (by metric: `terms`, `headline`, `parameters`, `warnings`, `reason`, and for `face`
-`overlap`), and `pools` each metric's `scores`, `ranks`, `scaled` terms and `flags`. `headline` names the metrics whose
-mean rank would decide, and `mean_ranks` is that. For one file it prints that model alone. Numbers that JSON has no word
-for, such as infinity, are `null`.
+`overlap`), and `pools` each metric's `scores`, `ranks`, `scaled` terms and `flags`. `headline` names the
+metrics that `mean_ranks` averages. For one file it prints only that model. Numbers that JSON cannot express, such as
+infinity, are `null`.
 
-`--csv` prints a row a model with the columns `model`, `status`, `rank`, those of the forecast (`best_probability`,
+`--csv` prints one row per model with the columns `model`, `status`, `rank`, those of the forecast (`best_probability`,
 `points_below_best`, `points_low`, `points_high`, `expected_accuracy`, `accuracy_low`, `accuracy_high`,
 `probe_accuracy`, `probe_low`, `probe_high`), `mean_rank`, `METRIC.rank`, `METRIC.score`, with `--terms` also
-`METRIC.term.NAME`, and `reason`; notes go to the error stream. For one file it prints a row a term.
+`METRIC.term.NAME`, and `reason`; notes go to the error stream. For one file it prints one row per term.
 """
 
 RANK_FORMATS = """\
 ### What it prints
 
-The answer and the table go to the output stream; the plan, progress (where that is a terminal) and notes to the error
-stream. `best` is the chance to come out best after fine-tuning, `points below` how many points of accuracy a model
-would then be behind the best, `range` its place, both in 80% of the cases; `probe` is the accuracy of a linear
-classifier on the features with its 95% interval. With `--terms` each metric's ranks, scores and terms stand beside, the
-places that parameters, feature width and downloads alone would give, and how fast the model is on this machine:
-examples a second in batches (`per s`) and milliseconds for one example (`ms`). With `--headline` `rank` is the place by
-the mean rank of these metrics (`mean`), which models share that cannot be told apart, as they do a letter under `tie`,
-and `range` holds the places that the bootstrap gives it.
+The answer and the table go to the output stream; the plan, the progress (on a terminal) and notes go to the error
+stream. `best` is the chance to be the best after fine-tuning, `points below` the points of accuracy that the model
+would then be behind the best, and `range` its place; both intervals hold in 80% of the cases. `probe` is the accuracy
+of a linear classifier on the features with its 95% interval. `--terms` adds each metric's ranks, scores and terms, the
+places by parameters, feature width and downloads alone, and the speed on this machine: examples per second in batches
+(`per s`) and milliseconds for one example (`ms`). With `--headline`, `rank` is the place by the mean rank of these
+metrics (`mean`), models that cannot be distinguished share a rank and a letter under `tie`, and `range` comes from the
+bootstrap.
 
-`--json` prints everything that Python's `rank` returns ([its JSON Schema](rank.schema.json); those of
-[board](board.schema.json), [choose](choose.schema.json), [verify](verify.schema.json) and of
-[records](record.schema.json) are beside it): `answer` and `models` as for `score`; `sample` says what was
-drawn, and `pool` holds each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure,
-`commit`, `library`, `parameters`, `extraction` (device, dtype, seconds, what was chosen for pooling and the like, and
-`measured_here` with `examples_per_second`, `example_milliseconds` and `machine` where they were measured) and `scores`.
-`pools` is as for `score`; `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and
-`separated` (pairs that can be told apart), and `intervals` those of the raw terms; `level` is the share that ranges and
-intervals cover.
+`--json` prints everything that `rank` returns in Python; there are JSON Schemas for [rank](rank.schema.json),
+[board](board.schema.json), [choose](choose.schema.json), [verify](verify.schema.json) and
+[records](record.schema.json). `answer` and `models` are as for `score`. `sample` says what was drawn. `pool` holds
+each model's `status` (`ok`, `failed`, `interrupted`), `kind` and `reason` of a failure, `commit`, `library`,
+`parameters`, `extraction` (device, dtype, seconds, the pooling used and the like, and `measured_here` with
+`examples_per_second`, `example_milliseconds` and `machine` if they were measured) and `scores`. `pools` is as for
+`score`. `confidence` holds `ranks`, `ranges`, `groups`, `first` (how often a model is first) and `separated` (pairs
+that can be distinguished), `intervals` those of the raw terms, and `level` the share that ranges and intervals cover.
 
-`--csv` prints a row a model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, those of the forecast
-as for `score`, `tie_group`, `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`,
-`example_milliseconds`, `machine`, `seconds`, `license`, `downloads`, `METRIC.rank`, `METRIC.score`, with `--terms` also
-`METRIC.term.NAME`, and the `kind` and `reason` of a failure.
+`--csv` prints one row per model with the columns `model`, `status`, `rank`, `rank_low`, `rank_high`, those of the
+forecast as for `score`, `tie_group`, `mean_rank`, `commit`, `library`, `parameters`, `width`, `examples_per_second`,
+`example_milliseconds`, `machine`, `seconds`, `license`, `downloads`, `METRIC.rank`, `METRIC.score`, with `--terms`
+also `METRIC.term.NAME`, and the `kind` and `reason` of a failure.
 
-`--save FOLDER` writes `ranking.json` and a record of each model and metric to `FOLDER/records`; `--plot FILE` draws the
-order with its ranges over the models' parameters, or with `--across throughput` over their speed, with `--layer all` a
-line for each model over its layers.
+`--save FOLDER` writes `ranking.json` and one record per model and metric to `FOLDER/records`. `--plot FILE` draws the
+order with its ranges against the number of parameters, with `--across throughput` against speed, and with `--layer
+all` one line per model over its layers.
 """
-
 
 FORMATS = {"rank": RANK_FORMATS, "score": SCORE_FORMATS}
 

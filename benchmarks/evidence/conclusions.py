@@ -1,4 +1,4 @@
-"""What the figures come to, in sentences that follow from them."""
+"""Sentences that follow from the figures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 
 BAR = "images-50"
 MOST = 0.5
-"""A setting is proposed that is surely better than the default in this share of targets and surely worse in none."""
+"""A setting is proposed if it is surely better than the default in this share of targets and surely worse in none."""
 
 
 def in_short(every: Targets) -> str:
-    """Return the answer in a few sentences."""
+    """Return the results in a few sentences."""
     return "\n".join(f"- {one}" for one in (*_bar(every), *_everywhere(every)) if one)
 
 
@@ -39,10 +39,13 @@ def _bar(every: Targets) -> list[str]:
         f"{with_interval(ours)}; the best trivial baseline is {trivial}, with {with_interval(theirs)}."
     )
     if _low(ours) > max(_high(theirs), _high(chance)):
-        return [f"{told} The 80% intervals do not overlap: it is **above every trivial baseline**."]
+        return [f"{told} The 80% intervals do not overlap, so it is **above every trivial baseline**."]
     paired = target.difference(best, trivial)
-    told += f" **The 80% intervals overlap**; compared on the same backbones the difference is {_signed(paired)}, which"
-    return [f"{told} {'leaves out' if paired.sure else '**does not leave out**'} 0."]
+    verdict = "excludes" if paired.sure else "**does not exclude**"
+    told += (
+        f" **The 80% intervals overlap**; the difference on the same backbones is {_signed(paired)}, which {verdict} 0."
+    )
+    return [told]
 
 
 def _everywhere(every: Targets) -> list[str]:
@@ -51,21 +54,22 @@ def _everywhere(every: Targets) -> list[str]:
         above, below = _against_trivial(every, name)
         found.append(
             f"{_capital(name)} is surely above the best trivial baseline in {len(above)} of {len(every)} targets"
-            f"{_named(above)}, surely below it in {len(below)}{_named(below)}."
+            f"{_named(above)} and surely below it in {len(below)}{_named(below)}."
         )
     return [*found, _on_average(every), _source(every)]
 
 
 def _on_average(every: Targets) -> str:
-    """Return the metrics in the order of their mean agreement, and those of neural collapse beside them."""
+    """Return the metrics with the best mean agreement, and FaCe and NCTI for comparison."""
     whole = [name for name in defaults_of(every) if all(name in target.scores for target in every.values())]
     told = {name: f"{name} ({mean_agreement(every, name):.2f})".replace("-", "−") for name in whole}
     ours = [told[name] for name in (*HEADLINE_METRICS, MEAN_RANK)]
-    return f"On average over all targets {', '.join(told[name] for name in whole[:3])} agree best; {', '.join(ours)}."
+    best = ", ".join(told[name] for name in whole[:3])
+    return f"The best agreement on average over all targets is that of {best}; for comparison, {', '.join(ours)}."
 
 
 def _source(every: Targets) -> str:
-    """Return how the metrics stand to the accuracy on the source."""
+    """Compare the metrics with the accuracy on the source."""
     known = {name: one for name, one in every.items() if SOURCE in one.scores}
     if not known:
         return ""
@@ -78,9 +82,9 @@ def _source(every: Targets) -> str:
     fewest = min(below.values())
     nearest = [name for name, count in below.items() if count == fewest]
     return (
-        "How good a backbone was at its source is the baseline that is hard to beat: surely above it are "
-        f"{', '.join(better) or 'no metrics'}; nearest to it are {', '.join(nearest)}, surely below it in {fewest} of "
-        f"{len(known)} targets of images."
+        "The accuracy of a backbone on its source data is the baseline that is hard to beat. Surely above it: "
+        f"{', '.join(better) or 'no metric'}. Closest to it: {', '.join(nearest)}, surely below it in {fewest} of "
+        f"{len(known)} image targets."
     )
 
 
@@ -102,7 +106,7 @@ def _named(which: Sequence[str]) -> str:
 
 
 def conclusions(every: Targets, trained: Targets) -> str:
-    """Return what a user should take from it."""
+    """Return what a user should conclude."""
     parts = [
         *_better_than_headline(every),
         *_without_untrained(trained),
@@ -125,18 +129,19 @@ def _better_than_headline(every: Targets) -> Iterable[str]:
             worse.append(f"{name} ({below} of {len(paired)}{f', surely better in {above}' if above else ''})")
     if better:
         yield (
-            f"**Surely better than the mean rank of NCTI and FaCe** in more targets than worse: {', '.join(better)}. "
-            f"`rank --metrics all --headline {better[0].split(' ')[0]}` orders by one of them."
+            f"**Surely better than the mean rank of NCTI and FaCe** in more targets than surely worse: "
+            f"{', '.join(better)}. "
+            f"`rank --metrics all --headline {better[0].split(' ')[0]}` orders by the first of them."
         )
     if worse:
-        yield f"**Surely worse than it** in more targets than better: {', '.join(worse)}."
+        yield f"**Surely worse than it** in more targets than surely better: {', '.join(worse)}."
 
 
 def _without_untrained(trained: Targets) -> Iterable[str]:
     above, below = _against_trivial(trained, MEAN_RANK)
     yield (
-        f"**Among trained backbones alone** the mean rank is surely above the best trivial baseline in {len(above)} of "
-        f"{len(trained)} targets{_named(above)}, and surely below it in {len(below)}{_named(below)}."
+        f"**Among trained backbones only**, the mean rank is surely above the best trivial baseline in {len(above)} of "
+        f"{len(trained)} targets{_named(above)} and surely below it in {len(below)}{_named(below)}."
     )
 
 
@@ -149,9 +154,9 @@ def _proposals(every: Targets) -> Iterable[str]:
     if better:
         yield f"**Proposed for FaCe and NCTI**, {clearly}: {', '.join(better)}. The defaults stay the published ones."
     else:
-        yield f"**Nothing is proposed as a better default of FaCe or NCTI**: no setting and no term alone is {clearly}."
+        yield f"**No better default for FaCe or NCTI**: no setting and no single term is {clearly}."
     if mixed:
-        yield f"**Worth a try, with care**: surely better in at least half of the targets are also {', '.join(mixed)}."
+        yield f"**Worth trying, with care**, because surely better in at least half of the targets: {', '.join(mixed)}."
     better, _ = _clearly_better(every, others)
     if better:
         yield f"**Settings of the other metrics** that are {clearly}: {', '.join(better)}."
@@ -195,13 +200,13 @@ def _costs(every: Targets) -> Iterable[str]:
         if found.top_regret is not None and found.top3_regret is not None:
             told.append(f"{100 * found.top_regret:.1f} / {100 * found.top3_regret:.1f} ({REGIMES[name].words})")
     yield (
-        "**What trusting the mean rank costs**, in points of accuracy, by its first choice / by the best of its first "
-        f"three: {'; '.join(told)}."
+        "**What it costs to trust the mean rank**, in points of accuracy, first choice / best of the first three: "
+        f"{'; '.join(told)}."
     )
 
 
 def _parts(every: Targets) -> Iterable[str]:
-    """Say whether training a part is as good as training all."""
+    """Say whether training a part is as good as training everything."""
     told = []
     for words, chosen in GROUPS.items():
         for method, name in (("layer", "Layer-FT"), ("scl", "SCL-FT")):
@@ -209,12 +214,12 @@ def _parts(every: Targets) -> Iterable[str]:
             models = [model for model in truths if chosen(model)]
             if models:
                 found = against_full(every[BAR], method, models)
-                verdict = "surely better" if found.low > 0 else "surely worse" if found.high < 0 else "not told apart"
+                verdict = "surely better" if found.low > 0 else "surely worse" if found.high < 0 else "no different"
                 whom = "all backbones" if words == "all" else f"those {words}"
-                trained = f"{name} ({100 * found.share:.0f} % of the parameters trained)"
+                trained = f"{name} ({100 * found.share:.0f}% of the parameters trained)"
                 told.append(f"{trained} is {verdict} on {whom} ({found.words} points)")
     if told:
-        yield f"**Training a part only**, with {REGIMES[BAR].words}, against full fine-tuning: {'; '.join(told)}."
+        yield f"**Training only a part**, with {REGIMES[BAR].words}, against full fine-tuning: {'; '.join(told)}."
 
 
 def _tau(target: Target, name: str) -> float:

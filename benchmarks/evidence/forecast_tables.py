@@ -15,30 +15,30 @@ from benchmarks.evidence.regimes import REGIMES
 from hf_transfer_score.ranking.ranking import FORECAST
 
 KINDS = {
-    "images": "Images, the models known from the other datasets",
-    "images, cold": "Images, half of the models without any record of their own (20 draws)",
-    "texts": "Texts, the models known from the other datasets",
-    "texts, cold": "Texts, half of the models without any record of their own (20 draws)",
+    "images": "Images, with records of the models on other datasets",
+    "images, cold": "Images, half of the models without any records (20 draws)",
+    "texts": "Texts, with records of the models on other datasets",
+    "texts, cold": "Texts, half of the models without any records (20 draws)",
 }
 COLLECTED = {
     "collected, full": "Full fine-tuning",
-    "collected, probe": "A probe in place of fine-tuning, on more targets",
+    "collected, probe": "A linear probe instead of fine-tuning, on more targets",
 }
 PICTURED = {
-    "collected, full": "of packages, full",
-    "collected, probe": "of packages, probe",
+    "collected, full": "from packages, full",
+    "collected, probe": "from packages, probe",
     "images": "Hub, images",
-    "images, cold": "Hub, images, half unknown",
+    "images, cold": "Hub, images, half without records",
     "texts": "Hub, texts",
-    "texts, cold": "Hub, texts, half unknown",
+    "texts, cold": "Hub, texts, half without records",
 }
 SIZES = ((1, 10), (20, 25), (50, 200))
-SIZE_HEADER = ["rows a class", "targets", "forecast", "parameters", "intervals that hold"]
-HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "intervals that hold"]
+SIZE_HEADER = ["rows per class", "targets", "forecast", "parameters", "in the interval"]
+HEADER = ["ordered by", "τ_w", "points lost", "best of three", "most lost", "in the interval"]
 
 
 def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the page says of the forecast, by the name in the template."""
+    """Return the parts of the page about the forecast, by their names in the template."""
     trials = list(own_trials(every))
     return {
         "believe": "\n".join(f"- {line}" for line in believed(trials, kept)),
@@ -55,7 +55,7 @@ def forecast_values(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dic
 
 
 def said(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dict[str, Said]:
-    """Return what was said and came true, by the words for where: for the picture."""
+    """Return forecast chances and how often they came true, by the label in the picture."""
     trials = [one for one in own_trials(every) if one.called]
     held = [one.covered for one in trials if one.covered is not None]
     found = {"our own backbones": Said(calibration(trials), float(np.mean(held)))}
@@ -67,20 +67,20 @@ def said(every: Mapping[str, Target], kept: Mapping[str, Any]) -> dict[str, Said
 
 
 def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what to believe, and when not to, with its figures."""
+    """Yield what to believe and what not, with figures."""
     (own,) = [row for row in summed(trials) if row[0] == "forecast"]
     size = next(row for row in summed(trials) if row[0] == "parameter_count")
     yield (
-        f"**The order of `rank`**, a forecast from the metrics of a sample, has a mean τ_w of {own[1]:.2f} on our own "
-        f"small backbones, whose fine-tuning it was not fitted to, and its first choice costs {own[2]:.1f} points; the "
-        f"order by parameters has {size[1]:.2f} and costs {size[2]:.1f}."
+        f"**The order of `rank`** has a mean τ_w of {own[1]:.2f} (1 is the order after fine-tuning, 0 is chance) on "
+        f"our own small backbones, and its first choice is {own[2]:.1f} points below the best on average; ordering by "
+        f"parameter count gives {size[1]:.2f} and {size[2]:.1f}. The forecast was not fitted to these backbones."
     )
     if "collected, full" in kept:
         rows = {row[0]: row for row in kept["collected, full"]["summed"]}
         yield (
-            f"**On checkpoints that others trained**, taken out of packages, it has {rows['forecast'][1]:.2f} and "
-            f"costs {rows['forecast'][2]:.1f} points; parameters have {rows['parameter_count'][1]:.2f} and cost "
-            f"{rows['parameter_count'][2]:.1f}."
+            f"**On checkpoints that others trained**, collected from packages, τ_w is {rows['forecast'][1]:.2f} and "
+            f"the first choice is {rows['forecast'][2]:.1f} points below the best (parameter count: "
+            f"{rows['parameter_count'][1]:.2f} and {rows['parameter_count'][2]:.1f})."
         )
     for kind in ("images", "texts"):
         if kind in kept:
@@ -88,20 +88,21 @@ def believed(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[str]:
             cold = {row[0]: row for row in kept[f"{kind}, cold"]["summed"]}
             best = max((row for name, row in rows.items() if name in ("logme", "reg_hscore")), key=lambda row: row[1])
             yield (
-                f"**With records of other datasets** it has {rows['forecast'][1]:.2f} and costs "
-                f"{rows['forecast'][2]:.1f} points on checkpoints of the Hub for {kind} ({best[0]} alone {best[1]:.2f} "
-                f"and {best[2]:.1f}), and {cold['forecast'][1]:.2f} and {cold['forecast'][2]:.1f} for checkpoints that "
-                "nobody measured before."
+                f"**With records of other datasets**, on {kind[:-1]} checkpoints of the Hub, τ_w is "
+                f"{rows['forecast'][1]:.2f} and the first choice is {rows['forecast'][2]:.1f} points below the best "
+                f"({best[0]} alone: {best[1]:.2f} and {best[2]:.1f}); for checkpoints without any records it is "
+                f"{cold['forecast'][1]:.2f} and {cold['forecast'][2]:.1f}."
             )
     yield (
-        "**Do not believe the last point.** The best is named for certain in no pool: look at the models that may be "
-        "as good, and let `verify` decide between them. The level of the accuracies is a probe's, and fine-tuning may "
-        "do better or worse, most of all where the sample has other proportions than the test."
+        "**Do not trust the last point of accuracy.** No pool has a certain winner: look at all the models that may be "
+        "as good, and let `verify` decide between them. The expected accuracies start from a linear probe, so "
+        "fine-tuning may do better or worse, above all when the classes have other proportions in the sample than in "
+        "the test set."
     )
 
 
 def bars(every: Mapping[str, Target], kept: Mapping[str, Any]) -> str:
-    """Return the figures of the forecast that it is held to, a line each."""
+    """Return the figures that the forecast is judged by, one line per table."""
     told = {"own backbones, without records": summed(list(own_trials(every)))}
     told |= {kind if kind in COLLECTED else f"tables of the Hub, {kind}": one["summed"] for kind, one in kept.items()}
     lines = []
@@ -124,7 +125,7 @@ def _by_target(trials: Sequence[Trial], every: Mapping[str, Target]) -> Iterator
 
 
 def _by_size(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Yield, by rows a class, how the forecast came out, and parameters beside it."""
+    """Yield, by rows per class, how the forecast came out, and parameters beside it."""
     sized = [(min(REGIMES[one.target].counts), one) for one in trials]
     there = set()
     for kind in COLLECTED:  # fine-tuned in full where that was measured, else probed
@@ -145,7 +146,7 @@ def _by_size(trials: Sequence[Trial], kept: Mapping[str, Any]) -> Iterator[list[
 
 def _calibrated(bins: Sequence[Sequence[float]]) -> str:
     rows = [[f"{said:.1%}", f"{true:.1%}", f"{count:,.0f}"] for said, true, count in bins]
-    return tables.table(["said to be best with", "were best", "models"], rows)
+    return tables.table(["forecast chance to be best", "were the best", "models"], rows)
 
 
 def _kept(kept: Mapping[str, Any], kinds: Mapping[str, str]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The pictures of docs/evidence.md: τ_w of every metric with its interval, and how far what was said came true."""
+"""The pictures of docs/evidence.md: τ_w of every metric with its interval, and the calibration of the forecast."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COLOURS = ("#0072b2", "#d55e00", "#e69f00", "#009e73", "#66c2a5", "#9467bd", "#c
 MARKS = "osD^v<>"
 NEAR = 0.1
 HELD = (0.75, 0.88)
-"""How near chances are to come true, and the share of the intervals that are to hold."""
+"""How close chances should be to the observed share, and the share of intervals that should hold."""
 
 
 class Said(NamedTuple):
-    """What was said and came true: chance, share of the best and number of models of each bin; intervals that held."""
+    """Forecast and outcome: chance, share of best models and count of each bin; the share of intervals that held."""
 
     chances: Sequence[tuple[float, float, int]]
     held: float
@@ -47,12 +47,7 @@ def write_picture(targets: Targets, file: Path) -> None:
 
 
 def write_calibration(told: Mapping[str, Said], file: Path) -> None:
-    """Write how far chances and intervals came true as SVG.
-
-    Args:
-        told: by the words for where it was seen.
-        file: of the picture.
-    """
+    """Write the calibration of chances and intervals as SVG; `told` is by legend label."""
     with _drawn(file, (11, 4.6)) as figure:
         chances, intervals = figure.subplots(1, 2, width_ratios=(3, 2))
         _chances(chances, told)
@@ -61,7 +56,7 @@ def write_calibration(told: Mapping[str, Said], file: Path) -> None:
 
 @contextmanager
 def _drawn(file: Path, size: tuple[float, float]) -> Iterator[Any]:
-    """Give a figure, and write it as SVG afterwards, the same bytes for the same numbers."""
+    """Yield a figure and write it as SVG afterwards, the same bytes for the same numbers."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
@@ -75,7 +70,7 @@ def _drawn(file: Path, size: tuple[float, float]) -> Iterator[Any]:
 
 
 def _chances(panel: Any, told: Mapping[str, Said]) -> None:
-    """Draw how often models were the best against the chance that they were given."""
+    """Draw how often models were the best against their forecast chance."""
     line = [0.0, 1.0]
     panel.fill_between(line, [-NEAR, 1 - NEAR], [NEAR, 1 + NEAR], color=PLAIN, alpha=0.12, linewidth=0)
     panel.plot(line, line, color=GRID, linewidth=1)
@@ -86,12 +81,12 @@ def _chances(panel: Any, told: Mapping[str, Said]) -> None:
         panel.errorbar(chance, true, spread, color=colour, fmt=mark, markersize=5, elinewidth=1, alpha=0.9, label=words)
     panel.set_xlim(-0.01, 0.5)
     panel.set_ylim(-0.02, 1)
-    _named(panel, "said to be the best with this chance", "was the best", "Chances")
+    _named(panel, "forecast chance to be the best", "were the best", "Chances")
     panel.legend(fontsize=8, frameon=False, loc="upper left")
 
 
 def _intervals(panel: Any, told: Mapping[str, Said]) -> None:
-    """Draw the share of the intervals that hold the truth."""
+    """Draw the share of intervals that held the true value."""
     panel.axvspan(*HELD, color=PLAIN, alpha=0.12, linewidth=0)
     panel.axvline(LEVEL, color=GRID, linewidth=1)
     for place, (said, colour, mark) in enumerate(zip(told.values(), COLOURS, MARKS, strict=False)):
@@ -100,7 +95,7 @@ def _intervals(panel: Any, told: Mapping[str, Said]) -> None:
     panel.set_yticks(range(len(told)), list(told), fontsize=8)
     panel.set_ylim(len(told) - 0.5, -0.5)
     panel.set_xlim(0.5, 1.05)
-    _named(panel, "intervals of points below the best that hold the truth", "", "Intervals of 80%")
+    _named(panel, "share of 80% intervals that held the true value", "", "Intervals of points below the best")
 
 
 def _named(panel: Any, across: str, up: str, title: str) -> None:

@@ -54,7 +54,7 @@ def _images(name: str, words: str, counts: tuple[int, ...], methods: tuple[Metho
 
 
 def _texts(classes: int, rows: int) -> Regime:
-    name, words = f"banking77-{classes}-classes", f"{classes} classes, {rows} texts a class"
+    name, words = f"banking77-{classes}-classes", f"{classes} classes, {rows} texts per class"
     return Regime(name, words, False, (rows,) * classes, TEXT_RECIPE)
 
 
@@ -62,10 +62,10 @@ LONG_TAIL = (200, 95, 45, 21, 10)
 """Each class has 0.47 times the rows of the one before."""
 
 REGIMES: Mapping[str, Regime] = {
-    "images-50": _images("50-a-class", "50 images a class", (50,) * 5, ("layer", "scl")),
-    "images-10": _images("10-a-class", "10 images a class", (10,) * 5),
-    "images-long-tailed": _images("long-tailed", "long-tailed, 200 to 10 images a class", LONG_TAIL),
-    "images-200": _images("200-a-class", "200 images a class", (200,) * 5),
+    "images-50": _images("50-a-class", "50 images per class", (50,) * 5, ("layer", "scl")),
+    "images-10": _images("10-a-class", "10 images per class", (10,) * 5),
+    "images-long-tailed": _images("long-tailed", "long-tailed, 200 to 10 images per class", LONG_TAIL),
+    "images-200": _images("200-a-class", "200 images per class", (200,) * 5),
     "texts-10": _texts(10, 20),
     "texts-77": _texts(77, 5),
 }

@@ -24,13 +24,13 @@ Chosen = Callable[[str], bool]
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table of Markdown."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def heads(targets: Targets) -> list[str]:
-    """Return what to call the columns of targets."""
+    """Return the column titles of the targets."""
     return [REGIMES[name].words for name in targets]
 
 
@@ -76,7 +76,7 @@ def mean_agreement(targets: Targets, name: str) -> float:
 
 
 def agreements(targets: Targets) -> str:
-    """Return τ_w of every metric at its defaults for every target, and what it is surely above or below."""
+    """Return τ_w of every metric with its defaults for every target, marked against the best trivial baseline."""
     rows = []
     for name in [*defaults_of(targets), *BASELINES]:
         cells = [_cell(target, name) for target in targets.values()]
@@ -97,20 +97,20 @@ def _cell(target: Target, name: str) -> str:
 
 
 def mark(found: AgreementDifference) -> str:
-    """Return whether a difference is more than noise, and which way."""
+    """Mark a difference that is more than noise by its direction."""
     if not found.sure or found.value is None:
         return ""
     return ABOVE if found.value > 0 else BELOW
 
 
 def settings(targets: Targets) -> str:
-    """Return how much better or worse than the default every other setting is."""
+    """Compare every other setting with the default."""
     every = {name for target in targets.values() for name in target.scores if name.endswith(")")}
     return _against_usual(targets, sorted(every, key=_setting_order), "setting")
 
 
 def terms(targets: Targets) -> str:
-    """Return how well the terms of NCTI and FaCe agree alone, and what is left without one of them."""
+    """Return the agreement of each term of NCTI and FaCe alone, and of the metrics without it."""
     every = {name for target in targets.values() for name in target.scores if name.endswith("]")}
     rows = []
     for metric in HEADLINE_METRICS:
@@ -140,7 +140,7 @@ def _setting_order(name: str) -> tuple[bool, str]:
 
 
 def losses(targets: Targets, names: Sequence[str]) -> str:
-    """Return how many points of accuracy are lost by fine-tuning the first, or the best of the first three."""
+    """Return the points of accuracy lost by fine-tuning the first, or the best of the first three."""
     rows = []
     for name in names:
         cells = []
@@ -156,14 +156,14 @@ def _points(value: float | None) -> str:
 
 
 def accuracies(targets: Targets) -> str:
-    """Return how far the accuracies are apart, and how much of it is noise."""
+    """Return the spread of the accuracies, and how much of it is noise."""
     rows = []
     for name, target in targets.items():
         means = sorted(100 * truth.mean for truth in target.truths["full"].values())
         told = [f"{value:.1f}" for value in (means[0], float(np.median(means)), means[-1])]
         tested = max(truth.test_rows for truth in target.truths["full"].values())
         rows.append([REGIMES[name].words, f"{len(means)}", f"{tested:,}", *told, _spread(target)])
-    return table(["target", "backbones", "test rows", "worst", "middle", "best", "spread over seeds"], rows)
+    return table(["target", "backbones", "test rows", "worst", "median", "best", "spread over seeds"], rows)
 
 
 def _spread(target: Target) -> str:
@@ -175,7 +175,7 @@ def _spread(target: Target) -> str:
 
 
 def methods(target: Target, groups: Mapping[str, Chosen]) -> str:
-    """Return what the methods that train a part came to, beside full fine-tuning."""
+    """Compare the methods that train a part with full fine-tuning."""
     rows = []
     for words, chosen in groups.items():
         for method in METHODS:
@@ -192,11 +192,11 @@ def _method_cells(target: Target, method: str, models: Sequence[str]) -> list[st
     seconds = float(np.sum([truths[model].seconds for model in models]))
     found = against_full(target, method, models)
     against = [NOTHING, NOTHING] if method == "full" else [found.words, f"{found.as_good} of {len(models)}"]
-    return [f"{mean:.1f}", *against, f"{100 * found.share:.0f} %", f"{seconds:.0f}"]
+    return [f"{mean:.1f}", *against, f"{100 * found.share:.0f}%", f"{seconds:.0f}"]
 
 
 class AgainstFull(NamedTuple):
-    """How a method that trains a part does beside full fine-tuning.
+    """How a method that trains a part compares with full fine-tuning.
 
     Attributes:
         gain: mean difference in points of accuracy.
@@ -219,7 +219,7 @@ class AgainstFull(NamedTuple):
 
 
 def against_full(target: Target, method: str, models: Sequence[str]) -> AgainstFull:
-    """Return how a method does beside full fine-tuning, with the interval that the figures use."""
+    """Compare a method with full fine-tuning, with the interval that the figures use."""
     truths, full = target.truths[method], target.truths["full"]
     gains = np.array([100 * (truths[model].mean - full[model].mean) for model in models])
     drawn = np.random.default_rng(0).choice(gains, size=(REPLICATES, len(gains))).mean(axis=1)
@@ -233,4 +233,4 @@ GROUPS: dict[str, Chosen] = {
     "pre-trained": lambda model: not model.endswith("untrained"),
     "pre-trained on all images": lambda model: model.endswith(("-well", "-smoothed")),
 }
-"""Image backbones by what they went through."""
+"""Image backbones by their pre-training."""

@@ -57,11 +57,11 @@ class Schooling:
 SCHOOLINGS: Mapping[str, Schooling] = {
     "well": Schooling("all images"),
     "smoothed": Schooling("all images, labels smoothed by 0.3", smoothing=0.3),
-    "few-images": Schooling("50 images a class", steps=STEPS // 2, images=50),
-    "noisy-labels": Schooling("four of five labels drawn by lot", steps=STEPS // 2, wrong_labels=0.8),
-    "rotations": Schooling("tells how far an image was turned, never what it shows", rotations=True),
+    "few-images": Schooling("50 images per class", steps=STEPS // 2, images=50),
+    "noisy-labels": Schooling("80% of the labels drawn at random", steps=STEPS // 2, wrong_labels=0.8),
+    "rotations": Schooling("predicts how far an image was rotated, not what it shows", rotations=True),
     "few-steps": Schooling("stopped after 80 steps", steps=STEPS // 10),
-    "untrained": Schooling("as it was initialised", steps=0),
+    "untrained": Schooling("initialised, never trained", steps=0),
 }
 
 
