@@ -156,22 +156,22 @@ def start_rows(store: Path, home: Path, datasets: int, *, first: bool, most: int
         page = time.perf_counter() - app.started
         _until(lambda: Session(app.address).sees_boards(), app.process)
         ready, processor = time.perf_counter() - app.started, app.processor()
-        what = "first start, every file is read" if first else "start"
+        what = "first start, reads every file" if first else "start"
         rows = [Row(f"{what}: page answers", f"{page:.2f} s", "5 s" if not first else "")]
-        rows.append(Row(f"{what}: all boards there", f"{ready:.2f} s", "5 s" if not first else ""))
-        rows.append(Row(f"{what}: processor until then", f"{processor:.0f} s"))
+        rows.append(Row(f"{what}: all boards ready", f"{ready:.2f} s", "5 s" if not first else ""))
+        rows.append(Row(f"{what}: CPU time until then", f"{processor:.0f} s"))
         if not first:
             rows += _view_rows(app, boards, most)
         now, most = app.memory()
-        return [*rows, Row(f"{what}: memory, now and at most", f"{now:.0f}, {most:.0f} MB", "400 MB")]
+        return [*rows, Row(f"{what}: memory, now and peak", f"{now:.0f}, {most:.0f} MB", "400 MB")]
 
 
 def _view_rows(app: App, boards: list[str], most: int) -> list[Row]:
     session = Session(app.address)
     session.arrive()
     kinds = {
-        "another board, first time": [(slug, NO_FILTERS) for slug in boards[1:]],
-        "another board, seen before": [(slug, NO_FILTERS) for slug in boards[-8:]],
+        "board not seen before": [(slug, NO_FILTERS) for slug in boards[1:]],
+        "board seen before": [(slug, NO_FILTERS) for slug in boards[-8:]],
         "ranked by the metrics": [(slug, (*NO_FILTERS[:9], "metrics")) for slug in boards[-8:]],
         "search": [(boards[-1], (f"checkpoint-{number}", *NO_FILTERS[1:])) for number in range(20)],
         "filter": [(boards[-1], (*NO_FILTERS[:4], number, 500, *NO_FILTERS[6:])) for number in range(1, 21)],
@@ -188,7 +188,7 @@ def _view_rows(app: App, boards: list[str], most: int) -> list[Row]:
             session.view(slug, *controls)
             seconds.append(time.perf_counter() - begin)
         processor = 1000 * (app.processor() - before) / len(seconds)
-        rows.append(Row(f"view change: {what}", f"{_spread(seconds)} (processor {processor:.0f} ms)", "300 ms"))
+        rows.append(Row(f"view change: {what}", f"{_spread(seconds)} (CPU {processor:.0f} ms)", "300 ms"))
     return rows
 
 
@@ -216,7 +216,7 @@ def session_rows(store: Path, home: Path, datasets: int, seconds: float, readers
     return [
         Row(f"{what}: view change", _spread(taken), "p95 1,000 ms"),
         Row(f"{what}: views, errors, records written", f"{len(taken)}, {len(errors)}, {writer.result()}", "no error"),
-        Row(f"{what}: memory, now and at most", f"{now:.0f}, {most:.0f} MB"),
+        Row(f"{what}: memory, now and peak", f"{now:.0f}, {most:.0f} MB"),
     ]
 
 

@@ -1,11 +1,12 @@
-"""Ten thousand candidates, a thousand workers, a million records: what is measured and simulated for docs/scale.md.
+"""Measure and simulate ten thousand candidates, a thousand workers and a million records, for docs/scale.md.
 
 python benchmarks/scale.py                         # everything; half an hour on two quiet cores, 5 GB of disk
-python benchmarks/scale.py --parts simulation      # anew from the times that were measured last
+python benchmarks/scale.py --parts simulation      # again, from the latest measured times
+python benchmarks/scale.py --parts                 # only write the page again
 python benchmarks/scale.py --parts leaderboard --records FOLDER
 
-Each part keeps its numbers in benchmarks/scale.json and writes its tables into docs/scale.md, between the lines that
-name it. It needs the extra `space`, and no network.
+Each part keeps its numbers in benchmarks/scale.json and writes its tables into docs/scale.md, between its markers. The
+script needs the extra `space`, but no network.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PAGE, KEPT = ROOT / "docs" / "scale.md", Path(__file__).with_suffix(".json")
 PARTS = ("times", "simulation", "leaderboard")
 CANDIDATES, WORKERS = 10_000, 1_000
 DATASETS = 10
-"""With ten records of each candidate on each of them, a million records."""
+"""With ten records of each candidate on each dataset, a million records."""
 
 MOST_VIEWS = 3
 QUEUE_HOURS = 24.0
@@ -33,34 +34,34 @@ FAST = 10.0
 """Seconds that one candidate may take on a GPU; assumed."""
 
 TIMES = (
-    ("candidate", "one candidate: resnet50 over 5,000 images, of one core", "{:.0f} s"),
-    ("plan_api", "planning one candidate, the Hub's API", "{:.1f} requests"),
+    ("candidate", "one candidate: resnet50 over 5,000 images, one core", "{:.0f} s"),
+    ("plan_api", "planning one candidate, API", "{:.1f} requests"),
     ("plan_resolve", "planning one candidate, files", "{:.1f} requests"),
-    ("fetch_api", "fetching and running it then, the API", "{:.1f} requests"),
-    ("fetch_resolve", "fetching and running it then, files", "{:.1f} requests"),
-    ("claim_api", "a claim of the queue, the API", "{:.0f} requests"),
-    ("commit_seconds", "a claim of the queue, on the local Hub of the tests", "{:.2f} s"),
-    ("first_publish_seconds", "ten records into a repository of 500, with its first table", "{:.1f} s"),
-    ("first_publish_resolve", "the same, files that are read for it", "{:.0f} requests"),
-    ("publish_seconds", "the next ten", "{:.2f} s"),
-    ("publish_api", "the same, the API", "{:.0f} requests"),
-    ("read_seconds", "reading one record from its file, of the processor", "{:.5f} s"),
+    ("fetch_api", "downloading and running it, API", "{:.1f} requests"),
+    ("fetch_resolve", "downloading and running it, files", "{:.1f} requests"),
+    ("claim_api", "claiming a request in the queue, API", "{:.0f} requests"),
+    ("commit_seconds", "claiming a request, on the local Hub of the tests", "{:.2f} s"),
+    ("first_publish_seconds", "publishing ten records into a repository of 500, with its first table", "{:.1f} s"),
+    ("first_publish_resolve", "the same, files read", "{:.0f} requests"),
+    ("publish_seconds", "publishing the next ten", "{:.2f} s"),
+    ("publish_api", "the same, API", "{:.0f} requests"),
+    ("read_seconds", "reading one record from its file, CPU time", "{:.5f} s"),
 )
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of Markdown."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def times_table(times: dict[str, float]) -> str:
-    """Return what was measured."""
+    """Return the table of measured times."""
     return table(("what", "measured"), [(words, form.format(times[name])) for name, words, form in TIMES])
 
 
 def simulation(times: dict[str, float]) -> dict[str, Any]:
-    """Return what becomes of engines and queues of several sizes under several limits, as rows of tables."""
+    """Simulate engines and queues of several sizes under several limits, and return the rows of the tables."""
     from scale_simulation import PLANS, Limits, Times, by_engine, by_queue
 
     names = ("candidate", "plan_api", "plan_resolve", "fetch_api", "fetch_resolve")
@@ -102,24 +103,24 @@ def simulation_tables(found: dict[str, Any]) -> str:
         "account",
         "workers",
         "one candidate",
-        "asked to wait",
+        "on a rate limit",
         "scored",
         "failed",
         "hours",
         "workers busy",
         "requests refused",
     )
-    queue = ("workers", "candidates an hour", "workers busy", "commits that met another", "refused by the quota")
+    queue = ("workers", "candidates per hour", "workers busy", "conflicting commits", "refused by the quota")
     return (
-        f"One run with an engine, {CANDIDATES:,} candidates, records published in commits of 2,000:\n\n"
+        f"One run with an engine: {CANDIDATES:,} candidates, records published in commits of 2,000:\n\n"
         f"{table(engine, found['engine'])}\n"
-        f"Workers at a queue on the Hub, each on its own, PRO account, the first {QUEUE_HOURS:.0f} hours:\n\n"
+        f"Independent workers at a queue on the Hub, PRO account, first {QUEUE_HOURS:.0f} hours:\n\n"
         f"{table(queue, found['queue'])}"
     )
 
 
 def leaderboard(folder: Path, store: Path | None) -> list[tuple[str, str]]:
-    """Return how a leaderboard of a million records starts and answers."""
+    """Measure how a leaderboard of a million records starts and answers."""
     from leaderboard import start_rows
     from scale_material import write_million
 
@@ -135,7 +136,7 @@ def leaderboard(folder: Path, store: Path | None) -> list[tuple[str, str]]:
 
 
 def leaderboard_table(rows: list[tuple[str, str]]) -> str:
-    """Return what was measured of the leaderboard."""
+    """Return the table of the leaderboard."""
     return table(("what", "measured"), rows)
 
 
@@ -143,7 +144,7 @@ TABLES = {"times": times_table, "simulation": simulation_tables, "leaderboard": 
 
 
 def with_block(page: str, name: str, text: str) -> str:
-    """Return a page whose block of that name holds a text."""
+    """Return the page with the text of one block replaced."""
     begin = f"<!-- {name}: written by benchmarks/scale.py -->"
     found, count = re.subn(
         rf"{re.escape(begin)}\n.*?<!-- end -->", lambda _: f"{begin}\n\n{text}\n<!-- end -->", page, flags=re.DOTALL
