@@ -1,9 +1,9 @@
-"""Time what a new user does first, and write docs/first_minutes.md: `python -m benchmarks.first_minutes --install`.
+"""Time the first commands of a new user, and write docs/first_minutes.md: `python -m benchmarks.first_minutes --install`.
 
-Each task starts with nothing kept: an empty folder, no features, no network. What is timed is the command as it is
-typed; what is counted are the commands and the lines that it prints in 100 columns. The folder of images and the table
-of texts are made here: pictures of four patterns, and sentences of Python's own documentation by the package that they
-are of. The text models are made here too: word vectors of a sentence corpus that has no line in common with the table.
+Each task starts in an empty folder, with an empty cache and no network. The time is that of the whole command; the lines
+are counted at 100 columns. The script makes the data: pictures of four patterns, and sentences of Python's documentation
+labelled with the package they describe. It also makes the text models: word vectors of a corpus that shares no line with
+the table.
 """
 
 from __future__ import annotations
@@ -41,13 +41,7 @@ WEIGHTS = "efficientnet-lite weights"
 
 @dataclass(frozen=True)
 class Task:
-    """What a new user wants, and the commands for it.
-
-    Attributes:
-        name: what it is, in a few words.
-        commands: as they are typed.
-        models: what is ranked, in words.
-    """
+    """What a new user wants, the commands as typed, and the ranked models in words."""
 
     name: str
     commands: tuple[str, ...]
@@ -56,7 +50,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Timed:
-    """What a task took."""
+    """The measured time of a task."""
 
     task: Task
     seconds: float
@@ -65,7 +59,7 @@ class Timed:
 
 
 def write_images(folder: Path) -> None:
-    """Write a folder for each class, with JPEGs in it, as people have them."""
+    """Write one folder of JPEGs per class."""
     random = np.random.default_rng(0)
     down, across = np.mgrid[0:SIDE, 0:SIDE]
     for name in PATTERNS:
@@ -84,7 +78,7 @@ def write_images(folder: Path) -> None:
 
 
 def sentences(package: str) -> Iterator[str]:
-    """Yield what the documentation of a package of Python says of its functions, without the package's name."""
+    """Yield sentences from the docstrings of a standard library package, without the package's name."""
     for path in sorted((Path(sysconfig.get_path("stdlib")) / package).rglob("*.py")):
         try:
             tree = ast.parse(path.read_bytes())
@@ -204,18 +198,18 @@ def page(found: list[Timed], install: float | None, load: float) -> str:
         f"| {one.task.name} | {one.task.models} | {len(one.task.commands)} | {one.seconds:.0f} | {one.lines} |"
         for one in found
     ]
-    told = "" if install is None else f" Installing it into a fresh environment took {install:.0f} s before that."
+    told = "" if install is None else f" Installing the package into a fresh environment took {install:.0f} s."
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "timm", "datasets"))
     parts = [
         "<!-- Written by `python -m benchmarks.first_minutes --install`; do not edit. -->\n",
         "# The first minutes\n",
-        "What a new user waits for, timed with nothing kept from before and no network: the command as it is typed,",
-        f"the seconds until it has answered, and the lines that it prints.{told}\n",
-        "| from | models | commands | seconds | lines |\n| --- | --- | ---: | ---: | ---: |",
+        "How long the first commands of a new user take, with an empty cache and no network: the seconds until the",
+        f"answer, and the lines of output.{told}\n",
+        "| task | models | commands | seconds | lines |\n| --- | --- | ---: | ---: | ---: |",
         *rows,
         "",
         f"Measured with {packages} on {platform.machine()}, Python {platform.python_version()}, {cores()} cores,",
-        f"on which other work was waiting too (load {load:.1f}).\n",
+        f"shared with other work (load {load:.1f}).\n",
     ]
     for one in found:
         commands = "\n".join(one.task.commands)
@@ -244,16 +238,16 @@ def main() -> None:
         texts = " ".join(f"models/{one}" for one in WIDTHS)
         images = " ".join(["example", *(f"./{one}" for one in packaged)])
         tasks = [
-            Task("the first command", ("hf-transfer-score rank example",), "10 that ship with the package"),
+            Task("the first command", ("hf-transfer-score rank example",), "the 10 that ship with the package"),
             Task(
                 f"a folder of {IMAGES * len(PATTERNS)} images of your own",
                 (f"hf-transfer-score rank my_images --models {images}",),
-                "10 that ship with the package" + (f", {len(packaged)} {WEIGHTS} out of packages" if packaged else ""),
+                "the 10 that ship with the package" + (f", {len(packaged)} {WEIGHTS} from packages" if packaged else ""),
             ),
             Task(
                 "a CSV of texts of your own",
                 (f"hf-transfer-score rank my_texts.csv --models {texts}",),
-                f"{len(WIDTHS)} of word vectors",
+                f"{len(WIDTHS)} sets of word vectors",
             ),
         ]
         found = [timed(task, folder, program) for task in tasks]
