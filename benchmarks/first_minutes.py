@@ -1,9 +1,9 @@
-"""Time the first commands of a new user, and write docs/first_minutes.md: `python -m benchmarks.first_minutes --install`.
+"""Time a new user's first commands, and write docs/first_minutes.md: `python -m benchmarks.first_minutes --install`.
 
-Each task starts in an empty folder, with an empty cache and no network. The time is that of the whole command; the lines
-are counted at 100 columns. The script makes the data: pictures of four patterns, and sentences of Python's documentation
-labelled with the package they describe. It also makes the text models: word vectors of a corpus that shares no line with
-the table.
+Each task starts in an empty folder, with an empty cache and no network. The time is that of the whole command; the
+lines are counted at 100 columns. The script makes the data: pictures of four patterns, and sentences of Python's
+documentation labelled with the package they describe. It also makes the text models: word vectors of a corpus that
+shares no line with the table.
 """
 
 from __future__ import annotations
@@ -242,7 +242,8 @@ def main() -> None:
             Task(
                 f"a folder of {IMAGES * len(PATTERNS)} images of your own",
                 (f"hf-transfer-score rank my_images --models {images}",),
-                "the 10 that ship with the package" + (f", {len(packaged)} {WEIGHTS} from packages" if packaged else ""),
+                "the 10 that ship with the package"
+                + (f", {len(packaged)} {WEIGHTS} from packages" if packaged else ""),
             ),
             Task(
                 "a CSV of texts of your own",
