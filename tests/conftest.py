@@ -44,11 +44,13 @@ ONE_PROCESS = ("tests/leaderboard/browser/",)
 """Folders whose files share what takes long to make, and so run in one process."""
 
 IMPORTS = r"(import|from) (accelerate|evaluate|gradio|playwright|subprocess|timm|torch|transformers)\b"
-HEAVY = re.compile(rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|finetune)|benchmarks", re.MULTILINE)
+HEAVY = re.compile(
+    rf"^{IMPORTS}|sys\.executable|tests\.(checkpoints|frozen|hostile|finetune)|benchmarks|pages\.app", re.MULTILINE
+)
 """What a file of tests names that takes long to import or to run: `--fast` does not look into it."""
 
-SLOW_FILES = ("test_flipped_bytes.py", "test_image_size.py")
-"""Files of which helpers do that."""
+SLOW_FILES = {f"test_{name}.py" for name in "elsewhere examples flipped_bytes image_size notebooks readme".split()}
+"""Files that run networks without naming any of this."""
 
 HEAVY_INSIDE = re.compile(rf"^ +{IMPORTS}|score_in_box|shipped_(folder|place)", re.MULTILINE)
 """What a test names in the same way."""
