@@ -1,4 +1,4 @@
-"""Progress in Python and in notebooks: one bar, and a line in the log for what is worth one."""
+"""Progress in Python and in notebooks: one bar, and a log line for each important event."""
 
 from __future__ import annotations
 
@@ -22,96 +22,71 @@ from hf_transfer_score.sampling.sample import LabelledSample
 from hf_transfer_score.text import shown
 
 LONGEST = 40
-"""Letters of a name that a bar shows."""
+"""Characters of a name that a bar shows."""
 
 REPORTED = 300
-"""Letters of a reason in the log; the result has the whole of it."""
+"""Characters of a reason in the log; the result holds all of it."""
 
 
-class Bar:
-    """A bar that says what is done, on the error stream or in a notebook; nothing where nobody wants one."""
+def _bar(*, wanted: bool) -> Any:
+    with warnings.catch_warnings():  # without widgets a notebook gets the bar of a terminal
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
 
-    def __init__(self, *, wanted: bool) -> None:
-        self._bar: Any = None
-        if wanted:
-            with warnings.catch_warnings():  # without widgets a notebook gets the bar of a terminal
-                warnings.simplefilter("ignore")
-                from tqdm.auto import tqdm
+        return tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, disable=not wanted)
 
-                self._bar = tqdm(file=sys.stderr, leave=False, dynamic_ncols=True, unit=" rows")
 
-    def begin(self, words: str, total: int | None = None, unit: str = "") -> None:
-        """Begin anew."""
-        if self._bar is not None:
-            self._bar.unit = f" {unit}" if unit else "it"
-            self._bar.reset(total)
-            self._bar.set_description(words)
-
-    def say(self, words: str) -> None:
-        """Say what is being done."""
-        if self._bar is not None:
-            self._bar.set_description(words)
-
-    def at(self, done: int) -> None:
-        """Move to a place."""
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-
-    def advance(self, count: int) -> None:
-        """Move on."""
-        if self._bar is not None:
-            self._bar.update(count)
-
-    def close(self) -> None:
-        """Take it away."""
-        if self._bar is not None:
-            self._bar.close()
+def _begin(bar: Any, words: str, total: int | None = None, unit: str = "") -> None:
+    """Restart a bar with another description."""
+    bar.unit = f" {unit}" if unit else "it"
+    bar.reset(total)
+    bar.set_description(words)
 
 
 class RankBar(Listener):
-    """A bar over the rows of the dataset, then over the examples that go through the models."""
+    """A bar over the rows of the dataset, then over the examples that the models process."""
 
-    def __init__(self, bar: Bar) -> None:
-        self.bar, self.examples_of_all, self.place = bar, 0, ""
-        bar.begin("reading the dataset", unit="rows")
+    def __init__(self, bar: Any) -> None:
+        self.bar, self.sample_size, self.place = bar, 0, ""
+        _begin(bar, "reading the dataset", unit="rows")
 
     def sampling(self, rows: int) -> None:
-        """Count rows."""
-        self.bar.at(rows)
+        """Move to the number of rows."""
+        self.bar.update(rows - self.bar.n)
 
     def sampled(self, sample: LabelledSample) -> None:
-        """Wait for the plan."""
-        self.examples_of_all = len(sample)
+        """Announce the plan."""
+        self.sample_size = len(sample)
         logger().info("sampled %s: %d examples", shown(sample.source.dataset), len(sample))
-        self.bar.begin("looking at the models")
+        _begin(self.bar, "looking at the models")
 
     def planned(self, plan: Plan) -> None:
-        """Begin the bar of the run."""
+        """Start the bar of the run."""
         running = sum(one.state not in ("cached", "failed") for one in plan.models)
         logger().info("%d models, %d of them to run", len(plan.models), running)
         for note in plan.notes:
             logger().warning("%s", shown(note, REPORTED))
-        self.bar.begin("ranking", running * self.examples_of_all or None, "examples")
+        _begin(self.bar, "ranking", running * self.sample_size or None, "examples")
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
-        """Say whose turn it is."""
+        """Show which model is processed."""
         self.place = f"{number}/{count} {shortened(model.name)}"
-        self.bar.say(self.place)
+        self.bar.set_description(self.place)
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        """Say what is done with it."""
-        self.bar.say(f"{self.place}: {what}")
+        """Show the current stage."""
+        self.bar.set_description(f"{self.place}: {what}")
 
     def waiting(self, what: str) -> None:
-        """Say whom this process waits for."""
-        self.bar.say(shortened(what))
+        """Show what this process waits for."""
+        self.bar.set_description(shortened(what))
 
     def examples(self, model: PlannedModel, count: int) -> None:
-        """Move."""
-        self.bar.advance(count)
+        """Advance the bar."""
+        self.bar.update(count)
 
     def finished(self, model: PlannedModel, models: list[RankedModel]) -> None:
-        """Say at once what failed."""
+        """Log whether it was scored."""
         for one in models:
             if one.status == "failed":
                 logger().warning("%s failed: %s", shown(one.name), shown(one.reason, REPORTED))
@@ -119,68 +94,67 @@ class RankBar(Listener):
                 logger().info("%s is scored", shown(one.name))
 
     def ranking(self) -> None:
-        """Say that only the order is missing."""
-        self.bar.say("drawing the bootstrap")
+        """Show that only the order is missing."""
+        self.bar.set_description("drawing the bootstrap")
 
 
 class VerifyBar(VerifyListener):
     """A bar over the measurements."""
 
-    def __init__(self, bar: Bar) -> None:
-        self.bar, self.names = bar, 0
+    def __init__(self, bar: Any) -> None:
+        self.bar = bar
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        """Begin the bar."""
-        self.names = len(names)
-        self.bar.begin("fine-tuning", len(names), "models")
+        """Start the bar."""
+        _begin(self.bar, "fine-tuning", len(names), "models")
 
     def stage(self, name: str, seed: int, words: str) -> None:
-        """Say what is done."""
-        self.bar.say(f"{shortened(name)}, seed {seed}: {words}")
+        """Show the current stage."""
+        self.bar.set_description(f"{shortened(name)}, seed {seed}: {words}")
 
     def expected(self, time: ExpectedTime) -> None:
-        """Tell how long it takes."""
+        """Log how long it will take."""
         logger().info("fine-tuning takes %s", time)
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        """Tell what was measured."""
+        """Log the measurement."""
         logger().info("%s, seed %d: accuracy %.1f%%", shown(name), seed, 100 * measured.accuracy)
 
     def failed(self, verified: Verified) -> None:
-        """Tell why there is no accuracy."""
+        """Log why there is no accuracy."""
         logger().warning("%s failed: %s", shown(verified.name), shown(verified.reason or "", REPORTED))
 
 
 class ChooseBar(ChooseListener):
-    """A bar that counts rounds, whose number nobody knows beforehand."""
+    """A bar that counts rounds, whose number is unknown."""
 
-    def __init__(self, bar: Bar) -> None:
+    def __init__(self, bar: Any) -> None:
         self.bar = bar
-        bar.begin("choosing", unit="rounds")
+        _begin(bar, "choosing", unit="rounds")
 
     def stage(self, words: str) -> None:
-        """Say what is done."""
-        self.bar.say(shortened(words))
+        """Show the current stage."""
+        self.bar.set_description(shortened(words))
 
     def ended(self, found: Round) -> None:
-        """Tell what a round came to."""
-        self.bar.advance(1)
-        logger().info("%s: %d candidates are in, %d went", found.words, len(found.inside), len(found.gone))
+        """Log the outcome of a round."""
+        self.bar.update(1)
+        logger().info("%s: %d candidates left, %d dropped", found.words, len(found.inside), len(found.gone))
 
 
 KINDS: Mapping[type, Any] = {Listener: RankBar, VerifyListener: VerifyBar, ChooseListener: ChooseBar}
-"""What listens with a bar, by what a function takes."""
+"""The listener with a bar for each class of listeners."""
 
 
 @contextmanager
 def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator[dict[str, Any]]:
-    """Yield what listens, by the argument that takes it; all share one bar, which is gone afterwards.
+    """Yield listeners by argument; all share one bar, which is removed afterwards.
 
     Args:
-        listeners: what each argument takes.
+        listeners: the class that each argument takes.
         progress: whether a bar is shown; None for yes unless the environment says no.
     """
-    bar = Bar(wanted=bars_wanted(progress))
+    bar = _bar(wanted=bars_wanted(progress))
     try:
         yield {name: KINDS[kind](bar) for name, kind in listeners.items()}
     finally:
@@ -188,6 +162,6 @@ def watched(listeners: Mapping[str, type], *, progress: bool | None) -> Iterator
 
 
 def shortened(text: str) -> str:
-    """Return a text for one line of a bar, its end where it is long."""
+    """Return a text that fits a bar, or the end of it."""
     text = shown(text)
     return text if len(text) <= LONGEST else f"...{text[3 - LONGEST :]}"

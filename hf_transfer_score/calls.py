@@ -1,4 +1,4 @@
-"""What users call: the runs with every option as a plain keyword, a progress bar, and one line of log for a failure.
+"""The public functions: runs with every option as a plain keyword, a progress bar, and one log line per failure.
 
 `calls.pyi` beside it holds the same signatures for editors and type checkers; `docs/generate.py` writes it.
 """
@@ -42,25 +42,24 @@ def called(
     changes: Mapping[str, type] | None = None,
     left_out: tuple[str, ...] = (),
 ) -> Callable[..., Any]:
-    """Return a run as users call it.
+    """Return the public form of a run.
 
     Args:
-        function: the run, which takes dataclasses of options and listeners.
-        name: what users call it.
-        groups: as for `Keywords`, and so are changes and left_out.
-        listeners: what listens, by the argument that takes it.
-        changes: the dataclass of changes.
-        left_out: options that are no keywords.
+        function: the run, which takes option dataclasses and listeners.
+        name: its public name.
+        groups: see `Keywords`, also for changes and left_out.
+        listeners: the class of each argument that takes a listener.
+        changes: see `Keywords`.
+        left_out: see `Keywords`.
     """
     keywords = Keywords(function, name, groups, changes=changes, left_out=left_out)
 
     @wraps(function)
     def call(*given: Any, progress: bool | None = None, **named: Any) -> Any:
         arguments = keywords.arguments(named)
-        heard = {one: kind for one, kind in listeners.items() if arguments.get(one) is None}
-        if len(heard) < len(listeners):  # whoever listens shows what there is to show
+        if any(arguments.get(one) is not None for one in listeners):  # the caller's listener shows the progress
             return function(*given, **arguments)
-        with watched(heard, progress=progress) as listening:
+        with watched(listeners, progress=progress) as listening:
             return function(*given, **{**arguments, **listening})
 
     call.__name__ = call.__qualname__ = name
@@ -71,7 +70,7 @@ def called(
 
 
 def described(text: str, keywords: Keywords) -> str:
-    """Return a docstring with all keywords among the arguments."""
+    """Return a docstring with all keywords in its arguments."""
     told = {"progress": PROGRESS_DOC} | {one.name: about for one, about in keywords.described()}
     lines = "\n".join(
         textwrap.fill(f"{name}: {about}", WIDTH, initial_indent="    ", subsequent_indent="        ")

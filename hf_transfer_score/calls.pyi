@@ -89,20 +89,21 @@ def rank(
         engine: where candidates run: a name, or what `open_engine` returned, which stays open. It changes no score.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
@@ -197,20 +198,21 @@ def plan_rank(
         folder: where samples and features are kept.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
@@ -298,20 +300,21 @@ def rank_adaptively(
         results: places of stored results that the forecast takes in.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
         subword: which sub-words stand for a word in token classification: first or their mean.
@@ -438,20 +441,21 @@ def verify(
         engine: where candidates are scored and fine-tuned, as for `rank`.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
@@ -600,21 +604,21 @@ def choose(
         save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap; of the order of rows, and of
-            dropout.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap; of the order of rows, and of dropout.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
@@ -727,20 +731,21 @@ def layers(
         folder: where samples and features are kept; None for the usual place.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well; of the bootstrap.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn; of the bootstrap.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
         subword: which sub-words stand for a word in token classification: first or their mean.

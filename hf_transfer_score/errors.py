@@ -1,13 +1,13 @@
 """Every error this package raises on purpose.
 
 TransferScoreError
-├── InputError (also ValueError)    what was handed in cannot be scored
+├── InputError (also ValueError)    the input cannot be scored
 │   ├── FeaturesError               the feature matrix
 │   ├── LabelsError                 the labels, or regression targets
 │   ├── SourceProbabilitiesError    the source-class probabilities
 │   ├── OptionError                 an option of a metric or of a call
-│   ├── UnreadableError             what somebody else wrote cannot be decoded, or goes beyond what is read
-│   └── RecordError                 a stored record is not as records are
+│   ├── UnreadableError             untrusted input cannot be decoded, or exceeds a limit
+│   └── RecordError                 a stored record is invalid
 ├── MetricError
 │   ├── UnknownMetricError (also KeyError)
 │   ├── DuplicateMetricError
@@ -17,11 +17,11 @@ TransferScoreError
 │   └── HiddenLabelsError           its labels are hidden; the message names the split to use
 ├── CheckpointError                 this checkpoint cannot be scored, with the kind of failure; others can
 ├── StoreError                      a store of results cannot be read or written
-├── HubError                        the Hub did not answer a question that the whole run depends on
-│   └── NoAnswerError               one address of the Hub gave no answer in time, or none that can be its own
-├── NoSpaceError (also OSError)    a disk has no room for what is to be written
+├── HubError                        the Hub did not answer a request that the whole run depends on
+│   └── NoAnswerError               a URL of the Hub gave no answer in time, or not a valid one
+├── NoSpaceError (also OSError)    a disk has no space for what is to be written
 ├── DuplicateBackboneError          two kinds of backbone claim one name
-└── RegistrationError               the evaluate modules could not be put where evaluate looks
+└── RegistrationError               the evaluate modules could not be installed where evaluate looks
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class TransferScoreError(Exception):
 
 
 class InputError(TransferScoreError, ValueError):
-    """What was handed in cannot be scored."""
+    """The input cannot be scored."""
 
 
 class FeaturesError(InputError):
@@ -76,15 +76,15 @@ class SourceProbabilitiesError(InputError):
 
 
 class OptionError(InputError):
-    """An option has a value that makes no sense."""
+    """An option has an invalid value."""
 
 
 class UnreadableError(InputError):
-    """What somebody else wrote cannot be decoded, or goes beyond what is read; the message is a short reason."""
+    """Untrusted input cannot be decoded, or exceeds a limit; the message is a short reason."""
 
 
 class RecordError(InputError):
-    """A stored record is not as records are."""
+    """A stored record is invalid."""
 
 
 class MetricError(TransferScoreError):
@@ -120,7 +120,7 @@ class HiddenLabelsError(DatasetError):
 
 
 class CheckpointError(TransferScoreError):
-    """One checkpoint cannot be scored; it becomes a failed row and the others go on.
+    """One checkpoint cannot be scored; it becomes a failed row and the run continues.
 
     Attributes:
         kind: one of FAILURE_KINDS.
@@ -131,7 +131,7 @@ class CheckpointError(TransferScoreError):
         self.kind: FailureKind = kind
 
     def __reduce__(self) -> tuple[type[CheckpointError], tuple[FailureKind, str]]:
-        """Pickle with the kind: failures travel between processes."""
+        """Pickle with the kind: failures are sent between processes."""
         return type(self), (self.kind, str(self))
 
 
@@ -140,23 +140,23 @@ class StoreError(TransferScoreError):
 
 
 class HubError(TransferScoreError):
-    """The Hub did not answer a question that the whole run depends on."""
+    """The Hub did not answer a request that the whole run depends on."""
 
 
 class NoSpaceError(TransferScoreError, OSError):
-    """A disk has no room for what is to be written; the message names the folder and what to do."""
+    """A disk has no space for what is to be written; the message names the folder and what to do."""
 
 
 class NoAnswerError(HubError):
-    """An address of the Hub gave no answer in time, or one that cannot be the Hub's.
+    """A URL of the Hub gave no answer in time, or not a valid one.
 
     Attributes:
         reason: what happened, as a clause.
-        url: what was asked for.
-        status: the HTTP status, None where there was none.
-        wait: seconds that the Hub asks to wait, None where it does not say.
-        offline: whether nobody was reached at all.
-        final: whether it makes no sense to ask again.
+        url: the URL.
+        status: the HTTP status, if there was one.
+        wait: seconds that the Hub asks to wait, if it does.
+        offline: whether no server was reached.
+        final: whether another attempt cannot help.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class NoAnswerError(HubError):
         self.offline, self.final = offline, final
 
     def __reduce__(self) -> tuple[Callable[..., NoAnswerError], tuple[str, str]]:
-        """Pickle with all that is known: failures travel between processes."""
+        """Pickle with all details: failures are sent between processes."""
         more: dict[str, Any] = {"status": self.status, "wait": self.wait, "offline": self.offline, "final": self.final}
         return partial(type(self), **more), (self.reason, self.url)
 
@@ -184,11 +184,11 @@ class DuplicateBackboneError(TransferScoreError):
 
 
 class RegistrationError(TransferScoreError):
-    """The evaluate modules could not be put where evaluate looks for them."""
+    """The evaluate modules could not be installed where evaluate looks for them."""
 
 
 def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseException]:
-    """Return an exception and those it came from, also those that `raise ... from None` hides where these count."""
+    """Return an exception and its causes, including those that `raise ... from None` hides if `hidden`."""
     found: list[BaseException] = []
     while error is not None and error not in found:
         found.append(error)
@@ -197,7 +197,7 @@ def chain(error: BaseException | None, *, hidden: bool = True) -> list[BaseExcep
 
 
 def check_least(options: object, **least: int) -> None:
-    """Raise OptionError for a field of options that is below what is named for it; None stands for a default."""
+    """Raise OptionError for a field below its minimum; None is allowed."""
     for name, bound in least.items():
         value = getattr(options, name)
         if value is not None and value < bound:
@@ -205,7 +205,7 @@ def check_least(options: object, **least: int) -> None:
 
 
 def check_known(options: object, **known: Collection[str]) -> None:
-    """Raise OptionError for a field of options that is none of the words that are named for it."""
+    """Raise OptionError for a field that is not one of its known values."""
     for name, words in known.items():
         value = getattr(options, name)
         if value not in words:

@@ -1,10 +1,9 @@
-"""What the heads of .safetensors and Parquet files say, checked before any library is handed the file.
+"""Checks the headers of .safetensors and Parquet files before a library opens the file.
 
-How many bytes a Parquet file becomes is told by its own pages. A footer is written once for all, and what it says of
-sizes may be anything. Memory is taken as the head of each page says, in front of a few bytes that may stand for
-gigabytes. No library shows these heads, so they are read here. Footer and heads are structures of Thrift's compact
-protocol. They are taken literally: whatever another reader could take for something else is refused, as it would find
-other pages than those that were counted.
+Only the page headers of a Parquet file tell how many bytes it expands to: readers allocate what they say, and the sizes
+in the footer may be forged. No library exposes these headers, so they are read here. Footer and page headers are
+structures of Thrift's compact protocol. They are parsed strictly: anything that another reader could interpret
+differently is refused, since that reader would find other pages than the ones counted here.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ from hf_transfer_score.untrusted import HEADER_BYTES, HEADER_ENTRIES, LARGEST, L
 HEADER = Limits(size=HEADER_BYTES, depth=4, values=20 * HEADER_ENTRIES, letters=HEADER_BYTES)
 
 ODD_WIDTHS = {"BOOL": 1, "BF16": 2, "C64": 8}
-"""Bytes of a number of those kinds whose names do not end in their bits."""
+"""Bytes of a number, for kinds whose names do not end in their number of bits."""
 
 LONGEST_SHAPE = 64
 
 
 class CutShortError(UnreadableError):
-    """A file has not the length that its header says."""
+    """A file does not have the length that its header says."""
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a header says of one tensor: the kind of its numbers, such as "F32", its shape, and where its bytes are."""
+    """One tensor of a header: the kind of its numbers, such as "F32", its shape, and where its bytes start and end."""
 
     kind: str
     shape: tuple[int, ...]
@@ -45,10 +44,10 @@ class Tensor:
 
 
 def read_header(path: Path) -> dict[str, Tensor]:
-    """Return the tensors that a .safetensors file has, by name; only its header is read.
+    """Return the tensors of a .safetensors file by name; only its header is read.
 
-    A file of another length than its header says is a CutShortError, any other header that no real file has an
-    UnreadableError.
+    Raises CutShortError if the file does not have the length that the header says, UnreadableError for any other
+    invalid header.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -89,45 +88,42 @@ def _tensor(name: str, about: Any) -> Tensor:
         raise UnreadableError(f"Its header is damaged: {name[:100]!r} has no kind, shape and place.")
     bits = _bits(kind)
     if bits and prod(shape) * bits != 8 * (end - start):
+        shown = ", ".join(f"{one:,}" if one < 10**15 else "too many" for one in shape)
         raise UnreadableError(
-            f"Its header is damaged: {name[:100]!r} of shape {_shown(shape)} in {kind} has {end - start:,} bytes."
+            f"Its header is damaged: {name[:100]!r} of shape ({shown}) in {kind} has {end - start:,} bytes."
         )
     return Tensor(kind, tuple(shape), start, end)
 
 
 def _bits(kind: str) -> int:
-    """Return the bits of a number of a kind such as F32, BF16, F8_E4M3 or F4, 0 for a kind that is not known."""
+    """Return the bits of a number of a kind such as F32, BF16, F8_E4M3 or F4; 0 for an unknown kind."""
     if kind in ODD_WIDTHS:
         return 8 * ODD_WIDTHS[kind]
     digits = kind.partition("_")[0][1:]
     return int(digits) if kind[:1] in "FIU" and digits.isdigit() and len(digits) <= 2 else 0
 
 
-def _shown(shape: Any) -> str:
-    return f"({', '.join(f'{one:,}' if one < 10**15 else 'too many' for one in shape)})"
-
-
 MAGIC = b"PAR1"
-NO_PARQUET = "It is no Parquet file, or it is damaged."
+NO_PARQUET = "It is not a Parquet file, or it is damaged."
 MOST_PAGES, MOST_VALUES = 1_000_000, 20_000_000
-"""Pages of a file, and values in its footer; a table of ten thousand columns has some hundred thousand."""
+"""Pages of a file, and values in its footer; a table of ten thousand columns has some hundred thousand values."""
 
 FOOTER_BYTES, FOOTER_SHARE = 8_000_000, 64
-"""Of a footer, or that part of the file where it is more: readers make up to a hundred bytes in memory of one. A table
-of ten thousand columns has a quarter."""
+"""The footer may have this many bytes, or this fraction of the file if that is more: readers turn one byte into up to a
+hundred in memory. A table of ten thousand columns has a quarter."""
 
 HEAD_FIELDS = 100
-"""Fields of the head of a page, in its structures together; with statistics there are some thirty."""
+"""Fields of a page header, nested ones included; with statistics there are some thirty."""
 
 WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 12, "FLOAT": 4, "DOUBLE": 8, "BYTE_ARRAY": 16}
-"""Bytes of a value in memory by its physical type; texts have their letters besides."""
+"""Bytes of a value in memory by its physical type; the characters of texts come on top."""
 
 DATA_PAGE, DICTIONARY_PAGE, DATA_PAGE_2 = 0, 2, 3
 DETAILS = {DATA_PAGE: 5, DICTIONARY_PAGE: 7, DATA_PAGE_2: 8}
-"""Kinds of pages that hold values, with the field of a head in which is told how many, and their encoding."""
+"""Kinds of pages that hold values, with the header field that gives their number and encoding."""
 
 DELTA_BYTE_ARRAY = 7
-"""An encoding in which each text may repeat all of the one before it."""
+"""An encoding in which each text may repeat all of the previous one."""
 
 STOP, TRUE, FALSE, BYTE, INT16, INT32, INT64, DOUBLE, BINARY, LIST, STRUCT = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
 """Kinds of fields."""
@@ -140,20 +136,20 @@ ELEMENTS: dict[tuple[int, ...], int] = {
     **dict.fromkeys([(4, 1, 3, 16, 2), (4, 1, 3, 16, 3)], INT64),
     (4, 1, 3, 3): BINARY,
 }
-"""The kind of what is in each list of a footer, by the numbers of the fields that it is in; readers do not look."""
+"""The element kind of each list of a footer, by the numbers of its enclosing fields; readers do not check it."""
 
 NESTING = 20
 
 Fields = dict[tuple[int, int], Any]
-"""Of a structure, by number and kind: one of another kind than expected is none."""
+"""Fields of a structure by number and kind, so that one of an unexpected kind counts as missing."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a column: its path, and where its pages begin and end.
+    """A column chunk: its path, the width and number of its values, and where its pages begin and end.
 
-    Values of bytes, such as texts, have a width besides their letters. It has as many values as the footer says: no
-    reader goes on once it has read as many.
+    Byte values, such as texts, have this width on top of their characters. The number of values is the one in the
+    footer: readers stop there.
     """
 
     path: str
@@ -164,14 +160,14 @@ class Chunk:
     stop: int
 
     def is_in(self, columns: Set[str]) -> bool:
-        """Return whether a reader that is asked for some columns reads it."""
+        """Return whether reading these columns reads it."""
         return not columns.isdisjoint(accumulate(self.path.split("."), "{}.{}".format))
 
 
 def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
-    """Return the parts of columns that the footer of a file names; UnreadableError where it is no Parquet file.
+    """Return the column chunks in the footer of a file; raises UnreadableError if it is not a Parquet file.
 
-    To be called before another reader opens the file: a small footer may become gigabytes, too.
+    Call it before another reader opens the file: a small footer may expand to gigabytes, too.
     """
     from pyarrow import parquet
 
@@ -179,16 +175,12 @@ def chunks_of(source: Path | IO[bytes]) -> list[Chunk]:
         groups = [group[1, LIST] for group in _Reader(_footer(file), 0, MOST_VALUES).structure()[4, LIST]]
         with parquet.ParquetFile(file) as known:
             leaves = [known.schema.column(place) for place in range(known.metadata.num_columns)]
-        # readers go by the name and type in the schema, not by those that a part of a column gives itself
-        known_by = [
-            (
-                leaf.path,
-                WIDTHS.get(leaf.physical_type) or max(8, leaf.length),
-                leaf.physical_type.endswith("BYTE_ARRAY"),
-            )
-            for leaf in leaves
+        # readers use the name and type in the schema, not those that a chunk states itself
+        kinds = [
+            (one.path, WIDTHS.get(one.physical_type) or max(8, one.length), one.physical_type.endswith("BYTE_ARRAY"))
+            for one in leaves
         ]
-        return [Chunk(*about, *pages) for group in groups for pages, about in zip(group, known_by, strict=True)]
+        return [Chunk(*kind, *pages) for group in groups for pages, kind in zip(group, kinds, strict=True)]
 
 
 def _footer(file: IO[bytes]) -> bytes:
@@ -205,7 +197,7 @@ def _footer(file: IO[bytes]) -> bytes:
 
 
 def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
-    """Return how many bytes parts of columns become, as their pages say; of texts that repeat, once."""
+    """Return how many bytes column chunks expand to, according to their pages; dictionary values count once."""
     total = count = 0
     with _one_error(), path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for chunk in chunks:
@@ -218,7 +210,7 @@ def expanded_bytes(path: Path, chunks: Iterable[Chunk]) -> int:
 
 @contextmanager
 def _one_error() -> Iterator[None]:
-    """Make whatever the bytes of a file make of reading them one kind of error."""
+    """Turn every error of parsing a file into UnreadableError."""
     try:
         yield
     except UnreadableError:
@@ -228,7 +220,7 @@ def _one_error() -> Iterator[None]:
 
 
 def _pages(about: Fields) -> tuple[int, int, int]:
-    """Return how many values the pages of a part of a column hold, and where they begin and end."""
+    """Return how many values a column chunk holds, and where its pages begin and end."""
     start = about[9, INT64]
     if 0 < about.get((11, INT64), 0) < start:
         start = about[11, INT64]
@@ -236,11 +228,11 @@ def _pages(about: Fields) -> tuple[int, int, int]:
 
 
 def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
-    """Yield what each page of a part of a column takes."""
+    """Yield the expanded size of each page of a column chunk."""
     place, values = chunk.start, 0
     if not 0 <= place <= chunk.stop <= len(content):
         raise UnreadableError("It has pages outside the file.")
-    if chunk.values <= 0:  # where its pages begin may be anything then, as nobody reads them
+    if chunk.values <= 0:  # readers skip it, so its pages may begin anywhere
         return
     while place < chunk.stop:
         reader = _Reader(content, place, HEAD_FIELDS)
@@ -249,7 +241,7 @@ def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
         about = head[DETAILS[kind], STRUCT] if kind in DETAILS else {(1, INT32): 0}
         count = about[1, INT32]
         if min(size, packed, count) < 0:
-            raise UnreadableError("It has a page of less than nothing.")
+            raise UnreadableError("It has a page of negative size.")
         repeats = chunk.is_bytes and about.get((4 if kind == DATA_PAGE_2 else 2, INT32)) == DELTA_BYTE_ARRAY
         yield max(count, 1) * size if repeats else max(count * chunk.width, size)
         values += 0 if kind == DICTIONARY_PAGE else count
@@ -259,16 +251,16 @@ def _page_bytes(content: mmap.mmap, chunk: Chunk) -> Iterator[int]:
 
 
 class _Reader:
-    """Reads structures of Thrift's compact protocol: of their lists, those that lead to pages, and none of their texts.
+    """Reads structures of Thrift's compact protocol, keeping the lists that lead to pages and skipping texts.
 
-    Readers do not agree on what a field that comes twice says, or a number too long for its kind: both are refused.
+    Duplicate fields and numbers too long for their kind are refused, since readers disagree on them.
     """
 
     def __init__(self, content: bytes | mmap.mmap, place: int, most: int) -> None:
         self.content, self.place, self.left = content, place, most
 
     def structure(self, within: tuple[int, ...] = ()) -> Fields:
-        """Return the fields of a structure, which is in fields of some numbers."""
+        """Return the fields of a structure; `within` holds the numbers of its enclosing fields."""
         found: Fields = {}
         number = 0
         while (kind := (head := self._byte()) & 15) != STOP:
@@ -281,7 +273,7 @@ class _Reader:
     def _value(self, kind: int, within: tuple[int, ...]) -> Any:
         self.left -= 1
         if self.left < 0:
-            raise UnreadableError("Its footer, or the head of a page, holds too much.")
+            raise UnreadableError("Its footer, or the header of a page, holds too much.")
         if kind in BITS:
             return self._signed(BITS[kind])
         if kind == BINARY:
@@ -306,7 +298,7 @@ class _Reader:
         for _ in range(count):
             value = self._value(head & 15, within)
             if within == COLUMNS:
-                found.append(_pages(value[3, STRUCT]))  # now: one that lacks anything takes far more than its bytes
+                found.append(_pages(value[3, STRUCT]))  # at once: the dictionaries take far more memory than the bytes
             elif within == GROUPS:
                 found.append(value)
         return found

@@ -1,10 +1,10 @@
-"""Where things are kept on this computer and what ships with the package, writes that are whole or absent, and locks.
+"""Local folders and the shipped example, atomic writes, full disks, and locks between processes.
 
-A file that is only made longer has holes. Who writes into one through a mapping of a full disk is killed by SIGBUS,
-without a word; so whatever is to be mapped gets its room first.
+A file that is only extended has holes. On a full disk, writing into one through a memory map kills the process with
+SIGBUS, without a message; so the space of a mapped file is allocated first.
 
-A lock is a file that the operating system locks: however a process ends, kill -9 included, nothing is left of it but a
-name. Where a filesystem knows no locks nobody waits: the same work may then be done twice, and each result is whole.
+Locks are file locks of the operating system: however a process ends, kill -9 included, only an unlocked file is left.
+On file systems without locks nobody waits: the same work may then be done twice, but each result is complete.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from hf_transfer_score.errors import NoSpaceError, OptionError, TransferScoreErr
 HOME_VARIABLE = "HF_TRANSFER_SCORE_HOME"
 LIMIT_VARIABLE = "HF_TRANSFER_SCORE_CACHE_SIZE"
 DEFAULT_LIMIT = 20 * 10**9
-"""Bytes of features that are kept unless the environment says another number."""
+"""Bytes of features that are kept by default."""
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 FULL = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "your quota on that disk is used up",
-    errno.EFBIG: "a file may not become that large there (see `ulimit -f`)",
+    errno.EFBIG: "files there may not become that large (see `ulimit -f`)",
 }
 SAID = {"No space left on device": errno.ENOSPC, "Disk quota exceeded": errno.EDQUOT, "File too large": errno.EFBIG}
-"""What libraries say that pass on the words and not the number."""
+"""Messages of libraries that drop the error number."""
 
-NOT_KNOWN = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
-"""What a filesystem answers that cannot reserve room."""
+CANNOT_ALLOCATE = (errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS)
+"""Errors of file systems that cannot allocate space in advance."""
 
 BLOCK = 1 << 20
 
 LOOK_SECONDS = 0.1
-"""Between two looks at a lock that somebody else holds."""
+"""Between two attempts to take a lock that another process holds."""
 
 HELD = (BlockingIOError, PermissionError)
-"""What a system says of a lock that somebody else holds."""
+"""Raised where another process holds a lock."""
 
 Notify = Callable[[str], None]
 
 EXAMPLE = "example"
-"""Of the dataset, and of all the checkpoints together; one of them is `example/NAME`."""
+"""Name of the shipped dataset, and of all shipped checkpoints together; one of them is `example/NAME`."""
 
 EXAMPLE_CAUTION = "this is a toy to try the package on: what it shows is no evidence for or against any metric"
 SHIPPED = Path(__file__).parent / "shipped" / EXAMPLE
 
 
 def home() -> Path:
-    """Return the folder of samples, features and what is known of checkpoints.
+    """Return the folder of samples, features and checkpoint descriptions.
 
-    It is HF_TRANSFER_SCORE_HOME, else the folder `transfer_score` in HF_HOME, which by default is ~/.cache/huggingface.
+    It is HF_TRANSFER_SCORE_HOME, or else `transfer_score` in HF_HOME (by default ~/.cache/huggingface).
     """
     if os.environ.get(HOME_VARIABLE):
         return Path(os.environ[HOME_VARIABLE]).expanduser()
@@ -70,7 +70,7 @@ def home() -> Path:
 
 
 def hub_home() -> Path:
-    """Return the folder in which the Hub's clients keep what they download: HF_HOME, or ~/.cache/huggingface."""
+    """Return the folder where the Hub's clients keep downloads: HF_HOME, or ~/.cache/huggingface."""
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("HF_HOME") or f"{cache}/huggingface").expanduser()
 
@@ -82,7 +82,7 @@ def cache_limit() -> int:
 
 
 def parse_bytes(text: str) -> int:
-    """Return a number of bytes from text.
+    """Parse a number of bytes.
 
     Example:
         >>> parse_bytes("1.5GB"), parse_bytes("300M")
@@ -97,7 +97,7 @@ def parse_bytes(text: str) -> int:
 
 
 def fullness(error: BaseException | None) -> int | None:
-    """Return the error number by which an exception, or one it came from, says that there is no room; else None."""
+    """Return the error number if an exception, or one of its causes, means that there is no space; else None."""
     for one in chain(error):
         number = getattr(one, "errno", None)
         if number in FULL:
@@ -110,9 +110,13 @@ def fullness(error: BaseException | None) -> int | None:
 
 
 def no_space(error: BaseException, what: str, folder: Path, needed: int = 0) -> NoSpaceError:
-    """Return the error for a write of something ("the features of a/b") that found no room in a folder.
+    """Return the error for a write without enough space.
 
-    The folder is that of the file that the exception names, if it does; `needed` are bytes at least, where known.
+    Args:
+        error: the exception; the folder of the file that it names replaces `folder`.
+        what: was being written, such as "the features of a/b".
+        folder: where.
+        needed: bytes that are needed at least; 0 if unknown.
     """
     reason = FULL[fullness(error) or errno.ENOSPC]
     for one in chain(error):
@@ -121,13 +125,14 @@ def no_space(error: BaseException, what: str, folder: Path, needed: int = 0) -> 
             folder = Path(name).parent
             break
     free = free_bytes(folder)
-    known = {f"at least {needed:,} bytes are needed": needed > 0, f"{free or 0:,} are free": free is not None}
-    figures = f" ({', '.join(words for words, there in known.items() if there)})" if any(known.values()) else ""
-    return NoSpaceError(f"There is no room for {what} in {folder}: {reason}{figures}. {remedy(folder)}")
+    figures = [f"at least {needed:,} bytes are needed"] if needed > 0 else []
+    figures += [] if free is None else [f"{free:,} are free"]
+    known = f" ({', '.join(figures)})" if figures else ""
+    return NoSpaceError(f"There is no room for {what} in {folder}: {reason}{known}. {remedy(folder)}")
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return how many bytes are free where a folder is or would be made; None where that is unknown."""
+    """Return how many bytes are free where a folder is or would be created; None if unknown."""
     folder = folder.absolute()
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -138,7 +143,7 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def remedy(folder: Path) -> str:
-    """Return what to do about a folder without room."""
+    """Return what to do about a folder without space."""
     there, more = folder.absolute(), ""
     if there.is_relative_to(home().absolute()):
         how, more = f"set {HOME_VARIABLE} to", "; `hf-transfer-score cache clear` removes the features that are kept"
@@ -151,7 +156,7 @@ def remedy(folder: Path) -> str:
 
 @contextmanager
 def room_for(what: str, folder: Path, needed: int | Callable[[], int] = 0) -> Iterator[None]:
-    """Turn whatever says that there is no room into one NoSpaceError; see `no_space` for the arguments."""
+    """Turn every exception that means a full disk into NoSpaceError; see `no_space` for the arguments."""
     try:
         yield
     except TransferScoreError:
@@ -163,16 +168,16 @@ def room_for(what: str, folder: Path, needed: int | Callable[[], int] = 0) -> It
 
 
 def reserve(file: BinaryIO, size: int) -> None:
-    """Give a file its room up to `size` bytes, or raise OSError; where that cannot be asked for, zeros are written."""
+    """Allocate `size` bytes for a file, writing zeros where the system cannot, or raise OSError."""
     if size <= 0:
         return
     try:
         os.posix_fallocate(file.fileno(), 0, size)
         return
-    except AttributeError:  # no such function on this system
+    except AttributeError:  # not on this system
         pass
     except OSError as error:
-        if error.errno not in NOT_KNOWN:
+        if error.errno not in CANNOT_ALLOCATE:
             raise
     place, end = file.tell(), file.seek(0, os.SEEK_END)
     while end < size:
@@ -182,13 +187,13 @@ def reserve(file: BinaryIO, size: int) -> None:
 
 
 def temporary_name(name: str) -> str:
-    """Return a name of this writer's own, hidden, for what is renamed to `name` when it is whole."""
+    """Return a unique hidden name for a file that is renamed to `name` when it is complete."""
     return f".{name}.{os.getpid()}.{uuid.uuid4().hex[:8]}.tmp"
 
 
 @contextmanager
 def whole(path: Path, needed: int = 0) -> Iterator[Path]:
-    """Yield a path to write to, which takes the place of a file once the block is done, and is gone if it fails."""
+    """Yield a temporary path that replaces `path` at the end of the block, or is removed if the block fails."""
     aside = path.with_name(temporary_name(path.name))
     with room_for(path.name, path.parent, needed):
         try:
@@ -202,21 +207,21 @@ def whole(path: Path, needed: int = 0) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that readers see the old or the new content, never a part."""
+    """Write a file atomically."""
     with whole(path, len(content)) as aside:
         aside.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old or the new text, never a part."""
+    """Write a text file atomically."""
     write_bytes(path, text.encode())
 
 
 @contextmanager
 def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
-    """Hold the lock of a file for the length of a block, waiting for as long as another process does.
+    """Hold a file lock during a block, after waiting for any other process that holds it.
 
-    `waiting` is called once with who holds it, as in "process 123".
+    `waiting` is called once with the holder, such as "process 123".
     """
     file = _wait(path, waiting)
     try:
@@ -224,12 +229,12 @@ def alone(path: Path, waiting: Notify = lambda _: None) -> Iterator[None]:
     finally:
         if file is not None:
             with suppress(OSError):
-                path.unlink()  # while it is held: whoever waits for it sees that the name is gone, and takes a new one
+                path.unlink()  # while it is held: waiting processes see that the name is gone, and create a new file
             file.close()
 
 
 def _wait(path: Path, waiting: Notify) -> FileIO | None:
-    """Return the locked file, None where there are no locks."""
+    """Return the locked file, None where the file system has no locks."""
     told = ""
     while True:
         try:
@@ -239,9 +244,11 @@ def _wait(path: Path, waiting: Notify) -> FileIO | None:
             return None
         try:
             _lock(file)
-            with suppress(FileNotFoundError):  # its last holder has taken the name away
+            with suppress(FileNotFoundError):  # its last holder has removed the name
                 if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                    _sign(file)
+                    with suppress(OSError):  # on a full disk the holder stays unknown
+                        file.truncate(0)
+                        file.write(f"{os.getpid()} {socket.gethostname()}".encode())
                     return file
             file.close()
             continue
@@ -262,7 +269,7 @@ def _lock(file: FileIO) -> None:
     if os.name == "nt":
         import msvcrt
 
-        file.seek(1 << 20)  # beyond the signature, which others read
+        file.seek(1 << 20)  # beyond the name of the holder, which others read
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
     else:
         import fcntl
@@ -270,14 +277,7 @@ def _lock(file: FileIO) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _sign(file: FileIO) -> None:
-    with suppress(OSError):  # on a full disk nobody learns whom to wait for
-        file.truncate(0)
-        file.write(f"{os.getpid()} {socket.gethostname()}".encode())
-
-
 def _holder(file: FileIO) -> str:
-    """Return who holds a lock, in words."""
     with suppress(OSError, ValueError):
         file.seek(0)
         number, host = file.read(500).decode().split(" ", 1)
@@ -287,14 +287,13 @@ def _holder(file: FileIO) -> str:
 
 
 def example_dataset(dataset: Any) -> Path | None:
-    """Return the folder of the dataset where its name was given; what is here under that name counts more."""
-    return (
-        SHIPPED / "dataset" if isinstance(dataset, str) and dataset == EXAMPLE and not Path(EXAMPLE).exists() else None
-    )
+    """Return the folder of the shipped dataset if it is meant; a local file or folder of that name has precedence."""
+    is_meant = isinstance(dataset, str) and dataset == EXAMPLE and not Path(EXAMPLE).exists()
+    return SHIPPED / "dataset" if is_meant else None
 
 
 def example_checkpoints(text: str) -> list[Path]:
-    """Return the folders of the checkpoints that are meant: all, one, or none; what is here counts more.
+    """Return the folders of the shipped checkpoints that are meant; a local folder `example` has precedence.
 
     Example:
         >>> [folder.name for folder in example_checkpoints("example/vit-pretrained")]

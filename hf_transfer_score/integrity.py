@@ -1,4 +1,4 @@
-"""Whether files are what and where they should be: by the hashes that the Hub names, in folders of their own."""
+"""Checks the content of files by hashes, and the folders that they may lie in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDERS_VARIABLE = "HF_TRANSFER_SCORE_FOLDERS"
-"""Names more folders in which files of datasets and checkpoints on this computer may lie, separated as in PATH."""
+"""More folders that may hold files of local datasets and checkpoints, separated as in PATH."""
 
 READ_AT_ONCE = 1 << 20
 SHA256_LETTERS = 64
@@ -19,7 +19,7 @@ SEAL = "checksum"
 
 
 def is_named(content: bytes | Path, name: str) -> bool:
-    """Whether content has the hash that the Hub names it by: 64 letters for sha256, 40 for git's hash of a blob.
+    """Whether content has a hash from the Hub: 64 digits for sha256, 40 for git's hash of a blob.
 
     Example:
         >>> is_named(b"", "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391")
@@ -32,7 +32,7 @@ def is_named(content: bytes | Path, name: str) -> bool:
 
 
 def blob_id(content: bytes) -> str:
-    """Return the name that git gives a content, which is the stamp of a file on the Hub.
+    """Return git's hash of a content, which the Hub gives for each file.
 
     Example:
         >>> blob_id(b"hello")
@@ -44,7 +44,7 @@ def blob_id(content: bytes) -> str:
 
 
 def digest_of(name: str, size: int) -> Any:
-    """Return what takes a hash of the kind of another, of content of so many bytes that it is given in parts."""
+    """Return a new digest of the same kind as a hash, for content of `size` bytes."""
     if len(name) == SHA256_LETTERS:
         return hashlib.sha256()
     return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
@@ -60,9 +60,9 @@ def _parts(content: bytes | Path) -> Iterator[bytes]:
 
 
 def homes_of(folder: Path) -> tuple[Path, ...]:
-    """Return where the files of a folder may lie, links followed: within it, or where the user says.
+    """Return the real folders that may hold the files of a folder: itself, and those that the user names.
 
-    The files of a snapshot in the cache of the Hub are links to its blobs, which count as within.
+    The files of a snapshot in the cache of the Hub are links to its blobs, which are allowed.
     """
     named = [Path(one) for one in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if one]
     homes, real = tuple(one.resolve() for one in (folder, *named)), folder.resolve()
@@ -73,7 +73,7 @@ def homes_of(folder: Path) -> tuple[Path, ...]:
 
 
 def checksum(path: Path) -> str:
-    """Return the checksum of a file that we wrote: one flipped bit changes it."""
+    """Return the checksum of a file."""
     found = 0
     for part in _parts(path):
         found = zlib.crc32(part, found)
@@ -81,7 +81,7 @@ def checksum(path: Path) -> str:
 
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain values with a checksum of them, for a JSON file of ours.
+    """Return values for a JSON file with a checksum of them.
 
     Example:
         >>> unsealed(sealed({"terms": [0.5]}))
@@ -94,7 +94,7 @@ def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def unsealed(found: Any) -> dict[str, Any] | None:
-    """Return the values of a JSON file of ours, None where they changed since; those of older versions have no seal."""
+    """Return the values of a sealed JSON file, None if they changed; files of older versions have no checksum."""
     if not isinstance(found, dict):
         return None
     values = {name: value for name, value in found.items() if name != SEAL}

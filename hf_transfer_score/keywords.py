@@ -1,4 +1,4 @@
-"""Options as plain keywords: each field of an option dataclass is one, read off the dataclasses alone."""
+"""Turns the fields of option dataclasses into plain keyword arguments."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 from hf_transfer_score.errors import OptionError
 
 SHARED = ("seed", "device")
-"""Fields that several dataclasses have and that mean the same: one keyword sets them all."""
+"""Fields with the same meaning in several dataclasses: one keyword sets them all."""
 
 COVERED = {
-    ("BackboneOptions", "trust_remote_code"): "the keyword names the models that are trusted",
-    ("BackboneOptions", "allow_pickle"): "the keyword names the models that are trusted",
-    ("Recipe", "method"): "the options beside the recipe have it",
+    ("BackboneOptions", "trust_remote_code"): "the keyword names the trusted models",
+    ("BackboneOptions", "allow_pickle"): "the keyword names the trusted models",
+    ("Recipe", "method"): "the options that hold the recipe have it",
 }
-"""Fields that are no keyword, since another one decides them."""
+"""Fields without a keyword, since another option decides them."""
 
 RENAMED = {("Recipe", "batch_size"): "train_batch_size", ("Recipe", "layer"): "train_layer"}
-"""Keywords of fields whose name another option has."""
+"""Keywords of fields whose own name is taken by another option."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Option:
     Attributes:
         name: the keyword.
         owner: the dataclass.
-        path: the argument of the function that takes it, and the names of the fields from there on.
-        annotation: its type, as its dataclass writes it.
-        default: its value where nobody names it; `...` where that depends on the dataset.
-        about: what its dataclass says of it.
+        path: the argument of the function, and the names of the fields from there on.
+        annotation: its type, as written in its dataclass.
+        default: its default value; `...` if that depends on the dataset.
+        about: its description in the docstring of its dataclass.
     """
 
     name: str
@@ -45,15 +45,15 @@ class Option:
     default: Any
     about: str
 
-    def taken(self, value: Any) -> Any:
-        """Return a value as the field takes it: one word or number, or a list, becomes a tuple where it takes these."""
+    def converted(self, value: Any) -> Any:
+        """Return a value with the type of the field: single values and lists become tuples if it holds tuples."""
         if not self.annotation.startswith("tuple["):
             return value
         return tuple(value) if isinstance(value, (list, tuple, set)) else (value,)
 
 
 def attributes_of(kind: type) -> dict[str, str]:
-    """Return what the docstring of a dataclass says of each of its fields.
+    """Return the descriptions of fields in the docstring of a dataclass.
 
     Example:
         >>> attributes_of(Option)["owner"]
@@ -65,7 +65,7 @@ def attributes_of(kind: type) -> dict[str, str]:
 
 
 def options_of(kind: type, path: tuple[str, ...], *, unsaid: bool = False) -> list[Option]:
-    """Return the keywords of a dataclass, and of those among its fields that are option dataclasses themselves."""
+    """Return the keywords of a dataclass, including those of nested option dataclasses."""
     told, found = attributes_of(kind), []
     for one in fields(kind):
         inner = one.default_factory
@@ -82,7 +82,7 @@ class Keywords:
     """The options of a function as its keywords.
 
     Attributes:
-        name: the function, as users call it.
+        name: the public name of the function.
         options: the fields that each keyword sets, in the order of the dataclasses.
     """
 
@@ -95,13 +95,13 @@ class Keywords:
         changes: Mapping[str, type] | None = None,
         left_out: tuple[str, ...] = (),
     ) -> None:
-        """Read the dataclasses.
+        """Collect the keywords.
 
         Args:
-            function: takes them.
-            name: what users call it.
-            groups: the dataclass that each of its arguments takes.
-            changes: the dataclass whose fields a mapping `changes` in the argument takes by name.
+            function: a function that takes option dataclasses.
+            name: its public name.
+            groups: the dataclass of each such argument.
+            changes: by argument, the dataclass whose fields its mapping `changes` holds by name.
             left_out: fields that the function decides itself.
 
         Raises:
@@ -122,15 +122,18 @@ class Keywords:
             self.options.setdefault(one.name, []).append(one)
 
     def arguments(self, named: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments of the function that keywords mean.
+        """Return the arguments of the function for some keywords.
 
         Raises:
-            OptionError: a keyword is none of them, or an argument is not what the function takes.
+            OptionError: a keyword is unknown, or an argument has the wrong type.
         """
         found = {name: value for name, value in named.items() if name not in self.options}
         for name in found:
             if name not in self.own:
-                raise OptionError(self._unknown(name))
+                known = [*self.own, "progress", *self.options]
+                if near := difflib.get_close_matches(name, known, 1):
+                    raise OptionError(f"There is no option `{name}`: did you mean {near[0]}?")
+                raise OptionError(f"There is no option `{name}`. {self.name} takes {', '.join(known)}.")
         for argument, kind in self._groups.items():
             given = found.get(argument)
             if given is not None and not isinstance(given, kind):
@@ -138,7 +141,7 @@ class Keywords:
                     f"{argument} takes {kind.__name__}, and got {type(given).__name__}: its fields are keywords of "
                     f"{self.name}, such as {next(name for name in self.options if self._fields(name, argument))}=..."
                 )
-            # all fields of one dataclass at once: two may make sense together only
+            # all fields of one dataclass at once: some are only valid together
             mine = {name: value for name, value in named.items() if self._fields(name, argument)}
             if mine:
                 found[argument] = self._changed(kind() if given is None else given, (argument,), mine)
@@ -148,28 +151,21 @@ class Keywords:
         return [one for one in self.options.get(name, ()) if one.path[0] == argument]
 
     def _changed(self, value: Any, path: tuple[str, ...], named: Mapping[str, Any]) -> Any:
-        """Return options, or a mapping of changes, with the fields that keywords name."""
+        """Return options, or a mapping of changes, with the named fields replaced."""
         depth, changes = len(path), dict[str, Any]()
         for name, new in named.items():
             for one in self.options[name]:
                 if one.path[:depth] != path:
                     continue
                 if len(one.path) == depth + 1:
-                    changes[one.path[depth]] = one.taken(new)
+                    changes[one.path[depth]] = one.converted(new)
                 else:
                     inner = one.path[depth]
                     changes[inner] = self._changed(getattr(value, inner), (*path, inner), named)
         return {**value, **changes} if isinstance(value, Mapping) else replace(value, **changes)
 
-    def _unknown(self, name: str) -> str:
-        known = [*self.own, "progress", *self.options]
-        near = difflib.get_close_matches(name, known, 1)
-        if near:
-            return f"There is no option `{name}`: did you mean {near[0]}?"
-        return f"There is no option `{name}`. {self.name} takes {', '.join(known)}."
-
     def described(self) -> list[tuple[Option, str]]:
-        """Return the first field of each keyword, and what the docstring of the function says of it."""
+        """Return the first field of each keyword, and its description for the docstring of the function."""
         found = []
         for several in self.options.values():
             words = "; ".join(dict.fromkeys(one.about.rstrip(".") for one in several))

@@ -1,4 +1,4 @@
-"""What the package says beside its results: one logger, whose level a function or a variable sets."""
+"""The logger of the package; a function or an environment variable sets its level."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hf_transfer_score.errors import OptionError
 
 VERBOSITY_VARIABLE = "HF_TRANSFER_SCORE_VERBOSITY"
 BARS_VARIABLES = ("HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS", "HF_HUB_DISABLE_PROGRESS_BARS")
-"""Either of them, set to 1, ends progress bars; the second one also those of downloads."""
+"""Either of them, set to 1, turns progress bars off; the second one also those of downloads."""
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -24,9 +24,9 @@ LEVELS = {
 
 
 def set_verbosity(level: str | int) -> None:
-    """Say how much is told on the error stream while something runs; HF_TRANSFER_SCORE_VERBOSITY says it beforehand.
+    """Set how much is logged to the error stream; HF_TRANSFER_SCORE_VERBOSITY sets the initial level.
 
-    It is the level of the logger `hf_transfer_score`, which every handler of yours can listen to.
+    It is the level of the logger `hf_transfer_score`, to which you can add handlers.
 
     Args:
         level: "debug", "info", "warning" (the default: candidates that fail), "error" or "critical", or a level of
@@ -48,7 +48,7 @@ def set_verbosity(level: str | int) -> None:
 
 @cache
 def logger() -> logging.Logger:
-    """Return the one logger, at the level that the environment names; what is no level counts as "warning"."""
+    """Return the logger, at the level in the environment; unknown levels count as "warning"."""
     found = logging.getLogger("hf_transfer_score")
     if found.level == logging.NOTSET:
         found.setLevel(LEVELS.get(os.environ.get(VERBOSITY_VARIABLE, "").lower(), logging.WARNING))
@@ -57,7 +57,7 @@ def logger() -> logging.Logger:
 
 
 class _ErrorStream(logging.Handler):
-    """Writes above the progress bars, where nobody else listens to what is logged."""
+    """Writes above the progress bars, unless the root logger has handlers."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line."""
@@ -69,11 +69,7 @@ class _ErrorStream(logging.Handler):
 
 
 def bars_wanted(progress: bool | None) -> bool:
-    """Return whether progress is to be shown: as asked, else unless a variable, of ours or of the Hub, says no.
-
-    Args:
-        progress: what was asked for; None for nothing.
-    """
+    """Return whether to show progress: `progress`, or if that is None, whether no environment variable forbids it."""
     if progress is not None:
         return progress
     return not any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in BARS_VARIABLES)

@@ -1,4 +1,4 @@
-"""Published tables of scores and accuracies from the records that ship with the package; what to score them anew on."""
+"""Published tables of scores and accuracies from the shipped records, and the checkpoints to score again."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from hf_transfer_score.records.shipped import REFERENCE, read_shipped, shipped_f
 
 @dataclass(frozen=True)
 class PublishedCheckpoint:
-    """The checkpoint on the Hub that is nearest to a model of a published table, if there is one.
-
-    It may have the very weights that were published with the model; the note tells what makes it differ.
-    """
+    """The closest checkpoint on the Hub to a model of a published table, if any; the note says how it differs."""
 
     id: str | None
     same_weights: bool = False
@@ -26,10 +23,10 @@ class PublishedCheckpoint:
 
 @dataclass(frozen=True)
 class PublishedSource:
-    """Where a table's records and the data of its dataset are.
+    """Where the records and the dataset of a table are.
 
-    The metric is the name of the published score in the records, and `scored_by` the metric of this package that it is
-    of. Checkpoints are by the name of the model in the table.
+    `metric` is the published score in the records, `scored_by` the corresponding metric of this package. Checkpoints
+    are given by the name of the model in the table.
     """
 
     title: str
@@ -72,7 +69,7 @@ SOURCES = {
         checkpoints=NCTI_CHECKPOINTS,
         remarks=(
             "published scores were scaled over the pool by their authors; their raw terms were not published",
-            "one accuracy a model was published, so how much another seed would change it cannot be told",
+            "one accuracy per model was published, so the variation between seeds is unknown",
         ),
     )
 }
@@ -80,7 +77,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """One row of a published table: score and accuracy after fine-tuning, with their ranks, 1 for the best."""
+    """A row of a published table: score and accuracy after fine-tuning, with their ranks (1 is best)."""
 
     name: str
     score: float
@@ -93,10 +90,7 @@ class PublishedModel:
 
 @dataclass(frozen=True)
 class PublishedTable:
-    """A published table, the best score first, with the agreement of its scores with its accuracies.
-
-    Its origins are where scores and accuracies are from, as the records say.
-    """
+    """A published table, best score first, with the agreement of scores and accuracies and the origins of both."""
 
     name: str
     source: PublishedSource
@@ -110,7 +104,7 @@ class PublishedTable:
         return {one.name: one.checkpoint.id for one in self.models if one.checkpoint.id is not None}
 
     def agreement_of(self, scores: Mapping[str, float]) -> Agreement:
-        """Return how well other scores of the models, by name, agree with the published accuracies."""
+        """Return how well other scores of the models (by name) agree with the published accuracies."""
         scored = [one for one in self.models if one.name in scores]
         return agreement([scores[one.name] for one in scored], [one.accuracy for one in scored])
 
@@ -120,7 +114,7 @@ class PublishedTable:
 
 
 def published_table(name: str) -> PublishedTable:
-    """Return a published table from the records that ship with the package; nothing is downloaded.
+    """Return a published table from the shipped records; nothing is downloaded.
 
     Example:
         >>> round(published_table("ncti-cifar10").agreement.weighted_tau, 3)
@@ -154,7 +148,7 @@ def published_table(name: str) -> PublishedTable:
 
 
 def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Record]]:
-    """Return the records with published scores, and those with accuracies on the same dataset, by model."""
+    """Return the records with scores, and those with accuracies on the same dataset, by model."""
     records = [one for one in read_shipped(shipped_folder() / REFERENCE) if one.metric and one.status == "ok"]
     scored = {one.model.id: one for one in records if one.metric and one.metric.name == source.metric}
     if not scored:
@@ -169,5 +163,5 @@ def _records(source: PublishedSource) -> tuple[dict[str, Record], dict[str, Reco
 
 
 def _places(values: Mapping[str, float]) -> dict[str, int]:
-    """Return the place of each by its value, 1 for the highest; equal values share the better place."""
+    """Return ranks by value, 1 for the highest; equal values share the better rank."""
     return {name: 1 + sum(other > value for other in values.values()) for name, value in values.items()}

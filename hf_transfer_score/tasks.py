@@ -1,4 +1,4 @@
-"""The tasks, and what one example of each looks like: what sampling hands over and backbones take."""
+"""The tasks, and the types of their examples, which sampling produces and backbones take."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ RowUnit = Literal["example", "word", "pixel"]
 
 
 class Waveform(NamedTuple):
-    """Sound: samples (T,) in float32, one channel, and how many of them make a second."""
+    """Sound: samples (T,) in float32, one channel, and their number per second."""
 
     samples: NDArray[np.float32]
     rate: int
 
 
 class Words(NamedTuple):
-    """The words of a text and the numbers of those that have a label: positions (n,), ascending."""
+    """The words of a text and the indices of those with a label: positions (n,), ascending."""
 
     words: list[str]
     positions: NDArray[np.int64]
 
 
 class Pixels(NamedTuple):
-    """An image and the places in it that have a label: positions (n, 2) as (down, across), each in [0, 1)."""
+    """An image and the places in it with a label: positions (n, 2) as (down, across), each in [0, 1)."""
 
     image: Image
     positions: NDArray[np.float32]
@@ -42,18 +42,18 @@ class Pixels(NamedTuple):
 Example: TypeAlias = "Image | str | tuple[str, str] | Words | Waveform | Pixels"
 """One input: an RGB image, a text, two texts, the words of a text, sound, or an image with places in it.
 
-It makes one row of features, except for `Words` and `Pixels`, which make one for each position.
+It gives one row of features, except for `Words` and `Pixels`, which give one per position.
 """
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is asked of a dataset.
+    """A task.
 
     Attributes:
-        name: the word users type; where the Hub has a name for the task, that one.
-        modality: what the inputs are.
-        unit: what a row of features belongs to: an example, a word of it, or a pixel of it.
+        name: the Hub's name for the task, if it has one.
+        modality: the kind of the inputs.
+        unit: what has a row of features: each example, word or pixel.
         truth: whether rows have class labels or regression targets.
     """
 

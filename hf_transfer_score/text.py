@@ -1,12 +1,11 @@
-"""Text from anywhere, made safe to show: on a terminal, in a table that a spreadsheet opens, on cards and pages.
+"""Makes untrusted text safe to show: on a terminal, in a table that a spreadsheet opens, on cards and pages.
 
-A name, a label, a configuration or an error message may hold what a stranger wrote: codes that move the cursor or name
-the window, marks that turn the direction of writing, letters without width, bytes that are no UTF-8. Whatever is shown
-goes through `shown` (one line), `shown_lines` (many), `json_text` or `csv_text`. Nothing is dropped: a letter that
-cannot be printed is written as its escape.
+A name, a label, a configuration or an error message may contain terminal escape codes, marks that change the direction
+of writing, zero-width characters, or bytes that are not UTF-8. All output goes through `shown` (one line),
+`shown_lines` (several), `json_text` or `csv_text`. Nothing is dropped: a character that cannot be printed is escaped.
 
-Cards and pages are made from the files in `templates/`. A template shows a value by `{{ value }}`, which is escaped: as
-HTML on a page, as Markdown in a card. Only what a filter has made, such as `{{ value | code }}`, is taken as it is.
+Cards and pages are made from the files in `templates/`. Values in a template, `{{ value }}`, are escaped: as HTML on a
+page, as Markdown in a card. Only the output of a filter, such as `{{ value | code }}`, is not escaped again.
 """
 
 from __future__ import annotations
@@ -25,37 +24,37 @@ if TYPE_CHECKING:
     import jinja2
 
 Cell = str | float | None
-"""What a table for other programs holds: None is an empty cell."""
+"""A cell of a table for other programs; None is an empty one."""
 
 BLANKS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029")
-"""What ends a line, a column or a page; on one line, a blank."""
+"""Characters that end a line, a column or a page; shown as a space on one line."""
 
 LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 ASCII_TO_ESCAPE = re.compile("[\x7f-\uffff\U00010000-\U0010ffff]")
 
 RUN_BY_SPREADSHEETS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""Text that starts with one of these is a formula to a spreadsheet; some read the wide letters like the narrow ones."""
+"""Spreadsheets take text that starts with one of these for a formula; some treat full-width characters the same."""
 
 LONGEST = 4000
-"""Letters of one message that are shown; a library's error may quote a whole file."""
+"""Characters of a message that are shown; a library's error may quote a whole file."""
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 SHOWN = 120
-"""Letters of a text that are shown."""
+"""Characters of a text that are shown."""
 
 SPECIAL = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]")
-"""Signs that mean something in Markdown, where they do."""
+"""Characters with a meaning in Markdown, in the places where they have it."""
 
 ADDRESS = re.compile(r"://|www\.|@|mailto:", re.IGNORECASE)
-"""Pages make links of such texts by themselves, entities or not."""
+"""Texts that pages turn into links by themselves, even when escaped."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 HUB = "https://huggingface.co"
 
 
 def shown(text: object, most: int | None = None) -> str:
-    r"""Return text that is safe to show on one line, of so many letters at most; what is no text as `str` shows it.
+    r"""Return `str(text)`, safe to show on one line, cut after `most` characters.
 
     Example:
         >>> shown("bert\x1b[2J" + chr(0x202E) + "txt"), shown("two\nlines"), shown("café 猫 – ½")
@@ -70,7 +69,7 @@ def shown(text: object, most: int | None = None) -> str:
 
 
 def shown_lines(text: object) -> str:
-    r"""Return text that is safe to show, with its line ends, as a line feed each, and its tabs.
+    r"""Return text that is safe to show, keeping its tabs and its line ends, which become line feeds.
 
     Example:
         >>> shown_lines("one\r\ntwo\rthree\x07")
@@ -82,11 +81,11 @@ def shown_lines(text: object) -> str:
 
 @lru_cache(maxsize=4096)
 def _escaped(letter: str) -> str:
-    """Return what stands for a letter that cannot be printed: a blank for a blank, else its escape."""
+    """Return a space for a blank character, the escape of any other that cannot be printed."""
     if letter in BLANKS or letter.isspace():
         return " "
     code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file's name that is no UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     if code < 0x100:
         return f"\\x{code:02x}"
@@ -94,9 +93,9 @@ def _escaped(letter: str) -> str:
 
 
 def json_text(value: Any, encoding: str = "utf-8") -> str:
-    r"""Return a value as JSON, with escapes for what cannot be printed or what the encoding lacks.
+    r"""Return a value as JSON, escaping characters that cannot be printed or encoded.
 
-    Numbers that JSON does not have become null.
+    Non-finite numbers become null.
 
     Example:
         >>> print(json_text({"name": "a" + chr(0x9B) + "é", "score": float("nan")}, "ascii"), end="")
@@ -115,7 +114,6 @@ def json_text(value: Any, encoding: str = "utf-8") -> str:
 
 
 def _finite(value: Any) -> Any:
-    """Return a value with null for the numbers that JSON cannot hold."""
     if isinstance(value, dict):
         return {key: _finite(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -124,7 +122,7 @@ def _finite(value: Any) -> Any:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a header line and rows for other programs: full precision, nothing that runs or steers a terminal.
+    """Return a CSV table for other programs: full precision, no formulas, no terminal codes.
 
     Example:
         >>> print(csv_text(["model", "score"], [["=1+1", -0.5], ["plain", None]]), end="")
@@ -140,7 +138,7 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def csv_cell(cell: object) -> Cell:
-    """Return a cell as it is written: text that a spreadsheet would run gets an apostrophe before it.
+    """Return a cell of a CSV table: text that a spreadsheet would run gets a leading apostrophe.
 
     Example:
         >>> csv_cell("@SUM(A1)"), csv_cell("-1.5 apples"), csv_cell(-1.5)
@@ -153,7 +151,7 @@ def csv_cell(cell: object) -> Cell:
 
 
 def short_count(value: float) -> str:
-    """Return a count with three digits.
+    """Return a count with three significant digits.
 
     Example:
         >>> short_count(25557032), short_count(999_600), short_count(812)
@@ -167,7 +165,7 @@ def short_count(value: float) -> str:
 
 
 def short_bytes(value: int) -> str:
-    """Return a number of bytes with three digits.
+    """Return a number of bytes with three significant digits.
 
     Example:
         >>> short_bytes(90_868_376)
@@ -180,7 +178,7 @@ def short_bytes(value: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it.
+    """Return a duration in words.
 
     Example:
         >>> duration(4.26), duration(75), duration(3720)
@@ -193,7 +191,7 @@ def duration(seconds: float) -> str:
 
 
 def rough_duration(seconds: float) -> str:
-    """Return a time that is an estimate, without digits that nobody knows.
+    """Return an estimated duration in words, without false precision.
 
     Example:
         >>> rough_duration(0.2), rough_duration(372), rough_duration(4830)
@@ -218,19 +216,18 @@ def joined(names: Sequence[str], most: int | None = None) -> str:
 
 
 def one_line(text: object, most: int = SHOWN) -> str:
-    r"""Return a text without breaks, invisible letters and what is too long.
+    r"""Return a text on one line, without invisible characters, cut after `most`.
 
     Example:
         >>> one_line("a\n\n b\u202ec", 80)
         'a b c'
     """
-    words = "".join(letter if letter.isprintable() else " " for letter in str(text)).split()
-    joined = " ".join(words)
-    return joined if len(joined) <= most else f"{joined[: most - 1].rstrip()}…"
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+    return words if len(words) <= most else f"{words[: most - 1].rstrip()}…"
 
 
 def plain(text: object, most: int = SHOWN) -> str:
-    """Return a text that Markdown shows as it is: no formatting, no link, no HTML, no cell of its own.
+    """Return a text that Markdown shows literally: no formatting, no link, no HTML, no new table cell.
 
     Example:
         >>> plain("<b>|[x](y)"), plain("snake_case, as it is (1.5)")
@@ -243,9 +240,9 @@ def plain(text: object, most: int = SHOWN) -> str:
 
 
 def code(text: object, most: int = SHOWN) -> str:
-    """Return a text as code, that no letter of it can leave; it may stand in a cell.
+    """Return a text as inline code that it cannot break out of, also in a table cell.
 
-    Backticks and bars, which no name needs, are shown by signs that look like them.
+    Backticks and bars are replaced by similar characters.
 
     Example:
         >>> code("a`b|c")
@@ -255,21 +252,21 @@ def code(text: object, most: int = SHOWN) -> str:
 
 
 def repository(name: str, kind: str = "") -> str:
-    """Return the id of a repository as a link (of a dataset with the kind "datasets/"), anything else as code."""
+    """Return the id of a repository as a link (kind "datasets/" for a dataset), anything else as code."""
     if len(name) <= SHOWN and HUB_ID.fullmatch(name):
         return f"[{code(name)}]({HUB}/{kind}{name})"
     return code(name)
 
 
 def fenced(text: str, language: str) -> str:
-    """Return a block of code, with a fence that is longer than any in the text."""
+    """Return a block of code, with a fence longer than any in the text."""
     longest = max((len(found) for found in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return "\n".join([f"{fence}{language}", *text.splitlines(), fence])
 
 
 def number(value: float) -> str:
-    """Return a number with five digits that tell, or in full where it is a large whole one.
+    """Return a number with five significant digits; integers in full.
 
     Example:
         >>> number(0.123456), number(25557032.0), number(-0.0004)
@@ -283,9 +280,12 @@ def number(value: float) -> str:
 def environment(
     escape: Callable[[str], str], filters: Mapping[str, Callable[..., str]], missing: str = ""
 ) -> jinja2.Environment:
-    """Return what renders the templates of one language, with how it is escaped and what stands for None.
+    """Return the environment for the templates of one language.
 
-    What filters return is not escaped again.
+    Args:
+        escape: escapes text of that language.
+        filters: functions whose output is not escaped again.
+        missing: shown for None.
     """
     import jinja2
     from markupsafe import Markup
@@ -322,5 +322,5 @@ def _markdown() -> jinja2.Environment:
 
 
 def markdown(template: str, **values: Any) -> str:
-    """Return the Markdown that a template, a file in `templates/`, makes of values."""
+    """Render a template in `templates/` as Markdown."""
     return _markdown().get_template(template).render(**values)

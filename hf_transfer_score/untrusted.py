@@ -1,11 +1,11 @@
-"""The one place where text from strangers becomes values: JSON and YAML, within limits of size, depth and number.
+"""Parses untrusted JSON and YAML within limits of size, depth and number of values.
 
-Whatever is wrong with a text is one `UnreadableError` with a short reason. Who reads many things goes through
-`readable`, so that each that cannot be read is left out with its reason, whatever was raised, and the others stay.
+Every problem with a text raises one `UnreadableError` with a short reason. Code that reads many items uses `readable`,
+which skips each unreadable item with its reason, whatever was raised, and keeps the others.
 
-How much input from strangers may ask for stands here too, with reasons; what asks for more is refused before the work
-begins. What is written plainly takes as much room as its file, and a file that large was put there knowingly. What is
-written so that it grows when it is read is a bomb where it grows beyond all that real data do.
+The limits for untrusted input are listed here too, with reasons; anything beyond them is refused before the work
+begins. An uncompressed file takes as much memory as its size on disk, so a large one is no surprise. A compressed file
+that grows far more than real data do is treated as a bomb.
 """
 
 from __future__ import annotations
@@ -19,45 +19,45 @@ from typing import Any, NoReturn, TypeVar
 from hf_transfer_score.errors import TransferScoreError, UnreadableError
 
 EXPANDED_BYTES = 2**30
-"""Of what a small file may become: with what the metrics take beside it, features of that size stay within 2 GB."""
+"""Uncompressed size of a small file: features of this size, and the memory of the metrics, stay within 2 GB."""
 
 USUAL_GROWTH = 4
-"""Times that larger files may grow: features, pixels and texts of real data are compressed by less."""
+"""How many times larger files may grow: features, pixels and texts of real data compress by less."""
 
 HEADER_BYTES, HEADER_ENTRIES = 32_000_000, 100_000
-"""Of a .safetensors file: the largest checkpoints have some ten thousand tensors, described by some megabytes."""
+"""Of a .safetensors file: the largest checkpoints have some ten thousand tensors in some megabytes of header."""
 
 NESTING = 200
-"""Lists and objects within each other in a line of JSON: real rows have fewer than ten, and Arrow's reader, which calls
-itself for each, ends the whole process at some ten thousand."""
+"""Depth of lists and objects in a line of JSON: real rows have fewer than ten levels, and Arrow's recursive reader
+crashes the whole process at some ten thousand."""
 
 LINE_BYTES = 128 * 2**20
-"""Of a line of .csv or .json, which is parsed whole and takes several times as much in memory then."""
+"""Of a line of .csv or .json, which is parsed whole and then takes several times as much memory."""
 
 RESULT_BYTES, TABLE_BYTES = 1_000_000, 300_000_000
-"""Of a file of results, and of a table of a million records: results are read whole by whoever shows them."""
+"""Of a results file, and of a table of a million records: results are read whole before they are shown."""
 
 PIXELS = 64_000_000
-"""Of an image: in floating numbers, as many preprocessors hold it, it has 768 MB. Nearly all cameras have fewer."""
+"""Of an image: as floats, the form that many preprocessors use, it takes 768 MB. Nearly all cameras have fewer."""
 
 SIDE = 65_535
-"""Pixels along a side of an image, as of the largest JPEG; to resize a longer one takes minutes."""
+"""Pixels along a side of an image, as in the largest JPEG; resizing a longer one takes minutes."""
 
 SLENDER = 200
-"""Times that an image may be as long as it is wide: where its shorter side is brought to that of a network, the longer
-one grows with it, to thousands of megapixels for a line of single pixels. Lines of text reach some fifty."""
+"""Largest ratio of the sides of an image: preprocessors resize the shorter side, and a line of single pixels would grow
+to thousands of megapixels. Lines of text reach a ratio of about fifty."""
 
 PIXELS_AT_ONCE = 48_000_000
-"""Of the images that threads decode at the same time, so that they stay below 2 GB together; a larger one is alone."""
+"""Of the images that threads decode at the same time, to stay below 2 GB together; a larger one is decoded alone."""
 
 PIXELS_TOGETHER = 16_000_000
-"""Of the images of a batch that one thread holds decoded; those of a usual data set are all of the batch."""
+"""Of the decoded images that one thread holds; a usual batch fits whole."""
 
 LARGEST = 2**63
-"""Whole numbers reach from -LARGEST to LARGEST - 1, as in the columns of tables."""
+"""Integers range from -LARGEST to LARGEST - 1, as in the columns of tables."""
 
 LONGEST_NUMBER = 64
-"""Letters of a whole number, or of any number in YAML; int() takes quadratic time."""
+"""Characters of an integer, or of any number in YAML; int() takes quadratic time."""
 
 LONGEST_REASON = 300
 ABSENT = object()
@@ -66,7 +66,7 @@ Value = TypeVar("Value")
 
 
 def too_large(expanded: int, size: int) -> str:
-    """Return why a file of `size` bytes may not become `expanded` bytes, "" where it may.
+    """Return why a file of `size` bytes may not expand to `expanded` bytes, "" if it may.
 
     Example:
         >>> too_large(3_000_000_000, 2_000_000_000)
@@ -86,9 +86,9 @@ class Limits:
 
     Attributes:
         size: bytes of the text.
-        depth: lists and objects within each other.
-        values: values in all, lists and objects among them; what a YAML alias repeats counts each time.
-        letters: of one text within.
+        depth: nesting of lists and objects.
+        values: values in total, including lists and objects; a YAML alias counts each time it is used.
+        letters: characters of one string.
     """
 
     size: int = 2_000_000
@@ -105,15 +105,15 @@ LARGE = Limits(size=50_000_000, values=2_000_000)
 def parse_json(
     data: str | bytes, *, what: str = "the text", limit: Limits = USUAL, lenient: bool = False, by_field: bool = False
 ) -> Any:
-    """Return the values of a JSON text.
+    """Parse a JSON text.
 
     Args:
-        data: the text, as UTF-8 where it is bytes.
-        what: how messages name it.
+        data: the text; bytes are decoded as UTF-8.
+        what: its name in messages.
         limit: how much it may hold.
-        lenient: read what libraries write into configurations besides: NaN, Infinity, whole numbers beyond 64 bits,
-            and names that stand twice, of which the last counts for them too.
-        by_field: leave numbers and text that cannot be stored to the caller, who names the field that they stand in.
+        lenient: also accept what libraries write into configurations: NaN, Infinity, integers beyond 64 bits, and
+            duplicate names, the last of which counts.
+        by_field: leave numbers and text that cannot be stored to the caller, who can name their field.
 
     Example:
         >>> parse_json('{"terms": {"knn": 0.5}}')
@@ -137,7 +137,7 @@ def parse_json(
         raise _unreadable(what, f"is not JSON: {error}") from None
     except Exception as error:  # noqa: BLE001 - whatever it is, the text is no JSON
         raise _unreadable(what, f"is not JSON: {reason_of(error)}") from None
-    opened = text.count("[") + text.count("{")  # what a text cannot hold by its length and signs need not be looked for
+    opened = text.count("[") + text.count("{")  # skip the checks that a short text cannot fail
     many = opened > limit.depth or opened + text.count(",") >= limit.values
     if many or len(text) > limit.letters or "\\u" in text:
         _look_at(found, what, limit, by_field=by_field)
@@ -145,9 +145,9 @@ def parse_json(
 
 
 def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USUAL) -> Any:
-    r"""Return the values of a YAML text with one document: what JSON can hold, dates as they are written.
+    r"""Parse a YAML text with one document into values that JSON can hold; dates stay text.
 
-    Tags and merge keys are refused, and an alias counts as what it repeats; what is no YAML is an UnreadableError.
+    Tags and merge keys are refused, and an alias counts as the values it repeats. Invalid YAML raises UnreadableError.
 
     Example:
         >>> parse_yaml("license: mit\ntags: [a, 1]")
@@ -170,24 +170,24 @@ def parse_yaml(data: str | bytes, *, what: str = "the text", limit: Limits = USU
 def readable(
     things: Iterable[Thing], read: Callable[[Thing], Value], leave_out: Callable[[Thing, str], object]
 ) -> Iterator[Value]:
-    """Yield what each thing holds; one that cannot be read is told to `leave_out` with the reason, whatever was raised.
+    """Yield the content of each item; call `leave_out` with each item that raises anything, and the reason.
 
-    What is raised on the way to the next thing is not caught.
+    Exceptions raised by the iterable itself are not caught.
     """
     for thing in things:
         try:
             found = read(thing)
-        except Exception as error:  # noqa: BLE001 - what a stranger sent ends nothing but itself
+        except Exception as error:  # noqa: BLE001 - untrusted input must not stop the others
             leave_out(thing, reason_of(error))
             continue
         yield found
 
 
 def reason_of(error: BaseException) -> str:
-    """Return why something could not be read, as one short line without control codes."""
+    """Return the message of an exception as one short line without control codes."""
     try:
         words = " ".join("".join(one if one.isprintable() else " " for one in str(error)[: 4 * LONGEST_REASON]).split())
-    except Exception:  # noqa: BLE001 - a message that cannot be made either
+    except Exception:  # noqa: BLE001 - str(error) may fail too
         words = ""
     if not isinstance(error, TransferScoreError):
         words = f"{type(error).__name__}: {words}" if words else type(error).__name__
@@ -195,7 +195,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _decoded(data: str | bytes, what: str, limit: Limits) -> str:
-    """Return a text that is not too long and that UTF-8 can hold."""
+    """Return the text, after checking its size and encoding."""
     if len(data) > limit.size:
         raise _unreadable(what, f"is too large: {len(data):,} bytes, and at most {limit.size:,} are read")
     try:
@@ -240,11 +240,11 @@ def _float(text: str) -> float:
 
 
 def _constant(text: str) -> NoReturn:
-    raise UnreadableError(f"{text} is no finite number")
+    raise UnreadableError(f"{text} is not a finite number")
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of a JSON text; UnreadableError where it names something twice."""
+    """Refuse an object with duplicate names."""
     found = dict(pairs)
     if len(found) < len(pairs):
         for name, _ in pairs:
@@ -255,7 +255,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _look_at(found: Any, what: str, limit: Limits, *, by_field: bool) -> None:
-    """Refuse values beyond a limit; goes through them without recursion."""
+    """Refuse values beyond a limit, without recursion."""
     waiting, count = [(found, 1)], 1
     while waiting:
         value, depth = waiting.pop()
@@ -285,7 +285,7 @@ def _check_text(text: str, what: str, limit: Limits, *, encodable: bool = True) 
 
 @dataclass
 class _Open:
-    """A list or mapping of a YAML text whose end was not reached yet."""
+    """A list or mapping of a YAML text that has not ended yet."""
 
     value: Any
     anchor: str | None
@@ -295,7 +295,7 @@ class _Open:
 
 
 class _Building:
-    """Makes values of the events of a YAML text, without recursion."""
+    """Builds values from the events of a YAML text, without recursion."""
 
     def __init__(self, what: str, limit: Limits, loader: Any) -> None:
         self.what, self.limit, self.loader = what, limit, loader
@@ -305,7 +305,7 @@ class _Building:
         self.anchors: dict[str | None, tuple[Any, int, int]] = {}
 
     def take(self, event: Any) -> None:
-        """Take the next event, whose class PyYAML names."""
+        """Process the next event."""
         kind = type(event).__name__
         if kind == "DocumentStartEvent":
             self.documents += 1
@@ -313,7 +313,7 @@ class _Building:
                 raise _unreadable(self.what, "holds more than one document")
         elif kind == "AliasEvent":
             if event.anchor not in self.anchors:
-                raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not known there")
+                raise _unreadable(self.what, f"repeats {_short(event.anchor)!a}, which is not defined before")
             self._add(*self.anchors[event.anchor])
         elif kind == "ScalarEvent":
             value = self._scalar(event)
@@ -330,7 +330,7 @@ class _Building:
             self._add(ended.value, 1, ended.height)
 
     def _add(self, value: Any, count: int, height: int) -> None:
-        """Put a value where it belongs: into the list or mapping that is open, as a name or beside one."""
+        """Add a value to the innermost open list or mapping, as a name or as the value of one."""
         self.count += count
         if self.count > self.limit.values:
             raise _unreadable(self.what, f"holds more than {self.limit.values:,} values")
@@ -357,7 +357,6 @@ class _Building:
             raise _unreadable(self.what, f"has the tag {_short(event.tag)!a}; tags are not read")
 
     def _scalar(self, event: Any) -> Any:
-        """Return a text, number, truth value or None."""
         import yaml
 
         self._refuse_tag(event)
@@ -379,5 +378,5 @@ class _Building:
         node = yaml.ScalarNode(f"tag:yaml.org,2002:{kind}", text)
         found = self.loader.construct_yaml_int(node) if kind == "int" else self.loader.construct_yaml_float(node)
         if not math.isfinite(found) or (kind == "int" and not -LARGEST <= found < LARGEST):
-            raise _unreadable(self.what, f"holds {_short(text)}, which is no number that can be stored")
+            raise _unreadable(self.what, f"holds {_short(text)}, a number that cannot be stored")
         return found  # type: ignore[no-any-return]

@@ -1,9 +1,9 @@
-"""The client of the Hub as all libraries share it, within one deadline, without messages of its own.
+"""The HTTP client of the Hub that all libraries share, with one time limit and without messages of its own.
 
-`huggingface_hub`, `datasets` and what builds on them ask by one HTTP client, and each has its own idea of how often and
-for how long. Inside `bounded` that client asks again where that may help, ends what takes too long, and refuses answers
-that cannot be the Hub's; the libraries get an answer, or an error that none of them tries again. What failed is kept,
-since some of them take any failure for a file that is not there.
+`huggingface_hub`, `datasets` and the libraries on top of them share one HTTP client, but each has its own policy of
+retries and time limits. Inside `bounded` that client repeats a request where this may help, ends what takes too long,
+and rejects answers that cannot come from the Hub. The libraries get an answer, or an error that none of them retries.
+Failures are kept, since some libraries treat any failure as a missing file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from hf_transfer_score.hub.failures import (
     gave_up,
     is_transient,
     status_failure,
-    too_slow,
     transport_failure,
 )
 from hf_transfer_score.hub.settings import (
@@ -54,21 +53,21 @@ Value = TypeVar("Value")
 
 @dataclass
 class Talk:
-    """What was asked since the outermost `bounded` block began: what failed, and what is left for each address."""
+    """The requests since the outermost `bounded` block began: failures, and the patience left for each URL."""
 
     failures: list[NoAnswerError] = field(default_factory=list)
     patience: dict[Key, Patience] = field(default_factory=dict)
     _given_up: dict[Key, tuple[NoAnswerError, float]] = field(default_factory=dict)
 
     def give_up(self, key: Key, failure: NoAnswerError) -> NoAnswerError:
-        """Remember that an address gives no answer, so that it is not asked again at once."""
+        """Remember that a URL gives no answer, so that it is not requested again soon."""
         self.failures.append(failure)
         self.patience.pop(key, None)
         self._given_up[key] = (failure, monotonic() + question_seconds())
         return failure
 
     def given_up(self, key: Key) -> NoAnswerError | None:
-        """Return why an address is not asked now, None where it is."""
+        """Return why a URL is not requested now, None if it may be."""
         failure, until = self._given_up.get(key, (None, 0.0))
         return failure if monotonic() < until else None
 
@@ -83,9 +82,14 @@ class _State:
 
 @contextmanager
 def bounded() -> Iterator[Talk]:
-    """Keep everything that this process says to the Hub within the deadline, for the length of a block."""
-    _install()
+    """Keep all requests of this process to the Hub within the time limit during a block."""
+    import huggingface_hub
+    from huggingface_hub.utils import _http
+
     with _State.lock:
+        make: Any = _http._GLOBAL_CLIENT_FACTORY
+        if not isinstance(make, _Factory):
+            huggingface_hub.set_client_factory(_Factory(make))
         _State.depth += 1
         talk = _State.talk = _State.talk or Talk()
     try:
@@ -99,7 +103,7 @@ def bounded() -> Iterator[Talk]:
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Stay within the deadline, and keep the bars of the Hub's client, and what it says, from writing into ours."""
+    """Stay within the time limit, and silence the progress bars and messages of the Hub's client."""
     from huggingface_hub import utils
 
     tools: Any = utils
@@ -116,21 +120,9 @@ def quiet_client() -> Iterator[None]:
             tools.enable_progress_bars()
 
 
-def _install() -> None:
-    """Have the Hub's client made by us, once; a client before version 1.0 keeps its own deadlines."""
-    import huggingface_hub
-    from huggingface_hub.utils import _http
-
-    make: Any = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)
-    if make is None or isinstance(make, _Factory):
-        return
-    with _State.lock:
-        huggingface_hub.set_client_factory(_Factory(make))
-
-
 @dataclass(frozen=True)
 class _Factory:
-    """Makes clients as before, whose requests go through `_send`."""
+    """Makes the same clients as `make`, but sends their requests through `_send`."""
 
     make: Any
 
@@ -141,7 +133,7 @@ class _Factory:
 
 
 def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
-    """Send a request as the client does, again where that may help, and not for longer than the deadline."""
+    """Send a request, again where that may help, within the time limit."""
     talk = _State.talk
     if talk is None:
         return send(request, stream=stream, **more)
@@ -150,17 +142,14 @@ def _send(send: Any, request: Any, *, stream: bool = False, **more: Any) -> Any:
     if failure is not None:
         raise failure
     if request.method not in ("GET", "HEAD") and "/paths-info/" not in request.url.path:
-        _limit(request, 4 * question_seconds())  # a change is made once; whoever makes it decides what comes then
+        _limit(request, 4 * question_seconds())  # changes are not repeated here; their caller decides
         return send(request, stream=stream, **more)
     return _Question(send, request, more, stream, talk, key).answer()
 
 
 @dataclass
 class _Question:
-    """One request, on its way to an answer or to a failure, sent as the client does.
-
-    A stream's body is read by whoever asks.
-    """
+    """One request until its answer or failure; the body of a stream is read by the caller."""
 
     send: Any
     request: Any
@@ -174,7 +163,7 @@ class _Question:
         self.patience = self.talk.patience.setdefault(self.key, Patience(seconds))
 
     def answer(self) -> Any:
-        """Return a response; raise NoAnswerError where there is none."""
+        """Return the response, or raise NoAnswerError."""
         while True:
             found = self._attempt()
             if not isinstance(found, NoAnswerError):
@@ -182,7 +171,7 @@ class _Question:
             self._pause(found)
 
     def _attempt(self) -> Any:
-        """Return a response, or the failure after which the request may be sent again."""
+        """Return the response, or a failure after which the request may be repeated."""
         self.patience.attempts += 1
         _limit(self.request, min(self.patience.left, self.patience.seconds * ONE_WAIT))
         try:
@@ -193,7 +182,7 @@ class _Question:
             failure = transport_failure(error, self.request, self.patience)
             if failure is None:
                 raise
-            if failure.offline:  # the client looks for what it has on disk, once
+            if failure.offline:  # the client falls back to its cache, once
                 self.talk.give_up(self.key, failure)
                 raise
             return failure
@@ -216,7 +205,7 @@ class _Question:
         return response
 
     def _pause(self, failure: NoAnswerError) -> None:
-        """Wait before a further attempt, or raise the failure where there is none."""
+        """Wait before a further attempt, or raise the failure if there is none."""
         if failure.status == BUSY and failure.wait is not None and self._rests(failure.wait):
             return
         waits = pauses()
@@ -227,12 +216,12 @@ class _Question:
             time.sleep(wait)
 
     def _rests(self, seconds: float) -> bool:
-        """Wait because the Hub asks for it, each thread a little longer than it says; return False for too long."""
+        """Pause as the Hub asks, each thread a little longer; return False if it asks for too much."""
         if seconds > longest_rest() or self.patience.rests >= RESTS:
             return False
         self.patience.rests, self.patience.attempts = self.patience.rests + 1, 0
         if seconds > question_seconds():
-            LOG.warning("The Hub asks to wait %.0f s (429, too many requests); then it goes on.", seconds)
+            LOG.warning("The Hub asks to wait %.0f s (429, too many requests); then the run continues.", seconds)
         time.sleep(seconds * random.uniform(1, 1.1))  # noqa: S311
         return True
 
@@ -240,7 +229,7 @@ class _Question:
         return self.talk.give_up(self.key, gave_up(failure, self.patience))
 
     def _arrive(self, start: int, body: Any) -> Iterator[bytes]:
-        """Yield the parts of a body, or raise where they come too slowly; the client goes on from a cut by itself."""
+        """Yield the parts of a body, or raise if they come too slowly; the client resumes after a cut by itself."""
         end, parts = start, iter(body)
         while True:
             try:
@@ -257,12 +246,13 @@ class _Question:
             end += len(part)
             self.patience.arrived(end)
             if not self.patience.left:
-                raise self.talk.give_up(self.key, too_slow(self.patience, end - start, self.key[1]))
+                reason = f"the Hub sent {end - start:,} bytes in {self.patience.seconds:.3g} s"
+                raise self.talk.give_up(self.key, NoAnswerError(reason, self.key[1]))
             yield part
 
 
 def _body(kind: Any) -> Any:
-    """Return a class of bodies as the client's library has them, that hands out what a function makes of another."""
+    """Return a class of response bodies, for the library of the client, that wraps another body in a generator."""
     base: Any = next(one for one in type(kind).__mro__ if one.__name__ == "SyncByteStream")
 
     class Body(base):  # type: ignore[misc]
@@ -279,19 +269,19 @@ def _body(kind: Any) -> Any:
 
 
 def _key(request: Any) -> Key:
-    """Return what tells one question from another; a download that goes on from somewhere is the same."""
+    """Return the identity of a request; a resumed download has the same one."""
     last = request.headers.get("range", "").rpartition("-")[2]
     return request.method, str(request.url), last
 
 
 def _start(response: Any) -> int:
-    """Return the number of the first byte of a body."""
+    """Return the position of the first byte of a body in its file."""
     match = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
     return int(match.group(1)) if match else 0
 
 
 def _limit(request: Any, seconds: float) -> None:
-    """Let no single wait of a request take longer than so many seconds."""
+    """Limit each single wait of a request to some seconds."""
     asked = request.extensions.get("timeout") or {}
     most = {"connect": min(CONNECT_SECONDS, seconds), "read": seconds, "write": seconds, "pool": seconds}
     limits = {name: min(value, asked.get(name) or value) for name, value in most.items()}
@@ -299,18 +289,20 @@ def _limit(request: Any, seconds: float) -> None:
 
 
 def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None:
-    """Return why an answer cannot be the Hub's, else None."""
+    """Return why an answer cannot come from the Hub, else None."""
     if response.status_code not in (200, 206):
         return None
-    path, place = request.url.path, f"{request.url.scheme}://{request.url.netloc.decode()}"
+    path = request.url.path
     html = "text/html" in response.headers.get("content-type", "")
-    reason = f"{place} answered with a web page, as a proxy or a login page does, and not as the Hub does"
-    page = NoAnswerError(reason, str(request.url))
+
+    def failure(reason: str) -> NoAnswerError:
+        place = f"{request.url.scheme}://{request.url.netloc.decode()}"
+        return NoAnswerError(f"{place} {reason}", str(request.url))
+
+    page = failure("answered with a web page, as a proxy or a login page does, and not as the Hub does")
     if "/resolve/" in path:
-        etag = {"etag", "x-linked-etag"} & {name.lower() for name in response.headers}
-        if request.method == "HEAD" and not etag:
-            reason = f"{place} does not name the version of a file (no ETag), as the Hub does: check HF_ENDPOINT"
-            return NoAnswerError(reason, str(request.url))
+        if request.method == "HEAD" and not {"etag", "x-linked-etag"} & {name.lower() for name in response.headers}:
+            return failure("does not name the version of a file (no ETag), as the Hub does: check HF_ENDPOINT")
         if html:
             return page
         return None if stream or request.method == "HEAD" else cut_short(request, response)
@@ -321,11 +313,11 @@ def _nonsense(request: Any, response: Any, stream: bool) -> NoAnswerError | None
     except ValueError:
         if html and response.content.strip():
             return page
-        what = "JSON that breaks off or is damaged" if response.content.strip() else "nothing"
-        return NoAnswerError(f"{place} answered with {what}", str(request.url))
+        what = "JSON that is cut off or damaged" if response.content.strip() else "nothing"
+        return failure(f"answered with {what}")
     if isinstance(found, dict) or (isinstance(found, list) and all(isinstance(one, dict) for one in found)):
         return None
-    return NoAnswerError(f"{place} answered with JSON of another shape than the Hub's", str(request.url))
+    return failure("answered with JSON of another shape than the Hub's")
 
 
 def patiently(
@@ -334,9 +326,9 @@ def patiently(
     also: Callable[[Exception], bool] = lambda _: False,
     waits: tuple[float, ...] | None = None,
 ) -> Value:
-    """Return what an action gives, trying again after failures that may pass, or that `also` names.
+    """Return the result of an action, retrying after transient failures and those that `also` accepts.
 
-    What the client has tried for long enough is not tried again.
+    Failures that the client has already retried are not retried again.
     """
     with bounded():
         for wait in pauses() if waits is None else waits:

@@ -1,7 +1,7 @@
-"""Downloads files, those of checkpoints with the content that the Hub names; threads that wait for the Hub.
+"""Downloads files and checks their hashes, in background threads.
 
-A file with other content is fetched once more, then refused. The client resumes the partial downloads that it can; the
-others only take room. A process that is stopped by hand does not wait for the threads.
+A file with the wrong hash is downloaded once more, then refused. The client resumes some partial downloads; the others
+only take space and are removed. A process that is stopped by hand does not wait for the threads.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ THREAD = "hf-transfer-score"
 HASH = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
 OWN = re.compile(r"(?P<blob>.+)\.[0-9a-f]{8}\.incomplete")
-"""The name of a part that one process made for itself, so that no other goes on from it."""
+"""The name of a partial download that belongs to one process, and that no other resumes."""
 
 STILL_SECONDS = 600.0
-"""A part that grew within this time may be at work, whatever its lock says."""
+"""A part that grew within this time may still be downloading, whatever its lock says."""
 
 OLD_SECONDS = 24 * 3600.0
 
 
 class Background:
-    """Some threads that do one thing after another, in the order these were handed in.
+    """Threads that run actions in the order of their submission.
 
-    The threads of `concurrent.futures` are joined before a process ends, however long a download takes; these are not.
+    Unlike those of `concurrent.futures`, they are not joined before a process ends, however long a download takes.
     """
 
     def __init__(self, at_once: int = 1) -> None:
@@ -57,13 +57,13 @@ class Background:
             thread.start()
 
     def submit(self, action: Callable[[], Value]) -> Future[Value]:
-        """Return what will hold the result."""
+        """Schedule an action, and return the future of its result."""
         future: Future[Value] = Future()
         self._waiting.put((future, action))
         return future
 
     def close(self) -> None:
-        """Drop what has not begun; what has begun goes on, and nobody waits for it."""
+        """Cancel actions that have not started; running ones continue, and nobody waits for them."""
         while not self._waiting.empty():
             dropped = self._waiting.get()
             if dropped is not None:
@@ -83,14 +83,14 @@ class Background:
 
 
 def at_work() -> bool:
-    """Whether anything handed to some `Background` still goes on, or may."""
+    """Whether a thread of any `Background` is alive."""
     return any(thread.name == THREAD for thread in all_threads())
 
 
 def result_of(future: Future[Value]) -> Value:
-    """Return a future's result, or raise its exception.
+    """Return the result of a future, or raise its exception.
 
-    It wakes up now and then: Ctrl-C that comes just before a wait would have to wait for its end.
+    It wakes up regularly: Ctrl-C just before an unlimited wait would only take effect at its end.
     """
     while not future.done():
         wait([future], timeout=AWAKE_SECONDS)
@@ -98,7 +98,7 @@ def result_of(future: Future[Value]) -> Value:
 
 
 def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_once: int) -> list[Value]:
-    """Return a function's values for some items, computed by so many threads."""
+    """Return the results of a function for some items, computed by `at_once` threads."""
     todo = list(items)
     background = Background(min(at_once, len(todo)))
     try:
@@ -108,16 +108,16 @@ def map_at_once(function: Callable[[Item], Value], items: Iterable[Item], at_onc
 
 
 class Answers:
-    """What was learned of checkpoints, so that a second run asks nobody: small JSON files, one per question.
+    """A cache of answers about checkpoints, one small JSON file per question, so that a second run needs no Hub.
 
-    Fresh answers forget what earlier runs learned.
+    With `fresh`, answers of earlier runs are ignored.
     """
 
     def __init__(self, folder: Path, *, fresh: bool = False) -> None:
         self.folder, self.fresh = folder, fresh
 
     def recall(self, question: str) -> dict[str, Any] | None:
-        """Return what is known, or None."""
+        """Return the cached answer, or None."""
         if self.fresh and not question.startswith("content of "):
             return None
         try:
@@ -127,11 +127,9 @@ class Answers:
         return found["answer"] if found is not None and found.get("question") == question else None
 
     def remember(self, question: str, answer: dict[str, Any]) -> None:
-        """Keep an answer; where the disk does not take it, the next run asks again."""
-        try:
+        """Cache an answer, if the disk allows it."""
+        with suppress(OSError):
             write_text(self._place(question), json.dumps(sealed({"question": question, "answer": answer})))
-        except OSError:
-            return
 
     def _place(self, question: str) -> Path:
         known_by = hashlib.blake2b(question.encode(errors="surrogateescape"), digest_size=16)
@@ -139,11 +137,10 @@ class Answers:
 
 
 def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str], size: int | None = None) -> Path:
-    """Return a file of a repository at a commit, downloaded where it is not here, with the content it should have.
+    """Return a file of a repository at a commit, downloaded if necessary, after checking its size and hash.
 
-    Its hash is taken once: a file of the same size and time of change is not read again. What the Hub does not say of
-    hashes is taken from the cache, which names files by them. Other content that came twice is a CheckpointError
-    "download" or "corrupt"; whatever else the client raises passes.
+    The hash is computed once per size and modification time. A hash that the Hub does not give is taken from the
+    cache, which names files by it. Wrong content in two downloads raises a CheckpointError "download" or "corrupt".
     """
     from huggingface_hub import hf_hub_download
 
@@ -155,16 +152,15 @@ def sound_file(repository: str, name: str, commit: str, hashes: Mapping[str, str
             for place in {path, path.resolve()}:
                 place.unlink(missing_ok=True)
             if size is not None and came != size:
-                raise CheckpointError("download", f"{name} came with {came:,} bytes of {size:,}; try again")
+                raise CheckpointError("download", f"{name} arrived with {came:,} bytes of {size:,}; try again")
             raise CheckpointError(
-                "corrupt",
-                f"{name} came twice with other content than the Hub says it has (its hash differs): {DAMAGED}",
+                "corrupt", f"{name} arrived twice with content that does not match its hash on the Hub: {DAMAGED}"
             )
     return path
 
 
 def dataset_file(name: str, file: str, commit: str) -> Path | None:
-    """Return a file of a dataset on this computer, downloaded where it is not here; None where the dataset has none."""
+    """Return a file of a dataset, downloaded if necessary; None if the dataset does not have it."""
     from huggingface_hub import errors, hf_hub_download
 
     try:
@@ -191,7 +187,7 @@ def _is_sound(path: Path, named: str | None, size: int | None) -> bool:
 
 
 def sweep_parts(name: str) -> int:
-    """Remove parts of a checkpoint's files that will not be resumed, and return how many bytes that freed."""
+    """Remove partial downloads of a checkpoint that will not be resumed, and return the freed bytes."""
     folder = f"models--{name.replace('/', '--')}"
     cache, freed = hub_cache(), 0
     for part in (cache / folder / "blobs").glob("*.incomplete"):
@@ -204,11 +200,11 @@ def sweep_parts(name: str) -> int:
 
 
 def _is_left(part: Path, age: float, locks: Path) -> bool:
-    """Whether a part will not be resumed: it is a dead process's own, or old and of another client."""
+    """Whether a part will not be resumed: it belongs to a dead process, or is old."""
     from huggingface_hub import file_download
 
     own = OWN.fullmatch(part.name)
-    if own is None:  # clients that name each part anew do not go on from parts of others
+    if own is None:  # clients that give each part a new name do not resume those of others
         move = getattr(file_download, "_download_to_tmp_and_move", None)
         resumes = move is not None and "uuid4" not in move.__code__.co_names
         return age > OLD_SECONDS and not resumes

@@ -1,6 +1,6 @@
-"""What the Hub's clients raise: what may pass, what happened, and the sentences for it, said once.
+"""Explains exceptions of the Hub's clients: whether they are transient, what happened, and what to do.
 
-What happened is found out in `trouble_of`; it becomes the failure of a checkpoint, or of a repository of results.
+`trouble_of` classifies an exception, which becomes the failure of a checkpoint or of a repository of results.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from hf_transfer_score.hub.settings import (
 )
 
 BUSY = 429
-"""What the Hub answers who asks too much."""
+"""The HTTP status for too many requests."""
 
 TRANSIENT = (408, BUSY, 500, 502, 503, 504)
 LOST = {"TransportError", "ConnectionError", "ChunkedEncodingError", "IncompleteRead", "Timeout", "ProtocolError"}
 NEVER_SENT = {"ConnectError", "ConnectTimeout", "NewConnectionError"}
 INCONSISTENT = "Consistency check failed"
-"""What the client says of a file of another size than it was told."""
+"""The client's message about a file of unexpected size."""
 
 LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
-DAMAGED = "something between here and there damages it; try another network, or the Hub itself in place of a mirror"
+DAMAGED = "it is damaged on the way; try another network, or the Hub itself instead of a mirror"
 
 Doing = Literal["read", "write"]
 
@@ -56,14 +56,14 @@ Kind = Literal[
 
 @dataclass(frozen=True)
 class Trouble:
-    """What an exception of a client of the Hub means.
+    """The meaning of an exception of a client of the Hub.
 
     Attributes:
-        kind: what happened: a repository that is gated, missing, disabled or has no such revision or name; nobody may
-            be asked, is there, or answers; a token that the Hub does not know, or that may not do this; too many
-            requests; another status; or something else.
-        reason: why nobody is there or answers, as a clause; of all else the line of the message that says most.
-        status: the HTTP status, None where there was none.
+        kind: what happened: the repository is gated, missing or disabled, or its revision or name is wrong; requests
+            are forbidden, or nobody was reached, or nobody answered; the token is unknown, or access is denied
+            ("closed"); too many requests; another status; or something else.
+        reason: why nobody was reached or answered, as a clause; otherwise the most informative line of the message.
+        status: the HTTP status, if there was one.
     """
 
     kind: Kind
@@ -72,7 +72,7 @@ class Trouble:
 
 
 def trouble_of(error: BaseException) -> Trouble:
-    """Return what an exception means."""
+    """Classify an exception."""
     from huggingface_hub import errors
 
     meant: dict[Kind, type[Exception]] = {
@@ -97,14 +97,14 @@ def trouble_of(error: BaseException) -> Trouble:
 
 
 def telling_line(error: BaseException) -> str:
-    """Return the line of a message that says most; the client puts no token there."""
+    """Return the most informative line of a message; the client puts no token there."""
     text = str(getattr(error, "server_message", None) or error)
     lines = [line.strip().rstrip(".") for line in text.splitlines() if line.strip()]
     return next((line for line in lines if not line.startswith(("Cannot access", "(Request ID"))), type(error).__name__)
 
 
 def kinds(error: BaseException) -> set[str]:
-    """Return the names of the classes of an exception: the same whichever library the client stands on."""
+    """Return the names of the classes of an exception, which do not depend on the HTTP library of the client."""
     return {kind.__name__ for kind in type(error).__mro__}
 
 
@@ -117,14 +117,14 @@ def status_of(error: BaseException) -> int | None:
 
 
 def no_answer(error: BaseException) -> NoAnswerError | None:
-    """Return the question without an answer that an exception came from, if it came from one."""
+    """Return the unanswered request that caused an exception, if one did."""
     return next((one for one in chain(error) if isinstance(one, NoAnswerError)), None)
 
 
 def is_offline(error: BaseException) -> bool:
-    """Whether an exception, or what it came from, says that there is no way to the Hub.
+    """Whether an exception, or one of its causes, means that the Hub cannot be reached.
 
-    A Hub that answers, if only with an error, is reached: the client reports both alike.
+    The client may report an error status of the Hub in the same way, although the Hub was reached then.
     """
     from huggingface_hub import errors
 
@@ -139,7 +139,7 @@ def is_offline(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether trying again later may help: the Hub was busy, or the connection was lost half-way."""
+    """Whether trying again later may help: the Hub was busy, or the connection was lost."""
     status = status_of(error)
     if status is not None:
         return status in TRANSIENT
@@ -151,35 +151,35 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Whether a commit was refused because the repository is no longer as it was looked at."""
+    """Whether a commit was refused because the repository has changed since it was read."""
     from huggingface_hub import errors
 
     if isinstance(error, errors.RevisionNotFoundError):
         return False
-    gone = isinstance(error, errors.EntryNotFoundError)  # a file to remove that somebody else has removed
+    gone = isinstance(error, errors.EntryNotFoundError)  # somebody else has removed a file that was to be removed
     return status_of(error) in (409, 412) or gone or "commit has happened since" in str(error)
 
 
 def was_refused(error: BaseException) -> bool:
-    """Whether it is certain that a commit did not happen, although trying again may help."""
+    """Whether a commit certainly did not happen, although trying again may help."""
     return status_of(error) in (408, 429)
 
 
 def underlying(error: Exception) -> Exception:
-    """Return what went wrong with the upload of a large file, which the client wraps into an error of its own."""
+    """Return the cause of a failed upload of a large file, which the client wraps in an error of its own."""
     cause = error.__cause__
     return cause if isinstance(error, RuntimeError) and isinstance(cause, Exception) else error
 
 
 def seconds_to_wait(error: BaseException) -> float:
-    """Return how long the Hub asks to wait, 0 where it does not say."""
+    """Return how many seconds the Hub asks to wait, 0 if it does not say."""
     if isinstance(error, NoAnswerError):
         return error.wait or 0.0
     return asked_to_wait(getattr(error, "response", None)) or 0.0
 
 
 def asked_to_wait(response: Any) -> float | None:
-    """Return the seconds of a Retry-After or RateLimit header; None where there is none, or a date.
+    """Return the seconds of a Retry-After or RateLimit header; None if there is none, or a date.
 
     Example:
         >>> from types import SimpleNamespace
@@ -190,30 +190,30 @@ def asked_to_wait(response: Any) -> float | None:
     text = str(headers.get("Retry-After", "")).strip()
     if text.isdigit():
         return float(text)
-    left = re.search(r"\bt=(\d+)", str(headers.get("RateLimit", "")))  # seconds until the window of requests ends
+    left = re.search(r"\bt=(\d+)", str(headers.get("RateLimit", "")))  # seconds until the current window ends
     return float(left[1]) if left and getattr(response, "status_code", None) == BUSY else None
 
 
 def status_failure(response: Any) -> NoAnswerError:
-    """Return the failure that an answer with the status of an error stands for."""
+    """Return the failure for an answer with an error status."""
     status, wait = response.status_code, asked_to_wait(response)
     busy = " (too many requests)" if status == 429 else ""
     return NoAnswerError(f"the Hub answered {status}{busy}", str(response.url), status=status, wait=wait)
 
 
 def transport_failure(error: BaseException, request: Any, patience: Patience) -> NoAnswerError | None:
-    """Return the failure that an exception of the client's library stands for; None where no network is behind it."""
+    """Return the failure for an exception of the HTTP library; None if it is not about the network."""
     names, url = kinds(error), "" if request is None else str(request.url)
     if "OfflineModeIsEnabled" in names:
         return None
     if "TooManyRedirects" in names:
-        return _from(error, "the Hub leads from one address to another and never to an answer", url, final=True)
+        return _from(error, "the Hub redirects without end", url, final=True)
     if names & NEVER_SENT:
         return _from(error, not_reached(error), url, offline=True, final=True)
     if "TimeoutException" in names:
         return _from(error, f"the Hub sent nothing for {patience.waited:.3g} s", url)
     if "DecodingError" in names:
-        return _from(error, "the Hub sent what cannot be decompressed", url)
+        return _from(error, "the Hub sent data that cannot be decompressed", url)
     if names & LOST or isinstance(error, ConnectionError):
         return _from(error, "the connection to the Hub was cut off", url)
     return None
@@ -226,24 +226,24 @@ def _from(error: BaseException, reason: str, url: str, **more: Any) -> NoAnswerE
 
 
 def not_reached(error: BaseException) -> str:
-    """Return why nobody was reached, as a clause."""
+    """Return why the Hub was not reached, as a clause."""
     request = getattr(error, "_request", None)
     place = endpoint_of() if request is None else f"{request.url.scheme}://{request.url.netloc.decode()}"
     causes = chain(error)
     if any(isinstance(one, socket.gaierror) for one in causes) or "Name or service not known" in str(error):
         return f"the name in {place} has no address: check the network and HF_ENDPOINT"
     if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes) or "CERTIFICATE_VERIFY" in str(error):
-        return f"the certificate of {place} is not one that is trusted here: check the network, or SSL_CERT_FILE"
+        return f"the certificate of {place} is not trusted here: check the network, or SSL_CERT_FILE"
     if any(isinstance(one, ssl.SSLError) for one in causes) or "SSL" in str(error):
         return f"{place} does not speak TLS: check the network, and whether HF_ENDPOINT begins with http:// or https://"
     return f"nobody answers at {place}: check the network and HF_ENDPOINT"
 
 
 def gave_up(failure: NoAnswerError, patience: Patience) -> NoAnswerError:
-    """Return the failure after the last attempt, with how long was waited."""
+    """Return the failure after the last attempt, with the number of attempts."""
     reason = failure.reason
     if failure.wait is not None and failure.wait >= patience.left:
-        reason += f" and asks to wait {failure.wait:,.0f} s, longer than is waited here"
+        reason += f" and asks to wait {failure.wait:,.0f} s, longer than the time limit"
     elif not failure.final and failure.status is None and patience.attempts > 1:
         reason += f", {patience.attempts} times"
     more = {"status": failure.status, "wait": failure.wait, "offline": failure.offline, "final": failure.final}
@@ -252,13 +252,8 @@ def gave_up(failure: NoAnswerError, patience: Patience) -> NoAnswerError:
     return found
 
 
-def too_slow(patience: Patience, arrived: int, url: str) -> NoAnswerError:
-    """Return the failure of an answer that does not come to its end."""
-    return NoAnswerError(f"the Hub sent {arrived:,} bytes in {patience.seconds:.3g} s", url)
-
-
 def cut_short(request: Any, response: Any) -> NoAnswerError | None:
-    """Return the failure of a part of a file that is not as long as it says, else None."""
+    """Return the failure for a part of a file with fewer bytes than its header says, else None."""
     first, _, last = response.headers.get("content-range", "").removeprefix("bytes ").partition("/")[0].partition("-")
     if not (first.isdigit() and last.isdigit()) or len(response.content) == int(last) - int(first) + 1:
         return None
@@ -267,12 +262,12 @@ def cut_short(request: Any, response: Any) -> NoAnswerError | None:
 
 
 def no_revision(revision: str | None) -> str:
-    """Return what is to be said of a repository without a revision, as a clause."""
+    """Return the message about a repository without a revision, as a clause."""
     return f"has no revision {revision!r}; give a branch, a tag or a full commit"
 
 
 def missing(name: str, repo_type: RepositoryType = "dataset", token: str | bool | None = None) -> HubError:
-    """Return the error for a repository that is not there for who asks."""
+    """Return the error for a repository that does not exist, or is not visible."""
     what = "Space" if repo_type == "space" else repo_type
     if has_token(token):
         return HubError(f"There is no {what} {name} on the Hub that this token may see: check the name and the token.")
@@ -281,7 +276,7 @@ def missing(name: str, repo_type: RepositoryType = "dataset", token: str | bool 
 
 def no_token(name: str) -> HubError:
     """Return the error for a change without a token."""
-    return HubError(f"Writing to {name} on the Hub needs a token: {LOG_IN}. (A local folder is written ./{name}.)")
+    return HubError(f"Writing to {name} on the Hub needs a token: {LOG_IN}. (For a local folder, write ./{name}.)")
 
 
 def hub_error(
@@ -293,7 +288,7 @@ def hub_error(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> HubError:
-    """Return the error that an exception of the Hub's client stands for, raised while reading or writing OWNER/NAME."""
+    """Return the error for an exception of the Hub's client while reading or writing a repository of results."""
     if isinstance(error, HubError):
         return error
     trouble, known = trouble_of(error), has_token(token)
@@ -310,15 +305,15 @@ def hub_error(
 def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> str:
     kind, reason = trouble.kind, trouble.reason
     if kind == "forbidden":
-        return f"{name} is on the Hub, and HF_HUB_OFFLINE forbids to ask it: unset it, or use a local folder."
+        return f"{name} is on the Hub, but HF_HUB_OFFLINE forbids requests to it: unset it, or use a local folder."
     if kind == "offline":
         return f"{name} cannot be reached: {reason}."
     if kind == "unanswered":
-        return f"The Hub could not be asked to {doing} {name}: {reason}. Try again later."
+        return f"The Hub did not answer a request to {doing} {name}: {reason}. Try again later."
     if kind == "unknown token" and known:
-        return f"The Hub does not know the token that {name} was asked with: {LOG_IN} to a valid one."
+        return f"The Hub does not know the token for {name}: {LOG_IN} to a valid one."
     if kind == "unknown token":
-        return f"{name} is not open to everybody: {LOG_IN}."
+        return f"{name} is not public: {LOG_IN}."
     if trouble.status == 403 and doing == "write":
         return (
             f"This token may not write to {name} ({reason}): use one with write access (`hf auth login`), "
@@ -329,12 +324,12 @@ def _of_results(name: str, trouble: Trouble, doing: Doing, *, known: bool) -> st
     if kind == "busy":
         return f"The Hub asks to wait before {name} is used again (429, too many requests): try again later."
     if trouble.status is not None:
-        return f"The Hub answered {trouble.status} when asked to {doing} {name} ({reason}): try again later."
-    return f"The connection to the Hub was lost while it was asked to {doing} {name} ({reason}): try again."
+        return f"The Hub answered {trouble.status} to a request to {doing} {name} ({reason}): try again later."
+    return f"The connection to the Hub was lost during a request to {doing} {name} ({reason}): try again."
 
 
 def checkpoint_failure(name: str, error: BaseException, revision: str | None = None) -> CheckpointError:
-    """Return the failure of one checkpoint that an exception stands for; no revision is the default branch."""
+    """Return the failure of one checkpoint for an exception."""
     if isinstance(error, CheckpointError):
         return error
     if fullness(error) is not None:
@@ -353,7 +348,7 @@ def checkpoint_failure(name: str, error: BaseException, revision: str | None = N
         return CheckpointError("missing", no_revision(revision))
     if trouble.kind == "name":
         return CheckpointError(
-            "missing", f"{name!r} is not an id of the Hub: expected owner/name, or an existing folder"
+            "missing", f"{name!r} is not an id on the Hub: expected owner/name, or an existing folder"
         )
     return _not_downloaded(error, trouble)
 
@@ -363,7 +358,7 @@ def _not_downloaded(error: BaseException, trouble: Trouble) -> CheckpointError:
     if kind == "disabled":
         return CheckpointError("private", "is disabled on the Hub")
     if kind in ("forbidden", "offline"):
-        why = "HF_HUB_OFFLINE forbids to look on the Hub" if kind == "forbidden" else "the Hub cannot be reached"
+        why = "HF_HUB_OFFLINE forbids requests to the Hub" if kind == "forbidden" else "the Hub cannot be reached"
         return CheckpointError("no_network", f"is not on this computer, and {why}")
     if kind == "unknown token":
         return CheckpointError("private", "was refused: the Hub does not know this token; log in with `hf auth login`")
@@ -374,5 +369,5 @@ def _not_downloaded(error: BaseException, trouble: Trouble) -> CheckpointError:
     elif trouble.status is not None:
         reason = f"the Hub answered {trouble.status}; try again later"
     elif INCONSISTENT in str(error):
-        reason = "a file came with another size than the Hub names; try again later"
+        reason = "the size of a file does not match the Hub; try again later"
     return CheckpointError("download", f"could not be downloaded: {reason}")

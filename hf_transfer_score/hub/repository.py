@@ -1,7 +1,7 @@
-"""One repository of the Hub: what it holds at a commit, who put it there, and changes on top of it.
+"""Reads and writes one repository on the Hub.
 
-Whoever commits names the commit that was looked at as parent. Where somebody else was faster the Hub refuses, and the
-change is decided again on what is there now, so that nobody overwrites what they have not seen.
+Each commit names the commit that it is based on as its parent. If somebody else was faster, the Hub refuses it, and the
+change is computed again from the new state, so that nobody overwrites what they have not seen.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 READERS = 16
-"""Files that are fetched at a time."""
+"""Files that are downloaded in parallel."""
 
 PART = 2**16
-"""Bytes of a file that are taken at a time."""
+"""Bytes of a file that are read at a time."""
 
 OF_ONE_FILE = (400, 404, 410, 414, 416, 422)
-"""What the Hub answers where it does not have one file, or cannot find it under its name; others are still there."""
+"""HTTP statuses that concern one file only, which is missing or has an invalid name."""
 
 
 @dataclass(frozen=True)
 class CommitRetries:
-    """How long a change is tried against those of others and against failures that may pass.
+    """How long a commit is retried after conflicts and transient failures.
 
-    Counted are commits and the waits between them, not what is looked at before, nor pauses that the Hub asks for.
-    Seconds between attempts grow from the first wait to the longest, and differ between writers.
+    `seconds` limits the time of commits and of the waits between them, without reading and without pauses that the Hub
+    asks for. The waits grow from the first to the longest, with random differences between writers.
     """
 
     attempts: int = 30
@@ -66,20 +66,20 @@ class CommitRetries:
     longest_wait: float = 10.0
 
     def wait(self, attempt: int) -> float:
-        """Return how long to wait after so many attempts."""
+        """Return how many seconds to wait after an attempt."""
         grown: float = min(self.longest_wait, self.first_wait * 1.5 ** (attempt - 1))
         return grown * random.uniform(0.25, 1.75)  # noqa: S311
 
 
 def stamps_of(content: bytes) -> tuple[str, str]:
-    """Return the stamps that a content may have on the Hub: as a file of git, and as one that LFS keeps."""
+    """Return the hashes that a content may have on the Hub: as a git file, and as an LFS file."""
     digest = hashlib.sha256(content).hexdigest()
     pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize {len(content)}\n"
     return blob_id(content), blob_id(pointer.encode())
 
 
 def operations(changes: Mapping[str, bytes | None], files: Mapping[str, str]) -> list[Any]:
-    """Return what to commit, without what is there already, by its stamps, or was never there; None removes a file."""
+    """Return what to commit, without files that are already as they should be; None removes a file."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     found: list[Any] = []
@@ -94,7 +94,7 @@ def operations(changes: Mapping[str, bytes | None], files: Mapping[str, str]) ->
 
 @dataclass
 class HubView:
-    """A repository at one commit, empty where there is no repository yet, in an attempt after so many conflicts."""
+    """A repository at one commit, or an empty one if it does not exist; `attempt` counts the conflicts before it."""
 
     repository: HubRepository
     version: str
@@ -103,34 +103,34 @@ class HubView:
 
     @property
     def files(self) -> Mapping[str, str]:
-        """What git calls each file's content, of large files the pointer; listed when first asked for."""
+        """The git hash of each file, or of its LFS pointer; listed on first use."""
         if self._files is None:
             self._files = self.repository.listed(self.version) if self.version else {}
         return self._files
 
     def entries(self) -> Iterable[tuple[str, str]]:
-        """Return path and stamp of each file."""
+        """Return path and hash of each file."""
         return self.files.items()
 
     def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return the contents of files by path; one that is gone is absent."""
+        """Return the contents of files by path, without missing ones."""
         return self.repository.contents(self.version, paths) if self.version else {}
 
     def authors(self, paths: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return who made the last commit of each file."""
+        """Return the authors of the last commit of each file."""
         return self.repository.authors(self.version, {path: self.files[path] for path in paths})
 
     def account(self) -> str | None:
-        """Return whose token this is, None without one."""
+        """Return the account of the token, None without one."""
         return self.repository.account()
 
 
 @dataclass
 class HubRepository:
-    """A repository on the Hub, OWNER/NAME.
+    """A repository on the Hub.
 
-    A token of None is the one that the Hub's client finds, False none. `private` counts should it not be there yet, and
-    `create_pr` proposes changes as pull requests instead of making them.
+    With a token of None the Hub's client looks for one, with False there is none. `private` applies if the repository
+    is created. `create_pr` proposes changes as pull requests instead of making them.
     """
 
     name: str
@@ -148,7 +148,7 @@ class HubRepository:
 
     @property
     def url(self) -> str:
-        """Where people see it."""
+        """Its web page."""
         return page_of(self.name, self.repo_type, self.endpoint)
 
     @property
@@ -161,11 +161,11 @@ class HubRepository:
         return self._api
 
     def most_bytes(self, path: str) -> int:
-        """Return how many bytes of a file are read, whatever its size."""
+        """Return how many bytes of a file are read at most."""
         return RESULT_BYTES
 
     def version(self) -> str | None:
-        """Return the newest commit, None where there is no such repository, or none that may be seen."""
+        """Return the newest commit, None if the repository does not exist or is not visible."""
         from huggingface_hub import errors
 
         def ask() -> Any:
@@ -180,7 +180,7 @@ class HubRepository:
                 return None
 
     def missing(self) -> HubError:
-        """Return the error for a repository that is not there for who asks."""
+        """Return the error for a repository that does not exist or is not visible."""
         return missing(self.name, self.repo_type, self.token)
 
     def view(self) -> HubView:
@@ -188,28 +188,28 @@ class HubRepository:
         return HubView(self, self.version() or "")
 
     def listed(self, commit: str) -> dict[str, str]:
-        """Return the stamp of each file of a commit."""
+        """Return the hash of each file of a commit."""
         if self._trees is None:
             self._trees = Trees(self.api, self.name, self.repo_type)
         with self._explained():
             return self._trees.files(commit)
 
     def authors(self, commit: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """Return who made the last commit of each file of a commit; files are given by their stamps."""
+        """Return the authors of the last commit of each file, given with its hash."""
         if self._authors is None:
             self._authors = Authors(self.api, self.name, self.repo_type)
         with self._explained():
             return self._authors.of(commit, files)
 
     def account(self) -> str | None:
-        """Return whose token is used, None without one."""
+        """Return the account of the token, None without one."""
         if self._account is None and has_token(self.token):
             with self._explained():
                 self._account = str(patiently(self.api.whoami)["name"])
         return self._account
 
     def contents(self, commit: str, paths: Iterable[str]) -> dict[str, bytes]:
-        """Return files of a commit by path, many at a time; one that is not there is absent."""
+        """Return files of a commit by path, without missing ones."""
         wanted = list(dict.fromkeys(paths))
         found = map_at_once(partial(self._content, commit), wanted, READERS)
         return {path: content for path, content in zip(wanted, found, strict=True) if content is not None}
@@ -229,7 +229,7 @@ class HubRepository:
                 found, most = bytearray(), self.most_bytes(path) + 1
                 for part in answer.iter_bytes(PART):
                     found += part
-                    if len(found) >= most:  # the rest is not fetched
+                    if len(found) >= most:  # do not download the rest
                         break
                 return bytes(found[:most])
 
@@ -244,7 +244,7 @@ class HubRepository:
                 raise
 
     def pull_requests(self, title: str) -> Iterator[tuple[str, str]]:
-        """Yield revision and address of each open pull request of a title."""
+        """Yield revision and URL of each open pull request with a title."""
         open_ones: dict[str, Any] = {"discussion_type": "pull_request", "discussion_status": "open"}
         with self._explained():
             found = patiently(
@@ -255,24 +255,24 @@ class HubRepository:
                 yield f"refs/pr/{one.num}", f"{self.url}/discussions/{one.num}"
 
     def create(self, **settings: Any) -> None:
-        """Make the repository where it is not there, with settings for the client such as the kind of a Space."""
+        """Create the repository if it does not exist, with settings for the client such as the SDK of a Space."""
         with self._explained("write"):
             self.api.create_repo(
                 self.name, repo_type=self.repo_type, private=self.private or None, exist_ok=True, **settings
             )
 
     def upload(self, folder: Path, *, title: str) -> None:
-        """Commit all files of a folder, large ones read from the disk as they go; others that are there stay."""
+        """Commit all files of a folder; other files of the repository stay."""
         with self._explained("write"):
             self.api.upload_folder(
                 repo_id=self.name, repo_type=self.repo_type, folder_path=folder, commit_message=title
             )
 
     def update(self, change: Callable[[HubView], Mapping[str, bytes | None]], *, title: str) -> str:
-        """Commit what a change comes to, and return the new commit, or the address of the pull request.
+        """Commit the files that a change returns, and return the new commit, or the URL of the pull request.
 
-        A change that comes to nothing makes no commit. It is called again on the newest commit whenever somebody
-        else was faster, and after an answer that was lost, when what it wanted may be there already.
+        An empty change makes no commit. The change is called again with the newest commit if somebody else was faster,
+        and after a lost answer, when the files may already be there.
         """
         if not has_token(self.token):
             raise no_token(self.name)
@@ -305,7 +305,7 @@ class HubRepository:
                 error = underlying(raised)
                 asked = seconds_to_wait(error)
                 wait = max(self.retries.wait(attempt), asked)
-                rests = status_of(error) == BUSY and 0 < asked <= longest_rest()  # it asks for it: that is no failure
+                rests = status_of(error) == BUSY and 0 < asked <= longest_rest()  # a requested pause is not a failure
                 spent += time.monotonic() - begin + (0 if rests else wait)
                 last = attempt == self.retries.attempts or spent > self.retries.seconds
                 if (failure := self._failure(error, attempt, last=last)) is not None:
@@ -315,7 +315,7 @@ class HubRepository:
         raise AssertionError("the last attempt returns or raises")
 
     def _failure(self, error: Exception, attempt: int, *, last: bool) -> StoreError | HubError | None:
-        """Return what ends a change; None for what may pass. A request whose fate is not known is not made twice."""
+        """Return the error that ends a change; None to retry. A pull request with unknown outcome is not retried."""
         if is_conflict(error) and not last:
             return None
         if is_conflict(error):
@@ -325,8 +325,8 @@ class HubRepository:
             )
         if self.create_pr and is_transient(error) and not was_refused(error):
             return HubError(
-                f"The answer of the Hub to a pull request on {self.name} was lost: before you try again, look at "
-                f"{self.url}/discussions whether it is there."
+                f"The answer of the Hub to a pull request on {self.name} was lost: before you try again, check at "
+                f"{self.url}/discussions whether it exists."
             )
         return self._error(error, "write") if last or not is_transient(error) else None
 

@@ -1,4 +1,4 @@
-"""What holds for all clients of the Hub: where it is, whether it may be asked, by whom, its cache, and the deadline."""
+"""Settings of all clients of the Hub: its address, offline mode, token, cache, and time limits."""
 
 from __future__ import annotations
 
@@ -13,67 +13,67 @@ from typing import Literal
 from hf_transfer_score.errors import OptionError
 
 RepositoryType = Literal["dataset", "model", "space"]
-"""What kinds of repositories there are, as the Hub's client calls them."""
+"""Kinds of repositories, by the names of the Hub's client."""
 
 VARIABLE = "HF_TRANSFER_SCORE_HUB_SECONDS"
 DEFAULT_SECONDS = 30.0
 ATTEMPTS = 4
 SHARES = (1 / 30, 3 / 30, 6 / 30)
-"""Of that time, before each further attempt: 1, 3 and 6 seconds by default."""
+"""Shares of the time limit to wait before each further attempt: 1, 3 and 6 seconds by default."""
 
 ONE_WAIT = 1 / 3
-"""Of that time, the longest that one attempt waits for data."""
+"""Share of the time limit that one attempt waits for data."""
 
 DOWNLOADS = 1.5
-"""A download may stand still for so many times as long."""
+"""A download may stall for this many times the limit."""
 
 LEAST_BYTES = 1 << 16
-"""What has to arrive within that time; a Hub that sends less has not answered."""
+"""Bytes that must arrive within the limit; fewer do not count as an answer."""
 
 CONNECT_SECONDS = 10.0
 
 REST, RESTS = 12, 20
-"""A pause that the Hub asks for because of its rate limits may take so many times as long, and come so often.
+"""A pause that the Hub asks for because of its rate limits may take `REST` times the limit, and come `RESTS` times.
 
 By default that is six minutes: the Hub counts requests over five.
 """
 
 
 def endpoint_of(endpoint: str | None = None) -> str:
-    """Return where the Hub is."""
+    """Return the URL of the Hub."""
     from huggingface_hub import constants
 
     return endpoint or str(constants.ENDPOINT)
 
 
 def page_of(name: str, repo_type: RepositoryType, endpoint: str | None = None) -> str:
-    """Return where people see a repository."""
+    """Return the web page of a repository."""
     return f"{endpoint_of(endpoint)}/{'' if repo_type == 'model' else f'{repo_type}s/'}{name}"
 
 
 def is_forbidden() -> bool:
-    """Whether asking the Hub is forbidden."""
+    """Whether requests to the Hub are forbidden."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)
 
 
 def has_token(token: str | bool | None = None) -> bool:
-    """Whether requests carry a token, where `token` was asked for."""
+    """Whether requests with the setting `token` carry one."""
     from huggingface_hub import get_token
 
     return bool(token) if isinstance(token, str) or token is False else get_token() is not None
 
 
 def hub_cache() -> Path:
-    """Return the folder of the files that were downloaded."""
+    """Return the folder of downloaded files."""
     from huggingface_hub import constants
 
     return Path(constants.HF_HUB_CACHE)
 
 
 def question_seconds() -> float:
-    """Return how long a question may go without an answer; HF_TRANSFER_SCORE_HUB_SECONDS says otherwise."""
+    """Return how many seconds a request may go unanswered; HF_TRANSFER_SCORE_HUB_SECONDS changes it."""
     text = os.environ.get(VARIABLE)
     if not text:
         return DEFAULT_SECONDS
@@ -87,7 +87,7 @@ def question_seconds() -> float:
 
 
 def longest_rest() -> float:
-    """Return for how long the Hub may ask to wait before it is asked again."""
+    """Return the longest pause that the Hub may ask for, in seconds."""
     return REST * question_seconds()
 
 
@@ -98,14 +98,14 @@ def pauses() -> tuple[float, ...]:
 
 @dataclass
 class Patience:
-    """What is left for one address: time spent waiting, and attempts; both start again whenever data arrives.
+    """The time and attempts spent on one URL; both are reset whenever data arrives.
 
     Attributes:
-        seconds: how long it may go on without an answer, or without `LEAST_BYTES` more of it.
-        waited: how long it did.
-        attempts: how often it was asked since then.
+        seconds: how long it may go without an answer, or without `LEAST_BYTES` more of it.
+        waited: seconds spent waiting.
+        attempts: number of requests.
         reached: the farthest byte that arrived.
-        rests: how often it was waited because the Hub asked for it; no part of the time above.
+        rests: number of pauses that the Hub asked for, which do not count as waiting.
     """
 
     seconds: float = field(default_factory=question_seconds)
@@ -116,17 +116,17 @@ class Patience:
 
     @property
     def left(self) -> float:
-        """Seconds that are left."""
+        """Remaining seconds."""
         return max(0.0, self.seconds - self.waited)
 
     @property
     def over(self) -> bool:
-        """Whether it is not asked again."""
+        """Whether there are no more attempts."""
         return self.left <= 0 or self.attempts >= ATTEMPTS
 
     @contextmanager
     def counted(self) -> Iterator[None]:
-        """Count what is waited in a block."""
+        """Count the duration of a block as waiting."""
         start = monotonic()
         try:
             yield
@@ -134,6 +134,6 @@ class Patience:
             self.waited += monotonic() - start
 
     def arrived(self, end: int) -> None:
-        """Count what has arrived up to a byte."""
+        """Note that data up to a byte has arrived."""
         if end >= self.reached + LEAST_BYTES:
             self.reached, self.waited, self.attempts = end, 0.0, 1

@@ -1,9 +1,9 @@
-"""What is in a repository at one commit, and who put it there, which is known to the Hub, whatever the files say."""
+"""The files of a repository at one commit, and their authors according to the Hub."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 MOST_FOLDERS = 12
-"""Folders that are listed one by one; beyond, everything is listed at once, a thousand entries an answer."""
+"""New folders that are listed one by one; if there are more, everything is listed, a thousand entries per answer."""
 
 AT_ONCE = 50
-"""Files that are asked about at a time."""
+"""Files per request for their last commits."""
 
 MOST_COMMITS = 5000
-"""Commits that are looked through for those of files; what is older has no author."""
+"""Commits that are searched for authors; files with an older last commit have none."""
 
 
 @dataclass
 class Folder:
-    """What lies in a folder: git's names of files and of folders by their own names."""
+    """The content of a folder: git hashes of its files and subfolders by name."""
 
     files: dict[str, str] = field(default_factory=dict)
     folders: dict[str, str] = field(default_factory=dict)
 
     def below(self, before: str) -> list[tuple[str, str]]:
-        """Return path and name of the folders in this one, whose own path is what comes before."""
+        """Return path and hash of each subfolder; `before` is the path of this folder with a slash."""
         return [(f"{before}{name}", tree) for name, tree in self.folders.items()]
 
 
 @dataclass
 class Trees:
-    """Lists the files of commits; git names a folder by what it holds, so that an equal name need not be listed."""
+    """Lists the files of commits; a folder with a known git hash need not be listed again."""
 
     api: HfApi
     repository: str
@@ -48,7 +48,7 @@ class Trees:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def files(self, commit: str) -> dict[str, str]:
-        """Return git's name of the content of each file; of a large file, that of its pointer."""
+        """Return the git hash of each file; for a large file, that of its LFS pointer."""
         with self._lock:
             top = self._walk(commit) if self._known else None
             if top is None:
@@ -66,7 +66,7 @@ class Trees:
             return found
 
     def _walk(self, commit: str) -> Folder | None:
-        """Return the topmost folder after listing those below it that are new; None where those are many."""
+        """List the root folder and all new folders below it; return None if these are too many."""
         top = self._listed(commit, "")
         new = [key for key in top.below("") if key not in self._known]
         for _ in range(MOST_FOLDERS):
@@ -80,43 +80,42 @@ class Trees:
     def _listed(self, commit: str, path: str) -> Folder:
         folder = Folder()
         for entry in self._entries(commit, path or None, recursive=False):
-            name = entry.path.rsplit("/", 1)[-1]
-            (folder.files if hasattr(entry, "blob_id") else folder.folders)[name] = _name(entry)
+            _add(entry, folder)
         return folder
 
     def _everything(self, commit: str) -> Folder:
         entries = self._entries(commit, None, recursive=True)
-        trees = {entry.path: _name(entry) for entry in entries if not hasattr(entry, "blob_id")}
-        top = Folder()
-        inside = {"": top} | {path: Folder() for path in trees}
+        trees = {entry.path: str(entry.tree_id) for entry in entries if not hasattr(entry, "blob_id")}
+        inside = {path: Folder() for path in ("", *trees)}
         for entry in entries:
-            before, _, name = entry.path.rpartition("/")
-            folder = inside[before]
-            (folder.files if hasattr(entry, "blob_id") else folder.folders)[name] = _name(entry)
+            _add(entry, inside[entry.path.rpartition("/")[0]])
         self._known = {(path, tree): inside[path] for path, tree in trees.items()}
-        return top
+        return inside[""]
 
     def _entries(self, commit: str, path: str | None, *, recursive: bool) -> list[Any]:
         from huggingface_hub import errors
 
-        def ask() -> Iterable[Any]:
-            return list(
-                self.api.list_repo_tree(
-                    self.repository, path, recursive=recursive, revision=commit, repo_type=self.repo_type
-                )
-            )
+        more: dict[str, Any] = {"recursive": recursive, "revision": commit, "repo_type": self.repo_type}
 
-        # a commit may be unknown to who answers for a moment after it was made
-        return list(patiently(ask, also=lambda error: isinstance(error, errors.RevisionNotFoundError)))
+        def ask() -> list[Any]:
+            return list(self.api.list_repo_tree(self.repository, path, **more))
+
+        # for a moment after a commit, some servers may not know it
+        return patiently(ask, also=lambda error: isinstance(error, errors.RevisionNotFoundError))
 
 
-def _name(entry: Any) -> str:
-    return str(entry.blob_id if hasattr(entry, "blob_id") else entry.tree_id)
+def _add(entry: Any, folder: Folder) -> None:
+    """Add a file or subfolder, as the Hub lists it, to its folder."""
+    name = entry.path.rpartition("/")[2]
+    if hasattr(entry, "blob_id"):
+        folder.files[name] = str(entry.blob_id)
+    else:
+        folder.folders[name] = str(entry.tree_id)
 
 
 @dataclass
 class Authors:
-    """Says who committed files as they are; what was asked once is kept."""
+    """Finds the authors of files, and caches what the Hub answers."""
 
     api: HfApi
     repository: str
@@ -125,7 +124,7 @@ class Authors:
     _names: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def of(self, revision: str, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """Return the names of those who made the last commit of each file, given by path with its stamp."""
+        """Return the authors of the last commit of each file, given by path with its hash."""
         unknown = [path for path, stamp in files.items() if (path, stamp) not in self._commits]
         more: dict[str, Any] = {"expand": True, "revision": revision, "repo_type": self.repo_type}
         for start in range(0, len(unknown), AT_ONCE):
@@ -138,7 +137,7 @@ class Authors:
         return {path: self._names.get(commit, ()) for path, commit in commits.items()}
 
     def _look_up(self, revision: str, commits: set[str]) -> None:
-        """Find the authors of commits in the history, the newest first, and no further than they are."""
+        """Find the authors of commits in the history, newest first, until all are found."""
         if not commits:
             return
         from huggingface_hub import utils
@@ -146,7 +145,7 @@ class Authors:
         tools: Any = utils
         address = f"{self.api.endpoint}/api/{self.repo_type}s/{self.repository}/commits/{revision}"
 
-        def ask() -> None:  # page by page; the client's own method fetches all of them
+        def ask() -> None:  # page by page; the client's own method fetches all pages
             headers = tools.build_hf_headers(token=self.api.token, **LIBRARY)
             history = tools.paginate(address, headers=headers, params={})
             for commit in islice(history, MOST_COMMITS):

@@ -1,4 +1,4 @@
-"""A process of its own for what a stranger asked for: little memory, time and disk, no secrets, and gone at the end."""
+"""Runs an untrusted job in a process of its own: limited memory, time and disk, no secrets, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from typing import Literal
 from hf_transfer_score.errors import OptionError
 
 LOOK = 0.1
-"""Seconds between two looks at what a box takes."""
+"""Seconds between two checks of a box."""
 
 LOOKS_A_WALK = 10
-"""Looks between two sums of its files."""
+"""Checks between two measurements of its disk usage."""
 
 LAST_SECONDS = 10.0
-"""How long it is waited for killed processes to be gone."""
+"""How long to wait for killed processes to end."""
 
 OVERHEAD = 2 * 10**9
-"""Bytes that libraries reserve beside what they use; the limit of resident memory is watched from outside."""
+"""Bytes that libraries reserve but do not use; resident memory is watched from outside."""
 
 PASSED_ON = {
     *("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "PYTHONPATH", "SYSTEMROOT"),
@@ -39,7 +39,7 @@ PASSED_ON = {
     *("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"),
     *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "CUDA_HOME", "NVIDIA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"),
 }
-"""What of the environment a box gets: a list of what is let in, so that no secret is forgotten."""
+"""Environment variables that a box gets: a list of what is allowed, so that no secret is forgotten."""
 
 SUBREAPER, DEATH_SIGNAL = 36, 1
 """Numbers of prctl(2)."""
@@ -47,12 +47,12 @@ SUBREAPER, DEATH_SIGNAL = 36, 1
 
 @dataclass(frozen=True)
 class BoxLimits:
-    """What one job may take.
+    """Limits of one job.
 
     Attributes:
-        memory: bytes of resident memory, of its processes together.
+        memory: bytes of resident memory of all its processes.
         seconds: from start to end.
-        disk: bytes of the files it has at one time, downloads among them.
+        disk: bytes of its files at any time, including downloads.
     """
 
     memory: int = 12 * 10**9
@@ -60,14 +60,14 @@ class BoxLimits:
     disk: int = 20 * 10**9
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
+        """Refuse values that are too small."""
         for name, least in (("memory", 5 * 10**8), ("seconds", 1), ("disk", 10**6)):
             if getattr(self, name) < least:
                 raise OptionError(f"{name}={getattr(self, name):g}: expected at least {least:g} for one job.")
 
     def __str__(self) -> str:
-        """Say what they are."""
-        return f"{_gigabytes(self.memory)} of memory, {self.seconds:g} s and {_gigabytes(self.disk)} of disk"
+        """Describe the limits."""
+        return f"{self.memory / 1e9:.3g} GB of memory, {self.seconds:g} s and {self.disk / 1e9:.3g} GB of disk"
 
 
 Over = Literal["memory", "time", "disk"]
@@ -78,9 +78,9 @@ class Ended:
     """How a box ended.
 
     Attributes:
-        code: its exit code, minus the signal that ended it.
-        over: the limit that it went over, None for none.
-        megabytes: the most resident memory that was seen.
+        code: its exit code, or minus the signal that ended it.
+        over: the limit that it exceeded, if any.
+        megabytes: its peak resident memory.
     """
 
     code: int
@@ -89,17 +89,17 @@ class Ended:
 
 
 def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended:
-    """Run a command in a folder of its own until it ends or goes over a limit; then nothing of it runs any more.
+    """Run a command in a folder of its own until it ends or exceeds a limit, then kill all of its processes.
 
-    The folder takes everything it writes: its home, its caches, its temporary files, and what it prints as `log`.
+    The folder holds everything that it writes: its home, its caches, its temporary files, and its output as `log`.
     """
     if sys.platform == "linux":
-        _prctl(SUBREAPER, 1)  # processes whose parent ended become children of this one, so that none gets away
+        _prctl(SUBREAPER, 1)  # orphaned processes become children of this one, so that none escapes
     empty = folder / "nowhere"
     empty.mkdir(parents=True, exist_ok=True)
     before = _children()
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger asked for is in a file
+        process = subprocess.Popen(  # noqa: S603 - our own program; untrusted input is in a file
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -116,7 +116,7 @@ def run_in_box(command: Sequence[str], folder: Path, limits: BoxLimits) -> Ended
 
 
 def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a box: what is let in, and places below its folder.
+    """Return the environment of a box: the allowed variables, and folders below its own.
 
     Example:
         >>> found = environment_of(Path("box"), {"HF_TOKEN": "secret", "AWS_SECRET": "x", "LANG": "C"})
@@ -138,9 +138,9 @@ def environment_of(folder: Path, own: Mapping[str, str] | None = None) -> dict[s
 
 
 def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
-    """Let the system hold this process to its limits, and end it when whoever started it ends.
+    """Let the system enforce the limits of this process, and end it together with its parent.
 
-    Drivers of accelerators reserve memory that they do not use: on such a device only resident memory is watched.
+    Drivers of accelerators reserve memory that they do not use, so with these only resident memory is watched.
     """
     if sys.platform != "linux":
         return
@@ -152,12 +152,12 @@ def limit_this_process(limits: BoxLimits, *, device: str | None) -> None:
     accelerators = (Path(name) for name in ("/dev/nvidiactl", "/dev/kfd", "/dev/dri/renderD128"))
     if device in (None, "cpu") and not any(path.exists() for path in accelerators):
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory + OVERHEAD, limits.memory + OVERHEAD))
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write beyond the limit is an error with a message then
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # so that a write beyond the limit raises an error
 
 
 @contextmanager
 def folder_of_job(parent: Path) -> Iterator[Path]:
-    """Yield a new folder for one job, which is gone afterwards; what dead workers left is swept first."""
+    """Yield a new folder for one job, which is removed afterwards; folders of dead workers are removed first."""
     import psutil
 
     parent.mkdir(parents=True, exist_ok=True)
@@ -174,12 +174,12 @@ def folder_of_job(parent: Path) -> Iterator[Path]:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes on disk of the files in a folder; links are not followed, files with two names count once."""
+    """Return the disk usage of a folder; links are not followed, and files with two names count once."""
     total, seen, waiting = 0, set[tuple[int, int]](), [folder]
     while waiting:
         try:
             entries = list(os.scandir(waiting.pop()))
-        except OSError:  # it was removed meanwhile
+        except OSError:  # it has been removed
             continue
         for entry in entries:
             with suppress(OSError):
@@ -195,7 +195,7 @@ def size_of(folder: Path) -> int:
 def _watched(
     process: subprocess.Popen[bytes], folder: Path, limits: BoxLimits, before: set[int]
 ) -> tuple[Over | None, int]:
-    """Return the limit that a process and its children went over, None where they ended, and the most memory seen."""
+    """Return the limit that a process and its children exceeded, None if they ended, and their peak memory."""
     start, most, looks = time.monotonic(), 0, 0
     while process.poll() is None:
         most = max(most, sum(map(_resident, _children() - before)))
@@ -211,7 +211,7 @@ def _watched(
 
 
 def _kill_family(process: subprocess.Popen[bytes], before: set[int]) -> None:
-    """Kill a process and all that it started, also what left its session: orphans come to this process."""
+    """Kill a process and all that it started, including orphans, which are children of this process now."""
     end = time.monotonic() + LAST_SECONDS
     with suppress(OSError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -226,7 +226,7 @@ def _kill_family(process: subprocess.Popen[bytes], before: set[int]) -> None:
 
 
 def _children() -> set[int]:
-    """Return the processes that this one started, and theirs."""
+    """Return all descendants of this process."""
     import psutil
 
     return {one.pid for one in psutil.Process().children(recursive=True)}
@@ -244,7 +244,3 @@ def _resident(pid: int) -> int:
 def _prctl(option: int, value: int) -> None:
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 10**9:.3g} GB"

@@ -1,4 +1,4 @@
-"""One request, run: from what is asked for to records, or to the reason why there are none."""
+"""Runs one request, which gives records or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -31,14 +31,13 @@ from hf_transfer_score.sampling.sample import SampleOptions
 from hf_transfer_score.untrusted import Limits, parse_json
 
 PASSING = ("no_network", "download", "no_space")
-"""Kinds of failure that another attempt may not meet."""
-
+"""Kinds of failure that another attempt may avoid."""
 
 QUESTION, ANSWER = "question.json", "answer.json"
-"""The files by which a worker and the box of a job speak."""
+"""Files for the communication between a worker and the box of a job."""
 
 ANSWERS = Limits(size=50_000_000, values=50_000, letters=5_000_000)
-"""How much an answer may hold; a record is a text in it."""
+"""Limits of an answer; each record is a string in it."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +46,10 @@ class JobOptions:
 
     Attributes:
         device: where models run; None for an accelerator if there is one.
-        max_parameters: models with more fail.
-        limits: what may be asked for.
-        box: what one job may take.
-        folder: where the folders of jobs are made; None for the usual place.
+        max_parameters: larger models fail.
+        limits: what may be requested.
+        box: limits of one job.
+        folder: parent of the folders of jobs; None for the usual place.
     """
 
     device: str | None = None
@@ -62,13 +61,13 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class JobOutcome:
-    """What a request came to.
+    """The outcome of a request.
 
     Attributes:
-        state: "again" for what may go well another time.
-        records: what is to be published.
+        state: "again" if another attempt may succeed.
+        records: records to publish.
         kind: the kind of failure.
-        reason: why it failed, was refused, or has to be tried again.
+        reason: why it failed, was refused, or has to be retried.
     """
 
     state: Literal["done", "failed", "refused", "again"]
@@ -78,14 +77,12 @@ class JobOutcome:
 
 
 def carry_out(request: Request, options: JobOptions) -> JobOutcome:
-    """Return what a request comes to; whatever goes wrong with it is an outcome too."""
+    """Run a request in a box and return its outcome; any error with it is an outcome too."""
     asked: dict[str, Any] = {"request": asdict(request), "limits": asdict(options.box)}
     asked |= {"device": options.device, "max_parameters": options.max_parameters}
     try:
         asked["commit"] = check_request(request, limits=options.limits)
-        with folder_of_job(
-            (options.folder or home()) / "jobs"
-        ) as folder:  # of a process without secrets, within limits
+        with folder_of_job((options.folder or home()) / "jobs") as folder:
             write_text(folder / QUESTION, json.dumps(asked))
             command = [sys.executable, "-m", "hf_transfer_score.requests.job", str(folder)]
             ended = run_in_box(command, folder, options.box)
@@ -99,30 +96,27 @@ def carry_out(request: Request, options: JobOptions) -> JobOutcome:
 
 
 def _without_answer(ended: Ended, limits: BoxLimits, log: Path) -> JobOutcome:
-    """Return the outcome of a job that ended without an answer; another worker may have more.
-
-    Over a limit, another attempt would go, too.
-    """
+    """Return the outcome of a job that ended without an answer: failed if it exceeded a limit, else to be retried."""
     if ended.code < 0 and ended.over is None:
         try:
             name = signal.Signals(-ended.code).name
         except ValueError:
             name = f"signal {-ended.code}"
-        how = f"was ended by {name}; it took {ended.megabytes:,.0f} MB of memory at most"
-        return JobOutcome("again", kind="error", reason=f"Its process {how}.")
+        peak = f"it took at most {ended.megabytes:,.0f} MB of memory"
+        return JobOutcome("again", reason=f"Its process was ended by {name}; {peak}.")
     if ended.over is None:
-        reason = f"Its process ended with exit code {ended.code}: {_last_line(log)}"
-        return JobOutcome("again", kind="error", reason=reason)
-    kind, reason = {
-        "memory": ("out_of_memory", f"It took more than the {limits.memory / 1e9:.3g} GB of memory"),
-        "time": ("out_of_time", f"It took longer than the {limits.seconds:g} s"),
-        "disk": ("out_of_disk", f"It took more than the {limits.disk / 1e9:.3g} GB of disk"),
-    }[str(ended.over)]
-    return JobOutcome("failed", kind=kind, reason=f"{reason} that this worker gives one job (--{ended.over}).")
+        return JobOutcome("again", reason=f"Its process ended with exit code {ended.code}: {_last_line(log)}")
+    reason = {
+        "memory": f"It took more than the {limits.memory / 1e9:.3g} GB of memory",
+        "time": f"It took longer than the {limits.seconds:g} s",
+        "disk": f"It took more than the {limits.disk / 1e9:.3g} GB of disk",
+    }[ended.over]
+    reason = f"{reason} that this worker allows for one job (--{ended.over})."
+    return JobOutcome("failed", kind=f"out_of_{ended.over}", reason=reason)
 
 
 def _last_line(log: Path) -> str:
-    """Return the last line that a job printed, without files and tokens."""
+    """Return the last line of the output of a job, without paths and tokens."""
     with log.open("rb") as file:
         file.seek(max(log.stat().st_size - 2000, 0))
         lines = file.read().decode(errors="replace").split("\n")
@@ -131,48 +125,42 @@ def _last_line(log: Path) -> str:
 
 
 def _answered(answer: Path, request: Request, commit: str) -> JobOutcome:
-    """Return the outcome that a job wrote; it is read as what a stranger may have written."""
+    """Return the outcome in the answer of a job, which is untrusted."""
     if answer.stat().st_size > ANSWERS.size:
-        return JobOutcome("failed", kind="error", reason="Its records take more than is read of one job.")
+        return JobOutcome("failed", reason=f"Its records take more than {ANSWERS.size:,} bytes.")
     plain = parse_json(answer.read_bytes(), what="the answer", limit=ANSWERS)
     records = tuple(map(Record.from_json, plain["records"]))
     for one in records:
         of_it = one.model.id == request.model and one.model.commit in (None, commit)
         if not of_it or one.dataset.id != request.dataset:
-            return JobOutcome("failed", kind="error", reason="Its records are of another model or dataset.")
+            return JobOutcome("failed", reason="Its records are of another model or dataset.")
     state: Literal["done", "failed", "again"] = plain["state"]
     if state not in ("done", "failed", "again"):
-        return JobOutcome("failed", kind="error", reason="It ended in no known state.")
+        return JobOutcome("failed", reason="It ended in an unknown state.")
     return JobOutcome(state, records, str(plain["kind"]), str(plain["reason"]))
 
 
 def scored(
     request: Request, commit: str, *, device: str | None, max_parameters: int | None, folder: Path
 ) -> JobOutcome:
-    """Return what a request comes to in this very process; whatever goes wrong with it is an outcome too."""
+    """Run a request in this process and return its outcome; any error with it is an outcome too.
+
+    The records of a ranking with a single candidate hold raw terms, which do not depend on other candidates.
+    """
+    options = RankOptions(
+        sample=SampleOptions(config=request.config, split=request.split, label_column=request.label_column),
+        extract=ExtractOptions(device=device),
+        max_parameters=max_parameters,
+        free_disk=True,
+    )
+    models, metrics = [f"hf-hub:{request.model}@{commit}"], list(request.metrics) or None
     try:
-        return _scored(request, commit, device, max_parameters, folder)
+        report = rank(request.dataset, models, options=options, metrics=metrics, folder=folder)
+        records = tuple(report.records())
+        for one in records:
+            one.to_json()  # a record that cannot be written is a failure of this request, not of the place
     except Exception as error:  # noqa: BLE001
         return _failure(error)
-
-
-def _scored(request: Request, commit: str, device: str | None, max_parameters: int | None, folder: Path) -> JobOutcome:
-    """Return the records of a ranking with one candidate: they hold raw terms, which need no others beside them."""
-    report = rank(
-        request.dataset,
-        [f"hf-hub:{request.model}@{commit}"],
-        options=RankOptions(
-            sample=SampleOptions(config=request.config, split=request.split, label_column=request.label_column),
-            extract=ExtractOptions(device=device),
-            max_parameters=max_parameters,
-            free_disk=True,
-        ),
-        metrics=list(request.metrics) or None,
-        folder=folder,
-    )
-    records = tuple(report.records())
-    for one in records:
-        one.to_json()  # what cannot be written is this request's failure, not that of the place
     failed = next((one for one in records if one.status == "failed"), None)
     if failed is None:
         return JobOutcome("done", records)
@@ -182,7 +170,7 @@ def _scored(request: Request, commit: str, device: str | None, max_parameters: i
 
 
 def _failure(error: Exception) -> JobOutcome:
-    """Return the outcome of what was raised before there was anything to make a record of."""
+    """Return the outcome for an exception before there were records."""
     passing = isinstance(error, HubError) or any(is_transient(one) or is_offline(one) for one in chain(error))
     return JobOutcome("again" if passing else "failed", kind=_kind(error, passing=passing), reason=_said(error))
 
@@ -200,13 +188,13 @@ def _kind(error: Exception, *, passing: bool) -> str:
 
 
 def _said(error: Exception) -> str:
-    """Return what an exception says, without what the worker's files are called and without tokens."""
+    """Return the message of an exception, without paths of the worker and tokens."""
     expected = isinstance(error, (InputError, DatasetError, HubError, CheckpointError, UnknownMetricError))
     return without_places(str(error) if expected else f"{type(error).__name__}: {error}")
 
 
 def main(folder: Path) -> None:
-    """Carry out the job that a folder describes, in the process of its box, and write what it came to."""
+    """Run the job in a folder, in the process of its box, and write the answer."""
     asked = parse_json((folder / QUESTION).read_bytes(), what="the question", limit=ANSWERS)
     limit_this_process(BoxLimits(**asked["limits"]), device=asked["device"])
     outcome = scored(

@@ -1,8 +1,8 @@
-"""Requests in a place that many write: submitted once, claimed by one worker at a time, and given back by dead ones.
+"""A queue of requests in a shared place: submitted once, claimed by one worker at a time, released by dead workers.
 
-What a change does follows from the state it is made on top of. Where somebody else was quicker, the place asks again
-with the newer state, and whoever lost sees the other's claim there. It asks again too where the answer to a change was
-lost: what was wanted may be there already, and comparing tells.
+Every change is computed from the state that it is based on. If somebody else was faster, the place computes it again
+from the newer state, which shows the other claim. This also happens after a lost answer: the change may already be
+there, which a comparison shows.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from hf_transfer_score.requests.request import (
 )
 
 ASKED = ("model", "dataset", "revision", "config", "split", "label_column", "metrics", "asked_by")
-"""The fields that whoever asks fills in."""
+"""The fields that the user fills in."""
 
 WAITING = ("pending", "running")
-"""States of requests that count against who asked."""
+"""States in which requests count towards the limit of a user."""
 
 LARGEST_FILE = 20_000
-"""Bytes of a request's file; the longest request stays far below."""
+"""Bytes of the file of a request; the longest request has far fewer."""
 
 LONGEST_LEASE = 86_400.0
-"""Seconds; a claim that ends later than that from now was not made by a worker, and does not hold."""
+"""Seconds; a claim that ends later than this from now was not made by a worker, and is ignored."""
 
 Clock = Callable[[], datetime]
 Ending = Literal["done", "failed", "refused"]
 
 
 class LeaseLostError(StoreError):
-    """A worker's claim ended, and the request is no longer its own."""
+    """A worker no longer holds its request."""
 
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """How much may wait, and how often a request is tried.
+    """Limits of a queue.
 
     Attributes:
-        per_user: requests of one user that wait or run.
-        whole: requests of all that wait or run.
-        attempts: workers that may claim a request and not finish it.
+        per_user: waiting or running requests of one user.
+        whole: waiting or running requests of all users.
+        attempts: how many workers may claim a request without finishing it.
     """
 
     per_user: int = 10
@@ -66,11 +66,11 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class Submitted:
-    """What became of a submission.
+    """The outcome of a submission.
 
     Attributes:
-        state: "new", or the state of the same request that was there before.
-        request: as it is in the queue.
+        state: "new", or the state of the same request if it was in the queue before.
+        request: the request in the queue.
     """
 
     state: Literal["new", "pending", "running", "done"]
@@ -82,9 +82,9 @@ class RequestQueue:
     """The requests of a place.
 
     Attributes:
-        vouches: whether whoever submits here has proved who they are, as visitors do who sign in to a Space; the
-            name in a request that this account commits is believed then.
-        problems: files that held no request when they were last looked at; they do not count.
+        vouches: whether users are authenticated, like visitors who sign in to a Space; then the user name in a request
+            that this account commits is trusted.
+        problems: files without a valid request when they were last read; they are ignored.
 
     Example:
         >>> from hf_transfer_score.records.place import MemoryPlace
@@ -105,9 +105,9 @@ class RequestQueue:
     _known: dict[tuple[str, str], Request | Problem] = field(default_factory=dict, repr=False)
 
     def submit(self, request: Request) -> Submitted:
-        """Add a request unless the same one waits, runs or is done; one that failed or was refused waits again.
+        """Add a request unless the same one waits, runs or is done; failed and refused ones wait again.
 
-        Beside what is asked for and by whom, its fields are filled in. InputError where too many wait already.
+        Only the fields in ASKED are taken from the request. Raises InputError if too many requests wait.
         """
         asked = {name: getattr(request, name) for name in ASKED}
         fresh = Request(**asked, asked=time_text(self.clock()))
@@ -123,18 +123,18 @@ class RequestQueue:
         return answers[-1]
 
     def requests(self) -> list[Request]:
-        """Return all requests, the oldest first; files that hold none are in `problems`."""
+        """Return all requests, oldest first; invalid files are in `problems`."""
         return sorted(self._read(self.place.view()).values(), key=_age)
 
     def get(self, request: Request) -> Request | None:
-        """Return a request as it is in the queue now, None where it is not."""
+        """Return the current state of a request, None if it is not in the queue."""
         path, view = str(request_path(request)), self.place.view()
         return self._read(view, only=path).get(path)
 
     def claim(self, worker: str, lease_seconds: float) -> Request | None:
-        """Claim the oldest request that waits, or whose worker let its claim end; None where there is none.
+        """Claim the oldest request that waits or whose claim has expired; return None if there is none.
 
-        No other worker has the same name. The claim ends after the lease unless it is renewed.
+        Names of workers must be unique. The claim ends after the lease unless it is renewed.
         """
         _check_lease(lease_seconds)
         if not self._open(self._read(self.place.view())):
@@ -160,33 +160,33 @@ class RequestQueue:
         return claimed[-1]
 
     def renew(self, request: Request, worker: str, lease_seconds: float) -> Request:
-        """Let a claim end later, and return the request with it; LeaseLostError where it is another worker's now."""
+        """Extend a claim, and return the request; raises LeaseLostError if another worker has it now."""
         _check_lease(lease_seconds)
         title = f"{worker} still runs {request.model}"
         return self._change(request, worker, lambda held: self._running(held, worker, lease_seconds), title)
 
     def finish(self, request: Request, worker: str, *, records: int) -> Request:
-        """Mark a claimed request done; LeaseLostError where it is another worker's now."""
+        """Mark a claimed request as done; raises LeaseLostError if another worker has it now."""
         return self._end(request, worker, "done", records=records)
 
     def fail(self, request: Request, worker: str, reason: str, *, kind: str = "error", records: int = 0) -> Request:
-        """Mark a claimed request failed; LeaseLostError where it is another worker's now."""
+        """Mark a claimed request as failed; raises LeaseLostError if another worker has it now."""
         return self._end(request, worker, "failed", reason=reason, kind=kind, records=records)
 
     def refuse(self, request: Request, worker: str, reason: str) -> Request:
-        """Mark a claimed request as one that is not run; LeaseLostError where it is another worker's now."""
+        """Mark a claimed request as refused; raises LeaseLostError if another worker has it now."""
         return self._end(request, worker, "refused", reason=reason)
 
     def release(self, request: Request, worker: str, *, tried: bool = False) -> Request:
-        """Give a claimed request back, so that another worker may take it at once; it may count as tried."""
+        """Release a claimed request, so that another worker may take it; `tried` counts it as an attempt."""
         title = f"Given back: {request.model} on {request.dataset}"
         return self._change(request, worker, lambda held: _released(held, tried=tried), title)
 
     def release_all(self, worker: str) -> int:
-        """Give back whatever a worker still holds, and return how many requests that were.
+        """Release all requests that a worker holds, and return their number.
 
-        A start that did not finish counts as an attempt, however it ended: what brings workers down would be tried
-        for ever. After the last one the request has failed.
+        Each counts as an attempt, since a request that crashes workers would be retried forever otherwise. After the
+        last attempt the request has failed.
         """
         counts: list[int] = []
 
@@ -226,7 +226,7 @@ class RequestQueue:
         return written[-1]
 
     def _answer(self, fresh: Request, there: Mapping[str, Request], view: PlaceView) -> Submitted:
-        """Return what becomes of a request beside those that are there; InputError where there is no room."""
+        """Return the outcome of a submission; raises InputError if too many requests wait."""
         same = there.get(str(request_path(fresh)))
         if same is not None and same.state in ("pending", "running", "done"):
             return Submitted(same.state, same)
@@ -237,22 +237,21 @@ class RequestQueue:
         counts = Counter(self._askers(view, waiting, trusted=self.vouches).values())
         if own is not None and counts[own] >= self.limits.per_user:
             raise InputError(
-                f"{own} has {counts[own]} requests that wait or run, and may have {self.limits.per_user}: wait "
-                "until one of them is done."
+                f"{own} has {counts[own]} waiting or running requests, and may have {self.limits.per_user}: wait until "
+                "one of them is done."
             )
         total = sum(count if asker is None else min(count, self.limits.per_user) for asker, count in counts.items())
         if total >= self.limits.whole:
             raise InputError(
-                f"{total} requests wait or run, and the queue holds {self.limits.whole}: try again later, or "
-                "run it yourself with `hf-transfer-score rank`."
+                f"{total} requests are waiting or running, and the queue holds {self.limits.whole}: try again later, "
+                "or run it yourself with `hf-transfer-score rank`."
             )
         return Submitted("new", fresh)
 
     def _askers(self, view: PlaceView, requests: Mapping[str, Request], *, trusted: bool) -> dict[str, str | None]:
-        """Return who each request counts against: whoever committed it, whatever name stands in it.
+        """Return the user of each request: the author of its commit, whatever its `asked_by` says.
 
-        The name inside counts where nobody knows who wrote a file, as in a folder, and in commits of this account
-        where that is trusted.
+        `asked_by` counts if the author is unknown, as in a folder, and in commits of this account if `trusted`.
         """
         if not requests or not isinstance(view, Signed):
             return {path: request.asked_by for path, request in requests.items()}
@@ -265,7 +264,7 @@ class RequestQueue:
         return found
 
     def _open(self, there: Mapping[str, Request]) -> list[Request]:
-        """Return what may be claimed, the oldest first: what waits, and what is held by a claim that has ended."""
+        """Return the requests that may be claimed, oldest first: waiting ones, and those with an expired claim."""
         now = self.clock()
 
         def is_held(request: Request) -> bool:
@@ -275,7 +274,7 @@ class RequestQueue:
         return sorted((one for one in there.values() if one.state in WAITING and not is_held(one)), key=_age)
 
     def _in_turn(self, there: Mapping[str, Request], view: PlaceView) -> list[Request]:
-        """Return what may be claimed: what goes beyond the share of who asked comes after all others."""
+        """Return the requests that may be claimed; those beyond the limit of their user come last."""
         waiting, found = {path: one for path, one in there.items() if one.state in WAITING}, self._open(there)
         if len(waiting) <= self.limits.per_user:
             return found
@@ -290,7 +289,7 @@ class RequestQueue:
         return sorted(found, key=lambda one: str(request_path(one)) in later)
 
     def _named(self, request: Request, view: PlaceView) -> Request:
-        """Return a request with the name of who committed it, where that is known to be somebody else."""
+        """Return a request with the name of its author, if that is known to be somebody else."""
         path = str(request_path(request))
         asker = self._askers(view, {path: request}, trusted=True)[path]
         known = asker is not None and len(asker) <= LONGEST_TEXT and asker.isprintable()
@@ -317,7 +316,7 @@ class RequestQueue:
         kind: str | None = None,
         records: int | None = None,
     ) -> Request:
-        short = None if reason is None else (reason.strip() or "no reason is known")[:LONGEST_REASON]
+        short = None if reason is None else (reason.strip() or "unknown reason")[:LONGEST_REASON]
         return replace(
             request,
             state=state,
@@ -330,9 +329,9 @@ class RequestQueue:
         )
 
     def _read(self, view: PlaceView, *, only: str | None = None) -> dict[str, Request]:
-        """Return the requests of a state by path, or one of them."""
+        """Return the requests of a view by path, or one of them."""
         stamps = {path: stamp for path, stamp in view.files.items() if is_request_path(path) and only in (None, path)}
-        known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and times are coarse
+        known = self._known if self.place.shared else {}  # elsewhere reading is cheap, and modification times coarse
         found = {path: known[path, stamp] for path, stamp in stamps.items() if (path, stamp) in known}
         contents = view.read([path for path in stamps if path not in found])
         found |= {path: _parsed(path, content) for path, content in contents.items()}
@@ -344,7 +343,7 @@ class RequestQueue:
 
 
 def _parsed(path: str, content: bytes) -> Request | Problem:
-    """Return the request of a file, or what is wrong with it, whatever that is."""
+    """Return the request of a file, or the problem with it."""
     if len(content) > LARGEST_FILE:
         return Problem(path, f"A request has at most {LARGEST_FILE:,} bytes; this file has {len(content):,}.")
     try:

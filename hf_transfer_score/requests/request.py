@@ -1,4 +1,4 @@
-"""One request: which model is to be scored on which dataset, who asked, how far it is, and whether it can be run."""
+"""A request to score a model on a dataset: its state, its file, and whether it can be run."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOLDER = "requests"
 WITHOUT_OWNER = "_"
 
 LONGEST_ID = 96
-"""Letters of an id, as the Hub has it."""
+"""Characters of an id, the limit of the Hub."""
 
 LONGEST_TEXT = 200
 LONGEST_REASON = 2000
@@ -43,7 +43,7 @@ BYTES_A_PARAMETER = 4
 SAFE = ".safetensors"
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 MAIN = re.compile(r"(model|pytorch_model)(-\d+-of-\d+)?\.safetensors")
-"""The names that libraries load weights from; other files beside them are the same weights in other forms."""
+"""The files that libraries load weights from; other .safetensors files hold the same weights in other forms."""
 
 MISSING = "There is no {what} {name} on the Hub, or it is private: check the id; only what is public can be requested."
 REFUSED = {
@@ -53,38 +53,38 @@ REFUSED = {
     "disabled": "The {what} {name} is disabled on the Hub.",
     "gated": (
         "The {what} {name} is gated: a worker has no access to it. Run it yourself with `hf-transfer-score rank` and a "
-        "token that has."
+        "token that has access."
     ),
 }
-"""What is said of what cannot be requested, by what the Hub says of it."""
+"""Messages about what cannot be requested, by the kind of trouble."""
 
 State = Literal["pending", "running", "done", "failed", "refused"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """A model that is to be scored on a dataset.
+    """A request to score a model on a dataset.
 
     Attributes:
-        model: the id on the Hub, as that of the dataset is.
+        model: the id on the Hub.
+        dataset: the id on the Hub.
         revision: branch, tag or commit of the model; None for the default branch.
-        config: the configuration of the dataset, None where there is one only.
+        config: the configuration of the dataset, None if there is only one.
         split: the split; None for train, or the only one.
-        label_column: the column with the labels; None to tell from types and names.
-        metrics: names of metrics; empty for those that a ranking computes by default.
-        asked_by: who asked, as the Hub knows them; None where nobody had to sign in.
-        asked: when, in UTC; the queue fills it in.
-        state: how far it is.
+        label_column: the column with the labels; None to determine it from types and names.
+        metrics: names of metrics; empty for the default ones.
+        asked_by: the user's name on the Hub; None if nobody had to sign in.
+        asked: when it was submitted, in UTC; the queue fills it in.
         claimed_by: the worker that runs it.
         claimed_until: when its claim ends unless it is renewed, in UTC.
-        attempts: how often it was claimed by a worker that did not give it back.
+        attempts: how often it was claimed by a worker that did not release it.
         kind: the kind of failure.
         reason: why it failed or was refused.
         finished: when it was done, failed or refused, in UTC.
         records: how many records were published.
 
     Raises:
-        InputError: a field does not hold what it should.
+        InputError: a field has an invalid value.
 
     Example:
         >>> Request("timm/resnet18.a1_in1k", "ethz/food101").state
@@ -111,7 +111,7 @@ class Request:
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
-        """Refuse what is not a request."""
+        """Refuse invalid values."""
         _check_id("model", self.model)
         _check_id("dataset", self.dataset)
         if self.revision is not None and (len(self.revision) > LONGEST_TEXT or not REVISION.fullmatch(self.revision)):
@@ -138,7 +138,7 @@ class Request:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Request:
-        """Return the request that a text holds; RecordError names the first field that is not as it should be."""
+        """Parse a request; raises RecordError with the first invalid field."""
         try:
             plain = plain_record(text)
             version = plain.get("schema_version") if isinstance(plain, dict) else SCHEMA_VERSION
@@ -148,22 +148,22 @@ class Request:
                     f"{SCHEMA_VERSION}. Install a newer one: pip install -U hf-transfer-score."
                 )
             request: Request = block(Request, plain, "")
-        except InputError as error:  # the checks are those of records, and so are their words
+        except InputError as error:  # the checks and messages are those of records
             raise RecordError(re.sub(r"^A record", "A request", str(error))) from None
-        except Exception as error:  # whatever a stranger's file makes them raise
+        except Exception as error:  # whatever untrusted input makes them raise
             raise RecordError(f"A request cannot be read: {reason_of(error)}") from error
         return request
 
 
 def request_identity(request: Request) -> str:
-    """Return 32 hexadecimal digits that change with what is asked for, not with who asks or how far it is."""
+    """Return 32 hexadecimal digits that change with what is requested, not with the user or the state."""
     asked = [request.model, request.revision, request.dataset, request.config, request.split, request.label_column]
     text = json.dumps([*asked, sorted(set(request.metrics))], separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def request_path(request: Request) -> PurePosixPath:
-    """Return where a request lies below a place: requests/<owner>/<name>/<identity>.json.
+    """Return the path of a request in a place: requests/<owner>/<name>/<identity>.json.
 
     Example:
         >>> request_path(Request("timm/resnet18", "owner/pets")).parent
@@ -177,7 +177,7 @@ def request_path(request: Request) -> PurePosixPath:
 
 
 def is_request_path(path: str) -> bool:
-    """Return whether a path is one of a request.
+    """Return whether a path may be that of a request.
 
     Example:
         >>> is_request_path("requests/timm/resnet18/0123.json"), is_request_path("records/a/b/0123.json")
@@ -187,22 +187,22 @@ def is_request_path(path: str) -> bool:
 
 
 def utc_now() -> datetime:
-    """Return the time."""
+    """Return the current time."""
     return datetime.now(timezone.utc)
 
 
 def time_text(moment: datetime) -> str:
-    """Return a time as requests hold it: UTC, to the millisecond."""
+    """Return a time as stored in requests: UTC, to the millisecond."""
     return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def time_of(text: str) -> datetime:
-    """Return the time that a text of a request names."""
+    """Parse a time of a request."""
     return datetime.fromisoformat(text)
 
 
 def is_hub_id(text: str) -> bool:
-    """Return whether a text may be an id on the Hub, so that it leads to no file of the worker's.
+    """Return whether a text has the form of an id on the Hub, which excludes local files of the worker.
 
     Example:
         >>> is_hub_id("timm/resnet18.a1_in1k"), is_hub_id("gpt2"), is_hub_id("../secret"), is_hub_id("a/b/c")
@@ -272,22 +272,22 @@ def _shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class CheckLimits:
-    """What a request may ask for: the most that the weights of a model may take."""
+    """Limits of what may be requested."""
 
     weight_bytes: int = 5 * 10**9
 
 
 def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLimits | None = None) -> str:
-    """Refuse a request that no worker could run, or none should, and return the model's full commit.
+    """Refuse a request that no worker can or should run, and return the full commit of the model.
 
     Args:
-        request: its names were checked when it was made.
-        api: asks the Hub; None for one with the settings of the environment.
-        limits: what may be asked for.
+        request: a request with valid names.
+        api: the client; None for one with the settings of the environment.
+        limits: what may be requested.
 
     Raises:
-        InputError: the model or the dataset is missing, closed, or not of a kind that is run; the message says which.
-        HubError: the Hub did not answer; the same request may be good later.
+        InputError: the model or the dataset is missing, not public, or of a kind that is not run.
+        HubError: the Hub did not answer; the same request may be valid later.
     """
     if api is None:
         from huggingface_hub import HfApi
@@ -297,12 +297,12 @@ def check_request(request: Request, *, api: HfApi | None = None, limits: CheckLi
     _check_weights(request.model, model, limits or CheckLimits())
     dataset = _info(api, "dataset", request.dataset)
     if not any(not file.rfilename.startswith((".", "README")) for file in dataset.siblings or []):
-        raise InputError(f"The dataset {request.dataset} holds no files: there is nothing to score on.")
+        raise InputError(f"The dataset {request.dataset} has no files: there is nothing to score on.")
     return str(model.sha)
 
 
 def _info(api: HfApi, what: str, name: str, revision: str | None = None) -> Any:
-    """Return what the Hub says of a repository; what not everybody may read is refused, whoever asks."""
+    """Return what the Hub says about a repository; one that is not public is refused, whatever the token."""
     try:
         more: dict[str, Any] = {"files_metadata": what == "model", "timeout": SECONDS}
         info = api.repo_info(name, repo_type=what, revision=revision, **more)
@@ -313,7 +313,7 @@ def _info(api: HfApi, what: str, name: str, revision: str | None = None) -> Any:
         if trouble.kind in REFUSED:
             raise InputError(REFUSED[trouble.kind].format(what=what, name=name)) from None
         reason = f"{type(error).__name__}: {trouble.reason}"
-        raise HubError(f"The Hub did not say what the {what} {name} is ({reason}); try again later.") from error
+        raise HubError(f"The Hub gave no information on the {what} {name} ({reason}); try again later.") from error
     for kind in ("private", "disabled", "gated"):
         if getattr(info, kind):
             raise InputError(REFUSED[kind].format(what=what, name=name))
@@ -325,7 +325,7 @@ def _check_weights(name: str, info: Any, limits: CheckLimits) -> None:
     safe = {file: size for file, size in sizes.items() if file.endswith(SAFE)}
     pickled = sorted(file for file in sizes if file.endswith(PICKLED))
     if not safe and not pickled:
-        raise InputError(f"The model {name} holds no weights in safetensors files: there is nothing to load.")
+        raise InputError(f"The model {name} has no weights in safetensors files: there is nothing to load.")
     if not safe:
         raise InputError(
             f"The model {name} has pickled weights only ({pickled[0]}), and loading these may run code: its owner can "

@@ -1,4 +1,4 @@
-"""The worker: claim, run, publish, write back, and again."""
+"""The worker: claims requests, runs them, publishes their records, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -22,29 +22,28 @@ from hf_transfer_score.requests.request import Request
 Value = TypeVar("Value")
 
 PAUSES = (5.0, 15.0, 60.0, 300.0)
-"""Seconds before each further attempt to reach a place; the last for all after it."""
+"""Seconds before each further attempt to reach a place; the last one repeats."""
 
 CLOSED = (400, 401, 403, 404)
-"""What the Hub answers where waiting does not help: the token or the repository is not the right one."""
+"""HTTP statuses where waiting does not help: the token or the repository is wrong."""
 
 LONGEST_POLL = 10
-"""After many looks in vain a worker waits so many times as long."""
+"""The pause between polls of an empty queue grows up to this factor."""
 
 PUBLISHING_ATTEMPTS = 8
-"""After which a place takes no records at all, and every further model would be run in vain.
+"""After these the place is assumed to accept no records at all, so that running more models is pointless.
 
-An answer that there were too many commits in this hour does not count.
+Answers that there were too many commits do not count.
 """
-
 
 RENEWALS = 3
 """Renewals within the time of one lease: two may fail."""
 
 HASTE = 10
-"""How many times sooner it is tried again after a renewal that failed."""
+"""A failed renewal is retried this many times sooner."""
 
 LAST_SECONDS = 5.0
-"""How long the end waits for a renewal that is on its way; one that comes later changes nothing."""
+"""How long to wait at the end for a renewal in progress; a later one changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ class WorkerOptions:
     """How a worker works.
 
     Attributes:
-        name: how others see it; a part of its own is added.
-        lease: seconds after which a claim of its ends once it is no longer renewed.
-        poll: seconds between looks at a queue in which nothing waits, about; longer after many in vain.
+        name: visible to others; a random suffix is added.
+        lease: seconds after which a claim ends if it is not renewed.
+        poll: approximate seconds between polls of an empty queue; they grow over time.
         once: stop when nothing waits.
-        limit: stop after so many requests.
+        limit: stop after this many requests.
         job: how requests are run.
         pauses: seconds before each further attempt to reach a place.
     """
@@ -70,7 +69,7 @@ class WorkerOptions:
     pauses: tuple[float, ...] = PAUSES
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before anything is claimed."""
+        """Refuse an invalid name."""
         if not 0 < len(self.name) <= 100 or not self.name.isprintable() or self.name != self.name.strip():
             raise OptionError(
                 f"The name {self.name[:100]!r} cannot name a worker: expected 1 to 100 printable letters."
@@ -78,14 +77,14 @@ class WorkerOptions:
 
 
 def apart(seconds: float) -> float:
-    """Return a time about as long, so that workers that were started together do not ask together."""
+    """Return a random duration of about this length, so that workers started together do not act together."""
     return seconds * random.uniform(0.5, 1.5)  # noqa: S311
 
 
 class Lease:
-    """Renews a worker's claim, which lasts some seconds, in a thread of its own while the `with` block lasts.
+    """Renews a worker's claim in a thread during a `with` block.
 
-    What goes wrong is said; `lost` tells whether the request is another worker's by now.
+    Problems are reported with `say`; `lost` is whether another worker has the request now.
     """
 
     def __init__(
@@ -102,7 +101,7 @@ class Lease:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Stop renewing; whoever is interrupted does not wait."""
+        """Stop renewing, without waiting after an exception."""
         self._ended.set()
         if kind is None:
             self._thread.join(LAST_SECONDS)
@@ -119,12 +118,12 @@ class Lease:
                     self.say(str(error))
                 return
             except Exception as error:  # noqa: BLE001  # the place may be back before the lease ends
-                self.say(f"The claim could not be renewed, and that is tried again: {error}")
+                self.say(f"The claim could not be renewed, which is tried again: {error}")
                 wait = self.seconds / RENEWALS / HASTE
 
 
 class Worker:
-    """Runs the requests of a queue, publishes their records, and says a line for each that was claimed or has ended."""
+    """Runs the requests of a queue, publishes their records, and prints a line at the start and end of each."""
 
     def __init__(self, queue: RequestQueue, results: Place, options: WorkerOptions, say: Callable[[str], None]) -> None:
         self.queue, self.results, self.options, self.say = queue, results, options, say
@@ -132,16 +131,16 @@ class Worker:
         self.counts: Counter[str] = Counter()
 
     def run(self) -> Counter[str]:
-        """Run requests until there are enough, and return how many came to which state.
+        """Run requests up to the limit, and return the number of requests by outcome.
 
-        However it ends, a request that it still holds is given back at once.
+        However it ends, a request that it still holds is released at once.
 
         Raises:
-            StoreError, HubError: a place is closed, or the one for the results takes no records.
+            StoreError, HubError: a place is closed, or the results cannot be published.
         """
         try:
             if self._patiently(self.queue.place.version) is None:
-                self.say(f"{self.queue.place.name} is not there yet")
+                self.say(f"{self.queue.place.name} does not exist yet")
             idle = 0
             while self.options.limit is None or self.counts.total() < self.options.limit:
                 request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
@@ -159,7 +158,7 @@ class Worker:
         return self.counts
 
     def _serve(self, request: Request) -> None:
-        """Run one request to its end."""
+        """Run one request and report its outcome."""
         start = time.monotonic()
         self.say(f"claimed {title(request)}, attempt {request.attempts} of {self.queue.limits.attempts}")
         with Lease(self.queue, request, self.id, self.options.lease, self.say) as lease:
@@ -170,7 +169,7 @@ class Worker:
                 self._patiently(lambda: publish(self.results, outcome.records), PUBLISHING_ATTEMPTS)
         try:
             if lease.lost:
-                raise LeaseLostError("Another worker has it by now.")
+                raise LeaseLostError("Another worker has it now.")
             self._patiently(lambda: self._settle(request, outcome))
         except LeaseLostError as error:
             self.counts["lost"] += 1
@@ -185,7 +184,7 @@ class Worker:
             time.sleep(self._pause(request.attempts - 1))
 
     def _settle(self, request: Request, outcome: JobOutcome) -> Request:
-        """Write what became of a request into the queue."""
+        """Write the outcome of a request to the queue."""
         if outcome.state == "done":
             return self.queue.finish(request, self.id, records=len(outcome.records))
         if outcome.state == "refused":
@@ -196,7 +195,7 @@ class Worker:
         return self.queue.fail(request, self.id, outcome.reason, kind=outcome.kind, records=count)
 
     def _patiently(self, action: Callable[[], Value], most: int | None = None) -> Value:
-        """Return what an action gives, trying again for as long as a place cannot be reached, or `most` times."""
+        """Return the result of an action, retrying while a place cannot be reached, at most `most` times."""
         attempt = 0
         while True:
             try:
@@ -216,11 +215,11 @@ class Worker:
         return self.options.pauses[min(number, len(self.options.pauses) - 1)]
 
     def _give_back(self) -> None:
-        """Give back what is still held, where that can be done."""
+        """Release the requests that are still held, if possible."""
         try:
             count = self.queue.release_all(self.id)
-        except Exception as error:  # noqa: BLE001  # what ends the worker is what matters
-            self.say(f"What was claimed could not be given back, and its claim ends by itself: {error}")
+        except Exception as error:  # noqa: BLE001  # the exception that ends the worker matters more
+            self.say(f"The claimed request could not be given back; its claim will expire: {error}")
             return
         if count:
             self.say(f"gave back {count} request{'s' if count > 1 else ''}")

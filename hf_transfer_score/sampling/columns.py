@@ -1,4 +1,4 @@
-"""Which columns hold inputs and labels, and so which task it is, from their types and names."""
+"""Finds the columns of inputs and labels, and the task, by the types and names of the columns."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_transfer_score.tasks import Task, get_task
 
 
 def _names(text: str) -> tuple[str, ...]:
-    """Return the names that datasets usually give a column, most telling first."""
+    """Return usual names of a column, most specific first."""
     return tuple(text.split())
 
 
@@ -40,14 +40,14 @@ PAIRS = (
     *(("question", "sentence"), ("question", "passage"), ("question", "context"), ("query", "passage")),
     ("query", "document"),
 )
-"""Texts that are read together."""
+"""Pairs of texts that belong together."""
 
 NO_CONTENT = _names("id idx index guid uid uuid file filename file_name path url link md5 sha256 hash")
-"""Columns that are neither inputs nor labels unless the user says so; so is whatever ends in _id or starts with _."""
+"""Columns that are never chosen as inputs or labels, like those that end in _id or start with _."""
 
 
 def is_content(name: str) -> bool:
-    """Return whether a column of that name may hold inputs or labels."""
+    """Return whether a column may be chosen, by its name."""
     name = name.lower()
     return name not in NO_CONTENT and not name.endswith("_id") and not name.startswith("_")
 
@@ -60,10 +60,7 @@ PLURALS = {"class": "classes", "integer": "integers", "string": "strings", "bool
 
 @dataclass(frozen=True)
 class Columns:
-    """The task of a dataset, the columns of its inputs (one or two) and labels, and notes on what else there was.
-
-    The dataset may give its classes no names.
-    """
+    """The task of a dataset, the columns of its inputs (one or two) and labels, and notes on the choice."""
 
     task: Task
     inputs: tuple[str, ...]
@@ -73,17 +70,17 @@ class Columns:
 
     @property
     def all(self) -> list[str]:
-        """All columns that are to be read."""
+        """All columns to read."""
         return [*self.inputs, self.label]
 
     @property
     def by_role(self) -> dict[str, str]:
-        """The columns by role, as a record keeps them."""
+        """The columns by role, as stored in a record."""
         return {**dict(zip(("input", "input_2"), self.inputs, strict=False)), "label": self.label}
 
 
 def kind_of_feature(feature: Any, name: str = "") -> str:
-    """Return a word for the type of a column, "other" for what nothing here can use."""
+    """Return a word for the type of a column, "other" for types that cannot be used."""
     import datasets
 
     media = "image" if name.lower() in IMAGES else "audio" if name.lower() in SOUNDS else "other"
@@ -104,9 +101,9 @@ def kind_of_feature(feature: Any, name: str = "") -> str:
 
 
 def find_columns(features: Mapping[str, Any], options: SampleOptions, dataset: str) -> Columns:
-    """Return the task and the columns of a dataset by their types, or raise DatasetError with the candidates.
+    """Return the task and the columns of a dataset, or raise DatasetError with the candidates.
 
-    The options `task`, `label_column` and `input_columns` override what types and names say.
+    The options `task`, `label_column` and `input_columns` have precedence over types and names.
     """
     return _Search(dataset, features, options).columns()
 
@@ -168,11 +165,11 @@ class _Search:
         return known.get(kind, str(getattr(self.features[name], "dtype", "nested")) if kind == "other" else kind)
 
     def _of(self, *kinds: str) -> list[str]:
-        """Return the columns of some kinds that are not inputs by the user's word."""
+        """Return the columns of some kinds, without the inputs that the user named."""
         return [name for name, kind in self.kinds.items() if kind in kinds and name not in self.options.input_columns]
 
     def _find_label(self) -> str:
-        """Return the column of the labels where the user names neither it nor a task."""
+        """Return the column of the labels if the user names neither it nor a task."""
         named = [name for name in self._of(*CLASS_KINDS, *NUMBER_KINDS) if name.lower() in LABELS]
         masks = self._masks()
         special = masks or self._tags()
@@ -193,13 +190,13 @@ class _Search:
         return self._pick(candidates, LABELS)
 
     def _masks(self) -> list[str]:
-        """Columns that may hold masks: images beside another image, by name."""
+        """Return the columns that may hold masks: images beside another image, by name."""
         if list(self.kinds.values()).count("image") < 2:
             return []
         return [name for name in self._of("image") if name.lower() in MASKS or "mask" in name.lower()]
 
     def _tags(self) -> list[str]:
-        """Columns that may hold a label for every word: lists beside a list of words, where there is no image."""
+        """Return the columns that may label every word: lists beside a list of words, without images or sound."""
         words = [name for name, kind in self.kinds.items() if kind == "strings" and name.lower() in WORDS]
         if not words or "image" in self.kinds.values() or "audio" in self.kinds.values():
             return []
@@ -207,7 +204,7 @@ class _Search:
         return [name for name in named if name != words[0]]
 
     def _leftovers(self) -> list[str]:
-        """Columns with other names, when the inputs are set aside and there is one left."""
+        """Return the columns that may hold labels, whatever their names: all but the likely inputs."""
         inputs: set[str] = set(self.options.input_columns)
         if not inputs and not self._of("image", "audio"):
             texts = self._of("string")
@@ -216,7 +213,7 @@ class _Search:
         return [name for name in self._of("bool", *NUMBER_KINDS, "string") if name not in inputs and is_content(name)]
 
     def _label_for(self, task: Task) -> str:
-        """Return the column of the labels for the task that was asked for."""
+        """Return the column of the labels for a given task."""
         fitting = self._of(*_kinds_of_label(task))
         if task.unit == "pixel":
             return self._pick(self._masks() or fitting[1:], MASKS, task)
@@ -228,7 +225,6 @@ class _Search:
         return self._pick(named or self._of("class") or [one for one in fitting if one in content], LABELS, task)
 
     def _pick(self, candidates: Sequence[str], preferred: Sequence[str], task: Task | None = None) -> str:
-        """Return the column of the labels among some."""
         lacking = f"has no column for the labels of {task.name if task else 'any task'}", "Name it with `label_column`."
         several = "hold the labels", "Choose one with `label_column`."
         return self._most_usual(candidates, preferred, lacking, several)
@@ -236,7 +232,7 @@ class _Search:
     def _most_usual(
         self, candidates: Sequence[str], preferred: Sequence[str], lacking: tuple[str, str], several: tuple[str, str]
     ) -> str:
-        """Return the candidate with the most usual name; without one there must be a single candidate."""
+        """Return the candidate with the most usual name, or the only candidate."""
         if not candidates:
             self._refuse(*lacking)
         named = [name for word in preferred for name in candidates if name.lower() == word]
@@ -245,7 +241,7 @@ class _Search:
         return (named or list(candidates))[0]
 
     def _task_of(self, label: str) -> Task:
-        """Return the task that a label column asks for, or check that it can serve the one that was asked for."""
+        """Return the task for a label column, or check that the column suits the given task."""
         kind, task = self.kinds[label], self.asked
         if task is not None:
             if kind in TAG_KINDS and task.unit == "example":

@@ -1,10 +1,10 @@
-"""A stratified sample in one pass: the share of every class is known only at the end, the rows must be kept before.
+"""Draws a stratified sample in one pass: rows must be kept before the share of each class is known.
 
 Every row has a key, a hash of its number and the seed. At the end a class with a quota of q gives its q smallest keys.
-Until then a class keeps what its quota would be if the stream ended now, and a margin: of the rows seen so far, as many
-as that quota are drawn at the end on average, or fewer, so that the margin of five standard deviations and eight rows
-is used up about once in a million draws (the class then gives a row less). The rows that are drawn make the sample: its
-table, the names of its classes, and notes for the user.
+Until then a class keeps as many rows as its quota would be if the stream ended now, plus a margin. On average at most
+that many of the rows seen so far are drawn at the end, so the margin of five standard deviations and eight rows is too
+small about once in a million draws (the class then gives one row less). The drawn rows make the sample: its table, the
+names of its classes, and notes for the user.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 LEAST_OF_A_CLASS = 2
 LEAST_GARBAGE = 64 * 1024 * 1024
-"""Bytes of dropped rows below which the file of kept rows is not rewritten."""
+"""The file of kept rows is not rewritten for fewer bytes of dropped rows."""
 
 PRUNE_EVERY = 64
-"""Chunks between two times at which every class drops what it keeps too much."""
+"""Number of chunks after which every class drops its surplus rows."""
 
 WRITTEN_TOGETHER = 32
-"""Examples of a batch in the file of a sample."""
+"""Examples per batch in the file of a sample."""
 
 FETCHED_TOGETHER = 16
-"""Files that are read at the same time, where rows have paths: each may be a request over the network."""
+"""Files that are read in parallel if rows hold paths: each may be a request over the network."""
 
 
 def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -55,7 +55,7 @@ def row_keys(rows: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
 
 
 def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
-    """Return how many rows each class gives: its share by largest remainder, and two at least where it has them."""
+    """Return how many rows each class gives: its share by largest remainder, but at least two if it has them."""
     total = sum(counts)
     if total <= most:
         return list(counts)
@@ -71,7 +71,7 @@ def proportional_quotas(counts: Sequence[int], most: int) -> list[int]:
 
 
 class RowFile:
-    """Rows that may still be drawn, in a file without a name; only their places are in memory."""
+    """Rows that may still be drawn, in an unnamed temporary file; only their positions are in memory."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder, self.size = folder, 0
@@ -88,7 +88,7 @@ class RowFile:
         self._file.close()
 
     def __len__(self) -> int:
-        """Return the number of rows that are kept."""
+        """Return the number of kept rows."""
         return len(self._slots)
 
     def put(self, values: list[Any]) -> int:
@@ -123,7 +123,7 @@ class RowFile:
         return values
 
     def drop(self, number: int) -> None:
-        """Forget a row; once more than half of the file is garbage, it is rewritten."""
+        """Drop a row; once more than half of the file is garbage, it is rewritten."""
         self._live -= self._slots.pop(number)[1]
         if self.size - self._live > max(LEAST_GARBAGE, self._live):
             old, self._file = self._file, tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
@@ -135,7 +135,7 @@ class RowFile:
 
 
 class Drawn(NamedTuple):
-    """A row that was drawn: its key, the code of its class, and its number in the file of kept rows."""
+    """A drawn row: its key, the code of its class, and its number in the file of kept rows."""
 
     key: int
     stratum: int
@@ -143,7 +143,7 @@ class Drawn(NamedTuple):
 
 
 class Draw:
-    """Takes rows as they come, and keeps those that can still be drawn: `most` of them, or of every class `each`."""
+    """Receives the rows of a stream and keeps those that may be drawn: `most` in total, `each` of every class."""
 
     def __init__(self, kept: RowFile, most: int, each: int | None = None) -> None:
         self.kept, self.most, self.each = kept, most, each
@@ -152,11 +152,15 @@ class Draw:
         self._chunks = 0
 
     def offer(self, keys: NDArray[np.uint64], strata: NDArray[np.int64], read: Callable[[int], list[Any]]) -> None:
-        """Look at the keys (n,) and classes (n,) of a chunk of rows; rows with a class below 0 cannot be drawn.
+        """Add a chunk of rows by their keys (n,) and classes (n,); rows with a class below 0 cannot be drawn.
 
-        What is to be kept of a row of the chunk is read by its number there.
+        `read` returns the values to keep of a row, by its number in the chunk.
         """
-        self._count(strata)
+        new = int(strata.max(initial=-1)) + 1 - len(self.counts)
+        self.counts += [0] * max(new, 0)
+        self._heaps += [[] for _ in range(new)]
+        for stratum, count in enumerate(np.bincount(strata[strata >= 0]).tolist()):
+            self.counts[stratum] += count
         limits = self._limits()
         for place in np.flatnonzero(strata >= 0).tolist():
             stratum, key = int(strata[place]), int(keys[place])
@@ -168,13 +172,6 @@ class Draw:
         if self._chunks % PRUNE_EVERY == 0:
             for heap, limit in zip(self._heaps, limits, strict=True):
                 self._prune(heap, limit)
-
-    def _count(self, strata: NDArray[np.int64]) -> None:
-        new = int(strata.max(initial=-1)) + 1 - len(self.counts)
-        self.counts += [0] * max(new, 0)
-        self._heaps += [[] for _ in range(new)]
-        for stratum, count in enumerate(np.bincount(strata[strata >= 0]).tolist()):
-            self.counts[stratum] += count
 
     def _limits(self) -> list[int]:
         if self.each is not None:
@@ -195,7 +192,7 @@ class Draw:
         return proportional_quotas(self.counts, self.most)
 
     def finish(self) -> list[Drawn]:
-        """Return the rows that are drawn, in the order of their keys: shuffled, and the same for the same seed."""
+        """Return the drawn rows in the order of their keys: shuffled, but the same for the same seed."""
         drawn = [
             Drawn(-key, stratum, slot)
             for stratum, (heap, quota) in enumerate(zip(self._heaps, self.quotas(), strict=True))
@@ -206,13 +203,13 @@ class Draw:
 
 @dataclass
 class Drawing:
-    """One pass over a source: what it has seen so far, and what is drawn of it.
+    """The state of one pass over a source.
 
     Attributes:
-        labelled: rows that could be drawn, of those seen.
+        labelled: number of rows seen that may be drawn.
         stopped: whether the pass ended within a shard.
-        mixtures: labelled rows and number of classes of each shard that was read to its end.
-        drawn: the rows that were drawn, each with its label or target and places.
+        mixtures: labelled rows and number of classes of each completely read shard.
+        drawn: the drawn rows, each with its label or target and positions.
     """
 
     source: OpenSplit
@@ -234,11 +231,11 @@ class Drawing:
 
 
 def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
-    """Return the sample: the table is written to a file in `scratch`, and the fingerprint taken of what was written."""
+    """Return the sample, with a table that is written to a file in `scratch`."""
     source, options, rows = drawing.source, drawing.options, drawing.rows
     for one, kept in _with_content(drawing):
         truth = rows.truth(kept, one.stratum, np.random.default_rng([options.seed, one.key]))
-        if truth is not None:  # else it turns out to have no label
+        if truth is not None:
             drawing.drawn.append((one, truth))
     if not drawing.drawn:
         raise DatasetError(f"No row of {source.dataset}{source.in_split} can be used: {rows.why_lost}.")
@@ -252,7 +249,7 @@ def assemble(drawing: Drawing, scratch: Path) -> LabelledSample:
 
 
 def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
-    """Yield the rows that are drawn; files that are known by their path only are read now, several at a time."""
+    """Yield the drawn rows; files that are only known by their path are read now, several at a time."""
     source, rows, file = drawing.source, drawing.rows, drawing.draw.kept
     media = 0 if rows.columns.task.modality == "text" else rows.media
 
@@ -272,7 +269,7 @@ def _with_content(drawing: Drawing) -> Iterator[tuple[Drawn, list[Any]]]:
 
 
 def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
-    """Return class indices by code for the classes in the sample, and their names, or refuse a single class."""
+    """Return the class index of each code in the sample, and the names; a single class is refused."""
     rows, source = drawing.rows, drawing.source
     if rows.classes is None:
         return {}, None
@@ -282,7 +279,7 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
     )
     if len(names) < 2:
         only = f"the only one is {names[0]!r}" if names else "there is none"
-        left_out = f" Values left out: {list(drawing.options.ignore_values)} (`ignore_values`)."
+        left_out = f" Ignored values: {list(drawing.options.ignore_values)} (`ignore_values`)."
         raise DatasetError(
             f"At least 2 classes are needed, and in column {rows.columns.label!r} of {source.dataset}"
             f"{source.in_split} {only}.{left_out if rows.columns.task.unit == 'pixel' else ''}"
@@ -291,7 +288,7 @@ def _indices(drawing: Drawing) -> tuple[dict[int, int], tuple[str, ...] | None]:
 
 
 def _write(drawing: Drawing, indices: dict[int, int], path: Path) -> pa.Table:
-    """Write the examples to a file, a few at a time, and return it as a table that is mapped from there."""
+    """Write the examples to a file, a few at a time, and return it as a memory-mapped table."""
     import pyarrow as pa
 
     columns = drawing.rows.columns
@@ -319,7 +316,7 @@ def _write(drawing: Drawing, indices: dict[int, int], path: Path) -> pa.Table:
 
 
 def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
-    """Return what the user should know of how the sample was drawn."""
+    """Return notes for the user on how the sample was drawn."""
     rows, unit, notes = drawing.rows, drawing.rows.columns.task.unit, []
     values = [truth.value for _, truth in drawing.drawn]
     if drawing.seen > drawing.labelled:
@@ -334,7 +331,8 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     if rows.classes is not None:
         absent = rows.classes.absent(names or ())
         if absent:
-            notes.append(f"{len(absent)} of the dataset's classes did not occur: {_few(absent)}")
+            few = ", ".join(absent[:5]) + (", ..." if len(absent) > 5 else "")
+            notes.append(f"{len(absent)} of the dataset's classes did not occur: {few}")
         alone = [rows.classes.name(code) for code, count in enumerate(drawing.draw.counts) if count == 1]
         if alone and rows.stratified:
             notes.append(f"{len(alone)} classes have a single row: {', '.join(alone[:5])}")
@@ -344,9 +342,5 @@ def _notes(drawing: Drawing, names: tuple[str, ...] | None) -> list[str]:
     if unit != "example":
         how = "rare labels more likely" if unit == "word" else "spread evenly over the classes of an image"
         most = drawing.options.rows_per_example
-        notes.append(f"{sum(map(len, values))} {unit}s drawn, {most} of an example at most, {how}")
+        notes.append(f"{sum(map(len, values))} {unit}s drawn, at most {most} per example, {how}")
     return notes
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -1,8 +1,8 @@
-"""Reads files of datasets so that none is a bomb, and each is the one that the Hub names.
+"""Protects the reading of dataset files against bombs, and checks them against the hashes of the Hub.
 
-`datasets` reads files by functions of its packaged modules, which open a file and hand parts of it to parsers in C.
-Those of .csv and .json hold a line whole, and Arrow's JSON parser calls itself for each bracket. A builder is made to
-open files and to parse through here, and no other builder of the process is touched.
+`datasets` reads files with functions of its packaged modules, which open a file and pass parts of it to parsers in C.
+Those for .csv and .json hold whole lines in memory, and Arrow's JSON parser recurses for each bracket. One builder is
+made to open and parse files through this module; other builders of the process are not affected.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ OPENING = {"open", "pd", "paj"}
 NEITHER = bytes(code for code in range(256) if code not in b"[]{}\n")
 
 SMALL_BYTES = 4 * 1024 * 1024
-"""A file of no more bytes is fetched whole, whatever is read of it."""
+"""Smaller files are always downloaded whole."""
 
 WHOLE_BYTES = 256 * 1024 * 1024
-"""A file of more bytes is read in parts, which cannot be held to the hash of the whole."""
+"""Larger files are read in parts, which cannot be checked against the hash of the whole file."""
 
 MEMORY_BYTES = 64 * 1024 * 1024
-"""A file of more bytes waits on the disk for its reader."""
+"""Larger downloads are buffered on disk."""
 
 ATTEMPTS = 2
-"""How often a file is fetched whose content is not what the Hub says."""
+"""Downloads of a file whose content does not match its hash."""
 
 Item = TypeVar("Item")
 
@@ -65,7 +65,7 @@ EMPTY = {"EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError"}
 
 
 def guard(builder: Any) -> None:
-    """Have a builder of `datasets` open files and parse text through here."""
+    """Make a builder of `datasets` open and parse files through this module."""
     for kind in reversed(type(builder).__mro__):
         if kind.__module__.startswith("datasets.packaged_modules."):
             for name, function in vars(kind).items():
@@ -74,7 +74,7 @@ def guard(builder: Any) -> None:
 
 
 def _called(function: FunctionType, named: str, builder: Any, *arguments: Any, **options: Any) -> Any:
-    """Call a builder's function with other ways to open and to parse; all else is as its module has it now."""
+    """Call a function of a builder with guarded functions to open and parse; its other globals stay the same."""
     module = sys.modules[named]
     of_parquet = type(builder).__module__.endswith(".parquet")
     columns: Sequence[str] | None = getattr(builder.config, "columns", None) if of_parquet else None
@@ -89,14 +89,14 @@ def _called(function: FunctionType, named: str, builder: Any, *arguments: Any, *
         return module.paj.read_json(file, *arguments, **options)
 
     names = {**vars(module), "open": opened}
-    names |= {"pd": _Instead(module.pd, read_csv=read_csv)} if hasattr(module, "pd") else {}
-    names |= {"paj": _Instead(module.paj, read_json=read_json)} if hasattr(module, "paj") else {}
+    names |= {"pd": _Patched(module.pd, read_csv=read_csv)} if hasattr(module, "pd") else {}
+    names |= {"paj": _Patched(module.paj, read_json=read_json)} if hasattr(module, "paj") else {}
     read = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
     read.__kwdefaults__ = function.__kwdefaults__
     return read(builder, *arguments, **options)
 
 
-class _Instead:
+class _Patched:
     """A module with some of its functions replaced."""
 
     def __init__(self, module: Any, **functions: Callable[..., Any]) -> None:
@@ -108,7 +108,7 @@ class _Instead:
 
 
 def _opener(module: ModuleType, columns: Sequence[str] | None = None) -> Callable[..., Any]:
-    """Return what opens a file as `datasets` has the module open it, as the Hub says it is, its lines guarded."""
+    """Return a function that opens a file as the module would, with checks of its hash and of the length of lines."""
 
     def opened(file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
         encoding = {name: options.pop(name) for name in ("encoding", "errors") if name in options}
@@ -122,7 +122,7 @@ def _opener(module: ModuleType, columns: Sequence[str] | None = None) -> Callabl
 
 
 def check_nesting(content: bytes) -> None:
-    """Raise DatasetError where a line of JSON is nested deeper than its parser can take.
+    """Raise DatasetError if a line of JSON is nested too deeply for its parser.
 
     Example:
         >>> check_nesting(b'{"a": [[1], [2]]}')
@@ -137,7 +137,7 @@ def check_nesting(content: bytes) -> None:
 
 
 def _depth(content: bytes) -> int:
-    """Return how many more brackets are opened than closed at most within a line, those within texts included."""
+    """Return the deepest nesting of brackets within a line, counting those within texts."""
     marks = np.frombuffer(content.translate(None, NEITHER), np.uint8)
     if not len(marks):
         return 0
@@ -148,7 +148,7 @@ def _depth(content: bytes) -> int:
 
 
 class _LimitedLines(io.RawIOBase):
-    """A file of lines; one without an end is refused when it is too long to be a row."""
+    """A file of lines that refuses a line too long to be a row."""
 
     def __init__(self, file: Any) -> None:
         self._file, self._length = file, 0
@@ -168,7 +168,7 @@ class _LimitedLines(io.RawIOBase):
         return len(content)
 
     def readall(self) -> bytes:
-        """Read what is left, which a parser wants to have whole."""
+        """Read the rest of the file."""
         content: bytes = self._file.read(LINE_BYTES + 1)
         if len(content) > LINE_BYTES:
             raise _too_long("A file of one JSON value")
@@ -183,20 +183,17 @@ class _LimitedLines(io.RawIOBase):
 def _too_long(what: str) -> DatasetError:
     return DatasetError(
         f"{what} has more than {LINE_BYTES:,} bytes, and has to be read whole. Store the rows as Parquet, or as JSON "
-        "with a line for each row."
+        "with one line per row."
     )
 
 
 def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> Any:
-    """Return an open file; one on the Hub is fetched whole, and again where its hash is not what the Hub says.
-
-    One that is not to be fetched whole is returned as it was opened.
-    """
+    """Return an open file; a file on the Hub that `whole` accepts is downloaded, and checked against its hash."""
     for _ in range(ATTEMPTS):
         file = open_file()
         details = getattr(file, "details", None)
         details = details if isinstance(details, Mapping) else {}
-        large, name = details.get("lfs"), details.get("blob_id")  # None where the Hub says none or it is elsewhere
+        large, name = details.get("lfs"), details.get("blob_id")  # None for files that are not on the Hub
         if large is not None:
             name = str(large["sha256"] if isinstance(large, Mapping) else large.sha256)
         if name is None or not whole(file):
@@ -212,20 +209,23 @@ def open_named(open_file: Callable[[], Any], whole: Callable[[Any], bool]) -> An
             return copy
         copy.close()
     raise DatasetError(
-        f"the file {file.path!r} came {ATTEMPTS} times with other content than the Hub says it has: {DAMAGED}."
+        f"the file {file.path!r} arrived {ATTEMPTS} times with content that does not match its hash on the Hub: "
+        f"{DAMAGED}."
     )
 
 
 def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
-    """Whether at least half of a file on the Hub is read, so that to fetch it whole costs little.
+    """Whether at least half of a file on the Hub is read, so that downloading all of it costs little.
 
-    Of a Parquet file some columns are read, none where only types are; None stands for all of a file.
+    Args:
+        file: the open file.
+        columns: the columns of a Parquet file that are read; empty for its types only, None for the whole file.
     """
     if file.size <= SMALL_BYTES or file.size > WHOLE_BYTES or not columns:
         return bool(file.size <= (SMALL_BYTES if columns == () else WHOLE_BYTES))
     try:
         read = sum(one.stop - one.start for one in chunks_of(file) if one.is_in(set(columns)))
-    except UnreadableError:  # whoever reads it says why
+    except UnreadableError:  # its reader reports why
         return True
     finally:
         file.seek(0)
@@ -236,8 +236,8 @@ def is_mostly_read(file: Any, columns: Sequence[str] | None) -> bool:
 def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
     """Turn errors of the libraries into a DatasetError that names the dataset and what to do.
 
-    A library may take a question without an answer for a file that is not there, and go on or say something else: that
-    question is what the message says.
+    A library may treat an unanswered request as a missing file, and continue or report something else. The message
+    then names the request.
     """
     with bounded() as talk:
         before = len(talk.failures)
@@ -260,7 +260,7 @@ def explained(dataset: str, revision: str | None = None) -> Iterator[None]:
 
 
 def _unanswered(talk: Talk, before: int) -> NoAnswerError | None:
-    """Return the first question about a dataset that got no answer since there were so many failures."""
+    """Return the first unanswered request about a dataset, after the first `before` failures."""
     return next((one for one in talk.failures[before:] if "/datasets/" in one.url), None)
 
 
@@ -275,7 +275,7 @@ def _not_reached(dataset: str, reason: str) -> str:
 
 
 def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterator[Item]:
-    """Yield the items that a function returns, with the errors of their making explained."""
+    """Yield the items of an iterable, with errors explained."""
     with explained(dataset):
         iterator = iter(items())
     while True:
@@ -288,7 +288,7 @@ def explained_items(items: Callable[[], Iterable[Item]], dataset: str) -> Iterat
 
 
 def commit_of(dataset: str, revision: str | None = None) -> str | None:
-    """Return the commit on the Hub that a revision means now; None where the Hub may not be asked."""
+    """Return the current commit of a revision on the Hub; None in offline mode."""
     from huggingface_hub import HfApi
 
     if is_forbidden():
@@ -297,15 +297,15 @@ def commit_of(dataset: str, revision: str | None = None) -> str | None:
 
 
 def explain(error: BaseException, dataset: str, revision: str | None = None) -> str:
-    """Return one message for an error of a library: what is wrong with the dataset, and what to do."""
+    """Return a message for an error of a library: what is wrong with the dataset, and what to do."""
     links, kind = chain(error, hidden=False), trouble_of(error).kind
     names, said = {kind for one in links for kind in kinds(one)}, " ".join(map(str, links))
     low, unreached = said.lower(), kind in ("forbidden", "offline") or bool(names & NO_NETWORK)
     forbidden = kind == "forbidden" or is_forbidden() or "OfflineModeIsEnabled" in names
     if "scripts are no longer supported" in low or "trust_remote_code" in low:
         return (
-            f"The dataset {dataset} is made by a script, which is not run. Look for a copy of it in Parquet, or "
-            "ask its author to convert it (`datasets-cli convert_to_parquet` does)."
+            f"The dataset {dataset} needs a loading script, and scripts are not run. Look for a copy in Parquet, or "
+            "ask its author to convert it (with `datasets-cli convert_to_parquet`)."
         )
     if kind == "gated" or "is a gated dataset" in low:
         return f"The dataset {dataset} is gated: accept its terms on its page on the Hub, and {LOG_IN}."
@@ -315,7 +315,7 @@ def explain(error: BaseException, dataset: str, revision: str | None = None) -> 
         return f"The download of {dataset} was cut off, and trying again did not help ({_short(said)}). Run it again."
     if unreached and forbidden:
         return (
-            f"The dataset {dataset} is needed from the Hub, and HF_HUB_OFFLINE forbids to ask it. Unset that, or "
+            f"The dataset {dataset} is needed from the Hub, but HF_HUB_OFFLINE forbids requests to it. Unset it, or "
             "give a local folder or file."
         )
     if unreached:
@@ -331,8 +331,8 @@ def explain(error: BaseException, dataset: str, revision: str | None = None) -> 
 def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> str:
     if names & EMPTY:
         return (
-            f"The dataset {dataset} is empty: there are no rows in it, or no files of a known kind (Parquet, CSV, "
-            "JSON, Arrow, images, sound)."
+            f"The dataset {dataset} is empty: it has no rows, or no files of a known kind (Parquet, CSV, JSON, Arrow, "
+            "images, sound)."
         )
     if names & CORRUPT:
         return f"A file of the dataset {dataset} is corrupt or not what its name says: {_short(said)}"
@@ -340,5 +340,5 @@ def _damaged(error: BaseException, names: set[str], said: str, dataset: str) -> 
 
 
 def _short(text: str) -> str:
-    line = text.strip().splitlines()[0] if text.strip() else "no more is known"
+    line = text.strip().splitlines()[0] if text.strip() else "no details are known"
     return line if len(line) <= 300 else f"{line[:297]}..."

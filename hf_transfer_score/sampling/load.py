@@ -1,4 +1,4 @@
-"""From a dataset to a labelled sample: opened, read in one pass, drawn, and kept to be found again."""
+"""Opens a dataset, draws a labelled sample in one pass, and stores it for the next time."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from hf_transfer_score.sampling.sample import LabelledSample, SampleOptions
 from hf_transfer_score.sampling.sources import OpenSplit, local_path, name_of, open_source
 
 DRAWING = 1
-"""Goes up when the same request would draw another sample."""
+"""Version of the drawing: increased when the same request would draw another sample."""
 
 ENOUGH = 3
-"""Labelled rows that are read for each one to be drawn, before the rest of the files is left alone."""
+"""Labelled rows that are read for each row to draw before the remaining files are skipped."""
 
 DEVIATIONS = 4
-"""A shard with fewer classes than expected, by more than so many standard deviations, is unlike the others."""
+"""A shard is unlike the others if its number of classes is this many standard deviations below the expected one."""
 
 SHARD_BITS = 40
-"""The number of a row is that of its shard above so many bits, and its place in the shard below."""
+"""The lower bits of a row number are its position in its shard, the higher bits the number of the shard."""
 
 COPIES = 3
-"""How often the rows of a sample lie in its folder at once: as they were drawn, as a table, and as it is kept."""
+"""Copies of a sample on disk at one time: the drawn rows, the table, and the stored sample."""
 
 Progress = Callable[[int], None]
 
@@ -54,18 +54,18 @@ def load_sample(
     progress: Progress | None = None,
     waiting: Notify = lambda _: None,
 ) -> LabelledSample:
-    """Return a stratified labelled sample of a dataset, read once and kept for the next time.
+    """Return a stratified labelled sample of a dataset, read once and stored for the next time.
 
     Args:
         dataset: an id on the Hub, a folder or file; a `Dataset` or `IterableDataset` of `datasets`, or a dictionary of
             splits; a pandas DataFrame, a map-style dataset of torch with items (image or text, label), or (inputs,
             labels).
         options: what to draw; None for the defaults.
-        folder: where samples are kept: the second call with the same request reads nothing of the dataset. None to
-            keep it in memory only.
-        refresh: draw it again, even if it is kept.
+        folder: where samples are stored, so that a second call with the same request reads nothing of the dataset.
+            None for memory only.
+        refresh: draw again, even if the sample is stored.
         progress: called with the number of rows read so far.
-        waiting: called with the name of the process that draws the same sample, while this one waits for it.
+        waiting: called with the name of another process that draws the same sample, before waiting for it.
 
     Example:
         >>> import datasets
@@ -95,7 +95,7 @@ def _drawn(
     request: dict[str, Any] | None,
     progress: Progress | None,
 ) -> LabelledSample:
-    """Return a sample that is drawn now, and kept where there is a place for it."""
+    """Draw a sample, and store it if there is a store."""
     import pyarrow as pa
 
     parent = Path(tempfile.gettempdir()) if store is None else store.folder
@@ -104,14 +104,14 @@ def _drawn(
         with tempfile.TemporaryDirectory(prefix=".drawing-", dir=parent, ignore_cleanup_errors=True) as scratch:
             sample = _draw(open_source(dataset, options), options, Path(scratch), progress)
             sample = sample if store is None else store.keep(request, sample)
-    # what Arrow keeps of the stream for later is freed: what comes next are models, which need it more
+    # free what Arrow keeps in its pool: the models that come next need it more
     pa.default_memory_pool().release_unused()
     return sample
 
 
 def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Progress | None) -> LabelledSample:
     if not source.features:
-        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it.")
+        raise DatasetError(f"The dataset {source.dataset} is empty: it has no rows.")
     columns = find_columns(source.features, options, source.dataset)
     rows = rows_for(columns, options, source.dataset)
     if columns.task.modality == "audio":
@@ -127,7 +127,7 @@ def _draw(source: OpenSplit, options: SampleOptions, scratch: Path, progress: Pr
 
 
 def _read(drawing: Drawing, progress: Progress | None) -> None:
-    """Offer the rows of a source to the draw: all of them, or those of some shards in random order that will do."""
+    """Offer the rows of a source to the draw: all of them, or those of enough shards in random order."""
     source, options, rows, draw = drawing.source, drawing.options, drawing.rows, drawing.draw
     with explained(source.dataset):
         shards = list(enumerate(source.shards(rows.columns.all)))
@@ -162,9 +162,9 @@ def _read(drawing: Drawing, progress: Progress | None) -> None:
 
 
 def _is_enough(drawing: Drawing, classes_before: int) -> bool:
-    """Return whether the shards read so far do: three rows for each to be drawn, all classes, in all shards alike.
+    """Return whether the shards read so far suffice: enough labelled rows, all classes, and similar shards.
 
-    Each shard has to have as many classes as rows in random order would give it; shards of sorted rows have not.
+    Each shard must have about as many classes as rows in random order would give it, unlike shards of sorted rows.
     """
     options, rows, counts = drawing.options, drawing.rows, drawing.draw.counts
     wanted = options.max_samples
@@ -190,7 +190,7 @@ def _is_enough(drawing: Drawing, classes_before: int) -> bool:
 def _refuse_unlabelled(drawing: Drawing) -> None:
     source, rows = drawing.source, drawing.rows
     if drawing.seen == 0:
-        raise DatasetError(f"The dataset {source.dataset} is empty: there are no rows in it{source.in_split}.")
+        raise DatasetError(f"The dataset {source.dataset} is empty: it has no rows{source.in_split}.")
     no_class = rows.columns.task.unit != "pixel" and rows.classes is not None and rows.classes.hidden
     if drawing.labelled and not no_class:
         return
@@ -210,10 +210,10 @@ def _refuse_unlabelled(drawing: Drawing) -> None:
 
 
 def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
-    """Return what identifies a request, None for streams, which cannot be distinguished.
+    """Return what identifies a request, None for streams, which have no identity.
 
-    Files are identified by name, size and time of change; a Dataset by its own fingerprint; a dataset on the Hub by
-    what was asked for, so that a branch that has moved on is read again only on request.
+    Files are identified by name, size and modification time; a Dataset by its own fingerprint; a dataset on the Hub by
+    id and options, so that a changed branch is read again only on request.
     """
     asked: dict[str, Any] = {"drawing": DRAWING, "options": options.plain()}
     if isinstance(dataset, (str, Path)):
@@ -234,16 +234,16 @@ def request_of(dataset: Any, options: SampleOptions) -> dict[str, Any] | None:
 class SampleStore:
     """Samples in a folder that several processes may share.
 
-    What was asked for lies in request-HASH.json, which names the sample, FINGERPRINT-HASH.arrow, and its checksum: one
-    whose bytes changed is drawn again. Two datasets may hold the same rows, and each keeps a file that says where they
-    are from. Both are written under another name first, so that nobody sees half a file.
+    Each request is stored in request-HASH.json, which names the file of the sample, FINGERPRINT-HASH.arrow, and its
+    checksum: a sample whose bytes changed is drawn again. Two datasets with the same rows have a file each, which says
+    where the rows are from. All files are written atomically.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
 
     def find(self, request: Mapping[str, Any]) -> LabelledSample | None:
-        """Return the sample that was drawn for a request, None if there is none that can be read."""
+        """Return the stored sample for a request, None if there is none that can be read."""
         import pyarrow as pa
 
         try:
@@ -258,11 +258,11 @@ class SampleStore:
             return None
 
     def alone(self, request: Mapping[str, Any], waiting: Notify = lambda _: None) -> AbstractContextManager[None]:
-        """Return a block in which no other process draws this sample; `waiting` gets the name of one that does."""
+        """Keep other processes from drawing this sample during a block; `waiting` is called with one that does."""
         return alone(self._index(request).with_suffix(".lock"), waiting)
 
     def keep(self, request: Mapping[str, Any] | None, sample: LabelledSample) -> LabelledSample:
-        """Write a sample and what was asked for, and return the sample as it is mapped from its file."""
+        """Store a sample and its request, and return the sample mapped from its file."""
         asked = "" if request is None else f"-{_hash(request)}"
         path = self.folder / f"{sample.fingerprint}{asked}.arrow"
         with whole(path, sample.table.nbytes) as aside:
@@ -275,7 +275,7 @@ class SampleStore:
         return LabelledSample.load(path)
 
     def file_of(self, sample: LabelledSample) -> Path:
-        """Return the file that holds a sample; one that is not kept is written now."""
+        """Return the file of a sample, which is stored now if it was not."""
         for path in sorted(self.folder.glob(f"{sample.fingerprint}*.arrow")):
             if LabelledSample.load(path).source == sample.source:
                 return path

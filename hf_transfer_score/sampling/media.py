@@ -1,6 +1,6 @@
-"""Images and sound: the bytes that a sample keeps, and what they hold once they are decoded.
+"""Encodes and decodes images and sound.
 
-Bytes come from strangers, so images are opened by decoders of pictures only, and none larger than there is room for.
+The bytes are untrusted: only decoders of plain image formats are used, and images beyond a size limit are refused.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ FORMATS = (
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "PSD"),
     *("SGI", "TGA", "TIFF", "WEBP", "XBM"),
 )
-"""Kinds that are decoded, as Pillow calls them; PostScript is not one: other programs are run to draw it."""
+"""Formats that are decoded, by Pillow's names; PostScript is missing, since it is drawn by running other programs."""
 
 PATH = "path"
-"""Marks a value that is kept as the path of its file, which is read only if its row is drawn."""
+"""Marks a value stored as the path of its file, which is read only if its row is drawn."""
 
 
 def as_media(value: Any) -> bytes | list[str] | None:
-    """Return the bytes of an image or sound as a dataset has it, or [PATH, the path of its file]."""
+    """Return the bytes of an image or sound of a dataset, or [PATH, the path of its file]."""
     if value is None or isinstance(value, bytes):
         return value
     if isinstance(value, (str, Path)):
@@ -47,7 +47,7 @@ def as_media(value: Any) -> bytes | list[str] | None:
 
 
 def encode_input(value: Any) -> Any:
-    """Return an input as the table of a sample keeps it: bytes for images and sound, else itself."""
+    """Return an input in the form stored in a sample: bytes for images and sound, the words of `Words`, else itself."""
     if isinstance(value, Pixels):
         value = value.image
     if isinstance(value, Words):
@@ -62,7 +62,7 @@ def encode_input(value: Any) -> Any:
 
 
 def encode_sound(sound: Waveform) -> bytes:
-    """Return sound as the bytes of a WAV file in 32-bit floats, without loss."""
+    """Return sound as a WAV file of 32-bit floats, without loss."""
     buffer = io.BytesIO()
     sound_library().write(
         buffer, np.asarray(sound.samples, dtype=np.float32), sound.rate, format="WAV", subtype="FLOAT"
@@ -71,7 +71,7 @@ def encode_sound(sound: Waveform) -> bytes:
 
 
 def decode_sound(content: bytes) -> Waveform:
-    """Return one channel of sound, the mean of all."""
+    """Decode sound into one channel, the mean of all."""
     soundfile = sound_library()
     try:
         samples, rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
@@ -81,7 +81,7 @@ def decode_sound(content: bytes) -> Waveform:
 
 
 def sound_library() -> Any:
-    """Return what reads and writes sounds; OptionError where it is not installed."""
+    """Return the soundfile module; raises OptionError if it is not installed."""
     try:
         import soundfile
     except ModuleNotFoundError:
@@ -90,26 +90,26 @@ def sound_library() -> Any:
 
 
 def open_image(content: bytes) -> Any:
-    """Return an image of which only the first bytes were read so far; ValueError where it is none, or too large."""
+    """Open an image, reading its header only; raises ValueError if it is not an image, or too large."""
     from PIL import Image
 
     Image.init()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is looked at below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # its size is checked below
             image = Image.open(io.BytesIO(content), formats=[name for name in FORMATS if name in Image.ID])
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(str(error)) from error
-    size = f"it has {image.width} x {image.height} pixels, where"
+    size = f"it has {image.width} x {image.height} pixels, and images may have at most"
     if not 0 < image.width * image.height <= PIXELS or max(image.size) > SIDE:
-        raise ValueError(f"{size} {PIXELS // 10**6} megapixels are read at most, and {SIDE:,} pixels along a side")
+        raise ValueError(f"{size} {PIXELS // 10**6} megapixels, and {SIDE:,} pixels along a side")
     if max(image.size) > SLENDER * min(image.size):
-        raise ValueError(f"{size} images are read that are at most {SLENDER} times as long as they are wide")
+        raise ValueError(f"{size} an aspect ratio of {SLENDER}")
     return image
 
 
 def decode_image(content: bytes) -> Any:
-    """Return an image in RGB, turned as its camera was held, transparency on white."""
+    """Decode an image into RGB, rotated by its EXIF orientation, transparency on white."""
     from PIL import Image, ImageOps
 
     try:
@@ -117,7 +117,7 @@ def decode_image(content: bytes) -> Any:
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        if image.mode.startswith("I"):  # 16 bits of grey, of which conversion would keep the lowest 8
+        if image.mode.startswith("I"):  # 16-bit grey, of which Pillow's conversion would keep the lowest 8 bits
             image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).clip(max=255).astype(np.uint8))
         return image.convert("RGB")
     except (OSError, ValueError) as error:
@@ -135,16 +135,16 @@ def decode_mask(content: bytes, dataset: str) -> NDArray[np.int64]:
         values = values[..., 0]
     if values.ndim != 2 or values.dtype.kind == "f":
         raise DatasetError(
-            f"A mask of {dataset} is an image of mode {image.mode}, where one channel with class numbers was expected. "
-            "If colours stand for classes, turn them into numbers first."
+            f"A mask of {dataset} is an image of mode {image.mode}; expected one channel with class numbers. If "
+            "colours stand for classes, convert them to numbers first."
         )
     return values.astype(np.int64)
 
 
 def shape_of_image(content: bytes) -> tuple[int, int] | None:
-    """Return height and width of an image as its camera was held, by its first bytes.
+    """Return height and width of an image after its EXIF rotation, from its header.
 
-    None if it is not an image, or one with more pixels than are read.
+    None if it is not an image, or too large.
     """
     from PIL import ExifTags
 

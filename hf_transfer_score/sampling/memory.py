@@ -1,4 +1,4 @@
-"""Datasets in memory that are no objects of `datasets`: lists, data frames, and datasets of torch."""
+"""Converts datasets in memory to those of `datasets`: lists, data frames, and datasets of torch."""
 
 from __future__ import annotations
 
@@ -21,13 +21,10 @@ ACCEPTED = (
 
 
 def known_form(dataset: Any) -> Any:
-    """Return a dataset as an object of `datasets`, or a dictionary of these; what is one already, as it is.
-
-    Args:
-        dataset: anything that is no name.
+    """Return a dataset as an object of `datasets`, or a dictionary of such objects.
 
     Raises:
-        DatasetError: it is of no form that is accepted.
+        DatasetError: it is in no accepted form.
 
     Example:
         >>> known_form((["good", "bad"], ["yes", "no"])).column_names
@@ -40,7 +37,7 @@ def known_form(dataset: Any) -> Any:
     if isinstance(dataset, Mapping):
         return {str(split): known_form(one) for split, one in dataset.items()}
     if _is_of(dataset, "pandas", "DataFrame"):
-        return _of_frame(dataset)
+        return _made({str(name): [plain(one) for one in dataset[name].tolist()] for name in dataset.columns})
     if _is_of(dataset, "torch.utils.data", "Dataset"):
         return _of_torch(dataset)
     if isinstance(dataset, (tuple, list)) and len(dataset) == 2:
@@ -51,7 +48,7 @@ def known_form(dataset: Any) -> Any:
 
 
 def _is_of(thing: Any, room: str, name: str) -> bool:
-    """Whether something is of a class of a library, which nobody has who did not import it."""
+    """Whether something is an instance of a class, without importing its library."""
     kind = getattr(sys.modules.get(room), name, None)
     return kind is not None and isinstance(thing, kind)
 
@@ -66,24 +63,19 @@ def _of_lists(inputs: list[Any], labels: list[Any]) -> Any:
     return _made({INPUT: inputs, LABEL: [plain(one) for one in labels]})
 
 
-def _of_frame(frame: Any) -> Any:
-    """Return a data frame with images and paths of images as such."""
-    return _made({str(name): [plain(one) for one in frame[name].tolist()] for name in frame.columns})
-
-
 def _made(columns: Mapping[str, list[Any]]) -> Any:
-    """Return columns as a Dataset; images are one column of files, whatever they came as."""
+    """Return columns as a Dataset; images in any form, also as paths, become encoded files."""
     import datasets
 
     found, images = dict[str, list[Any]](), list[str]()
     for given, values in columns.items():
         reader = reader_of(next((one for one in values if one is not None), None))
-        # a column of paths has the name of one, by which nobody would look for images
+        # a column of paths to images is called "path" or the like, which is never chosen as input
         name = "image" if reader is not None and given in NO_CONTENT and "image" not in columns else given
         found[name] = values if reader is None else [None if one is None else reader(one) for one in values]
         images += [] if reader is None else [name]
     if not found or not next(iter(found.values())):
-        raise DatasetError("The dataset is empty: there are no rows in it.")
+        raise DatasetError("The dataset is empty: it has no rows.")
     made = datasets.Dataset.from_dict(found)
     for name in images:
         made = made.cast_column(name, datasets.Image())
@@ -91,16 +83,16 @@ def _made(columns: Mapping[str, list[Any]]) -> Any:
 
 
 def _of_torch(dataset: Any) -> Any:
-    """Return a dataset of torch as a stream, whose items are made once each."""
+    """Return a dataset of torch as a stream that makes each item once."""
     import datasets
 
     if not hasattr(dataset, "__len__") or not hasattr(type(dataset), "__getitem__"):
         raise DatasetError(
-            f"{type(dataset).__name__} is a dataset of torch without a length or without items by number; pass "
+            f"{type(dataset).__name__} is a dataset of torch without a length or without items by index; pass "
             "one that has both, or `datasets.IterableDataset.from_generator`."
         )
     if len(dataset) == 0:
-        raise DatasetError("The dataset is empty: there are no rows in it.")
+        raise DatasetError("The dataset is empty: it has no rows.")
     first = _pair(dataset[0], dataset)
     reader = reader_of(first[0])
     if reader is None and not isinstance(first[0], str):
@@ -133,14 +125,14 @@ def _pair(item: Any, dataset: Any) -> tuple[Any, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a number of NumPy or torch as one of Python, and what is not there as None."""
+    """Return a number of NumPy or torch as one of Python, and missing values as None."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
     return None if value is None or value != value or type(value).__name__ in ("NAType", "NaTType") else value
 
 
 def reader_of(first: Any) -> Callable[[Any], dict[str, Any]] | None:
-    """Return what makes a file of each value of a column, judged by one of them; None where they are no images."""
+    """Return a function that encodes the images of a column, judged by one value; None if they are not images."""
     if hasattr(first, "save") and hasattr(first, "convert"):
         return lambda image: {"bytes": encode_input(image), "path": None}
     if isinstance(first, (bytes, bytearray)):
@@ -153,7 +145,7 @@ def reader_of(first: Any) -> Callable[[Any], dict[str, Any]] | None:
 
 
 def _names_image(text: str) -> bool:
-    """Whether a text is the path of a file that is there and named like an image."""
+    """Whether a text is the path of an existing file with the suffix of an image."""
     from PIL import Image
 
     if len(text) > 1000 or Path(text).suffix.lower() not in Image.registered_extensions():
@@ -179,7 +171,7 @@ def _image_of(values: Any) -> Any:
         if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
             raise DatasetError(
                 f"An image is a tensor of numbers from {array.min():.3g} to {array.max():.3g}; expected bytes, or "
-                "numbers from 0 to 1: leave out what normalises it, since each checkpoint does that in its own way."
+                "numbers from 0 to 1. Remove the normalisation: each checkpoint does that in its own way."
             )
         array = np.round(array * 255).astype(np.uint8)
     if array.dtype != np.uint8 or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):

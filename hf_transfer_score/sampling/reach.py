@@ -1,9 +1,9 @@
-"""What a dataset may reach: files inside its own folder, or inside its own repository at one commit.
+"""Limits which files a dataset may read: those in its own folder, or in its own repository at one commit.
 
-A row may hold the path of a file in place of its content, and whoever wrote the row chose that path. A card names
-patterns of files and settings of a reader, and `datasets` follows both to wherever they lead. Only the forms listed
-here are followed; everything else is refused, whatever scheme, chain or link leads there. Cards are looked at first, in
-the very objects that the library makes of them.
+A row may hold the path of a file instead of its content, and the author of the row chose that path. A card names file
+patterns and reader settings, and `datasets` follows both anywhere. Only the forms listed here are followed; everything
+else is refused, whatever scheme, chain or link leads there. Cards are checked first, in the same objects that the
+library makes of them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hf_transfer_score.sampling.guarded import explained, open_named
 from hf_transfer_score.untrusted import Limits, parse_json, parse_yaml
 
 MOST_MEDIA_BYTES = 64 * 1024 * 1024
-"""Bytes of one image or sound: 16 of them are read at a time, and all of that has to fit into 2 GB."""
+"""Of one image or sound: 16 of them are read at a time, and must fit into 2 GB together."""
 
 CHAIN, SCHEME = "::", "://"
 ZIP = "zip://"
@@ -35,18 +35,18 @@ CARD, SETTINGS, OLD_SETTINGS = "README.md", ".huggingface.yaml", "dataset_infos.
 DESCRIPTIONS = (CARD, SETTINGS, OLD_SETTINGS)
 
 MOST_BYTES = 8 * 1024 * 1024
-"""Of one description; the cards of the largest collections have a tenth of that."""
+"""Of one description; the cards of the largest collections have a tenth of this."""
 
 LIMITS = Limits(size=MOST_BYTES, values=2_000_000, letters=MOST_BYTES)
 
 READERS = ("csv", "json", "parquet", "arrow", "text", "conll", "xml", "imagefolder", "audiofolder", "webdataset")
-"""Kinds of data files, by their modules in `datasets`, that hold their content themselves and name no other file."""
+"""Modules of `datasets` for data files that hold their content themselves and name no other file."""
 
 CACHED = "cache"
-"""What `datasets` calls rows that it has prepared on this computer before."""
+"""The module of `datasets` for rows that it has prepared on this computer before."""
 
 TAR_MEMBERS = ("txt", "text", "transcript", "cls", "cls2", "index", "inx", "id", "json", "jsn")
-"""Kinds of members of a tar that are decoded; images and sound are kept as they are, others could run code."""
+"""Suffixes of tar members that are decoded; images and sound stay encoded, and decoding others could run code."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Reach:
     """Which files the rows of a dataset may name.
 
     Attributes:
-        repository: where paths on the Hub have to start, such as "hf://datasets/owner/name@COMMIT/"; None for none.
-        folders: the folders on this computer that hold all they may name, by their real paths.
+        repository: required prefix of paths on the Hub, such as "hf://datasets/owner/name@COMMIT/"; None for no paths.
+        folders: real paths of the local folders in which named files must lie.
         base: where relative paths start, None for the working folder.
-        anywhere: whether they may name any file on this computer, since they were made by the user's own program.
-        origins: names of repositories on the Hub, whose files they may name at any one commit.
+        anywhere: whether any local file is allowed, since the user's own program made the rows.
+        origins: repositories on the Hub whose files are allowed, at any commit.
     """
 
     repository: str | None = None
@@ -69,29 +69,29 @@ class Reach:
 
     @classmethod
     def of_repository(cls, name: str, commit: str) -> Reach:
-        """Return the reach of a dataset on the Hub: its repository as it is at one commit."""
+        """Return the reach of a dataset on the Hub: its repository at one commit."""
         return cls(repository=f"hf://datasets/{name}@{commit}/")
 
     @classmethod
     def of_folder(cls, folder: Path) -> Reach:
-        """Return the reach of a folder or file on this computer: what lies within, and the folders the user names."""
+        """Return the reach of a local folder: what lies within, and the folders that the user names."""
         return cls(folders=homes_of(folder), base=folder)
 
     def allows_url(self, path: str) -> bool:
-        """Whether a path leads to a file of the repository, and to nothing else."""
+        """Whether a path leads to a file of the repository, and nowhere else."""
         starts = [] if self.repository is None else [re.escape(self.repository)]
         starts += [f"hf://datasets/{re.escape(name)}@[0-9a-f]{{40}}/" for name in self.origins]
         found = next((match for start in starts if (match := re.match(start, path))), None)
         return found is not None and is_plain(path[found.end() :])
 
     def file(self, path: str) -> Path | None:
-        """Return the real path of a regular file that may be read, None where there is none; else a DatasetError."""
+        """Return the real path of a regular file, None if there is none; raises DatasetError if it may not be read."""
         if not (self.anywhere or self.folders) or SCHEME in path or "\0" in path:
             return None
         for candidate in dict.fromkeys((self.base or Path()) / path if n else Path(path) for n in (1, 0)):
             try:
                 real = candidate.expanduser().resolve()
-            except (OSError, RuntimeError, ValueError):  # links in a circle, names that no system takes
+            except (OSError, RuntimeError, ValueError):  # link loops, invalid names
                 continue
             if not real.exists():
                 continue
@@ -107,7 +107,7 @@ class Reach:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path or pattern is relative and stays where it starts: no scheme, no chain, no way up.
+    """Whether a path or pattern is relative and stays within its base: no scheme, no chain, no "..".
 
     Example:
         >>> [is_plain(path) for path in ("a/b.png", "../b.png", "/b.png", "http://b.png", "zip://a::b.zip")]
@@ -117,7 +117,7 @@ def is_plain(path: str) -> bool:
 
     try:
         relative = is_relative_path(path)
-    except ValueError:  # how the standard library refuses some addresses
+    except ValueError:  # the standard library refuses some URLs
         return False
     parts = PurePosixPath(path).parts
     inside = relative and path != "" and not path.startswith(("/", "~")) and ".." not in parts
@@ -125,7 +125,7 @@ def is_plain(path: str) -> bool:
 
 
 def read_file(path: Path, what: str) -> bytes:
-    """Return the content of a regular file, as long as it is no longer than an image or sound may be."""
+    """Return the content of a regular file of at most MOST_MEDIA_BYTES."""
     place = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     with os.fdopen(place, "rb") as file:
         about = os.fstat(file.fileno())
@@ -135,18 +135,18 @@ def read_file(path: Path, what: str) -> bytes:
 
 
 def read_bounded(file: Any, what: str, size: int | None = None) -> bytes:
-    """Return what an open file holds, or raise DatasetError where that is too much; no more is read than allowed."""
+    """Return the content of an open file, or raise DatasetError if it exceeds MOST_MEDIA_BYTES; never reads more."""
     content: bytes = b"" if (size or 0) > MOST_MEDIA_BYTES else file.read(MOST_MEDIA_BYTES + 1)
     if (size or 0) > MOST_MEDIA_BYTES or len(content) > MOST_MEDIA_BYTES:
         raise DatasetError(
-            f"the file {what!r} is larger than {MOST_MEDIA_BYTES // 2**20} MiB, the most that is read of one image "
-            "or sound; make it smaller, or leave its row out."
+            f"the file {what!r} is larger than {MOST_MEDIA_BYTES // 2**20} MiB, the limit for one image or sound; make "
+            "it smaller, or leave its row out."
         )
     return content
 
 
 def in_zip(path: str) -> tuple[str, str] | None:
-    """Return the member and the archive of a path into a zip file, None for other paths."""
+    """Split a path into a zip file into member and archive; None for other paths."""
     member, chained, archive = path.partition(CHAIN)
     if not chained or not member.startswith(ZIP) or CHAIN in archive:
         return None
@@ -155,7 +155,7 @@ def in_zip(path: str) -> tuple[str, str] | None:
 
 
 def check_files(paths: Iterable[str], reach: Reach, dataset: str) -> None:
-    """Raise DatasetError where a data file of a dataset lies outside it."""
+    """Raise DatasetError if a data file lies outside its dataset."""
     for path in paths:
         if reach.allows_url(path):
             continue
@@ -171,8 +171,8 @@ def check_files(paths: Iterable[str], reach: Reach, dataset: str) -> None:
 def reach_of(dataset: Any) -> Reach:
     """Return the reach of a dataset in memory.
 
-    What the user's own program made may name any file on this computer; what `datasets` loaded from the Hub may name
-    files of that repository only, in the cache of the Hub or, for a stream, on the Hub.
+    Rows made by the user's own program may name any local file. Rows that `datasets` loaded from the Hub may only name
+    files of that repository, in the cache of the Hub or, for a stream, on the Hub.
     """
     from datasets import config
 
@@ -187,7 +187,7 @@ def reach_of(dataset: Any) -> Reach:
 
 
 def _cached(prepared: str) -> list[Path]:
-    """Return where the files of a repository lie that `datasets` names so: OWNER___NAME."""
+    """Return the folders with the files of a repository, which `datasets` names OWNER___NAME."""
     from datasets import config
     from datasets.naming import camelcase_to_snakecase
 
@@ -200,7 +200,7 @@ def _cached(prepared: str) -> list[Path]:
 
 
 def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
-    """Return bytes as `as_media` returned them, read from their file if that is what is known of them."""
+    """Return the content of a value from `as_media`, which may be the path of a file."""
     if isinstance(value, bytes):
         return value
     if value is None:
@@ -212,15 +212,15 @@ def read_media(value: Any, dataset: str, reach: Reach) -> bytes:
         raise DatasetError(f"A row of {dataset} cannot be used: {error}") from error
     if found is None:
         raise DatasetError(
-            f"A row of {dataset} has the path {path!r} in place of the content of a file, and the dataset has no such "
-            "file of its own. Store the content with the rows (`datasets` does so in push_to_hub and to_parquet), or "
-            "keep the files beside them."
+            f"A row of {dataset} has the path {path!r} instead of the content of a file, and the dataset has no such "
+            "file of its own. Store the content in the rows (as push_to_hub and to_parquet of `datasets` do), or keep "
+            "the files beside them."
         )
     return found
 
 
 def _read(path: str, dataset: str, reach: Reach) -> bytes | None:
-    """Return the content of a file that is allowed, None where there is none by that path."""
+    """Return the content of an allowed file, None if there is none at that path."""
     from datasets.utils.file_utils import xopen
 
     packed = in_zip(path)
@@ -251,15 +251,14 @@ def _member(file: IO[bytes], name: str) -> bytes:
 
 
 def check_hub_card(name: str, commit: str) -> None:
-    """Raise DatasetError where the card of a dataset on the Hub asks for more than its own files."""
+    """Raise DatasetError if the card of a dataset on the Hub names files outside it."""
     found = {file: dataset_file(name, file, commit) for file in DESCRIPTIONS}
     _check_descriptions({file: path for file, path in found.items() if path is not None}, name)
 
 
 def check_folder_card(folder: Path, name: str) -> None:
-    """Raise DatasetError where the card in a folder asks for more than what lies in it."""
-    found = {file: folder / file for file in DESCRIPTIONS if (folder / file).is_file()}
-    _check_descriptions(found, name)
+    """Raise DatasetError if the card in a folder names files outside it."""
+    _check_descriptions({file: folder / file for file in DESCRIPTIONS if (folder / file).is_file()}, name)
 
 
 def _check_descriptions(found: Mapping[str, Path], name: str) -> None:
@@ -284,9 +283,9 @@ def _check_descriptions(found: Mapping[str, Path], name: str) -> None:
     for pattern in (one for value in asked for one in _patterns(value)):
         if not (isinstance(pattern, str) and is_plain(pattern)):
             raise DatasetError(
-                f"The card of the dataset {name} asks for {str(pattern)[:200]!r}, which is outside the dataset, and so "
-                "it is not read. Patterns have to be relative, such as data/train-*.parquet; files from elsewhere "
-                "are to be downloaded first and given as a folder."
+                f"The card of the dataset {name} asks for {str(pattern)[:200]!r}, which is outside the dataset and is "
+                "not read. Patterns must be relative, such as data/train-*.parquet; to use files from elsewhere, "
+                "download them and give the folder."
             )
 
 
@@ -301,12 +300,10 @@ def _text(path: Path, file: str, name: str) -> str:
 
 
 def _patterns(value: Any) -> Iterator[Any]:
-    """Yield every pattern in what a card may write: one, a list, or lists by split."""
+    """Yield every pattern of a card, which may hold one, a list, or lists by split."""
     if isinstance(value, Mapping):
-        inside: Iterable[Any] = [value["path"]] if "path" in value else value.values()
-        for one in inside:
-            yield from _patterns(one)
-    elif isinstance(value, list):
+        value = [value["path"]] if "path" in value else list(value.values())
+    if isinstance(value, list):
         for one in value:
             yield from _patterns(one)
     elif value is not None:
@@ -314,14 +311,14 @@ def _patterns(value: Any) -> Iterator[Any]:
 
 
 def check_builder(builder: Any, reach: Reach, name: str, *, offline: bool = False) -> None:
-    """Raise DatasetError where a builder reads by other means than READERS, or files that are not the dataset's own."""
+    """Raise DatasetError if a builder is not one of READERS, or reads files outside the dataset."""
     kind = re.sub(r".*\.", "", type(builder).__module__)
     if offline and kind == CACHED:
         return
     if kind not in READERS:
         raise DatasetError(
-            f"The dataset {name} has files that `datasets` reads by its {kind!r} reader, which is not used here: it "
-            f"may open others. Convert them to Parquet; read here: {', '.join(READERS)}."
+            f"The dataset {name} needs the {kind!r} reader of `datasets`, which is not used here, since it may open "
+            f"other files. Convert the files to Parquet; the readers used here: {', '.join(READERS)}."
         )
     files = builder.config.data_files or {}
     check_files((str(path) for paths in files.values() for path in paths), reach, name)
@@ -334,7 +331,7 @@ def check_builder(builder: Any, reach: Reach, name: str, *, offline: bool = Fals
 
 
 def check_saved(folder: Path, name: str) -> None:
-    """Raise DatasetError where a dataset that `save_to_disk` wrote names files outside its folder."""
+    """Raise DatasetError if a dataset written by `save_to_disk` names files outside its folder."""
     splits: list[Any] = _object(folder / "dataset_dict.json", name).get("splits") or []
     _check_saved_names(splits, name)
     for state in [folder / "state.json", *(folder / split / "state.json" for split in splits)]:
@@ -363,7 +360,7 @@ def _parsed_json(text: str, file: str, name: str) -> Any:
 
 
 def _parsed_yaml(text: str, file: str, name: str) -> Any:
-    """Return what `datasets` reads out of a text that is known to be within limits: by the loader that it uses."""
+    """Check a text against limits, then parse it with the loader that `datasets` uses."""
     import yaml  # type: ignore[import-untyped]
 
     try:

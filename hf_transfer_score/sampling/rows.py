@@ -1,4 +1,4 @@
-"""How rows of a stream are looked at, a few at a time, what is kept of them, and what a drawn row becomes."""
+"""Reads the rows of a stream in chunks: their classes, the values to keep, and the labels of drawn rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ROWS = 500
-"""Rows of an Arrow chunk: slices of what the reader holds anyway."""
+"""Rows of an Arrow chunk, which is a slice of what the reader holds anyway."""
 
 PYTHON_ROWS = 64
 """Rows of a chunk of Python values, which may hold whole images."""
@@ -29,11 +29,11 @@ MISSING = -1
 """The code of a row without a label."""
 
 IGNORED_TAG = -100
-"""What token classification writes where a word has no label."""
+"""The usual label of words without one in token classification."""
 
 
 class ArrowChunk:
-    """Rows of an Arrow table; nothing is copied but what is asked for."""
+    """Rows of an Arrow table; only requested values are copied."""
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
@@ -48,7 +48,7 @@ class ArrowChunk:
         return values
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which values of a column are not there (n,); a file that is neither content nor path is not."""
+        """Return which values of a column are missing (n,), such as files with neither content nor path."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
@@ -65,7 +65,7 @@ class ArrowChunk:
 
 
 class PythonChunk:
-    """Rows as dictionaries; a column that is missing is None."""
+    """Rows as dictionaries; missing columns are None."""
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
         self.rows = rows
@@ -79,7 +79,7 @@ class PythonChunk:
         return [row.get(name) for row in self.rows]
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return which values of a column are not there (n,)."""
+        """Return which values of a column are missing (n,)."""
         parts = [value.values() if isinstance(value, dict) else [value] for value in self.column(name)]
         return np.asarray([all(part is None for part in one) for one in parts], dtype=bool)
 
@@ -89,20 +89,20 @@ class PythonChunk:
 
 
 Chunk: TypeAlias = ArrowChunk | PythonChunk
-"""Some rows; labels are read from all of them, inputs from the few that are kept."""
+"""Some rows; labels are read of all of them, inputs only of the few that are kept."""
 
 
 def python_chunks(rows: Iterable[dict[str, Any]]) -> Iterator[Chunk]:
-    """Yield rows a few at a time."""
+    """Yield rows in chunks."""
     iterator = iter(rows)
     while some := list(islice(iterator, PYTHON_ROWS)):
         yield PythonChunk(some)
 
 
 class ClassCodes:
-    """Gives each value of a label column a code, in the order in which they come.
+    """Gives each value of a label column a code, in order of appearance.
 
-    Names are those that the dataset gives its classes. Beyond `most` classes it is a number or an identifier.
+    `names` are the dataset's own names of its classes. A column with more than `most` values holds no classes.
     """
 
     def __init__(self, names: Sequence[str] | None, most: int, column: str, dataset: str) -> None:
@@ -112,11 +112,11 @@ class ClassCodes:
         self._index = {name: index for index, name in enumerate(names or ())}
 
     def encode(self, values: Iterable[Any]) -> NDArray[np.int64]:
-        """Return the code of each value (n,), MISSING where it is not a label."""
+        """Return the code of each value (n,), MISSING for missing labels."""
         return np.asarray([self.code(value) for value in values], dtype=np.int64)
 
     def code(self, value: Any) -> int:
-        """Return the code of a value, MISSING where it is not a label."""
+        """Return the code of a value, MISSING for a missing label."""
         try:
             known = self._codes.get(value)
         except TypeError:
@@ -143,7 +143,7 @@ class ClassCodes:
         return self._codes[label]
 
     def _label(self, value: Any) -> Any:
-        """Return a value as the class it stands for, None where it stands for none."""
+        """Return the class of a value, None for a missing label."""
         if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
             return None
         if self.names is not None:
@@ -164,26 +164,26 @@ class ClassCodes:
 
     @property
     def hidden(self) -> bool:
-        """Whether there is no label at all, or -1 in place of all."""
+        """Whether all labels are missing, or -1."""
         return not self.values or self.values == [-1]
 
     def order(self, codes: Iterable[int]) -> tuple[dict[int, int], tuple[str, ...]]:
-        """Return class indices from 0 on by code, for the codes that occur, and the names in that order."""
+        """Return the class index of each code that occurs, and the names of these classes."""
         present = sorted(set(codes), key=lambda code: (str(type(self.values[code])), self.values[code]))
         return {code: index for index, code in enumerate(present)}, tuple(self.name(code) for code in present)
 
     def name(self, code: int) -> str:
-        """Return the name of a class."""
+        """Return the name of the class of a code."""
         value = self.values[code]
         return str(value) if self.names is None else self.names[value]
 
     def absent(self, present: Sequence[str]) -> list[str]:
-        """Return the names of the dataset's classes that are not among these."""
+        """Return the dataset's classes that are not present."""
         return [name for name in self.names or () if name not in set(present)]
 
 
 class DrawnTruth(NamedTuple):
-    """What a drawn example has beside its input: codes of its classes or its target, and places within it."""
+    """The class code or target of a drawn example; for words and pixels a list of codes, with their positions."""
 
     value: Any
     positions: list[Any] | None = None
@@ -194,14 +194,14 @@ class ExampleRows:
 
     Attributes:
         classes: the classes seen, None for regression.
-        stratified: whether the shares of the classes are kept.
-        media: how many of the values that are kept are images or sound.
-        why_lost: what is wrong with rows for which `truth` returns None.
+        stratified: whether the sample keeps the shares of the classes.
+        media: how many of the kept values are images or sound.
+        why_lost: why `truth` returns None for some rows.
     """
 
     stratified = True
     media = 1
-    why_lost = f"what they hold is not an image of at most {PIXELS // 10**6} megapixels"
+    why_lost = f"they do not hold an image of at most {PIXELS // 10**6} megapixels"
 
     def __init__(self, columns: Columns, options: SampleOptions, dataset: str) -> None:
         self.columns, self.options, self.dataset = columns, options, dataset
@@ -217,26 +217,26 @@ class ExampleRows:
         return codes
 
     def codes(self, labels: list[Any]) -> NDArray[np.int64]:
-        """Return the class of each row (n,), MISSING where there is no label."""
+        """Return the class of each row (n,), MISSING for rows without label."""
         assert self.classes is not None
         return self.classes.encode(labels)
 
     def keep(self, chunk: Chunk, row: int) -> list[Any]:
-        """Return what is kept of a row: its inputs first, then its label if that is still needed."""
+        """Return the values to keep of a row: its inputs, then its label if that is still needed."""
         plain = str if self.columns.task.modality == "text" else as_media
         return [plain(chunk.cell(row, name)) for name in self.columns.inputs]
 
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
-        """Return label and places of a row that is drawn, None if it cannot be used after all."""
+        """Return label and positions of a drawn row, None if it cannot be used."""
         return DrawnTruth(stratum) if self.usable(kept) else None
 
     def usable(self, kept: list[Any]) -> bool:
-        """Return whether an image is one, as far as its first bytes tell."""
+        """Return whether an image has a valid header."""
         return self.columns.task.modality != "image" or shape_of_image(kept[0]) is not None
 
 
 class TargetRows(ExampleRows):
-    """Examples with a number each: drawn uniformly."""
+    """Examples with a numeric target, drawn uniformly."""
 
     stratified = False
 
@@ -254,7 +254,7 @@ class TargetRows(ExampleRows):
 
 
 class WordRows(ExampleRows):
-    """Texts as words, with a class each."""
+    """Texts as words with a class each."""
 
     stratified = False
     why_lost = "no word that is not blank has a label"
@@ -281,7 +281,7 @@ class WordRows(ExampleRows):
         return [MISSING if tag == IGNORED_TAG else self.classes.code(tag) for tag in tags]
 
     def keep(self, chunk: Chunk, row: int) -> list[Any]:
-        """Return words and the codes of their labels; a word without letters has none."""
+        """Return words and the codes of their labels; blank words have none."""
         words, tags = chunk.cell(row, self.columns.inputs[0]), chunk.cell(row, self.columns.label)
         if len(words) != len(tags):
             raise DatasetError(
@@ -294,13 +294,13 @@ class WordRows(ExampleRows):
         return [[word or "" for word in words], codes]
 
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
-        """Return the words that are drawn and their labels."""
+        """Return the drawn words and their labels."""
         positions = draw_words(kept[1], self.counts, self.options.rows_per_example, rng).tolist()
         return DrawnTruth([kept[1][place] for place in positions], positions) if positions else None
 
 
 class PixelRows(ExampleRows):
-    """Images with a mask of classes."""
+    """Images with a mask of class numbers."""
 
     stratified = False
     media = 2
@@ -318,10 +318,10 @@ class PixelRows(ExampleRows):
         return [as_media(chunk.cell(row, name)) for name in self.columns.all]
 
     def truth(self, kept: list[Any], stratum: int, rng: np.random.Generator) -> DrawnTruth | None:
-        """Return the pixels that are drawn and their classes."""
+        """Return the drawn pixels and their classes."""
         mask, shape = decode_mask(kept[1], self.dataset), shape_of_image(kept[0])
         if shape is None or not 0.95 < (shape[0] * mask.shape[1]) / (shape[1] * mask.shape[0]) < 1.05:
-            return None  # one may be the other in another size, so that places in it are the same places
+            return None  # one may be a resized version of the other, but must have the same proportions
         centres, values = draw_pixels(mask, self.options.ignore_values, self.options.rows_per_example, rng)
         assert self.classes is not None
         codes = [self.classes.code(int(value)) for value in values]
@@ -329,7 +329,7 @@ class PixelRows(ExampleRows):
 
 
 def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
-    """Return how many rows each class gives if all may give the same number, the largest that fits."""
+    """Return how many rows each class gives with the same limit for all: the largest that fits."""
     low, high = 0, each
     while low < high:
         middle = (low + high + 1) // 2
@@ -338,10 +338,10 @@ def even_quotas(counts: Sequence[int], each: int, most: int) -> list[int]:
 
 
 def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the numbers of the words that are drawn from a text, ascending.
+    """Draw words of a text and return their indices, ascending; words with a code below 0 have no label.
 
-    A word's chance grows with the rarity of its label, by one over the square root of how often it was seen: where most
-    words have the label "O", those with another come first, and "O" is not lost. Codes are below 0 without a label.
+    The weight of a word is one over the square root of the count of its label: where most words have the label "O",
+    the others are more likely, but "O" is not lost.
     """
     labelled = np.flatnonzero(np.asarray(codes) >= 0)
     if len(labelled) <= most:
@@ -354,9 +354,9 @@ def draw_words(codes: Sequence[int], counts: Sequence[int], most: int, rng: np.r
 def draw_pixels(
     mask: NDArray[np.int64], ignored: Sequence[int], most: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return pixel centres (n, 2), down and across as fractions, and the classes of the mask there (n,).
+    """Draw pixels and return their centres (n, 2), down and across as fractions, and their classes (n,).
 
-    The classes of an image give the same number of pixels each, as far as they have them.
+    The classes of an image give the same number of pixels each, as far as they have enough.
     """
     flat = mask.ravel()
     usable = np.flatnonzero(~np.isin(flat, np.asarray(ignored, dtype=np.int64)))
@@ -379,7 +379,7 @@ def draw_pixels(
 
 
 def rows_for(columns: Columns, options: SampleOptions, dataset: str) -> ExampleRows:
-    """Return how to look at the rows of a task."""
+    """Return the reader of rows for a task."""
     task = columns.task
     kinds: dict[str, type[ExampleRows]] = {"word": WordRows, "pixel": PixelRows}
     kind = TargetRows if task.truth == "targets" else kinds.get(task.unit, ExampleRows)

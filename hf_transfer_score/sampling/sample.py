@@ -1,4 +1,4 @@
-"""What is drawn from a dataset, and the labelled sample: read once, kept in one Arrow file, serving every candidate."""
+"""Sampling options, and the labelled sample: one Arrow file, read once for all candidates."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ DESCRIPTION_KEY = b"hf_transfer_score.sample"
 
 @dataclass(frozen=True)
 class SampleOptions:
-    """Which rows and columns of a dataset make the sample; whatever can change it is a field.
+    """Which rows and columns of a dataset make the sample.
 
     Attributes:
-        config: the configuration of the dataset, which the Hub calls its subset; needed where there are several.
-        split: the split; without it train, or the only one there is.
+        config: the configuration of the dataset, called subset on the Hub; required if there are several.
+        split: the split; by default train, or the only one.
         revision: branch, tag or commit of the dataset on the Hub.
-        task: what the dataset asks, a name of `TASKS`; without it told from the columns.
-        label_column: the column with the labels or targets; without it told from types and names.
-        input_columns: the column with the inputs, or two for pairs of texts; without it told from types and names.
-        max_samples: examples that are drawn at most.
-        per_class: take this many examples of every class (all, where it has fewer) in place of the dataset's own
+        task: the task, a name of `TASKS`; by default determined from the columns.
+        label_column: the column with the labels or targets; by default determined from types and names.
+        input_columns: the column with the inputs, or two for pairs of texts; by default determined from types and
+            names.
+        max_samples: maximum number of examples.
+        per_class: take this many examples of every class (or all, if it has fewer) instead of the dataset's own
             proportions.
-        rows_per_example: words of a text or pixels of an image that are drawn at most.
+        rows_per_example: maximum number of words of a text or pixels of an image.
         ignore_values: values in a segmentation mask that mean "no label".
-        seed: decides between rows that could be drawn as well.
-        full_pass: read all shards, also where some of them hold rows enough.
-        max_rows: stop after that many rows; for streams without an end.
+        seed: decides which of the eligible rows are drawn.
+        full_pass: read all shards, even if some of them hold enough rows.
+        max_rows: stop after that many rows; for endless streams.
     """
 
     config: str | None = None
@@ -58,7 +59,7 @@ class SampleOptions:
     max_rows: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse values that make no sense, before anything is read."""
+        """Refuse invalid values."""
         if self.task is not None:
             get_task(self.task)
         check_least(self, max_samples=4, per_class=2, rows_per_example=1, max_rows=1)
@@ -68,23 +69,22 @@ class SampleOptions:
             raise OptionError(f"seed={self.seed}: expected a whole number from 0 on.")
 
     def plain(self) -> dict[str, Any]:
-        """Return the options as values that JSON can hold."""
+        """Return the options as JSON values."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class SampleSource:
-    """Where a sample came from, as plain values that a record can hold.
+    """Where a sample came from, as plain values for a record.
 
     Attributes:
         dataset: the id on the Hub, the folder or file, or a name for a dataset in memory.
-        config: the configuration, None where there is one only.
-        split: the split.
-        revision: the full commit for the Hub; None elsewhere.
+        config: the configuration, None if there is only one.
+        revision: the full commit on the Hub; None elsewhere.
         columns: the columns that were read, by role: "input", "input_2", "label".
-        rows_seen: rows of the stream that were read.
+        rows_seen: number of rows that were read.
         complete: whether these were all rows of the split.
-        options: the options of sampling that can change what is drawn.
+        options: the sampling options.
     """
 
     dataset: str
@@ -102,16 +102,13 @@ class LabelledSample:
     """A labelled sample, in memory or mapped from its file.
 
     The table has a column `input` (encoded images and sound as bytes, texts, lists of words), `input_2` for pairs,
-    `positions` for words and pixels (numbers of words; down and across by turns for pixels), and `label` (integers) or
-    `target` (floats): one value per example, or a list with one per position.
+    `positions` for words and pixels (indices of words; down and across alternating for pixels), and `label` (integers)
+    or `target` (floats): one value per example, or a list with one per position.
 
     Attributes:
-        task: what is asked.
-        table: the examples.
-        label_names: the names of the classes, None where they have none.
-        source: where it came from.
-        fingerprint: changes with the content and with what was asked for.
-        notes: what was chosen or left out, for the user to read.
+        label_names: the names of the classes, None if they have none.
+        fingerprint: changes with the content and the options.
+        notes: for the user, on what was chosen or left out.
     """
 
     task: Task
@@ -127,7 +124,7 @@ class LabelledSample:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Rows of features that each example makes (examples,)."""
+        """Rows of features of each example (examples,)."""
         if self.task.unit == "example":
             return np.ones(len(self), dtype=np.int64)
         column = "label" if self.task.truth == "labels" else "target"
@@ -173,7 +170,7 @@ class LabelledSample:
         return inputs if more is None else list(zip(inputs, more, strict=True))
 
     def pixels(self, indices: Sequence[int] | NDArray[np.int64]) -> list[int]:
-        """Return how many pixels the images of some examples have, by their first bytes."""
+        """Return how many pixels the images of some examples have, according to their headers."""
         shapes = [shape_of_image(content) or (0, 0) for content in self._cells("input", indices)]
         return [height * width for height, width in shapes]
 
@@ -190,16 +187,16 @@ class LabelledSample:
         return found
 
     def _cells(self, name: str, indices: Sequence[int] | NDArray[np.int64]) -> list[Any]:
-        """Return some values of a column one by one: `take` would join all batches first, images and all."""
+        """Return some values of a column one by one: `take` would first copy all batches into one."""
         column = self.table.column(name)
         return [column[int(index)].as_py() for index in indices]
 
     def without_examples(self) -> LabelledSample:
-        """Return what is known of the sample without its examples, which is little to send around."""
+        """Return the sample without its examples, which is small enough to send around."""
         return replace(self, table=self.table.slice(0, 0))
 
     def save(self, path: Path) -> None:
-        """Write the sample to one Arrow file; write to a temporary name and rename for safety."""
+        """Write the sample to one Arrow file, not atomically."""
         import pyarrow as pa
 
         about = {
@@ -215,7 +212,7 @@ class LabelledSample:
 
     @classmethod
     def load(cls, path: Path) -> LabelledSample:
-        """Map a sample from its file; only the examples that are asked for are read."""
+        """Map a sample from its file; examples are read when they are needed."""
         import pyarrow as pa
 
         table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
@@ -239,10 +236,10 @@ def memory_sample(
     label_names: Sequence[str] | None = None,
     name: str = "memory",
 ) -> LabelledSample:
-    """Return a sample of examples that are in memory, in the given order.
+    """Return a sample of examples in memory, in the given order.
 
-    Inputs are what the task takes: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s. The truth of
-    each is a class index or a target; of words and pixels a list of them, one per position.
+    Inputs depend on the task: PIL images, texts, pairs of texts, `Words`, `Pixels` or `Waveform`s. The truth of each
+    is a class index or a target; for words and pixels a list with one per position.
 
     Example:
         >>> sample = memory_sample("text-classification", ["good", "bad"], [1, 0])
@@ -279,7 +276,7 @@ def fingerprint(table: pa.Table, options: dict[str, Any]) -> str:
 
 
 def describe(sample: LabelledSample) -> list[str]:
-    """Return lines that tell a user what a sample is: where from, which columns, how much, and what was chosen."""
+    """Return lines that describe a sample: its source, task, size and notes."""
     source = sample.source
     parts = [source.config, source.split, source.revision and f"commit {source.revision[:12]}"]
     where = ", ".join(part for part in parts if part)
@@ -290,7 +287,7 @@ def describe(sample: LabelledSample) -> list[str]:
 
 
 def sample_line(sample: LabelledSample) -> str:
-    """Return in a few words what a sample is."""
+    """Return a short description of a sample."""
     source = sample.source
     where = f"{source.dataset} ({source.split})" if source.split else source.dataset
     return f"{_examples(sample)} of {where}{_classes(sample)}"

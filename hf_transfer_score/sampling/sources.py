@@ -1,4 +1,4 @@
-"""Opens datasets, wherever they are, as shards of chunks of rows."""
+"""Opens datasets as shards, which are read in chunks of rows."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ READERS = {
 }
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 PEEKED = 16
-"""Rows of another split that are looked at for labels."""
+"""Rows of another split that are searched for labels."""
 
 Shard = Callable[[], Iterable[Chunk]]
 Peek = Callable[[str, str], list[Any]]
@@ -48,9 +48,9 @@ Peek = Callable[[str, str], list[Any]]
 class OpenSplit:
     """An open split of a dataset.
 
-    Shards are the parts of it that can be read by themselves, given the columns to read; `peek` returns some values of
-    a column of another split. Rows may name the files in reach. There is a revision on the Hub only, and a
-    configuration where there are several. It is cheap where rows that are not drawn cost next to nothing.
+    Shards are the parts that can be read separately, given the columns to read; `peek` returns some values of a column
+    of another split. Rows may only name files in reach. Only datasets on the Hub have a revision, and only those with
+    several configurations have one here. A split is cheap if rows that are not drawn cost next to nothing.
     """
 
     dataset: str
@@ -67,19 +67,19 @@ class OpenSplit:
 
     @property
     def in_split(self) -> str:
-        """The split, as messages end with it."""
+        """The split, for the end of a message."""
         return "" if self.split is None else f" in the split {self.split}"
 
 
 def name_of(dataset: Any) -> str:
-    """Return what to call a dataset."""
+    """Return the name of a dataset."""
     if isinstance(dataset, (str, Path)):
         return str(dataset)
     return str(getattr(getattr(dataset, "info", None), "dataset_name", None) or "memory")
 
 
 def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
-    """Open a dataset: an id on the Hub, a folder, a file, or an object in memory; no row of a stream is read yet."""
+    """Open a dataset: an id on the Hub, a folder, a file, or an object in memory; no rows are read yet."""
     name = name_of(dataset)
     if isinstance(dataset, (str, Path)):
         path = local_path(name)
@@ -88,7 +88,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
             return replace(opened, notes=(EXAMPLE_CAUTION,)) if path == example_dataset(name) else opened
         if name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or _suffix(Path(name)) in READERS:
             raise DatasetError(f"There is no folder or file {name}, and it cannot be an id on the Hub (owner/name).")
-        with explained(name, options.revision):  # at one commit, once its card is known to ask for nothing else
+        with explained(name, options.revision):  # at one commit, and only after its card was checked
             commit = commit_of(name, options.revision)
             if commit is not None:
                 check_hub_card(name, commit)
@@ -103,7 +103,7 @@ def open_source(dataset: Any, options: SampleOptions) -> OpenSplit:
 
 
 def local_path(dataset: str | Path) -> Path | None:
-    """Return what is there under a name, None where nothing is; no name is too long or too odd to ask."""
+    """Return the local file or folder of a name, None if there is none, whatever the name is."""
     try:
         path = Path(dataset).expanduser()
         return path if path.exists() else example_dataset(dataset)
@@ -121,7 +121,7 @@ def _open_path(path: Path, name: str, options: SampleOptions) -> OpenSplit:
     if path.is_file():
         return _open_file(path, name, options)
     if not path.is_dir():
-        raise DatasetError(f"{name} is neither a folder nor a regular file but a pipe or a device, which are not read.")
+        raise DatasetError(f"{name} is a pipe or a device, not a folder or a regular file; these are not read.")
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         with explained(name):
             check_saved(path, name)
@@ -142,19 +142,19 @@ def _open_file(path: Path, name: str, options: SampleOptions) -> OpenSplit:
         raise DatasetError(f"The file {name} is empty.")
     more = {"sep": "\t"} if _suffix(path) == ".tsv" else {}
     files = {"data_files": glob.escape(str(path.resolve())), **more}
-    folders = dict.fromkeys((path.parent, path.resolve().parent))  # the file that was named may be a link
+    folders = dict.fromkeys((path.parent, path.resolve().parent))  # the file may be a link
     reach = replace(Reach.of_folder(path.parent), folders=sum((Reach.of_folder(one).folders for one in folders), ()))
     return _open_builder(name, options, reach=reach, path=reader, builder_options=files)
 
 
 def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, folder: Path | None = None) -> OpenSplit:
-    """Open one of several splits that are in memory or mapped from a disk."""
+    """Open one of several splits in memory or on disk."""
     import datasets
 
     split = "" if set(splits) == {""} else choose_split(list(splits), options.split, name)
     if split == "" and options.split is not None:
         raise DatasetError(
-            f"The dataset {name} has no splits, so split={options.split!r} cannot be taken; leave it out."
+            f"The dataset {name} has no splits, so split={options.split!r} cannot be used; leave it out."
         )
 
     def peek(other: str, column: str) -> list[Any]:
@@ -168,7 +168,7 @@ def _open_splits(splits: Mapping[str, Any], name: str, options: SampleOptions, f
 
 
 def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
-    """Return the split to read: the one that was asked for, else train, else the only one."""
+    """Return the split to read: the given one, else train, else the only one."""
     listed = ", ".join(splits)
     if asked is not None:
         if all(part in splits for part in asked.split("+")):
@@ -184,8 +184,8 @@ def choose_split(splits: Sequence[str], asked: str | None, dataset: str) -> str:
 def _of_object(dataset: Any, name: str, split: str | None, reach: Reach) -> OpenSplit:
     """Return an object of `datasets` as one shard.
 
-    A Dataset is mapped from a disk, and only labels are read of rows that are not drawn. To split an IterableDataset of
-    the user's could change what skip and take mean.
+    A Dataset is memory-mapped, so that only labels are read of rows that are not drawn. An IterableDataset is not
+    split: that could change the meaning of its skip and take.
     """
     import datasets
 
@@ -197,15 +197,14 @@ def _of_object(dataset: Any, name: str, split: str | None, reach: Reach) -> Open
         if mapped:
             chosen = dataset.select_columns(list(columns)).with_format("arrow")
             return (ArrowChunk(table) for table in chosen.iter(batch_size=ROWS))
-        # rows as they are stored: without types nothing is decoded, and newer versions would decode ahead
-        ahead = dataset.features and hasattr(dataset, "decode")
-        return python_chunks((dataset.decode(False) if ahead else dataset).cast(None))
+        # rows as they are stored, without decoding
+        return python_chunks((dataset.decode(False) if dataset.features else dataset).cast(None))
 
     return OpenSplit(name, split, features, lambda columns: [partial(read, columns)], reach, cheap=mapped)
 
 
 def features_of(stream: Any) -> Mapping[str, Any]:
-    """Return the types of the columns of a stream by its first rows."""
+    """Infer the types of the columns of a stream from its first rows."""
     import datasets
 
     features: Mapping[str, Any] = datasets.Dataset.from_list(list(stream.cast(None).take(PEEKED))).features
@@ -214,7 +213,7 @@ def features_of(stream: Any) -> Mapping[str, Any]:
 
 @contextmanager
 def listed_once() -> Iterator[None]:
-    """List each folder of this computer once, with however many patterns `datasets` looks for files in it (66)."""
+    """Cache listings of local folders: `datasets` looks for files in them by 66 patterns."""
     from fsspec.implementations.local import LocalFileSystem
 
     listed, known = LocalFileSystem.ls, dict[tuple[str, bool], list[Any]]()
@@ -250,7 +249,7 @@ def _open_builder(
                     path, options.config, revision=revision, **(builder_options or {})
                 )
         except ValueError as error:
-            said, missing = str(error), "Config name is missing" in str(error)  # its message is all that tells
+            said, missing = str(error), "Config name is missing" in str(error)  # only the message tells
             if not missing and "not found. Available" not in said:
                 raise
             known = said[said.find("[") + 1 : said.find("]")].replace("'", "")
@@ -258,7 +257,7 @@ def _open_builder(
             raise DatasetError(f"The dataset {name} {wrong}; choose one with `config`: {known}.") from error
         check_builder(builder, reach, name, offline=on_hub and revision is None)
         if hasattr(builder.config, "decode_num_threads"):
-            builder.config.decode_num_threads = 0  # else images are fetched and decoded ahead, drawn or not
+            builder.config.decode_num_threads = 0  # otherwise images are fetched and decoded ahead, drawn or not
         guard(builder)
         streams = builder.as_streaming_dataset()
     split = choose_split(list(streams), options.split, name)
@@ -280,7 +279,7 @@ def _open_builder(
 
 
 class _BuilderStreams:
-    """A builder of `datasets`, read as streams: of Arrow tables where it makes them, else of Python values."""
+    """A builder of `datasets`, read as streams of Arrow tables if it makes them, else of Python values."""
 
     def __init__(self, builder: Any, split: str, *, local: bool) -> None:
         import datasets
@@ -290,7 +289,7 @@ class _BuilderStreams:
         if hasattr(builder.config, "fragment_scan_options"):
             import pyarrow.dataset as ds
 
-            # a file at hand is read as it is decoded; over a network reading ahead is quicker
+            # a local file is read while it is decoded; over a network, reading ahead is faster
             ahead = {"use_buffered_stream": True, "pre_buffer": False} if local else {}
             builder.config.fragment_scan_options = ds.ParquetFragmentScanOptions(
                 page_checksum_verification=True, **ahead
@@ -299,7 +298,7 @@ class _BuilderStreams:
         self.lists_files = isinstance(builder, FolderBasedBuilder)
 
     def features(self) -> Mapping[str, Any]:
-        """Return the types of the columns, from the files' own description or from the first rows."""
+        """Return the types of the columns, from the metadata of the files or from the first rows."""
         import datasets
 
         stream = self.builder.as_streaming_dataset(self.split)
@@ -317,7 +316,7 @@ class _BuilderStreams:
         return self.builder.as_streaming_dataset(split).select_columns(list(columns))
 
     def shards(self, columns: Sequence[str]) -> list[Shard]:
-        """Return the files of the split, or whatever parts of it can be read by themselves."""
+        """Return the files of the split, or other parts that can be read separately."""
         stream = self._stream(self.split, columns)
         return [partial(self._read, stream, index) for index in range(stream.num_shards)]
 

@@ -59,7 +59,7 @@ answer.append(on_disk(checkpoint, "model.safetensors"))
 def test_files_that_are_not_what_was_promised(hub, run_client, hub_environment, tmp_path):
     hub.add("own/model", {"config.json": "{}", "model.safetensors": b"x" * 4})
     short, gone, left = run_client(CODE + REFUSED, hub_environment, str(tmp_path / "known"))
-    assert short[:2] == ["download", "model.safetensors came with 4 bytes of 10; try again"]
+    assert short[:2] == ["download", "model.safetensors arrived with 4 bytes of 10; try again"]
     assert left is None, "what is not whole does not stay"
     assert gone[0] == "download" and gone[1].startswith("could not be downloaded: the Hub answered 404")
     assert gone[2] < 2, "nobody waits for a file that is not there"

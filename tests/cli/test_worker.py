@@ -206,5 +206,5 @@ def test_a_queue_that_is_empty_ends_a_single_pass(run, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_TRANSFER_SCORE_HOME", str(tmp_path / "home"))
     here = Path.cwd()
     status, out, said = run("worker", "--requests", str(tmp_path / "a"), "--results", str(tmp_path / "b"), "--once")
-    assert status == 0 and out == "" and "a is not there yet" in said and "no request was run" in said
+    assert status == 0 and out == "" and "a does not exist yet" in said and "no request was run" in said
     assert Path.cwd() == here

@@ -58,7 +58,7 @@ def test_flipped_bits(hub, run_client, hub_environment, tmp_path):
     whole = ["whole", WEIGHTS.hex()]
     assert got["flipped"] == got["honest"] == got["damaged on the disk"] == whole
     for name, file in {"always": "model.safetensors", "small": "vocab.txt", "config": "config.json"}.items():
-        assert got[name][0] == "corrupt" and f"{file} came twice with other content" in got[name][1]
+        assert got[name][0] == "corrupt" and f"{file} arrived twice with content that does not match" in got[name][1]
     assert 3000 not in got["left"], "what is damaged does not stay"
     assert len(hub.asked("own/flipped/.*safetensors$", "GET")) == 2, "once more, and no more"
     assert len(hub.asked("own/always/.*safetensors$", "GET")) == 2
@@ -125,6 +125,6 @@ def test_flipped_bits_of_rows(hub, run_client, hub_environment):
     got = run_client(SAMPLES, hub_environment | {"USE_TORCH": "0"}, " ".join(names))
     for name in names:
         if name.endswith("always"):
-            assert "came 2 times with other content than the Hub says" in got[name]
+            assert "arrived 2 times with content that does not match" in got[name]
         else:
             assert got[name] == got[f"{name.partition('-')[0]}-honest"] and "row 17" in got[name]

@@ -46,7 +46,7 @@ class Mode:
 FOR_EVER: dict[str, Mode] = {
     "429": Mode(429, "the Hub answered 429 (too many requests)"),
     "429 and wait for a day": Mode(
-        429, "asks to wait 99,999 s, longer than is waited", options={"retry_after": 99_999}
+        429, "asks to wait 99,999 s, longer than the time limit", options={"retry_after": 99_999}
     ),
     "500": Mode(500, "the Hub answered 500"),
     "502": Mode(502, "the Hub answered 502"),
@@ -64,8 +64,8 @@ FOR_EVER: dict[str, Mode] = {
     "page": Mode("page", "answered with a web page"),
     "page for files": Mode("page", "(no ETag)", "files"),
     "empty": Mode("nothing", "answered with nothing", "questions"),
-    "half of the JSON": Mode("halved", "breaks off or is damaged", "questions"),
-    "length too short": Mode("shorter", "breaks off or is damaged", "questions"),
+    "half of the JSON": Mode("halved", "is cut off or damaged", "questions"),
+    "length too short": Mode("shorter", "is cut off or damaged", "questions"),
     "length too long": Mode("longer", "the connection to the Hub was cut off", "questions"),
     "no ETag": Mode("plain", "(no ETag)", "files"),
     "loop": Mode("loop", "from one address to another"),

@@ -113,7 +113,7 @@ def test_what_cannot_be_run_is_told_in_a_sentence(queue, api, typed, words):
 def test_a_hub_that_does_not_answer_is_told_and_nothing_is_queued(queue):
     nobody = HfApi(endpoint="http://127.0.0.1:9", token=False)
     done = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=nobody)
-    assert "The Hub did not say what the model owner/model is" in done.text
+    assert "The Hub gave no information on the model owner/model" in done.text
     assert queue.requests() == []
 
 
@@ -121,7 +121,7 @@ def test_the_rate_limit_is_told_as_the_queue_says_it(api):
     queue = RequestQueue(MemoryPlace(), QueueLimits(per_user=1))
     submit(Asked("owner/model", "owner/pets"), queue, catalogue(), user="eager", api=api)
     more = submit(Asked("owner/model", "owner/pets", split="test"), queue, catalogue(), user="eager", api=api)
-    assert more.text.startswith("eager has 1 requests that wait or run, and may have 1")
+    assert more.text.startswith("eager has 1 waiting or running requests, and may have 1")
     assert not more.accepted
 
 

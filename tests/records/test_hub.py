@@ -133,7 +133,7 @@ class TestErrors:
             place(shared, "hf_reader", "owner/new").update(lambda _: {"x": b""}, title="x")
 
     def test_a_token_nobody_knows(self, shared):
-        with pytest.raises(HubError, match="does not know the token that owner/results was asked with") as caught:
+        with pytest.raises(HubError, match="does not know the token for owner/results") as caught:
             place(shared, "hf_unknown").update(lambda _: {"x": b""}, title="x")
         assert "hf_unknown" not in str(caught.value) and "hf_unknown" not in repr(place(shared, "hf_unknown"))
 

@@ -77,10 +77,10 @@ def test_what_is_private_is_refused_also_to_its_owner(hub, what):
             10**6,
             r"pickled weights only \(pytorch_model.bin\), and loading these",
         ),
-        (Request("owner/none", "owner/open"), 10**6, "owner/none holds no weights in safetensors files"),
+        (Request("owner/none", "owner/open"), 10**6, "owner/none has no weights in safetensors files"),
         (Request("owner/open", "owner/open"), 1009, r"The weights of owner/open take .* GB, and requests may ask for"),
         (Request("owner/shards", "owner/open"), 1599, "The weights of owner/shards take"),
-        (Request("owner/open", "owner/empty"), 10**6, "The dataset owner/empty holds no files"),
+        (Request("owner/open", "owner/empty"), 10**6, "The dataset owner/empty has no files"),
     ],
 )
 def test_what_no_worker_should_run_is_refused(api, request_, limit, message):
@@ -91,6 +91,6 @@ def test_what_no_worker_should_run_is_refused(api, request_, limit, message):
 @pytest.mark.parametrize("status", [503, 429, "reset"])
 def test_a_hub_that_does_not_answer_says_nothing_about_the_request(hub, api, status):
     fault = hub.fault("/api/datasets/owner/open", status, times=None)
-    with pytest.raises(HubError, match=r"The Hub did not say what the dataset owner/open is \(.*\); try again later"):
+    with pytest.raises(HubError, match=r"The Hub gave no information on the dataset owner/open \(.*\); try again later"):
         check_request(Request("owner/open", "owner/open"), api=api)
     hub.faults.remove(fault)

@@ -161,7 +161,7 @@ def test_a_request_counts_against_whoever_committed_it(open_hub, queue_of):
     commit(open_hub, queue_of, "hf_guest", *(asked(number, "victim") for number in range(12)))
     space = queue_of(vouches=True)
     assert space.submit(Request("a/one", "d/pets", asked_by="victim")).state == "new"
-    with pytest.raises(InputError, match="guest has 12 requests that wait or run, and may have 10"):
+    with pytest.raises(InputError, match="guest has 12 waiting or running requests, and may have 10"):
         space.submit(Request("a/two", "d/pets", asked_by="guest"))
     with pytest.raises(InputError, match="guest has 12 requests"):
         queue_of(token="hf_guest").submit(Request("a/two", "d/pets", asked_by="somebody else"))

@@ -187,12 +187,12 @@ def test_a_user_and_the_queue_have_their_limits(place, clock):
     queue = RequestQueue(place, QueueLimits(per_user=2, whole=4), clock)
     for number in range(2):
         queue.submit(numbered(number, asked_by="ann"))
-    with pytest.raises(InputError, match="ann has 2 requests that wait or run, and may have 2: wait until one of them"):
+    with pytest.raises(InputError, match="ann has 2 waiting or running requests, and may have 2: wait until one of them"):
         queue.submit(numbered(2, asked_by="ann"))
     assert queue.submit(numbered(1, asked_by="ann")).state == "pending"  # the same request takes no room
     for number in (2, 3):
         queue.submit(numbered(number))
-    with pytest.raises(InputError, match="4 requests wait or run, and the queue holds 4: try again later"):
+    with pytest.raises(InputError, match="4 requests are waiting or running, and the queue holds 4: try again later"):
         queue.submit(numbered(4, asked_by="bob"))
     queue.finish(queue.claim("w", 60), "w", records=1)
     assert queue.submit(numbered(4, asked_by="ann")).state == "new"

@@ -17,7 +17,7 @@ EXPECTED = {
     "good/bert": ("wrong_modality", "is a checkpoint for text, and image-classification needs image"),
     "good/vit@nope": ("missing", "has no revision 'nope'; give a branch, a tag or a full commit"),
     "no/such": ("missing", "no no/such on the Hub, or it is private: check the id, or log in with `hf auth login`"),
-    "a/b/c": ("missing", "'a/b/c' is not an id of the Hub: expected owner/name, or an existing folder"),
+    "a/b/c": ("missing", "'a/b/c' is not an id on the Hub: expected owner/name, or an existing folder"),
     "nosuch": ("missing", "there is no nosuch on the Hub, or it is private: check the id"),
     "absent": ("missing", "is not a folder; a model on the Hub is written owner/name"),
     "void": ("unsupported", "is empty: there are no files in it"),

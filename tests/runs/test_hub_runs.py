@@ -133,7 +133,7 @@ def test_a_run_without_the_hub_reads_what_is_on_disk(first, shared_hub, warm, ru
     assert "torch" in heavy, "else the test before proves nothing"
     assert models["runs/never-asked-for"]["kind"] == "no_network"
     said = models["runs/never-asked-for"]["reason"]
-    assert said == "is not on this computer, and HF_HUB_OFFLINE forbids to look on the Hub"
+    assert said == "is not on this computer, and HF_HUB_OFFLINE forbids requests to the Hub"
 
 
 def test_a_new_commit_is_seen_when_asked_for(shared_hub, warm):

@@ -159,7 +159,7 @@ def test_a_sample_is_fetched_once_and_in_part(asked):
 def test_without_network_there_is_what_was_kept(asked):
     assert asked.answers["offline"] == asked.answers["rows"] and asked.requests_offline == 0
     assert asked.answers["not kept"][0] == "DatasetError"
-    assert "owner/rows is needed from the Hub, and HF_HUB_OFFLINE forbids" in asked.answers["not kept"][1]
+    assert "owner/rows is needed from the Hub, but HF_HUB_OFFLINE forbids" in asked.answers["not kept"][1]
 
 
 def test_columns_that_are_not_needed_stay_on_the_hub(asked):

@@ -244,7 +244,7 @@ def test_the_split_is_train_or_the_only_one(tmp_path):
 
 BROKEN = {
     "nothing.csv": (b"", "The file .*nothing.csv is empty"),
-    "header.csv": (b"text,label\n", "is empty: there are no rows in it"),
+    "header.csv": (b"text,label\n", "is empty: it has no rows"),
     "magic.parquet": (b"no parquet at all", "corrupt or not what its name says: Parquet magic bytes"),
     "cut.jsonl": (b'{"text": "a", "label": 1}\n{"text": ', "corrupt or not what its name says: JSON parse error"),
     "rows.xlsx": (b"x", "is of no known kind; expected one of .parquet, .csv"),
@@ -281,10 +281,10 @@ def test_pictures_that_are_none(tmp_path):
     ).cast_column("image", datasets.Image())
     sample = load_sample(rows)
     assert len(sample) == 5
-    assert "1 drawn examples were left out: what they hold is not an image of at most 64 megapixels" in sample.notes
+    assert "1 drawn examples were left out: they do not hold an image of at most 64 megapixels" in sample.notes
     assert "1 of 7 rows without a label or input were left out" in sample.notes
     gone = datasets.Dataset.from_dict({"image": [{"bytes": None, "path": "gone.png"}] * 4, "label": [0, 1, 0, 1]})
-    with pytest.raises(DatasetError, match="the path 'gone.png' in place of the content of a file"):
+    with pytest.raises(DatasetError, match="the path 'gone.png' instead of the content of a file"):
         load_sample(gone.cast_column("image", datasets.Image()))
 
 

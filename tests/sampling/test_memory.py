@@ -121,7 +121,7 @@ def test_what_is_kept_is_found_again(tmp_path):
         ([1, 2, 3], "got list"),
         ((["a"], ["x", "y"]), "There are 1 inputs and 2 labels"),
         (([], []), "The dataset is empty"),
-        (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*leave out what normalises it"),
+        (Items(lambda row: tensor(row).float() - 50), "tensor of numbers from .*Remove the normalisation"),
         (Items(lambda row: {"x": 1}), "begin with a dict; expected an image"),
         (torch.utils.data.TensorDataset(torch.zeros(4, 3, 8, 8)), r"are of type tuple; expected \(image or text"),
     ],

@@ -131,7 +131,7 @@ def test_values_to_leave_out():
     assert load_sample(masked(masks), SampleOptions(ignore_values=(0, 255))).label_names == ("3", "7")
     assert load_sample(masked(masks), SampleOptions(ignore_values=())).label_names == ("0", "3", "7", "255")
     binary = [np.where(mask == 0, 0, 255).astype(np.uint8) for mask in masks]
-    with pytest.raises(DatasetError, match=r"the only one is '0'. Values left out: \[255\] \(`ignore_values`\)"):
+    with pytest.raises(DatasetError, match=r"the only one is '0'. Ignored values: \[255\] \(`ignore_values`\)"):
         load_sample(masked(binary))
 
 
@@ -147,5 +147,5 @@ def test_masks_in_colour():
     grey = [np.repeat(random_mask(seed)[..., None], 3, axis=2) for seed in range(3)]
     assert load_sample(masked(grey)).label_names == ("0", "3", "7")
     colours = [np.random.default_rng(0).integers(0, 255, (12, 20, 3), dtype=np.uint8)] * 3
-    with pytest.raises(DatasetError, match="an image of mode RGB, where one channel with class numbers was expected"):
+    with pytest.raises(DatasetError, match="an image of mode RGB; expected one channel with class numbers"):
         load_sample(masked(colours))
