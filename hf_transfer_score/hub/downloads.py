@@ -193,13 +193,13 @@ def sweep_parts(name: str) -> int:
     for part in (cache / folder / "blobs").glob("*.incomplete"):
         with suppress(OSError):
             stat = part.stat()
-            if _is_left(part, time.time() - stat.st_mtime, cache / ".locks" / folder):
+            if _is_abandoned(part, time.time() - stat.st_mtime, cache / ".locks" / folder):
                 part.unlink()
                 freed += stat.st_size
     return freed
 
 
-def _is_left(part: Path, age: float, locks: Path) -> bool:
+def _is_abandoned(part: Path, age: float, locks: Path) -> bool:
     """Whether a part will not be resumed: it belongs to a dead process, or is old."""
     from huggingface_hub import file_download
 

@@ -1,4 +1,4 @@
-"""Scoring uploads in a process of its own, which is ended at its limits: no file reaches the memory of the app."""
+"""Scores uploads in a separate process with limits, so that no file is loaded into the app."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from hf_transfer_score.uploads.scoring import ELSEWHERE, TOO_MUCH, failed, score
 
 
 def main() -> None:
-    """Score the files that are asked for, one line for each; the line before says which file is looked at.
+    """Run the scoring process: print a line before each file is opened, and a line with its scores.
 
-    This is what the process does: it lets the system refuse memory beyond the limit, so that reading fails before the
-    machine is short of it.
+    The system enforces the memory limit, so that reading fails before the machine runs out of memory.
     """
     asked = json.loads(sys.stdin.read())
     limit_this_process(BoxLimits(memory=limits.MEMORY_BYTES, seconds=limits.SECONDS, disk=10**6), device="cpu")
@@ -44,7 +43,7 @@ def main() -> None:
     before = None if asked["labels_of"] is None else Path(asked["labels_of"])
     found = scored_files(files, metrics, labels_of=before, looked_at=lambda place: say(looking=place))
     for place, scores, labels in found:
-        shown = {name: replace(result, overlap=None) for name, result in scores.results.items()}  # as no page shows it
+        shown = {name: replace(result, overlap=None) for name, result in scores.results.items()}  # no page shows it
         plain = replace(scores, results=shown).as_dict()
         say(place=place, scores=plain, labels_of=None if labels is None else str(labels))
 
@@ -53,19 +52,19 @@ COMMAND = (sys.executable, "-m", "hf_transfer_score.uploads.box")
 LONGEST_LINE = 4 * limits.MEGABYTE
 MOST_THREADS = 4
 SMALL_RESERVES = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
-"""Otherwise libraries reserve memory that they do not use, which counts."""
+"""Without these, libraries reserve memory that they do not use but that counts."""
 
-BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that its reader did not survive."
+BROKE_OFF = f"{TOO_MUCH} Or it is damaged in a way that crashed its reader."
 
 
 @dataclass
 class _Work:
-    """How far the scoring of some files by some metrics is.
+    """The progress of scoring some files.
 
     Attributes:
-        found: scores by place of the file.
+        found: scores by index of the file.
         labels_of: the file whose labels count, once there is one.
-        looking: place of the file that is looked at.
+        looking: index of the file that is open.
     """
 
     files: Mapping[int, Path]
@@ -76,12 +75,12 @@ class _Work:
 
     @property
     def question(self) -> str:
-        """What is left to do, for a process that does it."""
+        """The remaining work, for a process."""
         left = {place: str(path) for place, path in self.files.items() if place not in self.found}
         return json.dumps({"files": left, "metrics": list(self.metrics), "labels_of": self.labels_of})
 
     def take(self, line: str) -> None:
-        """Take in a line of the process."""
+        """Process a line of output."""
         told = json.loads(line)
         if "looking" in told:
             self.looking = told["looking"]
@@ -99,19 +98,19 @@ def score_in_box(
 ) -> list[FeatureScores]:
     """Return scores of each file, in order; one that cannot be scored has status "failed" with the reason.
 
-    A file that ends the process fails alone; a new process goes on with the others.
+    A file that crashes the process fails alone; a new process continues with the others.
 
     Args:
-        files: uploads over the same samples; those without labels have the ones of the first that has some.
+        files: uploads over the same samples; files without labels use those of the first that has some.
         metrics: names in the registry.
-        seconds: for all of them together.
+        seconds: time limit for all files together.
     """
     work, end = _Work(dict(enumerate(files)), metrics), time.monotonic() + seconds
     while len(work.found) < len(files):
         work.looking = None
         over = _run(work, end - time.monotonic())
         if over:
-            late = failed(f"It was not scored within the {seconds:.0f} seconds that this page has. {ELSEWHERE}")
+            late = failed(f"It was not scored within the time limit of {seconds:.0f} seconds. {ELSEWHERE}")
             work.found |= {place: late for place in work.files if place not in work.found}
         elif len(work.found) < len(files):
             broken = next(iter(set(work.files) - set(work.found))) if work.looking is None else work.looking
@@ -120,7 +119,7 @@ def score_in_box(
 
 
 def _run(work: _Work, seconds: float) -> bool:
-    """Let a process do what is left until it ends, and return whether it was ended because the time was over."""
+    """Let a process do the remaining work, and return whether it was killed because the time was over."""
     if seconds <= 0:
         return True
     over = threading.Event()
@@ -140,7 +139,7 @@ def _run(work: _Work, seconds: float) -> bool:
             for line in iter(lambda: told.readline(LONGEST_LINE), ""):
                 work.take(line)
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # a line that makes no sense ends the process
+            pass  # an invalid line ends the process
         finally:
             timer.cancel()
             process.kill()
@@ -151,7 +150,7 @@ def _started(folder: Path) -> subprocess.Popen[str]:
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(min(MOST_THREADS, os.cpu_count() or 1)))
     environment = threads | environment_of(folder) | SMALL_RESERVES
     environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.Popen(  # noqa: S603 - a program of ours; what a stranger sent is in files
+    return subprocess.Popen(  # noqa: S603 - our own program; untrusted input is in files
         COMMAND,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

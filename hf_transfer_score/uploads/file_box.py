@@ -1,4 +1,4 @@
-"""The box of an app that takes files: what lies in it is removed once it was used, and when the page is closed."""
+"""The upload component of an app: its files are removed after use, and when the page is closed."""
 
 from __future__ import annotations
 
@@ -15,20 +15,16 @@ from hf_transfer_score.uploads.ledger import Ledger
 
 @dataclass(frozen=True)
 class FileBox:
-    """A component that takes files, within the `with` block of its app.
+    """An upload component (`files`, a File) with the ledger of its app; create it within the `with` block of the app.
 
-    Events that read it have `preprocess=False`: otherwise gradio leaves an empty file for each file it hands over.
-
-    Attributes:
-        ledger: of the app's uploads.
-        files: the component (File).
+    Events that read it need `preprocess=False`: otherwise gradio leaves an empty file for each upload.
     """
 
     ledger: Ledger
     files: Any
 
     def __post_init__(self) -> None:
-        """Note which page holds the files."""
+        """Connect uploads to the ledger."""
 
         def hold(held: Any, request: gr.Request) -> None:
             self.ledger.belong(str(request.session_hash or ""), paths_of(held))
@@ -37,7 +33,7 @@ class FileBox:
 
     @contextmanager
     def used(self, held: Any) -> Iterator[list[Path]]:
-        """Yield the files that an event was called with, and remove those that were uploaded at the end."""
+        """Yield the files of an event, and remove uploaded ones afterwards."""
         paths = paths_of(held)
         try:
             yield paths
@@ -45,7 +41,7 @@ class FileBox:
             self.ledger.release(paths)
 
     def empty_after(self, event: Any) -> None:
-        """Empty the component after an event, if none of its files is there any more; others may lie in it by then."""
+        """Clear the component after an event if none of its files exists any more; it may hold new ones by then."""
 
         def look(held: Any) -> Any:
             paths = paths_of(held)
@@ -62,7 +58,7 @@ class FileBox:
 
 
 def paths_of(held: Any) -> list[Path]:
-    """Return the paths of what gradio holds in a component of files: nothing, one file, or several.
+    """Return the paths in the value of a File component: nothing, one file, or several.
 
     Example:
         >>> paths_of(None), paths_of({"path": "a.npz"}), paths_of([{"path": "a.npz"}])
@@ -74,7 +70,7 @@ def paths_of(held: Any) -> list[Path]:
 
 
 def remove_with_page(app: gr.Blocks, ledger: Ledger) -> None:
-    """Remove the files of a page when it is closed; within the `with` block of the app."""
+    """Remove the files of a page when it is closed; call it within the `with` block of the app."""
 
     def leave(request: gr.Request) -> None:
         ledger.leave(str(request.session_hash or ""))

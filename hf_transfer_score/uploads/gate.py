@@ -1,8 +1,8 @@
-"""What stands before an app of gradio: it lets in requests of known kinds and sizes, and takes uploads itself.
+"""Middleware in front of a gradio app: it admits requests of known kinds and sizes, and receives uploads itself.
 
-gradio reads a whole request before it looks at it, keeps form fields in memory whatever their size, downloads what a
-request names by an http address in place of a file, and has one limit for what waits in its queue, which one visitor
-can fill. All of this is refused here, before gradio sees the request.
+gradio reads a whole request before checking it, keeps form fields of any size in memory, downloads files that a request
+names by a URL, and has a single limit for its queue, which one visitor can fill. All of this is prevented here, before
+gradio sees the request.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 API = "/gradio_api"
 UPLOAD, PROGRESS, JOIN, CALL = f"{API}/upload", f"{API}/upload_progress", f"{API}/queue/join", f"{API}/call/"
 POSTED = (JOIN, f"{API}/cancel", f"{API}/reset")
-"""What else a page posts to, beside uploads and calls."""
+"""Other paths that pages post to, apart from uploads and calls."""
 
 NOT_SERVED = ("/proxy=", "/file=http:", "/file=https:", "/file/http", "/deep_link", "/vibe-", "/run-history", "/dev/")
-"""Parts of gradio that no page of ours uses: they fetch from elsewhere, write files, or are for programmers."""
+"""Parts of gradio that our pages do not use: they download files, write files, or are for developers."""
 
 FRESH = {"cache-control": "no-store"}
 PROGRESS_SECONDS = 0.3
 LATEST_SECONDS = 3.0
-"""How long an upload may begin after its page has asked how far it is."""
+"""How long to wait for the start of an upload whose progress is requested."""
 
 SPACE_VARIABLE = "SPACE_ID"
-"""Is set on a Space: all requests come from its proxy there, which says for whom."""
+"""Set on a Space, where all requests come from a proxy that names the visitor."""
 
 
 class RefusedError(Exception):
-    """A request is not let in; its status is one of HTTP."""
+    """A request is refused with an HTTP status."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -94,9 +94,9 @@ class Gate:
             await answer(scope, receive, send)
 
     async def _upload(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take files, each into a folder of its own; where anything is wrong, none of them stays.
+        """Receive files, each in a folder of its own; after any error, none is kept.
 
-        A form can be made so that reading it takes long. One thread reads all of them, so that pages need not wait.
+        A malicious form may take long to parse. One thread parses all forms, so that pages need not wait.
         """
         name = _upload_id(scope)
         try:
@@ -114,13 +114,13 @@ class Gate:
         except TimeoutError:
             raise RefusedError(408, f"The upload took longer than {limits.UPLOAD_SECONDS} s.") from None
         except OSError:
-            raise RefusedError(507, "There is no room for files here now. Come back in a few minutes.") from None
+            raise RefusedError(507, "There is no space for files here now. Come back in a few minutes.") from None
         finally:
             self.arriving.pop(name, None)
         await JSONResponse([str(path) for path in paths], headers=FRESH)(scope, receive, send)
 
     async def _progress(self, name: str) -> AsyncIterator[str]:
-        """Tell a page how much of its files has arrived, as gradio does."""
+        """Report the progress of an upload, in the format of gradio."""
         with anyio.move_on_after(LATEST_SECONDS):
             while name not in self.arriving:
                 await anyio.sleep(PROGRESS_SECONDS)
@@ -135,7 +135,7 @@ class Gate:
         yield 'data: {"msg": "done"}\n\n'
 
     async def _ask(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the app answer a request that is small, names uploads alone, and has a turn."""
+        """Let the app answer a request that is small, names only uploaded files, and has a place in the queue."""
         is_call = path.startswith(CALL)
         if not is_call and path not in POSTED:
             raise RefusedError(404, "This page takes no requests of this kind.")
@@ -159,15 +159,15 @@ class Gate:
 
             async def passed_on(message: MutableMapping[str, Any]) -> None:
                 with suppress(ValueError, KeyError, TypeError):
-                    told(str(json.loads(message["body"])["event_id"]))  # the event that the answer names
+                    told(str(json.loads(message["body"])["event_id"]))
                 await send(message)
 
             await self.app(scope, _replayed(data, receive), passed_on)
 
     def _check_files(self, asked: Any) -> None:
-        """Refuse files that gradio does not keep for a page: addresses that it would fetch, and places elsewhere."""
+        """Refuse files that were not uploaded here: URLs, which gradio would download, and other local files."""
         around, waiting, paths = self.ledger.folder.parent, [asked], list[str]()
-        while waiting:  # without recursion, whatever stands where
+        while waiting:  # without recursion
             value = waiting.pop()
             if isinstance(value, dict):
                 if isinstance(value.get("path"), str):
@@ -187,10 +187,10 @@ class Gate:
 
 
 def visitor_of(scope: Scope) -> str:
-    """Return the address of who sends a request; on a Space, the one that its proxy says.
+    """Return the address of the visitor; on a Space, the one that the proxy names.
 
-    Only what the nearest proxy wrote counts, the last address that is not of its own network: what stands before can
-    be written by the visitor. Addresses of one IPv6 network of 64 bits are one visitor.
+    Only the entry of the nearest proxy counts, the last address outside its own network: visitors can forge the
+    entries before it. Addresses in the same IPv6 /64 network count as one visitor.
     """
     peer = _address((scope.get("client") or ("",))[0])
     if peer is None:
@@ -217,12 +217,12 @@ def _upload_id(scope: Scope) -> str:
 
 
 async def _body(receive: Receive) -> AsyncIterator[bytes]:
-    """Yield the parts of a body as they arrive; FormError where the visitor has gone."""
+    """Yield the parts of a body as they arrive; raises FormError if the visitor has left."""
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise FormError("The visitor has gone.")
+            raise FormError("The visitor has left.")
         more = message.get("more_body", False)
         yield message.get("body", b"")
 
@@ -243,7 +243,7 @@ async def _small_body(receive: Receive) -> bytes:
 
 
 def _replayed(data: bytes, receive: Receive) -> Receive:
-    """Return what gives a body that was read already, and then whatever comes."""
+    """Return a receiver that repeats a body that was read already."""
     waiting: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": data, "more_body": False}]
 
     async def again() -> MutableMapping[str, Any]:
@@ -253,7 +253,7 @@ def _replayed(data: bytes, receive: Receive) -> Receive:
 
 
 def ledger_of(app: Any) -> Ledger:
-    """Return the ledger of an app of gradio (Blocks), which is made when it is first asked for; files go with pages."""
+    """Return the ledger of a gradio app (Blocks), created on first use."""
     if getattr(app, "ledger", None) is None:
         from gradio.utils import get_upload_folder
 
@@ -262,7 +262,7 @@ def ledger_of(app: Any) -> Ledger:
 
 
 def guarded(app: Any) -> dict[str, Any]:
-    """Return arguments of `launch` by which the gate stands before an app of gradio."""
+    """Return arguments of `launch` that put the gate in front of a gradio app."""
     return {
         "app_kwargs": {"middleware": [Middleware(Gate, ledger=ledger_of(app), turns=Turns(app))]},
         "max_file_size": limits.FILE_BYTES,

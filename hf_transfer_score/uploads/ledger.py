@@ -1,4 +1,4 @@
-"""Which uploads lie in the folder of an app, whose they are, when they are removed, and how a form of them arrives."""
+"""Keeps account of the uploads of an app and removes them; parses upload forms."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PREFIX = "uploads-"
 
 @dataclass
 class Upload:
-    """One file that a visitor sends, or sent.
+    """One file of a visitor.
 
     Attributes:
-        visitor: who sends it: an address.
-        path: where it lies, in a folder of its own.
-        time: when it began, or arrived.
-        size: how many bytes of it were read.
-        session: the page that holds it, "" where that is not known.
+        visitor: the visitor's address.
+        path: its path, in a folder of its own.
+        time: when it started, or arrived.
+        size: bytes that were read so far.
+        session: the page that holds it, "" if unknown.
     """
 
     visitor: str
@@ -48,7 +48,7 @@ class Upload:
 class Ledger:
     """All uploads of an app. Each has a folder of its own, so that no two visitors share a file.
 
-    Gradio takes files of the folder around that of the ledger only.
+    Gradio only accepts files within the parent of the ledger's folder.
     """
 
     folder: Path
@@ -57,13 +57,13 @@ class Ledger:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def begin(self, visitor: str, name: str) -> Upload:
-        """Return a new upload, with an empty file; InputError where there are too many already."""
+        """Return a new upload with an empty file; raises InputError if there are too many."""
         with self._lock:
             mine = sum(one.visitor == visitor for one in self._uploads.values())
             if mine >= limits.VISITOR_FILES or len(self._uploads) >= limits.ALL_FILES:
                 raise InputError(
-                    f"Too many files wait here for being scored: {limits.VISITOR_FILES} of one visitor and "
-                    f"{limits.ALL_FILES:,} of all may. {LATER}"
+                    f"Too many files wait here to be scored: at most {limits.VISITOR_FILES} of one visitor and "
+                    f"{limits.ALL_FILES:,} of all visitors. {LATER}"
                 )
             upload = Upload(visitor, self.folder / secrets.token_hex(16) / name, self.clock())
             self._uploads[upload.path] = upload
@@ -76,16 +76,16 @@ class Ledger:
         return upload
 
     def grow(self, upload: Upload, count: int) -> None:
-        """Count bytes of an upload before they are written; InputError where they are too many."""
+        """Count bytes of an upload before they are written; raises InputError if they are too many."""
         with self._lock:
             upload.size += count
             mine = sum(one.size for one in self._uploads.values() if one.visitor == upload.visitor)
             total = sum(one.size for one in self._uploads.values())
         if upload.size > limits.FILE_BYTES:
-            raise InputError(f"A file may have {_megabytes(limits.FILE_BYTES)} here. Score a smaller sample.")
+            raise InputError(f"A file may have at most {_megabytes(limits.FILE_BYTES)}. Score a smaller sample.")
         if mine > limits.VISITOR_BYTES or total > limits.ALL_BYTES:
             raise InputError(
-                f"The files that wait here for being scored are too large: those of one visitor may have "
+                f"The files that wait here to be scored are too large: those of one visitor may have "
                 f"{_megabytes(limits.VISITOR_BYTES)} together, those of all {_megabytes(limits.ALL_BYTES)}. {LATER}"
             )
 
@@ -94,7 +94,7 @@ class Ledger:
         upload.time = self.clock()
 
     def belong(self, session: str, paths: Iterable[str | Path]) -> None:
-        """Note which page holds files, so that they go when it is closed."""
+        """Note which page holds files, so that they are removed when it is closed."""
         with self._lock:
             for path in paths:
                 if (upload := self._uploads.get(Path(path))) is not None:
@@ -106,18 +106,18 @@ class Ledger:
             self._remove(lambda one: one.session == session)
 
     def release(self, paths: Iterable[str | Path]) -> None:
-        """Remove files that were used; what is no upload stays, such as an example."""
+        """Remove used files; files that are not uploads, such as examples, stay."""
         gone = {Path(path) for path in paths}
         self._remove(lambda one: one.path in gone)
 
     def sweep(self) -> None:
-        """Remove what waited too long."""
+        """Remove uploads that waited too long."""
         before = self.clock() - limits.KEPT_SECONDS
         self._remove(lambda one: one.time < before)
 
     @property
     def waiting(self) -> tuple[int, int]:
-        """How many files there are, arriving ones included, and their bytes."""
+        """Number of files, including arriving ones, and their bytes."""
         with self._lock:
             return len(self._uploads), sum(one.size for one in self._uploads.values())
 
@@ -131,14 +131,14 @@ class Ledger:
 
 
 def open_ledger(around: str | Path) -> Ledger:
-    """Return a ledger with a new folder in the one where gradio keeps files; it is swept until the program ends.
+    """Return a ledger with a new folder below gradio's, which is swept until the program ends, and then removed.
 
-    Then it is removed, and so is now what programs left that were killed.
+    Folders of killed programs are removed first.
     """
     Path(around).mkdir(parents=True, exist_ok=True)
-    for left in Path(around).glob(f"{PREFIX}*-*"):
-        if _is_left(left):
-            shutil.rmtree(left, ignore_errors=True)
+    for other in Path(around).glob(f"{PREFIX}*-*"):
+        if _is_abandoned(other):
+            shutil.rmtree(other, ignore_errors=True)
     folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=around, ignore_cleanup_errors=True)
     ledger = Ledger(Path(folder.name).resolve())
     threading.Thread(target=_sweep, args=(ledger, folder), name="uploads", daemon=True).start()
@@ -146,15 +146,15 @@ def open_ledger(around: str | Path) -> Ledger:
 
 
 def _sweep(ledger: Ledger, folder: object) -> None:
-    """Sweep from time to time; holds the folder, so that it is there as long as the program runs."""
+    """Sweep regularly; the reference to the temporary folder keeps it alive."""
     while True:
         time.sleep(SWEEP_SECONDS)
         with contextlib.suppress(OSError):
             ledger.sweep()
 
 
-def _is_left(folder: Path) -> bool:
-    """Return whether the program that made a folder has ended; one that began later may have its number now."""
+def _is_abandoned(folder: Path) -> bool:
+    """Return whether the program that made a folder has ended; a later one may have its process id now."""
     import psutil
 
     try:
@@ -175,14 +175,14 @@ FIELD = "files"
 
 
 class FormError(Exception):
-    """A form is broken, or holds something else than files."""
+    """A form is invalid, or holds something other than files."""
 
 
 class Form:
-    """One form of a visitor; in a `with` block, its files go where it does not come to its end.
+    """The parser of one upload form; at the end of its `with` block, the files of an incomplete form are removed.
 
     Attributes:
-        uploads: its files as far as they have arrived.
+        uploads: the files so far.
     """
 
     def __init__(self, content_type: str, ledger: Ledger, visitor: str) -> None:
@@ -208,27 +208,27 @@ class Form:
         self._parser = MultipartParser(boundary, callbacks)
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes: FormError for what is no form of files, InputError for too many files or bytes."""
+        """Parse the next bytes; raises FormError for an invalid form, InputError for too many files or bytes."""
         try:
             self._parser.write(data)
         except FormParserError as error:
             raise FormError(f"The form cannot be read ({error}).") from None
 
     def finish(self) -> list[Path]:
-        """Return the paths of the files once all has been written."""
+        """Return the paths of the files after the last bytes."""
         if not self._is_complete or not self.uploads:
-            raise FormError("The form is cut short.")
+            raise FormError("The form is incomplete.")
         for upload in self.uploads:
             self.ledger.arrived(upload)
         self._is_kept = True
         return [upload.path for upload in self.uploads]
 
     def __enter__(self) -> Form:
-        """Begin."""
+        """Return the form."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Remove what has arrived of a form that did not come to its end."""
+        """Remove the files of an incomplete form."""
         try:
             self._close()
         finally:
@@ -276,7 +276,7 @@ class Form:
 
 
 def safe_name(name: str) -> str:
-    r"""Return a file's own name, without what a file system or a terminal takes for something else.
+    r"""Return the name of an uploaded file without folders and special characters.
 
     Example:
         >>> [safe_name(name) for name in ("a b.npz", "../../etc/passwd", "c:\\x\\y.npz", "..", "\x00.npz")]

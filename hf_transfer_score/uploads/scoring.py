@@ -1,4 +1,4 @@
-"""Reading and scoring uploaded files of features: what the process does that is kept within limits."""
+"""Reads and scores uploaded feature files, within the limited process."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from hf_transfer_score.uploads.limits import FILE_BYTES, MEGABYTE, MEMORY_BYTES,
 MOST_ROWS = 100_000
 MOST_NUMBERS = 50_000_000
 SMALLER_SIDE = 4096
-"""Rows or features, whichever are fewer: the metrics decompose a matrix of that size."""
+"""Rows or features, whichever are fewer: the metrics decompose a matrix of this size."""
 
 MOST_CLASSES = 2000
 SLOW_ROWS = 5000
 SLOW_CLASSES = 100
-"""Above these, metrics whose cost grows faster than the others' are left out."""
+"""Above these, slow metrics are left out."""
 
 ELSEWHERE = "Score a smaller sample, or use the Python package on your machine."
-TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that this page has for a file. {ELSEWHERE}"
+TOO_MUCH = f"Needs more memory than the {MEMORY_BYTES // MEGABYTE:,} MB that this page allows per file. {ELSEWHERE}"
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The file that says which samples all files are of: its labels (N,), with their names where they were text."""
+    """The file that all others must match: its labels (N,), and the names of classes if they were text."""
 
     path: Path
     labels: NDArray[Any]
@@ -51,15 +51,15 @@ def scored_files(
     labels_of: Path | None = None,
     looked_at: Callable[[int], object],
 ) -> Iterator[tuple[int, FeatureScores, Path | None]]:
-    """Yield place and scores of each file, and the file whose labels count; only one file is in memory at a time.
+    """Yield index and scores of each file, and the reference file; only one file is in memory at a time.
 
-    The first file with labels says which samples all are of, once it could be scored.
+    The reference is the first file with labels that could be scored: all others must be of the same samples.
 
     Args:
-        files: by place.
-        metrics: to score by.
-        labels_of: a file that was scored before, whose labels count; None where there is none yet.
-        looked_at: told of each file before it is opened.
+        files: paths by index.
+        metrics: the metrics to compute.
+        labels_of: the reference, if a file was scored before.
+        looked_at: called with the index of each file before it is opened.
     """
     if labels_of is None:
         reference, files = None, {**_first_labelled(files, looked_at), **files}
@@ -75,7 +75,7 @@ def scored_files(
             found = failed(TOO_MUCH)
         except TransferScoreError as error:
             found = failed(_for_a_page(str(error), file, reference))
-        except Exception as error:  # noqa: BLE001 - a file ends nothing but its own row
+        except Exception as error:  # noqa: BLE001 - a file must not affect the others
             found = failed(f"It cannot be scored ({type(error).__name__}). It may be damaged; write it again.")
         else:
             reference = reference or Reference(file, np.asarray(content.labels), content.label_names)
@@ -83,22 +83,22 @@ def scored_files(
 
 
 def _first_labelled(files: Mapping[int, Path], looked_at: Callable[[int], object]) -> dict[int, Path]:
-    """Return the first file with labels of its own by its place, nothing where there is none."""
+    """Return the first file with labels, by its index, if there is one."""
     for place, file in files.items():
         looked_at(place)
-        with suppress(Exception):  # what is wrong with it is told when it is scored
+        with suppress(Exception):  # reported when it is scored
             if has_labels(file):
                 return {place: file}
     return {}
 
 
 def failed(reason: str) -> FeatureScores:
-    """Return what stands for a file that cannot be scored."""
+    """Return the scores of a file that cannot be scored."""
     return FeatureScores(status="failed", reason=reason)
 
 
 def _check_size(path: Path) -> None:
-    """Raise FeatureFileError where a file is too large, or says that it is in memory; it may say what is not so."""
+    """Raise FeatureFileError if a file is too large, or would be in memory according to its (untrusted) headers."""
     packed = unpacked = path.stat().st_size
     with suppress(OSError, ValueError, UnreadableError, zipfile.BadZipFile):  # then reading it will fail
         if path.suffix.lower() == ".npz":
@@ -109,22 +109,22 @@ def _check_size(path: Path) -> None:
     if packed > FILE_BYTES or unpacked > UNPACKED_BYTES:
         raise FeatureFileError(
             f"It has {packed / MEGABYTE:.0f} MB, {unpacked / MEGABYTE:.0f} MB unpacked; this Space takes "
-            f"{FILE_BYTES // MEGABYTE} MB, {UNPACKED_BYTES // MEGABYTE} MB unpacked. A few hundred samples a class are "
-            "enough; or use the Python package on your machine."
+            f"{FILE_BYTES // MEGABYTE} MB, {UNPACKED_BYTES // MEGABYTE} MB unpacked. A few hundred samples per class "
+            "are enough; or use the Python package on your machine."
         )
 
 
 def _read(path: Path, reference: Reference | None) -> FeatureFile:
     if not path.is_file():
         raise InputError(
-            "It is not there any more: uploads are removed once they are scored, and after a time. Upload it again."
+            "It is no longer there: uploads are removed once they are scored, and after some time. Upload it again."
         )
     _check_size(path)
     labels_path = None if reference is None or has_labels(path) else reference.path
     content = read_features(path, labels_path=labels_path)
     if content.labels is None:
-        raise FeatureFileError("It holds no class labels. Add `labels`, one integer for each row of features.")
-    if reference is not None:  # of other samples than the first file's, terms cannot be compared
+        raise FeatureFileError("It holds no class labels. Add `labels`, one integer per row of features.")
+    if reference is not None:  # terms of different samples cannot be compared
         rows, expected = len(content.features), len(reference.labels)
         same = "All files need the same samples in the same order."
         if rows != expected:
@@ -137,7 +137,7 @@ def _read(path: Path, reference: Reference | None) -> FeatureFile:
 
 
 def _check_shape(features: NDArray[Any], labels: NDArray[Any]) -> None:
-    """Refuse what would keep this machine busy for long; the metrics themselves check everything else."""
+    """Refuse features that would take too long; the metrics themselves check everything else."""
     rows, width = features.shape if features.ndim == 2 else (len(features), 1)
     classes = len(np.unique(labels))
     if rows > MOST_ROWS or rows * width > MOST_NUMBERS or min(rows, width) > SMALLER_SIDE:
@@ -162,13 +162,13 @@ def _scored(content: FeatureFile, name: str, metrics: Sequence[Metric]) -> Featu
 def too_slow(names: Sequence[str]) -> str:
     """Return why metrics were left out."""
     return (
-        f"{', '.join(names)}: takes long on large samples, so this page leaves it out above {SLOW_ROWS:,} rows or "
+        f"{', '.join(names)}: slow on large samples, so this page leaves it out above {SLOW_ROWS:,} rows or "
         f"{SLOW_CLASSES} classes."
     )
 
 
 def _for_a_page(message: str, path: Path, reference: Reference | None) -> str:
-    """Return a message without the places of files on this machine, and without advice for the command line."""
+    """Return a message without paths on this machine, and without advice for the command line."""
     for known in [path] if reference is None else [path, reference.path]:
         message = message.replace(str(known), known.name)
     sentences = re.split(r"(?<=\.) ", message)

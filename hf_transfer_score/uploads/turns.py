@@ -1,4 +1,4 @@
-"""Whose turn it is in the queue of gradio: a part of it for each page and for each visitor."""
+"""Limits the share of each page and each visitor in the queue of gradio."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 from hf_transfer_score.uploads import limits
 
 SCORING = "scoring"
-"""Names the scorings of an app, which wait for each other (`concurrency_id`)."""
+"""The `concurrency_id` of the scorings of an app, which run one after another."""
 
 LATER = "Try again in a minute."
 
 
 @dataclass
 class Asker:
-    """A page, whose state is kept, or a call without one, that asked for something last at some time."""
+    """A page or a call without a page, with the time of its last request."""
 
     visitor: str
     time: float
@@ -27,7 +27,7 @@ class Asker:
 
 @dataclass
 class Turns:
-    """What waits in the queue of an app; to be used in its event loop only."""
+    """The requests in the queue of an app; use it in its event loop only."""
 
     app: Any
     clock: Callable[[], float] = time.monotonic
@@ -35,26 +35,26 @@ class Turns:
     _entering: list[tuple[str, bool]] = field(default_factory=list)
 
     def reason_to_wait(self, function: Any, session: str, visitor: str) -> str:
-        """Return why a function by number or name cannot be asked for now, "" where it can.
+        """Return why a function (its number or name) cannot be called now, "" if it can.
 
-        The session is that of a page of the visitor, "" for a call without one.
+        The session is that of the page, "" for a call without one.
         """
         self._forget()
         mine = {name for name, asker in self._askers.items() if asker.visitor == visitor}
         if session and session not in mine and sum(self._askers[one].is_page for one in mine) >= limits.VISITOR_PAGES:
             return f"Too many of your pages are open. {LATER}"
         if self._unanswered(session) >= limits.SESSION_EVENTS:
-            return f"This page asked for more than is answered yet. {LATER}"
+            return f"This page has too many unanswered requests. {LATER}"
         entering = [is_scoring for other, is_scoring in self._entering if other == visitor]
         if sum(map(self._unanswered, mine)) + len(entering) >= limits.VISITOR_EVENTS:
-            return f"Your pages asked for more than is answered yet. {LATER}"
+            return f"Your pages have too many unanswered requests. {LATER}"
         return self._reason_not_to_score(session, mine, sum(entering)) if self._is_scoring(function) else ""
 
     @contextmanager
     def entering(self, function: Any, session: str, visitor: str) -> Iterator[Callable[[str], None]]:
-        """Count a request that the app is given: it is not in the queue yet, and others may come meanwhile.
+        """Count a request while it is passed to the app, since it is not in the queue yet.
 
-        Yields what is to be told which event the answer names, by which a call without a page is known.
+        Yields a function to call with the event of the answer, which identifies a call without a page.
         """
 
         def answered(event: str) -> None:
@@ -70,7 +70,7 @@ class Turns:
             self._entering.remove(entry)
 
     def _unanswered(self, session: str) -> int:
-        """Return of how much that was asked for the answer was not fetched yet."""
+        """Return the number of requests whose answers were not fetched yet."""
         return len(self.app._queue.pending_event_ids_session.get(session, ()))
 
     def _is_scoring(self, function: Any) -> bool:
@@ -81,15 +81,15 @@ class Turns:
         queue = self.app._queue.event_queue_per_concurrency_id.get(SCORING)
         waiting = [event.session_hash for event in queue.queue] if queue is not None else []
         if waiting.count(session) >= limits.SESSION_SCORINGS:
-            return "The files of this page wait for being scored already."
+            return "The files of this page already wait to be scored."
         if sum(one in mine for one in waiting) + entering >= limits.VISITOR_SCORINGS:
-            return f"Other pages of yours wait for being scored. {LATER}"
+            return f"Other pages of yours wait to be scored. {LATER}"
         if len(waiting) + sum(is_scoring for _, is_scoring in self._entering) >= limits.ALL_SCORINGS:
-            return f"Many files wait for being scored. {LATER}"
+            return f"Many files wait to be scored. {LATER}"
         return ""
 
     def _forget(self) -> None:
-        """Forget who asked for nothing in a while, with answers that nobody fetched, which gradio keeps for ever."""
+        """Forget inactive pages and calls, and their unfetched answers, which gradio keeps forever."""
         queue, now = self.app._queue, self.clock()
         for name, asker in list(self._askers.items()):
             events = queue.pending_event_ids_session.get(name, ())

@@ -112,7 +112,7 @@ def test_a_forged_footer_is_refused_while_others_are_served(space, tmp_path):
     assert time.monotonic() - start < SECONDS and watched.most < MOST
     assert waited and max(waited) < 10
     assert space.files() == []
-    assert "not there any more" in space.score(*paths).text
+    assert "no longer there" in space.score(*paths).text
 
 
 def test_what_is_too_large_or_too_many_is_refused_and_leaves_nothing(space):
@@ -128,7 +128,7 @@ def test_what_is_too_large_or_too_many_is_refused_and_leaves_nothing(space):
     with Watched(space.pid) as watched:
         large = form(b'; filename="a.npz"', size=limits.FILE_BYTES // MEGABYTE + 1)
         found = space.client.post("/gradio_api/upload", content=large, headers=kind)
-        assert (found.status_code, found.text[:28]) == (413, "A file may have 200 MB here.")
+        assert (found.status_code, found.text[:31]) == (413, "A file may have at most 200 MB.")
         found = space.client.post("/gradio_api/upload", content=form(size=300), headers=kind)
         assert (found.status_code, found.text) == (400, "Only files are taken here.")
         many = [("files", ("a.npz", b"x"))] * (limits.VISITOR_FILES + 1)

@@ -143,7 +143,7 @@ BAD = [
     ("bad.npz", lambda path: save_npz(path, features=np.ones((90, 4))), "identical"),
     ("bad.npz", lambda path: save_npz(path, features=np.ones((90, 4, 2))), "one row a sample"),
     ("bad.npz", lambda path: save_npz(path, features=POOL["near"].astype(str)), "real numbers"),
-    ("bad.npz", lambda path: None, "not there any more"),
+    ("bad.npz", lambda path: None, "no longer there"),
     ("bad.parquet", packed_words, "'labels' is too large"),
     ("bad.safetensors", renamed_npz, "cannot be read as .safetensors"),
     ("bad.pkl", lambda path: path.write_bytes(b"\x80\x04K\x01."), ".pkl files are pickled"),
