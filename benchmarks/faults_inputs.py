@@ -9,7 +9,8 @@ from random import Random
 
 from faults_stage import Stage
 
-from tests.hostile.checkpoints import CheckpointCase, checkpoint_cases
+from tests.hostile.checkpoint_changes import CheckpointCase
+from tests.hostile.checkpoints import checkpoint_cases
 from tests.hostile.datasets import dataset_cases
 from tests.hostile.feature_files import feature_cases
 from tests.hostile.judging import Terms, fault_of, judge, same

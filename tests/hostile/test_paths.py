@@ -16,7 +16,8 @@ import pytest
 from hf_transfer_score.errors import DatasetError
 from hf_transfer_score.sampling.reach import MOST_MEDIA_BYTES, Reach, read_media
 from tests.conftest import clean_environment
-from tests.hostile.datasets import ELSEWHERE, Files, leading_elsewhere, lines, sounding, tar
+from tests.hostile.dataset_making import Files, lines, sounding, tar
+from tests.hostile.datasets import ELSEWHERE, leading_elsewhere
 from tests.hostile.limited import run_python
 from tests.hostile.traps import PRIVATE, Traps
 from tests.hub.repositories import write_files

@@ -12,7 +12,7 @@ from hf_transfer_score import score_features
 from tests.checkpoints.images import timm_image, vit
 from tests.checkpoints.sounds import write_sound
 from tests.checkpoints.texts import write_sentence_folder, write_text
-from tests.hostile.datasets import PICTURES, SOUNDS, DatasetCase, media, sounding, table
+from tests.hostile.dataset_making import PICTURES, SOUNDS, DatasetCase, media, sounding, table
 from tests.hostile.feature_files import LABELS, FeatureCase
 from tests.hostile.judging import Terms, fault_of, judge, last_line, printed, terms_of
 from tests.hostile.limited import Finished, run_watched

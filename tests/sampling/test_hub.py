@@ -62,7 +62,7 @@ ROWS, FILES, DRAWN = 480, 8, 30
 REFUSED = {
     "missing": ("'owner/nobody'", "no dataset owner/nobody on the Hub that you can read.*private.*HF_TOKEN"),
     "gated": ("'owner/gated'", "owner/gated is gated: accept its terms.*HF_TOKEN"),
-    "script": ("'owner/script'", "made by a script, which is not run.*Parquet"),
+    "script": ("'owner/script'", "needs a loading script, and scripts are not run.*Parquet"),
     "empty": ("'owner/empty'", "is empty"),
     "several configs": ("'owner/configs'", "has several configurations; choose one with `config`: plain, polite"),
     "no such config": ("'owner/configs', config='rude'", "has no configuration 'rude'.*plain, polite"),

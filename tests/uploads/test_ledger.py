@@ -50,7 +50,7 @@ def test_files_are_limited_for_each_visitor_and_for_all(ledger, monkeypatch):
     monkeypatch.setattr(limits, "VISITOR_FILES", 2)
     monkeypatch.setattr(limits, "ALL_FILES", 3)
     paths = [upload(ledger, "a"), upload(ledger, "a")]
-    with pytest.raises(InputError, match="2 of one visitor and 3 of all may"):
+    with pytest.raises(InputError, match="2 of one visitor and 3 of all visitors"):
         ledger.begin("a", "x.npz")
     upload(ledger, "b")
     with pytest.raises(InputError, match="Too many files"):

@@ -55,10 +55,10 @@ def ask(turns, session, visitor, answers=1, waits_for=None):
 
 def test_a_page_and_a_visitor_have_a_part_of_the_queue(turns):
     assert ask(turns, "p", "a", limits.SESSION_EVENTS) == ""
-    assert "This page asked for more" in ask(turns, "p", "a")
+    assert "This page has too many" in ask(turns, "p", "a")
     for place in range(limits.VISITOR_EVENTS // limits.SESSION_EVENTS):
         ask(turns, f"p{place}", "a", limits.SESSION_EVENTS)
-    assert "Your pages asked for more" in ask(turns, "new", "a")
+    assert "Your pages have too many" in ask(turns, "new", "a")
     assert ask(turns, "other", "b") == ""
     assert limits.VISITOR_EVENTS < limits.QUEUE / 2
 
@@ -66,7 +66,7 @@ def test_a_page_and_a_visitor_have_a_part_of_the_queue(turns):
 def test_scorings_are_limited_for_page_visitor_and_all(turns):
     for place in range(limits.VISITOR_SCORINGS // 2):
         assert ask(turns, f"p{place}", "a", waits_for="score") == ask(turns, f"p{place}", "a", waits_for="score") == ""
-    assert "of this page wait" in ask(turns, "p0", "a", waits_for="score")
+    assert "of this page already wait" in ask(turns, "p0", "a", waits_for="score")
     assert "Other pages of yours" in ask(turns, "new", "a", waits_for="score")
     assert ask(turns, "new", "a") == ""
     left = limits.ALL_SCORINGS - limits.VISITOR_SCORINGS
@@ -89,7 +89,7 @@ def test_requests_that_come_at_the_same_time_count_before_they_are_in_the_queue(
         assert "Many files wait" in turns.reason_to_wait("score", "", "c")
         for _ in range(limits.VISITOR_EVENTS):
             at_once.enter_context(turns.entering("view", "", "d"))
-        assert "Your pages asked for more" in turns.reason_to_wait("view", "", "d")
+        assert "Your pages have too many" in turns.reason_to_wait("view", "", "d")
     assert turns.reason_to_wait("score", "", "a") == turns.reason_to_wait("view", "", "d") == ""
 
 
