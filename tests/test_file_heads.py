@@ -256,7 +256,7 @@ def test_what_readers_take_for_another_page_is_refused(tmp_path, change):
     )
     path.write_bytes(head_changed(path.read_bytes(), change))
     assert parquet.read_table(path).equals(one)
-    with pytest.raises(UnreadableError, match="no Parquet file"):
+    with pytest.raises(UnreadableError, match="not a Parquet file"):
         expanded(path)
 
 
@@ -265,7 +265,7 @@ def test_a_list_of_another_kind_than_readers_take_it_for_is_refused(tmp_path):
     parquet.write_table(NUMBERS, path)
     path.write_bytes(footer_changed(path.read_bytes(), (b"\x1c\x15\x04\x19\x35", b"\x1c\x15\x04\x19\x33")))
     assert parquet.read_table(path).equals(NUMBERS)
-    with pytest.raises(UnreadableError, match="no Parquet file"):
+    with pytest.raises(UnreadableError, match="not a Parquet file"):
         chunks_of(path)
 
 
@@ -296,7 +296,7 @@ def test_parts_of_columns_without_content_are_refused_before_a_reader_makes_them
         raise AssertionError("opened")
 
     monkeypatch.setattr(parquet, "ParquetFile", opened)
-    with pytest.raises(FeatureFileError, match="no Parquet file"):
+    with pytest.raises(FeatureFileError, match="not a Parquet file"):
         read_features(path)
 
 

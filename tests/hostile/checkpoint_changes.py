@@ -28,9 +28,9 @@ class CheckpointCase:
         name: what is wrong with it.
         base: the good checkpoint that it is a copy of: bert, sentences, vit, resnet or wav2vec2.
         change: makes it hostile, in its folder.
-        refused: what the reason says.
-        accepted: "clean" where the numbers must be those of the good checkpoint, "any" where it may be scored as it is,
-            "" for what must never be.
+        refused: pattern of the reason.
+        accepted: "clean" if it may be scored with the numbers of the good checkpoint, "any" if it may be scored with
+            any numbers, "" if it must be refused.
     """
 
     name: str
@@ -41,7 +41,7 @@ class CheckpointCase:
 
     @property
     def modality(self) -> Modality:
-        """What it reads."""
+        """The kind of its inputs."""
         return {"bert": "text", "sentences": "text", "wav2vec2": "sound"}.get(self.base, "image")  # type: ignore[return-value]
 
 
@@ -51,14 +51,14 @@ Change = Callable[[Path, Traps], object]
 def each(
     prefix: str, base: str, values: Mapping[str, Any], change: Callable[[Any], Change], *free: str, **more: Any
 ) -> Iterator[CheckpointCase]:
-    """Yield a case for each value; those that are named may be scored as they are."""
+    """Yield a case for each value; those in `free` may be scored."""
     for name, value in values.items():
         known = {"accepted": "any"} if name in free else {}
         yield CheckpointCase(f"{prefix}{name}", base, change(value), **{**more, **known})
 
 
 def edited(settings: Mapping[str, Any], file: str = CONFIG) -> Change:
-    """Return what sets settings of a JSON file; `a__b` is b within a."""
+    """Return a change that sets values in a JSON file; `a__b` is b within a."""
 
     def change(folder: Path, traps: Traps) -> None:
         known = json.loads((folder / file).read_text())
@@ -74,7 +74,7 @@ def edited(settings: Mapping[str, Any], file: str = CONFIG) -> Change:
 
 
 def written(file: str, content: bytes | Callable[[bytes], bytes]) -> Change:
-    """Return what writes a file, or changes its bytes."""
+    """Return a change that writes a file, or changes its bytes."""
 
     def change(folder: Path, traps: Traps) -> None:
         write_files(folder, {file: content((folder / file).read_bytes()) if callable(content) else content})
@@ -83,7 +83,7 @@ def written(file: str, content: bytes | Callable[[bytes], bytes]) -> Change:
 
 
 def weighed(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) -> Change:
-    """Return what changes the weights."""
+    """Return a change of the weights."""
 
     def apply(folder: Path, traps: Traps) -> None:
         save_file(change(dict(load_file(folder / WEIGHTS))), folder / WEIGHTS, metadata={"format": "pt"})
@@ -92,5 +92,5 @@ def weighed(change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]) ->
 
 
 def weighed_one_by_one(change: Callable[[np.ndarray], np.ndarray]) -> Change:
-    """Return what changes each of the weights."""
+    """Return a change of each of the weights."""
     return weighed(lambda found: {name: change(one) for name, one in found.items()})

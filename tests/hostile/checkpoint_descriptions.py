@@ -21,7 +21,7 @@ class OwnModel(BertModel): pass
 
 
 def configs() -> Iterator[CheckpointCase]:
-    """Yield checkpoints whose configuration asks for what no one has, or is none."""
+    """Yield checkpoints whose configuration is absurd or invalid."""
     absurd = {str(value).strip("[]"): value for value in (10**9, -1, 0, 2.5, "many", None, [3], float("nan"), True)}
     absurd["10e400"] = 10**400
     for base, settings in {
@@ -97,7 +97,7 @@ def configs() -> Iterator[CheckpointCase]:
 
 
 def _coded(change: Change) -> Change:
-    """Return a change, with code beside it that leaves a mark."""
+    """Return a change that also adds code which leaves a mark."""
 
     def both(folder: Path, traps: Traps) -> None:
         (folder / "own.py").write_text(MODULE.format(marker=str(traps.marker)))

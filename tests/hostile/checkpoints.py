@@ -31,7 +31,7 @@ from tests.hostile.traps import Traps
 
 
 def _header(change: Callable[[dict[str, Any]], Any]) -> Change:
-    """Return what changes the header of the weights, and leaves their bytes."""
+    """Return a change of the header of the weights, without their bytes."""
 
     def forge(content: bytes) -> bytes:
         length = struct.unpack("<Q", content[:8])[0]
@@ -96,7 +96,7 @@ def weights() -> Iterator[CheckpointCase]:
 
 
 def numbers() -> Iterator[CheckpointCase]:
-    """Yield checkpoints whose weights are whole files of odd numbers, shapes and kinds."""
+    """Yield checkpoints with valid weight files of odd numbers, shapes and kinds."""
 
     def everything(value: float) -> Change:
         return weighed_one_by_one(lambda one: np.full_like(one, value) if one.dtype.kind == "f" else one)
@@ -132,7 +132,7 @@ def _one_nan(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _index(folder: Path, traps: Traps, target: str) -> None:
-    """Replace the weights by a map that leads somewhere."""
+    """Replace the weights by a weight map that names another file."""
     outside = traps.folder / "outside.safetensors"
     place = target.format(secret=outside, name=folder.name)
     names = list(load_file(folder / WEIGHTS))
@@ -149,17 +149,17 @@ def _map_only(text: bytes) -> Change:
     return change
 
 
-def _pickled(folder: Path, traps: Traps, name: str = "pytorch_model.bin", keep: bool = False) -> None:
-    (folder / name).write_bytes(pickle.dumps(Payload(traps.marker)))
+def _pickled(
+    folder: Path, traps: Traps, name: str = "pytorch_model.bin", keep: bool = False, by_torch: bool = False
+) -> None:
     if not keep:
         (folder / WEIGHTS).unlink(missing_ok=True)
+    if by_torch:
+        import torch
 
-
-def _torch_pickle(folder: Path, traps: Traps) -> None:
-    import torch
-
-    torch.save(Payload(traps.marker), folder / "pytorch_model.bin")
-    (folder / WEIGHTS).unlink()
+        torch.save(Payload(traps.marker), folder / name)
+    else:
+        (folder / name).write_bytes(pickle.dumps(Payload(traps.marker)))
 
 
 def _index_to_pickle(folder: Path, traps: Traps) -> None:
@@ -184,7 +184,7 @@ def _fifo(file: str) -> Change:
 
 
 def _removed(*patterns: str, folder_instead: bool = False) -> Change:
-    """Return what removes files, and puts folders in their places or nothing."""
+    """Return a change that removes files, or replaces them by folders."""
 
     def change(folder: Path, traps: Traps) -> None:
         for path in [path for pattern in patterns for path in folder.glob(pattern)]:
@@ -205,7 +205,7 @@ def _adapter(base: str) -> Change:
 
 
 def places() -> Iterator[CheckpointCase]:
-    """Yield checkpoints whose files lead elsewhere, are no files, or are not there."""
+    """Yield checkpoints whose files lead elsewhere, are not regular files, or are missing."""
     targets = {
         "climbs": "../../../../../../../../..{secret}",
         "absolute": "{secret}",
@@ -233,7 +233,7 @@ def places() -> Iterator[CheckpointCase]:
         yield CheckpointCase(f"pickle-as-{name}", "vit", partial(_pickled, name=name))
     yield CheckpointCase("pickle-as-safetensors", "vit", partial(_pickled, name=WEIGHTS, keep=True))
     yield CheckpointCase("pickle-beside", "vit", partial(_pickled, keep=True), accepted="clean")
-    yield CheckpointCase("pickle-of-torch", "bert", _torch_pickle)
+    yield CheckpointCase("pickle-of-torch", "bert", partial(_pickled, by_torch=True))
     links = {"itself": "{file}", "nothing": "nothing", "zeros": "/dev/zero", "secret": "{secret}", "full": "/dev/full"}
     for file in (CONFIG, WEIGHTS):
         short = file.split(".")[0]

@@ -36,11 +36,11 @@ class DatasetCase:
     Attributes:
         name: what is wrong with it.
         write: writes its files into a folder.
-        refused: what the message says, None where it must be accepted.
-        accepted: "clean" where the numbers must be those of COLUMNS, "any" where it may be scored as it is, "" for what
-            must never be.
-        modality: the checkpoint that it is for.
-        on_hub: whether it is served by a Hub; else it is a folder, or the only file in it.
+        refused: pattern of the message, None if it must be accepted.
+        accepted: "clean" if it may be read with the numbers of COLUMNS, "any" if it may be read with any numbers, ""
+            if it must be refused.
+        modality: the kind of checkpoint for it.
+        on_hub: whether it is served by a Hub; otherwise it is a folder, or the only file in it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DatasetCase:
 def case(
     name: str, files: Files | Callable[[Traps], Files], refused: str | None = SENTENCE, **more: Any
 ) -> DatasetCase:
-    """Return a case whose files are known by their contents."""
+    """Return a case from the contents of its files."""
 
     def write(folder: Path, traps: Traps) -> None:
         write_files(folder, files(traps) if callable(files) else files)
@@ -65,7 +65,7 @@ def case(
 def each(
     prefix: str, values: Mapping[str, Any], files: Callable[[Any, Traps], Files], **more: Any
 ) -> Iterator[DatasetCase]:
-    """Yield a case for each value; a value that is called gives the real one when it is written."""
+    """Yield a case for each value; a callable value is called when the files are written."""
     for name, value in values.items():
         made = partial(lambda value, traps: files(value() if callable(value) else value, traps), value)
         yield case(f"{prefix}-{name}", made, **more)
@@ -90,7 +90,7 @@ def lines(rows: Any) -> bytes:
 
 
 def media(contents: Sequence[bytes | str], column: str = "image", kind: str = "Image") -> bytes:
-    """Return a .parquet file of images or sounds as `datasets` writes it: contents, or paths in place of them."""
+    """Return a .parquet file of images or sounds as `datasets` writes it, with contents, or paths instead of them."""
     known = [{"bytes": one if isinstance(one, bytes) else None} for one in contents]
     known = [{**row, "path": None if row["bytes"] is one else one} for row, one in zip(known, contents, strict=True)]
     cells = pa.array(known, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))

@@ -8,7 +8,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,7 +19,7 @@ from tests.sampling.made import image_bytes
 
 
 def png(width: int, height: int, kind: int = 2, depth: int = 8, rows: int | None = None) -> bytes:
-    """Return a PNG of zeros of any size: 2 for colours, 0 for grey."""
+    """Return a PNG of zeros of any size; `kind` is 2 for colours, 0 for grey."""
     across = (width * (3 if kind == 2 else 1) * depth + 7) // 8 + 1
     squeeze = zlib.compressobj(1)
     body = [squeeze.compress(bytes(across)) for _ in range(height if rows is None else rows)]
@@ -34,7 +33,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def _with_text() -> bytes:
-    """Return a small picture with a compressed text that is large."""
+    """Return a small picture with a compressed text that expands to 300 MB."""
     picture = PICTURES[0]
     text = _chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(300_000_000), 1))
     return picture[:33] + text + picture[33:]
@@ -47,15 +46,14 @@ def _gif() -> bytes:
     return buffer.getvalue()
 
 
-def _saved(kind: str, mode: str = "RGB", **options: Any) -> bytes:
+def _saved(kind: str, mode: str = "RGB") -> bytes:
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(PICTURES[0])).convert(mode).save(buffer, kind, **options)
+    Image.open(io.BytesIO(PICTURES[0])).convert(mode).save(buffer, kind)
     return buffer.getvalue()
 
 
 def images() -> Iterator[DatasetCase]:
-    """Yield datasets with pictures that are bombs, broken, or no pictures."""
-    svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
+    """Yield datasets with pictures that are bombs, broken, or not pictures."""
     tiff = _saved("TIFF")
     contents = {
         "png-60000": partial(png, 60_000, 60_000, kind=0, depth=1, rows=2000),
@@ -63,7 +61,7 @@ def images() -> Iterator[DatasetCase]:
         "tiff-forged-size": tiff.replace(struct.pack("<HHII", 256, 4, 1, 16), struct.pack("<HHII", 256, 4, 1, 2**31)),
         "truncated-jpeg": _saved("JPEG")[:200],
         "jpeg-header-only": b"\xff\xd8\xff\xe0\0\x10JFIF",
-        "svg": svg,
+        "svg": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>',
         "text": b"this is no picture at all",
         "html": b"<html>404</html>",
         "nothing": b"",
@@ -93,7 +91,7 @@ def images() -> Iterator[DatasetCase]:
 
 
 def wave(samples: np.ndarray, rate: int = 8000, channels: int = 1, kind: int = 3, claimed: int | None = None) -> bytes:
-    """Return a WAV file; 3 for floating numbers."""
+    """Return a WAV file; `kind` is 3 for floats."""
     body = samples.astype("<f4").tobytes()
     form = struct.pack("<HHIIHH", kind, channels, rate, rate * 4 * channels & 0xFFFFFFFF, 4 * channels & 0xFFFF, 32)
     size = len(body) if claimed is None else claimed
@@ -102,7 +100,7 @@ def wave(samples: np.ndarray, rate: int = 8000, channels: int = 1, kind: int = 3
 
 
 def sounds() -> Iterator[DatasetCase]:
-    """Yield datasets with sounds that are bombs, broken, or no sounds."""
+    """Yield datasets with sounds that are bombs, broken, or not sounds."""
     noise = RNG.normal(size=800) * 0.1
     contents = {
         "no-sound": b"this is no sound at all",

@@ -46,7 +46,7 @@ ELSEWHERE = {
     "blank-before": " file://{secret}",
     "encoded": "hf://datasets/cases/own/..%2f..%2f..%2fowner%2fprivate-data%2fx.png",
 }
-"""Paths of rows that lead elsewhere."""
+"""Paths in rows that lead elsewhere."""
 
 ELSEWHERE_IN_CARDS = {
     "http": "{address}/x.csv",
@@ -74,7 +74,7 @@ ELSEWHERE_IN_CARDS = {
 
 
 def leading_elsewhere() -> Iterator[DatasetCase]:
-    """Yield datasets whose rows or card lead elsewhere; `test_paths` tries each of them, and more."""
+    """Yield datasets whose rows or card lead elsewhere; `test_paths` tries all of them, and more."""
     rows = {"modality": "image", "on_hub": True}
 
     def in_metadata(lead: str, traps: Traps) -> Files:
@@ -100,7 +100,7 @@ def leading_elsewhere() -> Iterator[DatasetCase]:
 
 
 def cards() -> Iterator[DatasetCase]:
-    """Yield datasets whose card lies or blows up, and code where a card would be."""
+    """Yield datasets whose card is false or a bomb, and datasets of code."""
     data, free = {"rows.csv": csv()}, {"accepted": "any", "on_hub": True}
     laughs = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
         f"{new}: &{new} [{','.join([f'*{old}'] * 10)}]\n" for old, new in zip("abcdefgh", "bcdefghi", strict=True)
@@ -137,7 +137,7 @@ def cards() -> Iterator[DatasetCase]:
 
 
 def no_files() -> Iterator[DatasetCase]:
-    """Yield folders with what is no plain file."""
+    """Yield folders with paths that are not regular files."""
 
     def fifo_beside(folder: Path, _: Traps) -> None:
         write_files(folder, {"train/rows.csv": csv()})
@@ -154,8 +154,8 @@ def no_files() -> Iterator[DatasetCase]:
     yield DatasetCase("fifo", lambda folder, _: os.mkfifo(folder / "rows.csv"))
     yield DatasetCase("fifo-beside", fifo_beside, accepted="clean")
     yield DatasetCase("link-loop", loop, accepted="clean")
-    yield DatasetCase("link-to-itself", lambda folder, _: (folder / "rows.csv").symlink_to("rows.csv"))
-    yield DatasetCase("link-to-zeros", lambda folder, _: (folder / "rows.csv").symlink_to("/dev/zero"))
+    for name, target in {"itself": "rows.csv", "zeros": "/dev/zero"}.items():
+        yield DatasetCase(f"link-to-{name}", lambda folder, _, to=target: (folder / "rows.csv").symlink_to(to))
     yield DatasetCase("folder-named-as-file", lambda folder, _: (folder / "rows.csv").mkdir())
     yield DatasetCase("not-readable-name", bad_name, accepted="any")
     state = b'{"_data_files": [{"filename": "../../../../etc/passwd"}], "_fingerprint": 7}'

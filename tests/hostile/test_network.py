@@ -68,7 +68,7 @@ FOR_EVER: dict[str, Mode] = {
     "length too short": Mode("shorter", "is cut off or damaged", "questions"),
     "length too long": Mode("longer", "the connection to the Hub was cut off", "questions"),
     "no ETag": Mode("plain", "(no ETag)", "files"),
-    "loop": Mode("loop", "from one address to another"),
+    "loop": Mode("loop", "the Hub redirects without end"),
 }
 """What does not pass: a run says so in one sentence, before long."""
 

@@ -283,7 +283,7 @@ class TestWriting:
     def test_a_pull_request_whose_answer_is_lost_is_not_opened_twice(self, shared):
         shared.fault("/commit/", "cut", method="POST")
         with pytest.raises(
-            HubError, match=r"was lost: before you try again, look at .*/datasets/owner/results/discuss"
+            HubError, match=r"was lost: before you try again, check at .*/datasets/owner/results/discuss"
         ):
             place(shared, "hf_reader", create_pr=True).update(lambda _: {"x": b"x"}, title="Please")
         assert len(shared.repository(NAME, "dataset").discussions) == 1

@@ -91,6 +91,6 @@ def test_what_no_worker_should_run_is_refused(api, request_, limit, message):
 @pytest.mark.parametrize("status", [503, 429, "reset"])
 def test_a_hub_that_does_not_answer_says_nothing_about_the_request(hub, api, status):
     fault = hub.fault("/api/datasets/owner/open", status, times=None)
-    with pytest.raises(HubError, match=r"The Hub gave no information on the dataset owner/open \(.*\); try again later"):
+    with pytest.raises(HubError, match=r"The Hub gave no information on the dataset owner/open \(.*\); try again"):
         check_request(Request("owner/open", "owner/open"), api=api)
     hub.faults.remove(fault)

@@ -73,8 +73,7 @@ def test_a_renewal_that_fails_is_tried_again(queue):
         until(lambda: queue.place.failures == 0)
         until(lambda: queue.get(ONE).claimed_until > claimed.claimed_until)
     assert (
-        not lease.lost
-        and said == ["The claim could not be renewed, which is tried again: The place is not there."] * 2
+        not lease.lost and said == ["The claim could not be renewed, which is tried again: The place is not there."] * 2
     )
 
 

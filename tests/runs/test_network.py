@@ -92,6 +92,6 @@ def test_without_a_hub_its_dataset_is_one_sentence(run_client, tmp_path):
     status, err = run_client(ERRORS_OF, environment, "rank", "data/x", "--models", "a/b")
     assert status == 1
     assert err == (
-        "error: The dataset data/x is needed from the Hub, but HF_HUB_OFFLINE forbids requests to it. Unset it, or give a "
-        "local folder or file.\n"
+        "error: The dataset data/x is needed from the Hub, but HF_HUB_OFFLINE forbids requests to it. Unset it, or "
+        "give a local folder or file.\n"
     )
