@@ -1,4 +1,4 @@
-"""Rank the example, and write what it says into README.md, docs/reading.md and docs/answer-{light,dark}.svg."""
+"""Rank the example, and write the result into README.md, docs/reading.md and docs/answer-{light,dark}.svg."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BLOCK = re.compile(r"(?<=<!-- answer: start -->\n)(.*?)(?=<!-- answer: end -->)"
 
 
 def answer_chart(report: RankReport) -> Any:
-    """Return the answer as a chart: the accuracy that is expected of each model, and its chance to be the best."""
+    """Return a chart of the expected accuracy of each model and its chance to be the best."""
     rows = [
         {
             "model": one["name"],
@@ -36,7 +36,7 @@ def answer_chart(report: RankReport) -> Any:
     ]
     first, _, rest = report.answer.partition(". ")
     names = alt.Y("model:N", sort=[row["model"] for row in rows], title=None, axis=alt.Axis(labelLimit=300))
-    level = alt.X("low:Q", title="accuracy expected after fine-tuning, and where it lies in 80% of the cases")
+    level = alt.X("low:Q", title="expected accuracy after fine-tuning, with its 80% interval")
     level = level.axis(format=".0%").scale(domain=[0, 1])
     base = alt.Chart({"values": rows})
     bars = base.mark_rule(strokeWidth=5, opacity=0.35, color=COLOURS[1]).encode(x=level, x2="high:Q", y=names)
@@ -46,12 +46,12 @@ def answer_chart(report: RankReport) -> Any:
     )
     head = alt.Chart({"values": [{"text": "best"}]}).mark_text(align="right", fontSize=12, color=SOFT)
     head = head.encode(x=alt.value(WIDTH + 44), y=alt.value(-8), text="text:N")
-    title = title_of(f"{first}.", WIDTH + 160, rest, "best: the chance to come out best")
+    title = title_of(f"{first}.", WIDTH + 160, rest, "best: the chance to be the best")
     return alt.layer(bars, dots, chances, head, width=WIDTH, height=ROW * len(rows), title=title)
 
 
 def printed() -> str:
-    """Return the answer and the table as the command prints them in 100 columns."""
+    """Return the answer and the table as printed in 100 columns."""
     os.environ["COLUMNS"] = "100"
     with contextlib.redirect_stdout(io.StringIO()) as written:
         run_command(["rank", "example", "--quiet"])
@@ -60,7 +60,7 @@ def printed() -> str:
 
 
 def main() -> None:
-    """Write them."""
+    """Write the pages and the pictures."""
     report = rank("example")
     chart = answer_chart(report)
     for look, night in (("light", False), ("dark", True)):

@@ -1,7 +1,7 @@
-"""Build the documentation as a site into build/site, with warnings as errors: `make docs`.
+"""Build the documentation site in build/site, with warnings as errors: `make docs`.
 
-The pages are those of docs/, as they read in a checkout; here each metric gets a page of its own, the README becomes
-the quick start, and the public names of the package get a page from their docstrings.
+The pages are those of docs/. Each metric gets its own page, the README becomes the quick start, and a page of the
+public names is made from their docstrings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GROUPS = {
         *("Ranking", "PoolRanking", "FeatureScores", "MetricResult", "get_metric", "all_metrics"),
     ),
 }
-"""Names that come first; the others follow under functions and types."""
+"""Names that come first; the rest follow as functions and types."""
 
 
 def gather() -> None:
@@ -52,14 +52,14 @@ def write(name: str, text: str) -> None:
 
 
 def quick_start(text: str) -> str:
-    """Return the README as the first page: its links lead from docs/ now, and those to the outside are words."""
+    """Return the README as the first page, with links relative to docs/ and links to other files removed."""
     text = re.sub(r'((?:src|srcset)=")docs/', r"\1", text)
     text = text.replace("](docs/", "](")
     return without_outside(text)
 
 
 def without_outside(text: str) -> str:
-    """Return a page whose links to files that are no pages are words alone."""
+    """Return a page in which links to files that are not pages are plain text."""
     return re.sub(r"\[([^\]]+)\]\((?!\w+://|#)([^)#]+)(#[^)]*)?\)", _inside, text)
 
 
@@ -69,7 +69,7 @@ def _inside(found: re.Match[str]) -> str:
 
 
 def to_metrics(path: Path) -> str:
-    """Return a page whose links to the page of all metrics lead to the site's."""
+    """Return a page in which links to metrics.md lead to the site's pages of metrics."""
     text = path.read_text(encoding="utf-8")
     up = "../" * (len(path.relative_to(PAGES).parts) - 1)
     text = re.sub(r"\]\((?:\.\./)*metrics\.md#(\w+)\)", rf"]({up}metrics/\1.md)", text)
@@ -78,7 +78,7 @@ def to_metrics(path: Path) -> str:
 
 
 def metric_pages(text: str) -> dict[str, str]:
-    """Return the page of all metrics and one for each, by name."""
+    """Return the overview of metrics and one page per metric, by name."""
     first, *sections = re.split(r"(?m)^## (?=\w+\n)", text)
     found = {"index": re.sub(r"\]\(#(\w+)\)", r"](\1.md)", first)}
     for section in sections:
@@ -88,7 +88,7 @@ def metric_pages(text: str) -> dict[str, str]:
 
 
 def api() -> str:
-    """Return a page of all public names, from their docstrings."""
+    """Return a page of all public names, made from their docstrings."""
     names = [name for name in hf_transfer_score.__all__ if not name.startswith("_")]
     first = {name for group in GROUPS.values() for name in group}
     functions = [one for one in names if isinstance(getattr(hf_transfer_score, one), FunctionType)]
@@ -97,7 +97,7 @@ def api() -> str:
         "More functions": tuple(one for one in functions if one not in first),
         "Types": tuple(one for one in names if one not in first and one not in functions),
     }
-    said = "Everything is imported from `hf_transfer_score`; the modules that are named are where it is from.\n"
+    said = "Import everything from `hf_transfer_score`; the modules shown here are where the names are defined.\n"
     parts = ["# Python\n", said]
     for title, members in groups.items():
         parts.append(f"## {title}\n")
@@ -113,7 +113,7 @@ def api() -> str:
 
 
 def configuration() -> Path:
-    """Write the configuration of the build, with a page for each metric in its menu, and return its path."""
+    """Write the build configuration, with a menu entry per metric, and return its path."""
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     names = sorted(path.stem for path in (PAGES / "metrics").glob("*.md") if path.stem != "index")
     menu = [{"Overview": "metrics/index.md"}, {"How to read them": "guide.md"}]
@@ -130,7 +130,7 @@ def configuration() -> Path:
 
 
 def main() -> int:
-    """Build the site, and return 1 where anything is wrong with it."""
+    """Build the site, and return 1 if anything is wrong with it."""
     gather()
     command = [sys.executable, "-m", "zensical", "build", "--strict", "--clean", "--config-file", str(configuration())]
     return subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -1,4 +1,4 @@
-"""Let the site show what our docstrings call `Example:` as code that was run, which griffe knows as `Examples:`."""
+"""Show `Example:` sections of docstrings as code on the site; griffe knows them as `Examples:`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from griffe import Extension, Object
 
 
 class Examples(Extension):
-    """Renames the section before it is parsed."""
+    """Renames the sections before they are parsed."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
-        """Look at one object that was read."""
+        """Rename the section in the docstring of one object."""
         if obj.docstring is not None:
             obj.docstring.value = re.sub(r"(?m)^( *)Example:$", r"\1Examples:", obj.docstring.value)

@@ -1,4 +1,4 @@
-"""The formula of each metric, as the page of metrics shows it."""
+"""The formula of each metric, for the page of metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ FORMULAS = {
     "cdnv": """\
 cdnv = mean over pairs i < j of  (σ²_i + σ²_j) / (2 ‖μ_i - μ_j‖²)
 σ²_k = mean squared distance of the rows of class k from μ_k""",
-    "downloads": "downloads = how often the Hub counted",
+    "downloads": "downloads = the Hub's download count",
     "face": """\
 variance_collapse = -tr(Σ_W Σ_B†) / K                         classes weigh the same
 class_fairness    = mean over i of  H(p_i) / ln(K - 1)
@@ -54,4 +54,4 @@ transrate = R(F) - mean over classes of R(F_k)
 R(A) = ½ ln det(I + AᵀA / (m ε))                               m = rows of A; F centred""",
     "vci": "vci = 1 - tr(Σ_T† Σ_B) / rank Σ_B",
 }
-"""By the name of the metric; the letters are those that the page explains at its top."""
+"""By metric name; the page explains the letters at its top."""

@@ -1,4 +1,4 @@
-"""Write the generated references of docs/ from the metrics, the commands and the records; --check only compares."""
+"""Write the generated pages of docs/ from the metrics, the commands and the records; --check only compares."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hf_transfer_score.metrics.registry import NEED_REASONS, all_metrics
 from hf_transfer_score.records.schema import json_schema
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))  # for what lies beside this file, which is no package
+sys.path.insert(0, str(FOLDER))  # the modules beside this file are not a package
 from formulas import FORMULAS  # noqa: E402
 from printed import schema  # noqa: E402
 from signatures import signatures  # noqa: E402
@@ -211,7 +211,7 @@ def _linked_commands(commands: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
 
 
 def _command(app: App, words: str) -> str:
-    """Return what a command does, and a table for each group of its flags."""
+    """Return the description of a command, and a table for each group of its flags."""
     command = reduce(lambda above, word: above[word], words.split(), app)
     told = re.split(r"^Args:\n", inspect.getdoc(command.default_command) or "", maxsplit=1, flags=re.MULTILINE)[0]
     groups: dict[str, list[tuple[str, ...]]] = {}
@@ -240,12 +240,12 @@ SIGNATURES = "../hf_transfer_score/calls.pyi"
 
 
 def printed_page(command: str) -> str:
-    """Return the JSON Schema of what a command prints with --json."""
+    """Return the JSON Schema of the --json output of a command."""
     return json.dumps(schema(command), indent=2, ensure_ascii=False) + "\n"
 
 
 def readme() -> str:
-    """Return the README with what the page of evidence, which is written by another script, says at its top."""
+    """Return the README with the first lines of the page of evidence, which another script writes."""
     believed = (FOLDER / "evidence.md").read_text(encoding="utf-8").partition("## What to believe\n\n")[2]
     lines = re.findall(r"^- .*", believed.partition("\n## ")[0], re.MULTILINE)
     said = "\n".join([*lines[:EVIDENCE_LINES], lines[-1], ""])
@@ -264,9 +264,11 @@ PAGES = {
 
 
 def main() -> int:
-    """Write the pages, or compare them and return 1 where one is stale."""
+    """Write the pages, or compare them and return 1 if one is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 with the difference if stale")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 and show the difference if a page is stale"
+    )
     check = parser.parse_args().check
     stale = 0
     for name, page in PAGES.items():

@@ -1,4 +1,4 @@
-"""What commands print with `--json`, as types, and the JSON Schemas that are made of them."""
+"""The types of the `--json` output of commands, and their JSON Schemas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VERSION = 1
 
 
 class Between(TypedDict):
-    """A value, and where it lies in four of five cases."""
+    """A value and its interval."""
 
     value: float
     low: float
@@ -28,7 +28,7 @@ class Between(TypedDict):
 
 
 class ForecastRow(TypedDict):
-    """A model in the order of the answer; null for what is not known of it."""
+    """A model in the order of the answer; null for unknown values."""
 
     name: str
     rank: int | None
@@ -91,14 +91,14 @@ class Board(TypedDict):
 
 
 class TestRows(TypedDict):
-    """The rows that accuracies were measured on."""
+    """The rows on which accuracies were measured."""
 
     examples: int
     fingerprint: str
 
 
 class Measured(TypedDict):
-    """What fine-tuning said of one model; one measurement for each seed."""
+    """The fine-tuning results of one model; one measurement per seed."""
 
     status: str
     rank: int | None
@@ -146,14 +146,14 @@ PRINTED = {"rank": Ranked, "board": Board, "verify": Verified, "choose": Chosen}
 
 
 def schema(command: str) -> dict[str, Any]:
-    """Return the JSON Schema of what a command prints; other names may be there too, and be more in time."""
+    """Return the JSON Schema of the output of a command; more names may be added over time."""
     made = TypeAdapter(PRINTED[command]).json_schema(mode="serialization")
     about = {"$schema": DIALECT, "$id": f"urn:hf-transfer-score:{command}:{VERSION}"}
     return {**about, **_with_null(made)}
 
 
 def _with_null(found: Any) -> Any:
-    """Return a schema in which numbers may be null: JSON has no word for infinity and what is no number."""
+    """Return a schema in which numbers may be null, because JSON cannot express infinity and NaN."""
     if isinstance(found, list):
         return [_with_null(one) for one in found]
     if not isinstance(found, dict):

@@ -1,4 +1,4 @@
-"""Choose among the example's checkpoints, and write what that says into docs/choosing.md and docs/race.svg."""
+"""Choose among the example's checkpoints, and write the result into docs/choosing.md and docs/race.svg."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMAND = "hf-transfer-score choose example --epochs 8 --learning-rates 1e-3,3e-
 
 
 def main() -> None:
-    """Write them."""
+    """Write the page and the picture."""
     with tempfile.TemporaryDirectory() as folder:
         choice = choose(
             "example", epochs=8, learning_rates=(1e-3, 3e-3), within=2, device="cpu", folder=folder, progress=False

@@ -1,4 +1,4 @@
-"""The signatures of what users call, written out for editors and type checkers: hf_transfer_score/calls.pyi."""
+"""Write the signatures of the public functions for editors and type checkers: hf_transfer_score/calls.pyi."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def signatures() -> str:
 
 
 def _defined(call: Any, names: dict[str, set[str]]) -> str:
-    """Return a function as a stub has it, and note where the names of its types are from."""
+    """Return the stub of a function, and note where the names of its types come from."""
     function = inspect.unwrap(call)
     plain = inspect.signature(function)
     lines = []
@@ -45,7 +45,7 @@ def _defined(call: Any, names: dict[str, set[str]]) -> str:
 
 
 def _accepted(option: Option) -> str:
-    """Return what a keyword takes: where its field takes a tuple, one value or a list, too."""
+    """Return the type of a keyword; for a field with a tuple, also one value or a list."""
     if not option.annotation.startswith("tuple["):
         return option.annotation
     one = option.annotation.removeprefix("tuple[").removesuffix(", ...]")
@@ -64,14 +64,14 @@ def _written(value: Any) -> str:
 
 
 def _note(annotation: str, module: str, names: dict[str, set[str]]) -> None:
-    """Note the modules that the names of an annotation are from."""
+    """Note the modules that define the names of an annotation."""
     for node in ast.walk(ast.parse(annotation, mode="eval")):
         if isinstance(node, ast.Name) and node.id not in dir(sys.modules["builtins"]):
             names.setdefault(_source(node.id, module), set()).add(node.id)
 
 
 def _source(name: str, module: str) -> str:
-    """Return the module that a module has a name from: itself, where it imports it from nowhere."""
+    """Return the module that a name is imported from, or the module itself."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     imported = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
     return next((str(node.module) for node in imported if name in {one.name for one in node.names}), module)
