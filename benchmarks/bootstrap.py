@@ -1,7 +1,7 @@
-"""Milliseconds per model and replicate of the bootstrap: short ways against metrics computed anew, and how they agree.
+"""Milliseconds per model and bootstrap replicate, with shortcuts and computed in full, and how well the two agree.
 
-Run `python benchmarks/bootstrap.py --help`. The spread ratio is the standard deviation over the replicates by the short
-way divided by that of the same replicates computed anew; the correlation is over the same.
+Run `python benchmarks/bootstrap.py --help`. The spread ratio is the standard deviation over the replicates with the
+shortcut, divided by that of the same replicates computed in full; the correlation is over the same replicates.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = ("metric", "K", "short ms", "anew ms", "ratio", "term: spread ratio, c
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure and print what was asked for."""
     options = _options()
     print(f"N={options.rows}, D={options.width}, {options.replicates} replicates, {options.anew} of them anew")
     print(_line(COLUMNS))
@@ -54,7 +54,7 @@ def _row(data: LabelledFeatures, metric: Metric, classes: int, options: argparse
 
 
 def _timed(data: LabelledFeatures, metric: Metric, replicates: int, *, short_ways: bool) -> tuple[dict, float]:
-    """Return the terms, and the milliseconds that a replicate took."""
+    """Return the terms, and the milliseconds per replicate."""
     start = time.perf_counter()
     terms = bootstrap_terms(data, [metric], replicates=replicates, short_ways=short_ways)[metric.name]
     return terms, (time.perf_counter() - start) / replicates * 1000
@@ -65,7 +65,7 @@ def _agreement(short: np.ndarray, anew: np.ndarray) -> str:
 
 
 def _pool_line(data: LabelledFeatures, metrics: list[Metric], options: argparse.Namespace) -> str:
-    """Return how long a pool takes on all cores; the statistics of the full sample are known already."""
+    """Return how long a pool takes on all cores when the statistics of the full sample are known."""
     start = time.perf_counter()
     bootstrap_pool(
         {f"model {number}": lambda: data for number in range(options.models)}, metrics, replicates=options.replicates

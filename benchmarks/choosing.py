@@ -1,14 +1,13 @@
-"""How much of the best a choice loses, at what cost, and whether it is as sure as it says.
+"""How many points a choice loses against the best candidate, at what cost, and whether its confidence is right.
 
-    python -m benchmarks.choosing             # races replayed from learning curves: minutes once these are there
+    python -m benchmarks.choosing             # replayed races; minutes once the learning curves are there
     python -m benchmarks.choosing --targets a b --least 12
-    python -m benchmarks.choosing --kills 20  # and real choices that are killed at random moments
+    python -m benchmarks.choosing --kills 20  # also kill real choices at random moments
 
 The curves (`choosing_curves.py`) are of the ten micro networks that ship as `example`, on three targets that they were
-not trained for (measuring them takes about ten minutes on one core, once), or of what was measured beside them. Each
-race draws the rows to look at and to choose by anew, and some networks stay away, so that it is not always the same
-one that is best. Cost is the share of the passes of fine-tuning every candidate by the same recipe, forward passes
-included.
+not trained for (measured once, in about ten minutes on one core), or of other measured targets. Each race draws new
+rows to look at and to choose by, and leaves out some networks, so that the best one is not always the same. Cost is
+relative to the passes of fine-tuning every candidate by the same recipe, forward passes included.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ NO_LIMIT = 1000.0
 
 @dataclass(frozen=True)
 class Drawn:
-    """One race: who runs, on which rows."""
+    """One race: the networks and the rows."""
 
     curves: Curves
     places: tuple[int, ...]
@@ -58,7 +57,7 @@ class Drawn:
 
     @property
     def names(self) -> list[str]:
-        """Who runs."""
+        """The networks of the race."""
         return [self.curves.names[place] for place in self.places]
 
     @property
@@ -72,20 +71,20 @@ class Drawn:
         return found
 
     def got(self, name: str, rate: float) -> float:
-        """The test accuracy of what these rows choose of a network at a learning rate."""
+        """The test accuracy of a network at a learning rate, at the pass that these rows choose."""
         place, number = self.curves.names.index(name), self.curves.rates.index(rate)
         seen = self.curves.right[place, number][:, self.chosen_by].mean(1)
         return float(self.curves.accuracies[place, number, int(seen.argmax())])
 
 
 class Replayed:
-    """A track that knows how each training goes on."""
+    """A track that replays known learning curves."""
 
     def __init__(self, drawn: Drawn) -> None:
         self.drawn = drawn
 
     def run(self, arm: Arm, passes: int) -> Leg:
-        """Return what the training had come to after so many passes."""
+        """Return the state of a training after so many passes."""
         curves = self.drawn.curves
         place, rate = curves.names.index(arm.name), curves.rates.index(arm.rate)
         right = curves.right[place, rate][:, self.drawn.chosen_by]
@@ -93,12 +92,12 @@ class Replayed:
         return Leg(tuple(seen.tolist()), right[int(seen.argmax())], passes >= curves.passes)
 
     def price(self, arm: Arm, budget: Budget) -> float:
-        """Return what a pass costs, in fine-tunings."""
+        """Return the cost of a pass, in fine-tunings."""
         return 1 / self.drawn.curves.steps
 
 
 class Looked:
-    """The forecast of what the features say of some rows."""
+    """The forecast from the features of some rows."""
 
     absolute = True
 
@@ -107,13 +106,13 @@ class Looked:
         self.names, _ = ranking.looks()
 
     def outcomes(self, drawn: Mapping[str, Any]) -> NDArray[np.float64]:
-        """Return accuracies in each draw."""
+        """Return the accuracies of each draw."""
         return self.forecaster.outcomes(self.ranking.looks(drawn=drawn)[1])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a race came to: points lost against the best, the share of the cost, and how sure it said it was."""
+    """The result of a race: points lost against the best, relative cost, and claimed confidence."""
 
     lost: float
     cost: float
@@ -122,7 +121,7 @@ class Outcome:
 
 
 def races(known: Sequence[Curves], rows: int, count: int, seed: int, least: int) -> Iterator[Drawn]:
-    """Yield races on all targets by turns, of so many networks at least and judged by so many rows at most."""
+    """Yield races on all targets in turn, with at least so many networks and at most so many validation rows."""
     generator = np.random.default_rng(seed)
     for number in range(count):
         one = known[number % len(known)]
@@ -135,7 +134,7 @@ def races(known: Sequence[Curves], rows: int, count: int, seed: int, least: int)
 
 
 def raced(drawn: Drawn, tunings: float, within: float, confidence: float) -> Outcome:
-    """Return what a choice among the networks of a race comes to."""
+    """Return the result of a choice among the networks of a race."""
     labels = drawn.curves.labels[drawn.looked_at]
     features = {name: drawn.curves.features[name][drawn.looked_at] for name in drawn.names}
     pool, spent = Looked(rank_features(features, labels)), Spent()
@@ -175,14 +174,14 @@ def line(name: str, found: Sequence[Outcome], within: float) -> str:
 
 HEADER = f"{'':<34} {'lost':>6} {'90%':>6} {'most':>6} {'all':>6} {'cost':>6} {'within':>6} {'said':>6}"
 LEGEND = (
-    "lost: points of test accuracy below the best candidate, on average, at most in nine of ten races, and at most;"
-    "\nall: the same where every candidate is fine-tuned and the validation rows choose; within: races that lost no "
-    "more than\nthe points that do not matter; said: how often the choices said so."
+    "lost: points of test accuracy below the best candidate: mean, 90th percentile and maximum;\n"
+    "all: the mean if every candidate is fine-tuned and the validation rows choose;\n"
+    "within: races within the tolerance; said: the probability of that which the choices claimed."
 )
 
 
 def tables(known: Sequence[Curves], count: int, least: int) -> None:
-    """Print points lost by the share of the cost, and how far the stated confidence holds."""
+    """Print points lost by budget, and whether the claimed confidence holds."""
     print(HEADER)
     for rows in (200, 500):
         for share in (0.05, 0.15, 0.3):
@@ -193,12 +192,12 @@ def tables(known: Sequence[Curves], count: int, least: int) -> None:
         print(line(f"500 rows, no budget, within {within:g}", found, within), flush=True)
         sure = [one for one in found if one.sure >= 0.9]
         if sure:
-            print(line(f"  those {len(sure)} that said 90%", sure, within), flush=True)
+            print(line(f"  the {len(sure)} that claimed 90%", sure, within), flush=True)
     print(LEGEND)
 
 
 def with_junk(known: Curves, count: int) -> Curves:
-    """Return curves with those of networks whose features are noise and whose answers are guesses."""
+    """Add the curves of networks with noise as features and guesses as answers."""
     generator, names = np.random.default_rng(0), tuple(f"junk {number}" for number in range(count))
     classes = len(np.unique(known.labels))
     right = generator.random((count, *known.right.shape[1:])) < 1 / classes
@@ -214,7 +213,7 @@ def with_junk(known: Curves, count: int) -> Curves:
 
 
 def junk(known: Sequence[Curves], count: int) -> None:
-    """Print what 190 candidates that know nothing add to the cost of ten good ones."""
+    """Print what 190 useless candidates add to the cost of ten good ones."""
     ratios = []
     for one in races(known, 500, count, 3, 1):
         whole = replace(one, places=tuple(range(len(one.curves.names))))
@@ -232,7 +231,7 @@ MODELS = ("resnet-pretrained", "convnext-pretrained", "vit-few-steps")
 
 
 def kills(count: int) -> None:
-    """Kill a real choice at random moments, run it again, and compare with one that nothing was done to."""
+    """Kill a real choice at random moments, run it again, and compare it with an undisturbed one."""
     command = [sys.executable, "-m", "hf_transfer_score", *KILLED, "--models", *(f"example/{name}" for name in MODELS)]
     generator, same, repeated = random.Random(0), 0, 0
     with tempfile.TemporaryDirectory() as place:

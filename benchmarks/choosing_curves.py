@@ -1,10 +1,10 @@
-"""Learning curves of real fine-tunings, row by row: what races of `choose` are replayed from.
+"""Learning curves of real fine-tunings, row by row, from which races of `choose` are replayed.
 
     python -m benchmarks.choosing_curves                         # the micro networks that ship, on three targets
     python -m benchmarks.choosing_curves --dataset D --checkpoints A B C --rates 3e-4,3e-3 --epochs 12
 
-Each network of a target is a file of its own below `build/choosing`, so that an ended run goes on where it was. The
-dataset is a folder with a split `train` and one to test on; a third of its test rows are there to choose by.
+Each network of a target has its own file below `build/choosing`, so an interrupted run resumes. The dataset is a folder
+with a split `train` and a test split; a third of the test rows serve as validation rows.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ CHOSEN_BY, TESTED = 500, 1000
 TASK = "image-classification"
 
 Parts = tuple[LabelledSample, LabelledSample, LabelledSample]
-"""Rows to train on, to choose by and to test on."""
+"""Training, validation and test rows."""
 
 
 class Target(Protocol):
-    """A dataset to transfer to, and who is fine-tuned on it."""
+    """A target dataset and the networks that are fine-tuned on it."""
 
     @property
     def name(self) -> str:
-        """Of the folder with its curves."""
+        """The name of the folder with its curves."""
 
     @property
     def checkpoints(self) -> Sequence[Path]:
@@ -56,7 +56,7 @@ class Target(Protocol):
 
     @property
     def recipe(self) -> Recipe:
-        """How they are fine-tuned."""
+        """How the networks are fine-tuned."""
 
     def parts(self) -> Parts:
         """Return the rows."""
@@ -64,7 +64,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True)
 class Digits:
-    """Pictures of a class to train on, and how they are warped: what the networks that ship are transferred to."""
+    """A target of warped digits for the networks that ship."""
 
     name: str
     per_class: int
@@ -81,7 +81,7 @@ class Digits:
         return Recipe(epochs=12, learning_rates=(3e-4, 1e-3, 3e-3), patience=None, validation_share=0.05, device="cpu")
 
     def parts(self) -> Parts:
-        """Return the rows: no digit is in two of them, each warped many times."""
+        """Return the rows, each digit warped many times and in one of the three parts only."""
         parts = target_digits(self.per_class, 1, self.warp)
         whole, generator = target_digits(self.per_class, 1, Warp(0, 0, 0, 0, 0))["test"], np.random.default_rng(2)
         order = generator.permutation(len(whole))
@@ -94,7 +94,7 @@ class Digits:
 
 @dataclass(frozen=True)
 class Folders:
-    """A dataset and checkpoints as folders like those of the Hub."""
+    """A dataset and checkpoints in folders like those of the Hub."""
 
     dataset: Path
     checkpoints: Sequence[Path]
@@ -103,11 +103,11 @@ class Folders:
 
     @property
     def name(self) -> str:
-        """That of the dataset's folder."""
+        """The name of the dataset's folder."""
         return self.dataset.name
 
     def parts(self) -> Parts:
-        """Return the rows; a third of those to test on are to choose by."""
+        """Return the rows; a third of the test rows are for validation."""
         options = SampleOptions(split="train")
         train = load_sample(str(self.dataset), options)
         test = held_out(str(self.dataset), train, options, split=None, count=self.tested)
@@ -125,15 +125,15 @@ TARGETS = (
 
 @dataclass(frozen=True)
 class Curves:
-    """What was measured on one target.
+    """The measurements on one target.
 
     Attributes:
         target: its name.
-        names: of the networks.
+        names: the networks.
         rates: learning rates.
-        right: rows to choose by that are right after each pass (networks, rates, passes, rows).
-        accuracies: on the test rows after each pass (networks, rates, passes).
-        seconds: of a pass (networks,).
+        right: whether each validation row is right after each pass (networks, rates, passes, rows).
+        accuracies: test accuracy after each pass (networks, rates, passes).
+        seconds: duration of a pass (networks,).
         features: of the training rows, by network.
         labels: of the training rows.
     """
@@ -149,12 +149,12 @@ class Curves:
 
     @property
     def passes(self) -> int:
-        """Of the whole recipe."""
+        """The passes of the whole recipe."""
         return self.accuracies.shape[2]
 
     @property
     def steps(self) -> int:
-        """Passes of fine-tuning one network by the whole recipe, all learning rates together."""
+        """The passes of fine-tuning one network with all learning rates."""
         return self.passes * len(self.rates)
 
 
@@ -163,7 +163,7 @@ def _rows(sample: LabelledSample, rows: NDArray[np.int64]) -> LabelledSample:
 
 
 def as_sample(part: Labelled) -> LabelledSample:
-    """Return pictures as a sample that was drawn from a dataset."""
+    """Return pictures as a sample of a dataset."""
 
     def picture(one: NDArray[np.float32]) -> Image.Image:
         file = BytesIO()
@@ -178,7 +178,7 @@ def _load(folder: Path, task: Task) -> Backbone:
 
 
 def measure(target: Target, folder: Path) -> None:
-    """Fine-tune every network that is not there at every learning rate, and keep what each pass got right."""
+    """Fine-tune every missing network at every learning rate, and store which rows are right after each pass."""
     recipe = target.recipe
     machine, paths = Machine(recipe), {one: folder / target.name / f"{one.name}.npz" for one in target.checkpoints}
     if all(path.exists() for path in paths.values()):
@@ -198,7 +198,7 @@ def measure(target: Target, folder: Path) -> None:
 def _curve(
     load: Callable[[], Backbone], parts: Sequence[MeasuredRows], recipe: Recipe, machine: Machine
 ) -> Mapping[str, NDArray[np.generic]]:
-    """Return the curves of one network, its features, and how long a pass takes."""
+    """Return the curves of one network, its features, and the duration of a pass."""
     rows, held = parts
     right = np.zeros((len(recipe.learning_rates), recipe.epochs, len(held.test.rows)), bool)
     accuracies, seconds = np.zeros(right.shape[:2]), 0.0
@@ -218,7 +218,7 @@ def _curve(
 
 
 def curves(target: str, folder: Path = FOLDER) -> Curves:
-    """Return the curves of a target that were measured."""
+    """Return the measured curves of a target."""
     paths = sorted((folder / target).glob("*.npz"))
     read = [np.load(path, allow_pickle=False) for path in paths]
     names = tuple(path.stem for path in paths)
@@ -229,7 +229,7 @@ def curves(target: str, folder: Path = FOLDER) -> Curves:
 
 
 def shipped(folder: Path = FOLDER) -> Iterator[str]:
-    """Yield the names of the targets of the networks that ship, each measured once."""
+    """Yield the targets of the networks that ship, measured if they are not yet."""
     for target in TARGETS:
         measure(target, folder)
         yield target.name

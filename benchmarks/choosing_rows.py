@@ -1,9 +1,9 @@
-"""How many rows `rank --adaptive --first 3` looks at, and how often its first three are those of all rows.
+"""How many rows `rank --adaptive --first 3` reads, and how often its first three are those of all rows.
 
     python -m benchmarks.choosing --races 0 --junk 0 --adaptive 100
 
 Pools are drawn from features of the ten micro networks that ship as `example`, on 4,096 pictures of each of three
-targets that they were not trained for: five to ten networks, three to five classes, rows in an order of their own.
+targets that they were not trained for: five to ten networks, three to five classes, rows in random order.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Features = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class RowsUsed:
-    """What became of a pool: the share of the rows that were looked at, and whether the first were those of all."""
+    """The result for a pool: the share of the rows read, and whether the first three are those of all rows."""
 
     share: float
     same: bool
@@ -47,7 +47,7 @@ class RowsUsed:
 
 
 def rows_of(target: Digits, folder: Path = FOLDER) -> tuple[Features, NDArray[np.int64]]:
-    """Return features by network (N, D) and labels (N,) of many pictures of a target, read once."""
+    """Return features by network (N, D) and labels (N,) of many pictures of a target."""
     path = folder / f"rows-{target.name}.npz"
     if not path.exists():
         whole, generator = target_digits(1, 1, Warp(0, 0, 0, 0, 0))["test"], np.random.default_rng(5)
@@ -67,7 +67,7 @@ def rows_of(target: Digits, folder: Path = FOLDER) -> tuple[Features, NDArray[np
 
 
 def pools(count: int, seed: int) -> Iterator[tuple[Features, NDArray[np.int64]]]:
-    """Yield pools of all targets by turns, their rows in an order of which every part from the start is a sample."""
+    """Yield pools of all targets in turn; every beginning of their rows is a sample."""
     generator, known = np.random.default_rng(seed), [rows_of(target) for target in TARGETS]
     for number in range(count):
         matrices, labels = known[number % len(known)]
@@ -95,7 +95,7 @@ def used(matrices: Features, labels: NDArray[np.int64]) -> RowsUsed:
 
 
 def adaptive(count: int) -> None:
-    """Print how many rows it took, and how often the first three were those of all rows."""
+    """Print how many rows were read, and how often the first three were those of all rows."""
     found = [used(*pool) for pool in pools(count, 1)]
     print(f"{count} pools {_said(found)}")
     early = [one for one in found if one.share < 1]

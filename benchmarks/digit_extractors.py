@@ -1,6 +1,6 @@
-"""Seven small feature extractors for telling the digits 5 to 9 of scikit-learn apart.
+"""Seven small feature extractors for the digits 5 to 9 of scikit-learn.
 
-Those that are trained see the digits 0 to 4 only, as a checkpoint sees another dataset than yours.
+The trained ones see only the digits 0 to 4, as a checkpoint has seen another dataset than yours.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ def digits() -> tuple[Array, NDArray[np.int64]]:
 
 
 def extractors_of(images: Array, digits: NDArray[np.int64]) -> dict[str, Extractor]:
-    """Return the extractors by name; what they learn, they learn from `images` (N, 64)."""
+    """Return the extractors by name, trained on `images` (N, 64)."""
     generator = np.random.default_rng(SEED)
     projection = generator.normal(size=(64, 128)) / 8
     untrained = generator.uniform(-1, 1, size=(64, HIDDEN)) * np.sqrt(6 / (64 + HIDDEN))
     mean = images.mean(axis=0)
     components = np.linalg.svd(images - mean, full_matrices=False)[2][:16].T
-    components *= np.sign(components[np.abs(components).argmax(axis=0), np.arange(16)])  # else LAPACK chooses them
+    components *= np.sign(
+        components[np.abs(components).argmax(axis=0), np.arange(16)]
+    )  # otherwise LAPACK chooses the signs
     return {
         "pixels": lambda rows: rows,
         "pixels_blurred": lambda rows: rows.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16),
@@ -47,13 +49,13 @@ def extractors_of(images: Array, digits: NDArray[np.int64]) -> dict[str, Extract
 
 
 def _grey_histogram(rows: Array) -> Array:
-    """Return the share of each of 17 grey levels: where the ink is, is forgotten."""
+    """Return the share of each of 17 grey levels, without their position."""
     levels = np.round(rows * 16)
     return np.stack([(levels == level).mean(axis=1) for level in range(17)], axis=1)
 
 
 def _hidden_layer(images: Array, digits: NDArray[np.int64]) -> Extractor:
-    """Train a small network on `images`, and return what gives its hidden layer."""
+    """Train a small network on `images`, and return the function of its hidden layer."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
@@ -66,14 +68,14 @@ def _hidden_layer(images: Array, digits: NDArray[np.int64]) -> Extractor:
 
 
 def stratified(labels: NDArray[np.int64], seed: int = SEED) -> NDArray[np.int64]:
-    """Return the row numbers of the sample, as many of each class."""
+    """Return the row numbers of the sample, equally many per class."""
     generator = np.random.default_rng(seed)
     chosen = [generator.permutation(np.flatnonzero(labels == label))[:SAMPLE_PER_CLASS] for label in np.unique(labels)]
     return np.sort(np.concatenate(chosen))
 
 
 def accuracy(train: Array, train_labels: NDArray[np.int64], test: Array, test_labels: NDArray[np.int64]) -> float:
-    """Return the accuracy of a logistic regression on rows that it was not fitted on."""
+    """Return the accuracy of a logistic regression on held-out rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

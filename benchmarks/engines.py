@@ -1,4 +1,4 @@
-"""What engines cost and win: two workers against one, a thousand tiny candidates, and a worker that is killed.
+"""The cost and gain of engines: two workers against one, a thousand tiny candidates, and a killed worker.
 
 python benchmarks/engines.py
 python benchmarks/engines.py --parts speed --candidates 12
@@ -49,7 +49,7 @@ def write_texts(path: Path, rows: int, words: int) -> str:
 
 
 def write_encoders(folder: Path, count: int) -> list[str]:
-    """Write encoders of four layers, each with other weights."""
+    """Write encoders of four layers with different weights."""
     import transformers
 
     from tests.checkpoints.texts import write_text
@@ -60,7 +60,7 @@ def write_encoders(folder: Path, count: int) -> list[str]:
 
 
 def write_tiny(folder: Path, count: int) -> list[str]:
-    """Write static embeddings of a few kB, which differ."""
+    """Write different static embeddings of a few kB."""
     from tests.checkpoints.statics import write_model2vec
 
     return [str(write_model2vec(folder / f"tiny-{one}", number=one)) for one in range(count)]
@@ -68,14 +68,14 @@ def write_tiny(folder: Path, count: int) -> list[str]:
 
 @dataclass(frozen=True)
 class Counted:
-    """Some work that tells how long it took; a file NAME.NUMBER holds its process, NAME.done says that it is over."""
+    """Timed work; a file NAME.NUMBER holds its process id, NAME.done marks its end."""
 
     folder: Path
     name: str
     action: Callable[[], Any]
 
     def __call__(self) -> tuple[Any, float]:
-        """Do it."""
+        """Run the work."""
         start = time.perf_counter()
         (self.folder / f"{self.name}.{uuid.uuid4().hex}").write_text(str(os.getpid()))
         value = self.action()
@@ -85,7 +85,7 @@ class Counted:
 
 @dataclass
 class Counting:
-    """An engine whose work is counted, and timed: all that it took, and what the actions took of that."""
+    """An engine that counts and times its work: the whole time, and the time inside the actions."""
 
     engine: Engine
     folder: Path
@@ -94,7 +94,7 @@ class Counting:
     actions: float = 0.0
 
     def run(self, works: list[Work], began: Callable[[Work], None]) -> Iterator[Finished]:
-        """Yield what the engine yields."""
+        """Yield the results of the engine."""
         start = time.perf_counter()
         counted = [replace(one, action=Counted(self.folder, one.name, one.action)) for one in works]
         for done in self.engine.run(counted, began):
@@ -104,17 +104,17 @@ class Counting:
         self.whole += time.perf_counter() - start
 
     def close(self) -> None:
-        """Leave that to who opened the engine."""
+        """Leave closing to whoever opened the engine."""
 
 
 class Counts(Listener):
-    """Tells when so many candidates are finished."""
+    """Signals when so many candidates are finished."""
 
     def __init__(self, count: int) -> None:
         self.left, self.reached = count, Event()
 
     def finished(self, *_: object) -> None:
-        """Count."""
+        """Count a candidate."""
         self.left -= 1
         if self.left <= 0:
             self.reached.set()
@@ -129,7 +129,7 @@ def terms_of(report: RankReport) -> dict[str, Any]:
 
 
 def differ(one: dict[str, Any], other: dict[str, Any]) -> float:
-    """Return the largest relative difference between terms; infinite where some are missing."""
+    """Return the largest relative difference between terms; infinite if some are missing."""
     worst = 0.0
     for name, metrics in one.items():
         for metric, terms in metrics.items():
@@ -141,7 +141,7 @@ def differ(one: dict[str, Any], other: dict[str, Any]) -> float:
 
 @contextmanager
 def warm_engine(name: str, workers: int, slots: int) -> Iterator[Engine]:
-    """Yield an engine whose workers have a core each, and have loaded what they need."""
+    """Yield an engine whose workers have one core each and have loaded their libraries."""
     if name == "ray":
         import ray
 
@@ -157,7 +157,7 @@ def warm_engine(name: str, workers: int, slots: int) -> Iterator[Engine]:
 
 
 def timed(texts: str, models: list[str], folder: Path, engine: Engine | str) -> tuple[float, RankReport]:
-    """Return the seconds of a ranking, and the ranking."""
+    """Return the duration of a ranking, and the ranking."""
     options = RankOptions(sample=SampleOptions(max_samples=TEXTS), replicates=0)
     start = time.perf_counter()
     report = rank(texts, models, options=options, engine=engine, folder=folder)
@@ -165,7 +165,7 @@ def timed(texts: str, models: list[str], folder: Path, engine: Engine | str) -> 
 
 
 def speed(name: str, candidates: int, place: Path) -> bool:
-    """Print how much faster two workers are than one, each with one core."""
+    """Print the speed of two workers relative to one, with one core each."""
     texts, models = write_texts(place / "texts.jsonl", TEXTS, WORDS), write_encoders(place, candidates)
     found = {}
     for workers in (1, 2):
@@ -181,7 +181,7 @@ def speed(name: str, candidates: int, place: Path) -> bool:
 
 
 def overhead(name: str, count: int, place: Path) -> bool:
-    """Print what an engine with one worker adds to each of many tiny candidates, beside the work itself."""
+    """Print the overhead of an engine with one worker for each of many tiny candidates."""
     texts, models = write_texts(place / "texts.jsonl", TINY_TEXTS, 6), write_tiny(place, count)
     with warm_engine(name, 1, 1) as engine:
         start = time.perf_counter()
@@ -199,7 +199,7 @@ def overhead(name: str, count: int, place: Path) -> bool:
 
 
 def killed(name: str, candidates: int, place: Path) -> bool:
-    """Print what became of a ranking by four workers one of which is killed."""
+    """Print the result of a ranking by four workers, one of which is killed."""
     texts, models = write_texts(place / "texts.jsonl", TEXTS, WORDS), write_encoders(place, candidates)
     noted = place / "noted"
     noted.mkdir()
@@ -231,7 +231,7 @@ def killed(name: str, candidates: int, place: Path) -> bool:
 
 
 def main() -> int:
-    """Measure the parts that are asked for; the status tells whether all bars were met."""
+    """Measure the requested parts; the exit status is 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     parser.add_argument("--engine", default="ray")

@@ -1,4 +1,4 @@
-"""Print what the evaluate modules cost beyond the metric itself: arrays, lists and row batches of 10,000 x 768.
+"""Print the overhead of the evaluate modules for arrays, lists and batches of 10,000 x 768.
 
 Run it as `python benchmarks/evaluate_overhead.py`, with `--rows` and `--width` for other sizes.
 """
@@ -22,7 +22,7 @@ MODULES = Path(hf_transfer_score.__file__).parent / "evaluate_modules"
 
 
 def seconds(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the shortest run of each call; they take turns, so that a busy moment of the machine hits all alike."""
+    """Return the shortest run of each call; they take turns, so a busy moment affects all alike."""
     spent: dict[str, float] = dict.fromkeys(calls, float("inf"))
     for _ in range(repeats):
         for name, call in calls.items():
@@ -33,14 +33,14 @@ def seconds(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, f
 
 
 def in_batches(module: evaluate.Metric, features: np.ndarray, labels: np.ndarray) -> None:
-    """Add the rows in batches of 256, as a loop over a data loader does, and compute."""
+    """Add the rows in batches of 256, as with a data loader, and compute."""
     for start in range(0, len(features), 256):
         module.add_batch(features=features[start : start + 256], references=labels[start : start + 256])
     module.compute()
 
 
 def ways(name: str, features: np.ndarray, labels: np.ndarray) -> dict[str, Callable[[], object]]:
-    """Return the ways to one number, by what they are called in the table."""
+    """Return the ways to compute one number, by their names in the table."""
     metric, rows, classes = get_metric(name), features.tolist(), labels.tolist()
     module = evaluate.load(str(MODULES / f"{name}_transferability"))
     in_memory = evaluate.load(str(MODULES / f"{name}_transferability"), keep_in_memory=True)

@@ -1,7 +1,7 @@
-"""Extraction against a bare loop, a peer, itself on two processes and in half precision, its memory bound, its cache.
+"""Extraction compared with a bare loop, a peer, two processes and half precision; its memory and its cache.
 
 Run `python benchmarks/extraction.py --help`. Every line is a ratio or a limit measured within one run; contenders take
-turns, so that a busy machine slows both. `--device cuda` runs the first part on a GPU.
+turns, so a busy machine slows both. `--device cuda` runs the first part on a GPU.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ print(json.dumps({"megabytes": int(peak.split()[1]) / 1024}))
 
 
 def main() -> None:
-    """Measure the parts asked for, and print a line each."""
+    """Measure the requested parts, and print one line each."""
     options = _options()
     parts: dict[str, Callable[[argparse.Namespace, Path], Iterator[tuple[str, ...]]]] = {
         "bare": bare_loop,
@@ -152,7 +152,7 @@ def _against_bare(what: str, backbone: Any, sample: Any, options: argparse.Names
 
     cache = FeatureCache(folder / what, 10**10)
     settings = ExtractOptions(dtype="float32", device=options.device)
-    size = extract(backbone, sample, None, options=settings)["batch_size"]  # finds the size, warms up
+    size = extract(backbone, sample, None, options=settings)["batch_size"]  # finds the batch size and warms up
     loader = Loader(backbone, sample)
     batches = [loader.prepare(part).inputs for order in loader.windows() for part in cut(order, size)]
     ratios, speeds = [], []
@@ -205,7 +205,7 @@ def peer(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...]]
 
 
 def two_processes(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...]]:
-    """Compare two processes with one, a thread each."""
+    """Compare two processes with one, with one thread each."""
     texts = text_file(folder / "texts.jsonl", 2000, source=options.texts)
     model = options.text_model or text_model(folder / "minilm")
     arguments = ["rank", str(texts), "--models", str(model), "--json", "--quiet", "--replicates", "0"]
@@ -258,9 +258,9 @@ def memory(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...
 
 
 def cached(options: argparse.Namespace, folder: Path) -> Iterator[tuple[str, ...]]:
-    """Time runs with other metrics on cached features, process start included: ten models, 5,000 x 768.
+    """Time runs with other metrics on cached features, including process start: ten models, 5,000 x 768.
 
-    The second run draws the bootstrap of its headline, and the third one finds the replicates.
+    The second run computes the bootstrap of its headline, and the third finds the replicates in the cache.
     """
     models = wide_models(folder / "models", 10, 768)
     for classes in (10, 77):

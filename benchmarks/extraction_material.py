@@ -1,4 +1,4 @@
-"""Data and checkpoints for `extraction.py`, made up where none are given."""
+"""Data and checkpoints for `extraction.py`, generated if none are given."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WORDS = [f"word{number}" for number in range(400)]
 
 
 def image_model(folder: Path, architecture: str) -> Path:
-    """Save a model of timm with random weights as the Hub has it."""
+    """Save a timm model with random weights in the Hub's format."""
     import timm
     import torch
     from timm.models import save_for_hf
@@ -49,7 +49,7 @@ def text_model(folder: Path, *, width: int = 384, layers: int = 6, inner: int = 
 
 
 def wide_models(folder: Path, count: int, width: int) -> list[Path]:
-    """Save some shallow models with wide features."""
+    """Save shallow models with wide features."""
     import torch
 
     torch.manual_seed(0)
@@ -57,7 +57,7 @@ def wide_models(folder: Path, count: int, width: int) -> list[Path]:
 
 
 def text_file(path: Path, rows: int, *, source: Path | None = None, classes: int = 10) -> Path:
-    """Write labelled texts as JSON lines: a sample of a dataset, or words that depend on the class."""
+    """Write labelled texts as JSON lines: a sample of a dataset, or generated words that depend on the class."""
     if source is not None:
         from hf_transfer_score import SampleOptions, load_sample
 
@@ -80,12 +80,12 @@ def _text(label: int, generator: np.random.Generator) -> str:
 
 
 def image_folder(folder: Path, rows: int) -> Path:
-    """Write PNGs of 32 x 32 in one Parquet file."""
+    """Write PNGs of 32 x 32 pixels into one Parquet file."""
     return _parquet(folder, rows, rows, padding=0)
 
 
 def stream_folder(folder: Path, rows: int) -> Path:
-    """Write many images in several files: 1,000 different ones, each row with 3 kB of its own behind the image."""
+    """Write many images into several files: 1,000 different ones, with 3 kB of padding per row."""
     return _parquet(folder, rows, 20_000, padding=3000)
 
 

@@ -1,9 +1,8 @@
-"""What `--dtype auto` and `--runtime auto` win over float32, and whether they change orders: a part of `extraction.py`.
+"""The gain of `--dtype auto` and `--runtime auto` over float32, and their effect on orders: part of `extraction.py`.
 
-A few hundred rows are timed, and the time of 5,000 is worked out from them: that of trying the first batch once, with
-the conversion for OpenVINO, and that of preparing and running a batch as often as 5,000 rows have batches. The bare
-loop gets its batches ready and runs them in float32. The two take turns, batch by batch, and of several rounds each
-batch counts with its fastest pass.
+A few hundred rows are timed, and the time of 5,000 is extrapolated: one trial of the first batch, including conversion
+to OpenVINO, plus preparing and running as many batches as 5,000 rows have. The bare loop runs prepared batches in
+float32. The two take turns, batch by batch, and each batch counts with its fastest of several passes.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ class Compared:
     """One model at 5,000 rows, by runtime.
 
     Attributes:
-        ratio: how many times as fast as the bare loop.
-        speeds: rows a second, ours and those of the bare loop.
-        way: what was chosen, and how long that took.
-        features: by layer, of the bare loop under "float32".
+        ratio: speed relative to the bare loop.
+        speeds: rows per second, ours and those of the bare loop.
+        way: the choice, and how long it took.
+        features: by layer; those of the bare loop under "float32".
     """
 
     ratio: dict[str, float] = field(default_factory=dict)
@@ -46,7 +45,7 @@ Row = Callable[..., tuple[str, ...]]
 
 
 def precision(options: Any, folder: Path, row: Row) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each model and runtime, their means, and how alike the orders are."""
+    """Yield one row per model and runtime, their means, and the agreement of the orders."""
     import torch
 
     from hf_transfer_score import BackboneOptions, SampleOptions, load_sample, score_features
@@ -93,7 +92,7 @@ def _kind(model: Any) -> Any:
 
 
 def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
-    """Run a model as it is, and a copy of it in what is chosen for 5,000 rows: with torch alone, and with OpenVINO."""
+    """Run a model as it is, and copies of it as chosen for 5,000 rows: with torch alone, and with OpenVINO."""
     from hf_transfer_score.features.batches import Loader, cut
     from hf_transfer_score.features.openvino import is_installed
 
@@ -129,7 +128,7 @@ def compared(backbones: list[Any], sample: Any, rounds: int) -> Compared:
 
 
 def _chosen(backbone: Any, loader: Any, batches: list[Any], runtime: str, *, left: float) -> Any:
-    """Return what is chosen where so much work is left, in sizes of the first batch; of a long one a part is tried."""
+    """Return the choice for so much remaining work, in sizes of the first batch; of a long batch a part is tried."""
     import torch
 
     from hf_transfer_score.features.extract import FEWEST_TRIED, TRIED_SECONDS
@@ -172,11 +171,11 @@ def _speeds(name: str, one: Compared, row: Row, bars: dict[str, float] | None = 
 
 
 Terms = dict[str, list[float]]
-"""What each term of a metric is for the models of a pool."""
+"""The values of each term of a metric for the models of a pool."""
 
 
 def example_terms(folder: Path) -> dict[str, Terms]:
-    """Return the terms of ten trained networks on the images that ship, in float32 and in half precision."""
+    """Return the terms of ten trained networks on the images of the example, in float32 and in half precision."""
     from hf_transfer_score import ExtractOptions, RankOptions, rank
 
     found = {}
@@ -197,7 +196,7 @@ def _joined(results: list[Any]) -> Terms:
 
 
 def _orders(pool: str, terms: dict[str, Terms], row: Row) -> Iterator[tuple[str, ...]]:
-    """Yield Kendall's tau between the orders by float32 and by each other way, for the term that has the lowest."""
+    """Yield the lowest Kendall's tau of any term between the orders in float32 and in each other way."""
     from scipy.stats import kendalltau
 
     exact = terms["float32"]

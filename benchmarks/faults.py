@@ -1,8 +1,8 @@
-"""The campaign: everything that is known to go wrong, tried for real, and how much of it is survived.
+"""Fault injection: everything that is known to go wrong, tried for real.
 
-`python faults.py` runs all of it; `--only kills disks` some kinds. Each input has 60 s and 2 GB beyond the imports. To
-survive is to end within them with the right numbers or with a sentence that says what is wrong: no traceback, no
-signal, no raw control code, nothing read, run or asked that was not the input's own.
+`python faults.py` runs all of it, `--only kills disks` some kinds. Each input has 60 s, and 2 GB beyond the imports. A
+run survives if it ends within these limits with the right numbers or with a sentence that says what is wrong: without
+a traceback, a signal, a raw control code, or anything read, run or requested beyond the input itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 
-from faults_stage import Stage, set_up  # first: it finds the tests' folder
+from faults_stage import Stage, set_up  # first, because it finds the folder of the tests
 
 from faults_disk import disks  # isort: skip
 from faults_inputs import checkpoints, datasets, feature_files  # isort: skip
@@ -36,7 +36,7 @@ KINDS: dict[str, Callable[[Stage, Random], Iterator[Trial]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the campaign, print a table, and return 1 where something was not survived."""
+    """Run all trials, print a table, and return 1 if any was not survived."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seed", type=int, default=0)
@@ -64,7 +64,7 @@ def run(kind: Callable[[Stage, Random], Iterator[Trial]], stage: Stage, seed: in
 
 
 def table(tried: dict[str, list[Trial]]) -> str:
-    """Return survived and tried of each kind, with the most that one took."""
+    """Return survived and tried trials of each kind, with the largest time and memory."""
     lines = ["| kind | survived / tried | longest | most memory |", "|---|---|---|---|"]
     for kind, trials in tried.items():
         survived = sum(not trial.wrong for trial in trials)
@@ -76,7 +76,7 @@ def table(tried: dict[str, list[Trial]]) -> str:
 
 
 def tail(trial: Trial) -> str:
-    """Return the last lines that a command wrote."""
+    """Return the last lines of a command's output."""
     lines = [line for line in (trial.done.out + trial.done.err).splitlines() if line.strip()]
     return "\n".join(f"  | {line[:300]}" for line in lines[-4:])
 

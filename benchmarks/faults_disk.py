@@ -1,4 +1,4 @@
-"""Disks of growing size: a run ends with its numbers, or with a sentence that names the folder; never otherwise."""
+"""Disks of growing size: a run ends with its numbers, or with a sentence that names the folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = (4, 12, 24, 40, 56, 72, 80, 88, 96, 120, 160, 240, 400, 700, 1200, 3000)
 
 @contextmanager
 def disk(folder: Path, kilobytes: int) -> Iterator[Path]:
-    """Have a disk of that size at a folder."""
+    """Mount a disk of that size at a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(folder)], check=True)
     try:
@@ -39,7 +39,7 @@ def disk(folder: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def disks(stage: Stage, random: Random) -> Iterator[Trial]:
-    """Put features, samples and records, then what is downloaded, on disks that are too small."""
+    """Put features, samples and records, then downloads, on disks that are too small."""
     expected = {}
     for command in (RANK, VERIFY):
         expected[command] = outcome(

@@ -1,4 +1,4 @@
-"""Hostile feature files, datasets and checkpoints, each handed to the command."""
+"""Hostile feature files, datasets and checkpoints, each given to the command."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.hostile.trying import (
 
 
 def place_checkpoint(case: CheckpointCase, folder: Path, good: Good, traps: Traps) -> list[str]:
-    """Write a checkpoint of a stranger's, and return the command that ranks it beside the one it was made of."""
+    """Write a hostile checkpoint, and return the command that ranks it beside its original."""
     place, original = folder / case.name, good.checkpoints[case.base]
     shutil.copytree(original, place)
     case.change(place, traps)
@@ -41,7 +41,7 @@ def place_checkpoint(case: CheckpointCase, folder: Path, good: Good, traps: Trap
 def judge_checkpoint(
     case: CheckpointCase, command: list[str], done: Finished, home: Path, clean: Terms, traps: Traps
 ) -> Trial:
-    """Return what became of a checkpoint and of the good one beside it, whose terms are given."""
+    """Return the outcome of a checkpoint and of the good one beside it, whose terms are given."""
     found, said = ranked(done, case.name)
     beside = ranked(done, case.base)[0]
     right = {"": None, "any": found, "clean": clean}[case.accepted]

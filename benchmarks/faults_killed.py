@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments, and runs at the same time: the same numbers, and nothing left behind."""
+"""Runs killed at random moments, and simultaneous runs: the same numbers, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Home:
         self.empty()
 
     def empty(self) -> None:
-        """Remove everything, downloads too."""
+        """Remove everything, including downloads."""
         for place in self.places:
             shutil.rmtree(place, ignore_errors=True)
         (self.place / "temporary").mkdir(parents=True)
@@ -56,17 +56,17 @@ class Home:
         return self.stage.warm.start(*told, **environment)
 
     def age(self) -> None:
-        """Let parts of downloads look as if nobody wrote to them for long; fresh ones may be of another process."""
+        """Make partial downloads look old; fresh ones may belong to another process."""
         long_ago = time.time() - 2 * STILL_SECONDS
         for part in [part for place in self.places for part in place.rglob("*.incomplete")]:
             os.utime(part, (long_ago, long_ago))
 
     def run(self, command: tuple[str, ...]) -> Finished:
-        """Run it to its end."""
+        """Run the command to its end."""
         return watch(self.start(command))
 
     def files(self) -> set[str]:
-        """Return what lies here; locks of other libraries stay and have the same names in each run."""
+        """Return the files; locks of other libraries stay and have the same names in each run."""
         paths = [path for place in self.places for path in place.rglob("*") if path.is_file()]
         return {str(path) for path in paths if path.suffix != ".lock"}
 
@@ -95,7 +95,7 @@ def kills(stage: Stage, random: Random) -> Iterator[Trial]:
 
 
 def outcome(done: Finished) -> Any:
-    """Return what a run came to; what it says of time is left out."""
+    """Return the result of a run, without times."""
     report = printed(done.out)
     if report is None:
         return last_line(done.err)
@@ -105,14 +105,14 @@ def outcome(done: Finished) -> Any:
 
 
 def undisturbed(done: Finished) -> Any:
-    """Return what a run came to that nothing was done to; it has to end well, or there is nothing to compare with."""
+    """Return the result of an undisturbed run, which must succeed to be comparable."""
     if fault_of(done) or printed(done.out) is None:
         raise RuntimeError(f"the run without a fault failed: {fault_of(done)} {done.err[-1000:]}")
     return outcome(done)
 
 
 def timeless(value: Any) -> Any:
-    """Return values without those that differ from run to run by their nature."""
+    """Return values without those that naturally differ from run to run."""
     if isinstance(value, dict):
         return {key: timeless(one) for key, one in value.items() if not any(part in key for part in VARYING)}
     return [timeless(one) for one in value] if isinstance(value, list) else value
@@ -122,7 +122,7 @@ VARYING = ("seconds", "created", "from_cache", "extraction", "memory", "resumed"
 
 
 def compared(done: Finished, expected: Any) -> str:
-    """Return how a run differs from the undisturbed one, "" where it does not."""
+    """Return how a run differs from the undisturbed one, "" if it does not."""
     found = outcome(done)
     if found == expected:
         return ""
@@ -133,7 +133,7 @@ def compared(done: Finished, expected: Any) -> str:
 
 
 def at_once(stage: Stage, random: Random) -> Iterator[Trial]:
-    """Run the same ranking several times at once on one cache: the same numbers, and each pass made once."""
+    """Run the same ranking several times at once on one cache: the same numbers, each pass computed once."""
     for count in (2, 3, 4):
         for name in ("rank of pictures", "rank of texts"):
             command = COMMANDS[name]
@@ -150,6 +150,6 @@ def at_once(stage: Stage, random: Random) -> Iterator[Trial]:
 
 
 def made(done: Finished) -> set[tuple[str, float]]:
-    """Return the passes that the features of a run are from: the model, and the seconds that its pass took."""
+    """Return the passes behind the features of a run: the model, and the duration of its pass."""
     report = printed(done.out) or {"pool": {}}
     return {(name, one["extraction"]["seconds"]) for name, one in report["pool"].items() if one["status"] == "ok"}

@@ -1,4 +1,4 @@
-"""A Hub that fails in many ways: a run ends with its numbers, with a row, or with a sentence, within its time."""
+"""A Hub that fails in many ways: a run ends in time with its numbers, a failed row, or a sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.hostile.trying import Trial
 from tests.runs.pool import PICTURES, again
 
 VICTIM, OTHER = "net/victim", "net/other"
-"""The checkpoints of a run: what concerns one only happens to the first."""
+"""The checkpoints of a run; faults of one checkpoint happen to the first."""
 WEIGHTS = rf"{VICTIM}/resolve/.*model\.safetensors$"
 CONFIG = rf"{VICTIM}/resolve/.*config\.json$"
 ROWS = r"/resolve/.*\.parquet$"
@@ -30,20 +30,20 @@ EVERYTHING = ""
 LONG = 99_999
 
 Outcome = Literal["same", "row", "error", "any"]
-"""The numbers of a run without faults; the victim is a row with its reason; no ranking and a sentence; any of these."""
+"""Outcomes: the usual numbers; a failed row with its reason; a sentence without a ranking; any of these."""
 
 
 @dataclass(frozen=True)
 class NetworkMode:
-    """Something that goes wrong while a dataset and two checkpoints are fetched.
+    """Something that goes wrong while a dataset and two checkpoints are downloaded.
 
     Attributes:
-        name: of it.
-        faults: arguments of `LocalHub.fault`, one after another.
-        outcome: what must become of the run.
-        said: what its message must say, as a regular expression.
-        unsaid: what it must not say: reasons that are not the reason.
-        endpoint: another address than the Hub's.
+        name: for the report.
+        faults: arguments for calls of `LocalHub.fault`.
+        outcome: the expected outcome of the run.
+        said: a regular expression that the message must match.
+        unsaid: one that it must not match: wrong reasons.
+        endpoint: an address instead of the Hub's.
     """
 
     name: str
@@ -66,7 +66,7 @@ COMMAND = ("rank", PICTURES, "--models", VICTIM, OTHER, "--replicates", "0", "--
 
 
 def modes(stage: Stage, random: Random) -> Iterator[Trial]:
-    """Run a ranking under each mode, with nothing on disk."""
+    """Run a ranking under each mode, with an empty cache."""
     for name in (VICTIM, OTHER):
         again(stage.hub, name, "good/vit")
     expected = outcome(_run(stage, "none", ()))
@@ -87,13 +87,13 @@ def _run(stage: Stage, name: str, faults: tuple[dict[str, Any], ...]) -> Finishe
 
 
 def _away(stage: Stage, mode: NetworkMode) -> Finished:
-    """Run it against another address, which clients read as they start."""
+    """Run it against another address, which clients read when they start."""
     environment = clean_environment(stage.place(f"away-{mode.name}"), mode.endpoint)
     return run_limited([sys.executable, "-m", "hf_transfer_score", *COMMAND], environment=environment, seconds=60)
 
 
 def judged(mode: NetworkMode, done: Finished, expected: Any) -> str:
-    """Return what is wrong with how a run ended, "" where it ended as it should."""
+    """Return what is wrong with the end of a run, "" if nothing is."""
     report, found = printed(done.out), outcome(done)
     said = last_line(done.err) if report is None else str(report["pool"][VICTIM].get("reason"))
     ranks = {} if report is None else report["ranks"]
@@ -110,12 +110,12 @@ def judged(mode: NetworkMode, done: Finished, expected: Any) -> str:
 
 
 def network_modes() -> list[NetworkMode]:
-    """Return all of them."""
+    """Return all modes."""
     return [*passing(), *lasting(), *pretending(), *away()]
 
 
 def passing() -> list[NetworkMode]:
-    """Return what passes, so that the run ends with the numbers of one in which it did not happen."""
+    """Return faults that pass, after which the numbers are those of a run without them."""
     return [
         _mode("weights-cut", "same", WEIGHTS, "cut", after=20_000),
         _mode("weights-cut-at-once", "same", WEIGHTS, "cut", after=0),
@@ -143,7 +143,7 @@ def passing() -> list[NetworkMode]:
 
 
 def lasting() -> list[NetworkMode]:
-    """Return what does not pass."""
+    """Return faults that do not pass."""
     return [
         _always("all-500", "error", EVERYTHING, 500, "500"),
         _always("all-429", "error", EVERYTHING, 429, "429|too many|limit"),
@@ -174,7 +174,7 @@ def lasting() -> list[NetworkMode]:
 
 
 def pretending() -> list[NetworkMode]:
-    """Return answers that say that all is well, and are not what was asked for."""
+    """Return successful answers with the wrong content."""
     return [
         _always("page-for-everything", "error", EVERYTHING, "page"),
         _always("page-for-weights", "row", WEIGHTS, "page", method="GET"),
@@ -199,7 +199,7 @@ def pretending() -> list[NetworkMode]:
 
 
 def away() -> list[NetworkMode]:
-    """Return addresses at which no Hub is."""
+    """Return addresses without a Hub."""
     return [
         NetworkMode("nobody-there", (), "error", "reach|network|connect", endpoint="http://127.0.0.1:9"),
         NetworkMode("no-such-name", (), "error", "reach|network|connect", endpoint="http://hub.invalid"),

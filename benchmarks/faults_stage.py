@@ -1,4 +1,4 @@
-"""Where the campaign runs: a local Hub with traps, good checkpoints, and a process whose children are the command."""
+"""The environment of the trials: a local Hub with traps, good checkpoints, and a warm process that runs commands."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.runs.warm import Parent, Warm  # noqa: E402
 
 @dataclass
 class Stage:
-    """All that the kinds of faults share.
+    """What all kinds of faults share.
 
     Attributes:
-        folder: where everything lies.
+        folder: the root of all files.
         hub: a Hub with good checkpoints and datasets.
-        traps: what must stay untouched.
+        traps: things that must stay untouched.
         warm: runs commands.
         good: good local checkpoints and datasets.
     """
@@ -49,7 +49,7 @@ class Stage:
 
 @contextmanager
 def set_up(folder: Path) -> Iterator[Stage]:
-    """Build it in a folder."""
+    """Build the environment in a folder."""
     with LocalHub(folder / "hub") as hub, Traps(folder / "traps", hub) as traps:
         fill(hub, folder / "pool")
         home = folder / "home"
@@ -58,15 +58,15 @@ def set_up(folder: Path) -> Iterator[Stage]:
             yield Stage(folder, hub, traps, Warm(parent, folder, environment), write_good(folder / "good"))
         finally:
             parent.close()
-            hub.crashes.clear()  # what an attack does to this Hub is not what is measured
+            hub.crashes.clear()  # effects on the local Hub are not measured
 
 
 def numbers(report: dict[str, Any]) -> dict[str, Any]:
-    """Return what a ranking came to, to the bit, without times."""
+    """Return the exact result of a ranking, without times."""
     models = {name: terms_of(one["scores"]["results"]) for name, one in report["pool"].items() if one.get("scores")}
     return {"terms": models, "ranks": report["mean_ranks"], "intervals": report.get("intervals")}
 
 
 def refusal(done: Finished) -> str:
-    """Return the last line that a command wrote to its error stream."""
+    """Return the last line of a command's error stream."""
     return last_line(done.err)

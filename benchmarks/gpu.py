@@ -1,9 +1,9 @@
-"""What a GPU gives: extraction against bare passes, metrics, fine-tuning, and two candidates side by side; one table.
+"""The gain of a GPU: extraction against bare passes, metrics, fine-tuning, and two candidates in parallel; one table.
 
-python benchmarks/gpu.py                        # ten minutes at most; without a GPU it says so
-python benchmarks/gpu.py --device cpu --quick   # the same on the processor, on little data: a minute
+python benchmarks/gpu.py                        # ten minutes at most; reports a missing GPU
+python benchmarks/gpu.py --device cpu --quick   # the same on the CPU with little data; a minute
 
-It needs the package and its benchmarks, no network and no data: weights are random, images made up.
+It needs the package and its benchmarks, but no network and no data: weights and images are random.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ import numpy as np
 from extraction_material import image_folder, image_model
 
 SECONDS = 600.0
-"""What everything may take."""
+"""Time limit for everything, in seconds."""
 
 SHARE_FOR_NEXT = 0.75
-"""After this share of the time no further part is begun."""
+"""After this share of the time, no further part starts."""
 
 ROOT = Path(__file__).resolve().parents[1]
 HEADER = ("what", "ours", "beside", "ratio")
@@ -36,7 +36,7 @@ HEADER = ("what", "ours", "beside", "ratio")
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is measured: architectures of timm, images of a pass, rounds, and the size of features for metrics."""
+    """How much is measured: timm architectures, images per pass, rounds, and the size of features for metrics."""
 
     architectures: tuple[str, ...] = ("resnet50", "vit_base_patch16_224", "convnext_tiny")
     images: int = 4096
@@ -52,7 +52,7 @@ Row = tuple[str, str, str, str]
 
 
 def pictures(count: int) -> Any:
-    """Return a sample of JPEGs of 256 by 256 pixels; 64 different ones."""
+    """Return a sample of JPEGs of 256 x 256 pixels, 64 different ones."""
     from PIL import Image
 
     from hf_transfer_score.sampling.sample import memory_sample
@@ -70,7 +70,7 @@ def pictures(count: int) -> Any:
 
 
 def backbone_of(folder: Path, sample: Any) -> Any:
-    """Return a network of timm with random weights."""
+    """Return a timm network with random weights."""
     from hf_transfer_score import BackboneOptions
     from hf_transfer_score.backbones import timm_images
 
@@ -78,7 +78,7 @@ def backbone_of(folder: Path, sample: Any) -> Any:
 
 
 def extraction(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
-    """Yield how fast features are made in bfloat16, beside a loop of the same passes over batches that are ready."""
+    """Yield the speed of extraction in bfloat16, and that of the same passes over prepared batches."""
     from hf_transfer_score import ExtractOptions
     from hf_transfer_score.features.batches import Loader, cut
     from hf_transfer_score.features.extract import extract
@@ -87,7 +87,7 @@ def extraction(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
     options = ExtractOptions(dtype="bfloat16", device=device)
     for name in scale.architectures:
         backbone = backbone_of(image_model(folder / name, name), sample)
-        size = extract(backbone, sample, None, options=options)["batch_size"]  # finds the size, warms up
+        size = extract(backbone, sample, None, options=options)["batch_size"]  # finds the batch size and warms up
         loader = Loader(backbone, sample)
         order = next(loader.windows())
         batches = [loader.prepare(part).inputs for part in cut(order, size)[:4]]
@@ -104,7 +104,7 @@ def extraction(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
 
 
 def _bare(backbone: Any, batches: list[Any], device: str) -> float:
-    """Return images a second of a plain loop in bfloat16 with channels last, over batches that are on the device."""
+    """Return images per second of a plain bfloat16 loop in channels_last layout over batches on the device."""
     import torch
 
     backbone.module.to(device, memory_format=torch.channels_last).eval()
@@ -129,13 +129,13 @@ def _on(value: Any, device: str) -> Any:
 
 
 def _rows(backbone: Any, batch: Any) -> int:
-    """Run a batch, wait until its features are there, and return how many rows they have."""
+    """Run a batch, wait for its features, and return the number of rows."""
     (features,) = backbone.forward(batch).features.values()
     return len(features.float().cpu())
 
 
 def metrics(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
-    """Yield how long the usual metrics take on the processor, where they run, and their largest step on the device."""
+    """Yield the time of the usual metrics on the CPU, where they run, and of their largest step on the device."""
     import torch
 
     from hf_transfer_score import score_features
@@ -195,7 +195,7 @@ def verifying(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
 
 
 def side_by_side(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
-    """Yield how many images a second two processes read on one device, beside one."""
+    """Yield images per second of two processes on one device, and of one."""
     name = scale.architectures[0]
     model = image_model(folder / f"beside-{name}", name)
     (alone,) = _at_once(device, scale, model, 1)
@@ -209,7 +209,7 @@ def side_by_side(device: str, scale: Scale, folder: Path) -> Iterator[Row]:
 
 
 def _at_once(device: str, scale: Scale, model: Path, count: int) -> list[float]:
-    """Return images a second of each of some processes that begin when all are ready."""
+    """Return images per second of each of several processes that start together."""
     command = [sys.executable, __file__, "--device", device, "--images", str(scale.images), "--read", str(model)]
     running = [
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -229,7 +229,7 @@ def _answers(running: list[subprocess.Popen[str]]) -> list[str]:
 
 
 def read(device: str, images: int, model: Path) -> None:
-    """Make features once to warm up, say so, wait, make them again, and print images a second."""
+    """Extract features once to warm up, report it, wait, extract them again, and print images per second."""
     from hf_transfer_score import ExtractOptions
     from hf_transfer_score.features.extract import extract
 
@@ -245,7 +245,7 @@ PARTS = {one.__name__: one for one in (extraction, metrics, verifying, side_by_s
 
 
 def measure(device: str, scale: Scale, parts: list[str]) -> list[Row]:
-    """Return the rows of all parts; one that fails is a row with the reason, and time is kept."""
+    """Return the rows of all parts within the time limit; a part that fails is a row with the reason."""
     start, rows = time.perf_counter(), []
     with tempfile.TemporaryDirectory() as folder:
         for part in (PARTS[name] for name in parts):
@@ -254,7 +254,7 @@ def measure(device: str, scale: Scale, parts: list[str]) -> list[Row]:
                 continue
             try:
                 rows += part(device, scale, Path(folder))
-            except Exception as error:  # noqa: BLE001  # the others are worth having
+            except Exception as error:  # noqa: BLE001  # the other parts are still useful
                 rows.append((part.__name__.replace("_", " "), "failed", f"{type(error).__name__}: {error}"[:200], "-"))
     return rows
 
