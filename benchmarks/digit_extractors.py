@@ -34,9 +34,8 @@ def extractors_of(images: Array, digits: NDArray[np.int64]) -> dict[str, Extract
     untrained = generator.uniform(-1, 1, size=(64, HIDDEN)) * np.sqrt(6 / (64 + HIDDEN))
     mean = images.mean(axis=0)
     components = np.linalg.svd(images - mean, full_matrices=False)[2][:16].T
-    components *= np.sign(
-        components[np.abs(components).argmax(axis=0), np.arange(16)]
-    )  # otherwise LAPACK chooses the signs
+    largest = np.abs(components).argmax(axis=0)
+    components *= np.sign(components[largest, np.arange(16)])  # otherwise LAPACK chooses the signs
     return {
         "pixels": lambda rows: rows,
         "pixels_blurred": lambda rows: rows.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4)).reshape(-1, 16),

@@ -1,4 +1,4 @@
-"""Print how a leaderboard of many records starts, answers and is written to, beside its bars.
+"""Print how a leaderboard of many records starts, answers and takes new records, beside the targets.
 
 Run it as `python benchmarks/leaderboard.py`. It makes 100,000 records in a temporary folder, or in `--store FOLDER`,
 and needs the extra `space`.
@@ -45,7 +45,7 @@ NO_FILTERS = ("", ["scores", "facts"], [], [], None, None, "", "rank", "usual", 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table that is printed."""
+    """One line of the printed table."""
 
     what: str
     measured: str
@@ -54,14 +54,14 @@ class Row:
 
 @dataclass
 class App:
-    """A leaderboard in a process of its own."""
+    """A leaderboard in its own process."""
 
     process: subprocess.Popen[str]
     address: str
     started: float
 
     def memory(self) -> tuple[float, float]:
-        """Return megabytes now and at most so far."""
+        """Return the current and the peak megabytes."""
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         facts = {
             line.split(":")[0]: line.split()[1] for line in text.splitlines() if line.startswith(("VmRSS", "VmHWM"))
@@ -69,20 +69,20 @@ class App:
         return int(facts["VmRSS"]) / 1024, int(facts["VmHWM"]) / 1024
 
     def processor(self) -> float:
-        """Return the seconds of processor that all its threads have taken, which others at work do not change."""
+        """Return the CPU seconds of all its threads, which do not depend on other load."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Session:
-    """A visitor, as the app sees one: a page that was opened, and events that follow."""
+    """A visitor as the app sees one: an opened page and the events that follow."""
 
     def __init__(self, address: str) -> None:
         self.client = httpx.Client(base_url=address, timeout=300)
         self.name = uuid.uuid4().hex
 
     def arrive(self) -> list[Any]:
-        """Open the page, and return what it is filled with."""
+        """Open the page, and return its content."""
         known = self.client.get("/config").json()["dependencies"]
         load = next(one["id"] for one in known if one["targets"] and one["targets"][0][1] == "load")
         sent = {"data": [], "fn_index": load, "session_hash": self.name}
@@ -93,12 +93,12 @@ class Session:
         return found
 
     def sees_boards(self) -> bool:
-        """Return whether a page that is opened now has a board."""
+        """Return whether a newly opened page has a board."""
         found = [one for one in self.arrive() if isinstance(one, dict) and one.get("choices")]
         return any(re.fullmatch("[0-9a-f]{12}", str(one.get("value"))) for one in found)
 
     def view(self, slug: str, *controls: Any) -> Any:
-        """Return what a change of the view answers: the table first."""
+        """Return the answer to a change of the view, the table first."""
         sent = {"data": [slug, *(controls or NO_FILTERS)], "session_hash": self.name}
         asked = self.client.post("/gradio_api/call/view", json=sent)
         return _data(self.client.get(f"/gradio_api/call/view/{asked.json()['event_id']}").text)
@@ -106,7 +106,7 @@ class Session:
 
 def _data(answer: str) -> Any:
     events = [one for one in answer.strip().split("\n\n") if "heartbeat" not in one.split("\n")[0]]
-    event, data = events[-1].split("\n")[:2]  # what takes long has heartbeats before
+    event, data = events[-1].split("\n")[:2]  # slow answers are preceded by heartbeats
     assert event == "event: complete", answer[:500]
     return json.loads(data.removeprefix("data: "))
 
@@ -143,14 +143,14 @@ def _until(true: Callable[[], bool], process: subprocess.Popen[str], seconds: fl
 
 
 def slugs(datasets: int) -> list[str]:
-    """Return the boards of the made-up records."""
+    """Return the boards of the generated records."""
     records = made_records(datasets, 1)
     found = {(one.dataset.id, one.dataset.fingerprint): one.dataset for one in records}
     return [BoardKey(one.task, one.id, one.config, one.split, one.fingerprint).slug for one in found.values()]
 
 
 def start_rows(store: Path, home: Path, datasets: int, *, first: bool, most: int = 20) -> list[Row]:
-    """Return how a start goes, and on one that has read everything before, how the view changes, `most` times each."""
+    """Measure a start; if everything was read before, also changes of the view, `most` times each."""
     boards = slugs(datasets)
     with app_of(store, home) as app:
         page = time.perf_counter() - app.started
@@ -198,7 +198,7 @@ def _spread(seconds: list[float]) -> str:
 
 
 def session_rows(store: Path, home: Path, datasets: int, seconds: float, readers: int = 20) -> list[Row]:
-    """Return how many readers fare while one writer adds records that the leaderboard takes up."""
+    """Measure many readers while one writer adds records."""
     boards = slugs(datasets)
     with app_of(store, home, poll=5.0) as app:
         first = Session(app.address)
@@ -221,7 +221,7 @@ def session_rows(store: Path, home: Path, datasets: int, seconds: float, readers
 
 
 def _read(address: str, boards: list[str], end: float, seed: int) -> tuple[list[float], list[str]]:
-    """Look at boards like a person: a view, then half a second to one and a half."""
+    """Read boards like a person: a view, then a pause of 0.5 to 1.5 seconds."""
     draw, session = random.Random(seed), Session(address)
     taken: list[float] = []
     errors: list[str] = []
@@ -239,7 +239,7 @@ def _read(address: str, boards: list[str], end: float, seed: int) -> tuple[list[
 
 
 def _write(store: Path, end: float) -> int:
-    """Publish a new record a second, and return how many."""
+    """Publish one new record per second, and return how many."""
     template, count = next(made_records(1, 1)), 0
     while time.perf_counter() < end:
         publish(FolderPlace(store), [_another(template, count)])
@@ -254,7 +254,7 @@ def _another(record: Record, number: int) -> Record:
 
 
 def import_rows(store: Path) -> list[Row]:
-    """Return which heavy libraries a leaderboard loads until its page is served."""
+    """Return the heavy libraries that a leaderboard has loaded when its page is served."""
     code = f"""
 import sys
 from hf_transfer_score.leaderboard.starting import build
@@ -267,7 +267,7 @@ print([name for name in {LOADED} if name in sys.modules])
 
 
 def publisher_rows() -> list[Row]:
-    """Return what became of eight publishers of fifty records each."""
+    """Return the result of eight publishers with fifty records each."""
     bars = {"records": "400", "names": "400", "written": "400"}
     return [
         Row(

@@ -1,4 +1,4 @@
-"""Stores of many made-up records for the leaderboard benchmark."""
+"""Stores of many generated records for the leaderboard benchmark."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LICENSES = ("apache-2.0", "mit", "cc-by-nc-4.0", None)
 
 
 def made_records(datasets: int, models: int, seed: int = 0) -> Iterator[Record]:
-    """Yield a record of each of nine metrics and a measured accuracy, of each model on each dataset."""
+    """Yield nine scores and a measured accuracy for each model on each dataset."""
     generator = np.random.default_rng(seed)
     metrics = [all_metrics()[name] for name in METRICS]
     skill = generator.normal(size=models)
@@ -77,7 +77,7 @@ def _model(number: int) -> RecordedModel:
 
 
 def _possible(value: float, term: Term) -> float:
-    """Return a number in the range of a term, the larger the larger `value` is."""
+    """Return a number in the range of a term that grows with `value`."""
     low, high = term.range
     if np.isfinite(low) and np.isfinite(high):
         return float(low + (high - low) / (1 + np.exp(-value)))

@@ -1,4 +1,4 @@
-"""Many processes that publish to one repository of a local Hub at the same time."""
+"""Many processes that publish to one repository of a local Hub at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ print(json.dumps({"seconds": time.perf_counter() - start, "written": done.writte
 
 
 def publish_at_once(publishers: int, each: int) -> dict[str, object]:
-    """Return what became of `publishers` processes that publish `each` records to one repository at once."""
+    """Return the result of `publishers` processes that publish `each` records to one repository at once."""
     sys.path.insert(0, str(ROOT))
     from tests.hub.server import LocalHub
 

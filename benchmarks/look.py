@@ -1,8 +1,7 @@
-"""Take pictures of every tab and every chart of the leaderboard, by day, by night and on a phone.
+"""Take pictures of every tab and every chart of the leaderboard, in light and dark mode and on a phone.
 
 Run it as `make look`, or `python benchmarks/look.py [FOLDER]`: the pictures of the shipped records are in `build/look`.
-`--picture` also takes the one that is shown where somebody shares the address of the page. It needs playwright and
-chromium, or CHROMIUM with its path.
+`--picture` also takes the picture for shared links. It needs playwright and chromium, or CHROMIUM with its path.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ SCREENS = {
     "phone-day": (390, 844, "light"),
     "phone-night": (390, 844, "dark"),
 }
-"""Width, height and colours by the name that pictures begin with."""
+"""Width, height and colours by the prefix of the pictures' names."""
 
 SHARED = (1200, 630)
 READY = {
@@ -46,16 +45,16 @@ READY = {
     "upload": "#upload-score",
     "submit": "#lb-ask",
 }
-"""What a tab shows when it is there."""
+"""What a tab shows once it has loaded."""
 
 STILL = """() => document.querySelector(".pending, .generating, .progress-text") === null"""
 SECONDS = 120_000
-"""Milliseconds that a page may take on a busy machine."""
+"""Time limit of a page on a busy machine, in milliseconds."""
 
 
 @contextmanager
 def served() -> Iterator[str]:
-    """Serve the shipped records, and give the address."""
+    """Serve the shipped records, and yield the address."""
     library = Library(shipped_place(), poll_seconds=3600, name=SHIPPED)
     library.start()
     with TemporaryDirectory() as requests:
@@ -68,7 +67,7 @@ def served() -> Iterator[str]:
 
 
 def open_tab(page: Page, title: str) -> None:
-    """Open a tab, also where it is behind the menu of those that have no room."""
+    """Open a tab, also if it is in the overflow menu."""
     tab = page.get_by_role("tab", name=title, exact=True)
     if tab.is_visible():
         tab.click()
@@ -78,7 +77,7 @@ def open_tab(page: Page, title: str) -> None:
 
 
 def take_all(page: Page, address: str, screen: str, folder: Path, tabs: list[str]) -> None:
-    """Take the first screen and the whole of each tab, and each chart, for one kind of screen."""
+    """Take the first screen and the full height of each tab, and each chart, for one kind of screen."""
     width, height, colours = SCREENS[screen]
     page.set_viewport_size({"width": width, "height": height})
     page.emulate_media(color_scheme="dark" if colours == "dark" else "light")
@@ -99,7 +98,7 @@ def take_all(page: Page, address: str, screen: str, folder: Path, tabs: list[str
 
 
 def take_shared(page: Page, address: str) -> None:
-    """Take the picture for those who share the address."""
+    """Take the picture for shared links."""
     page.set_viewport_size({"width": SHARED[0], "height": SHARED[1]})
     page.goto(f"{address}?__theme=light")
     page.wait_for_selector(f"{READY['board']} >> visible=true")

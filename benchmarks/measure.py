@@ -1,7 +1,7 @@
-"""One measurement in a process of its own: seconds, peak memory over the features, and the values.
+"""One measurement in its own process: seconds, peak memory over the features, and the values.
 
 `python measure.py JOB` runs one job, a JSON object, and prints its outcome as the last line. The parent process makes
-the data once, saves it, and starts a fresh process for every measurement, so that nothing of one shows up in another.
+the data once, saves it, and starts a fresh process for every measurement, so measurements do not affect each other.
 """
 
 from __future__ import annotations
@@ -79,10 +79,10 @@ class Job:
 
 
 def make_sample(size: Size, seed: int = 0) -> Sample:
-    """Return a Gaussian mixture whose spectrum decays, with a common offset, rotated so that no axis is special.
+    """Return a Gaussian mixture with a decaying spectrum and a common offset, rotated so that no axis is special.
 
-    The leading variances are those of features for which NCTI does without shrinkage, and the classes overlap enough
-    for every term to tell something.
+    The leading variances are those of features for which NCTI needs no shrinkage, and the classes overlap enough
+    for every term to be informative.
     """
     generator = np.random.default_rng(seed)
     order = 1.0 + np.arange(size.width)
@@ -114,7 +114,7 @@ def _source_probabilities(generator: np.random.Generator, labels: NDArray, class
 
 
 def save_sample(sample: Sample, folder: Path) -> None:
-    """Write a sample where `load_sample` finds it."""
+    """Write a sample for `load_sample`."""
     for name, values in vars(sample).items():
         np.save(folder / f"{name}.npy", values)
 
@@ -125,7 +125,7 @@ def load_sample(folder: Path) -> Sample:
 
 
 def run_job(job: Job, limit: float) -> dict[str, Any]:
-    """Run a job in a fresh process, and return its outcome or the reason that there is none."""
+    """Run a job in a fresh process, and return its outcome or the reason for a failure."""
     command = [sys.executable, str(Path(__file__).resolve()), json.dumps(asdict(job))]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False)
@@ -182,7 +182,7 @@ def _reference_call(job: Job) -> Callable[[Sample], Terms]:
 
 
 class Taken(NamedTuple):
-    """Wall seconds of a call, and the cores that other processes kept busy meanwhile (0 where it cannot be told)."""
+    """Wall seconds of a call, and the cores that other processes kept busy meanwhile (0 if unknown)."""
 
     seconds: float
     disturbed: float
@@ -196,7 +196,7 @@ def _timed(call: Callable[[Sample], Terms], sample: Sample) -> tuple[Taken, Term
 
 
 def _busy_elsewhere() -> float:
-    """Return the seconds that all cores spent on anything but this process since the system started."""
+    """Return the seconds that all cores spent on other processes since the system started."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").splitlines()[0].split()
     except OSError:
@@ -218,7 +218,7 @@ def _warm_up(call: Callable[[Sample], Terms]) -> None:
 
 
 def _settled_memory() -> float:
-    """Return the resident megabytes, after what was freed has gone back to the system."""
+    """Return the resident megabytes after freed memory has been returned to the system."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -226,7 +226,7 @@ def _settled_memory() -> float:
 
 
 def _status(field: str) -> float | None:
-    """Return a field of this process's status in megabytes, or None where the system has none."""
+    """Return a field of this process's status in megabytes, or None if the system has none."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:
@@ -236,14 +236,14 @@ def _status(field: str) -> float | None:
 
 @dataclass
 class Peak:
-    """Largest resident size in megabytes, or None where it cannot be told."""
+    """Largest resident size in megabytes, or None if unknown."""
 
     resident: float | None = None
 
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[Peak]:
-    """Measure the largest resident size within the block: by the kernel's own mark, or else by looking often."""
+    """Measure the largest resident size within the block, by the kernel's own mark or by polling."""
     peak = Peak()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

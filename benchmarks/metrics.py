@@ -1,6 +1,6 @@
 """Time and peak memory of every metric, alone and together, against straightforward references.
 
-Run `python benchmarks/metrics.py --help`; README.md beside this file says what the columns mean.
+Run `python benchmarks/metrics.py --help`; README.md beside this file explains the columns.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hf_transfer_score.metrics.registry import all_metrics
 SET = "set"
 SET_METRICS = ("ncti", "face", "logme", "hscore", "reg_hscore", "gbc", "transrate", "nc1", "vci")
 DISTURBED = 0.15
-"""Cores kept busy by others during the best call, above which a row says so."""
+"""A row is marked if other processes kept more cores busy during the best call."""
 REFERENCE_LIMIT = 240.0
 PACKAGE_LIMIT = 900.0
 
@@ -33,7 +33,7 @@ COLUMNS = ("metric", "seconds", "peak MB", "x features", "reference s", "ratio",
 
 @dataclass
 class Row:
-    """What was measured of one metric, or of the set, at one size; None where it was not.
+    """The measurements of one metric, or of the set, at one size; None if missing.
 
     Attributes:
         metric: name of the metric, or "set".
@@ -59,12 +59,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as fast as the reference the package is."""
+        """The speed of the package relative to the reference."""
         return self.reference_seconds / self.seconds if self.reference_seconds and self.seconds else None
 
 
 def main() -> None:
-    """Measure what the command line asks for, and print it."""
+    """Measure and print what was asked for."""
     options = _options()
     print(_machine())
     rows: list[Row] = []
@@ -104,7 +104,7 @@ def _machine() -> str:
 
 
 def _measure_size(size: Size, options: argparse.Namespace) -> list[Row]:
-    """Measure one size, printing each row as it comes."""
+    """Measure one size, printing each row when it is ready."""
     print(f"\n{size.name}: N={size.rows}, D={size.width}, K={size.classes}, features {size.feature_megabytes:.0f} MB")
     print(_line(COLUMNS))
     rows: list[Row] = []
@@ -155,7 +155,7 @@ def _note_disturbance(row: Row, outcome: dict[str, Any], what: str) -> None:
 
 
 def _add_reference_sum(row: Row, others: list[Row]) -> None:
-    """Give the set the sum of its members' references, where all of them were measured."""
+    """Give the set the sum of its members' references, if all were measured."""
     members = [other for other in others if other.metric in SET_METRICS]
     seconds = [member.reference_seconds for member in members if member.reference_seconds is not None]
     peaks = [member.reference_megabytes for member in members if member.reference_megabytes is not None]
@@ -192,13 +192,13 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _summary(rows: list[Row]) -> list[str]:
-    """Return three lines: what the targets are, what was measured, and whether that meets them."""
+    """Return three lines with the targets, the measurements, and whether they meet them."""
     alone = "; ".join((_speed_goal(rows, "ncti", 1.0), _speed_goal(rows, "face", 8.0)))
     return [_speed_goal(rows, SET, 5.0), alone, _memory_goal([row for row in rows if row.size == "large"])]
 
 
 def _speed_goal(rows: list[Row], metric: str, goal: float) -> str:
-    """Return how many times as fast as its reference a metric is; the medium size is what the goal is for."""
+    """Return the speed of a metric relative to its reference at the medium size, to which the target applies."""
     ratios = {row.size: row.ratio for row in rows if row.metric == metric and row.ratio is not None}
     what = "sum of the references over the set" if metric == SET else f"reference over {metric}"
     measured = ", ".join(f"{size} {ratio:.1f}" for size, ratio in ratios.items()) or "not measured"

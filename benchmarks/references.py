@@ -179,7 +179,7 @@ def _log_evidence(left: NDArray[np.float64], squares: NDArray[np.float64], targe
 
 
 def hscore(sample: Sample) -> Terms:
-    """Pseudo-inverse of the feature covariance times the covariance of the class means put in place of the rows."""
+    """Pseudo-inverse of the feature covariance times the covariance of the rows' class means."""
     explained = np.cov(sample.doubled.class_means()[sample.labels], rowvar=False)
     total = np.cov(sample.features, rowvar=False)
     return {"hscore": float(np.trace(np.linalg.pinv(total, rcond=RELATIVE_CUT) @ explained))}
@@ -314,7 +314,7 @@ def parc(sample: Sample) -> Terms:
 
 
 def _stratified(labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """Return the rows to use: all, or the same share of every class, drawn as the metric draws them."""
+    """Return the rows to use: all, or the same share of every class, drawn as by the metric."""
     if len(labels) <= limit:
         return np.arange(len(labels))
     generator = np.random.default_rng(0)
@@ -374,10 +374,10 @@ EXACT: dict[str, Callable[[Sample], Terms]] = {
     "gbc": partial(gbc, solver="covariance_eigh"),
     "ncti": partial(ncti, solver="covariance_eigh"),
 }
-"""What values are compared with where the timed reference has a randomised PCA: the same with an exact one."""
+"""References with an exact PCA, for comparing values where the timed reference has a randomised one."""
 
 DRAWN = frozenset({"linear_probe", "nleep"})
-"""References that draw their folds or their start otherwise than the metric, so values agree in size only."""
+"""References that draw their folds or start differently from the metric, so values agree only roughly."""
 
 LEFT_OUT = frozenset({("nleep", "large")})
-"""(metric, size) whose reference would need more than a dozen gigabytes or far more than a few minutes."""
+"""(metric, size) whose reference would need more than a dozen gigabytes or much longer than a few minutes."""

@@ -1,4 +1,4 @@
-"""A folder of a million made-up records, written in minutes: those of one dataset, mixed anew for each other one."""
+"""Write a folder of a million generated records in minutes: those of one dataset, remixed for each other one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from leaderboard_material import _dataset, made_records
 from hf_transfer_score.records.record import CANONICAL, Record, plain_identity, record_path
 
 OTHERS = 0.3
-"""The share of records whose terms come from another model, so that each dataset has an order of its own."""
+"""The share of records with the terms of another model, so that each dataset has its own order."""
 
 
 def write_million(folder: Path, datasets: int, models: int) -> int:
@@ -48,5 +48,5 @@ def _on_dataset(plain: list[dict[str, Any]], each: int, place: int) -> Iterator[
 
 
 def check(record: Record) -> None:
-    """Raise unless a record is one that is read."""
+    """Raise unless a record can be read."""
     Record.from_json(record.to_json())

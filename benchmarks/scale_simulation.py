@@ -1,7 +1,7 @@
-"""Ten thousand candidates, a thousand workers and a Hub that counts requests, event by event; nothing is really run.
+"""Simulate ten thousand candidates, a thousand workers and a Hub that counts requests, event by event.
 
-Work takes what `scale_times.py` measured. The Hub counts requests in windows of five minutes and commits by the hour;
-who commits on top of an older state is refused, as the real one does, and waits as this package does.
+Work takes the times that `scale_times.py` measured. The Hub counts requests in windows of five minutes and commits per
+hour. As on the real Hub, a commit on top of an outdated state is refused; the waits are those of this package.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from hf_transfer_score.runs.plan import ASKED_AT_ONCE
 
 WINDOW, HOUR = 300.0, 3600.0
 Steps = Generator[float, None, None]
-"""What happens to one worker: each value is for how long nothing does."""
+"""The events of one worker: each value is a time without events."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a Hub allows one account: requests in five minutes, by kind, and commits to one repository in an hour."""
+    """Limits of the Hub for one account: requests per five minutes, by kind, and commits per repository and hour."""
 
     name: str
     api: int
@@ -38,7 +38,7 @@ PLANS = (
     Limits("PRO", 2500, 12_000),
     Limits("Enterprise", 6000, 50_000),
 )
-"""As the Hub documents them (docs/hub/rate-limits); commits by the hour are what users were told by errors."""
+"""As the Hub documents them (docs/hub/rate-limits); commits per hour come from error messages."""
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ class Times:
     """Service times in seconds, and requests, as measured.
 
     Attributes:
-        candidate: all that a worker does for one candidate, besides the Hub.
-        plan_api: requests for one candidate before it runs, of the API.
-        plan_resolve: the same, of files.
-        fetch_api: requests of a worker for one candidate, of the API.
-        fetch_resolve: the same, of files.
-        view: requests of the API before a commit.
-        commit: requests of the API for a commit.
-        commit_seconds: how long looking and committing take.
+        candidate: time of a worker for one candidate, without the Hub.
+        plan_api: API requests for one candidate before it runs.
+        plan_resolve: file requests before it runs.
+        fetch_api: API requests of a worker for one candidate.
+        fetch_resolve: file requests of a worker.
+        view: API requests before a commit.
+        commit: API requests for a commit.
+        commit_seconds: time of looking and committing.
     """
 
     candidate: float
@@ -68,18 +68,18 @@ class Times:
 
 @dataclass
 class Clock:
-    """Runs generators by the time they ask for."""
+    """Runs generators in the order of the times they ask for."""
 
     now: float = 0.0
     _heap: list[tuple[float, int, Steps]] = field(default_factory=list)
     _number: count[int] = field(default_factory=count)
 
     def start(self, steps: Steps) -> None:
-        """Begin with something now."""
+        """Start a generator now."""
         heapq.heappush(self._heap, (self.now, next(self._number), steps))
 
     def run(self, until: float) -> None:
-        """Go on until nothing is left, or the time is over."""
+        """Run until nothing is left or the time is over."""
         while self._heap and self._heap[0][0] <= until:
             self.now, _, steps = heapq.heappop(self._heap)
             for wait in steps:
@@ -89,7 +89,7 @@ class Clock:
 
 @dataclass
 class Hub:
-    """Counts requests, and refuses."""
+    """Counts requests and refuses those beyond the limits."""
 
     clock: Clock
     limits: Limits
@@ -98,7 +98,7 @@ class Hub:
     _used: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     def takes(self, kind: str, requests: float) -> bool:
-        """Count requests of a kind; False where the window has no room for them."""
+        """Count requests of a kind; False if the window has no room for them."""
         size, limit = (HOUR, self.limits.commits) if "commits" in kind else (WINDOW, getattr(self.limits, kind))
         window = (kind, int(self.clock.now // size))
         if self._used[window] + requests > limit:
@@ -115,13 +115,13 @@ class Hub:
 
 @dataclass
 class Outcome:
-    """What came of a simulation.
+    """The result of a simulation.
 
     Attributes:
-        hours: until all was done, or until the simulation ended.
+        hours: until everything was done, or the end of the simulation.
         done: candidates that were scored and stored.
         failed: candidates that failed because the Hub asked to wait.
-        busy: the share of the workers' time in which they worked on candidates.
+        busy: the share of the workers' time spent on candidates.
         counts: requests and refusals by kind.
     """
 
@@ -140,7 +140,7 @@ class _Run:
         self.left, self.done, self.failed, self.worked, self.last = candidates, 0, 0, 0.0, 0.0
 
     def ask(self, kind: str, requests: float) -> Generator[float, None, bool]:
-        """Send requests; wait as long as the Hub asks for, or give up where that is longer than is waited."""
+        """Send requests; wait as long as the Hub asks, or give up if that is too long."""
         while not self.hub.takes(kind, requests):
             rest = self.hub.rest()
             if not self.patient and rest > DEFAULT_SECONDS:
@@ -161,7 +161,7 @@ class _Run:
 
 
 class _Engine(_Run):
-    """One run that plans all candidates, hands them to workers, and publishes what comes back in large commits."""
+    """One run that plans all candidates, gives them to workers, and publishes the results in large commits."""
 
     def start(self) -> None:
         self.planned: list[int] = []
@@ -196,7 +196,7 @@ class _Engine(_Run):
 
 
 class _Queue(_Run):
-    """Workers that each claim a request of the queue, run it, publish its records and write back, on the Hub."""
+    """Workers that each claim a request from the queue, run it, publish its records and write back, on the Hub."""
 
     def start(self) -> None:
         for _ in range(self.workers):
@@ -212,7 +212,7 @@ class _Queue(_Run):
             self.done, self.last = self.done + 1, self.clock.now
 
     def change(self, repository: str, *, only_while_left: bool = False) -> Generator[float, None, bool]:
-        """Commit once, with all attempts and pauses that this package makes; False where nothing is left to claim."""
+        """Commit once, with all attempts and pauses of this package; False if nothing is left to claim."""
         tries = 0
         while True:
             retries, spent = CommitRetries(), 0.0
@@ -240,15 +240,15 @@ class _Queue(_Run):
 def by_engine(
     times: Times, limits: Limits, candidates: int, workers: int, *, patient: bool = True, hours: float = 240.0
 ) -> Outcome:
-    """Return how a run with an engine goes.
+    """Simulate a run with an engine.
 
     Args:
-        times: that things take.
+        times: service times and requests.
         limits: of the Hub.
-        candidates: how many.
-        workers: how many.
-        patient: wait when the Hub asks for minutes; without it a candidate fails then.
-        hours: after which the simulation ends.
+        candidates: number of candidates.
+        workers: number of workers.
+        patient: wait when the Hub asks for minutes; otherwise the candidate fails.
+        hours: when the simulation ends.
     """
     run = _Engine(times, limits, candidates, workers, patient=patient)
     run.start()
@@ -256,7 +256,7 @@ def by_engine(
 
 
 def by_queue(times: Times, limits: Limits, candidates: int, workers: int, *, hours: float = 24.0) -> Outcome:
-    """Return how workers at a queue on the Hub go."""
+    """Simulate workers at a queue on the Hub."""
     run = _Queue(times, limits, candidates, workers, patient=True)
     run.start()
     return run.outcome(hours)

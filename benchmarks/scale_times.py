@@ -1,4 +1,4 @@
-"""What things take on this machine, and how many requests they send to the Hub: what the simulation is fed with."""
+"""Times on this machine, and requests sent to the Hub: the input of the simulation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from extraction_material import image_model, text_file
 from leaderboard_material import made_records
 from scale_material import write_million
 
-os.environ["HF_HUB_DISABLE_XET"] = "1"  # the local Hub has no such store; read when the client is imported
+os.environ["HF_HUB_DISABLE_XET"] = "1"  # the local Hub has no such store; the client reads this at import
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,10 +26,10 @@ sys.path.insert(0, str(ROOT))
 
 TOKEN, RESULTS, REQUESTS = "hf_benchmark", "team/results", "team/requests"
 WAITING, STORED = 100, 50
-"""Requests that wait in the queue that is measured, and models with ten records each in the repository of results."""
+"""Requests waiting in the measured queue, and models with ten records each in the repository of results."""
 
 PASS_ROWS = 5000
-"""Rows of the sample that a candidate is thought to read: the default of `rank`."""
+"""Rows of the sample that a candidate reads: the default of `rank`."""
 
 RANK = """
 import sys
@@ -41,7 +41,7 @@ call(sys.argv[2], sys.argv[3:], options=RankOptions(replicates=0))
 
 @dataclass(frozen=True)
 class Asked:
-    """What an action took: seconds, and requests of the API and of files."""
+    """The cost of an action: seconds, and requests for the API and for files."""
 
     seconds: float
     api: int
@@ -59,7 +59,7 @@ def local_hub(folder: Path) -> Iterator[Any]:
 
 
 def counted(hub: Any, action: Callable[[], Any]) -> Asked:
-    """Return what an action took."""
+    """Return the cost of an action."""
     before, start = len(hub.requests), time.perf_counter()
     action()
     seconds, paths = time.perf_counter() - start, [one.path for one in hub.requests[before:]]
@@ -67,7 +67,7 @@ def counted(hub: Any, action: Callable[[], Any]) -> Asked:
 
 
 def of_candidates(folder: Path) -> dict[str, float]:
-    """Return the requests for a candidate on the Hub, before it runs and when it does."""
+    """Return the requests for a candidate on the Hub, before and while it runs."""
     from tests.checkpoints.texts import write_text
 
     with local_hub(folder) as hub:
@@ -89,7 +89,7 @@ def of_candidates(folder: Path) -> dict[str, float]:
 
 
 def of_places(folder: Path) -> dict[str, float]:
-    """Return seconds and requests of a claim, of ten records that are published, and of reading a store."""
+    """Return seconds and requests of a claim, of publishing ten records, and of reading a store."""
     from hf_transfer_score.records.place import FolderPlace, HubPlace
     from hf_transfer_score.records.publishing import publish
     from hf_transfer_score.records.store import load
@@ -97,7 +97,7 @@ def of_places(folder: Path) -> dict[str, float]:
     from hf_transfer_score.requests.request import Request, request_path
 
     write_million(folder / "store", 1, STORED)
-    start = time.process_time()  # what else the machine does is no part of it
+    start = time.process_time()  # other load of the machine does not count
     count = len(load(FolderPlace(folder / "store")).table)
     read = (time.process_time() - start) / count
     with local_hub(folder) as hub:
@@ -106,7 +106,7 @@ def of_places(folder: Path) -> dict[str, float]:
         hub.add(REQUESTS, {str(request_path(one)): one.to_json().encode() for one in waiting}, kind="dataset")
         hub.add(RESULTS, folder / "store", kind="dataset")
         queue = RequestQueue(HubPlace(REQUESTS, token=TOKEN, endpoint=hub.endpoint))
-        queue.requests()  # as a worker that has looked before
+        queue.requests()  # like a worker that has looked before
         claim = counted(hub, lambda: queue.claim("worker", 900.0))
         place = HubPlace(RESULTS, token=TOKEN, endpoint=hub.endpoint)
         records = list(made_records(2, 2))
@@ -125,7 +125,7 @@ def of_places(folder: Path) -> dict[str, float]:
 
 
 def of_passes(folder: Path, images: int = 64) -> dict[str, float]:
-    """Return what one candidate takes of one core, which others at work do not change: resnet50 over 5,000 images."""
+    """Return the CPU time of one candidate, resnet50 over 5,000 images; other load does not change it."""
     from gpu import backbone_of, pictures
 
     from hf_transfer_score.features.extract import extract
@@ -138,7 +138,7 @@ def of_passes(folder: Path, images: int = 64) -> dict[str, float]:
 
 
 def measured() -> dict[str, float]:
-    """Return everything."""
+    """Return all measurements."""
     found: dict[str, float] = {}
     for part in (of_candidates, of_places, of_passes):
         with tempfile.TemporaryDirectory() as folder:

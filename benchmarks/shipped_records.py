@@ -1,8 +1,8 @@
 """Make the records that ship with the package, so that the first leaderboard is never empty.
 
 Two tables: the published CIFAR-10 scores of NCTI with the accuracies after fine-tuning, and a real run of every metric
-on scikit-learn's digits with accuracies that were measured. `python -m benchmarks.shipped_records` writes them into one
-parquet file; `--check` measures again, writes nothing, and exits with 1 where a term differs by more than 1e-6.
+on scikit-learn's digits with measured accuracies. `python -m benchmarks.shipped_records` writes them into one Parquet
+file; `--check` measures again, writes nothing, and exits with 1 if a term differs by more than 1e-6.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from hf_transfer_score.version import VERSION
 
 TABLE = Path(__file__).parents[1] / "tests" / "golden" / "published_ncti_cifar10.json"
 WRITTEN = "2026-01-01T00:00:00+00:00"
-"""The time in the records of the published table: they are copied, not measured, and copies are all equal."""
+"""The time in the records of the published table, which are copied, not measured."""
 
 TOLERANCE = 1e-6
 ROUNDED = 1.5e-4
@@ -88,7 +88,7 @@ PARAMETERS = {
     "network_untrained": 64 * digit_extractors.HIDDEN,
     "network_trained": 64 * digit_extractors.HIDDEN + digit_extractors.HIDDEN,
 }
-"""Numbers that were fitted or drawn to make an extractor."""
+"""The number of values that were fitted or drawn to make an extractor."""
 
 
 def published_records(table: Path = TABLE) -> list[Record]:
@@ -162,7 +162,7 @@ class Digits:
         return cls(target, labels, digit_extractors.stratified(labels), extractors)
 
     def sample(self) -> LabelledSample:
-        """Return the sample; its fingerprint is of the pixels, not of how a library packs them."""
+        """Return the sample; its fingerprint depends on the pixels only, not on their encoding."""
         from PIL import Image
 
         rows, labels = self.images[self.chosen], self.labels[self.chosen]
@@ -176,7 +176,7 @@ class Digits:
         return replace(made, source=source, fingerprint=digest.hexdigest())
 
     def outcome(self, name: str, sample: LabelledSample, scoring: Scoring) -> tuple[RankedModel, LabelledFeatures]:
-        """Return what the metrics say of an extractor."""
+        """Return the results of the metrics for an extractor."""
         rows = self.images[self.chosen]
         features, seconds = _timed(self.extractors[name], rows)
         extraction = {"examples": len(rows), "seconds": seconds, "device": "cpu", "dtype": f"{features.dtype}"}
@@ -192,7 +192,7 @@ class Digits:
         ), LabelledFeatures(features, sample.labels, facts=facts)
 
     def accuracy(self, name: str, seed: int) -> tuple[float, int]:
-        """Return the accuracy of a logistic regression on rows that it was not fitted on, and how many these are."""
+        """Return the accuracy of a logistic regression on held-out rows, and their number."""
         train = digit_extractors.stratified(self.labels, seed)
         test = np.setdiff1d(np.arange(len(self.labels)), train)
         features, labels = self.extractors[name](self.images), self.labels
@@ -201,7 +201,7 @@ class Digits:
 
 
 def _timed(extract: digit_extractors.Extractor, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Return the features in memory of their own, and the median time of making them."""
+    """Return a copy of the features, and the median time of computing them."""
     times = []
     for _ in range(REPEATS):
         start = time.perf_counter()
@@ -211,7 +211,7 @@ def _timed(extract: digit_extractors.Extractor, rows: NDArray[np.float64]) -> tu
 
 
 def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -> list[Record]:
-    """Return what every metric says of the extractors, with intervals as `rank` makes them, and the accuracies."""
+    """Return the results of every metric for the extractors, with the intervals of `rank`, and the accuracies."""
     digits = digits or Digits.load()
     sample = digits.sample()
     scoring, scored = choose_scoring(sample, "all"), Scored()
@@ -224,7 +224,7 @@ def digits_records(digits: Digits | None = None, names: Iterable[str] = ABOUT) -
 
 
 def _measured(digits: Digits, record: Record, seed: int) -> Record:
-    """Return the truth beside a record."""
+    """Return the measured accuracy as a record beside a score."""
     value, rows = digits.accuracy(record.model.id, seed)
     caveat = ("a logistic regression on the features, fitted on 150 rows; nothing was fine-tuned",)
     metric, terms, run = _accuracy("probe", seed=seed), {"accuracy": value}, replace(record.run, metric_seconds=None)
@@ -232,7 +232,7 @@ def _measured(digits: Digits, record: Record, seed: int) -> Record:
 
 
 def differences(records: Iterable[Record], file: Path) -> list[str]:
-    """Return what differs between records and those of a table, but for run times."""
+    """Return the differences between records and those of a table, ignoring run times."""
     there = {str(record_path(record)): record for record in read_shipped(file)}
     found = []
     for record in records:
@@ -246,7 +246,7 @@ def differences(records: Iterable[Record], file: Path) -> list[str]:
 
 
 def same(one: Record, other: Record) -> bool:
-    """Return whether two records say the same: numbers to 1e-6, run times and versions of libraries aside."""
+    """Return whether two records agree: numbers to 1e-6, ignoring run times and versions of libraries."""
     if one.overlap is None or other.overlap is None:
         overlaps = one.overlap is other.overlap
     else:
@@ -258,7 +258,7 @@ def same(one: Record, other: Record) -> bool:
 
 
 def _close(one: Any, other: Any) -> bool:
-    """Return whether two values are equal, numbers in them to 1e-6."""
+    """Return whether two values are equal, with numbers to 1e-6."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_close(one[name], other[name]) for name in one)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Print how a leaderboard serves visitors who upload and score files at once, and others who only look at it.
+"""Print how a leaderboard serves visitors who upload and score files at once, while another one reads it.
 
 Run it as `python benchmarks/uploads.py --visitors 40`. It needs the extra `space`.
 """
@@ -26,11 +26,11 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Visit:
-    """How one visitor fared.
+    """The result of one visitor.
 
     Attributes:
         end: "served", or where and how it was refused.
-        upload: seconds until the file was there.
+        upload: seconds until the file was uploaded.
         score: seconds from then until the answer.
     """
 
@@ -48,7 +48,7 @@ def made_file(rows: int, width: int) -> bytes:
 
 
 def visit(address: str, number: int, content: bytes, metrics: list[str]) -> Visit:
-    """Upload a file and have it scored, as a visitor with an address of its own."""
+    """Upload a file and have it scored, as a visitor with its own address."""
     headers, start = {"x-forwarded-for": f"8.8.{number // 250}.{number % 250 + 1}"}, time.perf_counter()
     with httpx.Client(base_url=address, headers=headers, timeout=1200) as client:
         sent = client.post("/gradio_api/upload", files=[("files", (f"model-{number}.npz", content))])
@@ -65,7 +65,7 @@ def visit(address: str, number: int, content: bytes, metrics: list[str]) -> Visi
 
 
 class Looking:
-    """Somebody who opens the page again and again, and the memory of the app with its children in the meantime."""
+    """A visitor who keeps opening the page, and the memory of the app and its children meanwhile."""
 
     def __init__(self, address: str, pid: int) -> None:
         self.address, self.pid = address, pid
@@ -74,14 +74,14 @@ class Looking:
         self.threads = [threading.Thread(target=self.look), threading.Thread(target=self.weigh)]
 
     def look(self) -> None:
-        """Open the page until it is over."""
+        """Open the page until the end."""
         while not self.done.wait(0.2):
             start = time.perf_counter()
             httpx.get(f"{self.address}/config", timeout=60).raise_for_status()
             self.seconds.append(time.perf_counter() - start)
 
     def weigh(self) -> None:
-        """Look at the memory until it is over."""
+        """Watch the memory until the end."""
         while not self.done.wait(0.05):
             total = 0
             for one in [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]:
@@ -105,7 +105,7 @@ class Looking:
 
 
 def spread(seconds: list[float]) -> str:
-    """Return the middle, the 95th percentile and the longest of some times."""
+    """Return the median, the 95th percentile and the longest of some times."""
     if not seconds:
         return "-"
     middle, late = np.percentile(seconds, [50, 95])
@@ -113,7 +113,7 @@ def spread(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    """Let visitors come at once, and print how it went."""
+    """Let visitors come at once, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visitors", type=int, default=40)
     parser.add_argument("--rows", type=int, default=5000)

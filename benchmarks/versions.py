@@ -1,11 +1,11 @@
-"""Run the suite at the oldest versions that pyproject.toml allows, or at the newest that an index has.
+"""Run the suite at the oldest versions that pyproject.toml allows, or at the newest on an index.
 
-    python benchmarks/versions.py oldest FOLDER     # FOLDER gets a virtual environment (7 GB) and a log for each part
+    python benchmarks/versions.py oldest FOLDER     # FOLDER gets a virtual environment (7 GB) and one log per part
     python benchmarks/versions.py newest FOLDER
     python benchmarks/versions.py show              # the oldest versions, as constraints for pip
 
-What the ranges do not name (gradio's own dependencies, say) comes in the newest version that fits. Needs Python 3.11 or
-later. The exit status is 1 where a part fails.
+Dependencies without a range (such as gradio's own) are installed in the newest version that fits. Needs Python 3.11 or
+later. The exit status is 1 if a part fails.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PARTS = (
     ("tests/example", "tests/leaderboard", "tests/uploads", "tests/evidence", "tests/evaluate_modules"),
     ("tests/hostile", *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_*.py")))),
 )
-"""Folders of tests that run in one process each."""
+"""Folders of tests that each run in their own process."""
 
 
 def oldest() -> Iterator[str]:
@@ -71,7 +71,7 @@ def run(python: Path, folder: Path) -> int:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command."""
     if sys.argv[1:] == ["show"]:
         print("\n".join(oldest()))
         return 0
