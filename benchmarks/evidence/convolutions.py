@@ -1,4 +1,4 @@
-"""Weights of image networks as several libraries keep them, and how they get into a network of timm."""
+"""Weights of image networks in the formats of several libraries, and their conversion to timm networks."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ CROP, CROPS = 64, 128
 
 @dataclass(frozen=True)
 class Convolution:
-    """The weights of a convolution or a classifier, with those of the norm behind it.
+    """The weights of a convolution or a classifier, and of the norm behind it.
 
     Attributes:
-        kernel: as torch has it: (out, in, height, width), or (out, in) of a classifier.
-        norm: weight, bias, running mean and variance of the norm; none where it was folded into the convolution.
-        bias: of a classifier, or of a convolution that a norm was folded into.
+        kernel: in PyTorch's layout: (out, in, height, width), or (out, in) for a classifier.
+        norm: weight, bias, running mean and variance of the norm; empty if it was folded into the convolution.
+        bias: of a classifier, or of a convolution with a folded norm.
     """
 
     kernel: Array
@@ -39,10 +39,10 @@ class Convolution:
 def fill(
     model: torch.nn.Module, found: Sequence[Convolution], mean: Sequence[float], deviation: Sequence[float]
 ) -> None:
-    """Put weights into a network in the order of its modules; the shape of each has to be right.
+    """Put weights into a network in the order of its modules; each shape must match.
 
-    Where a norm was folded, the one of the network is set so that it gives the same values: it takes from images of
-    scikit-learn what mean and variance its inputs have, and gives them back as its own bias and weight.
+    If a norm was folded, the network's norm is set so that the values stay the same: the mean and variance of its
+    inputs come from images of scikit-learn, and are undone by its own bias and weight.
     """
     import torch
 
@@ -77,7 +77,7 @@ def _set(target: Any, values: Array | None) -> None:
 
 
 def _unfold(model: torch.nn.Module, biases: Mapping[torch.nn.BatchNorm2d, torch.Tensor], images: torch.Tensor) -> None:
-    """Make norms that add a bias and do nothing else, with the statistics that their inputs have on images."""
+    """Make norms that only add a bias, with the statistics of their inputs on images."""
     import torch
 
     def settle(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -96,7 +96,7 @@ def _unfold(model: torch.nn.Module, biases: Mapping[torch.nn.BatchNorm2d, torch.
 
 
 def _crops() -> torch.Tensor:
-    """Return parts of the two photographs that come with scikit-learn (CROPS, 3, CROP, CROP), from 0 to 1."""
+    """Return crops of scikit-learn's two photographs (CROPS, 3, CROP, CROP), from 0 to 1."""
     import torch
     from sklearn.datasets import load_sample_images
 
@@ -110,7 +110,7 @@ def _crops() -> torch.Tensor:
 
 
 def from_state(archive: Archive, member: str) -> list[Convolution]:
-    """Read weights of torch, in whose order each norm stands behind its convolution."""
+    """Read PyTorch weights, in which each norm follows its convolution."""
     import torch
 
     state = torch.load(io.BytesIO(archive.read(member)), weights_only=True, map_location="cpu")
@@ -125,7 +125,7 @@ def from_state(archive: Archive, member: str) -> list[Convolution]:
 
 
 def from_keras(archive: Archive, member: str) -> list[Convolution]:
-    """Read a MobileNetV2 that Keras saved."""
+    """Read a MobileNetV2 saved by Keras."""
     import h5py
 
     values: dict[str, Array] = {}
@@ -140,7 +140,7 @@ def from_keras(archive: Archive, member: str) -> list[Convolution]:
 
 
 def from_tfjs(archive: Archive, member: str) -> list[Convolution]:
-    """Read a network of TensorFlow.js whose weights are kept in 8 bits."""
+    """Read a TensorFlow.js network with 8-bit weights."""
     values = _manifest(archive, member)
     if any(name.startswith("conv2d_") for name in values):
         return _inception(values)
@@ -164,12 +164,12 @@ def _manifest(archive: Archive, member: str) -> dict[str, Array]:
 
 
 def _kernel(kernel: Array, depthwise: bool) -> Array:
-    """Return a kernel of TensorFlow as torch has it."""
+    """Return a TensorFlow kernel in PyTorch's layout."""
     return kernel.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
 
 
 def _mobilenet(values: Mapping[str, Array]) -> list[Convolution]:
-    """Order the weights of Keras' MobileNetV2, whose blocks are numbered from 1 behind a first one without number."""
+    """Order the weights of Keras' MobileNetV2, whose blocks are numbered from 1 after an unnumbered first one."""
     blocks = [f"block_{number}_{part}" for number in range(1, 17) for part in ("expand", "depthwise", "project")]
     first = ["Conv1", "expanded_conv_depthwise", "expanded_conv_project"]
     norms = {"Conv1": "bn_Conv1", "Conv_1": "Conv_1_bn"}
@@ -189,7 +189,7 @@ def _norm(values: Mapping[str, Array], name: str) -> tuple[Array, Array, Array, 
 
 
 def _mobilenet_folded(values: Mapping[str, Array]) -> list[Convolution]:
-    """Order the weights of a MobileNetV2 of TensorFlow's slim, whose norms are folded."""
+    """Order the weights of a MobileNetV2 of TensorFlow's slim with folded norms."""
     blocks = ["expanded_conv", *(f"expanded_conv_{number}" for number in range(1, 17))]
     parts = ("expand/Conv2D", "depthwise/depthwise", "project/Conv2D")
     names = [f"{block}/{part}" for block in blocks for part in parts]
@@ -204,7 +204,7 @@ def _mobilenet_folded(values: Mapping[str, Array]) -> list[Convolution]:
 
 
 def _inception(values: Mapping[str, Array]) -> list[Convolution]:
-    """Order the weights of Keras' InceptionV3, whose convolutions are numbered as timm has them, each with its norm."""
+    """Order the weights of Keras' InceptionV3, whose convolutions are numbered as in timm, each with its norm."""
 
     def numbered(kind: str) -> list[str]:
         names = {name.split("/")[0] for name in values if name.startswith(f"{kind}_")}
@@ -215,7 +215,7 @@ def _inception(values: Mapping[str, Array]) -> list[Convolution]:
 
 
 def from_onnx(archive: Archive, member: str) -> list[Convolution]:
-    """Read the convolutions of an ONNX graph, whose norms are folded, in the order of their nodes."""
+    """Read the convolutions of an ONNX graph with folded norms, in the order of their nodes."""
     import onnx
     from onnx import numpy_helper
 

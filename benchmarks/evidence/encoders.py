@@ -1,4 +1,4 @@
-"""Text encoders: a real MiniLM cut after some layers, with parts initialised anew."""
+"""Text encoders: a real MiniLM cut after some layers, with reinitialised parts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from benchmarks.evidence.zoo import TextMember
 
 BESIDE = ("1_Pooling", "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json")
-"""What makes a folder one of sentence-transformers; that a model reads 256 tokens and takes their mean."""
+"""The files of a sentence-transformers folder: the model reads 256 tokens and takes their mean."""
 TOKENIZER = ("special_tokens_map.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 
 
 def write_encoder(member: TextMember, minilm: Path, folder: Path) -> None:
-    """Write an encoder as a checkpoint of transformers, unless it is there."""
+    """Write an encoder as a checkpoint of transformers, unless it exists."""
     import torch
     from transformers import AutoModel
     from transformers.models.bert.modeling_bert import BertModel

@@ -1,4 +1,4 @@
-"""From records to figures: how well every setting of every metric agrees with what fine-tuning gave."""
+"""From records to figures: how well every setting of every metric agrees with fine-tuning."""
 
 from __future__ import annotations
 
@@ -26,32 +26,32 @@ REPLICATES = 1000
 MEAN_RANK = f"mean rank of {' and '.join(HEADLINE_METRICS)}"
 SOURCE, CHANCE = "source accuracy", "random order"
 TRIVIAL = ("parameter_count", "feature_width", CHANCE)
-"""What orders models without looking at any data."""
+"""Orders that look at no data."""
 BASELINES = (*TRIVIAL, SOURCE)
-"""With what needs the data that models were pre-trained on, which a user of a checkpoint rarely has."""
+"""Also the one that needs the pre-training data, which users of a checkpoint rarely have."""
 PROBE = "linear_probe"
-"""The metric that tells the source accuracy, and its one term."""
+"""The metric with the source accuracy, and its only term."""
 FIRST_DEFAULTS: Mapping[str, Mapping[str, object]] = {
     "face": {"covariance": "pooled_spherical"},
     **{name: {"pca": "none"} for name in ("hscore", "reg_hscore", "transrate")},
     "parc": {"max_rows": 5000},
     "linear_probe": {"folds": 5, "seed": 0},
 }
-"""Where the defaults of version 1, of which the records are, were others than today's."""
+"""Defaults of version 1, with which the records were made, that differ from today's."""
 LEFT_OUT = ("random_order",)
-"""One draw of a random order says nothing; `CHANCE` stands for all of them."""
+"""One random order says nothing; `CHANCE` stands for all of them."""
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What fine-tuning a model by one method gave.
+    """The result of fine-tuning a model by one method.
 
     Attributes:
-        accuracies: one for each seed.
-        trained: numbers that were trained.
-        total: numbers that the answers depend on.
+        accuracies: one per seed.
+        trained: number of trained parameters.
+        total: number of parameters that the predictions depend on.
         seconds: of all seeds.
-        test_rows: how many rows the accuracies were measured on.
+        test_rows: number of rows on which the accuracies were measured.
     """
 
     accuracies: tuple[float, ...]
@@ -68,13 +68,13 @@ class Truth:
 
 @dataclass(frozen=True)
 class Target:
-    """What the records say of one target.
+    """The records of one target.
 
     Attributes:
         scores: pool scores by setting and model.
         truths: by method and model.
         skipped: why a setting has no score, by setting.
-        memo: agreements and differences that were asked for.
+        memo: computed agreements and differences.
     """
 
     scores: Mapping[str, Mapping[str, float]]
@@ -109,7 +109,7 @@ class Target:
 
     @property
     def means(self) -> dict[str, float]:
-        """Return what full fine-tuning gave by model, the mean over the seeds."""
+        """Return the accuracy of full fine-tuning by model, the mean over the seeds."""
         return {model: truth.mean for model, truth in self.truths["full"].items()}
 
     @property
@@ -120,7 +120,7 @@ class Target:
 
 
 def by_chance(truth: Sequence[float]) -> Agreement:
-    """Return what random orders come to: the mean of τ_w, which is 0, and the share of them that `LEVEL` says."""
+    """Return the τ_w of random orders: the mean, which is 0, and the central share `LEVEL` of them."""
     generator, measured = np.random.default_rng(0), np.asarray(truth, dtype=float)
     orders = np.array([generator.permutation(len(truth)) for _ in range(REPLICATES)])  # (B, M), no two of a row alike
     apart = np.sign(measured[:, None] - measured)
@@ -136,7 +136,7 @@ def by_chance(truth: Sequence[float]) -> Agreement:
 
 
 def targets_of(records: Iterable[Record]) -> dict[str, Target]:
-    """Return what the records say by dataset, of those where something was fine-tuned in full."""
+    """Return the targets by dataset, for datasets with full fine-tuning."""
     by_dataset: dict[str, list[Record]] = {}
     for record in records:
         by_dataset.setdefault(record.dataset.id, []).append(record)
@@ -147,7 +147,7 @@ def targets_of(records: Iterable[Record]) -> dict[str, Target]:
 
 
 def _source_accuracies(records: Iterable[Record]) -> dict[tuple[str, str | None], float]:
-    """Return them by model and commit: targets can be of different pre-trainings of backbones of one name."""
+    """Return records by model and commit: targets can use different pre-trainings of backbones with one name."""
     found = (one for one in records if one.metric and one.metric.name == PROBE)
     return {(one.model.id, one.model.commit): one.terms[PROBE] for one in found}
 
@@ -193,7 +193,7 @@ def _by_term(metric: Metric, results: Mapping[str, MetricResult]) -> dict[str, d
 
 
 def setting_of(metric: Metric, parameters: Mapping[str, object], version: int = 1) -> str:
-    """Return what to call a setting: the metric, and the options that are not the defaults of that version.
+    """Return the name of a setting: the metric, and the options that differ from the defaults of that version.
 
     Example:
         >>> setting_of(all_metrics()["ncti"], {"pca": 64})

@@ -1,7 +1,7 @@
-"""How well the forecast predicts fine-tuning: of our own backbones, of checkpoints of others, and of tables of the Hub.
+"""How well the forecast predicts fine-tuning: our own backbones, checkpoints of others, and tables of the Hub.
 
-Whatever is fitted is fitted without the dataset that is forecast. The tables of the Hub are not ours to ship:
-`python -m benchmarks.evidence.report --hub-truth FOLDER` keeps the figures that follow from them in figures.json.
+Everything is fitted without the dataset that is forecast. We cannot ship the tables of the Hub;
+`python -m benchmarks.evidence.report --hub-truth FOLDER` stores the resulting figures in figures.json.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ KEPT = Path(__file__).with_name("figures.json")
 HUB = {"images": ("image", "image-classification"), "texts": ("text", "text-classification")}
 DRAWS = 20
 LEAST = 5
-"""Models of a target from which it counts."""
+"""The number of models from which a target counts."""
 SETTINGS = {
     **{name: name for name in ("ncti", "knn", "linear_probe", "logme", "parc")},
     "reg_hscore": "reg_hscore (pca=auto)",
 }
-"""What the forecast of our own backbones looks at, as the settings of the records are called."""
+"""The metrics in the forecast of our own backbones, with the names of their settings in the records."""
 
 BINS = (0.0, 0.02, 0.05, 0.1, 0.2, 1.0)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How one way to order the models of a dataset came out.
+    """The result of one way to order the models of a dataset.
 
     Attributes:
         target: the dataset.
-        way: what ordered.
+        way: the name of the order.
         tau: τ_w with the measured accuracies.
-        lost: points of accuracy that the first choice is below the best.
+        lost: points by which the first choice is below the best.
         lost_of_three: the same for the best of the first three.
-        covered: the share of the intervals that hold the truth; None where there are none.
-        called: chance to be best, and whether it was, of each model; empty where nothing was said.
+        covered: the share of intervals that held the true value; None without intervals.
+        called: chance to be the best, and whether it was, of each model; empty without a forecast.
     """
 
     target: str
@@ -66,14 +66,14 @@ class Trial:
 
 
 def compared(target: str, way: str, scores: Sequence[float], truth: Sequence[float]) -> Trial:
-    """Return how an order came out."""
+    """Return the result of an order."""
     accuracies, order = np.asarray(truth), np.argsort(-np.asarray(scores), kind="stable")
     below = 100 * (accuracies.max() - accuracies)[order]
     return Trial(target, way, weighted_kendall(list(scores), list(truth)), float(below[0]), float(below[:3].min()))
 
 
 def forecast_trial(target: str, way: str, found: Sequence[ModelForecast], truth: Sequence[float]) -> Trial:
-    """Return how a forecast came out."""
+    """Return the result of a forecast."""
     trial = compared(target, way, [one.score for one in found], truth)
     accuracies = np.asarray(truth)
     below, best = 100 * (accuracies.max() - accuracies), accuracies >= accuracies.max()
@@ -84,7 +84,7 @@ def forecast_trial(target: str, way: str, found: Sequence[ModelForecast], truth:
 
 
 def own_trials(targets: Mapping[str, Target]) -> Iterator[Trial]:
-    """Yield how our own backbones come out: the forecast without any record, each look alone, and parameters."""
+    """Yield the results of our own backbones: the forecast without records, each metric alone, and parameters."""
     for name, target in targets.items():
         means = target.means
         models, truth = list(means), list(means.values())
@@ -102,7 +102,7 @@ def own_trials(targets: Mapping[str, Target]) -> Iterator[Trial]:
 
 
 def hub_trials(folder: Path) -> dict[str, list[Trial]]:
-    """Return how the tables of the Hub come out, by kind: warm, and with half of the models without records."""
+    """Return the results of the tables of the Hub by kind: with records, and with half of the models without."""
     found = {}
     for kind, (prefix, task) in HUB.items():
         history = _history(folder, prefix, task)
@@ -128,7 +128,7 @@ def _history(folder: Path, prefix: str, task: str) -> History:
 
 @dataclass(frozen=True)
 class Pool:
-    """The models of a dataset whose accuracies are known, with what the metrics say of them."""
+    """The models of a dataset with known accuracies, and their metrics."""
 
     dataset: str
     models: tuple[str, ...]
@@ -168,7 +168,7 @@ def _cold(history: History, dataset: str, chosen: Collection[str]) -> Iterator[T
 
 
 def _simple(pool: Pool, elsewhere: History) -> Iterator[Trial]:
-    """Yield what needs no forecast: each metric, the size, and the mean rank of a model on the other datasets."""
+    """Yield the results without a forecast: each metric, the size, and the mean rank on the other datasets."""
     for name, values in pool.metrics.items():
         lowest = min(values.values())
         yield compared(pool.dataset, name, [values.get(place, lowest) for place in range(len(pool.models))], pool.truth)
@@ -186,7 +186,7 @@ def _simple(pool: Pool, elsewhere: History) -> Iterator[Trial]:
 
 
 def _without(history: History, models: Collection[str]) -> History:
-    """Return a history that holds nothing of some models but what they have in common with others."""
+    """Return a history without any records of some models."""
 
     def left(columns: Sequence[MeasuredColumn]) -> tuple[MeasuredColumn, ...]:
         kept = (replace(one, values={k: v for k, v in one.values.items() if k not in models}) for one in columns)
@@ -196,10 +196,10 @@ def _without(history: History, models: Collection[str]) -> History:
 
 
 def collected_trials(folder: Path) -> dict[str, list[Trial]]:
-    """Return how checkpoints that others trained come out, without any record, by the method of fine-tuning.
+    """Return the results of checkpoints that others trained, without any records, by the method of fine-tuning.
 
     Args:
-        folder: as `benchmarks.evidence.collected` and `verify --save results` leave it: checkpoints, datasets, results.
+        folder: with checkpoints, datasets and results of `benchmarks.evidence.collected` and `verify --save results`.
     """
     truths: dict[tuple[str, str], dict[str, list[float]]] = {}
     for path in sorted((folder / "results").rglob("records/*/*/*.json")):
@@ -225,7 +225,7 @@ def collected_trials(folder: Path) -> dict[str, list[Trial]]:
 
 
 def summed(trials: Sequence[Trial]) -> list[tuple[str, float, float, float, float, float | None]]:
-    """Return τ_w, points lost by the first and by the best of three, most lost, and cover, of each way, the best first.
+    """Return τ_w, points lost by the first and by the best of three, most lost, and coverage of each way, best first.
 
     Each dataset counts once, however often it was drawn.
     """
@@ -246,7 +246,7 @@ def summed(trials: Sequence[Trial]) -> list[tuple[str, float, float, float, floa
 
 
 def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
-    """Return how often models came out best that were called so with about the same chance: said, true, how many."""
+    """Return forecast chance, share of best models and number of models, by bins of the forecast chance."""
     pairs = np.array([pair for one in trials for pair in one.called]).reshape(-1, 2)
     bins = np.digitize(pairs[:, 0], BINS[1:-1])
     chosen = [pairs[bins == number] for number in range(len(BINS) - 1)]
@@ -254,7 +254,7 @@ def calibration(trials: Sequence[Trial]) -> list[tuple[float, float, int]]:
 
 
 def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
-    """Keep the figures of trials beside those that are kept, without what they said of single models."""
+    """Store the figures of trials beside the stored ones, without single models."""
     told = kept(file) | {
         kind: {
             "trials": [{**asdict(one), "called": ()} for one in some if "cold" not in kind],
@@ -268,5 +268,5 @@ def keep(trials: Mapping[str, Sequence[Trial]], file: Path = KEPT) -> None:
 
 
 def kept(file: Path = KEPT) -> dict[str, dict[str, list[list[float]]]]:
-    """Return the figures that are kept; empty where none were."""
+    """Return the stored figures; empty if there are none."""
     return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}

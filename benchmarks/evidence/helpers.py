@@ -1,4 +1,4 @@
-"""Processes that train, one thread each, and end with the one that they work for."""
+"""Training processes with one thread each that end together with the main process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from multiprocessing import get_context, parent_process
 
 @contextmanager
 def helpers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool of fresh processes; when the block fails, what has not begun is dropped."""
+    """Yield a pool of fresh processes; if the block fails, waiting work is dropped."""
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_alone)
     try:
         yield pool
@@ -23,18 +23,18 @@ def helpers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _alone() -> None:
-    """Compute on one thread: the same numbers whatever the machine, and processes do not hinder each other."""
+    """Compute on one thread, so that numbers do not depend on the machine and processes do not slow each other."""
     import signal
 
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; what there is to say the main process says
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it at once; the main process reports
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
 
 
 def _end_with_parent() -> None:
-    """Wait until the main process is gone, however it ended, and end too: nobody would take the results."""
+    """Wait until the main process is gone, however it ended, and end too."""
     parent = parent_process()
     if parent is not None:
         parent.join()

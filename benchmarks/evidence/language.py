@@ -1,4 +1,4 @@
-"""Weights of text encoders as packages keep them, and how they become checkpoints of transformers."""
+"""Weights of text encoders in packages, and their conversion to checkpoints of transformers."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ T5_PARTS = (
     *(f"0.SelfAttention.{name}" for name in "qkvo"),
     *(f"1.DenseReluDense.{name}" for name in ("wi_0", "wi_1", "wo")),
 )
-"""The matrices of a layer, in the order in which they are used."""
+"""The matrices of a layer, in the order of use."""
 
 
 def write_folder(archive: Archive, member: str, place: Path, tokenizer: Path) -> None:
-    """Write a checkpoint that lies in an archive as the Hub has it."""
+    """Write a checkpoint that an archive contains in the Hub's format."""
     for name in archive.names():
         within = name.removeprefix(member)
         if name.startswith(member) and within and not within.endswith((".md", ".gitattributes", "/", ".py")):
@@ -34,7 +34,7 @@ def write_folder(archive: Archive, member: str, place: Path, tokenizer: Path) ->
 
 
 def write_bert(archive: Archive, member: str, place: Path, tokenizer: Path) -> None:
-    """Write a BERT whose graph is in an ONNX file; without a tokenizer beside it, it reads as the fallback does."""
+    """Write a BERT from an ONNX file; without a tokenizer beside it, it gets the fallback."""
     from transformers import BertConfig, BertModel
 
     state = _named(archive, member)
@@ -53,7 +53,7 @@ def write_bert(archive: Archive, member: str, place: Path, tokenizer: Path) -> N
 
 
 def write_t5(archive: Archive, member: str, place: Path, tokenizer: Path) -> None:
-    """Write the encoder of a T5 whose matrices have no names: they come in the order in which they are used."""
+    """Write the encoder of a T5 with unnamed matrices, which come in the order of use."""
     from transformers import T5Config, T5EncoderModel
 
     graph = _Graph(archive, member)
@@ -74,7 +74,7 @@ def write_t5(archive: Archive, member: str, place: Path, tokenizer: Path) -> Non
     )
     encoder = {f"encoder.{name}": value for name, value in state.items()}
     model = T5EncoderModel(config)
-    model.config.is_encoder_decoder = True  # as those of the Hub say of themselves
+    model.config.is_encoder_decoder = True  # as in such checkpoints of the Hub
     _save(model, {**encoder, "shared.weight": state["embed_tokens.weight"]}, place)
     name = f"{member.rsplit('/', 1)[0]}/tokenizer.json"
     (place / "tokenizer.json").write_bytes(archive.read(name))
@@ -84,7 +84,7 @@ def write_t5(archive: Archive, member: str, place: Path, tokenizer: Path) -> Non
 
 
 def write_vectors(archive: Archive, member: str, place: Path, tokenizer: Path) -> None:
-    """Write word vectors as a BERT with one layer that adds nothing: it scales vectors, and the mean is taken."""
+    """Write word vectors as a BERT with one layer that adds nothing: it scales the vectors and takes the mean."""
     import pyarrow.parquet
     import torch
     from transformers import BertConfig, BertModel
@@ -107,7 +107,7 @@ def write_vectors(archive: Archive, member: str, place: Path, tokenizer: Path) -
 
 
 def _write_words(words: list[Any], place: Path) -> None:
-    """Write a tokenizer that knows whole words in small letters."""
+    """Write a tokenizer of whole words in lower case."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -120,7 +120,7 @@ def _write_words(words: list[Any], place: Path) -> None:
 
 
 def _copy(tokenizer: Path, place: Path) -> None:
-    """Copy a tokenizer, and that sentences are read as the mean of their tokens."""
+    """Copy a tokenizer and the setting that sentences are the mean of their tokens."""
     for name in (*BESIDE, *TOKENIZER):
         source = tokenizer / name
         if source.is_dir():
@@ -130,7 +130,7 @@ def _copy(tokenizer: Path, place: Path) -> None:
 
 
 def _save(model: Any, state: Mapping[str, Array], place: Path) -> None:
-    """Save a model with all of its weights set; what more there is belongs to a head, and is left out."""
+    """Save a model with all of its weights set; other weights belong to a head and are left out."""
     import torch
 
     wanted = model.state_dict()
@@ -152,7 +152,7 @@ def _named(archive: Archive, member: str) -> dict[str, Array]:
 
 
 class _Graph:
-    """An ONNX graph whose weights may be kept in few bits."""
+    """An ONNX graph whose weights may be quantised."""
 
     def __init__(self, archive: Archive, member: str) -> None:
         import onnx
@@ -163,7 +163,7 @@ class _Graph:
         self.makers = {name: node for node in self.graph.node for name in node.output}
 
     def named(self) -> dict[str, Array]:
-        """Return weights whose names tell what they are, in full precision."""
+        """Return named weights in full precision."""
         found = {}
         for name, value in self.values.items():
             for ending in ("_quantized", "_q"):
@@ -174,7 +174,7 @@ class _Graph:
         return found
 
     def named_by_bias(self) -> dict[str, Array]:
-        """Return the matrices behind which a bias with a name is added, as torch has them."""
+        """Return the matrices that are followed by a named bias, in PyTorch's layout."""
         found = {}
         for node in self.graph.node:
             biases = [name for name in node.input if name in self.values and name.endswith(".bias")]
@@ -186,12 +186,12 @@ class _Graph:
         return found
 
     def matrices(self) -> Iterable[Array]:
-        """Return all matrices that something is multiplied with, in the order of use."""
+        """Return all multiplied matrices, in the order of use."""
         found = (self._matrix(node) for node in self.graph.node if "MatMul" in node.op_type)
         return [matrix for matrix in found if matrix is not None]
 
     def _matrix(self, node: Any) -> Array | None:
-        """Return the weights (in, out) that a node multiplies with; None where it multiplies with no weights."""
+        """Return the weights (in, out) of a multiplication; None if it has none."""
         if node.op_type not in ("MatMul", "MatMulInteger", "MatMulNBits"):
             return None
         name = node.input[1]
@@ -209,7 +209,7 @@ class _Graph:
 
 
 def from_eight_bits(kept: NDArray[Any], zero: NDArray[Any], scale: Array) -> Array:
-    """Return values that are kept in 8 bits, with one scale for all of them or one for each row or column.
+    """Return values stored in 8 bits, with one scale for all or one per row or column.
 
     Example:
         >>> from_eight_bits(np.array([128, 130], np.uint8), np.uint8(128), np.float32(0.5)).tolist()
@@ -219,7 +219,7 @@ def from_eight_bits(kept: NDArray[Any], zero: NDArray[Any], scale: Array) -> Arr
 
 
 def from_four_bits(packed: NDArray[np.uint8], scales: Array) -> Array:
-    """Return a matrix (in, out) that is kept in 4 bits: rows of blocks of bytes (out, B, S) with one scale per block.
+    """Return a matrix (in, out) stored in 4 bits: rows of blocks of bytes (out, B, S) with one scale per block.
 
     Example:
         >>> from_four_bits(np.array([[[0x98, 0x7A]]], np.uint8), np.array([[0.5]], np.float32)).T.tolist()

@@ -1,4 +1,4 @@
-"""From the two datasets to what is pre-trained on, and to folders that are read as datasets of the Hub are."""
+"""The pre-training data, and the targets as dataset folders, from the two source datasets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INPUTS = {True: "img", False: "text"}
 
 
 def write_source(cifar10: Path, file: Path) -> Path:
-    """Write the training images of the source classes to a file of NumPy, unless it is there."""
+    """Write the training images of the source classes to a NumPy file, unless it exists."""
     from PIL import Image
 
     if not file.is_file():
@@ -32,9 +32,9 @@ def write_source(cifar10: Path, file: Path) -> Path:
 
 
 def write_target(regime: Regime, source: Path, folder: Path) -> Path:
-    """Write a dataset with the rows of a regime to train on and all rows of its classes to test on, unless it is there.
+    """Write a dataset with the training rows of a regime and all test rows of its classes, unless it exists.
 
-    Which rows a class has follows from the class alone, so that a larger regime holds the rows of a smaller one.
+    The rows of a class depend on the class alone, so a larger regime contains the rows of a smaller one.
     """
     place = folder / regime.name
     classes = TARGET_CLASSES if regime.images else tuple(range(len(regime.counts)))
@@ -53,7 +53,7 @@ def write_target(regime: Regime, source: Path, folder: Path) -> Path:
 
 
 def write_source_test(cifar10: Path, place: Path) -> Path:
-    """Write a dataset of images of the source classes that are not pre-trained on, unless it is there."""
+    """Write a dataset of images of the source classes that pre-training does not see, unless it exists."""
     file = place / "data" / f"{TRAIN}-00000-of-00001.parquet"
     if not file.is_file():
         table, labels = _read(cifar10, TEST)
@@ -62,7 +62,7 @@ def write_source_test(cifar10: Path, place: Path) -> Path:
 
 
 def _first(labels: NDArray[np.int64], label: int, count: int) -> NDArray[np.int64]:
-    """Return the first so many rows of a class in an order that is drawn once for it."""
+    """Return the first rows of a class in an order that is fixed for it."""
     rows = np.flatnonzero(labels == label)
     if len(rows) < count:
         raise ValueError(f"Class {label} has {len(rows)} rows, and {count} are needed.")
@@ -81,7 +81,7 @@ def _read(source: Path, split: str) -> tuple[Any, NDArray[np.int64]]:
 
 
 def _write(table: Any, rows: NDArray[np.int64], classes: tuple[int, ...], column: str, file: Path) -> None:
-    """Write rows with the names and numbers of their classes, as `datasets` writes them."""
+    """Write rows with class names and numbers, in the format of `datasets`."""
     import pyarrow
     from pyarrow import parquet
 

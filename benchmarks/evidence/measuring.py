@@ -1,4 +1,4 @@
-"""What the processes of the evidence do: pre-train backbones and fine-tune them. One torch thread each."""
+"""The work of the processes: pre-train backbones and fine-tune them, with one torch thread each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Trial:
     Attributes:
         folder: the checkpoint.
         like: a record of its scores on the same rows.
-        train: what it is trained on.
-        test: what its accuracy is measured on.
-        recipe: how.
+        train: the training rows.
+        test: the test rows.
+        recipe: of fine-tuning.
         seeds: one measurement each.
         results: the folder of the records.
     """
@@ -37,13 +37,13 @@ class Trial:
     results: Path
 
     def missing(self) -> tuple[int, ...]:
-        """Return the seeds that no record is there of."""
+        """Return the seeds without a record."""
         metrics = {seed: truth_metric(self.recipe, seed, self.test) for seed in self.seeds}
         return tuple(seed for seed in self.seeds if measured_before(self.results, self.like, metrics[seed]) is None)
 
 
 def measure(trial: Trial) -> str:
-    """Measure what is missing, write each accuracy as soon as it is there, and return a line about it."""
+    """Measure the missing seeds, write each accuracy as soon as it is known, and return a line about it."""
     found = []
     for seed in trial.missing():
         try:

@@ -1,4 +1,4 @@
-"""Pre-training of one image backbone on the source classes, and writing it as a checkpoint of timm."""
+"""Pre-train one image backbone on the source classes, and write it as a timm checkpoint."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Lesson:
     """A backbone to be pre-trained.
 
     Attributes:
-        member: which one.
-        material: the file of the images it learns from.
-        folder: where its own folder is made.
-        steps: batches at most.
-        device: where.
+        member: the backbone.
+        material: the file of training images.
+        folder: the parent of its folder.
+        steps: the largest number of batches.
+        device: for the computation.
     """
 
     member: ImageMember
@@ -37,7 +37,7 @@ class Lesson:
 
 
 def pre_train(lesson: Lesson) -> None:
-    """Pre-train a backbone, unless its checkpoint is there, and write it as `timm.models.push_to_hf_hub` does."""
+    """Pre-train a backbone unless its checkpoint exists, and write it as `timm.models.push_to_hf_hub` does."""
     import timm
     import torch
 
@@ -68,7 +68,7 @@ def _generator(member: ImageMember, number: int) -> np.random.Generator:
 def _chosen(
     images: NDArray[np.uint8], labels: NDArray[np.int64], schooling: Schooling, generator: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the images that are seen with the labels that are believed."""
+    """Return the training images with their possibly wrong labels."""
     if schooling.images is not None:
         classes = (np.flatnonzero(labels == label) for label in np.unique(labels))
         rows = np.concatenate([generator.permutation(one)[: schooling.images] for one in classes])
@@ -108,7 +108,7 @@ def _train(
 
 
 def _augmented(images: NDArray[np.uint8], generator: np.random.Generator) -> NDArray[np.uint8]:
-    """Return images (B, 32, 32, 3) mirrored by lot and moved by up to four pixels."""
+    """Return images (B, 32, 32, 3), randomly mirrored and shifted by up to four pixels."""
     padded = np.pad(images, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)), mode="reflect")
     moved = np.empty_like(images)
     for place, (top, left, mirrored) in enumerate(

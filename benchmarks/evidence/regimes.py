@@ -1,4 +1,4 @@
-"""What is transferred to: how many rows of which classes, and how backbones are fine-tuned on them."""
+"""The targets: how many rows of which classes, and how backbones are fine-tuned on them."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass, replace
 from hf_transfer_score.finetune.recipe import Method, Recipe, default_recipe
 
 SOURCE_CLASSES, TARGET_CLASSES = (0, 1, 2, 3, 4), (5, 6, 7, 8, 9)
-"""Of CIFAR-10 by number: airplane to deer, and dog to truck; animals and vehicles are in both."""
+"""Class numbers of CIFAR-10: airplane to deer, and dog to truck; both contain animals and vehicles."""
 
 SEEDS = (0, 1, 2)
 IMAGE_TEST_ROWS, TEXT_TEST_ROWS = 2000, 600
 
 IMAGE_RECIPE = replace(default_recipe("image"), learning_rates=(1e-3, 4e-3), epochs=20)
-"""Micro networks take larger learning rates than those the default tries."""
+"""Micro networks need larger learning rates than the defaults."""
 TEXT_RECIPE = replace(default_recipe("text"), learning_rates=(3e-4,), epochs=10, precision="bfloat16")
 
 
 @dataclass(frozen=True)
 class Regime:
-    """A target to transfer to.
+    """A target to fine-tune on.
 
     Attributes:
-        name: of the dataset's folder, and so of the dataset in records.
-        words: what to say of it.
-        images: whether it is one of images; else of texts.
-        counts: rows of each class to train on, from the first class on.
+        name: of the dataset's folder, and of the dataset in records.
+        words: its description.
+        images: whether it has images instead of texts.
+        counts: training rows of each class, in order.
         recipe: of full fine-tuning.
-        methods: what else is measured.
+        methods: other methods to measure.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Regime:
 
     @property
     def test_rows(self) -> int:
-        """How many rows the accuracies are measured on at most."""
+        """The largest number of test rows."""
         return IMAGE_TEST_ROWS if self.images else TEXT_TEST_ROWS
 
 
@@ -69,7 +69,7 @@ REGIMES: Mapping[str, Regime] = {
     "texts-10": _texts(10, 20),
     "texts-77": _texts(77, 5),
 }
-"""In the order in which they are measured."""
+"""In the order of measurement."""
 
 SOURCE_ACCURACY = "cifar10-source-classes"
-"""The dataset of source images that pre-training did not see; a linear probe on it tells how good a backbone is."""
+"""Source images that pre-training did not see; a linear probe on them gives the source accuracy."""

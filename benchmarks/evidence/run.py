@@ -1,7 +1,7 @@
-"""Pre-trains backbones, scores them, fine-tunes them, and keeps everything as records.
+"""Pre-train backbones, score them, fine-tune them, and store everything as records.
 
-Run `python -m benchmarks.evidence.run --help` at the root of the repository. What is there already is not made again:
-end it and start it again as you like. `python -m benchmarks.evidence.report` writes docs/evidence.md from the records.
+Run `python -m benchmarks.evidence.run --help` in the root of the repository. Existing results are not computed again,
+so you can interrupt it at any time. `python -m benchmarks.evidence.report` writes docs/evidence.md from the records.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import SampleOptions
 
 REPLICATES = 50
-"""Behind the intervals of the terms of NCTI and FaCe; the other metrics have none."""
+"""Replicates for the intervals of the terms of NCTI and FaCe; the other metrics have none."""
 
 OVERLAP_DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Where everything is.
+    """The inputs and settings of a run.
 
     Attributes:
         cifar10: the folder of the images.
         banking77: the folder of the texts.
         minilm: the folder of the text encoder.
-        work: takes checkpoints, datasets, features and records.
-        device: where to compute.
-        steps: batches that a well pre-trained backbone sees.
+        work: the folder for checkpoints, datasets, features and records.
+        device: for the computation.
+        steps: number of batches of a full pre-training.
         seeds: of fine-tuning.
         images: the image backbones.
         texts: the text encoders.
@@ -73,7 +73,7 @@ class Evidence:
         return self.work / "results"
 
     def records(self) -> list[Record]:
-        """Return everything that was found so far."""
+        """Return all records so far."""
         return [Record.from_json(path.read_bytes()) for path in sorted(self.results.glob("records/*/*/*.json"))]
 
     def checkpoints(self, *, images: bool) -> list[Path]:
@@ -82,14 +82,14 @@ class Evidence:
         return [self.work / "checkpoints" / member.name for member in members]
 
     def pre_train(self, pool: Executor) -> None:
-        """Make the checkpoints that are not there, the longest first."""
+        """Make the missing checkpoints, the longest first."""
         material = write_source(self.cifar10, self.work / "source.npz")
         folder = self.work / "checkpoints"
         lessons = [Lesson(one, material, folder, self.steps, self.device) for one in self.images]
         _each([pool.submit(pre_train, lesson) for lesson in lessons], "pre-training", lambda _: None)
 
     def write_encoders(self) -> None:
-        """Make the text encoders that are not there."""
+        """Make the missing text encoders."""
         for member in self.texts:
             write_encoder(member, self.minilm, self.work / "checkpoints")
 
@@ -121,7 +121,7 @@ class Evidence:
         return report
 
     def trials(self, regime: Regime, report: RankReport, recipe: Recipe) -> list[Trial]:
-        """Return what is to be fine-tuned for a regime by a recipe."""
+        """Return the fine-tunings for a regime with a recipe."""
         options, folder = SampleOptions(split=TRAIN), self.work / "home" / "samples"
         dataset = str(self.target(regime))
         train = load_sample(dataset, options, folder=folder)
@@ -134,7 +134,7 @@ class Evidence:
         ]
 
     def measure(self, regimes: Sequence[Regime], processes: int) -> None:
-        """Do all there is to do, regime by regime."""
+        """Do all the work, regime by regime."""
         with helpers(processes) as pool:
             if any(regime.images for regime in regimes):
                 self.pre_train(pool)
@@ -151,7 +151,7 @@ class Evidence:
 
 
 def keep(records: Iterable[Record], folder: Path) -> None:
-    """Write records that are not there; they are to be small, so of overlaps of classes few are kept."""
+    """Write missing records, with few overlaps of classes to keep them small."""
     for record in records:
         path = folder / record_path(record)
         if not path.is_file():
@@ -167,7 +167,7 @@ def _small(record: Record) -> RecordedOverlap | None:
 
 
 def _each(futures: Sequence[Any], what: str, said: Callable[[Any], str | None]) -> None:
-    """Wait for all, and print how far it is."""
+    """Wait for all, and print the progress."""
     start = time.perf_counter()
     for count, future in enumerate(as_completed(futures), 1):
         line = said(future.result())
@@ -176,7 +176,7 @@ def _each(futures: Sequence[Any], what: str, said: Callable[[Any], str | None]) 
 
 
 def main() -> None:
-    """Do all there is to do, the cheaper regimes first."""
+    """Do all the work, the cheaper regimes first."""
     options = _options()
     evidence = Evidence(options.cifar10, options.banking77, options.minilm, options.work, options.device, options.steps)
     evidence.measure([REGIMES[name] for name in options.regimes], options.processes)

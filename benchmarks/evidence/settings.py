@@ -1,4 +1,4 @@
-"""Which settings of which metrics are computed beside the defaults."""
+"""The settings of metrics that are computed besides the defaults."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPTIONS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 
 def rounds() -> list[list[Metric]]:
-    """Return the settings in as many groups as the metric with most of them needs, each metric once in a group."""
+    """Return the settings in as few groups as possible, with each metric at most once per group."""
     count = max(map(len, OPTIONS.values()))
     return [
         [get_metric(name).configured(**several[number]) for name, several in OPTIONS.items() if number < len(several)]

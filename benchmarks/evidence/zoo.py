@@ -1,4 +1,4 @@
-"""The backbones of the evidence: which there are, and what each of them has been through."""
+"""The backbones of the evidence and their pre-training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ STEPS, BATCH, LEARNING_RATE = 800, 128, 2e-3
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network of timm for pictures of 32 by 32.
+    """A timm network for pictures of 32 x 32 pixels.
 
     Attributes:
         model: its name in timm.
-        arguments: what it is made with.
+        arguments: for creating it.
     """
 
     model: str
@@ -38,12 +38,12 @@ class Schooling:
     """How a backbone is pre-trained.
 
     Attributes:
-        words: what to say of it.
-        steps: batches it sees; none leaves it as it was initialised.
-        images: how many different ones of a class it sees, None for all.
-        wrong_labels: share of labels that are drawn by lot.
+        words: its description.
+        steps: number of batches; 0 leaves the network untrained.
+        images: number of different images per class, None for all.
+        wrong_labels: share of random labels.
         smoothing: of the labels in the loss.
-        rotations: whether it tells by how many quarters an image was turned, in place of its class.
+        rotations: whether it predicts the rotation of an image in quarter turns instead of its class.
     """
 
     words: str
@@ -79,18 +79,18 @@ class ImageMember:
 
     @property
     def name(self) -> str:
-        """Return what it is called, which is the name of its folder too."""
+        """Return its name, which is also that of its folder."""
         return f"{self.architecture}-{self.schooling}"
 
 
 @dataclass(frozen=True)
 class TextMember:
-    """A MiniLM that was cut, and in part made anew.
+    """A MiniLM that was cut, and in part reinitialised.
 
     Attributes:
-        layers: the first so many are kept.
-        anew: so many of them, from the last on, are initialised anew.
-        embeddings: whether its embeddings are the real ones, or initialised anew.
+        layers: number of first layers that are kept.
+        anew: number of last layers that are reinitialised.
+        embeddings: whether it has the real embeddings, or reinitialised ones.
     """
 
     layers: int
@@ -99,7 +99,7 @@ class TextMember:
 
     @property
     def name(self) -> str:
-        """Return what it is called, which is the name of its folder too."""
+        """Return its name, which is also that of its folder."""
         parts = [f"minilm-{self.layers}"]
         if not self.embeddings:
             parts.append("untrained" if self.anew == self.layers else "embeddings-anew")

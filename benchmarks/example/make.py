@@ -1,9 +1,10 @@
 """Make the dataset and the checkpoints that ship with the package as `example`.
 
-    python -m benchmarks.example.make             # writes them anew: five minutes on one core
-    python -m benchmarks.example.make FOLDER      # the same elsewhere, to compare
+    python -m benchmarks.example.make             # writes them again: five minutes on one core
+    python -m benchmarks.example.make FOLDER      # writes them elsewhere, to compare
 
-The same machine and versions give the same bytes; elsewhere torch may round otherwise, and the weights differ a little.
+The same machine and versions give the same bytes; elsewhere torch may round differently, and the weights differ a
+little.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.example.pictures import TARGET_DIGITS, Labelled, Pictures, as_by
 from hf_transfer_score.home import SHIPPED
 
 PER_CLASS, SEED = 60, 0
-"""Pictures of a class to rank and fine-tune on, and what everything is drawn with."""
+"""Pictures per class to rank and fine-tune on, and the seed of everything."""
 
 DATASET_CARD = """\
 ---
@@ -69,12 +70,12 @@ CC BY 4.0.
 
 
 def make(folder: Path, members: tuple[Member, ...] = MEMBERS, steps: int = STEPS) -> Path:
-    """Write the dataset and the checkpoints, each a folder shaped as its repository on the Hub would be.
+    """Write the dataset and the checkpoints, each as a folder like its repository on the Hub.
 
     Args:
-        folder: gets `dataset` and `checkpoints`; what it held before is removed.
+        folder: gets `dataset` and `checkpoints`; earlier content is removed.
         members: the networks.
-        steps: batches that each of them sees at most.
+        steps: the largest number of batches for each network.
     """
     shutil.rmtree(folder, ignore_errors=True)
     write_dataset(target_digits(PER_CLASS, SEED), folder / "dataset")
@@ -86,7 +87,7 @@ def make(folder: Path, members: tuple[Member, ...] = MEMBERS, steps: int = STEPS
 
 
 def write_dataset(parts: dict[str, Labelled], folder: Path) -> Path:
-    """Write pictures by split as `datasets` pushes them: a card, and a Parquet file a split."""
+    """Write pictures by split in the layout of `datasets`: a card, and one Parquet file per split."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -121,7 +122,7 @@ def model_card(member: Member) -> str:
 
 
 def main() -> None:
-    """Write everything, and say how large it is."""
+    """Write everything, and print its size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path, default=SHIPPED, help="default: where the package has them")
     made = make(parser.parse_args().folder)

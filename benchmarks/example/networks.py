@@ -1,4 +1,4 @@
-"""Which networks the example has, what each of them has been through, and writing them as checkpoints."""
+"""The networks of the example, their pre-training, and writing them as checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.example.pictures import SIDE, SOURCE_DIGITS, Labelled, Pictures,
 
 STEPS, BATCH, LEARNING_RATE = 600, 64, 2e-3
 COPIES = 10
-"""Warped copies of each picture among those that a network sees."""
+"""Warped copies of each picture in the training data."""
 
 QUARTERS = 4
 MEAN = STD = 0.5
@@ -27,7 +27,7 @@ OWN_CONFIG = {
     "mean": (MEAN,) * 3,
     "std": (STD,) * 3,
 }
-"""Preprocessing that a checkpoint of timm asks for: nothing is scaled or cropped."""
+"""Preprocessing of a timm checkpoint that neither scales nor crops."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Architecture:
     """How a network is built.
 
     Attributes:
-        title: what to call it.
+        title: its name in cards.
         library: "timm" or "transformers".
-        name: the model of timm, or the model type of transformers.
-        arguments: what makes it small.
+        name: the timm model, or the model type of transformers.
+        arguments: those that make it small.
     """
 
     title: str
@@ -52,12 +52,12 @@ class Schooling:
     """How a network is pre-trained.
 
     Attributes:
-        words: what to say of it.
-        steps: batches it sees; none leaves it as it was initialised.
+        words: its description.
+        steps: number of batches; 0 leaves the network untrained.
         warped: whether it sees warped copies of the pictures, or only the pictures themselves.
-        pictures: how many different ones it sees, None for all.
-        wrong_labels: share of labels that are drawn by lot.
-        rotations: whether it tells by how many quarters a picture was turned, in place of which digit it shows.
+        pictures: number of different pictures, None for all.
+        wrong_labels: share of random labels.
+        rotations: whether it predicts the rotation of a picture in quarter turns instead of the digit.
     """
 
     words: str
@@ -77,7 +77,7 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Return what it is called, which is the name of its folder too."""
+        """Return its name, which is also that of its folder."""
         return f"{self.architecture}-{self.schooling}"
 
 
@@ -120,25 +120,25 @@ MEMBERS: tuple[Member, ...] = tuple(
     }.items()
     for schooling in (WELL, worse)
 )
-"""Each architecture twice: well pre-trained, and made worse in a way that happens."""
+"""Each architecture twice: well pre-trained, and with a realistic flaw."""
 
 
 def material(seed: int) -> tuple[Labelled, Labelled]:
-    """Return the pictures of the digits 0 to 4 as they are, and warped copies of them."""
+    """Return the pictures of the digits 0 to 4, and warped copies of them."""
     plain, generator = source_digits(), np.random.default_rng([seed, 0])
     copies = [warped(plain.pictures, generator, Warp()) for _ in range(COPIES)]
     return plain, Labelled(np.concatenate(copies), np.tile(plain.labels, COPIES))
 
 
 def write_checkpoint(member: Member, pictures: tuple[Labelled, Labelled], folder: Path, seed: int, steps: int) -> Path:
-    """Pre-train a network, and write it as its library does.
+    """Pre-train a network, and write it in the format of its library.
 
     Args:
-        member: which network, and what it goes through.
-        pictures: those of `material`.
-        folder: where its own folder is made.
-        seed: of its weights and of what it sees.
-        steps: batches at most.
+        member: the network and its pre-training.
+        pictures: from `material`.
+        folder: the parent of its folder.
+        seed: of its weights and its batches.
+        steps: the largest number of batches.
     """
     import torch
 
@@ -155,7 +155,7 @@ def write_checkpoint(member: Member, pictures: tuple[Labelled, Labelled], folder
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread, so that no number depends on how many there are."""
+    """Compute on one thread, so that no number depends on the number of threads."""
     import torch
 
     before = torch.get_num_threads()
@@ -171,7 +171,7 @@ def build(architecture: Architecture, classes: int) -> Any:
     if architecture.library == "timm":
         import timm
 
-        own = {**OWN_CONFIG, "tag": "digits"}  # in place of what timm would load it from
+        own = {**OWN_CONFIG, "tag": "digits"}  # instead of timm's own source
         return timm.create_model(
             architecture.name, num_classes=classes, pretrained_cfg_overlay=own, **architecture.arguments
         )
@@ -233,7 +233,7 @@ def _train(model: Any, lessons: Labelled, steps: int, generator: np.random.Gener
 
 
 def network_inputs(pictures: Pictures) -> Any:
-    """Return pictures (N, 32, 32) as the preprocessing of the checkpoints gives them (N, 3, 32, 32)."""
+    """Return pictures (N, 32, 32) in the form that the checkpoints' preprocessing gives (N, 3, 32, 32)."""
     import torch
 
     return torch.from_numpy((pictures[:, None] - MEAN) / STD).expand(-1, 3, -1, -1)

@@ -1,4 +1,4 @@
-"""Digits of scikit-learn as pictures of 32 by 32: five to pre-train on, the other five, warped, to transfer to."""
+"""Digits of scikit-learn as pictures of 32 x 32: five for pre-training, the other five, warped, as the target."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Warp:
     """How strongly pictures are distorted; on clean digits even random networks do well.
 
     Attributes:
-        turn: most degrees that a picture is turned.
-        stretch: most that a side is stretched or shrunk, as a share of it.
-        bend: most pixels that a place is moved by a smooth field.
-        noise: standard deviation of what is added to each pixel, in shares of full ink.
-        clutter: ink of random strokes laid below the digit.
+        turn: largest rotation in degrees.
+        stretch: largest relative change of a side.
+        bend: largest shift of a position by a smooth field, in pixels.
+        noise: standard deviation of the noise per pixel, relative to full ink.
+        clutter: ink of random strokes below the digit.
     """
 
     turn: float = 30.0
@@ -36,7 +36,7 @@ class Warp:
 
 @dataclass(frozen=True)
 class Labelled:
-    """Pictures with the numbers of their classes.
+    """Pictures with their class numbers.
 
     Attributes:
         pictures: ink from 0 to 1 (N, 32, 32).
@@ -52,12 +52,12 @@ class Labelled:
 
 
 def source_digits() -> Labelled:
-    """Return the digits 0 to 4 as they are."""
+    """Return the digits 0 to 4, not warped."""
     return _digits(SOURCE_DIGITS)
 
 
 def target_digits(per_class: int, seed: int, warp: Warp | None = None) -> dict[str, Labelled]:
-    """Return the digits 5 to 9, warped: so many of a class to train on, and all others to test on."""
+    """Return the digits 5 to 9, warped: the given number per class for training, all others for testing."""
     whole, generator = _digits(TARGET_DIGITS), np.random.default_rng([seed, 1])
     chosen = [generator.permutation(np.flatnonzero(whole.labels == label))[:per_class] for label in range(5)]
     train = np.sort(np.concatenate(chosen))
@@ -67,7 +67,7 @@ def target_digits(per_class: int, seed: int, warp: Warp | None = None) -> dict[s
 
 
 def as_bytes(picture: Pictures) -> NDArray[np.uint8]:
-    """Return a picture in 256 levels, as a file holds it."""
+    """Return a picture in 256 levels, as in a file."""
     levels: NDArray[np.uint8] = np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     return levels
 
@@ -84,7 +84,7 @@ def _digits(digits: tuple[int, ...]) -> Labelled:
 
 
 def warped(pictures: Pictures, generator: np.random.Generator, warp: Warp) -> Pictures:
-    """Return pictures (N, 32, 32) turned, stretched, bent, on clutter and with noise, each in its own way."""
+    """Return pictures (N, 32, 32), each randomly rotated, stretched, bent, with clutter and noise."""
     moved = np.stack([_moved(picture, generator, warp) for picture in pictures])
     if warp.clutter:
         below = moved[generator.permutation(len(moved))]
@@ -108,7 +108,7 @@ def _moved(picture: Pictures, generator: np.random.Generator, warp: Warp) -> NDA
 
 
 def _smooth(generator: np.random.Generator, bend: float) -> NDArray[np.float64]:
-    """Return a slowly changing shift of every place (2, 1024)."""
+    """Return a smooth shift of every position (2, 1024)."""
     from scipy.ndimage import zoom
 
     coarse = generator.uniform(-bend, bend, (2, 4, 4))
