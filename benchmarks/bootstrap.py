@@ -39,8 +39,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", type=int, default=5000)
     parser.add_argument("--width", type=int, default=768)
     parser.add_argument("--classes", default="10,77", help="comma-separated numbers of classes")
-    parser.add_argument("--replicates", type=int, default=100, help="by the short ways")
-    parser.add_argument("--anew", type=int, default=10, help="replicates that are also computed anew")
+    parser.add_argument("--replicates", type=int, default=100, help="replicates with shortcuts")
+    parser.add_argument("--anew", type=int, default=10, help="replicates that are also computed in full")
     parser.add_argument("--models", type=int, default=4, help="models of the pool that is timed as a whole")
     return parser.parse_args()
 

@@ -273,12 +273,12 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--races", type=int, default=RACES)
-    parser.add_argument("--targets", nargs="+", help="names of measured targets; without it those of what ships")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the curves")
-    parser.add_argument("--least", type=int, default=4, help="networks of a race at least")
-    parser.add_argument("--junk", type=int, default=3, help="pools with 190 candidates that know nothing")
+    parser.add_argument("--targets", nargs="+", help="measured targets; default: those of the networks that ship")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="the folder of the curves")
+    parser.add_argument("--least", type=int, default=4, help="fewest networks in a race")
+    parser.add_argument("--junk", type=int, default=3, help="pools with 190 useless candidates")
     parser.add_argument("--kills", type=int, default=0, help="real choices to kill")
-    parser.add_argument("--adaptive", type=int, default=0, help="pools that are ranked by as many rows as it takes")
+    parser.add_argument("--adaptive", type=int, default=0, help="pools for `rank --adaptive`")
     asked = parser.parse_args()
     if asked.races or asked.junk:
         known = [curves(target, asked.folder) for target in asked.targets or shipped(asked.folder)]

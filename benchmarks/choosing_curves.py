@@ -238,12 +238,12 @@ def shipped(folder: Path = FOLDER) -> Iterator[str]:
 def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, help="a folder; without it the targets of the networks that ship")
+    parser.add_argument("--dataset", type=Path, help="a folder; default: the targets of the networks that ship")
     parser.add_argument("--checkpoints", type=Path, nargs="+", default=[])
     parser.add_argument("--rates", type=lambda text: tuple(map(float, text.split(","))))
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--tested", type=int, default=900, help="rows to choose by and to test on")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="takes the curves")
+    parser.add_argument("--tested", type=int, default=900, help="validation and test rows")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where to write the curves")
     asked = parser.parse_args()
     if asked.dataset is None:
         list(shipped(asked.folder))

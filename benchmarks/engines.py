@@ -233,7 +233,7 @@ def killed(name: str, candidates: int, place: Path) -> bool:
 def main() -> int:
     """Measure the requested parts; the exit status is 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated: {', '.join(PARTS)}")
     parser.add_argument("--engine", default="ray")
     parser.add_argument("--candidates", type=int, default=12)
     parser.add_argument("--tiny", type=int, default=1000)

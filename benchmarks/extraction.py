@@ -99,16 +99,16 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", default="bare,precision,peer,processes,memory,cached", help="names with commas")
-    parser.add_argument("--images", type=Path, help="a folder with image data; default: made up")
-    parser.add_argument("--texts", type=Path, help="a folder with text data; default: made up")
+    parser.add_argument("--parts", default="bare,precision,peer,processes,memory,cached", help="comma-separated names")
+    parser.add_argument("--images", type=Path, help="a folder with image data; default: generated")
+    parser.add_argument("--texts", type=Path, help="a folder with text data; default: generated")
     parser.add_argument("--text-model", type=Path, help="a text checkpoint; default: random weights of MiniLM's shape")
-    parser.add_argument("--image-architecture", default="resnet18", help="of timm, with random weights")
+    parser.add_argument("--image-architecture", default="resnet18", help="a timm architecture, with random weights")
     parser.add_argument("--peer-python", help="the Python of an environment with transformer-ranker")
-    parser.add_argument("--device", default="cpu", help="of the part `bare`")
+    parser.add_argument("--device", default="cpu", help="device of the part `bare`")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--examples", type=int, default=512, help="images, and a quarter of the texts, of `bare`")
+    parser.add_argument("--examples", type=int, default=512, help="images of `bare`, and a quarter of its texts")
     return parser.parse_args()
 
 

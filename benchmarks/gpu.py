@@ -262,8 +262,8 @@ def measure(device: str, scale: Scale, parts: list[str]) -> list[Row]:
 def main() -> int:
     """Measure and print one table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", help="as torch names it; without it CUDA where it is there")
-    parser.add_argument("--quick", action="store_true", help="on little data, to see that it runs")
+    parser.add_argument("--device", help="a torch device; default: CUDA if available")
+    parser.add_argument("--quick", action="store_true", help="use little data, as a test")
     parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--images", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--read", type=Path, help=argparse.SUPPRESS)

@@ -283,10 +283,10 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--store", type=Path, help="a folder for the made-up records, used again if it is there")
+    parser.add_argument("--store", type=Path, help="a folder for the generated records, reused if it exists")
     parser.add_argument("--datasets", type=int, default=20)
     parser.add_argument("--models", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=30.0, help="of reading by many")
+    parser.add_argument("--seconds", type=float, default=30.0, help="duration of the sessions of many readers")
     arguments = parser.parse_args()
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:

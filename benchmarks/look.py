@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path, default=ROOT / "build" / "look")
     parser.add_argument("--screens", nargs="+", choices=SCREENS, default=[*SCREENS])
     parser.add_argument("--tabs", nargs="+", choices=TABS, default=[*TABS])
-    parser.add_argument("--picture", action="store_true", help="also take the one for sharing")
+    parser.add_argument("--picture", action="store_true", help="also take the picture for shared links")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")

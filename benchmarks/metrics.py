@@ -81,7 +81,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Time and peak memory of every metric, against references.")
     parser.add_argument("--sizes", default="small,medium,large", help="comma-separated: small, medium, large")
     parser.add_argument("--metrics", default=",".join(known), help='comma-separated names, "set" for the set')
-    parser.add_argument("--repeat", type=int, default=3, help="times each call is timed; the best counts")
+    parser.add_argument("--repeat", type=int, default=3, help="how often each call is timed; the best time counts")
     parser.add_argument("--no-reference", action="store_true", help="do not run the references")
     parser.add_argument("--json", metavar="FILE", help="also write the numbers to FILE")
     options = parser.parse_args()

@@ -156,8 +156,8 @@ def with_block(page: str, name: str, text: str) -> str:
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="none: write the page again")
-    parser.add_argument("--records", type=Path, help="a folder for the million records, used again if it is there")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS), help="none: only write the page")
+    parser.add_argument("--records", type=Path, help="a folder for the million records, reused if it exists")
     arguments = parser.parse_args()
     kept: dict[str, Any] = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
     with tempfile.TemporaryDirectory() as folder:

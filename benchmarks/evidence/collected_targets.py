@@ -171,9 +171,9 @@ SOURCES: Mapping[str, Callable[[Path, Path, str], Table]] = {
 def main() -> None:
     """Write the targets."""
     parser = argparse.ArgumentParser(description="Write what collected checkpoints are transferred to.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the folders cifar10 and banking77")
-    parser.add_argument("--packages", type=Path, required=True, help="takes archives")
-    parser.add_argument("--work", type=Path, required=True, help="takes a folder for each target")
+    parser.add_argument("--data", type=Path, required=True, help="folder with the folders cifar10 and banking77")
+    parser.add_argument("--packages", type=Path, required=True, help="where to put archives")
+    parser.add_argument("--work", type=Path, required=True, help="where to write one folder per target")
     options = parser.parse_args()
     for part in PARTS:
         print(write_part(part, options.data, options.packages, options.work), flush=True)

@@ -78,7 +78,7 @@ def _parameters(records: Sequence[Record]) -> str:
 def main() -> int:
     """Write the page and the picture, or compare the page with what is there."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page would change")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page would change")
     parser.add_argument("--records", type=Path, default=shipped_folder() / EVIDENCE, help="the table of records")
     parser.add_argument("--collected", type=Path, help="the folder of collected checkpoints, for their figures")
     parser.add_argument("--hub-truth", type=Path, help="tables of fine-tuned checkpoints of the Hub, for their figures")
@@ -91,7 +91,7 @@ def main() -> int:
     text = page(records)
     if options.check:
         same = PAGE.read_text(encoding="utf-8") == text
-        print("the page is as it would be written" if same else f"{PAGE} would change")
+        print("the page is up to date" if same else f"{PAGE} would change")
         return 0 if same else 1
     write_text(PAGE, text)
     targets = targets_by_name(records)

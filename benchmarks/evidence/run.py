@@ -188,12 +188,14 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure how well metrics predict fine-tuning.")
     parser.add_argument("--cifar10", type=Path, required=True, help="folder with data/train-* and data/test-*")
-    parser.add_argument("--banking77", type=Path, required=True, help="the same of BANKING77")
+    parser.add_argument("--banking77", type=Path, required=True, help="the same for BANKING77")
     parser.add_argument("--minilm", type=Path, required=True, help="folder of all-MiniLM-L6-v2")
-    parser.add_argument("--work", type=Path, default=Path("evidence"), help="takes checkpoints, datasets and records")
-    parser.add_argument("--processes", type=int, default=2, help="that train at the same time")
-    parser.add_argument("--device", default="cpu", help="as torch names it")
-    parser.add_argument("--steps", type=int, default=STEPS, help="batches of pre-training at most")
+    parser.add_argument(
+        "--work", type=Path, default=Path("evidence"), help="where to write checkpoints, datasets and records"
+    )
+    parser.add_argument("--processes", type=int, default=2, help="processes that train at the same time")
+    parser.add_argument("--device", default="cpu", help="a torch device")
+    parser.add_argument("--steps", type=int, default=STEPS, help="largest number of pre-training batches")
     parser.add_argument("--regimes", nargs="+", choices=list(REGIMES), default=list(REGIMES))
     return parser.parse_args()
 

@@ -124,7 +124,7 @@ def model_card(member: Member) -> str:
 def main() -> None:
     """Write everything, and print its size."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", nargs="?", type=Path, default=SHIPPED, help="default: where the package has them")
+    parser.add_argument("folder", nargs="?", type=Path, default=SHIPPED, help="default: their place in the package")
     made = make(parser.parse_args().folder)
     sizes = [path.stat().st_size for path in made.rglob("*") if path.is_file()]
     print(f"{len(sizes)} files, {sum(sizes):,} bytes in {made}")
