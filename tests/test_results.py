@@ -141,7 +141,7 @@ def test_it_is_saved_and_published(result, tmp_path):
     assert json.loads((tmp_path / "saved" / "ranking.json").read_text(encoding="utf-8"))
     if not records:
         for asked in (lambda: made.publish(str(tmp_path / "store")), made.card):
-            with pytest.raises(InputError, match="There are no records: these features have no dataset"):
+            with pytest.raises(InputError, match="There are no records, because these features have no dataset"):
                 asked()
         return
     assert made.publish(str(tmp_path / "store")).written == len({identity(one) for one in records})

@@ -1,4 +1,4 @@
-"""What is believed of the scores of a pool: a normal distribution that takes in one look after another."""
+"""The belief about the scores of a pool: a normal distribution that is updated by one look after another."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Floats = NDArray[np.float64]
 
 DISTANCES = np.linspace(-6, 6, 1201)
 SHARES = np.array([NormalDist().cdf(one) for one in DISTANCES])
-"""How much of a normal distribution lies below so many of its spreads; between them it is as good as straight."""
+"""The normal distribution function at these distances, close enough for linear interpolation."""
 
 
 class Belief:
-    """A normal distribution over the scores of a pool, whose precision is a diagonal less something of low rank.
+    """A normal distribution over the scores of a pool, whose precision is a diagonal minus a matrix of low rank.
 
     Args:
         diagonal: of the precision (P,).
-        less: what is taken away, times its transpose (P, k).
+        less: a root (P, k) of the matrix that is subtracted.
         pull: precision times mean (P,).
     """
 
@@ -32,7 +32,7 @@ class Belief:
 
     @classmethod
     def of(cls, known: Known) -> Belief:
-        """Return what is expected before anything is seen."""
+        """Return the belief before any look."""
         precise = known.shared / known.alone[:, None]
         inner = np.eye(precise.shape[1]) + known.shared.T @ precise
         less = np.linalg.solve(np.linalg.cholesky(inner), precise.T).T
@@ -41,7 +41,7 @@ class Belief:
         return start
 
     def look(self, places: Sequence[int], worth: float, pull: Floats) -> None:
-        """Take in a look at some models, up to a level that they share.
+        """Update the belief by a look at some models, which says nothing about a level that they share.
 
         Args:
             places: of the models.
@@ -57,17 +57,15 @@ class Belief:
 
     @cached_property
     def _more(self) -> Floats:
-        """What the models share (P, k), so that the covariance is the inverse diagonal and this times itself."""
+        """What the models share (P, k): the covariance is the inverse diagonal plus this times its transpose."""
         narrow = self.less / self.diagonal[:, None]
         inner = np.eye(self.less.shape[1]) - self.less.T @ narrow
         root: Floats = np.linalg.cholesky(np.linalg.inv(inner))
-        more: Floats = narrow @ root
-        return more
+        return narrow @ root
 
     def spread(self, pull: Floats) -> Floats:
-        """Return the covariance times something (P,)."""
-        found: Floats = pull / self.diagonal + self._more @ (self._more.T @ pull)
-        return found
+        """Return the covariance times a vector (P,)."""
+        return np.asarray(pull / self.diagonal + self._more @ (self._more.T @ pull))
 
     @property
     def mean(self) -> Floats:
@@ -75,18 +73,16 @@ class Belief:
         return self.spread(self.pull)
 
     def above(self, others: NDArray[np.intp]) -> Floats:
-        """Return the probability of each of some models to come out above each of all (P, others)."""
+        """Return the probability that each of some models comes out above each of all models (P, others)."""
         alone, more, mean = 1 / self.diagonal, self._more, self.mean
         variance = alone + (more**2).sum(1)
         apart = variance[:, None] + variance[others] - 2 * more @ more[others].T
         least = (alone[:, None] + alone[others]) / 2
         steps = (mean[others] - mean[:, None]) / np.sqrt(np.maximum(apart, least))
-        found: Floats = np.interp(steps, DISTANCES, SHARES)
-        return found
+        return np.asarray(np.interp(steps, DISTANCES, SHARES))
 
     def drawn(self, count: int, generator: np.random.Generator) -> Floats:
         """Return draws (P, count)."""
         size, rank = self._more.shape
         alone = generator.standard_normal((size, count)) / np.sqrt(self.diagonal)[:, None]
-        found: Floats = self.mean[:, None] + alone + self._more @ generator.standard_normal((rank, count))
-        return found
+        return self.mean[:, None] + alone + self._more @ generator.standard_normal((rank, count))

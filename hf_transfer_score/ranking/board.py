@@ -1,8 +1,8 @@
-"""The ranking of a dataset from what is stored of it and of other datasets, without a forward pass."""
+"""The ranking of a dataset from stored records of it and of other datasets, without a forward pass."""
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -20,6 +20,7 @@ from hf_transfer_score.records.place import open_place
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.records.store import cache_file, load
 from hf_transfer_score.records.table import RecordTable
+from hf_transfer_score.text import joined
 
 AnyRanking = TypeVar("AnyRanking", bound=Ranking)
 
@@ -27,18 +28,18 @@ SHOWN_DATASETS = 5
 
 
 def board(dataset: str, *, results: str | Sequence[str], task: str | None = None, method: str | None = None) -> Ranking:
-    """Return the models that are known on a dataset, in the order in which they are expected to come out.
+    """Rank the models that are known on a dataset in the order in which they are expected to come out.
 
     Args:
-        dataset: its id, as the records name it. Where they hold nothing of it, all their models are ranked by what
-            was measured elsewhere.
-        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together.
-        task: what is asked of the dataset; None where the records leave no doubt.
-        method: of fine-tuning that the forecast is about; None for "full", or what the records have most of.
+        dataset: its id, as the records name it. If there are no records of it, all models are ranked by what was
+            measured on other datasets.
+        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records are combined.
+        task: the task of the dataset; None if the records are all of one task.
+        method: the fine-tuning method that the forecast is about; None for "full", or the most frequent one.
 
     Raises:
         OptionError: the records are of several tasks, and none is named.
-        InputError: there are none.
+        InputError: there are no records.
 
     Example:
         >>> import tempfile
@@ -60,7 +61,7 @@ def board_of(
     """Return the ranking of a dataset from tables of records, as `board` does."""
     mine = [record for table in tables for record in _records_on(table, dataset)]
     history = _joined([History.of(table) for table in tables])
-    task = task or _task(mine, history, dataset)
+    task = task or _only_task(mine, history, dataset)
     history = history.about(task)
     mine = [record for record in mine if record.dataset.task == task]
     forecaster = Forecaster(history.elsewhere(dataset), method=method)
@@ -75,20 +76,20 @@ def informed(
     task: str | None,
     relations: Mapping[str, Relations] | None = None,
 ) -> AnyRanking:
-    """Return a ranking in the order of the forecast that its metrics and stored results make of it.
+    """Return a ranking in the order of a forecast from its metrics and stored results.
 
     Args:
         ranking: of models on a dataset.
-        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records count together; () for none.
-        task: what is asked of the dataset; None where the results leave no doubt.
-        relations: what is known of the models, by id, beside their size.
+        results: folders, or OWNER/NAME of dataset repositories on the Hub, whose records are combined; () for none.
+        task: the task of the dataset; None if the results are all of one task.
+        relations: what is known about the models beside their size, by id.
 
     Raises:
         OptionError: the results are of several tasks, and none is named.
     """
     history = _joined([History.of(table) for table in _tables(results)])
     if results:
-        history = history.about(task or _task((), history, ranking.dataset or "these models"))
+        history = history.about(task or _only_task((), history, ranking.dataset or "these models"))
     sizes = {one.model: Relations(parameters=one.parameters) for one in ranking.models.values()}
     forecaster = Forecaster(history.elsewhere(ranking.dataset), {**sizes, **(relations or {})})
     measured = history.measured(ranking.dataset, forecaster.method)
@@ -103,12 +104,11 @@ def _tables(results: str | Sequence[str]) -> list[RecordTable]:
 
 
 def _records_on(table: RecordTable, dataset: str) -> list[Record]:
-    rows = np.flatnonzero(table.data.column("dataset_id").to_numpy() == dataset)
-    return [one for one in (table.records(rows.tolist()) if len(rows) else []) if not one.is_failed_measurement]
+    rows = np.flatnonzero(table.data.column("dataset_id").to_numpy() == dataset).tolist()
+    return [one for one in (table.records(rows) if rows else []) if not one.is_failed_measurement]
 
 
 def _joined(parts: Sequence[History]) -> History:
-    """Return what several tables hold together."""
     models = {name: one for part in reversed(parts) for name, one in part.models.items()}
     return History(
         tuple(one for part in parts for one in part.accuracies),
@@ -117,21 +117,21 @@ def _joined(parts: Sequence[History]) -> History:
     )
 
 
-def _task(mine: Sequence[Record], history: History, dataset: str) -> str:
-    tasks = Counter(record.dataset.task for record in mine)
-    tasks = tasks or Counter(one.task for one in (*history.accuracies, *history.scores))
+def _only_task(mine: Sequence[Record], history: History, dataset: str) -> str:
+    tasks = {record.dataset.task for record in mine}
+    tasks = tasks or {one.task for one in (*history.accuracies, *history.scores)}
     if not tasks:
-        raise InputError("There are no results at all in these places.")
+        raise InputError("There are no results in these places.")
     if len(tasks) > 1:
         raise OptionError(
-            f"These results are of several tasks, so it is not clear which is asked of {dataset}: "
-            f"{', '.join(sorted(tasks))}. Name one by `task`."
+            f"These results are of several tasks, so the task of {dataset} is not clear: "
+            f"{', '.join(sorted(tasks))}. Choose one with `task`."
         )
-    return next(iter(tasks))
+    return tasks.pop()
 
 
 def _ranking(mine: Sequence[Record], history: History) -> Ranking:
-    """Return the pool: the models of the sample with most of them, and those of which other records are known."""
+    """Return the pool: the models of the sample that has most of them, and models that other records name."""
     scored: dict[tuple[str | None, str], set[str]] = defaultdict(set)
     for record in mine:
         if record.metric is None or record.metric.kind != "truth":
@@ -143,39 +143,26 @@ def _ranking(mine: Sequence[Record], history: History) -> Ranking:
         ranking = Ranking.of(chosen, headline=sorted(HEADLINE_METRICS))
     there = {one.model for one in ranking.models.values()}
     newest = {record.model.id: record for record in mine if record.status == "ok"}
-    names = (newest or dict.fromkeys(sorted(history.models))) if mine else _measured(history)
+    elsewhere = {name for one in (*history.accuracies, *history.scores) for name in one.values}
+    names = (newest or sorted(history.models)) if mine else sorted(elsewhere)
     others = {}
     for name in names:
         if name not in there:
-            own = newest.get(name)
-            known = history.models.get(name)
-            others[name] = RankedModel(
-                name,
-                "ok",
-                name,
-                parameters=known.parameters if known else None,
-                license=own.facts.license if own else None,
-            )
+            parameters = history.models.get(name, Relations()).parameters
+            permit = newest[name].facts.license if name in newest else None
+            others[name] = RankedModel(name, "ok", name, parameters=parameters, license=permit)
     return replace(ranking, models={**ranking.models, **others})
-
-
-def _measured(history: History) -> list[str]:
-    """Return the models that were measured or scored for this task."""
-    return sorted({name for one in (*history.accuracies, *history.scores) for name in one.values})
 
 
 def _notes(forecaster: Forecaster, records: int, dataset: str) -> list[str]:
     """Return what to know about a forecast."""
-    found = []
-    if not records:
-        found.append(f"Nothing is stored of {dataset}: the order is that of other datasets.")
-    datasets = {one.dataset for one in forecaster.columns}
-    if not datasets:
-        found.append("No accuracy of another dataset is stored: the order rests on the metrics and on size alone.")
-    else:
-        named = ", ".join(sorted(datasets)[:SHOWN_DATASETS])
-        more = f" and {len(datasets) - SHOWN_DATASETS} more" if len(datasets) > SHOWN_DATASETS else ""
+    found = [] if records else [f"Nothing is stored about {dataset}: the order comes from other datasets alone."]
+    datasets = sorted({one.dataset for one in forecaster.columns})
+    if datasets:
+        count = f"{len(datasets)} other dataset{'s' * (len(datasets) > 1)}"
         found.append(
-            f"Accuracies by {forecaster.method} fine-tuning on {len(datasets)} other datasets count: {named}{more}."
+            f"Accuracies by {forecaster.method} fine-tuning on {count} count: {joined(datasets, SHOWN_DATASETS)}."
         )
+    else:
+        found.append("No accuracies on other datasets are stored: the order rests on the metrics and on size alone.")
     return found

@@ -1,10 +1,9 @@
-"""What is known of checkpoints from other datasets: a linear model whose effects are as large as the records make them.
+"""What other datasets say about checkpoints: a linear model whose effects are as large as the records make them.
 
 Within each column of measured accuracies (one dataset, one protocol) the models are compared by normal scores of their
-ranks. A model's score there is a sum: its column, what its kind has in common (family, architecture, what it was
-trained on, size), its own effect, and noise. Columns of another protocol add an effect of the model under that
-protocol, so that they count less. How large each kind of effect is, the records say themselves: by the largest marginal
-likelihood.
+ranks. Such a score is a sum: the column, what the model has in common with others (family, architecture, training data,
+size), its own effect, and noise. Columns of another protocol add an effect of the model under that protocol, so that
+they count less. The sizes of these effects are estimated from the records by the largest marginal likelihood.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import NormalDist
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +23,20 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 NOISE, OWN, PROTOCOL = 0.5, 0.2, 0.2
-"""Variances to begin with: of the noise, of a model's own effect, and of its effect under another protocol."""
+"""Initial variances: of the noise, of a model's own effect, and of its effect under another protocol."""
 
 GROUP = 0.15
-"""Variance to begin with of the effects of one kind of property."""
+"""Initial variance of the effects of one kind of property."""
 
 SMALLEST, LARGEST = np.log(1e-3), np.log(3.0)
 SMALLEST_NOISE = 1e-9
-"""Where all models are equal on every dataset, there is none."""
+"""For datasets on which all models are equal."""
 
 FLAT = 1e-4
 """Prior precision of a column's level."""
 
 PRIOR_WIDTH = 1.0
-"""Of the logarithm of a variance, around what it begins with."""
+"""Of the logarithm of a variance, around its initial value."""
 
 STEPS = 80
 """Evaluations of the likelihood."""
@@ -44,11 +44,11 @@ STEPS = 80
 USUAL_NORMAL = NormalDist()
 
 ROUNDS, TOGETHER = 2, 10
-"""Times that the noise of each column is looked at anew, and how many values it takes to differ from the others."""
+"""How often the noise of each column is estimated, and how many values outweigh the noise of all columns."""
 
 
 def normal_scores(values: Sequence[float] | Floats) -> Floats:
-    """Return the normal scores of the ranks of some values, the mean rank for equal ones.
+    """Return the normal scores of the ranks of some values; equal values have their mean rank.
 
     Example:
         >>> normal_scores([0.9, 0.1, 0.5]).round(2).tolist()
@@ -69,10 +69,10 @@ class Observations:
         values: (n,).
         models: number of the model (n,).
         columns: number of the column (n,).
-        protocols: number of the protocol (n,), 0 for the one that is asked about.
+        protocols: number of the protocol (n,), 0 for the one of the forecast.
         properties: of all models (M, q).
         groups: the kind of each property (q,), from 0.
-        weights: how precise each value is beside the others (n,).
+        weights: the relative precision of each value (n,).
     """
 
     values: Floats
@@ -86,14 +86,14 @@ class Observations:
 
 @dataclass(frozen=True)
 class Known:
-    """What the records say of some models, on the scale of normal scores.
+    """What the records say about some models, on the scale of normal scores.
 
     Attributes:
         mean: expected score on a new dataset (P,).
         by_group: the part of each kind of property (G, P).
         own: the part of the models' own records (P,).
-        shared: what moves several of them together (P, k), as independent standard normal numbers.
-        alone: variance of each beside that, noise included (P,).
+        shared: weights of independent standard normal numbers that move several models together (P, k).
+        alone: the remaining variance of each model, including noise (P,).
     """
 
     mean: Floats
@@ -105,15 +105,34 @@ class Known:
     @property
     def covariance(self) -> Floats:
         """Of the scores on a new dataset (P, P)."""
-        found: Floats = self.shared @ self.shared.T + np.diag(self.alone)
-        return found
+        return np.asarray(self.shared @ self.shared.T + np.diag(self.alone))
+
+
+class _Solution(NamedTuple):
+    """The effects of some variances.
+
+    Attributes:
+        effects: of columns and properties (c,).
+        precision: of these (c, c).
+        weighted: sum of the designs of each model's cells, by their weights on its own effect (M, c).
+        sums: sum of its values by these weights (M,).
+        left: variance that is left of its own effect (M,).
+        cost: minus the log likelihood.
+    """
+
+    effects: Floats
+    precision: Floats
+    weighted: Floats
+    sums: Floats
+    left: Floats
+    cost: float
 
 
 class Effects:
     """The fitted model.
 
     Args:
-        observations: what was seen.
+        observations: the normal scores to fit.
         variances: of the noise, of models, of models under another protocol, and of each kind of property; None for
             those of the largest likelihood.
     """
@@ -127,51 +146,34 @@ class Effects:
 
     def _sums(self) -> None:
         """Add up what the likelihood needs: over all, by model and protocol, and by model."""
-        seen, rows, weights = self.seen, len(self.seen.values), self.seen.weights
-        self.protocols = int(seen.protocols.max(initial=0)) + 1
-        design = np.zeros((rows, self.columns + seen.properties.shape[1]))
-        design[np.arange(rows), seen.columns] = 1
+        seen, weights = self.seen, self.seen.weights
+        protocols = int(seen.protocols.max(initial=0)) + 1
+        self.design = design = np.zeros((len(seen.values), self.columns + seen.properties.shape[1]))
+        design[np.arange(len(design)), seen.columns] = 1
         design[:, self.columns :] = seen.properties[seen.models]
-        cell = seen.models * self.protocols + seen.protocols
-        self.cells, inverse = np.unique(cell, return_inverse=True)
-        self.cell_model = self.cells // self.protocols
-        self.foreign = (self.cells % self.protocols > 0).astype(float)
-        self.counts = np.bincount(inverse, weights=weights, minlength=len(self.cells))
+        cells, inverse = np.unique(seen.models * protocols + seen.protocols, return_inverse=True)
+        self.cell_model, self.foreign = cells // protocols, (cells % protocols > 0).astype(float)
+        self.counts = np.bincount(inverse, weights=weights, minlength=len(cells))
         order = np.argsort(inverse, kind="stable")
         starts = np.flatnonzero(np.diff(inverse[order], prepend=-1))
         self.cell_design = np.add.reduceat((design * weights[:, None])[order], starts)
-        self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(self.cells))
+        self.cell_values = np.bincount(inverse, weights=seen.values * weights, minlength=len(cells))
         self.gram, self.cross = (design.T * weights) @ design, design.T @ (weights * seen.values)
         self.square = float(seen.values @ (weights * seen.values))
-        self.rows, self.inverse, self.design = rows, inverse, design
 
     def _fit(self) -> Floats:
         start = np.log(np.array([NOISE, OWN, PROTOCOL, *[GROUP] * self.kinds]))
 
         def cost(point: Floats) -> float:
-            value = self._solve(np.exp(np.clip(point, SMALLEST, LARGEST)))[2]
+            value = self._solve(np.exp(np.clip(point, SMALLEST, LARGEST))).cost
             return float(value + 0.5 * (((point - start) / PRIOR_WIDTH) ** 2).sum())
 
         found = lowest(cost, start, most=STEPS, near=0.05)
-        variances: Floats = np.exp(np.clip(found, SMALLEST, LARGEST))
-        return variances
-
-    def _weights(self, variances: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return what the variances make of each cell and of each model.
-
-        Of each cell its weight on its model's effect, and what its own effect takes away; of each model the weight of
-        all its cells, and the variance that is left of its effect.
-        """
-        noise, own, protocol = variances[:3]
-        inner = noise + self.counts * protocol * self.foreign
-        taken = protocol * self.foreign / (noise * inner)
-        total = self._by_model(self.counts / inner)
-        return 1 / inner, taken, total, own / (1 + own * total)
+        return np.exp(np.clip(found, SMALLEST, LARGEST))
 
     def _by_model(self, values: Floats) -> Floats:
         """Return the sum of the cells of each model (M,)."""
-        found: Floats = np.bincount(self.cell_model, values, len(self.seen.properties)).astype(np.float64)
-        return found
+        return np.bincount(self.cell_model, values, len(self.seen.properties)).astype(np.float64)
 
     def _designs(self, weights: Floats) -> Floats:
         """Return the weighted sum of the designs of the cells of each model (M, c); cells are sorted by model."""
@@ -181,37 +183,37 @@ class Effects:
             found[self.cell_model[starts]] = np.add.reduceat(self.cell_design * weights[:, None], starts)
         return found
 
-    def _solve(self, variances: Floats) -> tuple[Floats, Floats, float]:
-        """Return the effects of columns and properties, their covariance, and minus the log likelihood."""
-        noise, own = variances[:2]
-        inner, taken, total, shrunk = self._weights(variances)
-        weighted = self._designs(inner)
-        sums = self._by_model(self.cell_values * inner)
+    def _solve(self, variances: Floats) -> _Solution:
+        noise, own, protocol = variances[:3]
+        spread = noise + self.counts * protocol * self.foreign
+        inner, taken = 1 / spread, protocol * self.foreign / (noise * spread)
+        total = self._by_model(self.counts / spread)
+        left = own / (1 + own * total)
+        weighted, sums = self._designs(inner), self._by_model(self.cell_values * inner)
         precision = self.gram / noise
         if self.foreign.any():
             precision -= (self.cell_design.T * taken) @ self.cell_design
-        precision -= (weighted.T * shrunk) @ weighted
-        target = self.cross / noise - self.cell_design.T @ (taken * self.cell_values) - weighted.T @ (shrunk * sums)
+        precision -= (weighted.T * left) @ weighted
+        target = self.cross / noise - self.cell_design.T @ (taken * self.cell_values) - weighted.T @ (left * sums)
         prior = np.concatenate([np.full(self.columns, FLAT), 1 / variances[3:][self.seen.groups]])
         precision[np.diag_indices_from(precision)] += prior
         root = np.linalg.cholesky(precision)
         effects = np.linalg.solve(precision, target)
-        quadratic = self.square / noise - (taken * self.cell_values**2).sum() - (shrunk * sums**2).sum()
-        logdet = self.rows * np.log(noise) - np.log(inner * noise).sum() + np.log1p(own * total).sum()
+        quadratic = self.square / noise - (taken * self.cell_values**2).sum() - (left * sums**2).sum()
+        logdet = len(self.design) * np.log(noise) - np.log(inner * noise).sum() + np.log1p(own * total).sum()
         logdet += 2 * np.log(np.diag(root)).sum() - np.log(prior).sum()
-        return effects, precision, 0.5 * float(quadratic - target @ effects + logdet)
+        return _Solution(effects, precision, weighted, sums, left, 0.5 * float(quadratic - target @ effects + logdet))
 
     @cached_property
-    def _fitted(self) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        effects, precision, _ = self._solve(self.variances)
-        covariance: Floats = np.linalg.inv(precision).astype(np.float64)
-        inner, _, total, _ = self._weights(self.variances)
-        weighted = self._designs(inner)
-        sums = self._by_model(self.cell_values * inner)
-        return effects, covariance, weighted, sums, total
+    def _solution(self) -> _Solution:
+        return self._solve(self.variances)
+
+    @cached_property
+    def _covariance_root(self) -> Floats:
+        return np.linalg.cholesky(np.linalg.inv(self._solution.precision).astype(np.float64))
 
     def with_columns_weighed(self) -> Effects:
-        """Return the model with each column as precise as it turns out to be."""
+        """Return the model with each column weighted by its estimated noise."""
         found = self
         for _ in range(ROUNDS):
             squares = np.bincount(self.seen.columns, weights=found.residuals() ** 2, minlength=self.columns)
@@ -223,31 +225,27 @@ class Effects:
         return found
 
     def residuals(self) -> Floats:
-        """Return what the fit leaves of each value (n,)."""
-        effects, _, weighted, sums, total = self._fitted
-        share = self.variances[1] / (1 + self.variances[1] * total)
-        own = share * (sums - weighted @ effects)
-        left: Floats = self.seen.values - self.design @ effects - own[self.seen.models]
-        return left
+        """Return what the fit does not explain of each value (n,)."""
+        fit = self._solution
+        own = fit.left * (fit.sums - fit.weighted @ fit.effects)
+        return np.asarray(self.seen.values - self.design @ fit.effects - own[self.seen.models])
 
     def known(self, properties: Floats, models: Places) -> Known:
-        """Return what is known of models on a new dataset.
+        """Return what is known about models on a new dataset.
 
         Args:
-            properties: of each (P, q).
-            models: the number of each among the records (P,), -1 for one without any.
+            properties: of each model (P, q).
+            models: the number of each model among the records (P,), -1 for one without records.
         """
-        effects, covariance, weighted, sums, total = self._fitted
-        noise, own = self.variances[:2]
-        slopes = effects[self.columns :]
+        fit, (noise, own) = self._solution, self.variances[:2]
+        slopes = fit.effects[self.columns :]
         chosen = [self.seen.groups == kind for kind in range(self.kinds)]
         by_group = np.array([properties[:, one] @ slopes[one] for one in chosen])
         there = models >= 0
-        share = np.where(there, own / (1 + own * total[models]), 0.0)
-        deviation = np.where(there, share * (sums[models] - weighted[models] @ effects), 0.0)
-        design = np.zeros((len(models), len(effects)))
+        share = np.where(there, fit.left[models], 0.0)
+        deviation = np.where(there, share * (fit.sums[models] - fit.weighted[models] @ fit.effects), 0.0)
+        design = np.zeros((len(models), len(fit.effects)))
         design[:, self.columns :] = properties
-        design -= share[:, None] * weighted[models]
-        left = np.where(there, share, own)
-        shared = design @ np.linalg.cholesky(covariance)
-        return Known(by_group.sum(0) + deviation, by_group, deviation, shared, left + noise)
+        design -= share[:, None] * fit.weighted[models]
+        alone = np.where(there, share, own) + noise
+        return Known(by_group.sum(0) + deviation, by_group, deviation, design @ self._covariance_root, alone)

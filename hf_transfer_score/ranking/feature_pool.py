@@ -1,4 +1,4 @@
-"""A pool of features that are in memory, scored and ranked."""
+"""A pool of features in memory, scored and ranked."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ def rank_features(
     dataset: str = "",
     task: str = "",
 ) -> Ranking:
-    """Score a pool of models on one sample, and rank them by every metric, and all together by a forecast.
+    """Score a pool of models on one sample, and rank them by each metric and by a forecast.
 
-    A model whose features cannot be scored is kept with status "failed" and the reason; the others are ranked. Only
-    when none can be scored is the first error raised.
+    A model whose features cannot be scored is kept with status "failed" and the reason, and the others are ranked. If
+    none can be scored, the first error is raised.
 
     Args:
         features: features (N, D) by model name; rows in the same order for every model, widths may differ.
-        labels: one integer a row (N,).
+        labels: one integer per row (N,).
         metrics: as for `score_features`.
         targets: regression targets.
         source_probs: source-class probabilities by model name.
         facts: what is known about each model, by name.
-        headline: metrics whose mean rank is the order; None for the forecast.
-        dataset: what the features are of, such as "owner/pets"; with it and the task the ranking has records.
-        task: what is asked of it, such as "image-classification".
+        headline: order by the mean rank over these metrics; None for the forecast.
+        dataset: the dataset of the features, such as "owner/pets"; with it and the task, the ranking has records.
+        task: the task of the dataset, such as "image-classification".
 
     Example:
         >>> import numpy as np
@@ -87,7 +87,7 @@ def rank_features(
 
 
 def _records(ranking: Ranking, task: str, truth: Any) -> tuple[Record, ...]:
-    """Return the records of features whose rows are known by their labels or targets alone."""
+    """Return the records of features; their sample is identified by its labels or targets alone."""
     from hf_transfer_score.runs.records import records_on
 
     values = np.ascontiguousarray(truth)

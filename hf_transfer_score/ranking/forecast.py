@@ -1,11 +1,11 @@
-"""How a pool would come out after fine-tuning: from the metrics of this dataset and what was measured elsewhere.
+"""How a pool would come out after fine-tuning, from the metrics on this dataset and accuracies on other datasets.
 
-Everything is put on one scale, the normal scores of a model among all models of a dataset. What is known of a model
-from other datasets (`effects`) is what is expected before anything is seen; each metric of this dataset is a noisy look
-at the truth, worth what it has been worth on other datasets. Both together are a normal distribution over the pool,
-from which outcomes are drawn: who is best how often, and by how many points the others are behind, where a normal score
-becomes an accuracy by the distributions of accuracies on other datasets. Large networks sometimes do not learn at all;
-how often, the records say, and until they do, what is known of such networks.
+Everything is on one scale: the normal scores of a model among all models of a dataset. What other datasets say about a
+model (`effects`) is the prior. Each metric on this dataset is a noisy look at the truth, weighted by its worth on other
+datasets. Together they give a normal distribution over the pool, from which outcomes are drawn: how often each model is
+the best, and how many points the others are behind. The distributions of accuracies on other datasets turn a normal
+score into an accuracy. Large networks sometimes fail to learn; the rate is estimated from records, starting from what
+is known about such networks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,55 +38,53 @@ from hf_transfer_score.ranking.reasons import reasons_of
 from hf_transfer_score.ranking.worth import FEWEST, weights_of, worth_of
 
 Floats = NDArray[np.float64]
-Value = TypeVar("Value")
 
 PROPERTIES = ("family", "architecture", "base_model", "pretrained_on")
-"""What models have in common; the size stands beside it."""
+"""What models have in common, beside their size."""
 
 MOST_VALUES = 40
-"""Values of a property that are looked at, the most frequent ones."""
+"""Values of a property that are used, the most frequent ones."""
 
 USUAL_SIZE, SIZE_UNIT, SIZE_LIMIT = 8.0, 0.5, 3.0
-"""Of the logarithm of the parameters: its middle, what counts as one, and where it ends."""
+"""Of the logarithm of the parameters: the middle, one unit, and the limit in units."""
 
 UNKNOWN = Relations()
-"""Of a model that nothing is known of."""
 
 SIZE_WORTH = 0.25
-"""What one unit of size is worth where no records say so."""
+"""What one unit of size is worth without records."""
 
 RARE, STEEP, RARE_TRUST, STEEP_TRUST, OWN_TRUST = -3.5, 2.0, 0.1, 30.0, 3.0
-"""Log odds of not learning, and what a unit of size adds to it, with the precision of both, and how many measurements
-of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
+"""Log odds that a network fails to learn, what a unit of size adds to them, the precision of both, and how many
+measurements of a model outweigh them. A quarter of the runs of BERT-large fail on small datasets (Dodge et al. 2020,
 arXiv:2002.06305)."""
 
 NEAR = 1e-9
-"""Steps towards these odds that are smaller change nothing."""
+"""The size of a step towards these odds below which the search ends."""
 
 FALL = (0.10, 0.15, 0.20, 0.30)
-"""How far networks that did not learn fell below the median, where the records do not say."""
+"""How far networks that failed to learn fall below the median, beside what records say."""
 
 CURVE = ((-2.0, -0.25), (-1.0, -0.05), (0.0, 0.0), (1.0, 0.015), (2.0, 0.04))
-"""Accuracy beside the median by normal score where no records say so: rounded from public tables of fine-tuned
-checkpoints of the Hub."""
+"""Accuracy relative to the median by normal score without records: rounded from public tables of fine-tuned checkpoints
+on the Hub."""
 
 DRAWS, FEWEST_DRAWS, MOST_NUMBERS = 2000, 400, 1_000_000
 LEVEL = 0.8
-"""The share of the outcomes that intervals hold."""
+"""The share of the outcomes that intervals cover."""
 
 
 @dataclass(frozen=True)
 class ModelForecast:
-    """How one model would come out.
+    """How one model is expected to come out.
 
     Attributes:
-        best_probability: that it is the best of the pool.
-        points_below_best: of accuracy in percent that it is behind the best.
-        expected_accuracy: where accuracies that were measured on this dataset say something about their level.
-        score: what it is ordered by, higher is better.
-        places: the first and the last place that it takes in the middle share of the outcomes.
-        near_best: probability to be within one point of the best.
-        why: what it is based on, the largest part first.
+        best_probability: the chance to be the best of the pool.
+        points_below_best: how far it is behind the best, in points of accuracy.
+        expected_accuracy: None without measured accuracies or probes on this dataset, which tell the level.
+        score: what models are ordered by, higher is better.
+        places: the best and the worst place in the central `LEVEL` of the outcomes.
+        near_best: the chance to be within one point of the best.
+        why: the reasons, the largest part first.
     """
 
     best_probability: float
@@ -99,7 +97,7 @@ class ModelForecast:
 
 
 class _Imagined(NamedTuple):
-    """What is believed of a pool, and how it comes out in each draw (P, draws)."""
+    """The belief about a pool, and how it comes out in each draw (P, draws)."""
 
     known: Known
     belief: Belief
@@ -116,7 +114,7 @@ class Forecaster:
         history: what was measured on other datasets.
         extra: relations of models that the history does not know, by id.
         method: of fine-tuning; None for the usual one, or the most frequent.
-        most_numbers: that are drawn for a pool, beyond which a large one gets fewer outcomes.
+        most_numbers: how many numbers are drawn for a pool at most; a larger pool gets fewer outcomes.
     """
 
     def __init__(
@@ -135,7 +133,7 @@ class Forecaster:
 
     @cached_property
     def columns(self) -> list[MeasuredColumn]:
-        """Accuracies by the method in question."""
+        """Accuracies by the method of the forecast."""
         return [one for one in self.history.accuracies if one.protocol == self.method]
 
     @cached_property
@@ -156,12 +154,10 @@ class Forecaster:
         return found, np.array([*groups, len(PROPERTIES)], np.intp)
 
     def sizes(self, ids: Sequence[str]) -> Floats:
-        """Return how large models are (P,), 0 for the usual size and where that is not known."""
-        told = [self.relations.get(name, UNKNOWN).parameters for name in ids]
-        usual = 10**USUAL_SIZE
-        logs = np.log10(np.array([usual if one is None else max(one, 1) for one in told], np.float64))
-        sizes: Floats = np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
-        return sizes
+        """Return the size of models in units (P,), 0 for the usual or an unknown size."""
+        counts = [self.relations.get(name, UNKNOWN).parameters for name in ids]
+        logs = np.log10(np.array([10**USUAL_SIZE if one is None else max(one, 1) for one in counts], np.float64))
+        return np.clip((logs - USUAL_SIZE) / SIZE_UNIT, -SIZE_LIMIT, SIZE_LIMIT)
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -175,20 +171,22 @@ class Forecaster:
         if not self.columns:
             return None
         protocols = {self.method: 0}
-        parts: list[tuple[Floats, Floats]] = []
+        scores, places = [], []
         for number, column in enumerate(self.history.accuracies):
-            names, accuracies = list(column.values), accuracies_of(column)
+            accuracies = accuracies_of(column)
             learnt = ~failed(accuracies)
             protocol = protocols.setdefault(column.protocol, len(protocols))
-            about = np.array([[self.numbers[name], number, protocol] for name in names], float).reshape(-1, 3)
-            parts.append((normal_scores(accuracies[learnt]), about[learnt]))
-        values, about = np.concatenate([one for one, _ in parts]), np.vstack([one for _, one in parts]).astype(np.intp)
+            about = np.array([[self.numbers[name], number, protocol] for name in column.values], np.intp)
+            scores.append(normal_scores(accuracies[learnt]))
+            places.append(about.reshape(-1, 3)[learnt])
+        values = np.concatenate(scores)
         properties, groups = self.properties(list(self.numbers))
-        seen = Observations(values, about[:, 0], about[:, 1], about[:, 2], properties, groups, np.ones(len(values)))
+        models, columns, ways = np.vstack(places).T
+        seen = Observations(values, models, columns, ways, properties, groups, np.ones(len(values)))
         return Effects(seen).with_columns_weighed()
 
     def expected(self, ids: Sequence[str]) -> Known:
-        """Return what other datasets say of models; without records their size says a little."""
+        """Return what other datasets say about models; without records their size says a little."""
         properties, _ = self.properties(ids)
         if self.effects is not None:
             return self.effects.known(properties, np.array([self.numbers.get(name, -1) for name in ids], np.intp))
@@ -198,7 +196,7 @@ class Forecaster:
         return Known(by_group[-1], by_group, np.zeros(len(ids)), nothing, np.full(len(ids), 1 - SIZE_WORTH**2))
 
     def failing(self, ids: Sequence[str]) -> Floats:
-        """Return how often models do not learn (P,)."""
+        """Return how often models fail to learn (P,), by a logistic regression on their size."""
         names = [name for one in self.columns for name in one.values]
         bad = np.concatenate([np.zeros(0, bool), *(failed(accuracies_of(one)) for one in self.columns)])
         point, start = np.array([RARE, STEEP]), np.array([RARE, STEEP])
@@ -215,12 +213,11 @@ class Forecaster:
         usual = 1 / (1 + np.exp(-np.clip(point[0] + point[1] * self.sizes(ids), -20, 20)))
         tried, lost = Counter(names), Counter(name for name, one in zip(names, bad, strict=True) if one)
         counts = np.array([[lost[name], tried[name]] for name in ids], float).reshape(-1, 2)
-        rates: Floats = (OWN_TRUST * usual + counts[:, 0]) / (OWN_TRUST + counts[:, 1])
-        return rates
+        return np.asarray((OWN_TRUST * usual + counts[:, 0]) / (OWN_TRUST + counts[:, 1]))
 
     @cached_property
     def curves(self) -> list[tuple[Floats, Floats]]:
-        """Normal scores and accuracies beside the median, of each dataset."""
+        """Normal scores and accuracies relative to the median, of each dataset."""
         found = []
         for column in self.columns:
             accuracies = np.sort(accuracies_of(column))
@@ -232,35 +229,31 @@ class Forecaster:
 
     @cached_property
     def falls(self) -> Floats:
-        """How far networks that did not learn fell below the median."""
-        found = [np.array(FALL)]
-        for column in self.columns:
-            accuracies = accuracies_of(column)
-            found.append((np.median(accuracies) - accuracies)[failed(accuracies)])
-        falls: Floats = np.concatenate(found)
-        return falls
+        """How far networks that failed to learn fell below the median."""
+        accuracies = [accuracies_of(column) for column in self.columns]
+        return np.concatenate([np.array(FALL), *((np.median(one) - one)[failed(one)] for one in accuracies)])
 
     def forecast(self, looks: Looks, *, seed: int = 0) -> list[ModelForecast]:
-        """Return how the models of a pool would come out, in its order, which changes nothing.
+        """Return how the models of a pool are expected to come out; their order makes no difference.
 
         Args:
-            looks: what is known of them on their own dataset.
+            looks: what is known about them on their own dataset.
             seed: of the draws.
         """
-        order = sorted(range(len(looks.ids)), key=lambda place: looks.ids[place])
-        found = dict(zip(order, self._sorted(looks.chosen(order), seed), strict=True))
+        order = sorted(range(len(looks.ids)), key=looks.ids.__getitem__)
+        found = dict(zip(order, self._forecasts(looks.chosen(order), seed), strict=True))
         return [found[place] for place in range(len(order))]
 
     def outcomes(self, looks: Looks, *, seed: int = 0) -> Floats:
-        """Return how the models of a pool come out in each draw (P, draws), in its order.
+        """Return the accuracies of the models of a pool in each draw (P, draws).
 
-        These are accuracies; beside their median, where nothing that was measured tells their level.
+        They are relative to their median if there are no measured accuracies or probes, which tell the level.
 
         Args:
-            looks: what is known of them on their own dataset.
+            looks: what is known about them on their own dataset.
             seed: of the draws.
         """
-        order = sorted(range(len(looks.ids)), key=lambda place: looks.ids[place])
+        order = sorted(range(len(looks.ids)), key=looks.ids.__getitem__)
         drawn = self._imagined(looks.chosen(order), seed).outcomes
         found = np.empty_like(drawn)
         found[order] = drawn
@@ -268,9 +261,8 @@ class Forecaster:
 
     def _imagined(self, looks: Looks, seed: int) -> _Imagined:
         known = self.expected(looks.ids)
-        size = len(looks.ids)
         middle = known.shared - known.shared.mean(0)
-        unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / size))
+        unit = float(np.sqrt(np.var(known.mean) + known.alone.mean() + (middle**2).sum() / len(looks.ids)))
         belief = Belief.of(known)
         pulls: dict[str, Floats] = {}
         for names, pull, places, worth in self._pulls(looks, max(unit, 1e-3)):
@@ -282,11 +274,11 @@ class Forecaster:
         generator = np.random.default_rng(seed)
         outcomes = self._outcomes(belief, rates, looks, generator)
         accuracies = anchored(outcomes, looks, belief.mean, generator)
-        if accuracies is None:
-            return _Imagined(known, belief, pulls, rates, outcomes, absolute=False)
-        return _Imagined(known, belief, pulls, rates, accuracies, absolute=True)
+        final = outcomes if accuracies is None else accuracies
+        return _Imagined(known, belief, pulls, rates, final, absolute=accuracies is not None)
 
-    def _sorted(self, looks: Looks, seed: int) -> list[ModelForecast]:
+    def _forecasts(self, looks: Looks, seed: int) -> list[ModelForecast]:
+        """Return the forecasts of models that are sorted by id."""
         known, belief, pulls, rates, final, absolute = self._imagined(looks, seed)
         measured = bool(looks.accuracies or looks.drawn)
         orders = (-final).argsort(0).argsort(0) + 1
@@ -296,7 +288,7 @@ class Forecaster:
         behind = 100 * (best - final)
         middle = np.median(behind, axis=1)
         tails = np.quantile(behind, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
-        levels = _intervals(final) if absolute else None
+        levels = _intervals(final) if absolute else [None] * len(final)
         score = -(drawn_places(orders, looks) if measured else expected_places(belief, rates))
         low, high = np.quantile(orders, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1, method="inverted_cdf")
         shares = (first / first.sum(0)).mean(1)
@@ -306,7 +298,7 @@ class Forecaster:
             ModelForecast(
                 float(shares[place]),
                 Interval(float(middle[place]), float(tails[0, place]), float(tails[1, place])),
-                None if levels is None else levels[place],
+                levels[place],
                 float(score[place]),
                 (int(low[place]), int(high[place])),
                 float((behind[place] <= 1).mean()),
@@ -324,7 +316,7 @@ class Forecaster:
         ]
 
     def _pulls(self, looks: Looks, unit: float) -> Iterator[tuple[list[str], Floats, list[int], float]]:
-        """Yield, of metrics that look at the same models, names, pulls, these models and what a look is worth."""
+        """Yield the names, pulls, models and worth of a look of the metrics that look at the same models."""
         groups: dict[frozenset[int], list[str]] = {}
         for name, values in looks.metrics.items():
             if len(set(values.values())) > 1:
@@ -339,7 +331,7 @@ class Forecaster:
             yield names, pulls, there, float(rho @ weights / unit)
 
     def _outcomes(self, belief: Belief, rates: Floats, looks: Looks, generator: np.random.Generator) -> Floats:
-        """Return accuracies beside the median in each draw (P, draws)."""
+        """Return accuracies relative to the median in each draw (P, draws)."""
         scores = belief.drawn(max(FEWEST_DRAWS, min(DRAWS, self.most_numbers // len(rates))), generator)
         outcomes, drawn = np.empty_like(scores), scores.shape[1]
         which = generator.integers(len(self.curves), size=drawn)
@@ -350,7 +342,7 @@ class Forecaster:
             chosen = generator.random(drawn) < (PROBED if self.columns else 1)
             factors = np.exp(PROBE_SPREAD * generator.standard_normal(drawn))[chosen]
             curve = normal_scores(np.arange(len(probes), dtype=np.float64)), probes - np.median(probes)
-            beside = scores[:, chosen] - belief.mean.mean()  # probes are spread as this pool is, not as all models are
+            beside = scores[:, chosen] - belief.mean.mean()  # probes are spread like this pool, not like all models
             outcomes[:, chosen] = np.interp(beside, *curve) * factors
         lost = generator.random(scores.shape) < rates[:, None]
         fallen = -self.falls[generator.integers(len(self.falls), size=scores.shape)]

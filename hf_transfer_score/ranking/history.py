@@ -1,17 +1,17 @@
-"""What was measured elsewhere: accuracies and scores of models on other datasets, and what models have in common."""
+"""Accuracies and scores of models on other datasets, and what models have in common."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.metrics.registry import Metric, MetricResult
+from hf_transfer_score.metrics.registry import MetricResult
 from hf_transfer_score.ranking.pools import rank_pool
 from hf_transfer_score.ranking.settings import Setting, rules
 from hf_transfer_score.records.possible import TRUTH
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int64]
 
 USUAL = "full"
-"""The method that a forecast is about where the records do not leave only others."""
+"""The method that a forecast is about, if there are records of it."""
 
 REPEATED = "seed"
-"""The parameter of a measurement that tells repetitions apart, and not what was measured."""
+"""The parameter in which repetitions of a measurement differ."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Relations:
         family: the kind of network.
         architecture: its class.
         base_model: the checkpoint that it was fine-tuned from.
-        pretrained_on: what it was trained on.
-        parameters: how many it has.
+        pretrained_on: the data it was trained on.
+        parameters: the number of its parameters.
     """
 
     family: str | None = None
@@ -51,12 +51,12 @@ class Relations:
 
 @dataclass(frozen=True)
 class MeasuredColumn:
-    """What was measured of many models in the same way on one dataset.
+    """Measurements of many models in the same way on one dataset.
 
     Attributes:
         dataset: its id.
-        task: what was asked.
-        protocol: the method of fine-tuning, or the metric; numbers of different ones are never compared.
+        task: of the dataset.
+        protocol: the method of fine-tuning, or the metric; numbers by different protocols are never compared.
         values: accuracy or score by the id of the model, higher is better.
     """
 
@@ -71,9 +71,9 @@ class History:
     """Everything that is stored, as columns.
 
     Attributes:
-        accuracies: one column for each dataset and way of measuring; the mean over repetitions.
-        scores: one column for each metric and sample.
-        models: what is known of each model, by id.
+        accuracies: a column for each dataset and way of measuring, with means over repetitions.
+        scores: a column for each metric and sample.
+        models: what is known about each model, by id.
     """
 
     accuracies: tuple[MeasuredColumn, ...] = ()
@@ -82,7 +82,7 @@ class History:
 
     @classmethod
     def of(cls, source: RecordTable | Iterable[Record]) -> History:
-        """Return what records or a table of them hold; failures say nothing of other datasets."""
+        """Return the history in records, or in a table of records; failures are left out."""
         if not isinstance(source, RecordTable):
             source = RecordTable.of(Stored.of(str(number), "", record) for number, record in enumerate(source))
         rows = _Columns(source.data)
@@ -91,56 +91,44 @@ class History:
             dataset, task, metric = (rows.at(name, chosen[0]) for name in ("dataset_id", "dataset_task", "metric_name"))
             names = [rows.at("model_id", row) for row in chosen]
             terms = json.loads(f"[{','.join([rows.terms[row] for row in chosen])}]")  # all at once is ten times faster
-            told = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
+            parameters = json.loads(rows.at("metric_parameters", chosen[0]) or "{}")
             if metric == TRUTH.name:
-                found: dict[str, list[float]] = defaultdict(list)
-                for name, one in zip(names, terms, strict=True):
-                    if TRUTH.name in one:  # strangers may call anything an accuracy
-                        found[name].append(one[TRUTH.name])
-                values = {name: sum(some) / len(some) for name, some in found.items()}
+                values = _means(names, terms)
                 if values:
-                    accuracies.append(MeasuredColumn(dataset, task, str(told.get("method", "")), values))
+                    accuracies.append(MeasuredColumn(dataset, task, str(parameters.get("method", "")), values))
             else:
-                setting = Setting(metric, rows.versions[chosen[0]], CANONICAL.encode(told))
+                setting = Setting(metric, rows.versions[chosen[0]], CANONICAL.encode(parameters))
                 signs = json.loads(rows.at("metric_directions", chosen[0]) or "{}")
                 scored = _scores(setting, dict(zip(names, terms, strict=True)), signs)
                 scores.append(MeasuredColumn(dataset, task, metric, scored))
         return cls(tuple(accuracies), tuple(scores), rows.relations())
 
     def about(self, task: str) -> History:
-        """Return what is known of one task."""
-        return History(
-            tuple(one for one in self.accuracies if one.task == task),
-            tuple(one for one in self.scores if one.task == task),
-            self.models,
-        )
+        """Return the history of one task."""
+        return self._chosen(lambda one: one.task == task)
 
     def on(self, dataset: str) -> History:
-        """Return what was measured on one dataset."""
-        return self._chosen(dataset, inside=True)
+        """Return the history of one dataset."""
+        return self._chosen(lambda one: one.dataset == dataset)
 
     def elsewhere(self, dataset: str) -> History:
-        """Return what was measured on all other datasets."""
-        return self._chosen(dataset, inside=False)
+        """Return the history of all other datasets."""
+        return self._chosen(lambda one: one.dataset != dataset)
 
     def measured(self, dataset: str, method: str) -> Mapping[str, float]:
-        """Return the accuracies of one dataset by a method, by id of the model: of several samples those of most."""
+        """Return the accuracies on one dataset by a method, by model id; those of the sample with most models."""
         found = [one.values for one in self.on(dataset).accuracies if one.protocol == method]
-        return max(found, key=len) if found else {}
+        return max(found, key=len, default={})
 
-    def _chosen(self, dataset: str, *, inside: bool) -> History:
-        return History(
-            tuple(one for one in self.accuracies if (one.dataset == dataset) is inside),
-            tuple(one for one in self.scores if (one.dataset == dataset) is inside),
-            self.models,
-        )
+    def _chosen(self, wanted: Callable[[MeasuredColumn], bool]) -> History:
+        return History(tuple(filter(wanted, self.accuracies)), tuple(filter(wanted, self.scores)), self.models)
 
 
 class _Columns:
-    """Columns of a table as codes of the values that differ, so that what repeats is looked at once."""
+    """Columns of a table as codes of their distinct values, so that repeated values are processed once."""
 
     SAME = ("dataset_id", "dataset_task", "dataset_fingerprint", "metric_name", "way", "metric_directions")
-    """What rows of one column of the history have in common."""
+    """What the rows of one column of the history have in common."""
 
     RELATIONS = ("family", "architecture", "base_model", "pretrained_on")
 
@@ -162,14 +150,17 @@ class _Columns:
         return values[code] if code >= 0 else ""
 
     def _ways(self) -> tuple[list[str], Codes]:
-        """Return how each row was measured, repetitions aside."""
+        """Return how each row was measured: its parameters except for those of repetitions."""
         values, codes = self.coded["metric_parameters"]
         ways: dict[str, int] = {}
-        places = [ways.setdefault(_way(text), len(ways)) for text in values]
-        return list(ways), np.where(codes < 0, -1, np.array([*places, -1])[codes])
+        places = []
+        for text in values:
+            way = {name: value for name, value in json.loads(text).items() if name != REPEATED}
+            places.append(ways.setdefault(CANONICAL.encode(way), len(ways)))
+        return list(ways), np.array([*places, -1])[codes]
 
     def groups(self) -> list[list[int]]:
-        """Return the rows with terms of each column of the history, in their order."""
+        """Return the rows that have terms, in order, for each column of the history."""
         whole = np.flatnonzero([bool(text) and text != "{}" for text in self.terms])
         key = np.asarray(self.versions)[whole]
         for name in self.SAME:
@@ -180,7 +171,7 @@ class _Columns:
         return [part.tolist() for part in np.split(whole[order], cuts)] if len(whole) else []
 
     def relations(self) -> dict[str, Relations]:
-        """Return what is known of each model: all that its records say, the later ones first."""
+        """Return what is known about each model: all that its records state, preferring later records."""
         names, models = self.coded["model_id"]
         found: dict[str, list[Any]] = {name: [None] * (len(self.RELATIONS) + 1) for name in names}
         for place, name in enumerate(self.RELATIONS):
@@ -188,14 +179,14 @@ class _Columns:
             there = codes >= 0
             for model, code in dict(zip(models[there].tolist(), codes[there].tolist(), strict=True)).items():
                 found[names[model]][place] = values[code]
-        sizes = {model: size for model, size in zip(models.tolist(), self.sizes, strict=True) if size is not None}
-        for model, size in sizes.items():
-            found[names[model]][len(self.RELATIONS)] = size
+        for model, size in zip(models.tolist(), self.sizes, strict=True):
+            if size is not None:
+                found[names[model]][-1] = size
         return {name: Relations(*one) for name, one in found.items()}
 
 
 def _codes(column: pyarrow.ChunkedArray) -> tuple[list[str], Codes]:
-    """Return the values of a column that differ, and the number of each row's value, -1 for none."""
+    """Return the distinct values of a column, and the number of each row's value, -1 for none."""
     import pyarrow
 
     if not pyarrow.types.is_dictionary(column.type):
@@ -207,18 +198,22 @@ def _codes(column: pyarrow.ChunkedArray) -> tuple[list[str], Codes]:
     return whole.dictionary.to_pylist(), whole.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _way(parameters: str) -> str:
-    """Return how something was measured as text that is equal for its repetitions."""
-    return CANONICAL.encode({name: value for name, value in json.loads(parameters).items() if name != REPEATED})
+def _means(names: Sequence[str], terms: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean accuracy of each model over repetitions."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for name, one in zip(names, terms, strict=True):
+        if TRUTH.name in one:  # anyone may call any numbers an accuracy
+            found[name].append(one[TRUTH.name])
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def _scores(setting: Setting, found: Mapping[str, Mapping[str, float]], signs: Mapping[str, int]) -> dict[str, float]:
     """Return the pool scores of the models of one sample by one metric."""
-    rule: Metric = rules(setting, [frozenset(one) for one in found.values()], [signs])
+    rule = rules(setting, [frozenset(one) for one in found.values()], [signs])
     names = {term.name for term in rule.terms}
-    whole = {name: dict(one) for name, one in found.items() if one.keys() == names}
+    whole = {name: one for name, one in found.items() if one.keys() == names}
     if len(rule.terms) == 1 and rule.pool_rule == "value":
         term = rule.terms[0]
         return {name: term.direction * one[term.name] for name, one in whole.items()}
-    results = {name: MetricResult(rule.name, "ok", terms=one) for name, one in whole.items()}
+    results = {name: MetricResult(rule.name, "ok", terms=dict(one)) for name, one in whole.items()}
     return rank_pool(rule, results).scores if results else {}

@@ -1,9 +1,9 @@
 """Replicates of mean ranks from stored intervals, for pools of any size.
 
-A record keeps the interval of a term, not the replicates it came from. So replicates are drawn anew: each term normal
-around its value with the spread that its interval implies. Models are drawn independently of one another, while a
-bootstrap draws the same rows for all of them; what they share then counts as uncertainty, so these ranges are rather
-too wide than too narrow.
+A record keeps the interval of a term, not the replicates that it came from. So new replicates are drawn: each term from
+a normal distribution around its value, with the spread that its interval implies. Models are drawn independently, while
+a bootstrap draws the same rows for all of them. What they share then counts as uncertainty, so these ranges are too
+wide rather than too narrow.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Array = NDArray[np.float64]
 
 LEVEL = 0.9
 LEVELS = (0.01, 0.9999)
-"""Levels of intervals are taken as these at the most, so that none implies a spread without bounds."""
+"""Levels of intervals are clipped to these, so that no spread is infinite."""
 MOST_REPLICATES = 400
-"""Draws for boards of up to a thousand models; larger ones get half of them."""
+"""For pools of up to a thousand models; larger ones get half as many."""
 LARGEST_BLOCK = 100_000
-"""Numbers that are drawn at once, where one replicate needs no more."""
+"""Numbers that are drawn at once, unless one replicate needs more."""
 
 
 class Interval(NamedTuple):
@@ -39,7 +39,7 @@ class Interval(NamedTuple):
 
 
 def accuracy_interval(accuracy: float, rows: int, level: float = 0.95) -> Interval:
-    """Return an accuracy on some rows with its interval after Wilson (1927).
+    """Return an accuracy on some rows with its Wilson (1927) interval.
 
     Example:
         >>> [round(one, 3) for one in accuracy_interval(0.9, 100)]
@@ -56,9 +56,9 @@ class DrawnPool:
     """One metric that decides, over the models that have it.
 
     Attributes:
-        metric: the rules.
+        metric: how it ranks.
         values: raw terms (T, M).
-        spreads: standard deviations (T, M); 0 for a term that is taken as exact.
+        spreads: their standard deviations (T, M); 0 for an exact value.
         chosen: places (R,) of the models to rank among these.
     """
 
@@ -69,24 +69,20 @@ class DrawnPool:
 
 
 def spreads(low: Array, high: Array, level: Array) -> Array:
-    """Return standard deviations from the ends of intervals and the share that they hold; NaN where there is none."""
+    """Return standard deviations from the ends and levels of intervals; NaN where there is no interval."""
     level = np.clip(level, *LEVELS)
     sizes = {share: 2 * NormalDist().inv_cdf((1 + share) / 2) for share in np.unique(level).tolist()}
     return np.asarray((high - low) / np.vectorize(sizes.__getitem__, otypes=[float])(level))
 
 
-def replicate_count(models: int) -> int:
-    """Return how many replicates a board of that size gets."""
-    return MOST_REPLICATES if models <= 1000 else MOST_REPLICATES // 2
-
-
-def mean_ranks(pools: Sequence[DrawnPool], replicates: int, seed: int) -> NDArray[np.float32]:
+def mean_ranks(pools: Sequence[DrawnPool], seed: int) -> NDArray[np.float32]:
     """Return the mean rank of each model in each replicate (B, R), each replicate scaled and ranked on its own.
 
-    Every second replicate has the noise of the one before with the other sign, so that their mean is the sample.
+    Every second replicate has the noise of the previous one with the opposite sign, so that their mean is the sample.
     """
-    generator = np.random.default_rng(seed)
-    found = np.zeros((replicates, len(pools[0].chosen)), np.float32)
+    generator, models = np.random.default_rng(seed), len(pools[0].chosen)
+    replicates = MOST_REPLICATES if models <= 1000 else MOST_REPLICATES // 2
+    found = np.zeros((replicates, models), np.float32)
     ends = np.cumsum([pool.values.size for pool in pools])
     block = 2 * max(1, LARGEST_BLOCK // int(ends[-1]))
     for start in range(0, replicates, block):

@@ -1,7 +1,7 @@
 """The one place where a pool is scaled and ranked: pure functions on arrays whose last axis is the models.
 
-A pool is an array of raw terms (T, ..., M): one of each term for each model, in as many replicates as there are axes
-between. Nothing here knows where the numbers come from; all are finite.
+A pool is an array of raw terms (T, ..., M): a value of each term for each model, with axes for replicates in between.
+All numbers are finite.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ Array = NDArray[np.float64]
 Numbers = NDArray[Any]
 
 UNINFORMATIVE_RANGE = 1e-3
-"""A term whose range over the pool is smaller (relative, or absolute for terms in [0, 1]) tells nothing."""
+"""A term whose range over the pool is smaller (relative, or absolute for terms in [0, 1]) has no information."""
 
 
 def uninformative(metric: Metric, values: Array) -> NDArray[np.bool_]:
-    """Return which terms of a pool (T, ..., M) cannot tell its models apart (T, ...)."""
+    """Return which terms of a pool (T, ..., M) cannot distinguish its models (T, ...)."""
     if values.shape[-1] < 2:
         return np.ones(values.shape[:-1], bool)
     low, high = values.min(axis=-1), values.max(axis=-1)
@@ -34,7 +34,7 @@ def uninformative(metric: Metric, values: Array) -> NDArray[np.bool_]:
 
 
 def scaled(metric: Metric, values: Array) -> Array:
-    """Return the terms of a pool (T, ..., M) as they enter its scores; zero where a term tells nothing."""
+    """Return the terms of a pool (T, ..., M) as they enter its scores; zero for a term without information."""
     useless = uninformative(metric, values)[..., None]
     if values.shape[-1] and metric.pool_rule == "minmax_sum":
         low = values.min(axis=-1, keepdims=True)
@@ -51,12 +51,12 @@ def pool_scores(metric: Metric, terms: Array) -> Array:
 
 
 def pool_ranks(metric: Metric, values: Array) -> NDArray[np.int32]:
-    """Return the ranks of a pool (..., M) from its raw terms (T, ..., M), 1 for the best; equal scores share one."""
+    """Return the ranks of a pool (..., M) from its raw terms (T, ..., M), 1 for the best; equal scores share a rank."""
     return places(-pool_scores(metric, scaled(metric, values)))
 
 
 def places(values: Numbers) -> NDArray[np.int32]:
-    """Return the place of each value (..., M) along the last axis, 1 for the smallest; equal ones share the better.
+    """Return the place of each value (..., M) along the last axis, 1 for the smallest; ties share the better place.
 
     Example:
         >>> places(np.array([0.5, 0.1, 0.5])).tolist()
@@ -88,7 +88,7 @@ class Ranges:
     """How sure the order of some models is.
 
     Attributes:
-        ranks: rank of each model (M,); those of a group share the place of its best model.
+        ranks: rank of each model (M,); the models of a group share the place of its best.
         low: best place of each model (M,).
         high: worst place of each model (M,).
         groups: number of its group (M,); 1 holds the best.
@@ -107,35 +107,34 @@ def ranges_of(drawn: Numbers, ranks: Sequence[int], level: float, known: Sequenc
         drawn: the mean ranks; a tie counts as both places.
         ranks: the place of each model on the sample itself; it and the rank of its group are always in the range.
         level: share of the replicates that ranges cover.
-        known: whether a model has a spread; the others lead no group. All have where it is empty.
+        known: whether a model has a spread; the others lead no group. Empty if all have.
     """
     best, worst = both_places(drawn)
     low = np.quantile(best, (1 - level) / 2, axis=0, method="lower").astype(np.intp)
     high = np.quantile(worst, (1 + level) / 2, axis=0, method="higher").astype(np.intp)
     groups = tie_groups(drawn, level, known)
-    shared = shared_ranks(groups)
-    return Ranges(
-        shared, np.minimum(low, np.array(shared, np.intp)), np.maximum(high, np.array(ranks, np.intp)), groups
-    )
+    first: dict[int, int] = {}
+    shared = [first.setdefault(group, place) for place, group in enumerate(groups, 1)]
+    return Ranges(shared, np.minimum(low, np.array(shared, np.intp)), np.maximum(high, ranks), groups)
 
 
 def tie_groups(drawn: Numbers, level: float, known: Sequence[bool] = ()) -> list[int]:
-    """Return the group of each model: a new one starts where the leader of the last is ahead for sure.
+    """Return the group of each model: a new group starts where the leader of the last one is surely ahead.
 
     Only the leader is compared, so the work grows with the number of models, not of pairs.
     """
     groups: list[int] = []
     leader, number = next((place for place, has in enumerate(known) if has), 0), 1
     columns = np.ascontiguousarray(drawn.T)
-    for place in range(len(columns)):
-        if (not known or known[place]) and _ahead(columns[leader], columns[place], level):
+    for place, column in enumerate(columns):
+        if (not known or known[place]) and _ahead(columns[leader], column, level):
             leader, number = place, number + 1
         groups.append(number)
     return groups
 
 
 def separated(drawn: Numbers, level: float) -> list[tuple[int, int]]:
-    """Return the pairs of models in order, the better first, of which one is ahead for sure."""
+    """Return the pairs of models in order, the better first, of which one is surely ahead."""
     columns = np.ascontiguousarray(drawn.T)
     return [
         (first, first + 1 + int(after))
@@ -145,7 +144,7 @@ def separated(drawn: Numbers, level: float) -> list[tuple[int, int]]:
 
 
 def _ahead(first: Numbers, others: Numbers, level: float) -> NDArray[np.bool_]:
-    """Return whether one model (B,) is ahead of others (..., B) in enough replicates, ties counted half."""
+    """Return whether one model (B,) is ahead of others (..., B) in enough replicates, a tie counting half."""
     share = (np.sign(others - first).mean(axis=-1, dtype=np.float64) + 1) / 2
     return np.asarray(share >= (1 + level) / 2)
 
@@ -154,14 +153,3 @@ def first_shares(drawn: Numbers) -> Array:
     """Return the share of the replicates (B, M) in which each model is first (M,); ties share it."""
     leading = places(drawn) == 1
     return np.asarray(np.ascontiguousarray((leading / leading.sum(axis=1, keepdims=True)).T).mean(axis=1))
-
-
-def shared_ranks(groups: Sequence[int]) -> list[int]:
-    """Return the rank of each model in order: all of a group share the place of its first.
-
-    Example:
-        >>> shared_ranks([1, 1, 2, 3, 3])
-        [1, 1, 3, 4, 4]
-    """
-    first: dict[int, int] = {}
-    return [first.setdefault(group, place) for place, group in enumerate(groups, 1)]

@@ -1,4 +1,4 @@
-"""What is known of a pool on its own dataset, and what becomes of drawn outcomes: accuracies, and places."""
+"""What is known about a pool on its own dataset, and how outcomes become accuracies and places."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Floats = NDArray[np.float64]
 Value = TypeVar("Value")
 
 FAILED_SPREADS, FAILED_POINTS = 3.0, 0.05
-"""A network did not learn where it is below the lower quartile by so many distances of the quartiles, and so much."""
+"""A network failed to learn if it is this many interquartile ranges, and this much, below the lower quartile."""
 
 PROBED, PROBE_SPREAD = 0.5, 0.2
-"""The share of the outcomes that are spread as the accuracies of a probe are where records say it too; the logarithm of
-how far the spread, and the error, after fine-tuning differ from those of the probe (docs/evidence.md)."""
+"""The share of the outcomes that are spread like the accuracies of a probe, if records tell the spread too; and the
+logarithm of how far the spread and the error after fine-tuning differ from those of the probe (docs/evidence.md)."""
 
 JUNK, JUNK_STEP = 2.0, 0.5
-"""Distances of the quartiles below the lower one from which a score is that of junk, and how far junk is put below."""
+"""A score this many interquartile ranges below the lower quartile is junk, and is put this far below the others."""
 
 MOST_OTHERS = 1000
-"""Models of a pool that each is compared with."""
+"""How many models of a pool each model is compared with at most."""
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What is known of a pool on its own dataset.
+    """What is known about a pool on its own dataset.
 
     Attributes:
         ids: of the models, in the order of the pool.
-        metrics: pool scores by metric and place in the pool; those of a model without one are absent.
-        accuracies: measured ones, by place in the pool.
+        metrics: pool scores by metric and place in the pool; a model without a score is absent.
+        accuracies: measured accuracies, by place in the pool.
         probes: accuracies of a cross-validated probe, by place in the pool.
         drawn: accuracies that are known in part, as draws (B,) that belong together, by place in the pool.
     """
@@ -49,24 +49,25 @@ class Looks:
     drawn: Mapping[int, Floats] = field(default_factory=dict)
 
     def chosen(self, order: Sequence[int]) -> Looks:
-        """Return the same pool in another order of its places."""
+        """Return the same pool in another order."""
         place = {old: new for new, old in enumerate(order)}
 
         def moved(values: Mapping[int, Value]) -> dict[int, Value]:
             return {place[old]: values[old] for old in sorted(values, key=place.__getitem__)}
 
-        metrics, ids = {name: moved(values) for name, values in self.metrics.items()}, [self.ids[old] for old in order]
-        return Looks(tuple(ids), metrics, moved(self.accuracies), moved(self.probes), moved(self.drawn))
+        ids, metrics = tuple(self.ids[old] for old in order), {name: moved(one) for name, one in self.metrics.items()}
+        return Looks(ids, metrics, moved(self.accuracies), moved(self.probes), moved(self.drawn))
 
 
 def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.Generator) -> Floats | None:
-    """Return accuracies (P, draws) at the level of what was measured on this dataset, with these; None without any.
+    """Return accuracies (P, draws) at the level that was measured on this dataset; None if nothing was measured.
 
-    Where no model was fine-tuned, the error of a probe tells that of the better half after fine-tuning, give or take.
+    If no model was fine-tuned, the errors of the probes are taken as those of the better half after fine-tuning, give
+    or take.
 
     Args:
-        outcomes: accuracies beside the median (P, draws).
-        looks: what is known of the pool on its own dataset.
+        outcomes: accuracies relative to the median (P, draws).
+        looks: what is known about the pool on its own dataset.
         mean: expected scores (P,).
         generator: of the draws.
     """
@@ -76,25 +77,25 @@ def anchored(outcomes: Floats, looks: Looks, mean: Floats, generator: np.random.
         known |= {place: values[which] for place, values in looks.drawn.items()}
     if known:
         places = list(known)
-        told = np.array(list(known.values()))
+        levels = np.array(list(known.values()))
     elif looks.probes:
-        places = sorted(looks.probes, key=lambda place: -mean[place])[: max(1, (len(looks.probes) + 1) // 2)]
-        eased = np.exp(PROBE_SPREAD * generator.standard_normal(outcomes.shape[1]))
-        told = 1 - np.array([1 - looks.probes[place] for place in places])[:, None] * eased
+        places = sorted(looks.probes, key=lambda place: -mean[place])[: (len(looks.probes) + 1) // 2]
+        factors = np.exp(PROBE_SPREAD * generator.standard_normal(outcomes.shape[1]))
+        levels = 1 - np.array([1 - looks.probes[place] for place in places])[:, None] * factors
     else:
         return None
-    found: Floats = outcomes + np.median(told - outcomes[places], axis=0)
+    found: Floats = outcomes + np.median(levels - outcomes[places], axis=0)
     for place, values in known.items():
         found[place] = values
     return found
 
 
 def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
-    """Return the place that each model takes on average (P,), equal ones for those that were measured as equal.
+    """Return the mean place of each model (P,); models with equal measured accuracies share theirs.
 
     Args:
         orders: the places in each draw (P, draws).
-        looks: what is known of the pool on its own dataset.
+        looks: what is known about the pool on its own dataset.
     """
     found: Floats = orders.mean(1)
     for value in set(looks.accuracies.values()):
@@ -104,25 +105,24 @@ def drawn_places(orders: NDArray[np.intp], looks: Looks) -> Floats:
 
 
 def expected_places(belief: Belief, rates: Floats) -> Floats:
-    """Return the place that each model takes on average (P,), as by endless draws.
+    """Return the mean place of each model (P,) in the limit of infinitely many draws.
 
     Args:
-        belief: of the scores.
-        rates: how often models do not learn (P,).
+        belief: about the scores.
+        rates: how often models fail to learn (P,).
     """
     size = len(rates)
     others = np.argsort(belief.mean, kind="stable")[:: -(-size // MOST_OTHERS)]
     above = belief.above(others)
     above[others, np.arange(len(others))] = 0.5
     learnt = (1 - rates)[:, None] * (1 - rates[others])
-    found: Floats = 0.5 + size * (learnt * above + rates[:, None] * (1 - rates[others] / 2)).mean(1)
-    return found
+    return np.asarray(0.5 + size * (learnt * above + rates[:, None] * (1 - rates[others] / 2)).mean(1))
 
 
 def beside_junk(values: Sequence[float]) -> Floats:
-    """Return normal scores among the values that are not far below the others; these come next to the lowest.
+    """Return normal scores among the values that are not far below the others; those come just below the lowest.
 
-    So that a pool is ordered alike whether or not networks that know nothing stand in it.
+    So networks that know nothing do not change the order of the others.
 
     Example:
         >>> beside_junk([3.0, 2.0, 1.0, 2.5, -50.0]).round(2).tolist()
@@ -143,9 +143,8 @@ def accuracies_of(column: MeasuredColumn) -> Floats:
 
 
 def failed(accuracies: Floats) -> NDArray[np.bool_]:
-    """Return which of the accuracies on a dataset are of networks that did not learn."""
+    """Return which of the accuracies on a dataset are of networks that failed to learn."""
     if not len(accuracies):
         return np.zeros(0, bool)
     low, high = np.quantile(accuracies, [0.25, 0.75])
-    found: NDArray[np.bool_] = accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS)
-    return found
+    return np.asarray(accuracies < low - max(FAILED_SPREADS * (high - low), FAILED_POINTS))

@@ -1,4 +1,4 @@
-"""One model of a pool: what is known of it, and what the metrics say."""
+"""One model of a pool: its facts, and its scores by the metrics."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hf_transfer_score.metrics.scores import FeatureScores
 
 @dataclass(frozen=True)
 class RankedModel:
-    """What is known of one model of a pool.
+    """What is known about one model of a pool.
 
     Attributes:
-        name: as tables show it, unique in the pool; with layer="all" each layer has a name of its own.
-        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before its turn.
+        name: as tables show it, unique in the pool; with layer="all" each layer has its own name.
+        status: "ok"; "failed" with kind and reason; "interrupted" if the run ended before its turn.
         model: the id or folder.
         commit: the commit on the Hub, or a hash of the folder's content.
         library: the kind of backbone that read it.
-        layer: the layer the features are of.
+        layer: the layer that the features come from.
         parameters: counted in the loaded model.
         downloads: as the Hub counts them.
-        license: as its card says.
-        scores: what the metrics say.
+        license: as its card states it.
+        scores: the results of the metrics.
         extraction: how its features were made: device, dtype, seconds, examples, pooling and the like.
-        from_cache: whether the features were there before this run.
+        from_cache: whether the features existed before this run.
         kind: the kind of failure.
         reason: why it failed.
         local: whether it is a folder.
@@ -56,49 +56,47 @@ class RankedModel:
 
     @property
     def results(self) -> Mapping[str, MetricResult]:
-        """One result a metric, none of a model that failed."""
+        """The result of each metric; none if the model failed."""
         return self.scores.results if self.scores else {}
 
     @property
     def why(self) -> str | None:
-        """Why it has no scores, in one line; None where it has."""
+        """Why it has no scores, in one line; None if it has scores."""
         if self.scores is not None and self.scores.status == "ok":
             return None
-        return (
-            self.reason
-            if self.kind is None and self.status == "failed"
-            else f"{self.kind or self.status}: {self.reason}"
-        )
+        if self.kind is None and self.status == "failed":
+            return self.reason
+        return f"{self.kind or self.status}: {self.reason}"
 
     @property
     def width(self) -> int | None:
-        """Features a row."""
+        """The number of features of a row."""
         return self.scores.width if self.scores else None
 
     @property
     def measured_here(self) -> Mapping[str, Any]:
-        """How fast it ran when its features were made, and on which machine; empty where that was not measured."""
+        """How fast it ran when its features were made, and on which machine; empty if that was not measured."""
         return self.extraction.get("measured_here") or {}
 
     @property
     def throughput(self) -> float | None:
-        """Examples a second of forward passes over batches that were ready."""
+        """Examples per second in forward passes over prepared batches."""
         return self.measured_here.get("examples_per_second")
 
     @property
     def milliseconds(self) -> float | None:
-        """Of the forward pass of one example alone."""
+        """Duration of a forward pass over a single example."""
         return self.measured_here.get("example_milliseconds")
 
     def too_slow(self, least: float | None) -> str | None:
-        """Return why it does not read so many examples a second; None where it does, or nobody knows."""
+        """Return why it is slower than so many examples per second; None if it is not, or its speed is unknown."""
         if least is None or self.throughput is None or self.throughput >= least:
             return None
-        return f"reads {self.throughput:.3g} examples a second on this machine, and {least:g} were asked for"
+        return f"reads {self.throughput:.3g} examples a second on this machine, and {least:g} are required"
 
 
 def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = None) -> RankedModel:
-    """Return a model of which there are scores of its features, or the reason why not, and maybe some facts."""
+    """Return a model with the scores of its features, and the facts that are known about it."""
     about = facts or ModelFacts()
     return RankedModel(
         name,
@@ -112,6 +110,6 @@ def scored_model(name: str, scores: FeatureScores, facts: ModelFacts | None = No
 
 
 def is_baseline(metric: str) -> bool:
-    """Return whether a metric that is installed is a trivial baseline."""
+    """Return whether this is an installed metric that is a trivial baseline."""
     known = all_metrics()
     return metric in known and known[metric].baseline

@@ -1,4 +1,4 @@
-"""What a model of a pool is called: its id, and what tells it from others of the same id."""
+"""The name of a model in a pool: its id, and what distinguishes it from others with the same id."""
 
 from __future__ import annotations
 
@@ -23,48 +23,46 @@ def row_labels(blocks: Sequence[Block]) -> list[str]:
         same[block["id"]].append(place)
     found = [block["id"] for block in blocks]
     taken = {name for name, places in same.items() if len(places) == 1}
-    for name, places in same.items():
+    for places in same.values():
         if len(places) > 1:
-            for place, label in zip(places, _told_apart(name, [blocks[place] for place in places]), strict=True):
+            for place, label in zip(places, _distinct_labels([blocks[place] for place in places]), strict=True):
                 found[place] = unused(label, taken)
     return found
 
 
-def _told_apart(name: str, blocks: list[Block]) -> list[str]:
-    parts: list[list[str]] = [[name] for _ in blocks]
+def _distinct_labels(blocks: list[Block]) -> list[str]:
+    """Return the id of some blocks with the values by which they differ."""
+    parts: list[list[str]] = [[block["id"]] for block in blocks]
     for field in ("layer", "commit", "revision", "pooling", "library", "dtype", "width", "details"):
         values = [block[field] for block in blocks]
         if len(set(values)) > 1:
-            for part, text in zip(parts, _shown(field, values), strict=True):
+            for part, text in zip(parts, _field_texts(field, values), strict=True):
                 part.extend([text] if text else [])
     return [" ".join(part) for part in parts]
 
 
-def _shown(field: str, values: list[Any]) -> list[str]:
-    if field == "commit":
-        return [f"@{value}" if value else "" for value in _shortened(values)]
+def _field_texts(field: str, values: list[Any]) -> list[str]:
     if field == "details":
         return _different_details(values)
-    if field == "layer":
-        return ["" if value is None else f"[layer {value}]" for value in values]
-    names = {"revision": "@{}", "width": "{} features"}
-    return ["" if value is None else names.get(field, "{}").format(value) for value in values]
+    if field == "commit":
+        values = _shortened(values)
+    shapes = {"layer": "[layer {}]", "commit": "@{}", "revision": "@{}", "width": "{} features"}
+    return ["" if value is None else shapes.get(field, "{}").format(value) for value in values]
 
 
 def _shortened(commits: list[str | None]) -> list[str | None]:
-    """Return commits cut to as few letters as tell them apart."""
+    """Return commits cut to as few letters as distinguish them."""
     distinct = {one for one in commits if one}
     longest = max(map(len, distinct))
     enough = (n for n in range(COMMIT_LETTERS, longest) if len({one[:n] for one in distinct}) == len(distinct))
     letters = next(enough, longest)
-    return [one[:letters] if one else one for one in commits]
+    return [one[:letters] if one else None for one in commits]
 
 
 def _different_details(values: list[str]) -> list[str]:
     details = [json.loads(value) for value in values]
-    names = sorted({name for one in details for name in one})
     texts: list[list[str]] = [[] for _ in details]
-    for name in names:
+    for name in sorted({name for one in details for name in one}):
         shown = [json.dumps(one[name], ensure_ascii=False) if name in one else None for one in details]
         if len(set(shown)) > 1:
             for text, value in zip(texts, shown, strict=True):

@@ -1,7 +1,7 @@
-"""From raw terms to scores: one metric over a pool of candidates, and the order that several decide.
+"""From raw terms to scores: one metric over a pool of candidates, and the order by several metrics.
 
-NCTI and FaCe scale each term by its smallest and largest value in the pool, so one more candidate changes every score;
-raw terms are what is kept, and pools are ranked on reading.
+NCTI and FaCe scale each term by its smallest and largest value in the pool, so one more candidate changes every score.
+That is why raw terms are stored, and pools are ranked on reading.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from hf_transfer_score.ranking.ranking import Ranking
 
 USUAL_METRICS = ("ncti", "face", "knn", "linear_probe", "logme", "parc", "reg_hscore")
-"""What is computed where nobody names metrics, and what the forecast weighs then."""
+"""The metrics that are computed, and weighed by the forecast, by default."""
 
 HEADLINE_METRICS = ("ncti", "face")
-"""The default order of a pool of classifiers is by the mean of their ranks, where all of them are computed."""
+"""The default order of a pool of classifiers is by the mean of their ranks, if all of them are computed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,7 +36,7 @@ class PoolRanking(Shown):
         scores: pool score by model, higher is better; models without a result are absent.
         ranks: rank by model, 1 for the best; equal scores share the better rank.
         scaled: each term after scaling, by model and term.
-        flags: terms that carry no information in this pool, with the reason; they count as 0 for all.
+        flags: terms without information in this pool, with the reason; they count as 0 for all models.
     """
 
     metric: str
@@ -46,7 +46,7 @@ class PoolRanking(Shown):
     flags: dict[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return a line that fits on a screen, whatever the pool holds."""
+        """Return one line, however large the pool is."""
         first = min(self.ranks, key=self.ranks.__getitem__, default=None)
         return f"<{type(self).__name__} of {len(self.ranks)} models by {self.metric}; the first is {first}>"
 
@@ -66,7 +66,7 @@ class PoolRanking(Shown):
 
 
 def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRanking:
-    """Return the pool scores and ranks of one metric over the models that have a result for it.
+    """Rank the models that have a result for a metric.
 
     Args:
         metric: as `get_metric` returns it.
@@ -98,13 +98,13 @@ def rank_pool(metric: Metric, results: Mapping[str, MetricResult]) -> PoolRankin
 
 def _why_useless(values: NDArray[np.float64]) -> str:
     if len(values) < 2:
-        return "one model alone has nothing to be compared with"
-    return f"range over the pool {float(values.max() - values.min()):.2g} is too small to tell the models apart"
+        return "a single model cannot be compared"
+    return f"a range of {float(values.max() - values.min()):.2g} over the pool is too small to distinguish the models"
 
 
 @dataclass(frozen=True)
 class HeadlineRanks:
-    """The one order of a pool.
+    """The order of a pool by one or more metrics; the fields are those of `Ranking`.
 
     Attributes:
         metrics: the metrics whose ranks decide.
@@ -118,10 +118,10 @@ class HeadlineRanks:
 
 
 def headline_ranks(pools: Mapping[str, PoolRanking], names: Sequence[str] | None = None) -> HeadlineRanks:
-    """Return the order of a pool: by mean rank over the named metrics where all rank it, else by the first metric.
+    """Return the order of a pool by mean rank over some metrics, or by the first metric if one of these is missing.
 
     Args:
-        pools: the pool ranked by each metric, by name; models that tie stay in the order of the first one.
+        pools: the pool ranked by each metric, by name; models that tie keep the order of the first metric.
         names: metrics that decide; None for `HEADLINE_METRICS`, in alphabetical order.
     """
     names = sorted(HEADLINE_METRICS) if names is None else names

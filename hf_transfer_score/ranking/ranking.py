@@ -1,11 +1,11 @@
-"""A pool of models in order, and how sure that order is: what every table, chart, card and file is made of."""
+"""A pool of models in order, and how sure that order is: the source of every table, chart, card and file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -16,8 +16,9 @@ from hf_transfer_score.ranking.answer import answer_of
 from hf_transfer_score.ranking.confidence import (
     RankConfidence,
     ReplicateTerms,
-    centred,
+    central_intervals,
     replicate_confidence,
+    results_of,
     stored_confidence,
 )
 from hf_transfer_score.ranking.forecast import Forecaster, ModelForecast
@@ -42,7 +43,9 @@ PROBE = "linear_probe"
 """The metric that is an accuracy."""
 
 MEAN_RANK, FORECAST = "mean rank", "forecast"
-"""What the orders of several metrics together are called beside the metrics."""
+"""Names of the orders that combine several metrics."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, repr=False)
@@ -50,19 +53,19 @@ class Ranking(Shown):
     """A pool of models on one sample, in order, and how sure that order is.
 
     Attributes:
-        models: every model by name, the best first, then those without a rank, and those that failed last.
+        models: all models by name: the best first, then those without a rank, and those that failed last.
         pools: pool scores and ranks of each metric.
         headline: the metrics whose mean rank decides.
         mean_ranks: mean rank over these metrics, of the models that have all of them, the best first.
-        ranks: final rank by name, in order; models that cannot be told apart share the better one, and so do equal
-            mean ranks.
+        ranks: final rank by name, in order; models that cannot be distinguished, or have equal mean ranks, share the
+            better one.
         confidence: rank ranges and tie groups; None where neither replicates nor intervals are known.
         intervals: central interval of each raw term around its value, by model, metric and term.
         level: the share of the replicates that intervals and rank ranges cover; None where there are none.
-        dataset: what it was ranked on, "" where that is not known.
-        size: how much of it, such as "500 examples, 10 classes".
-        forecasts: how the models would come out after fine-tuning, by name; empty where nobody asked.
-        notes: what to know about it.
+        dataset: what the models were ranked on; "" where that is not known.
+        size: the size of the sample, such as "500 examples, 10 classes".
+        forecasts: how the models are expected to come out after fine-tuning, by name; empty without a forecast.
+        notes: what to know about the ranking.
         stored: the records that it was made of, if any.
     """
 
@@ -88,16 +91,16 @@ class Ranking(Shown):
         headline: Sequence[str] | None = None,
         history: History | Iterable[Record] = (),
     ) -> Ranking:
-        """Return the ranking of stored records of one sample, in the order of a forecast.
+        """Rank the models of stored records of one sample, in the order of a forecast.
 
-        Of two records of one model and metric the newer counts. Measured accuracies among the records order their
+        Of two records of the same model and metric the newer counts. Measured accuracies among the records order their
         models.
 
         Args:
             records: of one sample of one dataset.
-            headline: metrics whose mean rank is the order instead, as sure as the intervals that the records hold; the
-                first metric where not all models have them.
-            history: records of other datasets, from which the forecast learns; what they hold of this one is left out.
+            headline: order by the mean rank over these metrics instead, or by the first metric where not all models
+                have them; the intervals in the records tell how sure that order is.
+            history: records of other datasets, from which the forecast learns; those of this dataset are ignored.
 
         Raises:
             InputError: the records are of several samples, whose scores cannot be compared.
@@ -107,64 +110,51 @@ class Ranking(Shown):
         found = ranked(pool.models, pool.metrics, headline)
         found = replace(found, dataset=pool.dataset, size=pool.size, stored=tuple(records))
         if headline is not None or pool.classes is None or not found.can_be_forecast:
-            return found.with_stored(pool.intervals, pool.levels, pool.metrics)
+            return found._with_stored(pool.intervals, pool.levels, pool.metrics)
         own, known = History.of(records), history if isinstance(history, History) else History.of(history)
         learnt = known.about(pool.task).elsewhere(pool.dataset)
         forecaster = Forecaster(learnt, {**known.models, **own.models})
         return found.with_forecast(forecaster, found.by_name(own.measured(pool.dataset, forecaster.method)))
 
     def with_replicates(self, terms: ReplicateTerms, metrics: Sequence[Metric], level: float) -> Ranking:
-        """Return the same pool, as sure as the replicates of its terms are.
+        """Return the same pool with the ranges, groups and intervals that the replicates of its terms give.
 
         Args:
-            terms: over the replicates (B,), by model, metric and term; without any nothing is known.
+            terms: over the replicates (B,), by model, metric and term; without any the ranking stays as it is.
             metrics: the configured metrics of the pool.
             level: share of the replicates that ranges and intervals cover.
         """
         if not terms:
             return self
         results = {name: one.results for name, one in self.models.items() if one.scores}
-        order = HeadlineRanks(self.headline, self.mean_ranks, self.ranks)
-        sure = replicate_confidence(terms, results, metrics, order, level=level)
-        known = {metric.name: metric for metric in metrics}
-        found = {
-            model: {name: _around(known[name], results[model][name].terms, of, level) for name, of in drawn.items()}
-            for model, drawn in terms.items()
-        }
+        sure = replicate_confidence(terms, results, metrics, self._order, level=level)
+        found = central_intervals(terms, results, metrics, level)
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=found, level=level)
 
-    def with_stored(self, intervals: Intervals, levels: Mapping[str, float], metrics: Sequence[Metric]) -> Ranking:
-        """Return the same pool, as sure as stored intervals are.
+    def _with_stored(self, intervals: Intervals, levels: Mapping[str, float], metrics: Sequence[Metric]) -> Ranking:
+        """Return the same pool with the ranges and groups that stored intervals of raw terms give.
 
-        Args:
-            intervals: of the raw terms.
-            levels: share of the replicates that the intervals of a model hold.
-            metrics: the rules by which each metric ranks, named as in `pools`.
+        `levels` are the shares of the replicates that the intervals of each model hold.
         """
-        ranked_models = list(self.ranks)
-        known = [all(intervals.get(name, {}).get(one) for one in self.headline) for name in ranked_models]
+        known = [all(intervals.get(name, {}).get(one) for one in self.headline) for name in self.ranks]
         if not any(known):
             return self
         pools = []
-        for metric in metrics:
-            if metric.name in self.headline:
-                there = list(self.pools[metric.name].scores)
-                ends = [intervals.get(name, {}).get(metric.name, {}) for name in there]
-                low, high = (
-                    np.array([[one.get(term.name, (np.nan, np.nan))[side] for one in ends] for term in metric.terms])
-                    for side in (0, 1)
-                )
-                level = np.array([levels.get(name, LEVEL) for name in there])
-                values = np.array(
-                    [[self.models[name][metric.name].terms[term.name] for name in there] for term in metric.terms]
-                )
-                place = {name: number for number, name in enumerate(there)}
-                chosen = np.array([place[name] for name in ranked_models], np.intp)
-                pools.append(DrawnPool(metric, values, np.nan_to_num(spreads(low, high, level[None])), chosen))
-        sure = stored_confidence(pools, HeadlineRanks(self.headline, self.mean_ranks, self.ranks), known=known).only(
-            known
-        )
+        for metric in (one for one in metrics if one.name in self.headline):
+            names, terms = list(self.pools[metric.name].scores), [term.name for term in metric.terms]
+            values = [[self.models[name][metric.name].terms[term] for name in names] for term in terms]
+            own, nothing = [intervals.get(name, {}).get(metric.name, {}) for name in names], (np.nan, np.nan)
+            low, high = np.moveaxis(np.array([[one.get(term, nothing) for one in own] for term in terms]), -1, 0)
+            level = np.array([[levels.get(name, LEVEL) for name in names]])
+            place = {name: number for number, name in enumerate(names)}
+            chosen = np.array([place[name] for name in self.ranks], np.intp)
+            pools.append(DrawnPool(metric, np.array(values), np.nan_to_num(spreads(low, high, level)), chosen))
+        sure = stored_confidence(pools, self._order, known=known).only(known)
         return replace(self, ranks=sure.ranks, confidence=sure, intervals=intervals, level=sure.level)
+
+    @property
+    def _order(self) -> HeadlineRanks:
+        return HeadlineRanks(self.headline, self.mean_ranks, self.ranks)
 
     def looks(
         self, accuracies: Mapping[str, float] | None = None, drawn: Mapping[str, Any] | None = None
@@ -177,16 +167,16 @@ class Ranking(Shown):
         """
         names = [name for name, one in self.models.items() if one.status == "ok"]
         number = {name: place for place, name in enumerate(names)}
+
+        def placed(values: Mapping[str, Value]) -> dict[int, Value]:
+            return {number[name]: value for name, value in values.items() if name in number}
+
         return names, Looks(
             tuple(self.models[name].model for name in names),
-            {
-                metric: {number[name]: score for name, score in pool.scores.items() if name in number}
-                for metric, pool in self.pools.items()
-                if not is_baseline(metric)
-            },
-            {number[name]: value for name, value in (accuracies or {}).items() if name in number},
-            {number[name]: one.value for name, one in self.probes.items() if name in number},
-            {number[name]: values for name, values in (drawn or {}).items() if name in number},
+            {metric: placed(pool.scores) for metric, pool in self.pools.items() if not is_baseline(metric)},
+            placed(accuracies or {}),
+            placed({name: one.value for name, one in self.probes.items()}),
+            placed(drawn or {}),
         )
 
     def with_forecast(
@@ -213,11 +203,7 @@ class Ranking(Shown):
         return replace(self, models=models, ranks=ranks, forecasts=found, confidence=None)
 
     def by_name(self, values: Mapping[str, float]) -> dict[str, float]:
-        """Return what is known of models, by their names in the pool.
-
-        Args:
-            values: by the id of the model.
-        """
+        """Return values that are given by model id, by the names of the models in the pool."""
         return {name: values[one.model] for name, one in self.models.items() if one.model in values}
 
     @property
@@ -226,7 +212,7 @@ class Ranking(Shown):
         return any(not is_baseline(name) for name in self.pools)
 
     def __repr__(self) -> str:
-        """Return a line that fits on a screen, whatever the pool holds."""
+        """Return one line, however large the pool is."""
         return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
 
     @property
@@ -235,7 +221,7 @@ class Ranking(Shown):
         return self
 
     def records(self) -> list[Record]:
-        """Return the records that it was made of; of features there are some where their dataset was named."""
+        """Return the records that it was made of; a ranking of features has some if its dataset was named."""
         return list(self.stored)
 
     @property
@@ -245,7 +231,7 @@ class Ranking(Shown):
 
     @property
     def answer(self) -> str:
-        """What to do, in a few sentences, and how sure it is."""
+        """What to do, and how sure that is, in a few sentences."""
         return answer_of(self)
 
     @property
@@ -257,20 +243,20 @@ class Ranking(Shown):
     @property
     def probes(self) -> dict[str, Interval]:
         """The cross-validated accuracy of a probe on each model's features, with its 95% interval."""
-        found = {}
-        for name, one in self.models.items():
-            result = one.results.get(PROBE)
-            if result is not None and result.status == "ok" and "rows" in result.parameters:
-                found[name] = accuracy_interval(result.terms[PROBE], result.parameters["rows"])
-        return found
+        results = {name: one.results[PROBE] for name, one in self.models.items() if PROBE in one.results}
+        return {
+            name: accuracy_interval(one.terms[PROBE], one.parameters["rows"])
+            for name, one in results.items()
+            if one.status == "ok" and "rows" in one.parameters
+        }
 
     @property
     def all_notes(self) -> tuple[str, ...]:
-        """What to know about it, and about what it was ranked on."""
+        """What to know about the ranking and its sample."""
         return self.notes
 
     def range_of(self, name: str) -> tuple[int, int]:
-        """Return the best and the worst place of a ranked model; its rank where that is all that is known."""
+        """Return the best and the worst place of a ranked model, both its rank where nothing else is known."""
         rank = self.ranks[name]
         if name in self.forecasts:
             low, high = self.forecasts[name].places
@@ -279,7 +265,7 @@ class Ranking(Shown):
 
     @property
     def tie_letters(self) -> dict[str, str]:
-        """The letter of each ranked model's tie group, nothing for one that stands alone."""
+        """The letter of each ranked model's tie group, "" for a model without ties."""
         groups = self.confidence.groups if self.confidence else {}
         numbers = [groups[name] for name in self.ranks if name in groups]
         shared = sorted({number for number in numbers if numbers.count(number) > 1})
@@ -288,7 +274,7 @@ class Ranking(Shown):
 
     @property
     def orders(self) -> dict[str, dict[str, float]]:
-        """Scores by model of all that orders the pool, higher is better: forecast, mean rank, metrics, baselines."""
+        """Scores by model for each order of the pool, higher is better: forecast, mean rank, metrics, baselines."""
         scores = {name: dict(pool.scores) for name, pool in self.pools.items()}
         if len(self.headline) > 1:
             scores = {MEAN_RANK: {name: -mean for name, mean in self.mean_ranks.items()}, **scores}
@@ -314,39 +300,41 @@ class Ranking(Shown):
                 "headline": self.headline,
                 "mean_ranks": self.mean_ranks,
                 "ranks": self.ranks,
-                "pool": {name: _scores_of(one) for name, one in self.models.items()},
+                "pool": {
+                    name: asdict(one.scores or FeatureScores("failed", reason=one.why))
+                    for name, one in self.models.items()
+                },
                 "pools": {name: asdict(pool) for name, pool in self.pools.items()},
             }
         )
         return found
 
     def forecast_rows(self) -> list[dict[str, Any]]:
-        """Return a plain row for each model, in order; None for what is not known of it."""
+        """Return a plain row for each model, in order; what is not known is None."""
         rows, probes = [], self.probes
         for name, about in self.models.items():
-            one, probe = self.forecasts.get(name), probes.get(name)
-            level = None if one is None else one.expected_accuracy
+            one = self.forecasts.get(name)
             rows.append(
                 {
                     "name": name,
                     "rank": self.ranks.get(name),
                     "rank_range": list(self.range_of(name)) if name in self.ranks else None,
-                    "best_probability": None if one is None else one.best_probability,
-                    "points_below_best": None if one is None else one.points_below_best._asdict(),
-                    "expected_accuracy": None if level is None else level._asdict(),
-                    "probe_accuracy": None if probe is None else probe._asdict(),
-                    "why": [] if one is None else list(one.why),
+                    "best_probability": one and one.best_probability,
+                    "points_below_best": one and one.points_below_best._asdict(),
+                    "expected_accuracy": one and one.expected_accuracy and one.expected_accuracy._asdict(),
+                    "probe_accuracy": probes[name]._asdict() if name in probes else None,
+                    "why": list(one.why) if one else [],
                     "parameters": about.parameters,
                 }
             )
         return rows
 
     def plot(self, path: str | Path | None = None, across: Across = "parameters") -> Any:
-        """Return the chart, rank against size or speed with its ranges and tie groups, and write it to a file.
+        """Return the chart of ranks, ranges and tie groups against size or speed, and write it to a file.
 
         Args:
-            path: a file in .png, .svg or .html, whose page needs no other file and no network.
-            across: what models are drawn against: parameters, or throughput, the examples that they read a second.
+            path: a .png, .svg or .html file; the page needs no other file and no network.
+            across: the other axis: parameters, or throughput in examples per second.
 
         Returns:
             An `altair.Chart`, which a notebook shows.
@@ -387,28 +375,10 @@ class Ranking(Shown):
         return pandas.DataFrame(rows).astype(dict.fromkeys(whole, "Int64"))
 
 
-def _scores_of(one: RankedModel) -> dict[str, Any]:
-    return asdict(one.scores or FeatureScores("failed", reason=one.why))
-
-
-def _around(
-    metric: Metric, values: Mapping[str, float], drawn: Mapping[str, Any], level: float
-) -> dict[str, tuple[float, float]]:
-    """Return the interval of each term that a replicate gave; those of a term that lies in [0, 1] do so too."""
-    found = {}
-    for term in metric.terms:
-        replicates = drawn.get(term.name)
-        if replicates is not None and np.isfinite(replicates).any():
-            ends = np.nanquantile(centred(values[term.name], replicates), [(1 - level) / 2, (1 + level) / 2])
-            low, high = np.clip(ends, 0, 1) if term.bounded else ends
-            found[term.name] = (float(low), float(high))
-    return found
-
-
 def ranked(
     models: Mapping[str, RankedModel], metrics: Sequence[Metric], headline: Sequence[str] | None = None
 ) -> Ranking:
-    """Return the ranking of models that were scored one by one; a metric that no model has a result for is left out.
+    """Rank models that were scored one by one; a metric without any result is left out.
 
     Args:
         models: of one sample, by name.
@@ -416,12 +386,7 @@ def ranked(
         headline: names of those whose mean rank decides, as for `headline_ranks`.
     """
     scored = {name: one.results for name, one in models.items() if one.why is None}
-    pools = {
-        metric.name: rank_pool(
-            metric, {name: results[metric.name] for name, results in scored.items() if metric.name in results}
-        )
-        for metric in metrics
-    }
+    pools = {metric.name: rank_pool(metric, results_of(metric, scored)) for metric in metrics}
     pools = {name: pool for name, pool in pools.items() if pool.scores}
     order = headline_ranks(pools, headline)
     places = {name: place for place, name in enumerate(order.ranks)}

@@ -1,4 +1,4 @@
-"""What every result can do: be shown, drawn, saved and published. Rooms that do it are opened when they are asked."""
+"""What every result can do: be shown, drawn, saved and published, each by a module that is imported when needed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ SHOWN_MODELS = 5
 
 
 class Shown:
-    """A result that is made of records and has a ranking: itself, or one that it holds."""
+    """A result that is made of records, and is or has a ranking."""
 
     @property
     def shown_ranking(self) -> Ranking:
-        """The ranking that is drawn, and whose models have cards."""
+        """The ranking that is drawn and whose models have cards."""
         raise NotImplementedError
 
     def as_dict(self) -> dict[str, Any]:
@@ -28,31 +28,31 @@ class Shown:
         raise NotImplementedError
 
     def records(self) -> list[Record]:
-        """Return what was measured as records."""
+        """Return the records that the result is made of."""
         return self.shown_ranking.records()
 
     def save(self, folder: str | Path) -> int:
-        """Write the records, and the result itself, into a folder, and return the number of records.
+        """Write the records and the result itself into a folder, and return the number of records.
 
-        A record of the same identity is replaced; others that lie there stay. Where there are no records, as of
-        features without a dataset, the result alone is written.
+        A record with the same identity is replaced; other records in the folder stay. If there are no records, as for
+        features without a dataset, only the result is written.
 
         Args:
-            folder: takes `ranking.json` and `records/<owner>/<name>/<identity>.json`; made when needed.
+            folder: for `ranking.json` and `records/<owner>/<name>/<identity>.json`; created if needed.
         """
         from hf_transfer_score.runs.records import save_records
 
         return save_records(self.records(), self.as_dict(), Path(folder))
 
     def publish(self, to: str, *, create_pr: bool = False) -> Published:
-        """Put the records into a store of results, and return what became of them.
+        """Add the records to a store of results, and return what became of them.
 
         Args:
-            to: a folder, or OWNER/NAME of a dataset repository on the Hub, which is made where it is not there.
+            to: a folder, or OWNER/NAME of a dataset repository on the Hub, which is created if it does not exist.
             create_pr: propose them as a pull request.
 
         Raises:
-            InputError: there are no records, as of features without a dataset.
+            InputError: there are no records, as for features without a dataset.
         """
         from hf_transfer_score.records.place import open_place
         from hf_transfer_score.records.publishing import publish
@@ -66,7 +66,7 @@ class Shown:
             model: its name in the ranking; None for the best.
 
         Raises:
-            OptionError: it is not in the ranking, or nothing could be ranked.
+            OptionError: it is not in the ranking, or no model could be ranked.
             InputError: there are no records of it.
         """
         from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
@@ -79,10 +79,12 @@ class Shown:
         one = ranking.best if model is None else ranking.models.get(model)
         if one is None:
             known = ", ".join(list(ranking.models)[:SHOWN_MODELS])
-            raise OptionError(f"{'The ranking has no best model' if model is None else model!r}; its models: {known}.")
+            raise OptionError(
+                f"The ranking has no {'best model' if model is None else f'model {model!r}'}; its models: {known}."
+            )
         records, name = self._some_records(), name_and_revision(one)[0]
         if not any(record.model.id == name for record in records):
-            raise InputError(f"There are no records of {one.name}: other datasets alone tell of it.")
+            raise InputError(f"There are no records of {one.name} here: it is known from other datasets alone.")
         stored = (Stored.of(str(record_path(record)), "", record) for record in records)
         return card_of(Catalogue(RecordTable.of(stored)), name)
 
@@ -90,7 +92,7 @@ class Shown:
         found = self.records()
         if not found:
             raise InputError(
-                "There are no records: these features have no dataset. Name it, as in "
+                "There are no records, because these features have no dataset. Name it, as in "
                 'rank_features(..., dataset="owner/pets", task="image-classification").'
             )
         return found
@@ -104,11 +106,11 @@ class Shown:
         return self.shown_ranking.to_pandas()
 
     def _repr_html_(self) -> str:
-        """Return the answer, the table and the chart, as a notebook shows them."""
+        """Return the answer, the table and the chart for a notebook."""
         from hf_transfer_score.drawing.pages import notebook_html
 
-        return notebook_html(self.shown_ranking, *self._told())
+        return notebook_html(self.shown_ranking, *self._answer_and_columns())
 
-    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
-        """Return the answer, and columns that stand before those of the ranking: a title with a value by model."""
+    def _answer_and_columns(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+        """Return the answer, and columns to show before those of the ranking: a title with a value by model."""
         return self.shown_ranking.answer, []

@@ -1,7 +1,7 @@
-"""Two small searches for the best numbers, in NumPy.
+"""Two small optimisers in NumPy.
 
-SciPy has both, and is not asked: importing it takes 50 MB and half a second, which a leaderboard that forecasts its
-boards would pay on every start. The tests compare them with SciPy's.
+SciPy has both, but importing it takes 50 MB and half a second, which a leaderboard that forecasts its boards would pay
+on every start. The tests compare them with SciPy's.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 ROUNDS = 3
-"""As many searches for each number as it takes at most, unless rounding goes round in circles."""
+"""Searches for each number at most; only rounding errors could need more."""
 
 ROUNDING = 1e-12
 FIRST_STEP, FIRST_STEP_OF_ZERO = 0.05, 0.00025
 
 
 def not_negative(products: Floats, target: Floats) -> Floats:
-    """Return the numbers x, none below zero, for which x' products x / 2 - target' x is lowest.
-
-    The active-set method of Lawson and Hanson (1974).
+    """Minimise x' products x / 2 - target' x over x >= 0, by the active-set method of Lawson and Hanson (1974).
 
     Args:
         products: symmetric and positive definite (K, K).
@@ -54,49 +52,48 @@ def not_negative(products: Floats, target: Floats) -> Floats:
 
 
 def lowest(cost: Callable[[Floats], float], start: Floats, *, most: int, near: float) -> Floats:
-    """Return where a function is lowest, by the simplex method of Nelder and Mead (1965).
+    """Minimise a function by the simplex method of Nelder and Mead (1965).
 
     Args:
         cost: the function.
         start: where to begin.
-        most: times that the function is evaluated at most.
-        near: how near all corners, and their costs, have to be to end before.
+        most: evaluations of the function at most.
+        near: the search ends when the corners, and their costs, are this close together.
 
     Example:
         >>> lowest(lambda x: float(((x - 3) ** 2).sum()), np.ones(2), most=200, near=1e-6).round(3).tolist()
         [3.0, 3.0]
     """
-    size, left = len(start), iter(range(most))
+    left = iter(range(most))
 
-    def asked(point: Floats) -> float:
+    def counted(point: Floats) -> float:
         next(left)
         return cost(point)
 
     steps = np.where(start == 0, FIRST_STEP_OF_ZERO, FIRST_STEP * start)
     corners = np.vstack([start, start + np.diag(steps)])
-    costs = np.full(size + 1, np.inf)
+    costs = np.full(len(corners), np.inf)
     try:
         for place, corner in enumerate(corners):
-            costs[place] = asked(corner)
+            costs[place] = counted(corner)
         while True:
             order = np.argsort(costs)
             corners, costs = corners[order], costs[order]
             if np.abs(corners[1:] - corners[0]).max() <= near and np.abs(costs[1:] - costs[0]).max() <= near:
                 break
-            _step(asked, corners, costs)
-    except StopIteration:  # it was asked often enough
+            _step(counted, corners, costs)
+    except StopIteration:  # no evaluations are left
         pass
-    best: Floats = corners[costs.argmin()]
-    return best
+    return np.asarray(corners[costs.argmin()])
 
 
-def _step(asked: Callable[[Floats], float], corners: Floats, costs: Floats) -> None:
+def _step(cost: Callable[[Floats], float], corners: Floats, costs: Floats) -> None:
     """Move the worst of the corners, which are sorted by cost, or all but the best."""
     middle = corners[:-1].mean(0)
 
     def along(share: float) -> tuple[Floats, float]:
         point = middle + share * (middle - corners[-1])
-        return point, asked(point)
+        return point, cost(point)
 
     point, value = along(1.0)
     if value < costs[0]:
@@ -113,4 +110,4 @@ def _step(asked: Callable[[Floats], float], corners: Floats, costs: Floats) -> N
         return
     for place in range(1, len(corners)):
         corners[place] = corners[0] + 0.5 * (corners[place] - corners[0])
-        costs[place] = asked(corners[place])
+        costs[place] = cost(corners[place])

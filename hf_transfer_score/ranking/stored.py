@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 from hf_transfer_score.errors import FAILURE_KINDS, FailureKind, InputError
@@ -17,13 +17,14 @@ from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.settings import Setting, canonical, labels, rules
 from hf_transfer_score.records.record import Record
+from hf_transfer_score.text import joined
 
 SHOWN_SAMPLES = 3
 
 
 @dataclass(frozen=True)
 class PoolOfRecords:
-    """What records say of the models of one sample.
+    """What records say about the models of one sample.
 
     Attributes:
         models: by a name that is unique in the pool.
@@ -31,42 +32,37 @@ class PoolOfRecords:
         intervals: of the raw terms, by model, metric and term.
         levels: share of the replicates that the intervals of a model hold.
         dataset: id of the dataset.
-        task: what is asked of it.
-        classes: how many it has; None for regression.
-        size: how much of it was drawn.
+        task: the task of the dataset.
+        classes: the number of classes; None for regression.
+        size: the size of the sample, in words.
     """
 
     models: dict[str, RankedModel]
     metrics: tuple[Metric, ...]
-    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = field(default_factory=dict)
-    levels: dict[str, float] = field(default_factory=dict)
-    dataset: str = ""
-    task: str = ""
-    classes: int | None = None
-    size: str = ""
+    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]]
+    levels: dict[str, float]
+    dataset: str
+    task: str
+    classes: int | None
+    size: str
 
 
 def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
-    """Return the pool; InputError where the records are of several samples, or there are none."""
-    records = sorted((one for one in records if _is_score(one)), key=lambda one: one.run.time)
+    """Return the pool of the scores and failures among records.
+
+    Raises:
+        InputError: these are of several samples, or there are none.
+    """
+    records = sorted((one for one in records if not _is_truth(one)), key=lambda one: one.run.time)
     _check_one_sample(records)
     scored = [one for one in records if one.terms]
     metrics = _metrics(scored)
     ids = {one.model.id for one in scored}
     blocks = dict.fromkeys(_block(one) for one in records if one.terms or one.model.id not in ids)
     names = dict(zip(blocks, row_labels([json.loads(block) for block in blocks]), strict=True))
-    drawn = records[-1].dataset
-    classes = "regression" if drawn.classes is None else f"{drawn.classes:,} classes"
-    size = f"{drawn.examples:,} examples, {classes}"
-    pool = PoolOfRecords(
-        {},
-        tuple(sorted(metrics.values(), key=_place)),
-        dataset=drawn.id,
-        task=drawn.task,
-        classes=drawn.classes,
-        size=size,
-    )
     results: dict[str, dict[str, MetricResult]] = defaultdict(dict)
+    intervals: dict[str, dict[str, dict[str, tuple[float, float]]]] = defaultdict(dict)
+    levels: dict[str, float] = {}
     newest: dict[str, Record] = {}
     for record in records:
         name = names.get(_block(record))
@@ -78,26 +74,36 @@ def pool_of_records(records: Iterable[Record]) -> PoolOfRecords:
             continue
         results[name][metric.name] = _result(record, metric.name)
         if record.interval:
-            pool.intervals.setdefault(name, {})[metric.name] = dict(record.interval)
-            pool.levels[name] = record.interval_level or LEVEL
-    pool.models.update({name: _model(name, record, results[name]) for name, record in newest.items()})
-    return pool
+            intervals[name][metric.name] = dict(record.interval)
+            levels[name] = record.interval_level or LEVEL
+    sample = records[-1].dataset
+    classes = "regression" if sample.classes is None else f"{sample.classes:,} classes"
+    return PoolOfRecords(
+        {name: _model(name, record, results[name]) for name, record in newest.items()},
+        tuple(sorted(metrics.values(), key=_board_order)),
+        intervals,
+        levels,
+        sample.id,
+        sample.task,
+        sample.classes,
+        f"{sample.examples:,} examples, {classes}",
+    )
 
 
-def _is_score(record: Record) -> bool:
-    return record.metric is None or record.metric.kind != "truth"
+def _is_truth(record: Record) -> bool:
+    return record.metric is not None and record.metric.kind == "truth"
 
 
-def _place(metric: Metric) -> tuple[bool, bool, str]:
-    """Return what puts metrics in the order of a board: those that decide first, baselines last."""
+def _board_order(metric: Metric) -> tuple[bool, bool, str]:
+    """Return a key that sorts metrics as on a board: those that decide first, baselines last."""
     name = metric.name.partition(" ")[0]
     return is_baseline(name), name not in HEADLINE_METRICS, metric.name
 
 
-def _result(record: Record, called: str) -> MetricResult:
+def _result(record: Record, name: str) -> MetricResult:
     assert record.metric is not None
     return MetricResult(
-        called,
+        name,
         "ok" if record.status == "ok" else "skipped",
         terms=dict(record.terms),
         parameters=record.metric.parameters | record.used,
@@ -110,18 +116,17 @@ def _result(record: Record, called: str) -> MetricResult:
 def _check_one_sample(records: Sequence[Record]) -> None:
     if not records:
         raise InputError("There are no records to rank.")
-    samples = Counter((one.dataset.id, one.dataset.split, one.dataset.fingerprint) for one in records)
+    samples = dict.fromkeys((one.dataset.id, one.dataset.split, one.dataset.fingerprint) for one in records)
     if len(samples) > 1:
-        shown = [f"{name} ({split or 'no split'}, {mark[:8]})" for name, split, mark in list(samples)[:SHOWN_SAMPLES]]
-        more = f" and {len(samples) - SHOWN_SAMPLES} more" if len(samples) > SHOWN_SAMPLES else ""
+        shown = [f"{name} ({split or 'no split'}, {mark[:8]})" for name, split, mark in samples]
         raise InputError(
-            f"Scores of different samples cannot be compared, and these records are of {len(samples)}: "
-            f"{', '.join(shown)}{more}. Choose those of one dataset and fingerprint."
+            f"Scores of different samples cannot be compared, and these records are of {len(samples)} samples: "
+            f"{joined(shown, SHOWN_SAMPLES)}. Choose the records of one dataset and fingerprint."
         )
 
 
 def _block(record: Record) -> str:
-    """Return what tells a model from others, as text: which features were scored, without what is counted of it."""
+    """Return what distinguishes the features that were scored from those of other models, as text."""
     block = asdict(record.model) | {"details": json.dumps(record.model.details, sort_keys=True)}
     return json.dumps({name: value for name, value in block.items() if name != "parameters"}, sort_keys=True)
 
@@ -133,26 +138,19 @@ def _setting(record: Record) -> Setting:
 
 
 def _metrics(records: Sequence[Record]) -> dict[Setting, Metric]:
-    """Return the rules of each setting, called by its label."""
+    """Return the rules of each setting, named by its label."""
     settings: dict[Setting, list[Record]] = defaultdict(list)
     for record in records:
         settings[_setting(record)].append(record)
-    called = labels({setting: len(found) for setting, found in settings.items()})
-    return {
-        setting: replace(
-            rules(
-                setting,
-                [frozenset(one.terms) for one in found],
-                [one.metric.directions for one in found if one.metric is not None],
-            ),
-            name=called[setting],
-        )
-        for setting, found in settings.items()
-    }
+    names, found = labels({setting: len(some) for setting, some in settings.items()}), {}
+    for setting, some in settings.items():
+        directions = [one.metric.directions for one in some if one.metric is not None]
+        metric = rules(setting, [frozenset(one.terms) for one in some], directions)
+        found[setting] = replace(metric, name=names[setting])
+    return found
 
 
 def _model(name: str, record: Record, results: dict[str, MetricResult]) -> RankedModel:
-    """Return a model from its newest record and its results."""
     ok = any(result.terms for result in results.values())
     scores = FeatureScores(
         "ok",

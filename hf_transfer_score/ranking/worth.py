@@ -1,4 +1,4 @@
-"""What metrics have been worth on other datasets: how far they agree with accuracies, and how to weigh several."""
+"""The worth of metrics on other datasets: how well they agree with accuracies, and how to weigh several of them."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ WORTH = {
     **dict.fromkeys(("sfda", "transrate"), 0.4),
     "vci": 0.1,
 }
-"""How far the normal scores of a metric agree with those of fine-tuned accuracies: docs/evidence.md, rounded so far
-that none outweighs another by what may be chance."""
+"""Correlation of the normal scores of a metric with those of fine-tuned accuracies: from docs/evidence.md, rounded so
+that no metric outweighs another by chance."""
 
 UNKNOWN_WORTH, KIN, TRUST = 0.5, 0.7, 2.0
-"""Of a metric that the evidence does not hold; how far the noises of two metrics agree, and how many datasets of
-the records outweigh what is known beforehand."""
+"""The worth of other metrics, the correlation of the noises of two metrics, and how many datasets of the records
+outweigh these."""
 
 FEWEST = 5
-"""Models of a column from which something can be learnt about a metric, or about the distribution of accuracies."""
+"""The models of a column that it takes to learn about a metric, or about the distribution of accuracies."""
 
 NARROW = 1e-3
-"""The least that the noises of metrics differ in any direction, as a share of the most."""
+"""The smallest eigenvalue of the noise of metrics, as a share of the largest."""
 
 
 def worth_of(
     metrics: Sequence[str], accuracies: Iterable[MeasuredColumn], scored: Iterable[MeasuredColumn]
 ) -> tuple[Floats, Floats]:
-    """Return how far each metric agrees with the truth (K,), and the covariance of what it adds to it (K, K).
+    """Return how well each metric agrees with the truth (K,), and the covariance of the noises of metrics (K, K).
 
     Args:
         metrics: their names.
-        accuracies: what was measured on other datasets.
-        scored: what metrics said there.
+        accuracies: measured on other datasets.
+        scored: scores by metrics on other datasets.
     """
     truths = {one.dataset: one for one in accuracies}
     scores: dict[tuple[str, str], list[MeasuredColumn]] = {}
@@ -72,7 +72,7 @@ def worth_of(
 
 
 def _shared(truth: MeasuredColumn, columns: Sequence[MeasuredColumn]) -> tuple[Floats, Floats]:
-    """Return the normal scores of columns (K, n) and of the truth (n,), of the models in all of them that learnt."""
+    """Return the normal scores of columns (K, n) and of the truth (n,), for the models in all of them that learnt."""
     names = [name for name in truth.values if all(name in one.values for one in columns)]
     accuracies = np.array([truth.values[name] for name in names])
     kept = np.flatnonzero(~failed(accuracies)) if names else np.array([], np.intp)
@@ -83,8 +83,8 @@ def _shared(truth: MeasuredColumn, columns: Sequence[MeasuredColumn]) -> tuple[F
 
 
 def weights_of(noise: Floats, worth: Floats) -> Floats:
-    """Return the weights, none below zero, by which the looks at a pool tell most of it."""
+    """Return the best weights of the metrics, none below zero."""
     values, vectors = np.linalg.eigh(noise)
-    if values[0] < NARROW * values[-1]:  # what is known from datasets with different metrics need not fit together
+    if values[0] < NARROW * values[-1]:  # datasets with different metrics need not give a consistent covariance
         noise = (vectors * np.maximum(values, NARROW * values[-1])) @ vectors.T
     return not_negative(noise, worth)

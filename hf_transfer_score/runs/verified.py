@@ -172,7 +172,7 @@ class VerifyReport(Shown):
         table.insert(2, "accuracy_spread", [None if one is None else one.spread for one in names])
         return table
 
-    def _told(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
+    def _answer_and_columns(self) -> tuple[str, list[tuple[str, dict[str, str]]]]:
         means = sorted(((one.mean, name) for name, one in self.models.items() if one.mean is not None), reverse=True)
         measured = {name: f"{mean:.1%}" for mean, name in means}
         return self.answer, [("fine-tuned", measured)]

@@ -61,7 +61,7 @@ def test_the_answer_is_right_and_says_by_how_much(run, results, community):
     assert (
         first["points_below_best"]["low"] <= first["points_below_best"]["value"] <= first["points_below_best"]["high"]
     )
-    assert any(" on this dataset" in reason and "for it" in reason for reason in first["why"])
+    assert any(" on this dataset" in reason and "in its favour" in reason for reason in first["why"])
     again = json.loads(run("board", TARGET, "--results", results, "--json")[1])
     assert again == found
     check_printed("board", found)
@@ -104,7 +104,7 @@ def test_a_dataset_of_which_nothing_is_known_is_ranked_by_the_others(run, result
     status, text, _ = run("board", "owner/new", "--results", results, "--json")
     found = json.loads(text)
     assert status == 0 and len(found["models"]) == 40
-    assert found["notes"][0] == "Nothing is stored of owner/new: the order is that of other datasets."
+    assert found["notes"][0] == "Nothing is stored about owner/new: the order comes from other datasets alone."
 
 
 def test_several_places_count_together(run, results, tmp_path):
@@ -119,7 +119,7 @@ def test_wrong_usage_says_what_to_do(run, results, tmp_path):
     write_table(tmp_path / "texts.csv", [{"model": "a/a", "dataset": "d/d", "metric": "logme", "value": 9.0}])
     run("results", "import", "texts.csv", "--to", results, "--task", "text-classification", "--source", "them")
     status, _, errors = run("board", "owner/new", "--results", results)
-    assert status == 2 and "of several tasks" in errors and "Name one by --task" in errors
+    assert status == 2 and "of several tasks" in errors and "Choose one with --task" in errors
     status, _, errors = run("results", "import", "texts.csv", "--to", results, *TASK, "--column", "model")
     assert status == 2 and "expected NAME=COLUMN, such as model=checkpoint" in errors
     write_table(tmp_path / "bad.csv", [{"model": "a/a", "dataset": "d/d", "method": "full", "accuracy": 87}])

@@ -171,7 +171,9 @@ class TestPool:
     def test_terms_that_tell_nothing_are_flagged(self, folder, run):
         np.savez("twin.npz", features=POOL["far"], labels=LABELS)
         _, out, _ = run("score", "far.npz", "twin.npz", "--metrics", "face,nc1", "--headline", "face")
-        assert "flag face.variance_collapse, face.class_fairness, nc1: range over the pool 0 is too small" in flat(out)
+        assert "flag face.variance_collapse, face.class_fairness, nc1: a range of 0 over the pool is too small" in flat(
+            out
+        )
         assert table_rows(out)["far"] == ["1", "0", "1", "0"]
 
     def test_warnings_are_said_once(self, folder, run):

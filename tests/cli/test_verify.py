@@ -87,7 +87,7 @@ def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verif
     assert 0 <= float(rows["first"][5]) <= 1
     assert rows["broken"][1] == "failed"
     assert {"mean", "ncti", "face", "logme", "parameter_count", "one"} <= set(rows)
-    assert "Nothing can be told from 2 models: below 8" in out
+    assert "2 models cannot tell how well a metric works: with fewer than 8" in out
     assert "broken: corrupt: has a model.safetensors" in out
     assert "2 of 3 models to fine-tune, 60 rows to test on" in err
     assert "first, seed 1: 0." in err or "first, seed 1: 1." in err

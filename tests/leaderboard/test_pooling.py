@@ -57,7 +57,7 @@ def test_a_board_solved_by_hand():
     assert "nc1" not in rows["o/a"].terms
     assert rows["o/a"].low is rows["o/a"].group is None
     assert made.columns["parameter_count"].kind == "baseline"
-    assert "one model alone" in made.columns["parameter_count"].flags["parameter_count"]
+    assert "a single model" in made.columns["parameter_count"].flags["parameter_count"]
     assert (made.examples, made.classes, made.notes) == (60, 4, ())
 
 

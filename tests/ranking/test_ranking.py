@@ -180,7 +180,7 @@ class TestRecords:
     def test_records_of_several_samples_are_refused(self):
         other = replace(DATASET, fingerprint="e" * 32)
         with pytest.raises(
-            InputError, match=r"are of 2: owner/pets \(train, ffffffff\), owner/pets \(train, eeeeeeee\)"
+            InputError, match=r"are of 2 samples: owner/pets \(train, ffffffff\) and owner/pets \(train, eeeeeeee\)"
         ):
             Ranking.of([*pool_of(2), score("o/m0", "face", face(1, 1), dataset=other)])
         with pytest.raises(InputError, match="no records"):

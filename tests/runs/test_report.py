@@ -31,9 +31,9 @@ class TestAnswer:
 
     def test_some_that_cannot_be_distinguished(self, report):
         tied = replace(report, confidence=replace(report.confidence, groups=dict.fromkeys(report.ranks, 1)))
-        others = ", ".join(list(report.ranks)[1:])
+        others = " and ".join(list(report.ranks)[1:])
         assert tied.answer == (
-            f"Fine-tune o/good: it is first of 3; {others} may be as good, this sample cannot distinguish them."
+            f"Fine-tune o/good: it is first of 3. {others} may be as good: this sample cannot distinguish them."
         )
 
     def test_many_are_counted(self):
@@ -44,7 +44,7 @@ class TestAnswer:
     def test_nothing_known(self):
         assert report_of(POOL[:1]).answer.startswith("o/good is the only candidate")
         assert report_of(POOL[3:]).answer == "No model could be ranked."
-        assert "is not known without" in report_of(POOL[:2], replicates=0).answer
+        assert "cannot be known without" in report_of(POOL[:2], replicates=0).answer
 
     def test_the_representation_is_one_short_line(self, report):
         assert repr(report) == f"<RankReport of 4 models. {report.answer}>"
@@ -78,7 +78,7 @@ def test_the_card_is_that_of_the_command(report, tmp_path, capsys):
     assert main(["card", "o/middling", "--results", str(tmp_path)]) == 0
     assert report.card("o/middling") == capsys.readouterr().out
     assert report.card() == report.card("o/good")
-    with pytest.raises(OptionError, match="'o/none'; its models: o/good"):
+    with pytest.raises(OptionError, match="no model 'o/none'; its models: o/good"):
         report.card("o/none")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
-from hf_transfer_score.ranking.answer import place_told
+from hf_transfer_score.ranking.answer import place_sentence
 from hf_transfer_score.ranking.intervals import Interval
 from hf_transfer_score.text import environment
 
@@ -146,7 +146,7 @@ def expected_text(board: Board, row: BoardRow) -> str:
     """Return what is expected of a model of a board, in a sentence; "" where nothing is."""
     if row.forecast is None or row.rank is None:
         return ""
-    return place_told(row.forecast, row.rank, sum(one.rank is not None for one in board.rows))
+    return place_sentence(row.forecast, row.rank, sum(one.rank is not None for one in board.rows))
 
 
 def signed(value: float | None, digits: int, scale: float = 1) -> str:

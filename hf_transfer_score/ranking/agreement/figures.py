@@ -1,4 +1,4 @@
-"""Figures of agreement where models are drawn with replacement: many replicates at once, by how often each is drawn."""
+"""Figures of agreement for models that are drawn with replacement: many replicates at once, as counts of draws."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from hf_transfer_score.errors import InputError
 
 Array = NDArray[np.float64]
+Places = NDArray[np.intp]
 
 LARGEST_MATRIX = 2000
-"""Models up to which all pairs are held at once."""
+"""Up to this many models, all pairs are held at once."""
 
 FIGURES = (
     "weighted_tau",
@@ -45,24 +46,28 @@ def weighted_kendall(scores: Sequence[float], truth: Sequence[float]) -> float:
 
 @lru_cache(maxsize=4)
 def draw_models(models: int, replicates: int, seed: int) -> Array:
-    """Return how often each model is drawn in each replicate (B, M), which nobody may change."""
+    """Return how often each model is drawn in each replicate (B, M), as a read-only array."""
     generator = np.random.default_rng(seed)
     draws = generator.multinomial(models, np.full(models, 1 / models), size=replicates).astype(np.float64)
     draws.flags.writeable = False
     return draws
 
 
+def varied(x: Array, y: Array) -> bool:
+    """Return whether neither the scores nor the accuracies are all equal."""
+    return len(x) > 0 and bool(x.min() < x.max() and y.min() < y.max())
+
+
 def all_figures(x: Array, y: Array, draws: Array) -> dict[str, Array]:
-    """Return each of `FIGURES` where models are drawn some number of times (B, M); NaN where it is not defined."""
+    """Return each of `FIGURES` for models that are drawn so many times (B, M); NaN where it is not defined."""
     repeated = [np.repeat(np.arange(len(x)), counts.astype(np.intp)) for counts in draws]
     best = np.array([y[drawn].max() for drawn in repeated])
     regrets = [top_regrets(x, y, draws), np.array([regret_at(x[drawn], y[drawn], 3) for drawn in repeated])]
     shares = [np.where(best > 0, 1 - one / np.where(best > 0, best, 1), np.nan) for one in regrets]
-    several = x.min() < x.max() and y.min() < y.max()
     nothing = np.full(len(draws), np.nan)
     values = (
-        weighted_taus(x, y, draws) if several else nothing,
-        plain_taus(x, y, draws) if several else nothing,
+        weighted_taus(x, y, draws) if varied(x, y) else nothing,
+        plain_taus(x, y, draws) if varied(x, y) else nothing,
         pearsons(_ranks(x, draws), _ranks(y, draws), draws),
         pearsons(x[None], y[None], draws),
         *regrets,
@@ -72,7 +77,7 @@ def all_figures(x: Array, y: Array, draws: Array) -> dict[str, Array]:
 
 
 def weighted_taus(x: Array, y: Array, draws: Array) -> Array:
-    """Return τ_w of each replicate (B,) in which models are drawn some number of times (B, M); NaN where undefined.
+    """Return τ_w of each replicate (B,) in which models are drawn so many times (B, M); NaN where undefined.
 
     Copies of a model tie with one another, so that τ_w is a form in how often each is drawn: with S the matrix of
     concordance signs, c the counts and W the sum of the weights of each model's copies, Σ (w_i + w_j) s_ij over pairs
@@ -103,23 +108,29 @@ def _copies_weights(draws: Array, order: NDArray[np.intp]) -> Array:
 
 def _untied(values: Array, weights: Array, draws: Array) -> Array:
     """Return Σ (w_i + w_j) over the pairs of each replicate whose values differ."""
-    _, groups = np.unique(values, return_inverse=True)
-    order = np.argsort(groups.reshape(-1), kind="stable")
-    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    _, order, starts = _tied(values)
     tied = np.add.reduceat(weights[:, order], starts, axis=1) * np.add.reduceat(draws[:, order], starts, axis=1)
     whole = weights.sum(axis=1) * draws.sum(axis=1)
     found = whole - tied.sum(axis=1)
     return np.asarray(np.where(found > 1e-9 * whole, found, 0.0))
 
 
+def _tied(values: Array) -> tuple[Places, Places, Places]:
+    """Return the number of each value among the distinct ones, an order by it, and where each begins in that order."""
+    _, groups = np.unique(values, return_inverse=True)
+    groups = groups.reshape(-1)
+    order = np.argsort(groups, kind="stable")
+    return groups, order, np.flatnonzero(np.diff(groups[order], prepend=-1))
+
+
 def _one_by_one(x: Array, y: Array, counts: Array) -> float:
     drawn = np.repeat(np.arange(len(x)), counts.astype(np.intp))
     a, b = x[drawn], y[drawn]
-    return weighted_kendall(a.tolist(), b.tolist()) if a.min() < a.max() and b.min() < b.max() else np.nan
+    return weighted_kendall(a.tolist(), b.tolist()) if varied(a, b) else np.nan
 
 
 def plain_taus(x: Array, y: Array, draws: Array) -> Array:
-    """Return τ_b of each replicate (B,): pairs count as often as both are drawn, and copies tie."""
+    """Return τ_b of each replicate (B,): a pair counts as often as both models are drawn, and copies tie."""
     concordant, untied_x, untied_y = np.zeros((3, len(draws)))
     for start in range(0, len(x), LARGEST_MATRIX):
         part = slice(start, start + LARGEST_MATRIX)
@@ -132,15 +143,13 @@ def plain_taus(x: Array, y: Array, draws: Array) -> Array:
 
 def _ranks(values: Array, draws: Array) -> Array:
     """Return the mean rank of each model's copies (B, M) among all that are drawn."""
-    _, groups = np.unique(values, return_inverse=True)
-    order = np.argsort(groups.reshape(-1), kind="stable")
-    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    groups, order, starts = _tied(values)
     counts = np.add.reduceat(draws[:, order], starts, axis=1)
-    return np.asarray((np.cumsum(counts, axis=1) - (counts - 1) / 2)[:, groups.reshape(-1)])
+    return np.asarray((np.cumsum(counts, axis=1) - (counts - 1) / 2)[:, groups])
 
 
 def pearsons(x: Array, y: Array, draws: Array) -> Array:
-    """Return the correlation of each replicate (B,) of values (B or 1, M) that count as often as they are drawn."""
+    """Return the correlation of each replicate (B,) of values (B or 1, M), which count as often as they are drawn."""
     count = draws.sum(axis=1, keepdims=True)
     about_x, about_y = (one - (draws * one).sum(axis=1, keepdims=True) / count for one in (x, y))
     product = (draws * about_x * about_y).sum(axis=1)
@@ -149,14 +158,14 @@ def pearsons(x: Array, y: Array, draws: Array) -> Array:
 
 
 def _spread(about: Array, values: Array, draws: Array) -> Array:
-    """Return the root of the sum of squares about the mean (B,), 0 where rounding alone is left."""
+    """Return the root of the sum of squares about the mean (B,), 0 if it is no more than rounding."""
     found = np.sqrt((draws * about**2).sum(axis=1))
     dust = 1e-14 * np.abs(values).max() * np.sqrt(draws.sum(axis=1))
     return np.where(found > dust, found, 0.0)
 
 
 def regret_at(x: Array, y: Array, first: int) -> float:
-    """Return the best accuracy minus the best among the models ranked first, the mean over the ways to break ties."""
+    """Return the best accuracy minus the best of the first models, the mean over the ways to break ties."""
     first = min(first, len(x))
     boundary = np.sort(x)[-first]
     sure, tied = y[x > boundary], np.sort(y[x == boundary])[::-1]
@@ -170,14 +179,11 @@ def regret_at(x: Array, y: Array, first: int) -> float:
 
 
 def top_regrets(x: Array, y: Array, draws: Array) -> Array:
-    """Return the regret of the model ranked first in each replicate (B,), the mean of those that tie."""
-    _, groups = np.unique(-x, return_inverse=True)
-    order = np.argsort(groups.reshape(-1), kind="stable")
-    starts = np.flatnonzero(np.diff(groups.reshape(-1)[order], prepend=-1))
+    """Return the regret of the model ranked first in each replicate (B,), the mean over models that tie."""
+    _, order, starts = _tied(-x)
     counts = np.add.reduceat(draws[:, order], starts, axis=1)
     sums = np.add.reduceat((draws * y)[:, order], starts, axis=1)
-    first = np.argmax(counts > 0, axis=1)
-    rows = np.arange(len(draws))
+    first, rows, falling = np.argmax(counts > 0, axis=1), np.arange(len(draws)), np.argsort(-y)
     chosen = sums[rows, first] / counts[rows, first]
-    best = y[np.argsort(-y)][np.argmax(draws[:, np.argsort(-y)] > 0, axis=1)]
+    best = y[falling][np.argmax(draws[:, falling] > 0, axis=1)]
     return np.asarray(np.maximum(best - chosen, 0.0))

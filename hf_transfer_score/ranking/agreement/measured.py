@@ -1,9 +1,10 @@
-"""Agreement with accuracies that were measured several times, the ceiling noise leaves, and several metrics at once."""
+"""Agreement with accuracies that were measured several times, the ceiling set by noise, and ensembles of metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,15 @@ def measured_agreement(
 ) -> Agreement:
     """Return how well scores agree with accuracies that were measured several times, with intervals for every figure.
 
-    A model's truth is the mean of its measurements. The intervals over models hold the noise of the measurements as
-    well, since each model brings its own; those over seeds tell how much of them that noise makes.
+    A model's truth is the mean of its measurements. The intervals over models include the noise of the measurements,
+    since each model brings its own; the intervals over seeds show how much of them is due to that noise.
 
     Args:
         scores: one for each model, higher is better.
-        accuracies: the measurements of the same models, one or more each, such as one a fine-tuning seed.
-        replicates: of either bootstrap; large pools take fewer.
+        accuracies: one or more measurements of each model, such as one for each fine-tuning seed.
+        replicates: of each bootstrap; large pools take fewer.
         seed: of the bootstraps.
-        level: share of the replicates that the intervals hold.
+        level: share of the replicates that the intervals cover.
 
     Example:
         >>> found = measured_agreement(range(8), [[one / 10, one / 10 + 0.01] for one in range(8)])
@@ -42,11 +43,11 @@ def measured_agreement(
         (1.0, 1.0, 2)
     """
     measured = _measurements(accuracies)
-    found = agreement(scores, [one.mean() for one in measured], replicates=replicates, seed=seed, level=level)
-    found = replace(found, seeds=min((len(one) for one in measured), default=0))
+    x, y = np.asarray(scores, np.float64), np.array([one.mean() for one in measured])
+    found = agreement(x, y, replicates=replicates, seed=seed, level=level)
+    found = replace(found, seeds=min(map(len, measured), default=0))
     if not found.enough:
         return found
-    x, y = np.asarray(scores, np.float64), np.array([one.mean() for one in measured])
     over_models = all_figures(x, y, draw_models(len(x), found.replicates, seed))
     over_seeds = _seed_figures(x, measured, found.replicates, seed) if max(map(len, measured)) > 1 else {}
     return replace(
@@ -62,7 +63,7 @@ def agreements(
     Args:
         orders: scores by model, higher is better, by the name of the order.
         accuracies: the measurements of each model.
-        least: an order that shares fewer models with the accuracies is left out.
+        least: orders that share fewer models with the accuracies are left out.
 
     Example:
         >>> orders = {"knn": {"a": 0.5, "b": 0.7}, "leep": {"a": -1.0}}
@@ -80,30 +81,30 @@ def agreements(
 def noise_ceiling(
     accuracies: Sequence[Sequence[float]], *, replicates: int = 1000, seed: int = 0, level: float = 0.9
 ) -> Agreement | None:
-    """Return how well one measurement of each model agrees with the mean of its others, the mean over measurements.
+    """Return how well one measurement of each model agrees with the mean of the others, averaged over measurements.
 
-    No score can be expected to agree better with a truth that is measured once. None where some model has one
-    measurement only; where some have more than others, the first of each count.
+    No score can be expected to agree better with a truth that is measured once. None if a model has only one
+    measurement. If some models have more measurements than others, the first ones count.
 
     Args:
         accuracies: the measurements of each model, in the same order of seeds.
         replicates: of the bootstrap over models.
         seed: of the bootstrap.
-        level: share of the replicates that the intervals hold.
+        level: share of the replicates that the intervals cover.
 
     Example:
         >>> noise_ceiling([[0.5, 0.6], [0.7, 0.7], [0.8, 0.9]]).weighted_tau
         1.0
     """
     measured = _measurements(accuracies)
-    seeds = min((len(one) for one in measured), default=0)
+    seeds = min(map(len, measured), default=0)
     if seeds < 2:
         return None
     table = np.array([one[:seeds] for one in measured])
     pairs = [(table[:, one], np.delete(table, one, axis=1).mean(axis=1)) for one in range(seeds)]
-    parts = [agreement(x.tolist(), y.tolist(), replicates=replicates, seed=seed, level=level) for x, y in pairs]
-    means = {name: _mean([getattr(part, name) for part in parts]) for name in FIGURES}
-    found = Agreement(**{**vars(Agreement(len(table), level=level, seeds=seeds)), **means})
+    parts = [agreement(x, y, replicates=replicates, seed=seed, level=level) for x, y in pairs]
+    means: dict[str, Any] = {name: _mean([getattr(part, name) for part in parts]) for name in FIGURES}
+    found = Agreement(len(table), level=level, seeds=seeds, **means)
     if not parts[0].enough:
         return found
     draws = draw_models(len(table), parts[0].replicates, seed)
@@ -121,9 +122,9 @@ def noise_ceiling(
 
 
 def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
-    """Return the ensemble of several metrics: minus the mean of a model's ranks by each, so that higher is better.
+    """Return the ensemble of several metrics: minus the mean of a model's ranks, so that higher is better.
 
-    Equal scores share the better rank, as they do where metrics decide over a ranking together.
+    Equal scores share the better rank, as in a ranking by several metrics.
 
     Example:
         >>> mean_rank_scores({"face": [0.9, 0.5, 0.5], "ncti": [1.0, 3.0, 2.0]})
@@ -133,11 +134,11 @@ def mean_rank_scores(scores: Mapping[str, Sequence[float]]) -> list[float]:
         raise InputError("an ensemble needs the scores of at least one metric, got none.")
     lengths = {metric: len(one) for metric, one in scores.items()}
     if len(set(lengths.values())) > 1:
-        raise InputError(f"an ensemble needs every metric's scores of the same models, got as many as {lengths}.")
+        raise InputError(f"an ensemble needs the scores of the same models by every metric; got numbers of {lengths}.")
     table = np.array([np.asarray(one, np.float64) for one in scores.values()])
     for metric, row in zip(scores, table, strict=True):
         if not np.isfinite(row).all():
-            raise InputError(f"an ensemble needs finite scores, and {metric} has some that are not; leave out models.")
+            raise InputError(f"an ensemble needs finite scores; some of {metric} are not, so leave out those models.")
     return [-one for one in mean_ranks(places(-table)).tolist()]
 
 
@@ -146,15 +147,15 @@ def _measurements(accuracies: Sequence[Sequence[float]]) -> list[Array]:
     for number, one in enumerate(measured):
         if one.ndim != 1 or not len(one):
             raise InputError(
-                f"each model needs a list of its measured accuracies, and model {number} has {accuracies[number]!r}."
+                f"each model needs a list of measured accuracies, but model {number} has {accuracies[number]!r}."
             )
     return measured
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean, None where a value is not defined."""
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if len(there) == len(values) else None
+    """Return the mean, None if a value is not defined."""
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if len(defined) == len(values) else None
 
 
 def _intervals(drawn: Mapping[str, Array], found: Agreement, level: float) -> dict[str, Interval]:
@@ -163,7 +164,7 @@ def _intervals(drawn: Mapping[str, Array], found: Agreement, level: float) -> di
 
 
 def _seed_figures(x: Array, measured: Sequence[Array], replicates: int, seed: int) -> dict[str, Array]:
-    """Return each figure where every model's measurements are drawn anew (B,), the models staying as they are."""
+    """Return each figure (B,) for measurements that are drawn with replacement, of the same models."""
     generator = np.random.default_rng(seed)
     truth = np.stack([_means(one, replicates, generator) for one in measured], axis=1)
     whole = np.ones((1, len(x)))
@@ -174,7 +175,7 @@ def _seed_figures(x: Array, measured: Sequence[Array], replicates: int, seed: in
 def _means(values: Array, replicates: int, generator: np.random.Generator) -> Array:
     """Return means of values that are drawn with replacement (B,).
 
-    Their spread is widened by √(n / (n - 1)): drawing from three measurements alone would show a fifth too little.
+    Their spread is widened by √(n / (n - 1)): that of draws from three measurements would be a fifth too small.
     """
     count, mean = len(values), values.mean()
     drawn = generator.choice(values, size=(replicates, count)).mean(axis=1)

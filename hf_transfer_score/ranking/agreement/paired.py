@@ -24,7 +24,7 @@ from hf_transfer_score.ranking.agreement.figures import FIGURES, all_figures, dr
 Array = NDArray[np.float64]
 
 KEPT = 512
-"""Scores whose figures over drawn models are kept, since a few are compared with many; 8 kB each."""
+"""Scores whose figures over drawn models are cached, since a few are compared with many; 8 kB each."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class AgreementDifference:
     """How much better one score agrees than another.
 
     Attributes:
-        models: how many were compared.
+        models: the number of models that were compared.
         figure: what is compared, one of `FIGURES`.
-        value: of the first score minus that of the second; None where either is not defined.
-        interval: ends of its interval over models, the same ones being drawn for both; None below `ENOUGH_MODELS`.
-        level: share of the replicates that the interval holds.
+        value: of the first score minus that of the second; None if either is not defined.
+        interval: ends of its interval over models, drawn alike for both; None for fewer than `ENOUGH_MODELS` models.
+        level: share of the replicates that the interval covers.
     """
 
     models: int
@@ -47,7 +47,7 @@ class AgreementDifference:
 
     @property
     def sure(self) -> bool:
-        """Whether the interval leaves out 0, so that the difference is more than a matter of which models there are."""
+        """Whether the interval excludes 0, so that the difference does not depend on which models there are."""
         return self.interval is not None and not self.interval[0] <= 0 <= self.interval[1]
 
 
@@ -63,17 +63,17 @@ def difference(
 ) -> AgreementDifference:
     """Return how much better one score agrees with accuracies than another, with a paired interval over models.
 
-    Two scores that rest on the same features err together, so that their own intervals can overlap although one is
-    always ahead; here every replicate compares both on the same models.
+    Two scores of the same features err together, so their own intervals can overlap although one is always ahead. Here
+    every replicate compares both on the same models.
 
     Args:
         first: a score for each model, higher is better.
         second: another score of the same models.
-        accuracies: theirs, the mean where there are several measurements.
+        accuracies: of the same models; the mean if there are several measurements.
         figure: what to compare.
         replicates: of the bootstrap; large pools take fewer.
         seed: of the bootstrap.
-        level: share of the replicates that the interval holds.
+        level: share of the replicates that the interval covers.
 
     Example:
         >>> truth = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
@@ -97,15 +97,15 @@ def difference(
 def _figure(x: Array, y: Array, figure: str) -> float | None:
     if figure == "weighted_tau":
         return weighted_tau(x, y)
-    found: float | None = getattr(agreement(x.tolist(), y.tolist(), replicates=1), figure)
+    found: float | None = getattr(agreement(x, y, replicates=1), figure)
     return found
 
 
 @lru_cache(KEPT)
 def _drawn(scores: bytes, accuracies: bytes, replicates: int, seed: int, figure: str) -> Array:
-    """Return a figure of doubles over drawn models, once for all that are compared with the same scores."""
+    """Return a figure over drawn models; scores and accuracies are bytes of doubles, which can be cached."""
     x, y = np.frombuffer(scores), np.frombuffer(accuracies)
     draws = draw_models(len(x), replicates, seed)
-    if figure == "weighted_tau":  # the usual one, and the others together take many times as long
+    if figure == "weighted_tau":  # the usual one; all together take many times as long
         return weighted_taus(x, y, draws)
     return all_figures(x, y, draws)[figure]
