@@ -36,11 +36,11 @@ from hf_transfer_score.choosing.evidence import chance_within, dispensable, know
 from hf_transfer_score.choosing.history import Spent
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg, Race, Terms
-from hf_transfer_score.choosing.trainer import STEP_COST
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.ranking import Ranking
+from hf_transfer_score.runs.expected import STEP_COST
 
 RACES = 100
 NO_LIMIT = 1000.0

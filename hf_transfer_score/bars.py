@@ -58,7 +58,7 @@ class RankBar(Listener):
         """Announce the plan."""
         self.sample_size = len(sample)
         logger().info("sampled %s: %d examples", shown(sample.source.dataset), len(sample))
-        _begin(self.bar, "looking at the models")
+        _begin(self.bar, "looking up the models")
 
     def planned(self, plan: Plan) -> None:
         """Start the bar of the run."""
@@ -95,7 +95,7 @@ class RankBar(Listener):
 
     def ranking(self) -> None:
         """Show that only the order is missing."""
-        self.bar.set_description("drawing the bootstrap")
+        self.bar.set_description("bootstrapping the ranking")
 
 
 class VerifyBar(VerifyListener):

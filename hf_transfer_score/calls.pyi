@@ -287,7 +287,7 @@ def rank_adaptively(
     confidence: float = 0.95,
     first_rows: int = 256,
 ) -> RankReport:
-    """Rank checkpoints by as many rows of a sample as it takes; a note says how many that were, and why.
+    """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
 
     Args:
         dataset: as for `rank`, and so are models, options, search, folder and results.
@@ -295,9 +295,9 @@ def rank_adaptively(
         options: what is sampled at most, and how features are read.
         until: when there are enough rows.
         search: a search of the Hub for more candidates.
-        heard: hears how it goes on.
+        heard: a listener for progress events.
         folder: where samples and features are kept.
-        results: places of stored results that the forecast takes in.
+        results: stored results for the forecast to use.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
@@ -335,14 +335,14 @@ def rank_adaptively(
         allow_pickle: a model whose pickled weights may be loaded.
         free_disk: remove the weights that this run downloads once they are scored.
         refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
-        first: so many models have to be clear, in whatever order among themselves; None for the order of all.
-        confidence: the share of halves of the rows that have to say the same.
-        first_rows: that are looked at first; twice as many come next.
+        first: how many of the first models have to be clear, in any order; None for the order of all.
+        confidence: the share of halves of the rows that have to agree.
+        first_rows: rows that are read first; the next step reads twice as many.
 
     Raises:
         OptionError: the task has no class per example, or an option makes no sense.
         DatasetError: the dataset cannot be sampled.
-        Interrupted: it was ended by hand; its report is that of the last look.
+        Interrupted: it was interrupted; its report is the last one so far.
 
     Example:
         >>> from hf_transfer_score import rank_adaptively
@@ -480,11 +480,11 @@ def verify(
         replicates: bootstrap replicates behind the rank ranges; 0 for none.
         level: the share of replicates that a rank range covers.
         method: "probe", "full", "layer", "scl" or "lora".
-        recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of the recipe by name, and their values.
-        top: so many of the best-ranked candidates are fine-tuned.
-        seeds: one measurement each.
-        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        recipe: the training recipe; None for the default of the modality and method.
+        changes: fields of the recipe by name, with their new values.
+        top: how many of the best-ranked candidates are fine-tuned.
+        seeds: one measurement for each.
+        test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
         learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
         epochs: passes over the training part at most.
@@ -588,20 +588,20 @@ def choose(
 ) -> Choice:
     """Choose one of many checkpoints for a labelled dataset, and fine-tune it, within a budget.
 
-    Candidates are looked at by few rows, then by more; those that are surely worse go. The finalists are fine-tuned in
-    rounds of growing length, and the last one to its end. Whatever ends it, the same call goes on from there and
-    repeats no finished round; Ctrl-C gives the best answer so far.
+    All candidates read a few rows, then more, and those that are clearly worse are dropped. Finalists are fine-tuned
+    in rounds of growing length, and the winner to the end. Ctrl-C gives the best answer so far. The same call resumes,
+    and repeats no finished round.
 
     Args:
         dataset: as for `rank`, and so are models, options, search and folder.
         models: the candidates.
         options: what is sampled, and how features are read.
-        how: what it may cost, how sure it has to be, and how candidates are fine-tuned.
+        how: the budget, how sure it has to be, and how candidates are fine-tuned.
         search: a search of the Hub for more candidates.
-        heard: hears how it goes on.
+        heard: a listener for progress events.
         folder: where samples, features and trainings are kept.
-        results: places of stored results, folders or OWNER/NAME on the Hub, that the forecast takes in.
-        save: a folder that takes the records of the scores and accuracies; None for one that later choices read.
+        results: stored results for the forecast to use: folders, or OWNER/NAME on the Hub.
+        save: a folder for the records of scores and accuracies; None for one that later choices read.
         progress: whether a progress bar is shown; None for yes, unless HF_TRANSFER_SCORE_DISABLE_PROGRESS_BARS is
             1.
         config: the configuration of the dataset, called subset on the Hub; required if there are several.
@@ -642,15 +642,15 @@ def choose(
         refresh: ask the Hub and read the dataset again instead of relying on what earlier runs learned.
         budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole
             recipe.
-        within: points of accuracy that do not matter.
-        confidence: how sure it has to be that no candidate is better by more than that.
-        method: what is done in the end: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
-        recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of that default by name, and their values.
-        first_rows: that each candidate is looked at by; four times as many come next.
-        looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
-        licenses: candidates with another licence are left out; empty for any.
-        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        within: points of accuracy that do not matter to you.
+        confidence: how sure it has to be that no candidate is better by more than `within` points.
+        method: how the winner is trained: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
+        recipe: the training recipe; None for the default of the modality and method.
+        changes: fields of that default by name, with their new values.
+        first_rows: rows that each candidate reads first; the next step reads four times as many.
+        looks: candidates whose weights are read at most; if there are more, those most likely to be the best.
+        licenses: only candidates with one of these licences take part; empty for any licence.
+        test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
         learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
         epochs: passes over the training part at most.
@@ -681,7 +681,7 @@ def choose(
     Raises:
         OptionError: the task cannot be fine-tuned, or an option makes no sense.
         DatasetError: the dataset cannot be sampled, or no row is left to test on.
-        Interrupted: it was ended by hand before anything could be compared.
+        Interrupted: it was interrupted before anything could be compared.
     """
 
 def layers(

@@ -162,11 +162,13 @@ def test_accuracies_are_records_and_columns(report):
 def test_a_verification_says_whether_the_ranking_was_right(report):
     report = replace(report, ranks={"o/good": 1, "o/middling": 2, HOSTILE: 3})
     assert verified(report).answer == (
-        f"Fine-tuned, {HOSTILE} comes out first of 2: accuracy 80.0%. The ranking put o/good first, which has 70.0%: "
-        "10.0 points less."
+        f"{HOSTILE} was the best of 2: 80.0% accuracy on 60 test rows. The ranking had put o/good first, which reached "
+        "70.0%: 10.0 points less."
     )
+    right = replace(verified(report), ranking=replace(report, ranks={HOSTILE: 1, "o/good": 2}))
+    assert right.answer.endswith("The ranking had put it first.")
     alone = replace(verified(report), models={"o/good": Verified("o/good", "ok", {0: measured(0.7)})})
-    assert alone.answer.endswith("The ranking put it first, too.")
+    assert alone.answer == "o/good reached 70.0% accuracy on 60 test rows."
     assert replace(alone, models={}).answer == "No model could be fine-tuned."
 
 

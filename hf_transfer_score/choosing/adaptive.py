@@ -1,7 +1,7 @@
-"""Ranking by as many rows as it takes: more of them until the first models, or all, stand in a clear order.
+"""Ranking with as many rows as it takes: more rows are read until the order of the first models, or of all, is clear.
 
-How clear an order is, is told by halves: the models are ranked again by halves of the rows so far, and where nearly all
-halves say what all these rows say, many more rows are not expected to say otherwise.
+The models are ranked again by halves of the rows so far. If nearly all halves give the same order as all these rows,
+more rows are not expected to change it.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.checkpoints.candidate import Models, Search, listed, parse_candidates
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.choosing.history import ChooseListener, Spent
 from hf_transfer_score.choosing.looking import Looking, Pool, known_elsewhere, relations_of, typed_names
 from hf_transfer_score.choosing.nested import evenly, nested, steps
 from hf_transfer_score.errors import InputError, OptionError, check_least
 from hf_transfer_score.features.batches import Processes
-from hf_transfer_score.home import EXAMPLE, example_dataset, home
+from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.ranking.feature_pool import rank_features
 from hf_transfer_score.ranking.forecast import Forecaster
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.records import dataset_id
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 
 HALVES = 20
-"""Halves of the rows that the models are ranked by again."""
+"""Number of halves of the rows by which the models are ranked again."""
 
 GROWTH = 2
 
@@ -43,9 +43,9 @@ class AdaptiveOptions:
     """When there are enough rows.
 
     Attributes:
-        first: so many models have to be clear, in whatever order among themselves; None for the order of all.
-        confidence: the share of halves of the rows that have to say the same.
-        first_rows: that are looked at first; twice as many come next.
+        first: how many of the first models have to be clear, in any order; None for the order of all.
+        confidence: the share of halves of the rows that have to agree.
+        first_rows: rows that are read first; the next step reads twice as many.
     """
 
     first: int | None = None
@@ -64,12 +64,12 @@ Order = Callable[[NDArray[np.int64]], Sequence[str]]
 
 
 def agreeing_halves(order: Order, labels: NDArray[np.int64], first: int | None) -> float:
-    """Return the share of halves of the rows by which the first models are those of all rows.
+    """Return the share of halves of the rows that give the same first models as all rows.
 
     Args:
-        order: the names by rows, the best first.
-        labels: of all rows (N,); halves hold each class in its share.
-        first: as many have to be the same; None for the same order of all.
+        order: returns the names for some rows, the best first.
+        labels: of all rows (N,); halves hold the classes in proportion.
+        first: how many of the first have to be the same; None for the same order of all.
 
     Example:
         >>> labels = np.arange(40) % 2
@@ -101,7 +101,7 @@ def rank_adaptively(
     folder: Path | None = None,
     results: Sequence[str] = (),
 ) -> RankReport:
-    """Rank checkpoints by as many rows of a sample as it takes; a note says how many that were, and why.
+    """Rank checkpoints with as many rows of a sample as it takes; a note says how many, and why.
 
     Args:
         dataset: as for `rank`, and so are models, options, search, folder and results.
@@ -109,14 +109,14 @@ def rank_adaptively(
         options: what is sampled at most, and how features are read.
         until: when there are enough rows.
         search: a search of the Hub for more candidates.
-        heard: hears how it goes on.
+        heard: a listener for progress events.
         folder: where samples and features are kept.
-        results: places of stored results that the forecast takes in.
+        results: stored results for the forecast to use.
 
     Raises:
         OptionError: the task has no class per example, or an option makes no sense.
         DatasetError: the dataset cannot be sampled.
-        Interrupted: it was ended by hand; its report is that of the last look.
+        Interrupted: it was interrupted; its report is the last one so far.
 
     Example:
         >>> from hf_transfer_score import rank_adaptively
@@ -139,7 +139,7 @@ def rank_adaptively(
 
 @dataclass
 class _AdaptiveRun:
-    """What stays the same while rows are added."""
+    """A ranking to which rows are added."""
 
     sample: LabelledSample
     typed: Mapping[str, Any]
@@ -159,18 +159,13 @@ class _AdaptiveRun:
         folder: Path,
         results: Sequence[str],
     ) -> _AdaptiveRun:
-        """Draw the sample and plan the candidates."""
-        models = parse_candidates(listed(models))
-        if not models and search is None and example_dataset(dataset) is not None:
-            models = parse_candidates([EXAMPLE])
+        models = named_candidates(dataset, models, search)
         if Processes.current().count > 1 or options.backbone.layer == "all":
             raise OptionError("Adaptive rows are for one process and one layer: leave them out.")
         with quiet_client():
             drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
             if drawn.task.truth != "labels" or drawn.task.unit != "example":
-                raise OptionError(
-                    f"Adaptive rows are for tasks with a class per example, and this is {drawn.task.name}."
-                )
+                raise OptionError(f"Adaptive rows need a task with a class per example, and this is {drawn.task.name}.")
             sample = nested(drawn, folder / "choices" / f"{drawn.fingerprint}.arrow")
         plan = plan_rank(sample, models, options=options, search=search, folder=folder)
         relations = {model.name: relations_of(model) for model in plan.models}
@@ -179,7 +174,7 @@ class _AdaptiveRun:
         return cls(sample, typed_names(models, plan), looking, Forecaster(history, relations), plan.notes)
 
     def until_clear(self, until: AdaptiveOptions) -> RankReport:
-        """Look at more and more rows until the order is clear, or all are looked at."""
+        """Read more and more rows until the order is clear, or all are read."""
         begin, rows = 0, len(self.sample)
         for end in steps(self.sample, until.first_rows, GROWTH):
             looked = self.looking.look(self.typed, begin, end)
@@ -187,10 +182,10 @@ class _AdaptiveRun:
             share = 1.0 if end == rows or not self.report.ranks else self._agreeing(end, until.first)
             what = "the order" if until.first is None else f"the first {until.first}"
             if end == rows:
-                why = f"{what} did not become clear by fewer rows"
+                why = f"{what} did not become clear with fewer rows"
             else:
-                why = f"{what} came out the same by {share:.0%} of halves of these rows"
-            note = f"{end:,} of {rows:,} rows were looked at: {why}."
+                why = f"{what} came out the same in {share:.0%} of the halves of these rows"
+            note = f"{end:,} of {rows:,} rows were read: {why}."
             self.report = replace(self.report, notes=(*self.notes, *looked.notes, note))
             if share >= until.confidence:
                 break
@@ -199,7 +194,7 @@ class _AdaptiveRun:
         return self.report
 
     def _agreeing(self, end: int, first: int | None) -> float:
-        """Return the share of halves of the rows so far that say what all of them say."""
+        """Return the share of halves of the rows so far that agree with all of them."""
         report, labels = self.report, self.sample.labels
         assert report is not None and labels is not None
         features = {name: self.looking.features(name) for name in report.ranks}

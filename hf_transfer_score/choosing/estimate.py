@@ -1,4 +1,4 @@
-"""What a choice would do and about how long it would take, by timed batches of what is on this computer."""
+"""What a choice would do, and about how long it would take: a few batches of models on this computer are timed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hf_transfer_score.choosing.history import ChooseListener
 from hf_transfer_score.choosing.looking import CHEAPEST
 from hf_transfer_score.choosing.nested import part
 from hf_transfer_score.choosing.options import ChooseOptions
-from hf_transfer_score.choosing.race import Terms
+from hf_transfer_score.choosing.race import doubling
 from hf_transfer_score.choosing.start import Start, prepare
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.run import rank
-from hf_transfer_score.text import rough_duration, short_bytes
+from hf_transfer_score.text import joined, rough_duration, short_bytes
 
 TIMED_ROWS, TIMED_MODELS = 32, 3
 
@@ -26,18 +26,18 @@ class Estimate:
     """What a choice would do.
 
     Attributes:
-        candidates: that can be looked at.
-        failed: that cannot, as is known already.
-        download_bytes: bytes of weights that are not here.
-        ends: after how many rows candidates are compared.
-        rounds: passes after which finalists are compared.
-        rates: learning rates that are raced.
-        method: what is done with finalists.
-        row_seconds: of the forward pass of an example, on average over those that were timed; None where none was.
+        candidates: how many can be read.
+        failed: how many cannot, as far as is known.
+        download_bytes: bytes of weights that are not on this computer.
+        ends: numbers of rows after which candidates are compared.
+        rounds: epochs after which finalists are compared.
+        rates: how many learning rates are raced.
+        method: how finalists are trained.
+        row_seconds: mean time of the forward pass of one example, over the models timed; None if none was.
         look_seconds: of the first look at all candidates.
         tuning_seconds: of fine-tuning one candidate by the whole recipe.
         budget: what it may cost, in words.
-        budget_seconds: about how long it takes at most, downloads not counted.
+        budget_seconds: about how long it takes at most, without downloads.
     """
 
     candidates: int
@@ -59,24 +59,25 @@ class Estimate:
 
     def lines(self) -> list[str]:
         """Return it in words."""
-        rows = ", ".join(f"{end:,}" for end in self.ends)
-        passes = ", ".join(map(str, self.rounds))
-        download = short_bytes(self.download_bytes)
+        failed = f" ({self.failed} more cannot be read)" if self.failed else ""
+        rows = joined([f"{end:,}" for end in self.ends])
         found = [
-            f"{self.candidates} candidates ({self.failed} more cannot be read), {download} to download at most.",
-            f"Rows: all are compared after {rows} rows, and who is surely worse goes.",
-            "Race: a probe of each finalist is fitted on all rows."
-            if self.method == "probe"
-            else f"Race: finalists are compared after {passes} passes, at {self.rates} learning rates each.",
+            f"Candidates: {self.candidates}{failed}, at most {short_bytes(self.download_bytes)} to download.",
+            f"Rows: candidates are compared after {rows} rows; those that are clearly worse are dropped.",
         ]
+        if self.method == "probe":
+            found.append("Race: a probe of each finalist is fitted on all rows.")
+        else:
+            epochs, rates = joined([str(one) for one in self.rounds]), f"{self.rates} learning rates"
+            found.append(f"Race: finalists are fine-tuned at {rates} and compared after {epochs} epochs.")
         if self.look_seconds is None or self.tuning_seconds is None or self.budget_seconds is None:
-            return [*found, "How long that takes is not known: no weights are here yet that could be timed."]
+            return [*found, "Time: not known, because no weights are on this computer yet that could be timed."]
         look, one = rough_duration(self.look_seconds), rough_duration(self.tuning_seconds)
         every = rough_duration(self.tuning_seconds * self.candidates)
         return [
             *found,
-            f"The first look at all takes about {look}, one fine-tuning about {one}, and all of them about {every}.",
-            f"The budget of {self.budget} is about {rough_duration(self.budget_seconds)} at most.",
+            f"Time: about {look} for a first look at all, {one} to fine-tune one, {every} to fine-tune all.",
+            f"Budget: {self.budget}, at most about {rough_duration(self.budget_seconds)}.",
         ]
 
 
@@ -90,31 +91,30 @@ def estimate(
     heard: ChooseListener | None = None,
     folder: Path | None = None,
 ) -> Estimate:
-    """Return what `choose` with the same arguments would do; the sample is drawn, and no weights are downloaded."""
+    """Return what `choose` with the same arguments would do; the sample is drawn, but no weights are downloaded."""
     start = prepare(dataset, models, options=options, how=how, search=search, heard=heard, folder=folder)
     inside = [model for model in start.plan.models if model.failure is None]
     row, recipe, budget = _row_seconds(start), start.recipe, start.budget
-    tuning = None if row is None else row * start.rows_a_pass * start.passes_a_tuning
+    tuning = None if row is None else row * start.rows_a_tuning
     most = budget.amount if budget.unit == "seconds" else None if tuning is None else budget.amount * tuning
-    terms = Terms(recipe.epochs, recipe.learning_rates, start.how.within, start.how.confidence, budget)
     return Estimate(
-        len(inside),
-        len(start.plan.models) - len(inside),
-        start.plan.download_bytes,
-        tuple(start.ends),
-        tuple(terms.rounds),
-        len(recipe.learning_rates),
-        recipe.method,
-        row,
-        None if row is None else row * start.ends[0] * len(inside),
-        tuning,
-        str(budget),
-        most,
+        candidates=len(inside),
+        failed=len(start.plan.models) - len(inside),
+        download_bytes=start.plan.download_bytes,
+        ends=tuple(start.ends),
+        rounds=tuple(doubling(recipe.epochs)),
+        rates=len(recipe.learning_rates),
+        method=recipe.method,
+        row_seconds=row,
+        look_seconds=None if row is None else row * start.ends[0] * len(inside),
+        tuning_seconds=tuning,
+        budget=str(budget),
+        budget_seconds=most,
     )
 
 
 def _row_seconds(start: Start) -> float | None:
-    """Return how long the forward pass of an example takes, on average over a few candidates that are here."""
+    """Return the mean time of the forward pass of one example, over a few candidates that are on this computer."""
     here = [model.name for model in start.plan.models if model.state in ("cached", "on disk")][:TIMED_MODELS]
     if not here:
         return None
@@ -123,9 +123,6 @@ def _row_seconds(start: Start) -> float | None:
     options = replace(start.options, replicates=0)
     timed = [start.typed[name] for name in here]
     found = rank(rows, timed, options=options, metrics=[CHEAPEST], headline=[CHEAPEST], folder=start.folder)
-    took = [
-        one.extraction["seconds"] / one.extraction["examples"]
-        for one in found.models.values()
-        if one.extraction.get("seconds") and one.extraction.get("examples")
-    ]
+    made = [one.extraction for one in found.models.values()]
+    took = [one["seconds"] / one["examples"] for one in made if one.get("seconds") and one.get("examples")]
     return sum(took) / len(took) if took else None

@@ -1,4 +1,4 @@
-"""What rows and learning curves say: who is surely behind, and where a curve that is not at its end will end."""
+"""The statistics of a choice: which candidates are clearly behind, and where an unfinished learning curve will end."""
 
 from __future__ import annotations
 
@@ -15,42 +15,39 @@ Floats = NDArray[np.float64]
 Rights = NDArray[np.bool_]
 
 BETS = np.linspace(0.02, 0.98, 25)
-"""Shares of the largest stake that cannot lose everything, over which a bet is spread."""
+"""Stakes over which a bet is spread, as shares of the largest one that cannot lose everything."""
 
 ENDS, POWERS = np.linspace(0, 1, 26), np.array([0.25, 0.5, 1.0, 1.5, 2.5])
-"""Where a curve may end, as a share of the error now, and how fast it may come there."""
+"""Where a curve may end, as a share of the error now, and how fast it may get there."""
 
 UNSTEADY = 0.01
-"""How far accuracies of passes lie from a smooth curve, beside what the draw of the rows makes."""
+"""How far the accuracies of epochs lie from a smooth curve, in addition to the sampling error of the rows."""
 
 LATE, DOUBTED, LEAST_DOUBT = 0.5, 0.7, 0.015
-"""A falling learning rate adds to what a curve promises, by so much of it at the start; of an expected gain, what it is
-uncertain by beside the curve; and what any gain is uncertain by at the start (`python -m benchmarks.choosing`)."""
-
+"""The share that a falling learning rate adds to the gain of a curve at its start; the extra uncertainty of a gain, as
+a share of it; and the least uncertainty of any gain at the start (`python -m benchmarks.choosing`)."""
 
 MISLED = 0.15
-"""The probability that what features say of a pool has nothing to do with how it fine-tunes (`python -m
-benchmarks.choosing`)."""
+"""Probability that the features of a pool say nothing about its fine-tuning (`python -m benchmarks.choosing`)."""
 
 
 class Gain(NamedTuple):
-    """How much more accurate a training will be at its end than at its best so far."""
+    """How much more accurate a model will be at the end of its training than at its best so far."""
 
     mean: float
     spread: float
 
 
 def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
-    """Return where a learning curve leads by its last pass.
+    """Return how much a learning curve is expected to gain by its last epoch.
 
-    Errors are taken to fall as a power of the passes towards an end that is anywhere from 0 to the error now; what the
-    curve has shown so far tells which ends and powers are likely. After one pass it has shown nothing yet, so that slow
-    starters may still become anything.
+    Errors are assumed to fall as a power of the epochs towards an end between 0 and the error now; the curve so far
+    tells which ends and powers are likely. After one epoch it tells nothing, so a slow starter may still end anywhere.
 
     Args:
-        accuracies: after each pass.
-        passes: altogether.
-        rows: that they were measured on.
+        accuracies: after each epoch.
+        passes: epochs in total.
+        rows: rows that the accuracies were measured on.
 
     Example:
         >>> early, late = expected_gain([0.5], 10, 200), expected_gain([0.5, 0.7, 0.75, 0.77, 0.77, 0.78], 10, 200)
@@ -76,15 +73,15 @@ def expected_gain(accuracies: Sequence[float], passes: int, rows: int) -> Gain:
 
 
 def bet(first: Rights, second: Rights, margin: float) -> float:
-    """Return what a bet comes to that the first is right more often than the second by more than a margin.
+    """Return the value of a bet that the first model is right more often than the second by more than a margin.
 
-    Both were asked about the same rows. Where that is not so, the bet is expected to keep its worth of 1 at most, so
-    that it reaches 20 with probability 1/20 at most: evidence against "not ahead by more than the margin", however
-    many rows there are. Bets on several rounds share what may go wrong.
+    Both predict the same rows. If the first is not ahead by more than the margin, the expected value of the bet is at
+    most 1, so that it reaches 20 with probability at most 1/20: a high value is evidence, for any number of rows. Bets
+    in several rounds share the allowed error.
 
     Args:
-        first: rows that the one is right on (N,).
-        second: rows that the other is right on (N,).
+        first: which rows the first model is right on (N,).
+        second: which rows the second model is right on (N,).
         margin: from -1 to 1.
 
     Example:
@@ -104,36 +101,43 @@ def bet(first: Rights, second: Rights, margin: float) -> float:
 
 
 def largest_gain(ahead: Gain, behind: Gain, doubt: float) -> float:
-    """Return how much the second may catch up with the first by the end, but for a probability."""
+    """Return how much the second may catch up with the first by the end, except with probability `doubt`."""
     spread = float(np.hypot(ahead.spread, behind.spread))
     return behind.mean - ahead.mean + NormalDist().inv_cdf(1 - doubt) * spread
 
 
 def chance_within(outcomes: Floats, place: int, points: float) -> float:
-    """Return the probability that none of a pool is better than one of it by more than some points.
+    """Return the probability that no model of a pool is better than the one at `place` by more than some points.
 
     Args:
         outcomes: accuracies in each draw (P, draws).
-        place: of the one.
+        place: the index of the model.
         points: of accuracy in percent.
     """
     return float((outcomes.max(0) <= outcomes[place] + points / 100 + 1e-12).mean())
 
 
+def by_chance(outcomes: Floats) -> list[int]:
+    """Return the places of a pool, those with the best chance to be the best first, by accuracies (P, draws)."""
+    chances = (outcomes >= outcomes.max(0)).mean(1)
+    order: list[int] = np.lexsort((-outcomes.mean(1), -chances)).tolist()
+    return order
+
+
 def dispensable(
     outcomes: Floats, among: Sequence[int], points: float, doubt: float, pool: int = 0
 ) -> tuple[list[int], float]:
-    """Return which of a pool can go, and the probability that one of them is better than all others by some points.
+    """Return which models can be dropped, and the probability that one of them is better than the rest by some points.
 
-    Those with the smallest chance go first, as long as that probability stays below the doubt that is allowed. Where
-    features say nothing of fine-tuning after all, any of the pool may be the best.
+    Models are dropped from the smallest chance upwards, while that probability stays within `doubt`. It allows for
+    features that say nothing about fine-tuning, where any model may be the best.
 
     Args:
         outcomes: accuracies in each draw (P, draws).
-        among: places that are still in, of which one stays at least.
+        among: places that are still in; at least one stays.
         points: of accuracy in percent that do not matter.
         doubt: the probability that is allowed.
-        pool: how many there were at first; those that are still in where that is more.
+        pool: how many models there were at first, if more than are still in.
     """
     inside = outcomes[list(among)]
     best = inside >= inside.max(0) - points / 100
@@ -151,11 +155,11 @@ def dispensable(
 
 
 def know_nothing(probes: Mapping[str, Interval], chance: float | None) -> list[str]:
-    """Return the candidates whose features say nothing of the labels, while those of another surely say more.
+    """Return the candidates whose features say nothing about the labels, where another's clearly do.
 
     Args:
         probes: accuracies of a probe with their intervals, by name.
-        chance: what always naming the most frequent class gives; None where that is not known.
+        chance: accuracy of always guessing the most frequent class; None if unknown.
 
     Example:
         >>> know_nothing({"noise": Interval(0.2, 0.17, 0.24), "good": Interval(0.6, 0.55, 0.65)}, 0.2)

@@ -1,4 +1,4 @@
-"""What happened: the rounds of a choice, who is in, who went and why, and what it cost."""
+"""The history of a choice: its rounds, who is still in, who was dropped and why, and what it cost."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Stage = Literal["facts", "rows", "race", "proof"]
 
 @dataclass
 class Spent:
-    """What a choice cost so far.
+    """What a choice has cost so far.
 
     Attributes:
-        seconds: of forward passes and of training, whenever they were run.
-        tunings: fine-tunings of one candidate by the whole recipe that this is worth.
+        seconds: of forward passes and training, whenever they ran.
+        tunings: the same, counted in fine-tunings of one candidate by the whole recipe.
         rows: forward passes of one example.
-        passes: of training, over all candidates and learning rates.
+        passes: training epochs, over all candidates and learning rates.
     """
 
     seconds: float = 0.0
@@ -43,14 +43,14 @@ class Round:
 
     Attributes:
         stage: "facts" before any weights, "rows" for forward passes, "race" for fine-tuning, "proof" for the test rows.
-        words: what was done, such as "256 rows" or "4 passes".
-        inside: who is in afterwards, the most promising first.
-        gone: who went, and why.
-        first: the most promising.
-        chance: probability that nobody is better than that one by more than the points that do not matter.
-        gain: points of accuracy that certainty about who is best would be worth.
-        spent: in words.
-        accuracies: of those that are being trained, the best so far on the validation rows.
+        words: what was done, such as "256 rows" or "4 epochs".
+        inside: the candidates that are still in, the most promising first.
+        gone: the candidates that were dropped, with the reason.
+        first: the most promising candidate.
+        chance: probability that no candidate is better than the first by more than `within` points.
+        gain: points of accuracy to be gained by knowing the best candidate for certain.
+        spent: what the choice has cost so far, in words.
+        accuracies: best accuracy so far on the validation rows, of the candidates that are being trained.
     """
 
     stage: Stage
@@ -66,13 +66,13 @@ class Round:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """How a finalist came along at one learning rate.
+    """The learning curve of a finalist at one learning rate.
 
     Attributes:
         name: of the candidate.
-        rate: the learning rate; None where none is raced, as of probes.
-        accuracies: on the validation rows, after each pass.
-        ended: whether nothing more is to be trained.
+        rate: the learning rate; None for a probe.
+        accuracies: on the validation rows, after each epoch.
+        ended: whether the training is complete.
     """
 
     name: str
@@ -82,10 +82,10 @@ class LearningCurve:
 
 
 class ChooseListener:
-    """Hears how a choice goes on; nothing by default."""
+    """Is told how a choice proceeds; does nothing by default."""
 
     def stage(self, words: str) -> None:
-        """Something is being done."""
+        """Called when a step begins."""
 
     def ended(self, found: Round) -> None:
-        """A round is done."""
+        """Called after each round."""

@@ -1,4 +1,4 @@
-"""Forward passes over growing parts of a sample: features of earlier rows are kept, and all read the same rows."""
+"""Forward passes over growing parts of a sample: all candidates read the same rows, and features are kept."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from hf_transfer_score.runs.scoring import choose_scoring, score_layer
 from hf_transfer_score.sampling.sample import LabelledSample
 
 CHEAPEST = "parameter_count"
-"""What a part of the rows is ranked by alone, where nobody looks at it: nothing."""
+"""The metric for a part of the rows whose ranking nobody reads."""
 
 
 def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str) -> History:
-    """Return what places of results hold of the same task on other datasets."""
+    """Return stored results of the same task on other datasets."""
     opened = [open_place(one) for one in places]
     parts = [History.of(load(place, cache=cache_file(place)).table) for place in opened if existing(place)]
     models = {name: one for found in reversed(parts) for name, one in found.models.items()}
@@ -51,7 +51,7 @@ def known_elsewhere(places: Sequence[str], sample: LabelledSample, dataset: str)
 
 
 def relations_of(model: PlannedModel) -> Relations:
-    """Return what the description of a repository says of a candidate."""
+    """Return the family, architecture and base of a candidate, as its repository describes them."""
     checkpoint = model.checkpoint
     if checkpoint is None:
         return Relations()
@@ -59,21 +59,15 @@ def relations_of(model: PlannedModel) -> Relations:
     named = config.get("architectures") or [config.get("architecture")]
     bases = [tag.removeprefix("base_model:") for tag in checkpoint.repository.tags if tag.startswith("base_model:")]
     base = next((one for one in bases if ":" not in one), None)
-    family = config.get("model_type")
-    return Relations(
-        family if isinstance(family, str) else None,
-        named[0] if named and isinstance(named[0], str) else None,
-        base,
-        None,
-        checkpoint.parameters,
-    )
+    family, architecture = (one if isinstance(one, str) else None for one in (config.get("model_type"), named[0]))
+    return Relations(family, architecture, base, None, checkpoint.parameters)
 
 
 class Pool:
-    """The one forecast of the candidates that are in, as the last look and the race leave it.
+    """The one forecast of the candidates that are in, which each look and the race update.
 
     Attributes:
-        ranking: of the candidates, by all rows that they were looked at by.
+        ranking: of the candidates, by all rows that they have read.
         names: of those that could be scored.
         absolute: whether probes tell the level of accuracies.
     """
@@ -92,41 +86,38 @@ class Pool:
         return found[[place[name] for name in self.names]]
 
     def forecast(self, drawn: Mapping[str, Floats]) -> RankReport:
-        """Return the ranking with what the race has shown."""
+        """Return the ranking updated by the draws of the race."""
         return self.ranking.with_forecast(self.forecaster, drawn=drawn)
 
 
 class _Kept(Listener):
-    """Keeps the plan of a run, and says which candidate is at work."""
+    """Keeps the plan of a run, and tells which candidate is running."""
 
     def __init__(self, heard: ChooseListener, what: str) -> None:
         self.heard, self.what = heard, what
         self.plan = Plan(())
 
     def planned(self, plan: Plan) -> None:
-        """Keep the plan."""
         self.plan = plan
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        """Say what is done."""
         self.heard.stage(f"{self.what}: {what} {model.name}")
 
     def waiting(self, what: str) -> None:
-        """Say whom this process waits for."""
         self.heard.stage(what)
 
 
 @dataclass
 class Looking:
-    """What stays the same while candidates are looked at.
+    """Reads features of candidates, part by part of a sample.
 
     Attributes:
-        sample: in an order of which every part from the start is a sample.
+        sample: in an order where any first part is a sample too.
         options: how features are read.
         folder: where features are kept.
-        heard: hears of each candidate.
-        spent: grows by each forward pass, whenever it was run.
-        rows_a_tuning: forward passes of an example that cost as much as fine-tuning a candidate by the whole recipe.
+        heard: is told of each candidate.
+        spent: grows by each forward pass, whenever it ran.
+        rows_a_tuning: forward passes of one example that cost as much as fine-tuning a candidate by the whole recipe.
     """
 
     sample: LabelledSample
@@ -143,28 +134,21 @@ class Looking:
         self._cache = FeatureCache(self.folder / "features", cache_limit())
 
     def look(self, typed: Mapping[str, Any], start: int, end: int) -> RankReport:
-        """Read the rows from `start` to `end`, and return the ranking by all rows up to there, not yet forecast.
+        """Read the rows from `start` to `end`, and return the ranking by all rows up to `end`, without a forecast.
 
         Args:
             typed: candidates as they can be typed, by name.
-            start: rows that were read before.
-            end: rows that are read then.
+            start: number of rows that were read before.
+            end: number of rows after this look.
         """
         words = f"{end:,} rows"
         kept, some = _Kept(self.heard, words), part(self.sample, start, end)
-        options, names = replace(self.options, replicates=0, min_throughput=None), list(typed)
-        if options.extract.dtype == AUTO:  # parts of a sample lie below each other, so all are read in one precision
+        options = replace(self.options, replicates=0, min_throughput=None)
+        if options.extract.dtype == AUTO:  # parts of a sample are joined, so all are read in one precision
             options = replace(options, extract=replace(options.extract, dtype="float32"))
-        found = rank(
-            some,
-            [typed[name] for name in names],
-            options=options,
-            metrics=[CHEAPEST],
-            headline=[CHEAPEST],
-            listener=kept,
-            folder=self.folder,
-        )
-        planned = dict(zip(names, kept.plan.models, strict=True))
+        cheapest: dict[str, Any] = {"metrics": [CHEAPEST], "headline": [CHEAPEST]}
+        found = rank(some, [*typed.values()], options=options, listener=kept, folder=self.folder, **cheapest)
+        planned = dict(zip(typed, kept.plan.models, strict=True))
         known = {name: found.models[model.name] for name, model in planned.items()}
         whole, scoring = part(self.sample, 0, end), choose_scoring(self.sample)
         models = {}
@@ -175,7 +159,7 @@ class Looking:
         return RankReport.on(whole, ranked(models, scoring.metrics, scoring.headline))
 
     def _scored(self, name: str, one: RankedModel, planned: PlannedModel, whole: LabelledSample) -> RankedModel:
-        """Return a candidate with the scores of all rows so far, and count what its features cost."""
+        """Return a candidate with the scores of all rows so far, and add the cost of its features."""
         self.parts.setdefault(name, []).append(planned)
         took, rows = float(one.extraction.get("seconds") or 0.0), int(one.extraction.get("examples") or 0)
         self.spent.seconds += took
@@ -189,13 +173,13 @@ class Looking:
         return score_layer(replace(one, scores=None), together, layer, whole, choose_scoring(whole))
 
     def _together(self, name: str) -> CachedFeatures | None:
-        """Return the features of all rows so far, None where some are not in the cache any more."""
+        """Return the features of all rows so far; None if some are no longer in the cache."""
         cached = [model.cached(self._cache) for model in self.parts[name]]
         there = [entry for entry in cached if entry is not None]
         return _joined(there) if len(there) == len(cached) else None
 
     def features(self, name: str) -> NDArray[Any]:
-        """Return what was read of a candidate so far (N, D)."""
+        """Return the features of all rows so far (N, D)."""
         together = self._together(name)
         if together is None:
             raise CheckpointError("error", GONE)
@@ -204,18 +188,18 @@ class Looking:
 
 
 def _joined(parts: list[CachedFeatures]) -> CachedFeatures:
-    """Return features of several parts of a sample below each other."""
+    """Return the features of several parts of a sample, joined."""
     first = parts[0]
     features: dict[str, Any] = {
         layer: np.concatenate([one.features[layer] for one in parts]) for layer in first.features
     }
-    probs = [one.source_probs for one in parts]
-    told = [one for one in probs if one is not None]
-    return CachedFeatures(features, np.concatenate(told) if len(told) == len(probs) else None, first.meta, first.folder)
+    probs = [one.source_probs for one in parts if one.source_probs is not None]
+    joined = np.concatenate(probs) if len(probs) == len(parts) else None
+    return CachedFeatures(features, joined, first.meta, first.folder)
 
 
 def typed_names(models: Sequence[Candidate], plan: Plan) -> dict[str, Any]:
-    """Return how each candidate of a plan can be named again, by its name; those of a search as they are named."""
+    """Return how each candidate of a plan can be named again, by its name; those of a search by their own name."""
     named = [one.held or str(one) for one in models]
     names = [model.name for model in plan.models]
     return dict(zip(names, [*named, *names[len(named) :]], strict=True))

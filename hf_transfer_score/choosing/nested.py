@@ -1,9 +1,8 @@
-"""Samples within samples: the first 256 rows are rows of the next 1,024, with each class in its share."""
+"""Nested samples: the first 256 rows are part of the next 1,024, and each part holds the classes in proportion."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from hf_transfer_score.home import whole
 from hf_transfer_score.sampling.sample import LabelledSample
 
 LEAST_PER_CLASS = 4
-"""Rows of a class, on average, that the first look has at least."""
+"""Rows per class, on average, that the first part has at least."""
 
 
 def evenly(codes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return an order in which each class is spread evenly, so that any part from the start holds it in its share.
+    """Return an order that spreads each class evenly, so that any first part holds the classes in proportion.
 
     Example:
         >>> evenly(np.array([0, 0, 0, 0, 1, 1])).tolist()
@@ -32,13 +31,13 @@ def evenly(codes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def steps(sample: LabelledSample, first: int, growth: int) -> list[int]:
-    """Return after how many rows candidates are compared: the first look, some times as many, and all at last."""
+    """Return after how many rows candidates are compared: `first`, then `growth` times as many, and finally all."""
     assert sample.labels is not None
     return growing(len(sample), len(np.unique(sample.labels)), first, growth)
 
 
 def growing(rows: int, classes: int, first: int, growth: int) -> list[int]:
-    """Return growing counts up to all rows.
+    """Return growing numbers of rows, up to all of them.
 
     Example:
         >>> growing(5000, 10, 256, 4), growing(5000, 100, 256, 4), growing(300, 2, 256, 4)
@@ -52,7 +51,7 @@ def growing(rows: int, classes: int, first: int, growth: int) -> list[int]:
 
 
 def nested(sample: LabelledSample, path: Path) -> LabelledSample:
-    """Return the same sample in an order of which every part from the start is a sample, mapped from a file."""
+    """Return the same sample, mapped from a file, in an order where any first part is a sample too."""
     assert sample.labels is not None
     if not path.exists():
         ordered = replace(sample, table=sample.table.take(evenly(sample.labels)))
@@ -62,17 +61,11 @@ def nested(sample: LabelledSample, path: Path) -> LabelledSample:
 
 
 def part(sample: LabelledSample, start: int, end: int) -> LabelledSample:
-    """Return some rows of a sample; the whole one is itself."""
+    """Return some rows of a sample; all rows are the sample itself."""
     if (start, end) == (0, len(sample)):
         return sample
     mark = _mark(sample, f"rows {start} to {end}")
     return replace(sample, table=sample.table.slice(start, end - start), fingerprint=mark)
-
-
-def segments(sample: LabelledSample, ends: list[int]) -> Iterator[LabelledSample]:
-    """Yield the rows that each step adds."""
-    for start, end in zip([0, *ends], ends, strict=False):
-        yield part(sample, start, end)
 
 
 def _mark(sample: LabelledSample, what: str) -> str:

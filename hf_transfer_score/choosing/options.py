@@ -1,4 +1,4 @@
-"""What a choice may cost, how sure it has to be, and how candidates are fine-tuned."""
+"""The options of a choice: its budget, how sure it has to be, and how candidates are fine-tuned."""
 
 from __future__ import annotations
 
@@ -19,24 +19,19 @@ TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])(?:ec(?:onds?)?|in(?:utes?)?|ours?
 TUNINGS = re.compile(r"(\d+(?:\.\d+)?)\s*fine-?\s?tunings?")
 
 FIRST_ROWS, GROWTH = 256, 4
-"""Rows that each candidate is looked at by first, and how many times as many come next."""
+"""Rows that each candidate reads first, and how many times as many come next."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What a choice may cost.
-
-    Attributes:
-        amount: of seconds or of fine-tunings.
-        unit: "seconds"; or "fine-tunings" of one candidate by the whole recipe, at all its learning rates.
-    """
+    """What a choice may cost: seconds, or fine-tunings of one candidate by the whole recipe at all learning rates."""
 
     amount: float
     unit: Literal["seconds", "fine-tunings"]
 
     @classmethod
     def of(cls, text: str | Budget) -> Budget:
-        """Return the budget that a text means.
+        """Return the budget that a text stands for.
 
         Example:
             >>> Budget.of("20m").amount, str(Budget.of("2h")), str(Budget.of("3 fine-tunings"))
@@ -67,16 +62,16 @@ class ChooseOptions:
 
     Attributes:
         budget: what it may cost: a time such as 20m or 2h, or "3 fine-tunings" of one candidate by the whole recipe.
-        within: points of accuracy that do not matter.
-        confidence: how sure it has to be that no candidate is better by more than that.
-        method: what is done in the end: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
-        recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of that default by name, and their values.
-        first_rows: that each candidate is looked at by; four times as many come next.
-        looks: candidates whose weights are read at most; of more, those that are most likely to be the best.
-        licenses: candidates with another licence are left out; empty for any.
+        within: points of accuracy that do not matter to you.
+        confidence: how sure it has to be that no candidate is better by more than `within` points.
+        method: how the winner is trained: "full", "layer", "scl" or "lora" fine-tuning, or a "probe".
+        recipe: the training recipe; None for the default of the modality and method.
+        changes: fields of that default by name, with their new values.
+        first_rows: rows that each candidate reads first; the next step reads four times as many.
+        looks: candidates whose weights are read at most; if there are more, those most likely to be the best.
+        licenses: only candidates with one of these licences take part; empty for any licence.
         seed: of the order of rows, and of dropout.
-        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
     """
 
@@ -107,6 +102,6 @@ class ChooseOptions:
         replace(default_recipe("image", self.method), **self.changes)  # refuses what no recipe can have
 
     def recipe_for(self, modality: Modality) -> Recipe:
-        """Return how candidates of a modality are fine-tuned; a probe counts as one pass."""
+        """Return the recipe for a modality; a probe counts as one epoch."""
         found = replace(self.recipe or default_recipe(modality, self.method), **self.changes)
         return replace(found, epochs=1, learning_rates=(1.0,)) if found.method == "probe" else found

@@ -1,4 +1,4 @@
-"""Probes in the place of trainings: who will train a classifier on frozen features chooses by that very classifier."""
+"""Probes instead of fine-tuning: the race when only a classifier on frozen features will be trained in the end."""
 
 from __future__ import annotations
 
@@ -16,17 +16,9 @@ if TYPE_CHECKING:
 
 
 class Prober(Trainer):
-    """Fits a probe on all rows of a candidate but those that are held back, and keeps its weights.
-
-    One pass is all there is, and the learning rate of an arm is none.
-    """
-
-    def expected_pace(self, name: str) -> float:
-        """Return how long a probe will take, by how long the features took."""
-        return self.finalists[name].row_seconds * len(self.train)
+    """Fits a probe on all rows except the held-out ones, and keeps its weights; a fit counts as one epoch."""
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
-        """Return what the probe gives on the rows held back."""
         from safetensors.torch import save_file
 
         from hf_transfer_score.finetune.fine_tune import fit_probe
@@ -61,7 +53,7 @@ class Prober(Trainer):
         }
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
-        """Return the untouched network with the probe as its head."""
+        """Return the unchanged network with the probe as its head."""
         import torch
 
         from hf_transfer_score.finetune.built import BuiltNetwork
@@ -77,11 +69,9 @@ class Prober(Trainer):
             classifier.head.weight.copy_(kept.tensors["weight"])
             classifier.head.bias.copy_(kept.tensors["bias"])
         trained = Trained(classifier, {}, None)
-        total = trained.count + behind
-        return BuiltNetwork(classifier, trained, total, None), kept
+        return BuiltNetwork(classifier, trained, trained.count + behind, None), kept
 
     def _tested(self, arm: Arm) -> dict[str, Any]:
-        """Return what the probe gives on the test rows."""
         _, kept = self.best_state(arm)
         about = {"learning_rate": None, "penalty": kept.about["penalty"], "epochs": 0}
         return {**super()._tested(arm), **about}

@@ -1,4 +1,4 @@
-"""The winner on the Hub: its weights, a card that says what it is and how well it did, and the record of that."""
+"""The winner on the Hub: its weights, a card that says what it is and how well it did, and its record."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 RECORD, CARD = "record.json", "README.md"
 MARK = "<!-- made by hf-transfer-score choose -->"
-"""In cards of ours; one without it has somebody's own words, and stays."""
+"""Marks our cards; a card without it was written by somebody, and stays."""
 
 HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 TITLE = "Fine-tuned by hf-transfer-score choose"
 
 
 def check_target(name: str, token: str | bool | None = None) -> None:
-    """Refuse a name that is none on the Hub, and a missing token, before any work is done."""
+    """Refuse a name that cannot be on the Hub, and a missing token, before any work is done."""
     if HUB_NAME.fullmatch(name) is None:
-        raise OptionError(f"push={name!r}: expected OWNER/NAME of a repository of models on the Hub.")
+        raise OptionError(f"push={name!r}: expected OWNER/NAME of a model repository on the Hub.")
     if not has_token(token):
         raise no_token(name)
 
@@ -44,13 +44,13 @@ def push_winner(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> str:
-    """Put the fine-tuned winner into a repository of models, which is made where it is not there; return its address.
+    """Push the fine-tuned winner to a model repository, which is created if needed; return its address.
 
-    What only this computer knows stays here: folders, and a training script that names some.
+    Folders of this computer, and a training script that names some, are not pushed.
     """
     check_target(name, token)
     if choice.trained is None or not choice.tested:
-        raise InputError("There is no winner that was trained to its end, so there are no weights to push.")
+        raise InputError("There are no weights to push: no winner was trained to the end.")
     repository = HubRepository(name, repo_type="model", private=private, token=token, endpoint=endpoint)
     repository.create()
     view = repository.view()
@@ -62,7 +62,7 @@ def push_winner(
             about.pop(hidden)
         write_text(folder / ABOUT, json_text(plain_values(about, hide=True)))
         write_text(folder / RECORD, choice.record.to_json())
-        if not _is_public(choice):
+        if _base(choice) is None or choice.test.source.revision is None:  # not on the Hub, so nobody else can repeat it
             (folder / SCRIPT).unlink()
         if not there or MARK.encode() in there:
             write_text(folder / CARD, winner_card(choice, name))
@@ -70,19 +70,14 @@ def push_winner(
     return repository.url
 
 
-def _is_public(choice: Choice) -> bool:
-    """Whether the winner and the dataset are on the Hub, so that anybody can repeat it."""
-    return _base(choice) is not None and choice.test.source.revision is not None
-
-
 def _base(choice: Choice) -> str | None:
-    """Return the id of the checkpoint that was fine-tuned, None for a folder of this computer."""
+    """Return the id of the checkpoint that was fine-tuned; None for a folder."""
     source = choice.source(by_timm=False)
     return None if Path(source).exists() else source.partition("@")[0]
 
 
 def winner_card(choice: Choice, name: str) -> str:
-    """Return the model card of a winner: what it is, how well it did, and how it was chosen."""
+    """Return the model card of a winner."""
     from huggingface_hub import EvalResult, ModelCardData
 
     assert choice.winner is not None and choice.accuracy is not None
@@ -113,7 +108,7 @@ def winner_card(choice: Choice, name: str) -> str:
     method = choice.recipe.method
     return (
         f"---\n{data.to_yaml()}\n---\n\n# {name.partition('/')[2]}\n\n{MARK}\n\n"
-        f"`{one_line(without_places(choice.winner))}`, fine-tuned on {dataset} by the method {method}.\n\n"
-        f"{answer} It was chosen among {choice.candidates} candidates. {cost}\n\n"
-        f"`{RECORD}` holds the accuracy with all that it depends on, `{ABOUT}` the rounds of the choice.\n"
+        f"`{one_line(without_places(choice.winner))}`, fine-tuned on {dataset} with the method {method}.\n\n"
+        f"{answer} It was chosen from {choice.candidates} candidates. {cost}\n\n"
+        f"`{RECORD}` holds the accuracy and everything it depends on, `{ABOUT}` the rounds of the choice.\n"
     )

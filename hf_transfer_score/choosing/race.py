@@ -1,7 +1,7 @@
-"""The race: finalists are fine-tuned in rounds of growing length, each going on from its own last state.
+"""The race: finalists are fine-tuned in rounds of growing length, each resuming from its own last state.
 
-All train on the same batches and are judged on the same validation rows. Who is surely behind goes, whatever was spent;
-where the budget does not let all go on, the least promising stay behind, and the answer is said to be less sure.
+All train on the same batches and are judged on the same validation rows. Those that are clearly behind are dropped.
+Where the budget is too small for all, the least promising are dropped too, and the answer says that it is less sure.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from hf_transfer_score.choosing.evidence import (
     Gain,
     Rights,
     bet,
+    by_chance,
     chance_within,
     expected_gain,
     largest_gain,
@@ -30,18 +31,18 @@ from hf_transfer_score.text import joined
 
 DRAWS = 1000
 SHARE = 0.7
-"""Of what is left of a budget, the share that the next round may take; the last one takes all."""
+"""Share of the remaining budget that the next round may take; the last round may take all."""
 
 SHOWN = 0.25
-"""Of all passes, the share before which nobody is surely behind and no answer is sure: slow starters are waited for."""
+"""Share of all epochs before which no candidate is clearly behind and no answer is sure: slow starters need time."""
 
 OTHER_RATE, RATE_TRUST = 0.04, 1.0
-"""How far the accuracies of one candidate at two learning rates lie apart, and how many candidates that were trained at
-both outweigh that."""
+"""How far apart the accuracies of one candidate at two learning rates lie, and how many candidates that were trained at
+both outweigh that assumption."""
 
 LEAST_SPREAD, RESTLESS = 0.12, 0.015
-"""Of what a forecast says of an accuracy before the race; and of an accuracy itself, beside what the draw of the rows
-makes: another seed gives another one, and the best of many looks better than it is."""
+"""The least spread of a forecast before the race; and the spread of an accuracy in addition to the sampling error of
+the rows, since it differs by seed and the best of many looks better than it is."""
 
 
 class Arm(NamedTuple):
@@ -53,13 +54,13 @@ class Arm(NamedTuple):
 
 @dataclass(frozen=True)
 class Leg:
-    """What an arm has come to.
+    """The state of an arm.
 
     Attributes:
-        accuracies: on the validation rows, after each pass so far.
+        accuracies: on the validation rows, after each epoch so far.
         right: the rows that its best state is right on (N,).
-        ended: whether nothing more is to be trained.
-        seconds: of the passes since the last round.
+        ended: whether the training is complete.
+        seconds: spent on the epochs since the last round.
     """
 
     accuracies: tuple[float, ...]
@@ -77,10 +78,10 @@ class Track(Protocol):
     """Where arms are trained."""
 
     def run(self, arm: Arm, passes: int) -> Leg:
-        """Train until so many passes are done altogether; CheckpointError where that is not possible."""
+        """Train up to this number of epochs in total; raise CheckpointError if that is not possible."""
 
     def price(self, arm: Arm, budget: Budget) -> float:
-        """Return what a pass costs, in the unit of a budget."""
+        """Return the cost of one epoch, in the unit of a budget."""
 
 
 class Forecast(Protocol):
@@ -88,11 +89,11 @@ class Forecast(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """All candidates that are in, or were when the race began."""
+        """All candidates that were in when the race began."""
 
     @property
     def absolute(self) -> bool:
-        """Whether something that was measured before the race tells the level of accuracies."""
+        """Whether the level of accuracies was measured before the race."""
 
     def outcomes(self, drawn: Mapping[str, Floats]) -> Floats:
         """Return accuracies in each draw (P, draws), given draws for some of the candidates."""
@@ -100,15 +101,15 @@ class Forecast(Protocol):
 
 @dataclass(frozen=True)
 class Terms:
-    """What a race is run by.
+    """The rules of a race.
 
     Attributes:
-        passes: of the whole recipe.
+        passes: epochs of the whole recipe.
         rates: learning rates of each candidate.
         within: points of accuracy that do not matter.
         confidence: how sure the answer has to be.
         budget: what everything may cost.
-        lost: probability that the best is among those that went before the race.
+        lost: probability that the best candidate was dropped before the race.
     """
 
     passes: int
@@ -120,7 +121,7 @@ class Terms:
 
     @property
     def rounds(self) -> list[int]:
-        """Passes after which all are compared.
+        """Numbers of epochs after which finalists are compared.
 
         Example:
             >>> Terms(30, (1e-3,), 0.5, 0.9, Budget(3, "fine-tunings")).rounds
@@ -130,7 +131,7 @@ class Terms:
 
 
 def doubling(passes: int) -> list[int]:
-    """Return after which passes all are compared."""
+    """Return the numbers of epochs after which finalists are compared."""
     found = [passes]
     while found[0] > 1 and len(found) < 5:
         found.insert(0, (found[0] + 1) // 2)
@@ -138,15 +139,15 @@ def doubling(passes: int) -> list[int]:
 
 
 class Race:
-    """Finalists on their way.
+    """A race of finalists.
 
     Args:
         names: of the finalists, the most promising first.
         track: where they are trained.
-        forecast: what is known of all candidates.
-        terms: what the race is run by.
-        spent: what was spent before; what the race costs is added.
-        heard: hears of each round.
+        forecast: of all candidates.
+        terms: the rules of the race.
+        spent: what was spent so far; the cost of the race is added.
+        heard: is told of each round.
     """
 
     def __init__(
@@ -160,8 +161,10 @@ class Race:
     ) -> None:
         self.track, self.forecast, self.terms, self.spent = track, forecast, terms, spent
         self.heard = heard or ChooseListener()
-        first = [Arm(name, rate) for name in names[:1] for rate in self._middle_first()]  # tells of rates what it can
-        self.arms = first + [Arm(name, rate) for rate in self._middle_first() for name in names[1:]]
+        ordered = sorted(terms.rates)
+        middle_first = sorted(ordered, key=lambda rate: abs(ordered.index(rate) - (len(ordered) - 1) / 2))
+        self.arms = [Arm(name, rate) for name in names[:1] for rate in middle_first]  # shows which rates are worth it
+        self.arms += [Arm(name, rate) for rate in middle_first for name in names[1:]]
         self.waiting: list[Arm] = []
         self.level = 0.0
         self.legs: dict[Arm, Leg] = {}
@@ -171,37 +174,31 @@ class Race:
         self.before = {name: self.outcomes[forecast.names.index(name)] for name in names}
 
     def run(self) -> Arm | None:
-        """Race until the answer is sure, the budget is spent, or all are at their end; return the winner."""
+        """Race until the answer is sure, the budget is spent, or all trainings are complete; return the winner."""
         for number, passes in enumerate(self.terms.rounds):
             gone = self._afford(number, passes)
             self._train(passes, gone)
             if not self.arms:
                 return None
-            sure = self._compare(number, passes, gone)
-            if sure or all(self.legs[arm].ended for arm in self.arms):
+            if self._compare(passes, gone) or all(self.legs[arm].ended for arm in self.arms):
                 break
         return self._finish()
 
     @property
     def names(self) -> list[str]:
-        """Who is in."""
+        """The candidates that are still in."""
         return list(dict.fromkeys(arm.name for arm in self.arms))
 
-    def _middle_first(self) -> list[float]:
-        rates = sorted(self.terms.rates)
-        middle = (len(rates) - 1) / 2
-        return sorted(rates, key=lambda rate: abs(rates.index(rate) - middle))
-
     def _cost(self, arm: Arm, passes: int) -> float:
-        """Return what it costs to bring an arm to so many passes."""
+        """Return what it costs to train an arm up to this number of epochs."""
         leg = self.legs.get(arm)
         done = len(leg.accuracies) if leg else 0
         return 0.0 if leg and leg.ended else max(0, passes - done) * self.track.price(arm, self.terms.budget)
 
     def _afford(self, number: int, passes: int) -> dict[str, str]:
-        """Leave behind the arms that the budget does not let go on; return who went, and why.
+        """Drop the arms that the budget has no room for; return the candidates dropped, with the reason.
 
-        Where not all learning rates can be begun with, the others of those who are still in come in a round later.
+        If the first round has no room for all learning rates, the others of candidates still in join a round later.
         """
         terms, before = self.terms, self.names
         self.arms += [arm for arm in self.waiting if arm.name in before]
@@ -219,39 +216,35 @@ class Race:
         inside = {arm.name for arm in kept}
         self.waiting = [arm for arm in self.arms if arm not in kept and arm.name in inside] if not number else []
         self.arms = [arm for arm in self.arms if arm in kept]
-        return {name: f"the budget of {terms.budget} goes to others" for name in before if name not in self.names}
+        why = f"the budget of {terms.budget} goes to more promising candidates"
+        return {name: why for name in before if name not in self.names}
 
     def _promising(self) -> list[Arm]:
-        """Return the arms, those with the best chance first; before the first round candidates by the forecast."""
+        """Return the arms, those with the best chance first; before the first round as they are."""
         if not self.legs:
             return list(self.arms)
-        drawn = np.array([self._arm_draws(arm) for arm in self.arms])
-        chances = (drawn == drawn.max(0)).mean(1)
-        order = np.lexsort((-drawn.mean(1), -chances))
-        return [self.arms[place] for place in order.tolist()]
+        return [self.arms[place] for place in by_chance(np.array([self._arm_draws(arm) for arm in self.arms]))]
 
     def _train(self, passes: int, gone: dict[str, str]) -> None:
-        """Bring all arms to so many passes; one that cannot be trained takes its candidate out."""
+        """Train all arms up to this number of epochs; one that cannot be trained takes its candidate out."""
         for arm in list(self.arms):
-            if arm.name in gone or (arm in self.legs and self.legs[arm].ended):
+            done = self.legs.get(arm)
+            if arm.name in gone or (done and done.ended):
                 continue
-            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to pass {passes} of {self.terms.passes}")
+            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to epoch {passes} of {self.terms.passes}")
             try:
-                self._advance(arm, passes)
+                self.legs[arm] = leg = self.track.run(arm, passes)
             except CheckpointError as error:
                 gone[arm.name] = f"cannot be fine-tuned: {error}"
+                continue
+            more = len(leg.accuracies) - (len(done.accuracies) if done else 0)
+            self.spent.seconds += leg.seconds
+            self.spent.passes += more
+            self.spent.tunings += more / (self.terms.passes * len(self.terms.rates))
         self.arms = [arm for arm in self.arms if arm.name not in gone]
 
-    def _advance(self, arm: Arm, passes: int) -> None:
-        done = len(self.legs[arm].accuracies) if arm in self.legs else 0
-        self.legs[arm] = leg = self.track.run(arm, passes)
-        more = len(leg.accuracies) - done
-        self.spent.seconds += leg.seconds
-        self.spent.passes += more
-        self.spent.tunings += more / (self.terms.passes * len(self.terms.rates))
-
-    def _compare(self, number: int, passes: int, gone: dict[str, str]) -> bool:
-        """Let go who is surely behind, and return whether the answer is sure."""
+    def _compare(self, passes: int, gone: dict[str, str]) -> bool:
+        """Drop the candidates that are clearly behind, and return whether the answer is sure."""
         self._believe()
         places = {name: place for place, name in enumerate(self.forecast.names)}
         means = self.outcomes.mean(1)
@@ -262,7 +255,7 @@ class Race:
         inside = sorted(self.names, key=lambda name: -means[places[name]])
         alive = self.outcomes[[places[name] for name in inside]]
         gain = 100 * float(alive.max(0).mean() - means[places[first]])
-        words = f"{passes} pass{'' if passes == 1 else 'es'}"
+        words = f"{passes} epoch{'' if passes == 1 else 's'}"
         best = {name: max(leg.best for arm, leg in self.legs.items() if arm.name == name) for name in inside}
         found = Round("race", words, tuple(inside), gone, first, chance, gain, str(self.spent), best)
         self.history.append(found)
@@ -270,9 +263,9 @@ class Race:
         return chance >= self.terms.confidence and (shown or len(inside) == 1)
 
     def _believe(self) -> None:
-        """Update the forecast by what the validation rows and the curves say of all that were trained.
+        """Update the forecast with the validation rows and learning curves of all that were trained.
 
-        What was expected before is a guess of the level, too; those that went furthest tell how far it was off.
+        The forecast before was also a guess of the level; the arms that were trained longest show how far it was off.
         """
         furthest = max(len(leg.accuracies) for leg in self.legs.values())
         shown = {arm.name for arm, leg in self.legs.items() if len(leg.accuracies) == furthest or leg.ended}
@@ -283,8 +276,8 @@ class Race:
         self.outcomes = self.forecast.outcomes(self.drawn)
 
     def _arm_draws(self, arm: Arm) -> Floats:
-        """Return the accuracy that an arm will have (draws,): its curve, drawn towards what was expected before."""
-        if arm not in self.legs:  # as much better or worse than the best of the same candidate as others were
+        """Return draws of the final accuracy of an arm (draws,): its curve, shrunk towards the forecast before."""
+        if arm not in self.legs:  # as far from the best rate of its candidate as for other candidates
             noise = np.random.default_rng([2, *f"{arm}".encode()]).standard_normal(DRAWS)
             rested: Floats = self.drawn[arm.name] + self._other_rate(arm.rate) + OTHER_RATE * noise
             return rested
@@ -302,7 +295,7 @@ class Race:
         return found
 
     def _other_rate(self, rate: float) -> float:
-        """Return how much more a candidate is expected to come to at a rate that it was not trained at."""
+        """Return how much a candidate is expected to gain at a learning rate that it was not trained at."""
         found = []
         for name in {arm.name for arm in self.legs}:
             ends = {arm.rate: self.end(arm) for arm in self.legs if arm.name == name}
@@ -315,14 +308,14 @@ class Race:
         return self.legs[arm].best + self.gain(arm).mean
 
     def gain(self, arm: Arm) -> Gain:
-        """Return how much more accurate an arm will be at its end."""
+        """Return how much more accurate an arm is expected to be at its end."""
         leg = self.legs[arm]
         return Gain(0.0, 0.0) if leg.ended else expected_gain(leg.accuracies, self.terms.passes, len(leg.right))
 
     def _behind(self, first: str) -> dict[str, str]:
-        """Drop the arms that are surely behind; return the candidates that went with them, and why.
+        """Drop the arms that are clearly behind; return the candidates dropped with them, with the reason.
 
-        What may go wrong is shared between curves and rows, and among the rounds, so that looking after every round
+        The allowed error is shared between curves and rows, and among the rounds, so that comparing after every round
         makes no error more likely than was asked for.
         """
         doubt = (1 - self.terms.confidence) / 2 / len(self.terms.rounds)
@@ -336,25 +329,25 @@ class Race:
             margin = largest_gain(self.gain(ahead), self.gain(arm), doubt) - points / 100
             if bet(self.legs[ahead].right, self.legs[arm].right, max(margin, -0.99)) >= 1 / doubt:
                 self.arms.remove(arm)
-        return {name: self._why(best[name], best[first]) for name in before if name not in self.names}
-
-    def _why(self, arm: Arm, first: Arm) -> str:
-        mine, other = self.legs[arm], self.legs[first]
-        return f"surely behind: {mine.best:.1%} of the validation rows, where {first.name} has {other.best:.1%}"
+        shares = {name: f"{self.legs[arm].best:.1%}" for name, arm in best.items()}
+        behind = [name for name in before if name not in self.names]
+        return {
+            name: f"clearly behind: {shares[name]} of the validation rows right, {first} has {shares[first]}"
+            for name in behind
+        }
 
     def _best_arm(self, name: str) -> Arm:
-        own = [arm for arm in self.arms if arm.name == name]
-        return max(own, key=self.end)
+        return max((arm for arm in self.arms if arm.name == name), key=self.end)
 
     def _finish(self) -> Arm | None:
-        """Bring the best arm of the most promising candidate to its end."""
+        """Train the best arm of the most promising candidate to its end."""
         while self.arms:
             means = self.outcomes.mean(1)
             first = max(self.names, key=lambda name: means[self.forecast.names.index(name)])
             arm, gone = self._best_arm(first), dict[str, str]()
             if self.legs[arm].ended:
                 return arm
-            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to its end")
+            self.heard.stage(f"{arm.name}, learning rate {arm.rate:g}, to the last epoch")
             others, self.arms = self.arms, [arm]
             self._train(self.terms.passes, gone)
             self.arms = [one for one in others if one.name not in gone]
@@ -365,7 +358,7 @@ class Race:
 
 @lru_cache(maxsize=4)
 def _redrawn(rows: int) -> NDArray[np.float32]:
-    """Return the weights of rows (draws, rows) when they are drawn again from themselves: the same for all arms."""
+    """Return bootstrap weights of rows (draws, rows), the same for all arms."""
     counts = np.random.default_rng(0).multinomial(rows, np.full(rows, 1 / rows), DRAWS)
     return (counts / rows).astype(np.float32)
 
@@ -374,18 +367,22 @@ def summary(found: Round, show: Callable[[str], str] = str) -> str:
     """Return a round in one line.
 
     Example:
-        >>> summary(Round("race", "4 passes", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
-        '4 passes: a, b are in; a is good enough with probability 80%; spent 1 s; c went (slow)'
+        >>> summary(Round("race", "4 epochs", ("a", "b"), {"c": "slow"}, "a", 0.8, None, "1 s"))
+        '4 epochs: a and b are left; a is good enough with probability 80%; spent 1 s; dropped: c (slow)'
     """
     few, more = [show(name) for name in found.inside[:3]], len(found.inside) - 3
-    names = ", ".join(few) + (f" and {more} more" if more > 0 else "")
-    parts = [f"{names} {'is' if len(few) == 1 else 'are'} in" if few else "nobody is left"]
+    names = f"{', '.join(few)} and {more} more" if more > 0 else joined(few)
+    if found.stage == "proof":
+        parts = [f"tested {names}"]
+    else:
+        parts = [f"{names} {'is' if len(few) == 1 else 'are'} left" if few else "no candidate is left"]
     if found.first is not None and found.chance is not None:
         sure = f"{show(found.first)} is good enough with probability {found.chance:.0%}"
-        parts.append(sure if found.gain is None else f"{sure}, certainty is worth {found.gain:.1f} points")
+        parts.append(sure if found.gain is None else f"{sure}, going on can gain {found.gain:.1f} points")
     parts += [f"spent {found.spent}"] if found.spent else []
     reasons: dict[str, list[str]] = {}
     for name, why in found.gone.items():
         reasons.setdefault(why, []).append(show(name))
-    parts += [f"{joined(some)} went ({why})" for why, some in reasons.items()]
+    if reasons:
+        parts.append(f"dropped: {', '.join(f'{joined(some)} ({why})' for why, some in reasons.items())}")
     return f"{found.words}: {'; '.join(parts)}"

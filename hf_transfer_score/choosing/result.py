@@ -1,4 +1,4 @@
-"""What a choice comes to: one checkpoint at one learning rate, its proof, what happened, and what it cost."""
+"""The result of a choice: one checkpoint at one learning rate, its proof, what happened, and what it cost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hf_transfer_score.choosing.history import LearningCurve, Round, Spent
 from hf_transfer_score.choosing.options import ChooseOptions
+from hf_transfer_score.choosing.race import doubling
 from hf_transfer_score.errors import InputError, OptionError
 from hf_transfer_score.finetune.fine_tune import FineTuningResult, truth_metric, truth_record
 from hf_transfer_score.finetune.recipe import Recipe
@@ -25,6 +26,7 @@ from hf_transfer_score.text import rough_duration
 if TYPE_CHECKING:
     from hf_transfer_score.choosing.race import Arm
     from hf_transfer_score.choosing.trainer import Trainer
+    from hf_transfer_score.drawing.race_chart import Curves
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class Tested:
 
     Attributes:
         name: of the candidate.
-        result: what was measured.
-        whole: whether it was trained to its end; the runner-up may have stayed behind before.
+        result: its measurement.
+        whole: whether its training is complete; the runner-up may have been dropped before.
     """
 
     name: str
@@ -50,19 +52,19 @@ class Choice(Shown):
         ranking: all candidates, the winner first, with the forecast that every round updated.
         recipe: how candidates were fine-tuned.
         test: the test rows.
-        options: what was asked for.
-        history: every round: who was in, who went and why, and what was spent.
-        winner: its name; None where nothing could be chosen.
-        rate: its learning rate, None where it was not raced.
-        sure: probability that no candidate is better by more than the points that do not matter.
-        tested: the winner on the test rows first, then the others that were tested.
+        options: the options of the choice.
+        history: every round: which candidates stayed, which were dropped and why, and what was spent.
+        winner: name of the winner; None if nothing could be chosen.
+        rate: its learning rate; None if none was raced.
+        sure: probability that no candidate is better than the winner by more than `within` points.
+        tested: the accuracies on the test rows, the winner first.
         spent: what it cost.
-        all_seconds: what fine-tuning every candidate by the same recipe would take, None where that is not known.
-        candidates: that could be fine-tuned.
+        all_seconds: what fine-tuning every candidate by the same recipe would take; None if unknown.
+        candidates: how many could be fine-tuned.
         notes: what to know about it.
-        curves: learning curves of the finalists, at every learning rate that was raced; empty where it ended before.
+        curves: learning curves of the finalists, at every learning rate that was raced; empty without a race.
         interrupted: whether it was ended by hand.
-        trained: what has the weights of the winner.
+        trained: holds the weights of the winner.
         typed: how candidates can be typed, by name.
     """
 
@@ -85,7 +87,7 @@ class Choice(Shown):
     typed: Mapping[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Return a line that fits on a screen."""
+        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.ranking.models)} models. {self.answer}>"
 
     @property
@@ -94,14 +96,12 @@ class Choice(Shown):
         return self.ranking
 
     def records(self) -> list[Record]:
-        """Return the records of the scores, and of the accuracies of those that were trained to their end."""
-        return [
-            *self.ranking.records(),
-            *tested_records(self.ranking, self.tested, self.recipe, self.options, self.test),
-        ]
+        """Return the records of the scores, and of the accuracies after complete training."""
+        tested = tested_records(self.ranking, self.tested, self.recipe, self.options, self.test)
+        return [*self.ranking.records(), *tested]
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, one row per candidate: what the test rows said, beside the ranking."""
+        """Return a `pandas.DataFrame`, one row per candidate: the test accuracy, beside the ranking."""
         table, known = self.ranking.to_pandas(), {one.name: one.result for one in self.tested}
         found = [known.get(name) for name in table["model"]]
         table.insert(1, "test_accuracy", [None if one is None else one.accuracy for one in found])
@@ -115,9 +115,9 @@ class Choice(Shown):
         """Return a chart, and write it to a file if one is named.
 
         Args:
-            path: a file in .png, .svg or .html, whose page needs no other file and no network.
+            path: a .png, .svg or self-contained .html file.
             what: "race" for the learning curves of the finalists, "ranking" for all candidates, as `Ranking.plot` draws
-                them. A choice that ended before the race has no curves, and draws the ranking.
+                them. A choice that ended before the race draws the ranking.
 
         Returns:
             An `altair.Chart`, which a notebook shows.
@@ -126,28 +126,56 @@ class Choice(Shown):
             raise OptionError(f"what={what!r}: expected race or ranking.")
         if what == "ranking" or not self.curves:
             return super().plot(path)
-        from hf_transfer_score.choosing.drawn import drawn_race
         from hf_transfer_score.drawing.files import save_race
         from hf_transfer_score.drawing.race_chart import race_chart
 
-        race = drawn_race(self)
+        race = self._drawn()
         if path is not None:
             save_race(race, Path(path))
         return race_chart(race)
+
+    def _drawn(self) -> Curves:
+        """Return the race as it is drawn: the winner first, then who was in at the end, then who was dropped last."""
+        from hf_transfer_score.drawing.race_chart import Curves, RaceCurve
+        from hf_transfer_score.drawing.words import printable
+
+        rounds = [found for found in self.history if found.stage == "race"]
+        gone = {name: printable(why) for found in rounds for name, why in found.gone.items()}
+        last = rounds[-1].inside if rounds else ()
+        names = dict.fromkeys([self.winner, *last, *reversed(gone), *(one.name for one in self.curves)])
+        best = [curve for name in names if name is not None and (curve := self._best_curve(name)) is not None]
+        proof, known = "", self.accuracy
+        if known is not None:
+            share = f"{known.value:.1%} ({known.low:.1%} to {known.high:.1%})"
+            proof = f"Its accuracy is {share} on {len(self.test):,} test rows that had no part in the choice."
+        return Curves(
+            tuple(
+                RaceCurve(printable(one.name), one.accuracies, one.rate, gone.get(one.name), one.ended) for one in best
+            ),
+            tuple(doubling(self.recipe.epochs)),
+            won=self.winner is not None and not self.interrupted,
+            dataset=printable(self.ranking.dataset),
+            proof=proof,
+        )
+
+    def _best_curve(self, name: str) -> LearningCurve | None:
+        """Return the curve of a candidate at its best learning rate."""
+        own = [one for one in self.curves if one.name == name]
+        if name == self.winner:
+            own = [one for one in own if one.rate == self.rate] or own
+        return max(own, key=lambda one: max(one.accuracies), default=None)
 
     def _repr_html_(self) -> str:
         """Return the answer, the table and the race, as a notebook shows them."""
         if not self.curves:
             return super()._repr_html_()
-        from hf_transfer_score.choosing.drawn import drawn_race
         from hf_transfer_score.drawing.pages import notebook_html
 
-        answer, measured = self._told()
-        return notebook_html(self.ranking, answer, measured, race=drawn_race(self))
+        return notebook_html(self.ranking, *self._told(), race=self._drawn())
 
     @property
     def accuracy(self) -> Interval | None:
-        """The winner's accuracy on the test rows with its 95% interval; None where it was not tested."""
+        """The winner's accuracy on the test rows with its 95% interval; None if it was not tested."""
         return accuracy_interval(self.tested[0].result.accuracy, len(self.test)) if self.tested else None
 
     @property
@@ -160,40 +188,40 @@ class Choice(Shown):
         """What was chosen, how good it is, how sure that is, and what it cost."""
         if self.winner is None:
             return "No candidate could be chosen."
-        rate = "" if self.rate is None else f" at the learning rate {self.rate:g}"
-        parts = [f"{'So far: ' if self.interrupted else ''}{self.winner}{rate}."]
+        rate = "" if self.rate is None else f" at learning rate {self.rate:g}"
+        parts = [f"{'So far: use' if self.interrupted else 'Use'} {self.winner}{rate}."]
         accuracy = self.accuracy
         if accuracy is not None:
             parts.append(
-                f"It has {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}) of {len(self.test):,} test "
-                "rows right, which had no part in the choice."
+                f"Its accuracy is {accuracy.value:.1%} ({accuracy.low:.1%} to {accuracy.high:.1%}) on "
+                f"{len(self.test):,} test rows that had no part in the choice."
             )
         if len(self.tested) > 1:
             second = self.tested[1]
-            how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} passes"
-            parts.append(f"The runner-up {second.name}{how}: {second.result.accuracy:.1%}.")
+            how = "" if second.whole else f" after {second.result.epochs} of {self.recipe.epochs} epochs"
+            parts.append(f"The runner-up, {second.name}, reached {second.result.accuracy:.1%}{how}.")
             if second.result.accuracy > self.tested[0].result.accuracy:
                 parts.append(
-                    "It is ahead on the test rows, which the validation rows were too few to tell: draw more rows with "
-                    "`max_samples`, or take it, knowing that its figure then chose it."
+                    "It is better on the test rows: there were too few validation rows to separate the two. Draw more "
+                    "rows with `max_samples`, or use the runner-up, whose test accuracy is then optimistic."
                 )
         if self.sure is not None:
             points = f"{self.options.within:g} point{'' if self.options.within == 1 else 's'}"
-            asked = "" if self.sure >= self.options.confidence else f", and {self.options.confidence:.0%} was asked for"
-            parts.append(f"No candidate is better by more than {points} with probability {self.sure:.0%}{asked}.")
+            asked = "" if self.sure >= self.options.confidence else f"; {self.options.confidence:.0%} was asked for"
+            parts.append(f"With probability {self.sure:.0%} no candidate is better by more than {points}{asked}.")
         return " ".join(parts)
 
     @property
     def cost(self) -> str:
-        """What it cost, beside fine-tuning every candidate."""
-        took = f"It took {rough_duration(self.spent.seconds)} of computing"
-        if self.all_seconds:
-            took += f"; to fine-tune all {self.candidates} by the same recipe takes about "
-            took += rough_duration(self.all_seconds)
-        return f"{took} ({self.share:.0%} of the work: {self.spent.tunings:.1f} of {self.candidates} fine-tunings)."
+        """What it cost, compared with fine-tuning every candidate."""
+        every = f" (about {rough_duration(self.all_seconds)})" if self.all_seconds else ""
+        return (
+            f"It took {rough_duration(self.spent.seconds)} of computing and {self.spent.tunings:.1f} fine-tunings: "
+            f"{self.share:.0%} of the work of fine-tuning all {self.candidates} candidates{every}."
+        )
 
     def source(self, by_timm: bool) -> str:
-        """Return what a library loads the winner by: its id on the Hub, or the folder it was read from."""
+        """Return what a library loads the winner from: its id on the Hub, or its folder."""
         name = str(self.typed.get(self.winner or "", self.winner or ""))
         known = example_checkpoints(name)
         folder = known[0] if len(known) == 1 else Path(name).expanduser()
@@ -203,7 +231,7 @@ class Choice(Shown):
 
     @property
     def script(self) -> str:
-        """A training script that repeats the fine-tuning without this package; "" where there is no winner."""
+        """A training script that repeats the fine-tuning without this package; "" without a winner."""
         from hf_transfer_score.choosing.script import training_script
 
         return training_script(self)
@@ -239,11 +267,11 @@ class Choice(Shown):
     def push(
         self, name: str, *, private: bool = False, token: str | bool | None = None, endpoint: str | None = None
     ) -> str:
-        """Put the winner's weights with a card and its record onto the Hub, and return where they are.
+        """Push the winner's weights, a model card and its record to the Hub, and return the address.
 
         Args:
-            name: OWNER/NAME of a repository of models, which is made where it is not there.
-            private: whether only its owner sees it, where it is made.
+            name: OWNER/NAME of a model repository, which is created if needed.
+            private: whether a new repository is private.
             token: for the Hub; None for the one that its client finds.
             endpoint: another Hub than that of HF_ENDPOINT.
         """
@@ -255,25 +283,24 @@ class Choice(Shown):
         """Write the winner's weights with its head, a training script and a description into a folder.
 
         Raises:
-            InputError: nothing was trained to its end.
+            InputError: no training is complete.
         """
         from hf_transfer_score.choosing.saving import save_winner
 
         if self.trained is None or not self.tested:
-            raise InputError("There is no winner that was trained to its end, so there are no weights to save.")
+            raise InputError("There are no weights to save: no winner was trained to the end.")
         return save_winner(self, *self.trained, Path(folder))
 
 
 def tested_records(
     ranking: RankReport, tested: Sequence[Tested], recipe: Recipe, options: ChooseOptions, test: LabelledSample
 ) -> list[Record]:
-    """Return the records of the accuracies of candidates that were trained to their end, at one learning rate."""
+    """Return the records of the accuracies after complete training, each at one learning rate."""
     like, found = one_of_each(ranking), []
     for one in tested:
         if one.whole and one.name in like:
             rate = one.result.learning_rate  # None of a probe
-            metric = truth_metric(
-                recipe if rate is None else replace(recipe, learning_rates=(rate,)), options.seed, test
-            )
+            own = recipe if rate is None else replace(recipe, learning_rates=(rate,))
+            metric = truth_metric(own, options.seed, test)
             found.append(readable(truth_record(like[one.name], metric, one.result)))
     return found

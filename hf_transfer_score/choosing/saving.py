@@ -1,4 +1,4 @@
-"""The winner's weights as a checkpoint of its own library: its body as it was trained, and the new head on it."""
+"""The winner's weights as a checkpoint of its own library: the fine-tuned body with the new head."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ SMALL = (".json", ".txt", ".model", ".vocab")
 
 
 def save_winner(choice: Choice, trainer: Trainer, arm: Arm, folder: Path) -> Path:
-    """Write the fine-tuned winner, the script that repeats it, and what it is, into a folder.
+    """Write the fine-tuned winner, a script that repeats its training, and a description into a folder.
 
-    The head is folded into one linear layer on the features. Where the checkpoint has a head of its own in that place,
-    the new one takes it, so that `from_pretrained` or `timm.create_model` load a whole classifier; else it lies beside
-    the body as `classifier.safetensors` (weight (K, D), bias (K,)).
+    The head is folded into one linear layer on the features. If the checkpoint has a head of its own in that place, it
+    is replaced, so that `from_pretrained` or `timm.create_model` load a whole classifier; else the head is written
+    separately as `classifier.safetensors` (weight (K, D), bias (K,)).
     """
     from safetensors.torch import save_file
 
@@ -52,7 +52,7 @@ def save_winner(choice: Choice, trainer: Trainer, arm: Arm, folder: Path) -> Pat
 
 
 def _folded(classifier: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return weight (K, D) and bias (K,) of the head on features that are neither shifted nor scaled."""
+    """Return weight (K, D) and bias (K,) of the head on features without shift and scale."""
     weight = (classifier.head.weight / classifier.scale).detach().cpu().contiguous()
     bias = (classifier.head.bias.detach().cpu() - weight @ classifier.centre.cpu()).contiguous()
     return weight, bias
@@ -67,7 +67,7 @@ def _names(choice: Choice, classes: int) -> list[str]:
 
 
 def _put_head(module: Any, heads: Any, weight: torch.Tensor, bias: torch.Tensor) -> bool:
-    """Put a head in the place of a checkpoint's own, and return whether there was one that fits."""
+    """Replace the checkpoint's own head, and return whether there was one that fits."""
     import torch
 
     own = [name for name, one in module.named_modules() if any(one is head for head in heads)]
@@ -86,7 +86,7 @@ def _put_head(module: Any, heads: Any, weight: torch.Tensor, bias: torch.Tensor)
 
 
 def _save_body(module: Any, folder: Path, names: list[str] | None) -> None:
-    """Write a network as its library does; with names it is a whole classifier of these classes."""
+    """Write a network as its library does; with names as a whole classifier of these classes."""
     from safetensors.torch import save_file
 
     if hasattr(module, "save_pretrained"):
@@ -107,7 +107,7 @@ def _save_body(module: Any, folder: Path, names: list[str] | None) -> None:
 
 
 def _copy_small(source: Path, folder: Path) -> None:
-    """Copy what describes a checkpoint: its configuration, and how its inputs are prepared."""
+    """Copy the configuration of a checkpoint, and how its inputs are prepared."""
     for path in sorted(source.iterdir()):
         if path.is_file() and path.suffix in SMALL:
             shutil.copyfile(path, folder / path.name)

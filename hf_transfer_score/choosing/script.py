@@ -1,4 +1,4 @@
-"""A training script that repeats a choice with the field's own libraries, for who wants to go on from there."""
+"""A training script that repeats a choice with transformers or timm, as a starting point for your own work."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hf_transfer_score.choosing.result import Choice
 
 HEAD = """\
-# Fine-tunes {model} as `hf-transfer-score choose` did: {accuracy} of the test rows there.
-# The recipe is the same; rows are drawn and shuffled otherwise, so that the accuracy will differ a little.
+# Fine-tunes {model} as `hf-transfer-score choose` did; test accuracy there: {accuracy}.
+# The recipe is the same; rows are drawn and shuffled differently, so the accuracy will differ a little.
 """
 
 TRAINER = (
@@ -107,10 +107,9 @@ WORDS = {
 
 
 def training_script(choice: Choice) -> str:
-    """Return a script of about thirty lines on `transformers.Trainer` or timm; "" where there is no winner.
+    """Return a script of about thirty lines with `transformers.Trainer` or timm; "" without a winner.
 
-    Methods that train one block, adapters, and kinds of checkpoints that these libraries do not load, are repeated by
-    `verify`.
+    Methods that train one block, adapters, and checkpoints that these libraries cannot load use `verify`.
     """
     recipe = choice.recipe
     if choice.winner is None or (choice.rate is None and recipe.method != "probe"):
@@ -119,18 +118,13 @@ def training_script(choice: Choice) -> str:
     about, rows = choice.ranking.models[choice.winner], choice.test.source
     dataset = str(SHIPPED / "dataset") if example_dataset(rows.dataset) is not None else rows.dataset
     column, label = (rows.columns.get(name, name) for name in ("input", "label"))
-    modality, library = choice.test.task.modality, about.library or ""
+    modality, accuracy = choice.test.task.modality, choice.accuracy
     what, task = WORDS[modality]
-    form = WHOLE
     plain = recipe.method == "full" and "adapter" not in about.extraction.get("details", {})
-    if plain and library == "timm_images":
-        form = TIMM
-    elif plain and library in ("hub_vision", "hub_text", "hub_audio"):
-        form = TRAINER
-    accuracy = choice.accuracy
-    images = f"[one.convert('RGB') for one in rows[{column!r}]], return_tensors='pt'"
+    forms = {"timm_images": TIMM, "hub_vision": TRAINER, "hub_text": TRAINER, "hub_audio": TRAINER}
+    form = forms.get(about.library or "", WHOLE) if plain else WHOLE
     inputs = {
-        "image": images,
+        "image": f"[one.convert('RGB') for one in rows[{column!r}]], return_tensors='pt'",
         "text": f"rows[{column!r}], padding=True, truncation=True, return_tensors='pt'",
         "audio": f"[one['array'] for one in rows[{column!r}]], padding=True, return_tensors='pt'",
     }
@@ -159,7 +153,7 @@ def training_script(choice: Choice) -> str:
 
 
 def _changed(recipe: Recipe, rate: float) -> dict[str, object]:
-    """Return the fields of a recipe that are not as they are where nothing is said, at one learning rate."""
+    """Return the fields of a recipe that differ from the defaults, at one learning rate."""
     usual = vars(Recipe(method=recipe.method))
     mine = {**vars(recipe), "learning_rates": (rate,), "device": None}
     mine = {name: one for name, one in mine.items() if recipe.method != "probe" or name in OF_A_PROBE}

@@ -1,4 +1,4 @@
-"""A choice before anything is read of any weights: the rows, the candidates, and where what is done is kept."""
+"""A choice before any weights are read: the rows, the candidates, and where finished steps are kept."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_transfer_score.checkpoints.candidate import Models, Search, listed, parse_candidates
+from hf_transfer_score.checkpoints.candidate import Models, Search
 from hf_transfer_score.choosing.history import ChooseListener
-from hf_transfer_score.choosing.journal import Journal
 from hf_transfer_score.choosing.looking import typed_names
 from hf_transfer_score.choosing.nested import nested, part, steps
 from hf_transfer_score.choosing.options import GROWTH, Budget, ChooseOptions
-from hf_transfer_score.choosing.trainer import STEP_COST
+from hf_transfer_score.choosing.trainer import Journal, pass_cost
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.finetune.recipe import Recipe
 from hf_transfer_score.finetune.rows import check_task, codes_of, held_out, split_rows
-from hf_transfer_score.home import example_dataset, home
+from hf_transfer_score.home import home
 from hf_transfer_score.hub.client import quiet_client
 from hf_transfer_score.runs.options import RankOptions
 from hf_transfer_score.runs.plan import Plan
-from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.sampling.load import load_sample
 from hf_transfer_score.sampling.sample import LabelledSample
 
 
 @dataclass(frozen=True)
 class Start:
-    """A choice before anything is read of any weights.
+    """A choice before any weights are read.
 
     Attributes:
-        sample: the training rows, in an order of which every part from the start is a sample.
+        sample: the training rows, in an order where any first part is a sample too.
         test: the test rows.
         plan: what is known of the candidates.
-        typed: how each can be named again, by name.
-        recipe: how they are fine-tuned.
+        typed: how each candidate can be named again, by its name.
+        recipe: how candidates are fine-tuned.
         options: how features are read.
-        how: what was asked for.
-        folder: where things are kept.
-        journal: what is done.
-        heard: hears how it goes on.
+        how: the options of the choice.
+        folder: where everything is kept.
+        journal: the finished steps.
+        heard: is told how the choice proceeds.
     """
 
     sample: LabelledSample
@@ -69,16 +68,13 @@ class Start:
         return found[:-1] or found if self.recipe.method == "probe" else found  # a probe reads all rows itself
 
     @property
-    def rows_a_pass(self) -> int:
-        """Forward passes of an example that cost as much as a pass of training, validation included."""
-        if self.recipe.method == "probe":
-            return len(self.sample)
-        held = round(self.recipe.validation_share * len(self.sample))
-        return STEP_COST * (len(self.sample) - held) + held
+    def rows_a_tuning(self) -> int:
+        """Forward passes of one example that cost as much as the whole recipe at all its learning rates."""
+        return pass_cost(self.recipe, len(self.sample)) * self.passes_a_tuning
 
     @property
     def passes_a_tuning(self) -> int:
-        """Passes of the whole recipe, at all its learning rates."""
+        """Epochs of the whole recipe at all its learning rates."""
         return self.recipe.epochs * len(self.recipe.learning_rates)
 
 
@@ -92,20 +88,14 @@ def prepare(
     heard: ChooseListener | None = None,
     folder: str | Path | None = None,
 ) -> Start:
-    """Return a choice before anything is read of any weights; the arguments are those of `choose`."""
-    options, how, folder, heard = (
-        options or RankOptions(),
-        how or ChooseOptions(),
-        Path(folder or home()),
-        heard or ChooseListener(),
-    )
+    """Return a choice before any weights are read; the arguments are those of `choose`."""
+    options, how, heard = options or RankOptions(), how or ChooseOptions(), heard or ChooseListener()
+    folder = Path(folder or home())
     if Processes.current().count > 1:
         raise OptionError("choose fine-tunes in one process: start it without a launcher.")
     if options.backbone.layer == "all":
         raise OptionError('layer="all" gives several features for each model, and fine-tuning takes one.')
-    models = parse_candidates(listed(models))
-    if not models and search is None and example_dataset(dataset) is not None:
-        models = parse_candidates([str(dataset)])
+    models = named_candidates(dataset, models, search)
     heard.stage("reading the dataset")
     with quiet_client():
         drawn = load_sample(dataset, options.sample, folder=folder / "samples", refresh=options.refresh)
@@ -116,11 +106,10 @@ def prepare(
     recipe = how.recipe_for(sample.task.modality)
     codes, _, _ = codes_of(sample, test)
     split_rows(codes, recipe.validation_share, how.seed)  # labels that cannot be divided fail here, not once a model
-    heard.stage("looking at the models")
+    heard.stage("looking up the models")
     first = part(sample, 0, steps(sample, how.first_rows, GROWTH)[0])
     plan = plan_rank(first, models, options=options, search=search, folder=folder)
     same = {**asdict(recipe), "learning_rates": None, "device": None}
     about = json.dumps([sample.fingerprint, test.fingerprint, same, how.seed, options.backbone.plain()], sort_keys=True)
     journal = Journal(folder / "choices" / hashlib.blake2b(about.encode(), digest_size=12).hexdigest())
-    typed = typed_names(models, plan)
-    return Start(sample, test, plan, typed, recipe, options, how, folder, journal, heard)
+    return Start(sample, test, plan, typed_names(models, plan), recipe, options, how, folder, journal, heard)

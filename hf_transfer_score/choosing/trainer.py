@@ -1,8 +1,10 @@
-"""Where the arms of a race are trained: real checkpoints, each from its own last state, which outlives this process."""
+"""Where the candidates of a race are trained: each resumes from its own last state, which is kept in files."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +15,15 @@ import numpy as np
 
 from hf_transfer_score.backbones.base import Backbone
 from hf_transfer_score.choosing.evidence import Rights
-from hf_transfer_score.choosing.journal import Journal
 from hf_transfer_score.choosing.options import Budget
 from hf_transfer_score.choosing.race import Arm, Leg
 from hf_transfer_score.errors import CheckpointError, LabelsError
 from hf_transfer_score.features.batches import as_checkpoint_error
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
 from hf_transfer_score.finetune.recipe import Recipe
+from hf_transfer_score.home import write_text
 from hf_transfer_score.runs.candidates import release_memory
+from hf_transfer_score.runs.expected import STEP_COST
 from hf_transfer_score.sampling.sample import LabelledSample
 
 if TYPE_CHECKING:
@@ -28,20 +31,50 @@ if TYPE_CHECKING:
     from hf_transfer_score.finetune.loop import Score, Training
     from hf_transfer_score.finetune.states import KeptTraining
 
-STEP_COST = 3
-"""A training step takes as long as so many forward passes of its rows."""
+
+class Journal:
+    """The finished steps of choices on one sample: each is a file of its own, with its result.
+
+    A choice that is started again does everything in the same order, and reads a step that is here instead of running
+    it. So it makes the same decisions, however the choice before ended.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        """Return the result of a step as plain values; run the step if it is not known."""
+        path = self.folder / "steps" / f"{_hash(step)}.json"
+        try:
+            known = json.loads(path.read_text(encoding="utf-8"))
+            if known["step"] == step:
+                return dict(known["gave"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        gave = dict(run())
+        write_text(path, json.dumps({"step": step, "gave": gave}, allow_nan=False))
+        return gave
+
+    def state(self, arm: str) -> Path:
+        """Return the file of a training in progress."""
+        return self.folder / "states" / f"{_hash(arm)}.safetensors"
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+def pass_cost(recipe: Recipe, rows: int) -> int:
+    """Return how many forward passes of one example cost as much as one epoch, validation included."""
+    if recipe.method == "probe":
+        return rows
+    held = round(recipe.validation_share * rows)
+    return STEP_COST * (rows - held) + held
 
 
 @dataclass(frozen=True)
 class Finalist:
-    """A candidate that can be trained.
-
-    Attributes:
-        commit: of its weights.
-        load: loads it afresh.
-        folder: returns where its files are.
-        row_seconds: of the forward pass of one example, as its features took it; 0 where that is not known.
-    """
+    """A candidate that can be trained: its commit, what loads it and finds its files, and the seconds per example."""
 
     commit: str
     load: Callable[[], Backbone]
@@ -50,7 +83,7 @@ class Finalist:
 
 
 class Trainer:
-    """Trains arms, and keeps what they have come to."""
+    """Trains candidates at their learning rates, and keeps the results."""
 
     def __init__(
         self,
@@ -67,39 +100,38 @@ class Trainer:
         self._builders: dict[str, Builder] = {}
 
     def run(self, arm: Arm, passes: int) -> Leg:
-        """Train until so many passes are done altogether, or read what an earlier run came to."""
-        gave = self.journal.once(f"{self._key(arm)}, pass {passes}", lambda: self._attempt(arm, passes))
-        if "failed" in gave:
-            raise CheckpointError(gave["failed"][0], gave["failed"][1])
+        """Train up to this number of epochs in total, or read the result of an earlier run."""
+        gave = self._once(f"{self._key(arm)}, pass {passes}", lambda: self._attempt(arm, passes))
         if gave["passes"]:
             self.pace[arm.name] = gave["seconds"] / gave["passes"]
-        return Leg(tuple(gave["accuracies"]), _bits(gave["right"], gave["rows"]), gave["ended"], gave["seconds"])
+        packed_rows = np.frombuffer(base64.b64decode(gave["right"]), np.uint8)
+        right = np.unpackbits(packed_rows, count=gave["rows"]).astype(bool)
+        return Leg(tuple(gave["accuracies"]), right, gave["ended"], gave["seconds"])
+
+    def _once(self, step: str, run: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+        gave = self.journal.once(step, run)
+        if "failed" in gave:
+            raise CheckpointError(gave["failed"][0], gave["failed"][1])
+        return gave
 
     def price(self, arm: Arm, budget: Budget) -> float:
-        """Return what a pass costs, in the unit of a budget."""
+        """Return the cost of one epoch, in the unit of a budget."""
         if budget.unit == "fine-tunings":
             return 1 / (self.recipe.epochs * len(self.recipe.learning_rates))
-        return self.pace.get(arm.name) or self.expected_pace(arm.name)
-
-    def expected_pace(self, name: str) -> float:
-        """Return how long a pass will take, by how long the features took."""
-        held = round(self.recipe.validation_share * len(self.train))
-        rows = STEP_COST * (len(self.train) - held) + held
-        return self.finalists[name].row_seconds * rows
+        expected = self.finalists[arm.name].row_seconds * pass_cost(self.recipe, len(self.train))
+        return self.pace.get(arm.name) or expected
 
     def measured(self, arm: Arm) -> FineTuningResult:
-        """Return how well the best state of an arm does on the test rows, which have no part in any choice."""
+        """Return how well the best state does on the test rows, which have no part in any choice."""
         from hf_transfer_score.finetune.states import kept_training
 
         kept = kept_training(self.journal.state(self._key(arm)))
         done = 0 if kept is None else len(kept.scores)
-        gave = self.journal.once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
-        if "failed" in gave:
-            raise CheckpointError(gave["failed"][0], gave["failed"][1])
+        gave = self._once(f"{self._key(arm)}, tested after pass {done}", lambda: self._tested(arm))
         return FineTuningResult(**{**gave, "notes": tuple(gave["notes"])})
 
     def best_state(self, arm: Arm) -> tuple[BuiltNetwork, KeptTraining]:
-        """Return the classifier of an arm in its best state, and what is kept of it."""
+        """Return the classifier in its best state, and what was kept of its training."""
         built, _, kept = self._resumed(arm)
         assert kept is not None
         built.trained.restore(kept.part("best"))
@@ -109,7 +141,7 @@ class Trainer:
         return f"{arm.name} at {self.finalists[arm.name].commit}, learning rate {arm.rate!r}"
 
     def _builder(self, name: str) -> Builder:
-        """Return what makes classifiers of a candidate; only the examples of one stay encoded."""
+        """Return what builds classifiers of a candidate; only one candidate's examples stay encoded."""
         from hf_transfer_score.finetune.built import Builder, MeasuredRows
         from hf_transfer_score.finetune.loop import Machine
 
@@ -134,21 +166,21 @@ class Trainer:
         return built, training, kept
 
     def _attempt(self, arm: Arm, passes: int) -> dict[str, Any]:
-        """Return what training gives; whatever a library raises for one model is its failure alone."""
+        """Return the result of training; whatever a library raises for one model is that model's failure."""
         try:
             return self._leg(arm, passes)
         except (LabelsError, MemoryError):
             raise
         except Exception as error:
             failure = error if isinstance(error, CheckpointError) else as_checkpoint_error(error)
-            if failure.kind in ("no_space", "out_of_memory", "download"):  # may be otherwise another time
+            if failure.kind in ("no_space", "out_of_memory", "download"):  # may work another time
                 raise failure from error
             return {"failed": [failure.kind, str(failure)]}
         finally:
             release_memory()
 
     def _leg(self, arm: Arm, passes: int) -> dict[str, Any]:
-        """Return what so many passes give; those that an earlier run came to, maybe for more, are not run again."""
+        """Return the result after this number of epochs; epochs that an earlier run completed are not run again."""
         from hf_transfer_score.finetune.states import keep_training, kept_training
 
         begin, path = time.perf_counter(), self.journal.state(self._key(arm))
@@ -181,9 +213,8 @@ class Trainer:
         begin = time.perf_counter()
         built, kept = self.best_state(arm)
         builder = self._builder(arm.name)
-        test, fitted = (
-            evaluate(built.classifier, one, builder.machine) for one in (builder.rows.test, builder.rows.fitted)
-        )
+        rows = builder.rows
+        test, fitted = (evaluate(built.classifier, one, builder.machine) for one in (rows.test, rows.fitted))
         return {
             "accuracy": test.accuracy,
             "train_accuracy": fitted.accuracy,
@@ -195,14 +226,10 @@ class Trainer:
             "total_parameters": built.total,
             "seconds": time.perf_counter() - begin,
             "layer": built.layer,
-            "notes": list(nothing_learned(fitted.accuracy, builder.rows.fitted.codes)),
+            "notes": list(nothing_learned(fitted.accuracy, rows.fitted.codes)),
         }
 
 
 def packed(rows: Rights) -> str:
-    """Return which rows are right as text."""
+    """Return as text which rows are right."""
     return base64.b64encode(np.packbits(rows).tobytes()).decode()
-
-
-def _bits(text: str, rows: int) -> Rights:
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=rows).astype(bool)

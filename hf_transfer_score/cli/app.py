@@ -1,4 +1,4 @@
-"""The command line: commands in groups, each loaded when it is asked for."""
+"""The command line: commands in groups, each loaded only when it is called."""
 
 from __future__ import annotations
 
@@ -36,57 +36,56 @@ Start with: hf-transfer-score rank DATASET --models MODEL MODEL ...
 """
 
 ENDING = """
-COMMAND --help tells more, --help-all everything. --config FILE reads the flags of any command from a YAML file,
---save-config FILE writes it, and --traceback shows where something went wrong.
+COMMAND --help explains a command, COMMAND --help-all shows all of its flags. With any command, --config FILE \
+reads flags from a YAML file, --save-config FILE writes them to one, and --traceback shows where an error occurred.
 
-Exit status: 0 where something was scored, 1 where nothing could be, 2 for wrong usage or what no row can tell, \
-129, 130 and 143 when ended by SIGHUP, Ctrl-C and SIGTERM (what is done is kept), 141 when what read the output \
-stopped reading.
+Exit status: 0 if something was scored, 1 if nothing could be, 2 for wrong usage and other errors, 129, 130 and 143 \
+if ended by SIGHUP, Ctrl-C and SIGTERM (finished work is kept), 141 if the output was closed early.
 """
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Choose a checkpoint": {
         "rank": "Rank checkpoints for a dataset.",
         "choose": "Choose one of many checkpoints within a budget, and fine-tune it.",
-        "board": "Rank the models that are known on a dataset, from stored results.",
-        "verify": "Fine-tune the best candidates, and see how well the ranking predicted.",
-        "layers": "Show how collapsed classes are in each layer of a checkpoint.",
+        "board": "Rank the known models for a dataset from stored results.",
+        "verify": "Fine-tune the best candidates, and check how well the ranking predicted.",
+        "layers": "Show how collapsed the classes are in each layer of a checkpoint.",
     },
     "Features and metrics": {
-        "score": "Score features on disk: one model, or a pool.",
-        "metrics": "List the metrics, or tell all about one.",
-        "reproduce": "Print a published table, and score its models anew.",
-        "register": "Make evaluate.load find the metrics.",
+        "score": "Score feature files: one model, or a pool.",
+        "metrics": "List the metrics, or explain one.",
+        "reproduce": "Print a published table, and score its models again.",
+        "register": "Register the metrics with evaluate.load.",
     },
     "Share": {
-        "results import": "Bring tables of others into a place of results.",
-        "results publish": "Share results on the Hub.",
-        "results pull": "Copy shared results into a folder.",
-        "results merge": "Bring results of several places into one.",
+        "results import": "Import tables of results.",
+        "results publish": "Publish results on the Hub.",
+        "results pull": "Copy shared results to a folder.",
+        "results merge": "Merge results from several places.",
         "results validate": "Check stored results.",
         "leaderboard": "Show stored results as a web page.",
-        "space push": "Put the leaderboard, or a metric, on the Hub as a Space.",
-        "card": "Write what the records say of a model as its card.",
-        "worker": "Score what others requested.",
+        "space push": "Publish the leaderboard, or a metric, as a Space on the Hub.",
+        "card": "Write a model card from stored results.",
+        "worker": "Score models that others requested.",
     },
     "This computer": {
-        "cache list": "Show the features that are kept.",
-        "cache clear": "Remove the features that are kept.",
+        "cache list": "List the cached features.",
+        "cache clear": "Delete the cached features.",
     },
 }
 """What each command does, by group; `results publish` is the function `results_publish` in the file `results.py`."""
 
 FILES = {"register": "metrics", "space": "leaderboard"}
-"""The files of commands that are not called like them."""
+"""The files of commands whose file has another name."""
 
 WORDS = frozenset(word for commands in COMMANDS.values() for words in commands for word in words.split())
 
-COMPLETION = "Let the shell complete commands and flags."
+COMPLETION = "Install shell completion of commands and flags."
 
 ROOMS = {
     "results": "Import, publish, pull, merge or validate stored results.",
-    "space": "Put the leaderboard, or a metric, on the Hub.",
-    "cache": "Show or remove the features that are kept.",
+    "space": "Publish the leaderboard, or a metric, on the Hub.",
+    "cache": "List or delete the cached features.",
 }
 
 
@@ -94,8 +93,8 @@ def build_app(asked: Collection[str] = (), *, all_flags: bool = False) -> App:
     """Return the command line.
 
     Args:
-        asked: words of commands that will be loaded, and say themselves what they do.
-        all_flags: whether help shows the flags that few need too.
+        asked: words of commands that will be loaded, and have help of their own.
+        all_flags: whether help also shows the flags that few need.
     """
     parameter = Parameter(
         name_transform=naming.flag,
@@ -139,19 +138,19 @@ def build_app(asked: Collection[str] = (), *, all_flags: bool = False) -> App:
 
 
 def install_completion(*, shell: Literal["bash", "zsh", "fish"] | None = None, output: Path | None = None) -> int:
-    """Let the shell complete commands and flags.
+    """Install shell completion of commands and flags.
 
     Args:
-        shell: for which; without it the one that runs.
-        output: where to write the script; without it where the shell looks, with a line in its start-up file.
+        shell: which shell; by default the current one.
+        output: where to write the script; by default where the shell looks, with a line in its start-up file.
     """
     path = build_app(WORDS).install_completion(shell=shell, output=output, add_to_startup=output is None)
-    write(f"Wrote {path}; it works in shells that are started from now on.\n")
+    write(f"Wrote {path}; start a new shell to use it.\n")
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; whatever goes wrong is told in one sentence."""
+    """Run a command and return its exit status; any error is printed as one sentence."""
     with standard_streams() as (output, _):
         arguments = list(sys.argv[1:] if argv is None else argv)
         with ended_by_signals():
@@ -182,9 +181,9 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
         error.verbose = False
         said = str(error)
         if isinstance(error, UnusedCliTokensError):
-            said = f"Not understood: {' '.join(error.unused_tokens or ())}."
+            said = f"Unexpected argument: {' '.join(error.unused_tokens or ())}."
         command = " ".join([PROGRAM, *(error.command_chain or ())])
-        say(f"error: {shown(said, LONGEST)}\n{command} --help shows what it takes.")
+        say(f"error: {shown(said, LONGEST)}\nSee {command} --help.")
         return USAGE
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0 if done.code is None else FAILED
@@ -200,7 +199,7 @@ def _ended(arguments: list[str], *, as_program: bool) -> int:
 
 
 def flags_of(app: App, words: Sequence[str]) -> dict[str, str]:
-    """Return the flags of the command that some words call, by the name of the argument in Python."""
+    """Return the flags of the command that some words call, by argument name."""
     command = app.parse_commands(words)[1][-1]
     found = {
         one.field_info.name: one.name

@@ -33,10 +33,10 @@ def board(
     plot: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     output: Table = TableOutput(),
 ) -> int:
-    """Rank the models that are known on a dataset, from stored results.
+    """Rank the known models for a dataset from stored results.
 
-    No model runs. What the metrics say on this dataset, and how the same and related models did on others, make a
-    forecast: which model is likely to be the best after fine-tuning, and by how many points the others are behind.
+    No model is run. The metrics on this dataset, and how the same and related models did on others, give a forecast:
+    which model is likely to be the best after fine-tuning, and by how many points the others are behind.
 
     ```bash
     hf-transfer-score board cifar100 --results ./results
@@ -45,11 +45,11 @@ def board(
 
     Args:
         dataset: its id, as the results name it.
-        results: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
-        task: what the dataset asks, where the results are of several tasks.
-        method: of fine-tuning that the forecast is about; full, or what the results have most of.
+        results: stored results: folders, OWNER/NAME on the Hub, or hf://datasets/OWNER/NAME.
+        task: the task, if the results are of several.
+        method: fine-tuning method to forecast; by default full, or the one with the most results.
         rows: how many rows to print as text.
-        plot: also draw it: .png, .svg or .html.
+        plot: also draw a chart: .png, .svg or .html.
     """
     if plot is not None:
         from hf_transfer_score.drawing.files import check_plot_path
@@ -73,7 +73,7 @@ def board(
 
 
 def forecast_facts(ranking: Ranking) -> dict[str, Any]:
-    """Return the answer and the models in order, as plain values that JSON can hold."""
+    """Return the answer and the models in order, as plain values."""
     return {
         "dataset": ranking.dataset,
         "answer": ranking.answer,
@@ -98,7 +98,7 @@ def _text(ranking: Ranking, page: Page, most: int, notes: list[Note]) -> str:
             words(shown("; ".join(row["why"][:SHOWN_REASONS]))),
         )
     if len(rows) > most:
-        notes = [*notes, Note("note", f"{len(rows) - most} more models; --rows shows more, --csv all of them.")]
+        notes = [*notes, Note("note", f"{len(rows) - most} more models: --rows N shows more, --csv all of them.")]
     parts = [words(shown(ranking.answer)), "", table, "", forecast_legend(ranking), *notes_table(notes)]
     return render(parts, page) + step_text(next_step(ranking), page)
 

@@ -1,4 +1,4 @@
-"""`cache list` and `cache clear`: the features that earlier runs kept."""
+"""`cache list` and `cache clear`: the features of earlier runs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def _cache() -> FeatureCache:
 
 
 def cache_list(*, output: Json = Output()) -> int:
-    """Show the features that are kept.
+    """List the cached features.
 
-    They are in the folder transfer_score of HF_HOME, or in HF_TRANSFER_SCORE_HOME; beyond HF_TRANSFER_SCORE_CACHE_SIZE
-    (20GB by default) the ones that were not used for longest are removed.
+    They are in the folder transfer_score of HF_HOME, or in HF_TRANSFER_SCORE_HOME. Beyond HF_TRANSFER_SCORE_CACHE_SIZE
+    (20GB by default) the least recently used ones are deleted.
     """
     cache = _cache()
     entries = cache.entries()
@@ -30,17 +30,17 @@ def cache_list(*, output: Json = Output()) -> int:
 
 
 def cache_clear() -> int:
-    """Remove the features that are kept.
+    """Delete the cached features.
 
-    Models converted for OpenVINO are kept among them, and go with them.
+    Models converted for OpenVINO are cached with them, and are deleted too.
     """
     count, size = _cache().clear()
-    write(f"Removed {count} entries, {short_bytes(size)}.\n")
+    write(f"Deleted {count} entries, {short_bytes(size)}.\n")
     return 0
 
 
 def cache_text(entries: list[CacheEntry], limit: int, page: Page) -> str:
-    """Return the features that are kept, the last used first."""
+    """Return the cached features as text, the last used first."""
     if not entries:
         return "The cache holds no features.\n"
     table = table_of("model", "dataset", "commit", ">rows", ">size", "last used")

@@ -1,4 +1,4 @@
-"""How a choice goes on: on a terminal one table of who is in and who went, which moves; else a line for each round."""
+"""The progress of a choice: on a terminal a live table of the candidates, else one line per round."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 MOST_SHOWN = 12
-"""Candidates that the table shows."""
+"""Rows of the table."""
 
 LONGEST_WHY = 400
-"""Letters of a reason that are laid out; a line of the table has room for fewer."""
+"""Characters of a reason that are laid out; a line of the table has room for fewer."""
 
 
 @contextmanager
 def following(how: ChooseOptions, *, quiet: bool) -> Iterator[ChooseListener]:
-    """Yield what hears a choice: nothing when quiet, lines when no terminal looks on, else a table that moves."""
+    """Yield a listener: a silent one when quiet, a live table on a terminal, else lines."""
     if quiet:
         yield ChooseListener()
     elif not sys.stderr.isatty():
@@ -41,19 +41,14 @@ def following(how: ChooseOptions, *, quiet: bool) -> Iterator[ChooseListener]:
 
 
 class _RoundLines(ChooseListener):
-    """Says what each round came to."""
+    """Prints one line per round."""
 
     def ended(self, found: Round) -> None:
-        """Say who is in, who went and why, and what was spent."""
         say(with_flags(summary(found, shown)))
 
 
 class ChoiceTable(ChooseListener):
-    """Shows who is in, who went and why, what was spent, and what going on can win.
-
-    Args:
-        how: what the choice may cost, and how sure it has to be.
-    """
+    """Shows which candidates are left, which were dropped and why, what was spent, and what going on can gain."""
 
     line: Status | None = None
 
@@ -65,19 +60,19 @@ class ChoiceTable(ChooseListener):
         self.accuracies: dict[str, float] = {}
 
     def stage(self, words: str) -> None:
-        """Say below the table what is being done."""
+        """Show the current step below the table."""
         if self.line is not None:
             self.line.update(words)
 
     def ended(self, found: Round) -> None:
-        """Take in a round; the last one, on test rows, lets nobody go."""
+        """Add a round; the last one, on test rows, drops no candidate."""
         self.last = found
         self.accuracies |= found.accuracies
         self.inside = self.inside if found.stage == "proof" else found.inside
         self.gone = {**{name: (found.words, why) for name, why in found.gone.items()}, **self.gone}
 
     def parts(self) -> list[RenderableType]:
-        """Return the table and what is said below it; nothing before the first round."""
+        """Return the table and the lines below it; nothing before the first round."""
         if self.last is None:
             return []
         from rich.table import Table as RichTable
@@ -91,28 +86,25 @@ class ChoiceTable(ChooseListener):
         for name in names[:MOST_SHOWN]:
             where, why = self.gone.get(name, ("", ""))
             seen = f"{self.accuracies[name]:.1%}" if name in self.accuracies else MISSING
-            stands, style = (f"went at {where}", "dim") if where else ("in", "")
+            stands, style = (f"dropped at {where}", "dim") if where else ("in", "")
             cells = (shown(name), shown(stands), seen, with_flags(shown(why, LONGEST_WHY)))
             table.add_row(*(words(cell, style) for cell in cells))
-        below = [self._more(names), self._spent(), self._worth()]
+        below = [self._more(names), self._spent(self.last), self._worth(self.last)]
         return [table, *(words(text) for text in below if text), ""]
 
     def _more(self, names: list[str]) -> str:
         more, inside = len(names) - MOST_SHOWN, len(self.inside) - MOST_SHOWN
         return "" if more <= 0 else f"and {more:,} more{f', {inside:,} of them in' if 0 < inside < more else ''}"
 
-    def _spent(self) -> str:
-        assert self.last is not None
-        count = f"{len(self.inside):,} of {len(self.inside) + len(self.gone):,} are in"
-        spent = f"; spent {self.last.spent}" if self.last.spent else ""
-        return f"{count} after {self.last.words}{spent}; the budget is {self.budget}"
+    def _spent(self, last: Round) -> str:
+        count = f"{len(self.inside):,} of {len(self.inside) + len(self.gone):,} are left"
+        spent = f"; spent {last.spent}" if last.spent else ""
+        return f"{count} after {last.words}{spent}; the budget is {self.budget}"
 
-    def _worth(self) -> str:
-        """Return how sure the answer is, and how many points may be won by going on."""
-        assert self.last is not None
-        last = self.last
+    def _worth(self, last: Round) -> str:
+        """Return how sure the answer is, and how many points going on may gain."""
         if last.first is None or last.chance is None:
             return ""
         said = f"{shown(last.first)} is good enough with probability {last.chance:.0%}"
         said += f" ({self.how.confidence:.0%} is asked for)"
-        return said if last.gain is None else f"{said}; going on can win about {last.gain:.1f} points"
+        return said if last.gain is None else f"{said}; going on can gain about {last.gain:.1f} points"

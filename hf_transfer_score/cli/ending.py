@@ -1,7 +1,7 @@
-"""How a command ends otherwise than well: one sentence, and a traceback on request.
+"""How a command ends after an error or an interruption: with one sentence, and a traceback on request.
 
-Ctrl-C, the signal that ends a service, and a terminal that is closed do the same: what is done is kept, and no child is
-left behind.
+Ctrl-C, the signal that ends a service, and a closed terminal do the same: finished work is kept, and no child process
+is left behind.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from hf_transfer_score.text import LONGEST, shown
 FAILED, USAGE, BROKEN_PIPE = 1, 2, 141
 NO_SPACE = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 AGAIN_SECONDS = 0.05
-AGAIN = "interrupted: run the same command again to go on"
+AGAIN = "interrupted: run the same command again to continue"
 _by: list[int] = []
 """The signal that ended this command, once one did."""
 
 
 def interrupted_status() -> int:
-    """Return the exit status of a command that was ended: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."""
+    """Return the exit status of an interrupted command: 130 by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP."""
     return 128 + (_by[0] if _by else int(signal.SIGINT))
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP do what Ctrl-C does, unless whoever started this wants them ignored (as nohup does)."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C, unless they are ignored (as under nohup)."""
     _by.clear()
     before = {}
     if threading.current_thread() is main_thread():
@@ -57,7 +57,7 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def _end(number: int, _: Any) -> NoReturn:
-    """End like Ctrl-C, which a terminal sends to the children too."""
+    """End like Ctrl-C, which a terminal also sends to the children."""
     _by.append(number)
     end_children()
     raise KeyboardInterrupt
@@ -65,7 +65,7 @@ def _end(number: int, _: Any) -> NoReturn:
 
 @contextmanager
 def _pressed_again() -> Iterator[None]:
-    """Repeat a Ctrl-C that came while some object was taken apart: Python would print it and go on."""
+    """Repeat a Ctrl-C that arrived inside a destructor: Python would print it and continue."""
     before = sys.unraisablehook
 
     def press() -> None:
@@ -89,10 +89,10 @@ def _pressed_again() -> Iterator[None]:
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Leave at once when ended from outside.
+    """Exit at once when interrupted.
 
-    Downloads go on in threads. They make and remove temporary folders, and so does Python when it takes itself apart:
-    of a folder that both remove, it would print a traceback.
+    Downloads continue in threads. They create and remove temporary folders, and so does Python at exit: where both
+    remove the same folder, it would print a traceback.
     """
     try:
         yield
@@ -101,7 +101,7 @@ def leaving_at_once() -> Iterator[None]:
 
 
 def leave_at_once(words: str) -> NoReturn:
-    """End the process with some last words, not waiting for a download; what it has is kept and resumed."""
+    """End the process with a last message, without waiting for a download, which will be resumed."""
     if is_main():
         say(words)
     with suppress(Exception):
@@ -111,18 +111,18 @@ def leave_at_once(words: str) -> NoReturn:
 
 
 def is_main() -> bool:
-    """Whether this is the process that speaks, of those a launcher started."""
+    """Whether this is the process that prints, of those a launcher started."""
     rank = os.environ.get("RANK", "0")
     return not rank.isdecimal() or int(rank) == 0
 
 
 def waiting_threads() -> bool:
-    """Whether Python would wait for some thread before it ends."""
+    """Whether Python would wait for a thread before it ends."""
     return any(thread is not main_thread() and not thread.daemon for thread in threading.enumerate())
 
 
 def end_children() -> None:
-    """End the processes that this one started, and theirs."""
+    """End the processes that this one started, and their children."""
     with suppress(psutil.Error):
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.Error):
@@ -130,18 +130,17 @@ def end_children() -> None:
 
 
 def tell(error: BaseException, *, with_traceback: bool) -> int:
-    """Say what went wrong, and return the exit status."""
+    """Print an error, and return the exit status."""
     if is_main():
         if with_traceback:
             say("".join(traceback.format_exception(error)).rstrip("\n"))
         say(f"error: {sentence(error)}")
-    if isinstance(error, TransferScoreError):
-        return USAGE if isinstance(error, (OptionError, UnknownMetricError, NoSpaceError)) else FAILED
-    return USAGE
+    ours = isinstance(error, TransferScoreError)
+    return FAILED if ours and not isinstance(error, (OptionError, UnknownMetricError, NoSpaceError)) else USAGE
 
 
 def sentence(error: BaseException) -> str:
-    """Return what went wrong in one sentence, and what to do where that is known."""
+    """Return an error as one sentence, with what to do about it where that is known."""
     said = shown(str(error).strip(), LONGEST)
     if isinstance(error, TransferScoreError):
         return with_flags(said)
@@ -150,19 +149,19 @@ def sentence(error: BaseException) -> str:
     if isinstance(error, MemoryError):
         return f"there is not enough memory{f' ({said})' if said else ''}: take fewer samples, or close other programs."
     if isinstance(error, RecursionError):
-        return f"something that was read is nested too deeply; {TRACEBACK} shows where."
+        return f"some input is nested too deeply; {TRACEBACK} shows where."
     if isinstance(error, UnicodeError):
         return f"some text cannot be read or written in its encoding ({said}); {TRACEBACK} shows where."
-    return f"this was not foreseen: {type(error).__name__}: {said or 'no more is known'}; {TRACEBACK} shows where."
+    return f"unexpected error: {type(error).__name__}: {said or 'no message'}; {TRACEBACK} shows where."
 
 
 def _of_the_system(error: OSError, said: str) -> str:
-    """Return what the operating system refused: of which file, and why."""
+    """Return an error of the operating system, with the file."""
     if isinstance(error, FileNotFoundError) and error.filename is None:
         try:
             os.getcwd()  # noqa: PTH109  # there is no path object of a folder that is gone
         except OSError:
-            return "the working folder is gone: change to another one, and start again from there."
+            return "the working folder no longer exists: change to another one, and start again from there."
     names = [shown(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))]
     said = shown(error.strerror) if error.strerror else said or type(error).__name__
     if error.errno in NO_SPACE:
@@ -173,7 +172,7 @@ def _of_the_system(error: OSError, said: str) -> str:
 
 
 def tell_output(failure: OSError, status: int) -> int:
-    """Say that standard output could not be written, and return the exit status; who closed a pipe knows it."""
+    """Report that standard output could not be written, unless a pipe was closed, and return the exit status."""
     if isinstance(failure, BrokenPipeError):
         return BROKEN_PIPE if status in (0, FAILED) else status
     if is_main() and sys.stderr is not None:

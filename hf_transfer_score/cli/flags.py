@@ -1,7 +1,7 @@
-"""How Python's options are written on the command line, and the flags that several commands share.
+"""The flags that several commands share, and how Python's options are written on the command line.
 
-The option dataclasses are the flags: a field `max_samples` is `--max-samples`, with what its docstring says as help.
-The classes below change the few fields that are typed in another way than they are passed in Python.
+The option dataclasses are the flags: a field `max_samples` is `--max-samples`, with its docstring as help. The classes
+below change the few fields that are written differently on the command line.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -18,7 +18,8 @@ from cyclopts import ArgumentCollection, Group, Parameter, Token, validators
 
 from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.checkpoints.candidate import Search, Sort, read_candidates
-from hf_transfer_score.cli.output import Output, TableOutput
+from hf_transfer_score.cli.output import Output, TableOutput, agreed
+from hf_transfer_score.engines.base import HERE, Engine, engine_kind, open_engine
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.features.extract import ExtractOptions
 from hf_transfer_score.home import parse_bytes
@@ -45,18 +46,18 @@ TRUE, FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def _exclusive(arguments: ArgumentCollection) -> None:
     given = [one.name for one in arguments if one.tokens]
     if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} exclude each other: give one of them.")
+        raise ValueError(f"{' and '.join(given)} exclude each other: use one of them.")
 
 
 ONE_FORM = Group("", show=False, validator=_exclusive)
 
 
 def converted(convert: Callable[[str], T]) -> Callable[[Any, Sequence[Token]], T]:
-    """Return a converter for one word of the command line; what it cannot be is wrong usage."""
+    """Return a converter for one word of the command line; an OptionError is wrong usage."""
 
     def convert_token(_: Any, tokens: Sequence[Token]) -> T:
         if len(tokens) > 1:
-            raise ValueError(f"{tokens[0].keyword} is given more than once, and only one of them can count")
+            raise ValueError(f"{tokens[0].keyword} can be given only once")
         try:
             return convert(tokens[0].value)
         except OptionError as error:
@@ -80,7 +81,7 @@ def count(text: str) -> int:
 
 
 def comma_list(kind: Callable[[str], T], expected: str) -> Callable[[str], tuple[T, ...]]:
-    """Return what makes values of text with commas."""
+    """Return a parser of values separated by commas."""
 
     def split(text: str) -> tuple[T, ...]:
         try:
@@ -95,7 +96,7 @@ def comma_list(kind: Callable[[str], T], expected: str) -> Callable[[str], tuple
 
 
 def seconds(least: float) -> Callable[[str], float]:
-    """Return what makes seconds of text, from `least` to a day."""
+    """Return a parser of seconds, from `least` to a day."""
 
     def parse(text: str) -> float:
         value = float(text)
@@ -111,7 +112,7 @@ Bytes = Annotated[int, Parameter(converter=converted(parse_bytes), n_tokens=1)]
 Names = Annotated[
     tuple[str, ...] | None,
     Parameter(
-        converter=converted(comma_list(str, "names with commas, such as face,ncti, or all")),
+        converter=converted(comma_list(str, "names separated by commas, such as face,ncti, or all")),
         n_tokens=1,
         allow_repeating=False,
     ),
@@ -137,10 +138,10 @@ def configured_metrics(names: Sequence[str], settings: Sequence[str]) -> list[Me
             raise OptionError(f"{setting}: expected METRIC.OPTION=VALUE, such as face.temperature=0.1.")
         name, option, text = found.groups()
         if get_metric(name).name not in metrics:
-            raise OptionError(f"{setting}: {name} is not among the metrics asked for: {', '.join(metrics)}.")
+            raise OptionError(f"{setting}: {name} is not one of the metrics asked for: {', '.join(metrics)}.")
         if option in chosen[name]:
             raise OptionError(f"{setting}: {name}.{option} is set twice.")
-        chosen[name][option] = _parsed(metrics[name], option, text.strip())
+        chosen[name][option] = _metric_option(metrics[name], option, text.strip())
     configured = []
     for name, metric in metrics.items():
         try:
@@ -150,8 +151,7 @@ def configured_metrics(names: Sequence[str], settings: Sequence[str]) -> list[Me
     return configured
 
 
-def _parsed(metric: Metric, option: str, text: str) -> Any:
-    """Return the text of an option as a value of the type its field has."""
+def _metric_option(metric: Metric, option: str, text: str) -> Any:
     from hf_transfer_score.metrics.registry import check_choice
 
     hint = get_type_hints(type(metric.options)).get(option)
@@ -159,21 +159,26 @@ def _parsed(metric: Metric, option: str, text: str) -> Any:
         metric.configured(**{option: text})
     if get_origin(hint) is Literal:
         check_choice(f"{metric.name}.{option}", text, tuple(str(choice) for choice in get_args(hint)))
-    for kind in alternatives(hint):
+    return _typed(hint, text, f"{metric.name}.{option} must be {kind_of(hint)}, got {text!r}.")
+
+
+def _typed(hint: Any, text: str, error: str) -> Any:
+    """Return a text as a value of the type of a field, or raise OptionError."""
+    for kind in _alternatives(hint):
         with suppress(ValueError):
-            return value_of(kind, text)
-    raise OptionError(f"{metric.name}.{option} must be {kind_of(hint)}, got {text!r}.")
+            return _value_of(kind, text)
+    raise OptionError(error)
 
 
-def alternatives(hint: Any) -> tuple[Any, ...]:
-    """Return the kinds a value may have, the narrower ones first."""
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    """Return the types that a value may have, text last."""
     if get_origin(hint) not in (Union, types.UnionType):
         return (hint,)
     return tuple(sorted(get_args(hint), key=lambda kind: kind is str))
 
 
-def value_of(kind: Any, text: str) -> Any:
-    """Return `text` as one kind of value, or raise ValueError."""
+def _value_of(kind: Any, text: str) -> Any:
+    """Return a text as a value of one type, or raise ValueError."""
     if get_origin(kind) is Literal:
         return get_args(kind)[[str(choice) for choice in get_args(kind)].index(text)]
     if kind is bool:
@@ -186,27 +191,27 @@ def value_of(kind: Any, text: str) -> Any:
 
 
 def kind_of(hint: Any) -> str:
-    """Return in words what values a type has."""
+    """Return the values of a type in words."""
     words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", types.NoneType: "none"}
     if get_origin(hint) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(hint))
-    return " or ".join(words.get(kind, str(kind)) for kind in alternatives(hint))
+    return " or ".join(words.get(kind, str(kind)) for kind in _alternatives(hint))
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The checkpoints to choose among.
+    """The checkpoints to rank.
 
     Attributes:
-        models: ids on the Hub (OWNER/NAME, or OWNER/NAME@REVISION), or folders.
-        models_from: a file that names one in each line.
+        models: models on the Hub (OWNER/NAME, or OWNER/NAME@REVISION), or folders.
+        models_from: a file with one model per line.
     """
 
     models: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = ()
     models_from: Path | None = None
 
     def names(self) -> list[str]:
-        """Return the models that were named."""
+        """Return the models of both flags."""
         return [*self.models, *(read_candidates(self.models_from) if self.models_from else [])]
 
 
@@ -215,7 +220,7 @@ class SearchFlags(Search):
     """A search of the Hub for candidates.
 
     Attributes:
-        text: search the Hub for models with these words in their id, or with any; the next five narrow it.
+        text: search the Hub for models with these words in their id, or for all models; the next five flags narrow it.
     """
 
     text: Annotated[
@@ -241,7 +246,7 @@ class SampleFlags(SampleOptions):
 
 @dataclass(frozen=True)
 class BackboneFlags(BackboneOptions):
-    """How features are read off checkpoints, which are trusted one by one."""
+    """How features are read; checkpoints are trusted one by one, by name."""
 
     trust_remote_code: Annotated[bool, HIDDEN] = False
     allow_pickle: Annotated[bool, HIDDEN] = False
@@ -249,12 +254,12 @@ class BackboneFlags(BackboneOptions):
 
 @dataclass(frozen=True)
 class ScoringFlags:
-    """What a ranking is made of.
+    """The metrics of a ranking.
 
     Attributes:
-        metrics: names with commas, or all; without it ncti, face and logme.
-        headline: names with commas; metrics whose mean rank is the order, without it that of the forecast.
-        option: set an option of a metric, as METRIC.OPTION=VALUE; may be repeated.
+        metrics: names separated by commas, or all; by default ncti, face and logme.
+        headline: order by the mean rank of these metrics (names separated by commas) instead of the forecast.
+        option: set an option of a metric, as METRIC.OPTION=VALUE; can be repeated.
     """
 
     metrics: Names = None
@@ -262,7 +267,7 @@ class ScoringFlags:
     option: tuple[str, ...] = ()
 
     def configured(self) -> list[Metric] | str | None:
-        """Return the metrics with their options, None for the default."""
+        """Return the metrics with their options; None for the default."""
         if self.metrics == (ALL,):
             return ALL
         if self.metrics is None and not self.option:
@@ -288,7 +293,7 @@ class RankFlags(RankOptions):
 
 @dataclass(frozen=True)
 class LastLayerFlags(BackboneFlags):
-    """How features are read off checkpoints: where the classifier will stand."""
+    """How features are read: at the layer that the classifier will read."""
 
     layer: Annotated[int | str, HIDDEN] = "last"
     subword: Annotated[str, HIDDEN] = "first"
@@ -303,28 +308,64 @@ class VerifyFlags(RankFlags):
 
 @dataclass(frozen=True)
 class ChooseRunFlags(VerifyFlags):
-    """How candidates are looked at before they are fine-tuned."""
+    """How candidates are read before they are fine-tuned."""
 
     replicates: Annotated[int, HIDDEN] = 0
     level: Annotated[float, HIDDEN] = 0.9
+
+
+@dataclass(frozen=True)
+class EngineFlags:
+    """Where candidates run.
+
+    Attributes:
+        engine: here (one after the other), accelerate (in the processes of a launcher), ray (on a Ray cluster or this
+            machine), slurm (as Slurm jobs), jobs (Hugging Face Jobs, which cost money), or one of another package.
+        workers: candidates at a time, for engines that start workers.
+        engine_option: set an option of the engine, as NAME=VALUE; can be repeated.
+        yes: start without asking, if the engine asks because it costs money.
+    """
+
+    engine: str = HERE
+    workers: Whole = None
+    engine_option: tuple[str, ...] = ()
+    yes: bool = False
+
+    def opened(self) -> AbstractContextManager[Engine]:
+        """Return the engine, which is closed after the block."""
+        settings: dict[str, Any] = {}
+        for setting in self.engine_option:
+            name, there, text = setting.partition("=")
+            if not (name and there):
+                raise OptionError(f"{setting}: expected NAME=VALUE, such as retries=2.")
+            hint = get_type_hints(engine_kind(self.engine)).get(name, str)
+            settings[name] = _typed(hint, text, f"{setting}: the engine {self.engine} expects {kind_of(hint)}.")
+        if self.workers is not None and self.engine == HERE:
+            raise OptionError(f"workers={self.workers}: the engine here has none; choose another with `engine`.")
+        engine: Any = open_engine(self.engine, {"workers": self.workers, **settings})
+        if hasattr(engine, "ask"):
+            engine.ask = agreed
+            engine.confirm = engine.confirm or self.yes
+        return closing(engine)
 
 
 CandidateFlags = Annotated[Candidates, Parameter(name="*", group=MODELS)]
 AskedSearch = Annotated[SearchFlags | None, Parameter(name="*", group=MODELS)]
 Scoring = Annotated[ScoringFlags, Parameter(name="*", group=SCORING)]
 Ranking = Annotated[RankFlags, Parameter(name="*", group=RUNNING)]
+Engines = Annotated[EngineFlags, Parameter(name="*", group=RUNNING)]
 Json = Annotated[Output, Parameter(name="*", group=OUTPUT)]
 Table = Annotated[TableOutput, Parameter(name="*", group=(OUTPUT, ONE_FORM))]
 TaskName = Annotated[str | None, Parameter(name="--task", group=DATASET)]
 
 
 def plain(options: Any, kind: type[T], **changes: Any) -> T:
-    """Return flags as the options that they are written for."""
+    """Return flags as the options that they stand for."""
     return kind(**{one.name: getattr(options, one.name) for one in fields(kind)} | changes)  # type: ignore[arg-type]
 
 
 def rank_options(flags: RankFlags, task: str | None, search: SearchFlags | None) -> RankOptions:
-    """Return how to rank; a task that is no task of datasets belongs to the search alone."""
+    """Return how to rank; a task that only models have belongs to the search alone."""
     return plain(
         flags,
         RankOptions,
@@ -335,5 +376,5 @@ def rank_options(flags: RankFlags, task: str | None, search: SearchFlags | None)
 
 
 def search_of(search: SearchFlags | None, task: str | None, flags: RankFlags) -> Search | None:
-    """Return what to search the Hub for, None where nobody asked."""
+    """Return the search of the Hub; None without one."""
     return search and plain(search, Search, text=search.text or None, task=task, max_parameters=flags.max_parameters)

@@ -1,4 +1,4 @@
-"""How commands show a forecast: columns of tables and of CSV files, and what they mean."""
+"""How commands show a forecast: columns of tables and CSV files, and their meaning."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FORECAST_HEADER = (
 
 
 def forecast_group(ranking: Ranking) -> Group:
-    """Return rank, its range, the chance to be the best, the points below it, and the accuracy of a probe.
+    """Return the rank, its range, the chance to be the best, the points below it, and the accuracy of a probe.
 
-    Of a single model there is the probe alone: it has nothing to be compared with.
+    A single model has its probe alone: there is nothing to compare it with.
     """
     probes, cells, several = ranking.probes, {}, len(ranking.ranks) > 1
     for name, rank in ranking.ranks.items():
@@ -38,20 +38,20 @@ def forecast_group(ranking: Ranking) -> Group:
 
 
 def forecast_legend(ranking: Ranking) -> Table:
-    """Return what the columns of a forecast mean, a line each."""
+    """Return the meaning of the columns of a forecast, one line each."""
     lines = [
-        ("best", "chance to come out best after fine-tuning"),
-        ("points below", "points of accuracy that it would then be behind the best; in brackets, in 80% of the cases"),
-        ("range", "its place in 80% of the cases"),
+        ("best", "chance to be the best after fine-tuning"),
+        ("points below", "points of accuracy behind the best after fine-tuning (80% interval)"),
+        ("range", "80% interval of the rank"),
     ]
     if ranking.probes:
-        chance = "" if ranking.chance is None else f"; always naming the most frequent class gives {ranking.chance:.1%}"
-        lines.append(("probe", f"accuracy of a linear classifier on the features, each example left out once{chance}"))
+        chance = f"; guessing the most frequent class: {ranking.chance:.1%}" if ranking.chance is not None else ""
+        lines.append(("probe", f"cross-validated accuracy of a linear classifier on the features{chance}"))
     return pairs(lines)
 
 
 def forecast_cells(ranking: Ranking, name: str) -> list[Cell]:
-    """Return the cells of `FORECAST_HEADER` of a model."""
+    """Return the cells of `FORECAST_HEADER` for a model."""
     one, probe = ranking.forecasts.get(name), ranking.probes.get(name)
     level = None if one is None else one.expected_accuracy
     return [

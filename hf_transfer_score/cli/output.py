@@ -1,8 +1,8 @@
-"""The one way to a terminal, a file or a pipe: `Output` shows an answer, and everything is made safe on its way.
+"""The only way to a terminal, a file or a pipe: `Output` prints an answer, and all text is made safe on its way.
 
 While a command runs, `sys.stdout` and `sys.stderr` are the streams of this module: what a library prints, logs or warns
-of goes through `text.shown_lines` too, and no output raises. Colours come from `render` and the consoles alone, which
-make each piece of text safe before they colour it.
+about goes through `text.shown_lines` too, and no output raises. Only `render` and the consoles add colours, and they
+make each piece of text safe first.
 """
 
 from __future__ import annotations
@@ -31,20 +31,15 @@ STANDARD = (0, 1, 2)
 """The descriptors of input, output and errors."""
 
 PROSE_WIDTH = 100
-"""Characters in a line of text that is piped, unless COLUMNS says another."""
+"""Characters per line of piped text, unless COLUMNS says otherwise."""
 
 UNLIMITED = 4096
-"""Width of a page that goes to a file or another program: every row of a table stays on one line."""
+"""Width of a page for a file or another program: every row of a table stays on one line."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """What text is laid out for.
-
-    Attributes:
-        width: characters in a line.
-        colour: whether colours and bold letters may be used.
-    """
+    """What text is laid out for: characters per line, and whether colours and bold letters are used."""
 
     width: int = PROSE_WIDTH
     colour: bool = False
@@ -52,7 +47,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Output:
-    """In which form an answer is printed.
+    """The form in which an answer is printed.
 
     Attributes:
         json: print everything as JSON.
@@ -61,7 +56,7 @@ class Output:
     json: bool = False
 
     def show(self, facts: Callable[[], Any], text: Callable[[Page], str], *, piped_width: int = UNLIMITED) -> None:
-        """Print an answer: as plain values, or laid out for people, in `piped_width` where no terminal shows it."""
+        """Print an answer as JSON, or as text, which has `piped_width` when it does not go to a terminal."""
         if self.json:
             write(json_text(facts(), sys.stdout.encoding or "utf-8"))
         else:
@@ -70,7 +65,7 @@ class Output:
 
 @dataclass(frozen=True)
 class TableOutput(Output):
-    """In which form a table is printed.
+    """The form in which a table is printed.
 
     Attributes:
         csv: print the table as CSV, in full precision.
@@ -85,7 +80,7 @@ class TableOutput(Output):
         csv: Callable[[], str],
         notes: Callable[[], Iterable[tuple[str, str]]] = tuple,
     ) -> None:
-        """Print an answer that has a table; beside CSV what it has no place for goes to the error stream as notes."""
+        """Print an answer that has a table; the notes that CSV has no place for go to the error stream."""
         if not self.csv:
             self.show(facts, text)
             return
@@ -95,40 +90,40 @@ class TableOutput(Output):
 
 
 def page(piped_width: int = PROSE_WIDTH) -> Page:
-    """Return what to lay text out for: the terminal, or the width a pipe gets."""
+    """Return the page of the terminal, or one as wide as a pipe gets."""
     terminal = sys.stdout.isatty()
     return Page(shutil.get_terminal_size((PROSE_WIDTH if terminal else piped_width, 24)).columns, colour=terminal)
 
 
 class Rendered(str):
-    """Text whose pieces were made safe one by one; the codes that are left in it are our own colours."""
+    """Text whose pieces were made safe one by one; any codes left in it are our own colours."""
 
     __slots__ = ()
 
     def __add__(self, other: str) -> Rendered:
-        """Join, making safe what is not rendered."""
+        """Join, and make the other text safe."""
         return Rendered(str(self) + safe(other))
 
     def __radd__(self, other: str) -> Rendered:
-        """Join, making safe what is not rendered."""
+        """Join, and make the other text safe."""
         return Rendered(safe(other) + str(self))
 
     def rstrip(self, characters: str | None = None, /) -> Rendered:
-        """Return it without what is at its end."""
+        """Strip characters from the end."""
         return Rendered(super().rstrip(characters))
 
 
 def safe(text: str) -> str:
-    """Return text that may go to a terminal: as it is where it was rendered here, else made safe."""
+    """Return text that may go to a terminal: unchanged if it was rendered here, else made safe."""
     return str(text) if isinstance(text, Rendered) else shown_lines(text)
 
 
 class Stream(io.TextIOBase):
-    """A standard stream that makes text safe and never raises; what went wrong is kept in `failure`.
+    """A standard stream that makes text safe and never raises; an error is kept in `failure`.
 
     Args:
-        inner: the real stream; None where the process was started without it.
-        lacking: what to do with letters that its encoding lacks, as in `str.encode`.
+        inner: the real stream; None if the process was started without it.
+        lacking: what to do with characters that its encoding lacks, as in `str.encode`.
     """
 
     def __init__(self, inner: TextIO | None, lacking: str) -> None:
@@ -144,11 +139,11 @@ class Stream(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """The bytes below, for libraries that write these."""
+        """The stream of bytes, for libraries that write bytes."""
         return self.inner.buffer  # type: ignore[union-attr]
 
     def writable(self) -> bool:
-        """Always: what cannot be written is noted."""
+        """Return True: errors are kept, not raised."""
         return True
 
     def isatty(self) -> bool:
@@ -162,7 +157,7 @@ class Stream(io.TextIOBase):
         return self.inner.fileno()
 
     def write(self, text: str) -> int:
-        """Write text that is made safe; above a bar that moves where there is one."""
+        """Write text, made safe, above a progress bar if there is one."""
         if self.live is None:
             self.write_safe(safe(text))
         elif text.strip():
@@ -180,7 +175,7 @@ class Stream(io.TextIOBase):
                 self._failed(error)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Flush the real stream."""
         if self.inner is not None and self.failure is None:
             try:
                 self.inner.flush()
@@ -188,7 +183,7 @@ class Stream(io.TextIOBase):
                 self._failed(error)
 
     def _failed(self, error: Exception) -> None:
-        """Note a failure, and let what is left go nowhere: Python would try to write it once more at the end."""
+        """Keep an error, and discard what is left: Python would try to write it again at exit."""
         self.failure = error if isinstance(error, OSError) else OSError(errno.EBADF, "it is closed")
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -197,7 +192,7 @@ class Stream(io.TextIOBase):
 
 
 class _Trusted:
-    """The same stream for a console of ours, whose output is safe already and moves the cursor."""
+    """The same stream for our own consoles, whose output is already safe and moves the cursor."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
@@ -212,16 +207,16 @@ class _Trusted:
 
 @contextmanager
 def standard_streams() -> Iterator[tuple[Stream, Stream]]:
-    """Put streams that are safe in the place of standard output and standard error, and yield them.
+    """Replace standard output and standard error by safe streams, and yield them.
 
-    Nothing is opened on the descriptors that are closed: a file opened next would get what libraries write there.
+    Closed descriptors are opened on the null device: the next file opened would else get what libraries write there.
     """
     for descriptor in STANDARD:
         try:
             os.fstat(descriptor)
         except OSError:
             with suppress(OSError):
-                os.open(os.devnull, os.O_RDWR)  # the lowest that is free, so this one
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, so this one
     before = sys.stdout, sys.stderr
     out, errors = Stream(sys.stdout, "replace"), Stream(sys.stderr, "backslashreplace")
     sys.stdout, sys.stderr = out, errors
@@ -234,19 +229,19 @@ def standard_streams() -> Iterator[tuple[Stream, Stream]]:
 
 
 def write(text: str) -> None:
-    """Write to standard output; letters that its encoding lacks become question marks, so that columns stay."""
+    """Write to standard output; characters that its encoding lacks become question marks, so that columns align."""
     sys.stdout.write(text)
 
 
 def say(text: str) -> None:
-    """Write a line to standard error, at once."""
+    """Write a line to standard error, and flush."""
     if sys.stderr is not None:
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
 
 
 def words(text: object, style: str = "") -> Text:
-    """Return text for a table or a bar: safe before it is measured, and without markup."""
+    """Return text for a table or a bar, made safe before it is measured, without markup."""
     from rich.text import Text
 
     if isinstance(text, Rendered):
@@ -256,7 +251,7 @@ def words(text: object, style: str = "") -> Text:
 
 @lru_cache(maxsize=1)
 def _console() -> Callable[..., Console]:
-    """Return what makes consoles that make safe whatever text reaches them, however it got into a table."""
+    """Return a factory of consoles that make all text safe, however it got into a table."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -276,18 +271,18 @@ def output_console() -> Console:
 
 
 def error_console() -> Console:
-    """Return a console for standard error, for bars and lines that move."""
+    """Return a console for standard error, for bars and live lines."""
     stream = sys.stderr if isinstance(sys.stderr, Stream) else Stream(sys.stderr, "backslashreplace")
     return _console()(file=_Trusted(stream))
 
 
 @contextmanager
 def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Progress]:
-    """Yield bars on standard error; what is said meanwhile stands above them, without whatever steers a terminal.
+    """Yield progress bars on standard error; messages are printed above them, without control codes.
 
     Args:
         columns: of the bars.
-        above: returns what moves with the bars, above them.
+        above: returns what is shown live above the bars.
     """
     from rich.progress import Progress
 
@@ -310,21 +305,21 @@ def moving(*columns: Any, above: Callable[[], Iterable[RenderableType]] = tuple)
 
 
 def agreed(told: str, confirmed: bool) -> bool:
-    """Show what will be done, and return whether it may begin: asked on the terminal unless it is confirmed.
+    """Print what will be done, and return whether to start: asked on the terminal unless it is confirmed.
 
     Raises:
-        OptionError: there is nobody to ask.
+        OptionError: there is no terminal to ask on.
     """
     say(told)
     if confirmed:
         return True
     if sys.stdin is None or not sys.stdin.isatty():
-        raise OptionError("No terminal is here on which to ask whether to begin: say so with `yes`.")
+        raise OptionError("There is no terminal to ask whether to start: confirm with `yes`.")
     bars = sys.stderr.bars if isinstance(sys.stderr, Stream) else None
     if bars is not None:
         bars.stop()
     try:
-        say("Begin? [y/N]")
+        say("Start? [y/N]")
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     finally:
         if bars is not None:
@@ -332,12 +327,7 @@ def agreed(told: str, confirmed: bool) -> bool:
 
 
 class Status:
-    """A line on standard error that says what is being done, once it has started.
-
-    Args:
-        bars: where it moves.
-        first: what it says before `update`.
-    """
+    """A live line on standard error with the current step; `first` is the first one."""
 
     def __init__(self, bars: Progress, first: str) -> None:
         self._bars = bars
@@ -352,13 +342,13 @@ class Status:
         self._bars.stop()
 
     def update(self, text: str) -> None:
-        """Say something else."""
+        """Show another step."""
         self._bars.update(self._line, description=shown(text))
 
 
 @contextmanager
 def status(first: str, above: Callable[[], Iterable[RenderableType]] = tuple) -> Iterator[Status]:
-    """Yield a line with something that turns before it, and what moves above it."""
+    """Yield a live line with a spinner, below what `above` returns."""
     from rich.progress import SpinnerColumn, TextColumn
 
     with moving(SpinnerColumn(), TextColumn("{task.description}", markup=False), above=above) as bars:
@@ -366,7 +356,7 @@ def status(first: str, above: Callable[[], Iterable[RenderableType]] = tuple) ->
 
 
 def render(parts: Iterable[RenderableType], page: Page) -> Rendered:
-    """Return text and tables one below the other, without blanks at the ends of lines."""
+    """Return text and tables one below the other, without trailing blanks."""
     colour = "auto" if page.colour else None
     console = _console()(file=io.StringIO(), width=page.width, force_terminal=page.colour, color_system=colour)
     for part in parts:

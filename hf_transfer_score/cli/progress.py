@@ -1,4 +1,4 @@
-"""The plan of a run, and how it goes on: a bar for the run, one for the model, with throughput and time left."""
+"""The plan of a run, and its progress: one bar for the run and one for the model, with throughput and time left."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ NAME_CHARACTERS = 48
 
 
 class PlanListener(Listener):
-    """Shows what was sampled and the plan before the run starts, and nothing else."""
+    """Prints the sample and the plan before the run starts, and nothing else."""
 
     drawn: tuple[str, ...] = ()
 
     def sampled(self, sample: LabelledSample) -> None:
-        """Keep what was drawn until the plan is there."""
+        """Keep the description of the sample until the plan is known."""
         self.drawn = (*describe(sample), "")
 
     def planned(self, plan: Plan) -> None:
-        """Show both."""
+        """Print both."""
         say("\n".join(shown(line) for line in self.drawn))
         terminal = sys.stderr.isatty()
         width = os.get_terminal_size(sys.stderr.fileno()).columns if terminal else UNLIMITED
         say(plan_text(plan, Page(width or PROSE_WIDTH, colour=terminal)))
 
     def waiting(self, what: str) -> None:
-        """Say it in a line of its own."""
+        """Print what is waited for."""
         say(what)
 
 
 class BarListener(PlanListener):
-    """Shows the plan, then bars that move."""
+    """Prints the plan, then shows progress bars."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -62,10 +62,10 @@ class BarListener(PlanListener):
         """Wait for the plan."""
         super().sampled(sample)
         self.examples_of_all = len(sample)
-        self._restart("looking at the models")
+        self._restart("looking up the models")
 
     def planned(self, plan: Plan) -> None:
-        """Show the plan and begin the bar of the run."""
+        """Print the plan and start the bar of the run."""
         self.progress.stop()
         super().planned(plan)
         self.progress.start()
@@ -74,20 +74,20 @@ class BarListener(PlanListener):
         self.progress.reset(self.run, total=total, description=f"{len(plan.models)} models", visible=True)
 
     def started(self, model: PlannedModel, number: int, count: int) -> None:
-        """Begin a model's bar."""
+        """Start the bar of a model."""
         failed = f", {self.failed} failed" if self.failed else ""
         self.progress.update(self.run, description=f"model {number} of {count}{failed}")
         self._restart(_short(model.name))
 
     def stage(self, model: PlannedModel, what: str) -> None:
-        """Say what is being done; the forward pass has a bar with an end."""
+        """Show the stage; only the forward pass has a bar with an end."""
         if what == "running":
             self._restart(_short(model.name), self.examples_of_all)
         else:
             self.progress.update(self.model, description=f"{what} {_short(model.name)}")
 
     def waiting(self, what: str) -> None:
-        """Say it above the bars, which stand still."""
+        """Print it above the bars."""
         self.progress.console.print(what, markup=False)
 
     def examples(self, model: PlannedModel, count: int) -> None:
@@ -96,15 +96,15 @@ class BarListener(PlanListener):
         self.progress.advance(self.run, count)
 
     def finished(self, model: PlannedModel, outcomes: list[RankedModel]) -> None:
-        """Count what failed; the reasons stand below the table."""
+        """Count failures; the reasons are printed below the table."""
         self.failed += any(outcome.status == "failed" for outcome in outcomes)
 
     def ranking(self) -> None:
-        """Say that only the order is missing."""
-        self._restart("drawing the bootstrap")
+        """Show the last stage."""
+        self._restart("bootstrapping the ranking")
 
     def _restart(self, description: str, total: int | None = None) -> None:
-        """Begin the lower bar anew; without a total it has no end."""
+        """Restart the lower bar; without a total it has no end."""
         self.progress.reset(self.model, description=description, unit="examples")
         for bar in self.progress.tasks:
             if bar.id == self.model:
@@ -113,7 +113,7 @@ class BarListener(PlanListener):
 
 @contextmanager
 def watching(*, quiet: bool) -> Iterator[Listener]:
-    """Yield what listens: nothing when quiet, the plan when no terminal looks on, else bars."""
+    """Yield a listener: a silent one when quiet, bars on a terminal, else the plan alone."""
     if quiet:
         yield Listener()
     elif not sys.stderr.isatty():
@@ -152,12 +152,12 @@ def _short(name: str) -> str:
 
 
 def plan_text(plan: Plan, page: Page, *, reasons: bool = False) -> str:
-    """Return what will be done with each candidate, about how long it takes, and what it needs of the disk.
+    """Return a plan as text: what is done with each candidate, about how long it takes, and the disk space.
 
     Args:
-        plan: what will be done.
+        plan: the plan.
         page: what to lay it out for.
-        reasons: say why candidates failed already; else a ranking says it at its end.
+        reasons: also say why candidates failed already, which a ranking says at its end.
     """
     to_do = {"cached": "score", "on disk": "run", "download": "download, run", "failed": "cannot be read"}
     cells = {}
@@ -173,17 +173,17 @@ def plan_text(plan: Plan, page: Page, *, reasons: bool = False) -> str:
 
 
 def _cost(plan: Plan) -> str:
-    """Return how many models run, and about what that takes, in one line."""
+    """Return how many models run, and about how long that takes, in one line."""
     states = Counter(model.state for model in plan.models)
     running = states["on disk"] + states["download"]
-    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} are free)"
+    free = "" if plan.free_bytes is None else f" ({short_bytes(plan.free_bytes)} free)"
     models = f"{running} model{'' if running == 1 else 's'} to run, {states['cached']} in the cache"
     if not running:
         time = ""
     elif plan.seconds is None:
-        time = " How long that takes shows once the first has run."
+        time = " The time needed is known once the first model has run."
     else:
-        time = f" About {rough_duration(max(plan.seconds, 1.0))} for the forward passes."
+        time = f" The forward passes take about {rough_duration(max(plan.seconds, 1.0))}."
     return f"{models}, {short_bytes(plan.download_bytes)} to download{free}.{time}"
 
 
@@ -198,7 +198,7 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             {
                 "name": model.name,
                 "state": model.state,
-                "commit": model.checkpoint.commit if model.checkpoint else None,
+                "commit": model.commit,
                 "kind": model.kind,
                 "parameters": model.parameters,
                 "files": list(model.files),

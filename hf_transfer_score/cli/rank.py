@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from hf_transfer_score.checkpoints.candidate import display_names, parse_candidates
-from hf_transfer_score.choosing.adaptive import rank_adaptively
+from hf_transfer_score.checkpoints.candidate import display_names
+from hf_transfer_score.choosing.adaptive import AdaptiveOptions, rank_adaptively
 from hf_transfer_score.choosing.history import ChooseListener
-from hf_transfer_score.cli.adaptive import SaidRows, enough_rows
 from hf_transfer_score.cli.ending import FAILED, is_main, leaving_at_once
-from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import (
     DATASET,
     OUTPUT,
@@ -24,6 +22,8 @@ from hf_transfer_score.cli.flags import (
     AskedSearch,
     CandidateFlags,
     Candidates,
+    EngineFlags,
+    Engines,
     RankFlags,
     Ranking,
     Scoring,
@@ -38,22 +38,20 @@ from hf_transfer_score.cli.output import Output, TableOutput, say, write
 from hf_transfer_score.cli.progress import plan_facts, plan_text, watching
 from hf_transfer_score.cli.ranking_text import report_csv, report_notes, report_text
 from hf_transfer_score.drawing.words import Across
+from hf_transfer_score.engines.base import HERE
 from hf_transfer_score.errors import NoSpaceError, OptionError
 from hf_transfer_score.features.batches import Processes
 from hf_transfer_score.home import EXAMPLE, EXAMPLE_CAUTION, example_checkpoints, example_dataset
 from hf_transfer_score.ranking.answer import next_step
 from hf_transfer_score.runs.plan import Plan
 from hf_transfer_score.runs.report import Interrupted, RankReport
-from hf_transfer_score.runs.run import plan_rank
+from hf_transfer_score.runs.run import named_candidates, plan_rank
 from hf_transfer_score.runs.run import rank as run_rank
 
-if TYPE_CHECKING:
-    pass
-
-ALL_OF_EXAMPLE = """See how far that holds: fine-tune all ten (about a minute):
+ALL_OF_EXAMPLE = """To check this ranking, fine-tune all ten (about a minute):
   hf-transfer-score verify example --seeds 0 --learning-rates 1e-3 --epochs 8
 """
-OWN_DATASET = """Your own dataset:
+OWN_DATASET = """For your own dataset:
   hf-transfer-score rank DATASET --models MODEL MODEL ...
 """
 
@@ -82,9 +80,9 @@ def rank(
 ) -> int:
     """Rank checkpoints for a dataset.
 
-    A sample of the dataset goes through each checkpoint once, and the features tell which is likely to be the best
-    after fine-tuning, and how sure that is. Nothing is fine-tuned. Features are kept: a second call runs no model
-    again. A checkpoint that cannot be scored is a row with the reason.
+    Each checkpoint reads a sample of the dataset once. Its features predict which checkpoint is likely to be the best
+    after fine-tuning, and how sure that is. Nothing is fine-tuned. Features are kept, so a second call
+    runs no model again. A checkpoint that cannot be scored is listed with the reason.
 
     ```bash
     hf-transfer-score rank example
@@ -96,82 +94,100 @@ def rank(
     ```
 
     Args:
-        dataset: an id on the Hub, a folder or a file (parquet, csv, json, arrow, folders of images or sound);
-            or example, which ships with the package, with ten checkpoints that need not be named.
-        task: what the dataset asks (image-classification, text-classification, token-classification,
-            audio-classification, image-segmentation, *-regression); without it told from its columns. In a search also
-            the task under which models are listed, such as fill-mask.
-        results: places of stored results (folders, OWNER/NAME on the Hub) that the forecast takes in: how these and
-            related models did on other datasets.
-        adaptive: look at 256 rows, and at more only until the order is clear; a note says how many it took.
-        first: with adaptive, until it is clear which models are the first so many.
-        dry_run: show what would be downloaded and run, and stop.
-        quiet: no plan and no progress on the error stream.
-        strict: exit with status 1 where any candidate failed.
-        terms: show what each metric says too, and the raw terms.
-        save: also write records and the ranking as JSON to this folder.
-        plot: also draw it: .png, .svg or .html.
-        across: draw it against parameters, or throughput: the examples that models read a second here.
+        dataset: a dataset on the Hub, a folder or a file (parquet, csv, json, arrow, folders of images or sounds);
+            or example, which ships with the package together with ten checkpoints.
+        task: the task of the dataset (image-classification, text-classification, token-classification,
+            audio-classification, image-segmentation, *-regression); by default inferred from its columns. With
+            --search also the task under which models are listed, such as fill-mask.
+        results: stored results for the forecast to use (folders, or OWNER/NAME on the Hub): how these and related
+            models did on other datasets.
+        adaptive: read 256 rows, and more only until the order is clear; a note says how many it took.
+        first: with --adaptive, stop as soon as the first N models are clear, in any order.
+        dry_run: show what would be downloaded and run, then stop.
+        quiet: print no plan and no progress.
+        strict: exit with status 1 if any candidate failed.
+        terms: also show the ranks, scores and raw terms of each metric.
+        save: also write the records and the ranking (JSON) to this folder.
+        plot: also draw a chart: .png, .svg or .html.
+        across: x axis of the chart: parameters, or throughput (examples per second on this computer).
     """
     metrics = scoring.configured()
-    until = enough_rows(adaptive, first, scoring, engines)
+    until = _enough_rows(adaptive, first, scoring, engines)
     if plot is not None:
         from hf_transfer_score.drawing.files import check_plot_path
 
         check_plot_path(plot)
     check_folder(save)
-    asked = Typed.of(dataset, candidates.names())
+    names, stored = candidates.names(), results or ()
+    asked = Typed.of(dataset, names)
+    finish = partial(_finish, asked, output=output, terms=terms, save=save, plot=plot, across=across)
+    shared: dict[str, Any] = {
+        "options": rank_options(options, task, search),
+        "search": search_of(search, task, options),
+    }
+    usual = {"metrics": metrics, "headline": scoring.headline, **shared}
     with leaving_at_once(), engines.opened() as engine:
-        call = plan_rank if dry_run else partial(run_rank, results=results or (), engine=engine)
         try:
             with watching(quiet=quiet or dry_run or not is_main()) as listener:
-                shared: dict[str, Any] = {
-                    "options": rank_options(options, task, search),
-                    "search": search_of(search, task, options),
-                }
-                if until is not None and not dry_run:
-                    heard = ChooseListener() if quiet else SaidRows()
-                    result: Plan | RankReport = rank_adaptively(
-                        dataset, candidates.names(), until=until, heard=heard, results=results or (), **shared
-                    )
+                result: Plan | RankReport
+                if dry_run:
+                    result = plan_rank(dataset, names, listener=listener, **usual)
+                elif until is None:
+                    result = run_rank(dataset, names, listener=listener, results=stored, engine=engine, **usual)
                 else:
-                    result = call(
-                        dataset,
-                        candidates.names(),
-                        metrics=metrics,
-                        headline=scoring.headline,
-                        listener=listener,
-                        **shared,
-                    )
+                    heard = ChooseListener() if quiet else SaidRows()
+                    result = rank_adaptively(dataset, names, until=until, heard=heard, results=stored, **shared)
         except Interrupted as error:
             if is_main():
-                _finish(asked, error.report, output, terms=terms, save=save, plot=plot, across=across)
+                finish(error.report)
             raise
         status = 0
         if isinstance(result, Plan):
             Output(output.json).show(lambda: plan_facts(result), lambda page: plan_text(result, page, reasons=True))
         elif is_main():
-            status = _finish(asked, result, output, terms=terms, save=save, plot=plot, across=across)
+            status = finish(result)
             if strict and any(one.status == "failed" for one in result.models.values()):
                 status = FAILED
     Processes.current().leave()
     return status
 
 
+class SaidRows(ChooseListener):
+    """Prints once how many rows are being read."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def stage(self, words: str) -> None:
+        """Print the number of rows when it changes."""
+        rows = words.partition(":")[0]
+        if rows != self._said:
+            say(f"reading {rows}")
+        self._said = rows
+
+
+def _enough_rows(
+    adaptive: bool, first: int | None, scoring: ScoringFlags, engines: EngineFlags
+) -> AdaptiveOptions | None:
+    """Return when there are enough rows; None where all are read."""
+    if not adaptive:
+        if first is not None:
+            raise OptionError("--first is for --adaptive: without it, all rows are read.")
+        return None
+    if scoring != ScoringFlags() or engines.engine != HERE:
+        raise OptionError("--adaptive uses the forecast of the default metrics, in this process: leave out the others.")
+    return AdaptiveOptions(first)
+
+
 def check_folder(save: Path | None) -> None:
-    """Refuse to write records where a file is."""
+    """Refuse a file where a folder for records is expected."""
     if save is not None and save.exists() and not save.is_dir():
         raise OptionError(f"{save} is a file; name a folder for the records.")
 
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed, for commands to go on with.
-
-    Attributes:
-        dataset: the dataset.
-        models: the models by the names that a ranking calls them by.
-    """
+    """The dataset as it was typed, and the models as typed by their name in the ranking, for the next command."""
 
     dataset: str
     models: Mapping[str, str]
@@ -179,21 +195,21 @@ class Typed:
     @classmethod
     def of(cls, dataset: str, models: Sequence[str]) -> Typed:
         """Return the words of a command."""
-        found = parse_candidates(models or ([EXAMPLE] if example_dataset(dataset) is not None else []))
+        found = named_candidates(dataset, models)
         return cls(dataset, dict(zip(display_names(found), map(str, found), strict=True)))
 
 
 def _finish(
     asked: Typed,
     report: RankReport,
-    output: TableOutput,
     *,
+    output: TableOutput,
     terms: bool,
     save: Path | None,
     plot: Path | None,
     across: Across,
 ) -> int:
-    """Print the report in the form asked for, write the files asked for, and return the exit status."""
+    """Print the report, write the files asked for, and return the exit status."""
     toy = example_dataset(asked.dataset) is not None
     step = None if toy else next_step(report, asked.dataset, asked.models)
     output.show_table(

@@ -1,4 +1,4 @@
-"""A ranking in words and tables, as `rank` and `verify` print it."""
+"""A ranking as text, as `rank` and `verify` print it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from hf_transfer_score.cli.tables import (
     Note,
     best_of,
     groups_text,
+    metric_cells,
     metric_group,
+    metric_header,
     notes_table,
     score_notes,
 )
@@ -28,23 +30,21 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 TELLING = 0.8
-"""From this agreement with a trivial baseline on, the table says that the order adds little to it."""
+"""Agreement with a trivial baseline from which a note says that the order adds little to it."""
 LEAST_COMPARED = 4
 
 
 def report_text(report: RankReport, page: Page, *, terms: bool = False, step: str | None = None) -> str:
-    """Return a ranking as text: the answer, a row a model, what to know of them, and the next command."""
+    """Return a ranking as text: the answer, one row per model, notes, and the next command."""
     table = _table(report, page, terms=terms)
     return render([words(shown(report.answer)), ""], page) + table + step_text(step, page)
 
 
 def step_text(step: str | None, page: Page) -> str:
-    """Return the next command on a line of its own, so that it can be copied; nothing where there is none."""
-    return (
-        ""
-        if step is None
-        else render(["", "To be surer, fine-tune those that may be the best:"], page) + f"  {shown(step)}\n"
-    )
+    """Return the next command, if there is one, on a line of its own, so that it can be copied."""
+    if step is None:
+        return ""
+    return render(["", "To be surer, fine-tune the models that may be the best:"], page) + f"  {shown(step)}\n"
 
 
 def _table(report: RankReport, page: Page, *, terms: bool) -> str:
@@ -60,9 +60,9 @@ def _table(report: RankReport, page: Page, *, terms: bool) -> str:
 
 
 def _places(report: RankReport) -> Group:
-    """Return rank, its range, the tie group and the mean rank; chance and points where there is a forecast."""
+    """Return the columns of the forecast; without one the rank, its range, the tie group and the mean rank."""
     if report.forecasts:
-        return forecast_group(report)  # of a single model its probe alone: there is nothing to be the best of
+        return forecast_group(report)
     sure = report.confidence
     headers = ["rank", *(["range", "tie"] if sure else []), *(["mean"] if len(report.headline) > 1 else [])]
     cells, letters = {}, report.tie_letters
@@ -78,7 +78,7 @@ def _places(report: RankReport) -> Group:
 
 
 def _baselines(report: RankReport) -> Group:
-    """Return the ranks that trivial baselines would give."""
+    """Return the ranks by trivial baselines."""
     names = [name for name in report.pools if is_baseline(name)]
     short = {"parameter_count": "params", "feature_width": "width", "random_order": "random"}
     cells = {
@@ -88,28 +88,29 @@ def _baselines(report: RankReport) -> Group:
 
 
 def _facts(report: RankReport, *, narrow: bool) -> Group:
-    headers = ("params", "time") if narrow else FACTS
-    facts = {name: dict(zip(FACTS, _fact(one), strict=True)) for name, one in report.models.items() if one.scores}
-    return Group(
-        "" if narrow else "model", headers, {name: tuple(one[h] for h in headers) for name, one in facts.items()}
-    )
+    scored = {name: one for name, one in report.models.items() if one.scores}
+    if narrow:
+        cells = {name: (_count(one.parameters), _time(one)) for name, one in scored.items()}
+        return Group("", ("params", "time"), cells)
+    facts = {
+        name: (
+            _count(one.parameters),
+            MISSING if one.width is None else str(one.width),
+            _count(one.throughput),
+            _count(one.milliseconds),
+            _time(one),
+        )
+        for name, one in scored.items()
+    }
+    return Group("model", ("params", "width", "per s", "ms", "time"), facts)
 
 
-FACTS = ("params", "width", "per s", "ms", "time")
-
-
-def _fact(one: RankedModel) -> tuple[str, ...]:
+def _time(one: RankedModel) -> str:
     seconds = one.extraction.get("seconds")
-    time = "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
-    return (
-        _count(one.parameters),
-        MISSING if one.width is None else str(one.width),
-        *(MISSING if value is None else short_count(value) for value in (one.throughput, one.milliseconds)),
-        time,
-    )
+    return "cached" if one.from_cache else MISSING if seconds is None else duration(seconds)
 
 
-def _count(value: int | None) -> str:
+def _count(value: float | None) -> str:
     return MISSING if value is None else short_count(value)
 
 
@@ -120,24 +121,24 @@ def _captions(report: RankReport) -> list[RenderableType]:
     if report.forecasts:
         legend = [forecast_legend(report)] if len(report.ranks) > 1 else []
         return [words(f"{ranked}."), *legend]
-    lines = [f"{ranked}, in the order of the {'mean ' * (len(report.headline) > 1)}rank of {joined(report.headline)}."]
+    lines = [f"{ranked}, by the {'mean ' * (len(report.headline) > 1)}rank of {joined(report.headline)}."]
     if report.confidence and len(report.ranks) > 1:
         sure = report.confidence
         lines.append(
-            f"Models that cannot be told apart on this sample share a rank, and a letter under tie; ranges hold the "
-            f"place in {sure.level:.0%} of {sure.replicates} bootstrap samples."
+            f"Models that cannot be distinguished on this sample share a rank and a letter under tie; ranges hold the "
+            f"rank in {sure.level:.0%} of {sure.replicates} bootstrap samples."
         )
     return [words(" ".join(lines))]
 
 
 def _speed(report: RankReport) -> list[RenderableType]:
-    """Return what the columns of speed say, and of which machines; nothing where nothing was measured."""
+    """Return the meaning of the columns of speed, with the machines; nothing if no speed was measured."""
     where: dict[str, dict[str, None]] = {}
     for one in report.models.values():
         if one.throughput is not None:
             way = f"{one.extraction['dtype']} by {one.extraction['runtime']}"
             where.setdefault(one.measured_here["machine"], {})[way] = None
-    told = "per s: examples a second in batches; ms: milliseconds for one example alone; without reading and decoding"
+    told = "per s: examples per second in batches; ms: milliseconds for a single example; without reading and decoding"
     machines = "; ".join(f"{machine}, in {', '.join(ways)}" for machine, ways in where.items())
     return [words(shown(f"{told}. On {machines}."))] if where else []
 
@@ -145,22 +146,22 @@ def _speed(report: RankReport) -> list[RenderableType]:
 def report_notes(report: RankReport) -> list[Note]:
     """Return what to know before trusting a ranking."""
     return [
-        *score_notes(replace(report, models={name: _told(one) for name, one in report.models.items()})),
+        *score_notes(replace(report, models={name: _without_empty(one) for name, one in report.models.items()})),
         *(Note("note", note) for note in report.notes),
         *_agreements(report),
     ]
 
 
-def _told(one: RankedModel) -> RankedModel:
-    """Return a model without the baselines that nothing is known for."""
+def _without_empty(one: RankedModel) -> RankedModel:
+    """Return a model without the baselines whose value is not known."""
     if one.scores is None:
         return one
-    told = {name: result for name, result in one.results.items() if result.terms or not is_baseline(name)}
-    return replace(one, scores=replace(one.scores, results=told))
+    known = {name: result for name, result in one.results.items() if result.terms or not is_baseline(name)}
+    return replace(one, scores=replace(one.scores, results=known))
 
 
 def _agreements(report: RankReport) -> Iterable[Note]:
-    """Yield the baselines whose order is much like the ranking."""
+    """Yield the baselines whose order is similar to the ranking."""
     models = list(report.mean_ranks)
     for name in filter(is_baseline, report.pools):
         pool = report.pools[name]
@@ -170,7 +171,7 @@ def _agreements(report: RankReport) -> Iterable[Note]:
             [-report.mean_ranks[model] for model in models], [pool.scores[model] for model in models]
         )
         if agreement >= TELLING:
-            yield Note("note", f"the order is much like that of {name} (weighted Kendall {agreement:.2f})")
+            yield Note("note", f"the order is similar to that of {name} (weighted Kendall {agreement:.2f})")
 
 
 HEADER = (
@@ -181,12 +182,9 @@ HEADER = (
 
 
 def report_csv(report: RankReport, *, terms: bool = False) -> str:
-    """Return a row a model, with METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
-    header = [*HEADER]
-    for metric, names in _terms(report).items():
-        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
+    """Return one row per model, with METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
     rows = (_row(report, name, one, terms) for name, one in report.models.items())
-    return csv_text([*header, "kind", "reason"], rows)
+    return csv_text([*HEADER, *metric_header(report, terms=terms), "kind", "reason"], rows)
 
 
 def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[Cell]:
@@ -197,12 +195,4 @@ def _row(report: RankReport, name: str, one: RankedModel, terms: bool) -> list[C
     cells += [report.mean_ranks.get(name), one.commit, one.library, one.parameters, one.width]
     cells += [one.throughput, one.milliseconds, one.measured_here.get("machine"), one.extraction.get("seconds")]
     cells += [one.license, one.downloads]
-    for metric, names in _terms(report).items():
-        pool, result = report.pools[metric], one.scores.results.get(metric) if one.scores else None
-        cells += [pool.ranks.get(name), pool.scores.get(name)]
-        cells += [result.terms.get(term) if result else None for term in names if terms]
-    return [*cells, one.kind, one.reason]
-
-
-def _terms(report: RankReport) -> dict[str, list[str]]:
-    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in report.pools.items()}
+    return [*cells, *metric_cells(report, name, terms=terms), one.kind, one.reason]

@@ -1,4 +1,4 @@
-"""`score`: features on disk, of one model or of a pool."""
+"""`score`: feature files of one model or of a pool."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from hf_transfer_score.cli.tables import (
     Note,
     best_of,
     groups_text,
+    metric_cells,
     metric_group,
+    metric_header,
     notes_table,
     number,
-    plain_table,
     score_notes,
+    table_of,
 )
 from hf_transfer_score.errors import OptionError, TransferScoreError
 from hf_transfer_score.metrics.scores import FeatureScores, choose_metrics
@@ -56,15 +58,15 @@ def score(
     terms: Annotated[bool, Parameter(group=OUTPUT)] = False,
     output: Table = TableOutput(),
 ) -> int:
-    """Score features on disk: one model, or a pool.
+    """Score feature files: one model, or a pool.
 
-    Several files are a pool of models on one sample: a row for each, in the order in which they are expected to come
-    out after fine-tuning. They hold the same labels, or take them from `--labels`. A file that cannot be scored is a
-    row with the reason. Pickled files are refused.
+    Several files are a pool of models on one sample, and are ranked by their expected accuracy after fine-tuning. They
+    hold the same labels, or take them from `--labels`. A file that cannot be scored is listed with the reason. Pickled
+    files are refused.
 
-    A file is a .npz or .safetensors with arrays `features` and `labels`, and where there are any `source_probs` and
-    `targets`; a .npy with labels beside it in NAME.labels.npy or labels.npy; or a .parquet with a list column
-    `features`, or a numeric column for each feature, and a column `label`.
+    A file is a .npz or .safetensors with the arrays `features` and `labels`, and optionally `source_probs` and
+    `targets`; a .npy with its labels in NAME.labels.npy or labels.npy; or a .parquet with a list column `features`, or
+    one numeric column per feature, and a column `label`.
 
     ```bash
     hf-transfer-score score resnet50.npz
@@ -75,29 +77,28 @@ def score(
     ```
 
     Args:
-        files: features of one model each.
-        labels_path: labels of all files, in any of the formats.
-        features_key: name of the features; in .parquet also a pattern of columns, as 'f_*'.
+        files: feature files, one per model.
+        labels_path: a file with the labels of all models, in any of the formats.
+        features_key: name of the features; in .parquet also a pattern of columns, such as 'f_*'.
         labels_key: name of the labels.
-        metrics: names with commas, or all; without it all but the slow ones.
-        option: set an option of a metric, as METRIC.OPTION=VALUE; may be repeated.
-        facts: what is known of the models: parameters and downloads of one as MODEL:parameters=N,downloads=N, or a
-            FILE.csv with a column model and some of family, architecture, base_model, pretrained_on and parameters;
-            may be repeated.
-        headline: names with commas; metrics whose mean rank is the order, without it that of the forecast.
-        results: places of stored results (folders, OWNER/NAME on the Hub) that the forecast takes in.
-        task: what the labels are, where the results are of several tasks.
-        terms: show the raw terms of a pool too.
+        metrics: names separated by commas, or all; by default all except the slow ones.
+        option: set an option of a metric, as METRIC.OPTION=VALUE; can be repeated.
+        facts: facts about the models: MODEL:parameters=N,downloads=N, or a FILE.csv with a column model and some of
+            family, architecture, base_model, pretrained_on and parameters; can be repeated.
+        headline: order by the mean rank of these metrics (names separated by commas) instead of the forecast.
+        results: stored results for the forecast to use (folders, or OWNER/NAME on the Hub).
+        task: the task, if the stored results are of several.
+        terms: also show the raw terms of a pool.
     """
     try:
         named = name_models(files)
         chosen = choose_metrics(ALL if metrics == (ALL,) else metrics)
         configured = configured_metrics([metric.name for metric in chosen], option)
         known, relations = read_model_facts(facts, named)
-    except TransferScoreError as error:  # whatever is wrong with the command is wrong usage
+    except TransferScoreError as error:  # an error in the command is wrong usage
         raise OptionError(str(error)) from error
+    options = FileOptions(labels_path, features_key, labels_key)
     with _progress(len(named)) as progress:
-        options = FileOptions(labels_path, features_key, labels_key)
         ranking = score_files(
             named, metrics=configured, options=options, facts=known, headline=headline, progress=progress
         )
@@ -108,7 +109,7 @@ def score(
 
 @contextmanager
 def _progress(count: int) -> Iterator[Callable[[str], None]]:
-    """Show which model of a pool is scored, where a person looks at the error stream."""
+    """Show which model of a pool is being scored, on a terminal."""
     if count < 2 or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -147,13 +148,13 @@ def pool_text(
     terms: bool = False,
     measured: Mapping[str, Mapping[str, float]] | None = None,
 ) -> str:
-    """Return a pool as text: a row a model, a rank and a score a metric, and notes below.
+    """Return a pool as text: one row per model, a rank and a score per metric, and notes.
 
     Args:
         ranking: the pool.
         page: what the text is laid out for.
-        terms: whether raw terms are shown too.
-        measured: numbers to stand beside the metrics, by title and model.
+        terms: whether raw terms are also shown.
+        measured: other columns of numbers, by title and model.
     """
     groups = [_measured(title, values) for title, values in (measured or {}).items()]
     if ranking.forecasts:
@@ -175,7 +176,7 @@ def _caption(ranking: Ranking) -> str:
     if ranking.forecasts:
         return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked."
     rule = f"{'mean ' if len(ranking.headline) > 1 else ''}rank of {' and '.join(ranking.headline)}"
-    return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked, in the order of the {rule}."
+    return f"{len(ranking.ranks)} of {len(ranking.models)} models ranked by the {rule}."
 
 
 def _measured(title: str, values: Mapping[str, float]) -> Group:
@@ -194,14 +195,14 @@ def seconds(value: float) -> str:
 
 
 def model_text(name: str, scores: FeatureScores, page: Page) -> str:
-    """Return one model's metrics as text: a row a term, and notes below."""
+    """Return one model's metrics as text: one row per term, and notes."""
     notes = render(notes_table(score_notes(ranked({name: scored_model(name, scores)}, []))), page)
     about = render([words(_about(shown(name), scores))], page)
     if not any(result.terms for result in scores.results.values()):
         return about + notes
     shared = seconds(sum(scores.shared_seconds.values()))
     table = render(["", _terms_table(scores), ""], replace(page, width=UNLIMITED))
-    below = f"Seconds are each metric's own; what metrics share took {shared} more."
+    below = f"Seconds are each metric's own; shared computations took {shared} seconds more."
     return about + table + render([below], page) + notes
 
 
@@ -211,9 +212,7 @@ def _about(name: str, scores: FeatureScores) -> str:
 
 
 def _terms_table(scores: FeatureScores) -> TextTable:
-    table = plain_table()
-    for header in ("metric", "headline", "term", "value", "seconds"):
-        table.add_column(header, justify="left" if header in ("metric", "term") else "right")
+    table = table_of("metric", ">headline", "term", ">value", ">seconds")
     for metric, result in scores.results.items():
         first = (words(metric, "bold"), number(result.headline), seconds(result.seconds))
         for term, value in result.terms.items():
@@ -223,31 +222,23 @@ def _terms_table(scores: FeatureScores) -> TextTable:
 
 
 def pool_csv(ranking: Ranking, *, terms: bool = False) -> str:
-    """Return a pool as CSV: a row a model, columns METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
-    header = ["model", "status", "rank", *FORECAST_HEADER, "mean_rank"]
-    for metric, names in _terms(ranking).items():
-        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
-    return csv_text([*header, "reason"], (_row(ranking, model, terms=terms) for model in ranking.models))
-
-
-def _row(ranking: Ranking, model: str, *, terms: bool) -> list[Cell]:
-    one = ranking.models[model]
-    cells: list[Cell] = [model, one.status, ranking.ranks.get(model), *forecast_cells(ranking, model)]
-    cells.append(ranking.mean_ranks.get(model))
-    for metric, names in _terms(ranking).items():
-        pool, result = ranking.pools[metric], one.results.get(metric)
-        cells += [pool.ranks.get(model), pool.scores.get(model)]
-        cells += [result.terms.get(term) if result else None for term in names if terms]
-    return [*cells, one.why]
-
-
-def _terms(ranking: Ranking) -> dict[str, list[str]]:
-    """Return the names of each metric's terms."""
-    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in ranking.pools.items()}
+    """Return a pool as CSV: one row per model, with the columns of each metric."""
+    header = ["model", "status", "rank", *FORECAST_HEADER, "mean_rank", *metric_header(ranking, terms=terms), "reason"]
+    rows = [
+        [
+            *(name, one.status, ranking.ranks.get(name)),
+            *forecast_cells(ranking, name),
+            ranking.mean_ranks.get(name),
+            *metric_cells(ranking, name, terms=terms),
+            one.why,
+        ]
+        for name, one in ranking.models.items()
+    ]
+    return csv_text(header, rows)
 
 
 def model_csv(scores: FeatureScores) -> str:
-    """Return one model as CSV: a row a term, and a row for each metric that was skipped."""
+    """Return one model as CSV: one row per term, and one per metric that was skipped."""
     rows: list[list[Cell]] = []
     for metric, result in scores.results.items():
         notes = "; ".join(result.warnings) or None

@@ -1,6 +1,6 @@
-"""Scores as tables for people: four significant digits, nothing cut off, split into blocks where it gets too wide.
+"""Scores as tables: four significant digits, nothing cut off, split into blocks if too wide for the page.
 
-Below them stands in short lines what to know before trusting them: failures, skipped metrics, flags and warnings.
+Below a table, short lines name what to know before trusting it: failures, skipped metrics, flags and warnings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hf_transfer_score.cli.naming import with_flags
 from hf_transfer_score.cli.output import Page, Rendered, render, words
 from hf_transfer_score.ranking.models import RankedModel, is_baseline
 from hf_transfer_score.ranking.ranking import Ranking
-from hf_transfer_score.text import shown
+from hf_transfer_score.text import Cell, shown
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, RenderableType
@@ -28,19 +28,19 @@ MISSING = "–"
 DIGITS = 4
 GAP = 3
 NAME_SHARE = 3
-"""The models' names get at most one part in so many of the width, and are folded beyond it."""
+"""Model names take at most this fraction (one third) of the width; longer names are folded."""
 LEAST_NAME = 12
 SHOWN_NAMES = 3
 
 
 @dataclass(frozen=True)
 class Group:
-    """Columns under one title that stay together: a metric's rank, score and terms.
+    """Columns under one title that stay together, such as a metric's rank, score and terms.
 
     Attributes:
-        title: what stands above.
-        headers: a header a column.
-        cells: a cell a column, by model; models without any show dashes.
+        title: above the columns.
+        headers: one per column.
+        cells: one per column, by model; a model without cells shows dashes.
         best: the models whose cells are emphasised.
     """
 
@@ -56,7 +56,7 @@ class Group:
 
     @property
     def head(self) -> str:
-        """The title, over the first column where that has room, and below it the headers."""
+        """The title, and below it the headers."""
         return f"{self.title}\n{self.line(self.headers)}"
 
     @property
@@ -78,12 +78,12 @@ class Group:
         return self.line(self.cells.get(model, self.dashes()))
 
     def dashes(self, first: str = MISSING) -> tuple[str, ...]:
-        """Return what stands where a model has no numbers."""
+        """Return the cells of a model without numbers."""
         return (first, *[MISSING] * (len(self.headers) - 1))
 
 
 def number(value: float | None) -> str:
-    """Return a number with four significant digits, plain where that is short; counts in full.
+    """Return a number with four significant digits; large whole numbers in full.
 
     Example:
         >>> number(0.98765), number(-1234.56), number(1e-7), number(0), number(25557032)
@@ -102,16 +102,16 @@ def number(value: float | None) -> str:
 
 
 def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, failed: Mapping[str, str]) -> Rendered:
-    """Return a row a model and its groups of columns, in as many blocks as the page is too narrow for.
+    """Return one row per model with its groups of columns, in several blocks if the page is too narrow.
 
-    There is at least one group; `failed` has the word for the first column of each model without numbers.
+    There is at least one group; `failed` has the first cell of each model without numbers.
     """
     marked = {model: groups[0].dashes(word) for model, word in failed.items()}
     groups = [replace(groups[0], cells={**groups[0].cells, **marked}), *groups[1:]]
     longest = max(len(shown(name)) for name in ("model", *names))
     beside = page.width - sum(group.width + GAP for group in groups)
     name_width = min(longest, max(page.width // NAME_SHARE, LEAST_NAME))
-    if LEAST_NAME <= beside < name_width:  # names that are folded leave room for all columns
+    if LEAST_NAME <= beside < name_width:  # folded names leave room for all columns
         name_width = beside
     packed = _packed(groups, page.width - name_width)
     needed = name_width + max(sum(group.width + GAP for group in block) for block in packed)
@@ -122,27 +122,50 @@ def groups_text(names: Sequence[str], groups: Sequence[Group], page: Page, *, fa
 def metric_group(ranking: Ranking, metric: str, *, terms: bool = False) -> Group:
     """Return a metric's ranks and scores, and its raw terms on request."""
     pool = ranking.pools[metric]
-    shown = list(next(iter(pool.scaled.values()))) if terms else []
+    names = metric_terms(ranking)[metric] if terms else []
     cells = {
         model: (
             str(pool.ranks[model]),
             number(score),
-            *(number(ranking.models[model][metric].terms[term]) for term in shown),
+            *(number(ranking.models[model][metric].terms[term]) for term in names),
         )
         for model, score in pool.scores.items()
     }
-    headers = ("rank", "score", *("raw" if term == metric else term for term in shown))
+    headers = ("rank", "score", *("raw" if term == metric else term for term in names))
     return Group(metric, headers, cells, best_of(pool.ranks))
 
 
+def metric_terms(ranking: Ranking) -> dict[str, list[str]]:
+    """Return the names of the terms of each metric."""
+    return {metric: list(next(iter(pool.scaled.values()))) for metric, pool in ranking.pools.items()}
+
+
+def metric_header(ranking: Ranking, *, terms: bool) -> list[str]:
+    """Return the CSV columns of each metric: METRIC.rank, METRIC.score and, with `terms`, METRIC.term.NAME."""
+    header: list[str] = []
+    for metric, names in metric_terms(ranking).items():
+        header += [f"{metric}.rank", f"{metric}.score", *(f"{metric}.term.{term}" for term in names if terms)]
+    return header
+
+
+def metric_cells(ranking: Ranking, model: str, *, terms: bool) -> list[Cell]:
+    """Return the cells of `metric_header` for a model."""
+    cells: list[Cell] = []
+    for metric, names in metric_terms(ranking).items():
+        pool, result = ranking.pools[metric], ranking.models[model].results.get(metric)
+        cells += [pool.ranks.get(model), pool.scores.get(model)]
+        cells += [result.terms.get(term) if result else None for term in names if terms]
+    return cells
+
+
 def best_of(ranks: Mapping[str, float]) -> frozenset[str]:
-    """Return the models of the best rank, or none where all are equal."""
+    """Return the models of the best rank; none if all are equal."""
     best = frozenset(model for model, rank in ranks.items() if rank == min(ranks.values()))
     return best if len(best) < len(ranks) else frozenset()
 
 
 def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
-    """Return groups in blocks that fit beside the names; a group that is too wide goes column by column."""
+    """Return groups in blocks that fit beside the names; a group that is too wide is split into columns."""
     blocks: list[list[Group]] = [[]]
     left = width
     for group in (part for whole in groups for part in (whole.columns if whole.width + GAP > width else [whole])):
@@ -155,7 +178,7 @@ def _packed(groups: Sequence[Group], width: int) -> list[list[Group]]:
 
 
 def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group], name_width: int) -> Table:
-    table = plain_table()
+    table = table_of()
     titled = any(group.title for group in groups)
     table.add_column("\nmodel" if titled else "model", width=name_width, overflow="fold")
     for group in groups:
@@ -166,27 +189,20 @@ def _block(names: Sequence[str], failed: Sequence[str], groups: Sequence[Group],
     return table
 
 
-def plain_table() -> Table:
-    """Return an empty table with wide gaps."""
-    from rich.table import Table
-
-    return Table(box=None, padding=(0, 0, 0, GAP), pad_edge=False, header_style="bold")
-
-
 class Note(NamedTuple):
-    """One line: its kind in a word, and what it says."""
+    """A note below a table: its kind in one word, and its text."""
 
     kind: str
     text: str
 
 
 def score_notes(ranking: Ranking) -> list[Note]:
-    """Return the notes to some models; what is said of several models or metrics is said once."""
+    """Return the notes on the models of a ranking; a note on several models or metrics appears once."""
     models, pools = ranking.models, ranking.pools
     scored = sum(one.why is None for one in models.values())
 
     def where(names: Sequence[str]) -> str:
-        """Return which of the scored models a note is about, or nothing where it is about all."""
+        """Return which of the scored models a note is about; nothing if it is about all."""
         return "" if len(names) == scored else f" ({len(names)} of {scored} models: {joined(names, SHOWN_NAMES)})"
 
     def joined(names: Sequence[str], most: int) -> str:
@@ -205,8 +221,8 @@ def score_notes(ranking: Ranking) -> list[Note]:
     scaled = [name for name, pool in pools.items() if any(len(terms) > 1 for terms in pool.scaled.values())]
     if two := [name for name in scaled if len(pools[name].scores) == 2]:
         text = (
-            f"{joined(two, len(two))}: in a pool of two, scaling makes any difference 0 against 1, however small; "
-            "the raw terms tell how large it is (--terms)"
+            f"{joined(two, len(two))}: in a pool of two, scaling turns any difference into 0 against 1; the raw terms "
+            "(--terms) show how large it is"
         )
         notes.append(Note("note", text))
     warnings = grouped((text, (metric, model)) for model, metric, result in results for text in result.warnings)
@@ -218,12 +234,12 @@ def score_notes(ranking: Ranking) -> list[Note]:
 
 
 def _cause(one: RankedModel) -> str | None:
-    """Return why a model has no scores, without the word for programs."""
+    """Return why a model has no scores, without the kind of failure."""
     return one.reason if one.status == "failed" and one.reason else one.why
 
 
 def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
-    """Return the values of each key, both in the order in which they came."""
+    """Return the values of each key, in order."""
     found: dict[Key, list[Value]] = {}
     for key, value in pairs:
         found.setdefault(key, []).append(value)
@@ -231,13 +247,13 @@ def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
 
 
 def notes_table(notes: Sequence[Note]) -> list[RenderableType]:
-    """Return notes with the word for their kind in a column of its own."""
+    """Return notes with their kind in a column of its own."""
     styles = {"failed": "red", "warning": "yellow", "flag": "yellow"}
     return ["", pairs([(kind, with_flags(text)) for kind, text in notes], styles)] if notes else []
 
 
 def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = None, *, indent: int = 0) -> Table:
-    """Return pairs as two columns, the first as narrow as it can be."""
+    """Return pairs as two columns, the first as narrow as possible."""
     from rich.table import Table
 
     grid = Table.grid(padding=(0, 2, 0, 0))
@@ -249,13 +265,13 @@ def pairs(rows: Iterable[tuple[str, str]], styles: Mapping[str, str] | None = No
 
 
 def table_of(*headers: str, whole: bool = False) -> Table:
-    """Return an empty table with a column for each header, aligned to the right where it begins with ">".
+    """Return an empty table with a column for each header, right-aligned if it begins with ">".
 
-    Long cells are folded, unless they shall stay `whole`.
+    Long cells are folded, unless `whole` keeps them on one line.
     """
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
     for header in headers:
         side: JustifyMethod = "right" if header.startswith(">") else "left"
         table.add_column(header.removeprefix(">"), justify=side, overflow="fold", no_wrap=whole)

@@ -1,32 +1,28 @@
-"""`verify`: fine-tune the best candidates, and see how well the ranking predicted."""
+"""`verify`: fine-tune the best candidates, and check how well the ranking predicted."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from cyclopts import Group as FlagGroup
 from cyclopts import Parameter
 
 from hf_transfer_score.cli.ending import FAILED, interrupted_status, leave_at_once, leaving_at_once
-from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import (
     RUNNING,
     AskedSearch,
     CandidateFlags,
     Candidates,
+    EngineFlags,
+    Engines,
     Json,
     Scoring,
     ScoringFlags,
     TaskName,
     VerifyFlags,
-    Whole,
-    comma_list,
-    converted,
     rank_options,
     search_of,
 )
@@ -36,9 +32,8 @@ from hf_transfer_score.cli.progress import watching
 from hf_transfer_score.cli.rank import check_folder
 from hf_transfer_score.cli.ranking_text import report_text
 from hf_transfer_score.cli.tables import MISSING, Group, Note, grouped, groups_text, notes_table, table_of
-from hf_transfer_score.errors import OptionError
+from hf_transfer_score.cli.tuning import TUNING, MeasuringFlags
 from hf_transfer_score.finetune.fine_tune import FineTuningResult
-from hf_transfer_score.finetune.recipe import Method
 from hf_transfer_score.hub.downloads import at_work
 from hf_transfer_score.metrics.registry import all_metrics
 from hf_transfer_score.ranking.agreement import Agreement
@@ -51,91 +46,6 @@ from hf_transfer_score.runs.verifying import verify as run_verify
 from hf_transfer_score.sampling.sample import LabelledSample, sample_line
 from hf_transfer_score.text import duration, short_count, shown
 
-TUNING = FlagGroup("Fine-tuning", sort_key=1.5)
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit():
-        raise ValueError(text)
-    return int(text)
-
-
-def check_adapters(method: str, rank: int | None, alpha: float | None) -> None:
-    """Refuse the settings of adapters where none are trained."""
-    if method != "lora" and (rank is not None or alpha is not None):
-        flag = "--lora-alpha" if rank is None else "--lora-rank"
-        raise OptionError(f"{flag} is for the method lora, and {method} trains no adapters.")
-
-
-@dataclass(frozen=True)
-class TuningFlags:
-    """What is fine-tuned, and how.
-
-    Attributes:
-        method: probe trains a classifier on frozen features, full everything, layer one block and the classifier, scl
-            the same with a skip connection from that block to the last features, lora low-rank adapters beside the
-            layers (`pip install 'hf-transfer-score[lora]'`).
-        top: fine-tune so many of the best.
-        seeds: one measurement each; with commas.
-        test_split: without it one called test or validation that has labels, else the rows that the sample left.
-        test_samples: test rows at most.
-        epochs: passes at most; without it by modality.
-        steps: optimiser steps at most.
-        patience: stop a learning rate after so many passes without a gain on the rows that are held back to choose by;
-            without it by modality; no less than the passes for never.
-        learning_rates: each is tried; with commas; without it by modality.
-        train_batch_size: examples in a step; without it by modality.
-        layer: block that layer and scl train: auto (smallest NC1), a name, or a number from 0.
-        skip: width of the skip connection of scl: pad or interpolate.
-        lora_rank: of the adapters of lora; without it 8.
-        lora_alpha: what adapters count, divided by their rank; without it 16.
-        precision: of training: auto (bfloat16 on CUDA), float32 or bfloat16.
-    """
-
-    method: Method = "full"
-    top: int = VerifyOptions.top
-    seeds: Annotated[
-        tuple[int, ...],
-        Parameter(
-            converter=converted(comma_list(_whole, "whole numbers with commas, such as 0,1,2")),
-            n_tokens=1,
-            show_default="0,1,2",
-        ),
-    ] = VerifyOptions.seeds
-    test_split: str | None = None
-    test_samples: int = VerifyOptions.test_samples
-    epochs: int | None = None
-    steps: int | None = None
-    patience: Whole = None
-    learning_rates: Annotated[
-        tuple[float, ...] | None,
-        Parameter(converter=converted(comma_list(float, "numbers with commas, such as 1e-4,1e-3")), n_tokens=1),
-    ] = None
-    train_batch_size: Whole = None
-    layer: int | str | None = None
-    skip: str | None = None
-    lora_rank: Whole = None
-    lora_alpha: float | None = None
-    precision: str | None = None
-
-    def options(self, device: str | None) -> VerifyOptions:
-        """Return the options; what is not said is left to the recipe of the modality."""
-        if self.layer is not None and self.method not in ("layer", "scl"):
-            raise OptionError(f"--layer is for the methods layer and scl, and {self.method} trains no single block.")
-        if self.skip is not None and self.method != "scl":
-            raise OptionError(f"--skip is for the method scl, and {self.method} has no skip connection.")
-        check_adapters(self.method, self.lora_rank, self.lora_alpha)
-        if self.patience is not None and self.method == "probe":
-            raise OptionError("--patience is for methods that train in passes, and a probe is fitted at once.")
-        mine = {one.name for one in fields(VerifyOptions)}
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        changes: dict[str, Any] = {
-            name.removeprefix("train_"): value for name, value in said.items() if name not in mine
-        }
-        if device is not None:
-            changes["device"] = device
-        return VerifyOptions(changes=changes, **{name: value for name, value in said.items() if name in mine})
-
 
 def verify(
     dataset: str,
@@ -144,7 +54,7 @@ def verify(
     candidates: CandidateFlags = Candidates(),
     search: AskedSearch = None,
     task: TaskName = None,
-    tuning: Annotated[TuningFlags, Parameter(name="*", group=TUNING)] = TuningFlags(),
+    tuning: Annotated[MeasuringFlags, Parameter(name="*", group=TUNING)] = MeasuringFlags(),
     scoring: Scoring = ScoringFlags(),
     options: Annotated[VerifyFlags, Parameter(name="*", group=RUNNING)] = VerifyFlags(),
     engines: Engines = EngineFlags(),
@@ -153,15 +63,14 @@ def verify(
     strict: Annotated[bool, Parameter(group=RUNNING)] = False,
     output: Json = Output(),
 ) -> int:
-    """Fine-tune the best candidates, and see how well the ranking predicted.
+    """Fine-tune the best candidates, and check how well the ranking predicted.
 
-    Checkpoints are ranked for a labelled dataset as `rank` does, the best of them are fine-tuned on the very sample
-    they were ranked by and tested on rows that had no part in it, and each metric and each trivial baseline is told by
-    how well it predicted the accuracies. The learning rate, or the penalty of a probe, is chosen on a fifth of the
-    sample that is held back from training; test rows choose nothing.
+    Checkpoints are ranked as `rank` does. The best are fine-tuned on the same sample and tested on other rows, and each
+    metric and baseline is compared with the accuracies. The learning rate, or the penalty of a probe, is chosen on a
+    fifth of the sample that is held out from training; test rows choose nothing.
 
-    With `--save` each accuracy is a record as soon as it is there; the same command goes on where an earlier one ended.
-    Start it with a small `--top` and one seed.
+    With `--save` each accuracy is stored as soon as it is measured, and the same command resumes after an interruption.
+    Start with a small `--top` and one seed.
 
     ```bash
     hf-transfer-score verify banking77 --models a/b c/d --method probe --per-class 20
@@ -169,14 +78,14 @@ def verify(
     ```
 
     Args:
-        dataset: an id on the Hub, a folder or a file; or example, which ships with the package.
-        task: what the dataset asks; without it told from its columns. In a search also the task under which models are
-            listed.
-        save: write the records to this folder, and go on from them.
-        quiet: no plan and no progress on the error stream.
-        strict: exit with status 1 where any candidate failed.
+        dataset: a dataset on the Hub, a folder or a file; or example, which ships with the package.
+        task: the task of the dataset; by default inferred from its columns. With --search also the task under which
+            models are listed.
+        save: write the records to this folder, and resume from them.
+        quiet: print no plan and no progress.
+        strict: exit with status 1 if any candidate failed.
     """
-    how, metrics = tuning.options(options.extract.device), scoring.configured()
+    how, metrics = tuning.made(VerifyOptions, options.extract.device, "patience"), scoring.configured()
     check_folder(save)
     with leaving_at_once(), engines.opened() as engine:
         try:
@@ -197,11 +106,11 @@ def verify(
         except Interrupted as error:
             ranked = error.report
             output.show(ranked.as_dict, lambda page: report_text(ranked, page))
-            leave_at_once("interrupted while ranking: run the same command again to go on")
+            leave_at_once("interrupted while ranking: run the same command again to continue")
         output.show(report.as_dict, lambda page: verify_text(report, page))
     if report.interrupted:
-        kept = "run the same command again to go on" if save else "with --save it would be kept"
-        if at_work():  # on the weights of the candidate that was next
+        kept = "run the same command again to continue" if save else "with --save the accuracies would be kept"
+        if at_work():  # downloading the weights of the next candidate
             leave_at_once(f"interrupted: {kept}")
         say(f"interrupted: {kept}")
         return interrupted_status()
@@ -213,11 +122,10 @@ def verify(
 
 @contextmanager
 def _watching(*, quiet: bool) -> Iterator[tuple[Listener, VerifyListener]]:
-    terminal = sys.stderr.isatty()
     with watching(quiet=quiet) as listener:
         if quiet:
             yield listener, VerifyListener()
-        elif not terminal:
+        elif not sys.stderr.isatty():
             yield listener, _Lines()
         else:
             with status("ranking") as line:
@@ -226,33 +134,28 @@ def _watching(*, quiet: bool) -> Iterator[tuple[Listener, VerifyListener]]:
 
 
 class _Lines(VerifyListener):
-    """Says what is done, a line for each candidate and seed."""
+    """Prints one line per candidate and seed."""
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        """Say what will be done."""
         say(f"{len(names)} of {len(report.models)} models to fine-tune, {len(test)} rows to test on")
 
     def expected(self, time: ExpectedTime) -> None:
-        """Say how long it takes."""
         say(str(time))
 
     def measured(self, name: str, seed: int, measured: FineTuningResult, *, before: bool) -> None:
-        """Say what was found."""
         say(f"{name}, seed {seed}: {measured.accuracy:.4f}{' (measured before)' if before else ''}")
 
     def failed(self, verified: Verified) -> None:
-        """Say why."""
         say(with_flags(f"failed: {verified.name}: {verified.reason}"))
 
 
 class _Status(_Lines):
-    """Shows besides what is being done now."""
+    """Also shows the current step."""
 
     def __init__(self, listener: Listener, status: Status) -> None:
         self._listener, self._status = listener, status
 
     def ranked(self, report: RankReport, test: LabelledSample, names: Sequence[str]) -> None:
-        """Put a line that moves in the place of the bars of the ranking."""
         bars = getattr(self._listener, "progress", None)
         if bars is not None:
             bars.stop()
@@ -260,19 +163,18 @@ class _Status(_Lines):
         self._status.start()
 
     def stage(self, name: str, seed: int, words: str) -> None:
-        """Say what is being done."""
         self._status.update(f"{name}, seed {seed}: {words}")
 
 
 def verify_text(report: VerifyReport, page: Page) -> str:
-    """Return a verification as text: what was measured, a row a model, a row a metric, and notes below."""
+    """Return a verification as text: the answer, one row per model, one row per metric, and notes."""
     ranking, test, known = report.ranking, report.test, all_metrics()
     measured = {name: one for name, one in report.models.items() if one.measured}
-    where = f"of the split {test.source.split} " if test.source.split else ""
+    where = f" of the split {test.source.split}" if test.source.split else ""
     seeds = max((len(one.measured) for one in report.models.values()), default=0)
-    tested = f"tested on {len(test)} rows {where}that were not trained on"
-    caption = f"method {report.recipe.method}, {seeds} seeds, {tested}"
-    about = render([words(shown(_answer(report))), "", words(f"on {sample_line(ranking.sample)}: {caption}"), ""], page)
+    how = f"method {report.recipe.method}, {seeds} seed{'' if seeds == 1 else 's'}"
+    caption = f"ranked and fine-tuned on {sample_line(ranking.sample)}, tested on {len(test)} other rows{where}: {how}"
+    about = render([words(shown(report.answer)), "", words(caption), ""], page)
     places = {name: (str(ranking.ranks[name]),) for name in report.models if name in ranking.ranks}
     ranks = [
         Group(name, ("rank",), {model: (str(rank),) for model, rank in pool.ranks.items()})
@@ -287,22 +189,6 @@ def verify_text(report: VerifyReport, page: Page) -> str:
     table = groups_text(list(report.models), [Group("rank", ("",), places), *ranks, accuracies], page, failed=failed)
     notes = render(notes_table(list(_notes(report))), page)
     return about + table + "\n" + _agreement_text(report, page) + notes
-
-
-def _answer(report: VerifyReport) -> str:
-    """Return which model did best, and what following the ranking would have cost."""
-    measured = {name: one.mean for name, one in report.models.items() if one.mean is not None}
-    if not measured:
-        return "No model could be fine-tuned."
-    ranks, best = report.ranking.ranks, max(measured, key=lambda name: measured[name])
-    first = min((name for name in measured if name in ranks), key=lambda name: ranks[name], default=best)
-    said = f"{best} did best: {measured[best]:.1%} on {len(report.test):,} test rows."
-    if len(measured) == 1:
-        return said
-    if first == best:
-        return f"{said} The ranking had put it first."
-    lost = 100 * (measured[best] - measured[first])
-    return f"{said} The ranking had put {first} first, which reached {measured[first]:.1%}: {lost:.1f} points less."
 
 
 def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
@@ -321,7 +207,7 @@ def _row(one: Verified, ordered: list[float]) -> tuple[str, ...]:
 def _agreement_text(report: VerifyReport, page: Page) -> str:
     if not report.agreement:
         return ""
-    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">lost by its first", whole=True)
+    table = table_of("agreement of", ">τ_w", ">interval", ">τ", ">lost by first choice", whole=True)
     rows = [*report.agreement.items(), *([("one seed with the others", report.ceiling)] if report.ceiling else [])]
     for name, one in rows:
         interval = one.weighted_tau_interval

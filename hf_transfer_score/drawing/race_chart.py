@@ -29,7 +29,7 @@ LOOKS = {**{f"line {place}": colour for place, colour in enumerate(COLOURS[1:])}
 LABELLED = 12
 """Finalists with a name beside their curve at most."""
 
-HEAD = ("learning rate", "passes", "best validation accuracy", "outcome")
+HEAD = ("learning rate", "epochs", "best validation accuracy", "outcome")
 WHAT = "accuracy on the validation rows"
 
 
@@ -128,15 +128,15 @@ def race_chart(race: Curves, width: int = WIDTH) -> Any:
     rows = [row for place, one in reversed(curves) for row in _rows(race, place, one)]  # the winner on top
     ticks = alt.Axis(values=[one for one in race.compared if one <= x.high], format="d", labelOverlap=True)
     chart = alt.Chart().encode(
-        x=alt.X(
-            "x:Q", title="passes over the training rows; finalists are compared after the numbered ones", axis=ticks
-        ).scale(domain=[x.low, x.high], nice=False, zero=False),
+        x=alt.X("x:Q", title="epochs; finalists are compared after the numbered ones", axis=ticks).scale(
+            domain=[x.low, x.high], nice=False, zero=False
+        ),
         y=alt.Y("y:Q", title=WHAT, axis=alt.Axis(format=".0%", tickCount=6)).scale(
             domain=[y.low, y.high], nice=False, zero=False
         ),
     )
     colour = alt.Color("look:N", legend=None).scale(domain=list(LOOKS), range=list(LOOKS.values()))
-    told = [alt.Tooltip("model:N"), alt.Tooltip("x:Q", title="passes"), alt.Tooltip("y:Q", title=WHAT, format=".1%")]
+    told = [alt.Tooltip("model:N"), alt.Tooltip("x:Q", title="epochs"), alt.Tooltip("y:Q", title=WHAT, format=".1%")]
     told += [alt.Tooltip("rate:N", title="learning rate"), alt.Tooltip("became:N", title="outcome")]
     points = chart.mark_point(filled=True, opacity=1).encode(
         color=colour, size=alt.Size("size:Q", scale=None), tooltip=told, description=alt.Description("told:N")

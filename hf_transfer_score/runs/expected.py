@@ -1,4 +1,4 @@
-"""How long a verification takes, as its first passes over the training rows tell."""
+"""How long a verification will take, estimated from its first epochs."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hf_transfer_score.ranking.models import RankedModel
 from hf_transfer_score.text import rough_duration
 
 STEP_COST = 3
-"""A training step takes as long as so many forward passes of its rows: one forward, and one backward worth two."""
+"""A training step costs as much as this many forward passes of its rows: one forward, and one backward worth two."""
 
 STEADY = 2
-"""The pass whose time counts where there are several: in the first one examples are decoded and encoded too."""
+"""The epoch whose time counts: in the first one, examples are also decoded and encoded."""
 
 
 @dataclass(frozen=True)
 class ExpectedTime:
-    """How long the measurements take that were not made before.
+    """How long the measurements that are still to be made will take.
 
     Attributes:
-        seconds: altogether, if no learning rate stops early.
-        models: that are fine-tuned.
-        seeds: that each is measured with.
-        measurements: of models times seeds, those that were not made before.
-        rates: learning rates that are tried each time; 0 for a probe.
-        passes: of each learning rate at most.
+        seconds: in total, if no learning rate stops early.
+        models: how many are fine-tuned.
+        seeds: how many seeds each is measured with.
+        measurements: how many of models times seeds are still to be made.
+        rates: how many learning rates are tried each time; 0 for a probe.
+        passes: epochs of each learning rate at most.
     """
 
     seconds: float
@@ -42,24 +42,19 @@ class ExpectedTime:
 
         Example:
             >>> print(ExpectedTime(372.0, 4, 3, 12, 2, 30))
-            about 6 min at most for 4 models x 3 seeds x 2 learning rates of up to 30 passes
+            about 6 min at most for 4 models x 3 seeds x 2 learning rates of up to 30 epochs
         """
-        parts = [_counted(self.models, "model"), _counted(self.seeds, "seed")]
-        parts += [_counted(self.rates, "learning rate")] if self.rates else []
-        most = " at most" if self.passes > 1 else ""
-        each = f" of up to {self.passes} passes" if self.passes > 1 else ""
+        counts = {"model": self.models, "seed": self.seeds, "learning rate": self.rates}
+        parts = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items() if count]
+        most, each = (" at most", f" of up to {self.passes} epochs") if self.passes > 1 else ("", "")
         before = self.models * self.seeds - self.measurements
         known = f" ({before} of {self.models * self.seeds} measured before)" if before else ""
         return f"about {rough_duration(self.seconds)}{most} for {' x '.join(parts)}{each}{known}"
 
 
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 @dataclass(frozen=True)
 class RowCounts:
-    """How many rows are trained on, chosen by and tested on."""
+    """How many rows are for training, validation and testing."""
 
     trained: int
     chosen: int
@@ -67,10 +62,10 @@ class RowCounts:
 
 
 class Pace:
-    """Listens to the first passes, and says once how long everything takes.
+    """Times the first epochs, and reports once how long everything will take.
 
-    Models differ in what a pass of them takes; it is taken to be in proportion to the time that the ranking needed to
-    read their features, or to their parameters where that is not known.
+    The time of other models is assumed to be in proportion to the time of their features, or to their parameters where
+    that is not known.
     """
 
     def __init__(
@@ -82,14 +77,14 @@ class Pace:
         seeds: int,
         tell: Callable[[ExpectedTime], None],
     ) -> None:
-        """Take the models by name, and how many measurements of each are waiting."""
+        """Take the models by name, and how many measurements of each are still to be made."""
         self._models, self._waiting, self._recipe, self._rows = models, waiting, recipe, rows
         self._seeds, self._tell, self._told = seeds, tell, False
         self._heard: dict[str, int] = {}
 
     @property
     def passes(self) -> int:
-        """Passes of one learning rate at most."""
+        """Epochs of one learning rate at most."""
         if self._recipe.method == "probe":
             return 1
         steps = math.ceil(self._rows.trained / self._recipe.batch_size)
@@ -97,7 +92,7 @@ class Pace:
         return self._recipe.epochs if most is None else min(self._recipe.epochs, math.ceil(most / steps))
 
     def after_pass(self, name: str, seconds: float) -> None:
-        """Take the time of a pass of a model, the evaluation behind it included."""
+        """Add the time of an epoch of a model, evaluation included."""
         self._heard[name] = self._heard.get(name, 0) + 1
         if self._heard[name] < min(STEADY, self.passes):
             return
@@ -106,22 +101,22 @@ class Pace:
         self._say(name, rates * self.passes * seconds + row * (rows.trained + rows.tested), rates)
 
     def after_probe(self, name: str, seconds: float) -> None:
-        """Take the time of the whole measurement of a probe."""
+        """Add the time of the whole measurement of a probe."""
         if self._recipe.method == "probe":
             self._say(name, seconds, 0)
 
     def _say(self, name: str, measurement: float, rates: int) -> None:
-        """Say what everything takes, by the time that one measurement of a model takes."""
+        """Report the total time, from the time of one measurement of a model."""
         count = sum(self._waiting.values())
         if self._told or count * max(rates, 1) * self.passes < STEADY:
-            return  # what was just timed is all there is
+            return  # nothing is left to be measured
         self._told = True
         seconds = sum(measurement * self._beside(one, name) * number for one, number in self._waiting.items())
         models = len(self._waiting)
         self._tell(ExpectedTime(seconds, models, self._seeds, count, rates, self.passes))
 
     def _beside(self, name: str, timed: str) -> float:
-        """Return how many times as long a model takes as the one that was timed."""
+        """Return the time of a model as a multiple of the one that was timed."""
         one, other = self._models[name], self._models[timed]
         times = one.extraction.get("seconds"), other.extraction.get("seconds")
         for mine, known in (times, (one.parameters, other.parameters)):

@@ -142,8 +142,16 @@ def plan_rank(
     return run.prepare(dataset, models, metrics, headline, search).plan
 
 
+def named_candidates(dataset: Any, models: Models, search: Search | None = None) -> list[Candidate]:
+    """Return the candidates that were named; for the example without any, those that ship with the package."""
+    named = listed(models)
+    if not named and search is None and example_dataset(dataset) is not None:
+        named = [EXAMPLE]
+    return parse_candidates(named)
+
+
 class _RankRun:
-    """What stays the same through a run."""
+    """A run with its options, cache and engine."""
 
     def __init__(
         self,
@@ -171,10 +179,7 @@ class _RankRun:
         search: Search | None,
     ) -> PreparedRun:
         """Return the sample and the plan; every process gets the same."""
-        models = listed(models)
-        if not models and search is None and example_dataset(dataset) is not None:
-            models = [EXAMPLE]
-        named = parse_candidates(models)
+        named = named_candidates(dataset, models, search)
         if not named and search is None:
             raise OptionError("No model was named: pass ids or folders, or a search.")
         if not self.engine.elsewhere:

@@ -155,7 +155,7 @@ def failed_model(model: PlannedModel) -> RankedModel:
         downloads=checkpoint.downloads if checkpoint else None,
         license=checkpoint.license if checkpoint else None,
         kind=model.failure.kind if model.failure else None,
-        reason=str(model.failure) if model.failure else "the run ended before its turn; run again to go on",
+        reason=str(model.failure) if model.failure else "the run ended before its turn; run again to continue",
     )
 
 

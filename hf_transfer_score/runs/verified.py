@@ -1,4 +1,4 @@
-"""What a verification says: the accuracies of each candidate, and how well the ranking predicted them."""
+"""The result of a verification: the accuracies of each candidate, and how well the ranking predicted them."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ MOST = 12
 
 @dataclass(frozen=True)
 class VerifyOptions:
-    """What is fine-tuned, and how often.
+    """Which candidates are fine-tuned, and how.
 
     Attributes:
         method: "probe", "full", "layer", "scl" or "lora".
-        recipe: how; None for the default of the task's modality with the method above.
-        changes: fields of the recipe by name, and their values.
-        top: so many of the best-ranked candidates are fine-tuned.
-        seeds: one measurement each.
-        test_split: the split to test on; None for one called test or validation, else what the sample left.
+        recipe: the training recipe; None for the default of the modality and method.
+        changes: fields of the recipe by name, with their new values.
+        top: how many of the best-ranked candidates are fine-tuned.
+        seeds: one measurement for each.
+        test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
     """
 
@@ -58,12 +58,12 @@ class VerifyOptions:
 
 @dataclass(frozen=True)
 class Verified:
-    """What fine-tuning said of one candidate.
+    """The measurements of one candidate.
 
     Attributes:
         name: as in the ranking.
-        status: "ok"; "failed" with kind and reason; "interrupted" where the run ended before it had any result.
-        measured: by seed.
+        status: "ok"; "failed" with kind and reason; "interrupted" if the run ended before any result.
+        measured: the measurement of each seed.
         kind: the kind of failure.
         reason: why there is no accuracy.
     """
@@ -76,7 +76,7 @@ class Verified:
 
     @property
     def accuracies(self) -> list[float]:
-        """One for each seed that was measured."""
+        """The accuracy of each seed that was measured."""
         return [one.accuracy for one in self.measured.values()]
 
     @property
@@ -87,30 +87,36 @@ class Verified:
     @property
     def spread(self) -> float | None:
         """Standard deviation over the seeds; None for one seed."""
-        if len(self.measured) < 2:
+        mean, count = self.mean, len(self.measured)
+        if mean is None or count < 2:
             return None
-        mean = sum(self.accuracies) / len(self.accuracies)
-        return float((sum((one - mean) ** 2 for one in self.accuracies) / (len(self.accuracies) - 1)) ** 0.5)
+        return float((sum((one - mean) ** 2 for one in self.accuracies) / (count - 1)) ** 0.5)
 
     def as_dict(self, rank: int | None) -> dict[str, Any]:
-        """Return everything as named values, with the rank."""
-        values = {"status": self.status, "rank": rank, "accuracy": self.mean, "spread": self.spread}
-        measured = {str(seed): asdict(one) for seed, one in self.measured.items()}
-        return {**values, "measured": measured, "kind": self.kind, "reason": self.reason}
+        """Return everything as plain values, with the rank."""
+        return {
+            "status": self.status,
+            "rank": rank,
+            "accuracy": self.mean,
+            "spread": self.spread,
+            "measured": {str(seed): asdict(one) for seed, one in self.measured.items()},
+            "kind": self.kind,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True, repr=False)
 class VerifyReport(Shown):
-    """A ranking beside measured accuracies.
+    """A ranking compared with measured accuracies.
 
     Attributes:
         ranking: the ranking.
         recipe: how candidates were fine-tuned.
         test: the test rows.
-        models: what fine-tuning said of the best candidates, in the order of the ranking.
+        models: the measurements of the best candidates, in the order of the ranking.
         agreement: of each metric, of the mean rank and of the baselines with the mean accuracies, by name.
         ceiling: agreement of one seed's accuracies with those of the others, which no score can be expected to beat;
-            None where a model has one seed only.
+            None if a model has only one seed.
         notes: what to know about the run.
         interrupted: whether it was ended by hand.
     """
@@ -125,7 +131,7 @@ class VerifyReport(Shown):
     interrupted: bool = False
 
     def __repr__(self) -> str:
-        """Return a line that fits on a screen."""
+        """Return one short line."""
         return f"<{type(self).__name__} of {len(self.models)} models. {self.answer}>"
 
     @property
@@ -135,28 +141,31 @@ class VerifyReport(Shown):
 
     @property
     def best(self) -> Verified | None:
-        """The model that came out first; None where none was measured."""
+        """The most accurate model; None if none was measured."""
         measured = [one for one in self.models.values() if one.measured]
         return max(measured, key=lambda one: one.mean or 0.0, default=None)
 
     @property
     def answer(self) -> str:
-        """What came out first, and where the ranking had put it."""
-        best, first = self.best, next(iter(self.ranking.ranks), None)
+        """Which model was the most accurate, and how the first of the ranking did."""
+        best, first = self.best, next(iter(self.ranking.ranks), "")
         if best is None:
             return "No model could be fine-tuned."
         count = sum(bool(one.measured) for one in self.models.values())
-        said = f"Fine-tuned, {best.name} comes out first of {count}: accuracy {best.mean:.1%}."
-        named = self.models.get(first or "")
+        accuracy = f"{best.mean:.1%} accuracy on {len(self.test):,} test rows"
+        if count == 1:
+            return f"{best.name} reached {accuracy}."
+        said = f"{best.name} was the best of {count}: {accuracy}."
         if best.name == first:
-            return f"{said} The ranking put it first, too."
-        if named is None or named.mean is None:
+            return f"{said} The ranking had put it first."
+        reached = None if first not in self.models else self.models[first].mean
+        if reached is None:
             return said
-        below = 100 * ((best.mean or 0.0) - named.mean)
-        return f"{said} The ranking put {first} first, which has {named.mean:.1%}: {below:.1f} points less."
+        below = 100 * ((best.mean or 0.0) - reached)
+        return f"{said} The ranking had put {first} first, which reached {reached:.1%}: {below:.1f} points less."
 
     def records(self) -> list[Record]:
-        """Return the records of the scores, and of each accuracy that was measured."""
+        """Return the records of the scores, and of each measured accuracy."""
         found, like = self.ranking.records(), one_of_each(self.ranking)
         for name, verified in self.models.items():
             for seed, measured in verified.measured.items():
@@ -165,7 +174,7 @@ class VerifyReport(Shown):
         return found
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, one row per model: what was measured, beside the ranking."""
+        """Return a `pandas.DataFrame`, one row per model: the accuracies beside the ranking."""
         table = self.ranking.to_pandas()
         names = [self.models.get(name) for name in table["model"]]
         table.insert(1, "accuracy", [None if one is None else one.mean for one in names])
@@ -209,11 +218,11 @@ def readable(record: Record) -> Record:
 
 
 def agreements_of(report: RankReport, models: Mapping[str, Verified]) -> dict[str, Agreement]:
-    """Return how well each metric of a ranking, and their mean rank, agree with the accuracies; baselines last."""
+    """Return how well each metric of a ranking, and their mean rank, agrees with the accuracies; baselines last."""
     return report.agreements({name: one.accuracies for name, one in models.items() if one.measured})
 
 
 def ceiling_of(models: Mapping[str, Verified]) -> Agreement | None:
-    """Return how well one seed's accuracies agree with those of the others."""
+    """Return how well one seed's accuracies agree with those of the other seeds."""
     measured = [one.accuracies for one in models.values() if one.measured]
     return noise_ceiling(measured) if len(measured) > 1 else None

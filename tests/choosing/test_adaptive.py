@@ -59,16 +59,12 @@ def test_it_stops_where_the_first_are_clear_and_the_result_says_how_many_rows(pl
     until = AdaptiveOptions(first=2, first_rows=32)  # both are the first two of two
     report = rank_adaptively("reviews.jsonl", models, until=until, **asked)
     assert len(report.sample) == 32 and len(report.ranks) == 2
-    note = "32 of 128 rows were looked at: the first 2 came out the same by 100% of halves of these rows."
+    note = "32 of 128 rows were read: the first 2 came out the same in 100% of the halves of these rows."
     assert report.notes[-1] == note and json.loads(json.dumps(report.as_dict()))["notes"][-1] == note
-
-    def never(order, labels, first):
-        return 0.0
-
-    monkeypatch.setattr("hf_transfer_score.choosing.adaptive.agreeing_halves", never)
+    monkeypatch.setattr("hf_transfer_score.choosing.adaptive.agreeing_halves", lambda *_: 0.0)
     whole = rank_adaptively("reviews.jsonl", models, until=AdaptiveOptions(first_rows=32), **asked)
     assert len(whole.sample) == 128
-    assert "the order did not become clear by fewer rows" in whole.notes[-1]
+    assert "the order did not become clear with fewer rows" in whole.notes[-1]
     read = [one.extraction["examples"] for one in whole.models.values()]
     assert read == [64, 64]  # of the last look; the rows before were read before
 
@@ -79,10 +75,10 @@ def test_the_command_says_it_too_and_refuses_what_does_not_go_together(place, mo
     command = ["rank", "reviews.jsonl", "--models", "./first", "./second", "--max-samples", "128"]
     assert main([*command, "--adaptive", "--first", "2"]) == 0
     out, err = capsys.readouterr()
-    assert "128 of 128 rows were looked at" in " ".join(out.split()) and "looking at 128 rows" in err
+    assert "128 of 128 rows were read" in " ".join(out.split()) and "reading 128 rows" in err
     for wrong, said in (
         (["--first", "2"], "--first is for --adaptive"),
-        (["--adaptive", "--metrics", "ncti"], "goes by the forecast of the usual metrics"),
+        (["--adaptive", "--metrics", "ncti"], "uses the forecast of the default metrics"),
         (["--adaptive", "--first", "0"], "Must be >= 1"),
     ):
         assert main([*command, *wrong]) == 2
@@ -92,5 +88,5 @@ def test_the_command_says_it_too_and_refuses_what_does_not_go_together(place, mo
 def test_targets_are_refused(tmp_path):
     (tmp_path / "data.jsonl").write_text("".join(f'{{"text": "t{n}", "label": {n / 7}}}\n' for n in range(40)))
     options = RankOptions(sample=SampleOptions(task="text-regression"))
-    with pytest.raises(OptionError, match="tasks with a class per example, and this is text-regression"):
+    with pytest.raises(OptionError, match="a task with a class per example, and this is text-regression"):
         rank_adaptively(str(tmp_path / "data.jsonl"), ["./none"], options=options, folder=tmp_path)

@@ -85,7 +85,7 @@ def test_a_choice_has_a_winner_its_proof_and_its_history(whole):
     assert choice.tested[0].name == choice.winner and choice.tested[0].whole
     assert choice.accuracy.low <= choice.tested[0].result.accuracy <= choice.accuracy.high
     assert 0 <= choice.sure <= 1 and 0 < choice.share <= 1.2
-    assert choice.answer.startswith(f"{choice.winner} at the learning rate ") and "test rows right" in choice.answer
+    assert choice.answer.startswith(f"Use {choice.winner} at learning rate ") and "on 70 test rows" in choice.answer
     assert json.loads(json.dumps(choice.as_dict()))["winner"] == choice.winner
     check_printed("choose", choice.as_dict())
     (won,) = [one for one in choice.curves if (one.name, one.rate) == (choice.winner, choice.rate)]
@@ -126,7 +126,7 @@ def test_ended_at_any_stage_it_gives_the_best_so_far_and_goes_on_from_there(whol
             moments += found.interrupted
             if not found.interrupted:
                 break
-            assert found.answer.startswith("So far: ") and not found.tested
+            assert found.answer.startswith("So far: use ") and not found.tested
             assert ("not won yet" in found.plot().to_dict()["description"]) == bool(found.curves)
     assert moments == 3
     assert told(found) == told(choice)
@@ -166,10 +166,11 @@ def test_the_command_says_what_it_would_do_and_then_what_it_did(folder, monkeypa
     models = ("reviews.jsonl", "--models", "./first", "./second", "--budget", "1 fine-tuning")
     assert main(["choose", *models, *FLAGS, "--dry-run"]) == 0
     out, _ = capsys.readouterr()
-    assert out.startswith("2 candidates (0 more cannot be read), 0 B to download") and "The budget of 1 fine-tun" in out
+    assert out.startswith("Candidates: 2, at most 0 B to download.\n")
+    assert "Budget: 1 fine-tuning, at most about " in out
     assert main(["choose", *models, *FLAGS, "--save-model", "chosen", "--plot", "race.svg"]) == 0
     out, err = capsys.readouterr()
-    assert " at the learning rate 0.00" in out and "It took " in out and "of the work" in out
+    assert " at learning rate 0.00" in out and "It took " in out and "of the work" in out
     assert "\nproof" not in err and "60 rows: " in err and "Saved the model to chosen" in err
     assert (folder / "chosen" / "train.py").is_file()
     assert "Drew race.svg" in err and "of the validation rows right" in (folder / "race.svg").read_text()
@@ -214,7 +215,7 @@ def test_who_will_fit_a_probe_chooses_by_that_very_probe(chosen, folder, tmp_pat
 
     changes = {"device": "cpu", "precision": "float32"}
     choice = chosen(tmp_path / "home", method="probe", changes=changes, within=0.0, confidence=0.999)
-    assert choice.rate is None and " at the learning rate" not in choice.answer and choice.tested[0].whole
+    assert choice.rate is None and " at learning rate" not in choice.answer and choice.tested[0].whole
     recipe = default_recipe("text", "probe")
     for one in choice.tested:
         alone = fine_tune(Loads(folder / one.name, "hub_text", "text-classification"), *samples(choice), recipe, 0)

@@ -7,7 +7,7 @@ import pytest
 
 from hf_transfer_score import OptionError
 from hf_transfer_score.choosing.evidence import MISLED, bet, dispensable, expected_gain
-from hf_transfer_score.choosing.nested import evenly, nested, segments, steps
+from hf_transfer_score.choosing.nested import evenly, nested, part, steps
 from hf_transfer_score.choosing.options import Budget, ChooseOptions
 from tests.finetune.made import pictures
 
@@ -56,7 +56,7 @@ def test_parts_of_a_sample_lie_in_each_other_and_hold_each_class_in_its_share(tm
     assert ordered.fingerprint != sample.fingerprint == pictures(90, 0).fingerprint
     ends = steps(ordered, 16, 2)
     assert ends == [16, 32, 90]
-    parts = list(segments(ordered, ends))
+    parts = [part(ordered, start, end) for start, end in zip([0, *ends], ends, strict=False)]
     assert [len(one) for one in parts] == [16, 16, 58]
     assert [len({one.fingerprint for one in parts}), np.bincount(parts[0].labels).max()] == [3, 6]
     assert np.concatenate([one.labels for one in parts]).tolist() == ordered.labels.tolist()

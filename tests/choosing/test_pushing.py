@@ -38,7 +38,8 @@ def test_weights_card_and_record_are_pushed_and_nothing_that_only_this_computer_
     record = Record.from_json(files["record.json"].read_bytes())
     assert record.terms["accuracy"] == choice.tested[0].result.accuracy and record.model.id == choice.winner
     card = files["README.md"].read_text(encoding="utf-8")
-    assert "reviews.jsonl" in card and choice.winner in card and "test rows right" in card and "base_model" not in card
+    assert "reviews.jsonl" in card and choice.winner in card and "base_model" not in card
+    assert "test rows that had no part in the choice" in card
     assert json.loads(files["choice.json"].read_bytes())["winner"] == choice.winner
     for name, content in files.items():
         assert str(tmp_path).encode() not in content.read_bytes(), name

@@ -64,7 +64,7 @@ def test_the_best_wins_and_who_is_surely_behind_goes_before_the_end():
     winner, run, track = race({"good": rising(0.5, 0.9), "bad": rising(0.1, 0.35), "none": [0.1] * 16})
     assert winner == Arm("good", 0.0)
     why = {name: said for one in run.history for name, said in one.gone.items()}
-    assert set(why) <= {"bad", "none"} and all(said.startswith("surely behind: ") for said in why.values())
+    assert set(why) <= {"bad", "none"} and all(said.startswith("clearly behind: ") for said in why.values())
     assert max(passes for arm, passes in track.ran if arm.name == "none") < 16
     assert run.history[-1].chance >= 0.9 and run.history[-1].first == "good"
     assert run.spent.tunings == pytest.approx(run.spent.passes / 32) and run.spent.tunings < 2

@@ -71,13 +71,13 @@ def test_people_read_the_answer_first(run, results):
     _, text, _ = run("board", TARGET, "--results", results, "--rows", "3")
     lines = text.splitlines()
     assert lines[0].startswith("Fine-tune owner/")
-    assert lines[-2] == "To be surer, fine-tune those that may be the best:"
+    assert lines[-2] == "To be surer, fine-tune the models that may be the best:"
     assert lines[-1].startswith(f"  hf-transfer-score verify {TARGET} --models owner/")
     assert lines[2].split() == [*("rank", "range", "model", "best", "points", "below", "accuracy", "params", "why")]
     assert [line.split()[0] for line in lines[3:6]] == ["1", "2", "3"]
-    assert "best          chance to come out best after fine-tuning" in lines
+    assert "best          chance to be the best after fine-tuning" in lines
     assert "Accuracies by full fine-tuning on 7 other datasets count: owner/set-1, " in text
-    assert "37 more models; --rows shows more, --csv all of them." in text
+    assert "37 more models: --rows N shows more, --csv all of them." in text
 
 
 def test_csv_and_chart(run, results, tmp_path):

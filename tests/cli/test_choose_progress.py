@@ -39,23 +39,23 @@ def test_nothing_is_shown_before_the_first_round():
 def test_who_is_in_who_went_and_why_and_what_it_cost():
     lines = shown_at(
         Round("facts", "facts", ("a", "b", "c"), {"d": "its licence is not known"}, "a"),
-        Round("race", "4 passes", ("b", "a"), {"c": "surely behind"}, "b", 0.8, 1.25, "1 min", {"b": 0.75, "a": 0.5}),
+        Round("race", "4 epochs", ("b", "a"), {"c": "clearly behind"}, "b", 0.8, 1.25, "1 min", {"b": 0.75, "a": 0.5}),
         Round("proof", "90 test rows", ("b", "c"), {}, "b", spent="2 min"),
     )
     cells = [line.split("  ") for line in lines]
     assert [[one.strip() for one in line if one.strip()] for line in cells[1:5]] == [
         ["b", "in", "75.0%"],
         ["a", "in", "50.0%"],
-        ["c", "went at 4 passes", "–", "surely behind"],
-        ["d", "went at facts", "–", "its licence is not known"],
+        ["c", "dropped at 4 epochs", "–", "clearly behind"],
+        ["d", "dropped at facts", "–", "its licence is not known"],
     ]
-    assert lines[5] == "2 of 4 are in after 90 test rows; spent 2 min; the budget is 2 fine-tunings"
+    assert lines[5] == "2 of 4 are left after 90 test rows; spent 2 min; the budget is 2 fine-tunings"
 
 
 def test_what_going_on_can_win_is_said():
-    found = Round("race", "4 passes", ("b", "a"), {}, "b", 0.8, 1.25, "1 min")
+    found = Round("race", "4 epochs", ("b", "a"), {}, "b", 0.8, 1.25, "1 min")
     assert shown_at(found)[4] == (
-        "b is good enough with probability 80% (90% is asked for); going on can win about 1.2 points"
+        "b is good enough with probability 80% (90% is asked for); going on can gain about 1.2 points"
     )
 
 
@@ -68,7 +68,7 @@ def test_of_many_the_first_twelve_are_shown(width):
 
 
 def test_hostile_names_are_harmless_and_take_one_line():
-    found = Round("race", "4 passes", (HOSTILE,), {HOSTILE + "2": HOSTILE}, HOSTILE, 0.5, 1.0, "1 s", {HOSTILE: 0.5})
+    found = Round("race", "4 epochs", (HOSTILE,), {HOSTILE + "2": HOSTILE}, HOSTILE, 0.5, 1.0, "1 s", {HOSTILE: 0.5})
     lines = shown_at(found, width=200)
     assert all(line.isprintable() for line in lines)
     assert lines[1].startswith("o/\\x1b[31mred") and "[bold]x[/bold]" in lines[2] and len(lines) == 6
@@ -77,7 +77,7 @@ def test_hostile_names_are_harmless_and_take_one_line():
 def test_a_terminal_sees_the_table_and_everything_else_a_line_for_each_round(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     found = Round("rows", "256 rows", (HOSTILE, *MANY), {}, MANY[0])
-    for stream, wanted in ((Terminal(), "and 41 more"), (io.StringIO(), "and 50 more are in")):
+    for stream, wanted in ((Terminal(), "and 41 more"), (io.StringIO(), "and 50 more are left")):
         monkeypatch.setattr(sys, "stderr", stream)
         with standard_streams(), following(ChooseOptions(), quiet=False) as heard:
             heard.ended(found)

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from hf_transfer_score.cli.engine import EngineFlags
+from hf_transfer_score.cli.flags import EngineFlags
 from hf_transfer_score.engines.here import Here
 from hf_transfer_score.errors import OptionError
 
@@ -38,9 +38,7 @@ def test_what_costs_money_is_asked_for(monkeypatch, capsys):
     with EngineFlags("jobs").opened() as engine, EngineFlags("jobs", yes=True).opened() as sure:
         assert (engine.confirm, sure.confirm) == (False, True) and sure.ask("$1 at most", True)
         monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-        with pytest.raises(
-            OptionError, match="No terminal is here on which to ask whether to begin: say so with `yes`"
-        ):
+        with pytest.raises(OptionError, match="There is no terminal to ask whether to start: confirm with `yes`"):
             engine.ask("$1 at most", False)
         for answer, begins in (("y\n", True), ("\n", False), ("no\n", False)):
             monkeypatch.setattr("sys.stdin", Terminal(answer))

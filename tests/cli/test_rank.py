@@ -50,11 +50,11 @@ class TestRank:
         assert out.startswith("Fine-tune clear: about ")
         step = out[out.index("\nTo be surer, fine-tune") :].splitlines()
         assert step[2].startswith("  hf-transfer-score verify bank.jsonl --models ./models/clear ") and len(step) == 3
-        assert "4 classes. best chance to come out best after fine-tuning" in " ".join(out.split())
-        assert "the most frequent class gives 25.0%" in " ".join(out.split()) and "seli" not in out
+        assert "4 classes. best chance to be the best after fine-tuning" in " ".join(out.split())
+        assert "the most frequent class: 25.0%" in " ".join(out.split()) and "seli" not in out
         _, with_terms, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms", "--quiet")
         assert "seli" in with_terms and "baseline ranks" in with_terms
-        assert "3 models to run, 0 in the cache, 0 B to download. How long that takes shows once the first has" in err
+        assert "3 models to run, 0 in the cache, 0 B to download. The time needed is known once the first" in err
         assert "Traceback" not in err and "\r" not in err
 
     def test_a_failure_is_a_row_with_its_reason(self, pool, run):
@@ -134,7 +134,7 @@ class TestRank:
         assert float(rows["clear"]["examples_per_second"]) == speeds["clear"]["examples_per_second"]
         assert rows["clear"]["machine"] == speeds["clear"]["machine"] and rows["clear"]["example_milliseconds"]
         _, out, _ = run("rank", "bank.jsonl", "--models", *MODELS, "--terms")
-        assert "per s: examples a second in batches" in out and speeds["clear"]["machine"] in " ".join(out.split())
+        assert "per s: examples per second in batches" in out and speeds["clear"]["machine"] in " ".join(out.split())
         ordered = sorted(speeds, key=lambda name: speeds[name]["examples_per_second"])
         least = speeds[ordered[0]]["examples_per_second"] * (1 + 1e-9)
         left = ranking(run, "--min-throughput", str(least))
@@ -228,7 +228,7 @@ class TestRank:
             write_checkpoint(pool / "wide" / f"w{width}", letters=letters, noise=0.3)
         models = [f"./wide/w{width}" for width in (3, 6, 12, 26)]
         _, out, _ = run("rank", "bank.jsonl", "--models", *models, "--headline", "feature_width", "--replicates", "0")
-        assert "the order is much like that of feature_width (weighted Kendall 1.00)" in out
+        assert "the order is similar to that of feature_width (weighted Kendall 1.00)" in out
 
 
 class TestFiles:
@@ -318,7 +318,7 @@ class TestCache:
         assert all(name in out for name in ("clear", "noisy", "vowels"))
         entries = json.loads(run("cache", "list", "--json")[1])
         assert {entry["meta"]["model"] for entry in entries} == {"clear", "noisy", "vowels"}
-        assert run("cache", "clear")[1].startswith("Removed 3 entries, ")
+        assert run("cache", "clear")[1].startswith("Deleted 3 entries, ")
         assert not any(one["from_cache"] for one in ranking(run)["pool"].values())
 
     def test_the_size_may_be_limited(self, pool, run, monkeypatch):

@@ -95,7 +95,7 @@ class TestPool:
             scores = [cell for pool in pools.values() for cell in (str(pool.ranks[name]), number(pool.scores[name]))]
             assert rows[name] == [f"{mean:.1f}", *scores]
         assert next(name for name in rows if name in POOL) == "far"
-        assert "3 of 3 models ranked, in the order of the mean rank of face and ncti." in out
+        assert "3 of 3 models ranked by the mean rank of face and ncti." in out
 
     def test_raw_terms_on_request(self, folder, run):
         _, out, _ = run("score", *FILES, "--metrics", "ncti,nc1", "--terms", "--headline", "ncti")
@@ -192,7 +192,7 @@ class TestPool:
     def test_without_face_and_ncti_the_first_metric_decides(self, folder, run):
         _, out, _ = run("score", *FILES, "--metrics", "feature_width,face", "--headline", "feature_width")
         assert list(table_rows(out))[-3:] == ["near", "far", "middle"]
-        assert "in the order of the rank of feature_width." in out
+        assert "ranked by the rank of feature_width." in out
 
 
 class TestLabels:

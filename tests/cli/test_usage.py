@@ -44,9 +44,9 @@ class TestUsage:
         ("arguments", "wording"),
         [
             (["rang"], 'Unknown command "rang". Did you mean "rank"?'),
-            (["score"], 'Command "score" parameter FILES requires an argument.\nhf-transfer-score score --help'),
+            (["score"], 'Command "score" parameter FILES requires an argument.\nSee hf-transfer-score score --help.'),
             (["score", "a.npz", "--json", "--csv"], "--json and --csv exclude each other"),
-            (["score", "a.npz", "--metrics", ","], "expected names with commas, such as face,ncti, or all"),
+            (["score", "a.npz", "--metrics", ","], "expected names separated by commas, such as face,ncti, or all"),
             (["score", "a.npz", "--metric", "face"], "Unknown option: --metric. Did you mean --metrics?"),
             (
                 ["score", "a.npz", "--metrics", "fase"],
@@ -60,7 +60,7 @@ class TestUsage:
             (["rank", "data", "--max-sampels", "3"], "Unknown option: --max-sampels. Did you mean --max-samples?"),
             (
                 ["metrics", "face", "ncti"],
-                "Not understood: ncti.\nhf-transfer-score metrics --help shows what",
+                "Unexpected argument: ncti.\nSee hf-transfer-score metrics --help.",
             ),
         ],
     )
@@ -74,7 +74,7 @@ class TestUsage:
         monkeypatch.setattr(
             "hf_transfer_score.cli.score.choose_metrics", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
         )
-        assert run("score", "a.npz") == (130, "", "interrupted: run the same command again to go on\n")
+        assert run("score", "a.npz") == (130, "", "interrupted: run the same command again to continue\n")
 
     @pytest.mark.parametrize(("error", "status"), [(TransferScoreError, 1), (OptionError, 2), (UnknownMetricError, 2)])
     def test_our_errors_are_one_line(self, run, monkeypatch, error, status):
@@ -88,9 +88,9 @@ class TestUsage:
             (OSError(28, "No space left on device", "a/b"), "the disk is full for a/b (No space left on device)"),
             (OSError("odd"), "odd; --traceback shows where."),
             (MemoryError(), "there is not enough memory: take fewer samples"),
-            (RecursionError("too deep"), "something that was read is nested too deeply"),
+            (RecursionError("too deep"), "some input is nested too deeply"),
             (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "no"), "some text cannot be read or written in its encoding"),
-            (ZeroDivisionError("by\x1b[2J\nzero"), "this was not foreseen: ZeroDivisionError: by\\x1b[2J zero"),
+            (ZeroDivisionError("by\x1b[2J\nzero"), "unexpected error: ZeroDivisionError: by\\x1b[2J zero"),
         ],
     )
     def test_whatever_else_goes_wrong_is_one_line_too_and_the_place_is_shown_on_request(
@@ -156,7 +156,7 @@ class TestOptions:
             ("fase.temperature=1", "There is no metric 'fase' (did you mean 'face'?)"),
             ("cdnv.pca=3", "cdnv has no option 'pca'. Its options: none."),
             ("temperature=1", "expected METRIC.OPTION=VALUE, such as face.temperature=0.1."),
-            ("nc1.form=trace_ratio", "nc1 is not among the metrics asked for: face, knn, cdnv."),
+            ("nc1.form=trace_ratio", "nc1 is not one of the metrics asked for: face, knn, cdnv."),
         ],
     )
     def test_wrong_ones_are_wrong_usage(self, folder, run, setting, wording):

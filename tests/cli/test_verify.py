@@ -81,7 +81,7 @@ def records(folder):
 def test_the_table_holds_ranks_accuracies_and_the_agreement_of_each_metric(verify):
     status, out, err = verify(*MODELS, "--seeds", "0,1", "--method", "probe")
     assert status == 0, err
-    assert "method probe, 2 seeds, tested on 60 rows of the split train that were not trained on" in out
+    assert "tested on 60 other rows of the split train: method probe, 2 seeds" in out
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line.strip()}
     assert {rows["first"][1], rows["second"][1]} == {"1", "2"}
     assert 0 <= float(rows["first"][5]) <= 1
@@ -99,7 +99,7 @@ def test_records_lie_beside_the_scores_and_the_leaderboard_shows_the_accuracies(
     status, out, err = verify(*MODELS, "--seeds", "0,1", "--save", "results", "--json")
     assert status == 0
     (expected,) = [line for line in err.splitlines() if line.startswith("about ")]
-    assert expected.endswith(" at most for 2 models x 2 seeds x 1 learning rate of up to 2 passes")
+    assert expected.endswith(" at most for 2 models x 2 seeds x 1 learning rate of up to 2 epochs")
     found, paths = records(folder / "results")
     truths = [one for one in found if one.metric and one.metric.kind == "truth"]
     told = json.loads(out)["models"]
@@ -184,7 +184,7 @@ def test_ctrl_c_keeps_what_is_measured(verify, folder, monkeypatch):
     monkeypatch.setattr(verifying, "fine_tune", interrupted)
     status, out, err = verify(*MODELS, "--method", "probe", "--seeds", "0,1", "--save", "cut")
     assert status == 130
-    assert "interrupted: run the same command again to go on" in err
+    assert "interrupted: run the same command again to continue" in err
     assert "the run ended before its turn" in out
     truths = [one for one in records(folder / "cut")[0] if one.metric and one.metric.kind == "truth"]
     assert [one.metric.parameters["seed"] for one in truths] == [0]
@@ -236,15 +236,15 @@ def test_wrong_usage_is_told_before_anything_is_read(verify, folder, capsys):
     status, _, err = verify(*MODELS, "--seeds", "0,0")
     assert status == 2 and "--seeds (0, 0): expected whole numbers from 0 on, each once" in err
     status, _, err = verify(*MODELS, "--seeds", "x")
-    assert status == 2 and "expected whole numbers with commas, such as 0,1,2, got 'x'" in err
+    assert status == 2 and "expected whole numbers separated by commas, such as 0,1,2, got 'x'" in err
     status, _, err = verify(*MODELS, "--layer", "1")
-    assert status == 2 and "--layer is for the methods layer and scl, and full trains no single block" in err
+    assert status == 2 and "--layer is for the methods layer and scl; full trains no single block" in err
     status, _, err = verify(*MODELS, "--method", "probe", "--patience", "3")
-    assert status == 2 and "--patience is for methods that train in passes, and a probe is fitted at once" in err
+    assert status == 2 and "--patience is for methods that train in epochs; a probe is fitted at once" in err
     status, _, err = verify(*MODELS, "--patience", "0")
     assert status == 2 and "--patience" in err
     status, _, err = verify(*MODELS, "--learning-rates", "1e-3")
-    assert status == 2 and "--learning-rates is given more than once, and only one of them can count" in err
+    assert status == 2 and "--learning-rates can be given only once" in err
     assert main(["verify", "reviews.jsonl", *MODELS, "--learning-rates", "-1"]) == 2
     assert "--learning-rates (-1.0,): expected at least one number above 0" in capsys.readouterr().err
     assert (

@@ -15,7 +15,7 @@ from hf_transfer_score.drawing.race_chart import Curves, RaceCurve, race_chart
 from hf_transfer_score.drawing.words import printable
 from tests.drawing.charts import HOSTILE, layers_of, rows_of
 
-WHY = "surely behind: 40.0% of the validation rows, where a has 90.0%"
+WHY = "clearly behind: 40.0% of the validation rows right, a has 90.0%"
 RACE = Curves(
     (
         RaceCurve("o/a", (0.5, 0.7, 0.9, 0.8), 1e-3, None, ended=True),

@@ -74,7 +74,7 @@ def ended(folder, command, number):
         finally:
             program.kill()
     assert (program.returncode, out) == (ENDINGS[number], "")
-    assert err == "interrupted: run the same command again to go on\n"
+    assert err == "interrupted: run the same command again to continue\n"
     assert psutil.wait_procs(family, timeout=10)[1] == [] or not any(map(alive, family))
 
 

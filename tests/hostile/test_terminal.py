@@ -121,7 +121,7 @@ def test_what_libraries_print_warn_and_log_is_safe_too(tmp_path):
     assert steering(out + err) == []
     assert out == "x\\x1b]0;title\\x07\\u202e\\x9b\\xff\n"
     assert err.count("x\\x1b]0;title\\x07\\u202e\\x9b\\xff") >= 5
-    assert err.splitlines()[-1].startswith("error: this was not foreseen: RuntimeError: x\\x1b]0;title")
+    assert err.splitlines()[-1].startswith("error: unexpected error: RuntimeError: x\\x1b]0;title")
 
 
 SHELL = {

@@ -51,7 +51,7 @@ def test_what_was_measured_before_takes_no_time_and_is_named():
     (said,) = told_by([model("a"), model("b")], {"a": 1, "b": 0}, FULL, (2.6, 2.6))
     (alone,) = told_by([model("a")], {"a": 1}, FULL, (2.6, 2.6), seeds=1)
     assert said.seconds == pytest.approx(alone.seconds)
-    assert str(said).endswith("2 models x 3 seeds x 2 learning rates of up to 10 passes (5 of 6 measured before)")
+    assert str(said).endswith("2 models x 3 seeds x 2 learning rates of up to 10 epochs (5 of 6 measured before)")
 
 
 @pytest.mark.parametrize(("steps", "passes"), [(None, 10), (25, 3), (10, 1), (1000, 10)])

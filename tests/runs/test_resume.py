@@ -52,7 +52,7 @@ def test_ctrl_c_ends_a_run_promptly_with_what_is_done(ended):
     assert done.report["interrupted"] and list(done.report["ranks"]) == ["first/vit"]
     statuses = {name: one["status"] for name, one in done.models.items()}
     assert statuses == {"first/vit": "ok", "second/vit": "interrupted", "third/vit": "interrupted"}
-    assert done.models["third/vit"]["reason"] == "the run ended before its turn; run again to go on"
+    assert done.models["third/vit"]["reason"] == "the run ended before its turn; run again to continue"
 
 
 def test_the_next_run_goes_on_where_it_was(ended, shared_hub, warm):
@@ -103,7 +103,7 @@ def test_ctrl_c_ends_what_comes_before_the_first_model(shared_hub, warm, pattern
     running.send(signal.SIGINT)
     done = running.wait()
     assert done.status == 130 and time.perf_counter() - start < PROMPT
-    assert done.err == "interrupted: run the same command again to go on\n", "and nothing of what threads left undone"
+    assert done.err == "interrupted: run the same command again to continue\n", "and nothing of threads"
 
 
 LOST = """
@@ -125,7 +125,7 @@ with ended_by_signals(), leaving_at_once():
 def test_ctrl_c_is_not_lost_while_an_object_is_taken_apart():
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (130, "python goes on\n")
-    assert done.stderr == "interrupted: run the same command again to go on\n"
+    assert done.stderr == "interrupted: run the same command again to continue\n"
 
 
 def test_a_killed_run_leaves_nothing_that_hinders_the_next(shared_hub, warm):

@@ -58,7 +58,7 @@ def test_ctrl_c_ends_fine_tuning_with_what_is_measured(ended):
     assert done.status == 130 and seconds < PROMPT
     assert 0 < len(stored) < len(MODELS) * len(SEEDS), "else it was not ended in the middle"
     assert done.report["interrupted"] and told(done) == stored
-    assert "interrupted: run the same command again to go on" in done.err
+    assert "interrupted: run the same command again to continue" in done.err
     for model in done.report["models"].values():
         assert (model["status"], model["reason"]) in (
             ("ok", None),
@@ -88,8 +88,8 @@ def test_accuracies_are_those_of_a_run_that_was_not_ended(ended, warm, tmp_path)
 @pytest.mark.parametrize(
     ("name", "skip", "words"),
     [
-        ("tuned/fetched", 0, "interrupted while ranking: run the same command again to go on"),
-        ("tuned/fetched-again", 1, "interrupted: run the same command again to go on"),
+        ("tuned/fetched", 0, "interrupted while ranking: run the same command again to continue"),
+        ("tuned/fetched-again", 1, "interrupted: run the same command again to continue"),
     ],
 )
 def test_ctrl_c_does_not_wait_for_weights(shared_hub, warm, tmp_path, name, skip, words):
