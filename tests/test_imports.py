@@ -89,7 +89,6 @@ ALLOWED = {
             backbones.base checkpoints errors features finetune home hub metrics.scores ranking records runs sampling
             tasks text choosing
         """,
-        "choosing/drawn": "choosing.history choosing.race choosing.result drawing.race_chart drawing.words",
         "choosing/result": """
             choosing drawing errors finetune home metrics.scores ranking records runs sampling.sample text
         """,
