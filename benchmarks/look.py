@@ -18,7 +18,7 @@ from typing import Any
 from playwright.sync_api import Page, sync_playwright
 
 from hf_transfer_score.leaderboard.library import Library
-from hf_transfer_score.leaderboard.pages.app import TABS, Serving, build_app, serve
+from hf_transfer_score.leaderboard.pages.app import TABS, build_app, serve
 from hf_transfer_score.leaderboard.pages.sharing import PICTURE
 from hf_transfer_score.leaderboard.starting import SHIPPED
 from hf_transfer_score.records.place import FolderPlace
@@ -60,7 +60,7 @@ def served() -> Iterator[str]:
     with TemporaryDirectory() as requests:
         app = build_app(library, requests=FolderPlace(Path(requests)), tick_seconds=600.0)
         try:
-            yield serve(app, Serving())
+            yield serve(app)
         finally:
             app.close(verbose=False)
             library.stop()

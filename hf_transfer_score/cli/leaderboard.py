@@ -53,9 +53,9 @@ def leaderboard(
     from hf_transfer_score.leaderboard.starting import build
 
     app = build(results, requests, poll_seconds=poll)
-    from hf_transfer_score.leaderboard.pages.app import Serving, serve
+    from hf_transfer_score.leaderboard.pages.app import serve
 
-    address = serve(app, Serving(host, port, open))
+    address = serve(app, host=host, port=port, in_browser=open)
     write(f"Leaderboard of {results or 'the records of the package'}: {address}\nCtrl-C stops it.\n")
     sys.stdout.flush()
     with suppress(KeyboardInterrupt):  # or SIGTERM: it is how a service is ended, and no failure

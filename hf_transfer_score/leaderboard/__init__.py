@@ -1,1 +1,1 @@
-"""The leaderboard: boards made of records, drawn and served; needs neither torch nor transformers."""
+"""The leaderboard: boards made from records, drawn and served without torch or transformers."""

@@ -1,4 +1,4 @@
-"""The records that a running leaderboard shows, and how they stay up to date without a restart."""
+"""The records of a running leaderboard, kept up to date without a restart."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from hf_transfer_score.records.table import RecordTable
 POLL_SECONDS = 30.0
 LONGEST_PAUSE = 600.0
 LOOKED = 20
-"""The pause after a look in vain is at least so many times as long as the look: a folder may have a million files."""
+"""After a check without changes, the pause is at least this many times as long: a folder may have a million files."""
 
 
 @dataclass(frozen=True)
 class LibraryStatus:
-    """How far the records of a leaderboard are.
+    """The state of the records of a leaderboard.
 
     Attributes:
-        name: of the place, as messages show it.
-        version: of the records that are shown; changes with every refresh that found something.
+        name: of the place, for messages.
+        version: of the shown records; changes with every refresh that found something.
         records: how many are shown.
         problems: files that hold no record.
         loading: whether records are being read.
         done: files read so far, of the total.
-        error: why the last look at the place failed; what was read before is still shown.
+        error: why the last check failed; what was read before is still shown.
         time: when they were read, in UTC.
     """
 
@@ -49,14 +49,14 @@ class LibraryStatus:
 
 
 class Library:
-    """A catalogue that is replaced as a whole when records come, go or change; readers never wait for it.
+    """A catalogue that is replaced as a whole when records change; readers never wait for it.
 
     Args:
         place: where the records are.
         cache: a file for what was read, see `load`.
-        poll_seconds: between looks for changes.
-        changed: called whenever other records are shown.
-        name: what to call the place; None for its own name.
+        poll_seconds: between checks for changes.
+        changed: called whenever the shown records have changed.
+        name: for messages; None for the name of the place.
     """
 
     def __init__(
@@ -82,16 +82,16 @@ class Library:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The boards, as they are now."""
+        """The present boards."""
         return self._state[0]
 
     @property
     def status(self) -> LibraryStatus:
-        """How far it is."""
+        """The present state."""
         return self._state[1]
 
     def refresh(self) -> bool:
-        """Look for changes now, and return whether there were any; what goes wrong is in the status."""
+        """Check for changes now, and return whether there were any; errors are in the status."""
         with self._turn, self._look():
             try:
                 if self._loaded is not None and self.place.version() == self._loaded.version:
@@ -102,7 +102,7 @@ class Library:
                     self._tell(loading=True, done=done, total=total)
 
                 found = load(self.place, cache=self.cache, previous=self._loaded, watch=watch)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the thread goes on and the page says it
+            except Exception as error:  # noqa: BLE001  # the thread goes on, and the page shows the error
                 known = isinstance(error, (TransferScoreError, OSError))
                 self._tell(loading=False, error=str(error) if known else f"{type(error).__name__}: {error}")
                 return False
@@ -118,22 +118,22 @@ class Library:
         return changed
 
     def start(self) -> None:
-        """Read the records and look for changes from now on, in a thread of its own."""
+        """Read the records and check for changes from now on, in a thread."""
         self._thread = threading.Thread(target=self._run, name="library", daemon=True)
         self._thread.start()
 
     def ask(self, seconds: float = 5.0) -> None:
-        """Have the thread look for changes now, and wait some seconds for it; many may ask at once."""
+        """Have the thread check for changes now, and wait for it; many callers may ask at once."""
         if self._thread is None:
             self.refresh()
             return
         with self._looked:
-            enough = self._looks + 1 + self._looking  # a look that has begun may have passed what is new
+            enough = self._looks + 1 + self._looking  # a check under way may have missed what is new
             self._wake.set()
             self._looked.wait_for(lambda: self._looks >= enough, seconds)
 
     def stop(self) -> None:
-        """Look for changes no more."""
+        """Stop checking for changes."""
         self._stopped.set()
         self._wake.set()
 
@@ -154,7 +154,7 @@ class Library:
 
     @contextmanager
     def _look(self) -> Iterator[None]:
-        """Count a look, for those who wait for one."""
+        """Count a check, for callers who wait for one."""
         with self._looked:
             self._looking = True
         try:

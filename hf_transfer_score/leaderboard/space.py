@@ -1,6 +1,6 @@
-"""The leaderboard as a Space on the Hub: its files, with this very version of the package among them.
+"""The leaderboard as a Space on the Hub: its files, including this very version of the package.
 
-`package_files` and `push_files` are what the Spaces of metrics take too.
+The Spaces of metrics use `package_files` and `push_files` too.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ REQUIREMENTS = (
     "authlib==1.9.10",
     "itsdangerous==2.2.0",
 )
-"""All that the Space installs, in the versions that were tested together, with those parts of gradio that requests of
-strangers reach: neither torch nor transformers, since nothing is computed from a model there."""
+"""What the Space installs, in versions tested together, including the parts of gradio that requests of strangers reach.
+Neither torch nor transformers is needed, since nothing is computed from a model there."""
 
 APP = '''\
 """The app of this Space."""
@@ -71,7 +71,7 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class PushedSpace:
-    """What was written: the address of the Space or the pull request, how many files it has, and what is left to do."""
+    """The address of the Space or the pull request, its number of files, and what is left to do."""
 
     address: str
     files: int
@@ -88,22 +88,22 @@ def push_space(
     token: str | bool | None = None,
     endpoint: str | None = None,
 ) -> PushedSpace:
-    """Write the leaderboard into a Space, which is made if it is not there yet.
+    """Push the leaderboard to a Space, which is created if it does not exist.
 
     Args:
         space: OWNER/NAME.
         results: dataset repository of the records; None for those that ship with the package.
-        requests: dataset repository of requests; None where nobody may ask.
-        private: make the Space private.
-        create_pr: propose the files as a pull request to a Space that is there.
+        requests: dataset repository of requests; None to accept none.
+        private: make a new Space private.
+        create_pr: propose the files as a pull request to an existing Space.
         token: for the Hub; None for the one that its client finds.
-        endpoint: another Hub than that of HF_ENDPOINT.
+        endpoint: a Hub other than HF_ENDPOINT.
     """
     results, requests = _dataset(results, "`results`"), _dataset(requests, "`requests`")
     place = space_place(space, private=private, create_pr=create_pr, token=token, endpoint=endpoint)
     notes = []
     if results is None:
-        notes.append("It shows the records that ship with the package; `results` names others.")
+        notes.append("It shows the records that ship with the package; name others with `results`.")
     if requests is not None:
         notes.append(f"Requests need a token that may write to {requests}: set it as the secret HF_TOKEN of the Space.")
     return push_files(place, space_files(results, requests), title=f"Leaderboard of {RELEASE}", notes=tuple(notes))
@@ -112,16 +112,16 @@ def push_space(
 def space_place(
     space: str, *, private: bool, create_pr: bool, token: str | bool | None, endpoint: str | None
 ) -> HubPlace:
-    """Return a Space that files can be written to, or raise; the arguments are those of `push_space`."""
+    """Return a Space that files can be written to; the arguments are those of `push_space`."""
     if HUB_NAME.fullmatch(space) is None:
-        raise OptionError(f"{space!r} names no Space: expected OWNER/NAME.")
+        raise OptionError(f"{space!r} is not the name of a Space: expected OWNER/NAME.")
     if not has_token(token):
         raise no_token(space)
     return HubPlace(space, token=token, private=private, create_pr=create_pr, repo_type="space", endpoint=endpoint)
 
 
 def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes: tuple[str, ...] = ()) -> PushedSpace:
-    """Write files by path into a Space, which is made if it is not there; what is of an earlier version goes."""
+    """Write files by path to a Space, which is created if needed; files of an earlier version are removed."""
 
     def changes(view: PlaceView) -> dict[str, bytes | None]:
         gone = [path for path in view.files if path.startswith((f"{PACKAGE}/", f"{PACKAGE}-")) and path not in files]
@@ -129,7 +129,7 @@ def push_files(place: HubPlace, files: Mapping[str, bytes], *, title: str, notes
 
     if not place.create_pr and place.version() is None:
         place.create(space_sdk="gradio")
-    with warnings.catch_warnings():  # the client asks whether tables belong into a Space: these do
+    with warnings.catch_warnings():  # the client doubts that tables belong in a Space: these do
         warnings.filterwarnings("ignore", r"It seems that you are about to commit a data file", UserWarning)
         done = place.update(changes, title=title)
     address = done if place.create_pr and done.startswith("http") else place.url
@@ -142,7 +142,7 @@ def space_files(results: str | None = None, requests: str | None = None) -> dict
 
 
 def demo_files(results: str | None = None, requests: str | None = None) -> dict[str, str]:
-    """Return the files of the Space beside the package's own, for repositories of records and requests."""
+    """Return the files of the Space except the package, for repositories of records and requests."""
     named = {"results": results, "requests": requests}
     arguments = ", ".join(f"{name}={json.dumps(value)}" for name, value in named.items() if value)
     readme = markdown(
@@ -156,7 +156,7 @@ def demo_files(results: str | None = None, requests: str | None = None) -> dict[
 
 
 def _dataset(text: str | None, option: str) -> str | None:
-    """Return a name of a dataset repository; a Space cannot read a folder of this machine."""
+    """Return the name of a dataset repository; a Space cannot read a local folder."""
     if text is None:
         return None
     name = text.removeprefix(HUB_PREFIX).strip("/")
@@ -169,10 +169,7 @@ def _dataset(text: str | None, option: str) -> str | None:
 
 
 def package_files() -> dict[str, bytes]:
-    """Return the files of this package by their path in a Space: as they are installed, and their metadata.
-
-    Through the entry points in the metadata of the copy its metrics are found.
-    """
+    """Return the installed files of this package by path, with metadata whose entry points list its metrics."""
     root, files = Path(str(hf_transfer_score.__file__)).parent, {}
     for path in sorted(root.rglob("*")):
         inside = path.relative_to(root)

@@ -1,4 +1,4 @@
-"""From the names of places to a leaderboard that runs: on this machine, or on a Space."""
+"""Starting a leaderboard from the names of places, on this machine or on a Space."""
 
 from __future__ import annotations
 
@@ -20,17 +20,14 @@ if TYPE_CHECKING:
 
 SHIPPED = "the package itself"
 ARENA_MAX = -8
-"""What glibc calls the setting for how many parts memory has; by default threads have parts of their own."""
+"""The setting of glibc for the number of memory arenas; by default threads have their own."""
 
 RESULTS, REQUESTS = "RESULTS", "REQUESTS"
-"""Variables that name the places on a Space."""
+"""Environment variables of a Space that name the places."""
 
 
 def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Library:
-    """Return the library of a folder, or of a dataset repository as OWNER/NAME, not started yet.
-
-    None means the records that ship with the package.
-    """
+    """Return the library of a folder, a dataset repository (OWNER/NAME) or the shipped records, not started yet."""
     if results is None:
         return Library(shipped_place(), poll_seconds=poll_seconds, changed=_settle, name=SHIPPED)
     place = existing(open_place(results), "`results`")
@@ -38,7 +35,7 @@ def library_of(results: str | None, *, poll_seconds: float = POLL_SECONDS) -> Li
 
 
 def existing(place: Place, option: str) -> Place:
-    """Return a place whose folder has to be there; a repository may be made later."""
+    """Return a place if its folder exists; a repository may be created later."""
     if isinstance(place, FolderPlace) and not place.folder.is_dir():
         raise OptionError(
             f"{option} {place.name}: there is no such folder. `hf-transfer-score rank DATASET --models MODEL ... "
@@ -48,14 +45,14 @@ def existing(place: Place, option: str) -> Place:
 
 
 def build(results: str | None, requests: str | None, *, poll_seconds: float = POLL_SECONDS) -> gradio.Blocks:
-    """Return the leaderboard of a place, whose records are being read from now on."""
+    """Return the leaderboard of a place, and start reading its records."""
     import pyarrow
 
-    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # so that tables and threads share memory of the system,
-    with suppress(AttributeError, OSError):  # which gets back what they no longer need
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())  # tables and threads share the memory of the system,
+    with suppress(AttributeError, OSError):  # which gets unused memory back
         ctypes.CDLL(None).mallopt(ARENA_MAX, 2)
     library = library_of(results, poll_seconds=poll_seconds)
-    place = None if requests is None else open_place(requests)  # else nobody takes any
+    place = None if requests is None else open_place(requests)
     library.start()
     from hf_transfer_score.leaderboard.pages.app import build_app
 
@@ -63,9 +60,9 @@ def build(results: str | None, requests: str | None, *, poll_seconds: float = PO
 
 
 def _settle() -> None:
-    """Give back the memory that reading took, and look for garbage among what comes later only.
+    """Give back the memory that reading took, and exclude what was read from later garbage collections.
 
-    A look at everything would hold up all visitors for 0.2 s now and then.
+    Otherwise these would hold up all visitors for 0.2 s now and then.
     """
     gc.unfreeze()
     gc.collect()
@@ -75,7 +72,7 @@ def _settle() -> None:
 
 
 def run_space(*, results: str | None = None, requests: str | None = None) -> None:
-    """Serve the leaderboard of a Space until it is stopped; its variables RESULTS and REQUESTS count more."""
+    """Serve the leaderboard of a Space until it is stopped; its variables RESULTS and REQUESTS take precedence."""
     from hf_transfer_score.leaderboard.pages.app import serve
 
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

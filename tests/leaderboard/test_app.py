@@ -21,7 +21,7 @@ from hf_transfer_score.leaderboard.pages.board_table import (
     status_html,
     table_value,
 )
-from hf_transfer_score.leaderboard.pages.texts import escape, hub_url, number, plain, short_count
+from hf_transfer_score.leaderboard.pages.texts import escape, hub_url, number, plain
 from hf_transfer_score.leaderboard.pages.view import (
     Choices,
     View,
@@ -148,7 +148,7 @@ def test_a_view_comes_back_from_its_address(pets):
         "by": view.by,
         "order": "reversed",
     }
-    known = (Choices(("timm_images", "other"), ("mit", "x")), ["rank", "score:logme"])
+    known = (Choices(["timm_images", "other"], ["mit", "x"]), ["rank", "score:logme"])
     assert read_view(written, *known) == view
     assert read_view({}, *known) == View()
     wrong = dict.fromkeys(written, "\u0000<b>")
@@ -171,7 +171,7 @@ def test_the_usual_order_starts_with_the_best_or_the_newest(pets, sort):
 
 def test_filters_that_make_no_sense_are_said():
     assert remarks_on(View(since="soon", smallest=5, largest=2)) == [
-        "“soon” is no day: expected one such as 2025-01-31. It does not count.",
+        "“soon” is not a day such as 2025-01-31, so it is ignored.",
         "No model has at least 5 and at most 2 million parameters.",
     ]
 
@@ -233,10 +233,9 @@ def test_html_around_a_table_has_no_foreign_element(made):
 
 
 def test_numbers_read_well():
-    assert [number(one) for one in (0.5, -1.0, 12.345678, 123456.0, 0.0, 1e-9, 2e15, None)] == [
-        *("0.5000", "-1.000", "12.35", "123,456", "0", "1e-09", "2.000e+15", "–"),
+    assert [number(one) for one in (0.5, -1.0, 12.345678, 123456.0, 0.0, 1e-9, 2e15)] == [
+        *("0.5000", "-1.000", "12.35", "123,456", "0", "1e-09", "2.000e+15"),
     ]
-    assert [short_count(one) for one in (0, 999, 1500, 86_567_656, 7.2e9)] == ["0", "999", "1.5k", "86.6M", "7.2B"]
 
 
 def test_downloads_do_not_pile_up(monkeypatch):

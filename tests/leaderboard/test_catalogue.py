@@ -131,7 +131,7 @@ def test_accuracies_are_means_over_seeds_of_the_most_frequent_method():
     assert rows["o/c"].accuracy is None
     assert (rows["o/z"].accuracy, dict(rows["o/z"].scores)) == (0.6, {})
     assert [row.label for row in made.rows if row.accuracy is not None] == ["o/a", "o/b", "o/z"]
-    assert made.truth.startswith("accuracy (method=full), the most frequent one; another way")
+    assert made.truth.startswith("accuracy (method=full), the most frequent method; another way")
     assert made.truth_exact
     assert made.failures == made.notes == ()
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
-from hf_transfer_score.leaderboard.pages.compare_tab import compare_page, overlaps_figure, row_choices, row_of
+from hf_transfer_score.leaderboard.pages.compare_tab import compare_page, overlaps_figure, row_choices
 from hf_transfer_score.leaderboard.pages.model_page import (
     MOST_CHOICES,
     card_of,
@@ -192,7 +192,7 @@ def test_two_models_are_compared_term_by_term(shipped):
     assert "face: variance_collapse" in found.text
     assert "Measured accuracy 96.92% (mean of 3) better" in found.text
     first = board.rows[0]
-    assert row_of(board, f" {first.label} ") is first
+    assert board.row(f" {first.label} ") is first
     assert "Choose two models." in compare_page(board, None, "")
     assert "nobody has no scores on this board." in read(compare_page(board, "pixels", "nobody")).text
 
@@ -210,7 +210,7 @@ def test_trust_in_the_published_table(shipped):
     assert "Best metric: ncti_published, τ_w 0.84" in figure.caption
     assert "ncti_published 0.843" in text
     assert "parameter_count baseline" in text
-    assert conclusion(board, trust(board)).startswith("No metric is surely above the trivial baselines")
+    assert conclusion(board, trust(board)).startswith("No metric is clearly above the trivial baselines")
     assert "for 7 models" in read(trust_page(board_of(shipped, "scikit-learn digits"))[0]).text
 
 

@@ -89,7 +89,7 @@ def test_accuracies_of_the_dataset_itself_order_its_models_and_are_nothing_to_le
     twin = replace(on(TARGET), fingerprint="e" * 32)  # the same dataset, drawn otherwise
     others = [accuracy(name, 1 - value, dataset=twin) for name, value in COMMUNITY.truth.items()]
     made = catalogue([*RECORDS, *others, *(score(name, "logme", 0.5, dataset=twin) for name in COMMUNITY.facts)])
-    learnt = outlook.learnt_rows(made._rows, made._grouped, made.board(made.boards()[0].key))
+    learnt = outlook.learned_rows(made._rows, made._grouped, made.board(made.boards()[0].key))
     assert TARGET not in {made._rows.coded("dataset_id").at(row) for row in learnt.tolist()}
 
 
@@ -185,12 +185,12 @@ def test_what_is_learnt_from_is_bounded_and_of_the_models_of_the_board_first(mon
     shown = board_on(made)
     monkeypatch.setattr(outlook, "MOST_ACCURACIES", 100)
     monkeypatch.setattr(outlook, "MOST_SCORES", 50)
-    rows = outlook.learnt_rows(made._rows, made._grouped, shown)
+    rows = outlook.learned_rows(made._rows, made._grouped, shown)
     names = [made._rows.coded("model_id").at(row) for row in rows.tolist()]
     assert len(rows) == 150 and set(names) <= set(COMMUNITY.facts)
     assert all(names[:100].count(name) == 4 for name in COMMUNITY.facts)
     monkeypatch.setattr(outlook, "MOST_COLUMNS", 3)
-    rows = outlook.learnt_rows(made._rows, made._grouped, shown)
+    rows = outlook.learned_rows(made._rows, made._grouped, shown)
     assert len({made._rows.coded("dataset_id").at(row) for row in rows.tolist()}) == 3
 
 
@@ -221,7 +221,7 @@ def test_columns_begin_with_the_answer():
     head = board_csv(found, found.rows).splitlines()[0]
     assert "best_probability,points_below_best,points_below_low,points_below_high,expected_accuracy" in head
     assert found.answer.split(".")[0] in head_html(found)
-    assert "by a forecast" in notes_html(found, found.rows) and "by its score of" in notes_html(shown, shown.rows)
+    assert "from a forecast" in notes_html(found, found.rows) and "from its score of" in notes_html(shown, shown.rows)
 
 
 def test_what_strangers_wrote_is_escaped_wherever_it_is_said():

@@ -58,7 +58,7 @@ def test_a_board_solved_by_hand():
     assert rows["o/a"].low is rows["o/a"].group is None
     assert made.columns["parameter_count"].kind == "baseline"
     assert "a single model" in made.columns["parameter_count"].flags["parameter_count"]
-    assert (made.examples, made.classes, made.notes) == (60, 4, ())
+    assert (made.summary.examples, made.summary.classes, made.notes) == (60, 4, ())
 
 
 def test_pools_are_those_of_the_ranking():

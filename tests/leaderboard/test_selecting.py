@@ -10,8 +10,8 @@ import pytest
 
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.leaderboard.pages.board_file import board_csv
-from hf_transfer_score.leaderboard.pages.compare_tab import compare, row_of
-from hf_transfer_score.leaderboard.pages.view import Choices, View, choices, select
+from hf_transfer_score.leaderboard.pages.compare_tab import compared, verdict
+from hf_transfer_score.leaderboard.pages.view import View, choices, select
 from hf_transfer_score.records.record import RecordedMetric
 from hf_transfer_score.text import shown
 from tests.leaderboard.made import accuracy, board, face, facts, model, ncti, published, score
@@ -84,10 +84,8 @@ def test_what_cannot_be_selected_is_said(made):
 
 
 def test_choices_are_what_is_there(made):
-    found = choices(made)
-    assert found.libraries == ("hub_vision", "timm_images")
-    assert found.licenses == ("Apache-2.0", "mit")
-    assert choices(None) == Choices()
+    assert choices(made) == (["hub_vision", "timm_images"], ["Apache-2.0", "mit"])
+    assert choices(None) == ([], [])
 
 
 def read(text):
@@ -124,55 +122,53 @@ def pair(spread=None, second=0.2):
     return records
 
 
-def compared(board, *labels):
-    return compare(board, *(row_of(board, label) for label in labels))
+def told(board, *labels):
+    return verdict(board, *map(board.row, labels))
 
 
 def test_two_models_side_by_side():
-    found = compared(board([*pair(0.01), score("o/a", "knn", 0.5)]), "o/b", "o/a")
-    by_label = {one.label: one for one in found.columns}
+    made = board([*pair(0.01), score("o/a", "knn", 0.5)])
+    by_label = {one.label: one for one in compared(made, [made.row("o/b"), made.row("o/a")])}
     assert list(by_label) == ["face", "ncti", "knn"]
     seli, vc = by_label["ncti"].terms[0], by_label["ncti"].terms[2]
-    assert (seli.first, seli.second, seli.better, seli.overlap) == (0.2, 0.8, "second", False)
-    assert seli.first_interval == (0.2 - 0.01, 0.2 + 0.01)
-    assert (vc.direction, vc.first, vc.better) == (-1, -0.2, "second")
-    assert (by_label["ncti"].first_rank, by_label["ncti"].second_rank, by_label["ncti"].better) == (2, 1, "second")
-    assert (by_label["knn"].first_score, by_label["knn"].better, by_label["knn"].terms[0].overlap) == (None, None, None)
-    assert (found.first.library, found.second.library) == ("timm_images",) * 2
+    assert (seli.values, seli.better, seli.overlap) == ((0.2, 0.8), 1, False)
+    assert seli.intervals[0] == (0.2 - 0.01, 0.2 + 0.01)
+    assert (vc.direction, vc.values[0], vc.better) == (-1, -0.2, 1)
+    assert (by_label["ncti"].ranks, by_label["ncti"].better) == ((2, 1), 1)
+    assert (by_label["knn"].scores[0], by_label["knn"].better, by_label["knn"].terms[0].overlap) == (None, None, None)
 
 
 @pytest.mark.parametrize(
     ("records", "labels", "said"),
     [
         (pair(), ("o/b", "o/a"), "without intervals it is not known"),
-        (pair(50.0), ("o/a", "o/b"), "They cannot be told apart: both take rank 1"),
+        (pair(50.0), ("o/a", "o/b"), "They cannot be distinguished: both have rank 1"),
         (
             pair(0.0),
             ("o/a", "o/c"),
             "o/a .rank 1. is ahead of o/c .rank 3., and their rank ranges do not overlap: 1 to 1 and 3",
         ),
-        (pair(second=0.8), ("o/a", "o/b"), "Both take rank 1"),
+        (pair(second=0.8), ("o/a", "o/b"), "Both have rank 1"),
         (pair(0.0), ("o/a", "o/a"), "compared with itself"),
-        ([*pair(), score("o/z", "knn", 0.5)], ("o/a", "o/z"), "o/z has no rank, for want of face and ncti"),
-        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 75.00%, o/a 50.00%"),
+        ([*pair(), score("o/z", "knn", 0.5)], ("o/a", "o/z"), "no rank of o/z, for lack of face and ncti"),
+        ([*pair(), accuracy("o/a", 0.5), accuracy("o/b", 0.75)], ("o/a", "o/b"), "o/b reached 75.00% and o/a 50.00%"),
     ],
 )
 def test_what_can_be_told(records, labels, said):
-    assert re.search(said, compared(published(records), *labels).sentence)
+    assert re.search(said, told(published(records), *labels))
 
 
 def test_of_two_models_the_one_that_is_expected_to_do_better_is_to_be_fine_tuned():
-    told = compared(board(pair()), "o/c", "o/a").sentence
     assert re.fullmatch(
         r"Fine-tune o/a rather than o/c: "
         r"it is expected to be 0\.0 \(0\.0 to \d\.\d\) points below "
         r"the best of the board, the other \d\.\d \(0\.\d to \d+\.\d\)\. "
         r"These intervals overlap, so o/c may be as good\.",
-        told,
+        told(board(pair()), "o/c", "o/a"),
     )
     measured = board(
         [*pair(), *(accuracy(f"o/{name}", value) for name, value in zip("abc", (0.5, 0.6, 0.7), strict=True))]
     )
     assert [row.label for row in measured.rows] == ["o/c", "o/b", "o/a"]
-    assert compared(measured, "o/c", "o/a").sentence.startswith("Fine-tune o/c rather than o/a")
+    assert told(measured, "o/c", "o/a").startswith("Fine-tune o/c rather than o/a")
     assert select(measured, View(sort="chance"))[0].label == "o/c"

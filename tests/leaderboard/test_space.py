@@ -115,7 +115,7 @@ def test_who_may_not_write_proposes(hub, pushing):
 
 @pytest.mark.parametrize("wrong", ["board", "a/b/c", "./a/b", "a/b?c"])
 def test_a_name_that_is_none_is_refused(pushing, wrong):
-    with pytest.raises(OptionError, match="names no Space: expected OWNER/NAME"):
+    with pytest.raises(OptionError, match="is not the name of a Space: expected OWNER/NAME"):
         pushing(wrong)
 
 

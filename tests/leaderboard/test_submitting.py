@@ -68,12 +68,12 @@ def test_the_same_request_is_answered_with_its_state_and_not_checked_again(queue
     submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
     hub.requests.clear()
     again = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
-    assert "was asked for before and waits for a worker" in again.text
+    assert "was requested before and waits for a worker" in again.text
     claimed = queue.claim("worker", 60)
     assert "is being run" in submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api).text
     queue.finish(claimed, "worker", records=3)
     done = submit(Asked("owner/model", "owner/pets"), queue, catalogue(), api=api)
-    assert "is done since" in done.text
+    assert "finished on" in done.text
     assert done.model == "owner/model"
     assert hub.requests == []
     assert len(queue.requests()) == 1
@@ -144,7 +144,7 @@ SCORED = score("owner/model", "logme", 0.5)
 )
 def test_what_is_on_a_board_already_is_not_asked_for_again(queue, api, records, typed, is_known):
     done = submit(typed, queue, catalogue(*records), api=api)
-    assert ("owner/model is on a board of this dataset already: owner/pets" in done.text) is is_known
+    assert ("owner/model is already on a board of this dataset: owner/pets" in done.text) is is_known
     assert done.model == ("owner/model" if is_known else None)
     assert len(queue.requests()) == (0 if is_known else 1)
 

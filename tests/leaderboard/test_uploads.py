@@ -85,7 +85,7 @@ def test_the_example_is_ranked_as_its_names_say(tmp_path):
 def test_one_file_is_told_to_have_nothing_to_be_compared_with(tmp_path):
     path = save_npz(tmp_path / "alone.npz", features=POOL["near"], labels=LABELS)
     found = score_uploads([path], ["face", "ncti"])
-    assert "One model alone has nothing to be compared with" in found.notes[1]
+    assert "A single model has nothing to be compared with" in found.notes[1]
     assert len(found.terms) == 5
 
 

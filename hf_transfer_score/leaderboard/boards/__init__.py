@@ -1,1 +1,1 @@
-"""Boards made of a table of records: pooled, ordered, searched, compared; without anything of a page."""
+"""Boards made from a table of records: pooled, ordered and forecast, without anything of a page."""

@@ -1,4 +1,4 @@
-"""What a board is: the models that were scored on one sample of one dataset, in order."""
+"""A board: the models that were scored on one sample of one dataset, in order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class BoardKey:
-    """What all scores of a board share; scores of samples with another fingerprint are not comparable."""
+    """What all scores of a board share; scores of samples with different fingerprints cannot be compared."""
 
     task: str
     dataset: str
@@ -27,7 +27,7 @@ class BoardKey:
 
     @property
     def slug(self) -> str:
-        """Twelve letters that name the board in addresses."""
+        """Twelve letters that identify the board in addresses."""
         text = "\0".join((self.task, self.dataset, self.config or "", self.split or "", self.fingerprint))
         return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
@@ -37,11 +37,13 @@ class BoardSummary:
     """A board as a list shows it.
 
     Attributes:
-        title: tells it from the other boards; contains text of whoever published the records.
-        models: that have a score.
-        failed: models without any.
-        truths: models whose accuracy was measured.
+        title: unique among the boards; contains foreign text.
+        models: how many have a score.
+        failed: how many have none.
+        truths: how many have a measured accuracy.
         time: of the newest record, in UTC.
+        examples: in the sample.
+        classes: in the sample, None for regression.
     """
 
     key: BoardKey
@@ -51,6 +53,8 @@ class BoardSummary:
     records: int
     truths: int
     time: str
+    examples: int = 0
+    classes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,10 +62,10 @@ class BoardColumn:
     """A metric of a board, with its options.
 
     Attributes:
-        label: unique on the board: the metric's name, followed by options where several settings of it are there.
+        label: unique on the board: the metric's name, followed by its options if there are several settings.
         kind: "score" or "baseline".
         directions: by term, 1 where higher is better and -1 where lower is.
-        flags: terms that tell nothing in this pool, with the reason.
+        flags: terms that say nothing in this pool, with the reason.
     """
 
     label: str
@@ -75,16 +79,7 @@ class BoardColumn:
 
 @dataclass(frozen=True, eq=False)
 class ColumnNumbers:
-    """The numbers of one column of a board, of all its models; NaN where there is none.
-
-    Attributes:
-        terms: names of the raw terms.
-        scores: pool scores (M,).
-        ranks: ranks (M,).
-        values: raw terms (M, T).
-        low: lower ends of their intervals (M, T).
-        high: upper ends (M, T).
-    """
+    """The numbers of one column for all models: pool scores and ranks (M,), raw terms and intervals (M, T), or NaN."""
 
     terms: tuple[str, ...]
     scores: Array
@@ -99,24 +94,21 @@ class BoardRow:
     """A model of a board.
 
     Attributes:
-        label: unique on the board: the id, followed by what tells this one from others of the same id.
+        label: unique on the board: the id, followed by what distinguishes rows of the same id.
         library: the kind of backbone.
-        pooling: how a row was made of many positions.
-        width: features a row.
-        throughput: examples a second of the forward pass on `device`.
-        rank: place in the order of the board; None where that is by metrics that it does not have.
-        low: best place that is likely, by the forecast or by the intervals of its terms.
-        high: worst place that is.
-        group: in the order of metrics, models of one group share their rank, since they cannot be told apart; 1 holds
-            the best.
-        mean_rank: mean rank over the metrics that decide.
-        forecast: how it would come out after fine-tuning; None where the order is by metrics.
-        accuracy: measured after fine-tuning, the mean over seeds; in the unit of the records, as a rule a share.
+        width: features per row.
+        throughput: examples per second of the forward pass on `device`.
+        rank: None where the order is by metrics that it lacks.
+        low: best likely rank, by the forecast or by the intervals of its terms.
+        high: worst likely rank.
+        group: in the order of metrics, models of one group cannot be distinguished and share their rank; 1 is the best.
+        mean_rank: over the metrics that decide.
+        forecast: None where the order is by metrics.
+        accuracy: measured after fine-tuning, the mean over seeds, usually a share.
         accuracies: the single measurements.
-        warnings: of its records.
         source: where the numbers were published, unless this package computed them.
         time: of its newest record, in UTC.
-        columns: numbers by column label, of which those at its place are its own.
+        columns: the numbers of all models by column label; its own are at `place`.
     """
 
     label: str
@@ -153,7 +145,7 @@ class BoardRow:
 
     @property
     def chance(self) -> float | None:
-        """The probability to be the best of the board."""
+        """The probability of being the best of the board."""
         return None if self.forecast is None else self.forecast.best_probability
 
     @property
@@ -180,7 +172,7 @@ class BoardRow:
 
     @property
     def intervals(self) -> dict[str, dict[str, tuple[float, float]]]:
-        """Ends of the intervals of raw terms by column label and name."""
+        """Intervals of raw terms by column label and name."""
         found = {}
         for label, one in self.columns.items():
             ends = zip(one.terms, one.low[self.place].tolist(), one.high[self.place].tolist(), strict=True)
@@ -189,7 +181,7 @@ class BoardRow:
         return found
 
     def __eq__(self, other: object) -> bool:
-        """Return whether all facts and numbers are the same, wherever the numbers stand."""
+        """Return whether all facts and numbers are the same, wherever the numbers are stored."""
         if not isinstance(other, BoardRow):
             return NotImplemented
         facts = vars(self).keys() - {"columns", "place"}
@@ -201,7 +193,7 @@ class BoardRow:
 
 @dataclass(frozen=True)
 class BoardFailure:
-    """A model that could not be scored on this sample, and was not scored later."""
+    """A model that could not be scored on this sample, not even later."""
 
     model: str
     kind: str
@@ -214,18 +206,15 @@ class Board:
     """The models of one sample, the best first, then those without a rank.
 
     Attributes:
-        columns: the metrics by label: the two of neural collapse first, baselines last.
-        failures: models without any score.
+        columns: the metrics by label: FaCe and NCTI first, baselines last.
         headline: labels of the columns whose mean rank decides where there is no forecast.
         truth: how the accuracies were measured, such as "accuracy (method=full)"; None where none were.
-        truth_exact: whether the accuracies were measured with this very sample, not with another of the dataset.
-        examples: in the sample.
-        classes: in the sample, None for regression.
+        truth_exact: whether they were measured with this very sample, not with another one of the dataset.
         notes: what to know before reading it.
-        method: of fine-tuning that the accuracies are of.
+        method: the fine-tuning method behind the accuracies.
         answer: what to do, in words.
-        step: the command that measures what the answer leaves open; None where that is nothing.
-        memo: what was computed of it, to be kept as long as it is.
+        step: the command that measures what the answer leaves open, if anything.
+        memo: results computed from it, kept as long as it is.
     """
 
     summary: BoardSummary
@@ -235,8 +224,6 @@ class Board:
     headline: tuple[str, ...] = ()
     truth: str | None = None
     truth_exact: bool = True
-    examples: int = 0
-    classes: int | None = None
     notes: tuple[str, ...] = ()
     method: str | None = None
     answer: str = ""
@@ -248,7 +235,13 @@ class Board:
         """What all its scores share."""
         return self.summary.key
 
+    def row(self, text: str | None) -> BoardRow | None:
+        """Return the row with this label, or else the first row of the model with this id."""
+        wanted = (text or "").strip()
+        named = (row for name in ("label", "model") for row in self.rows if getattr(row, name) == wanted)
+        return next(named, None)
+
     @property
     def is_forecast(self) -> bool:
-        """Whether its models are in the order in which they are expected to come out."""
+        """Whether its models are ordered by a forecast."""
         return any(row.forecast is not None for row in self.rows[:1])

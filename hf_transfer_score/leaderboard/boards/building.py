@@ -1,4 +1,4 @@
-"""One board from the rows of its sample, and the measured accuracies that it shows."""
+"""One board made from the rows of its sample, with the measured accuracies that it shows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hf_transfer_score.leaderboard.boards.board import (
     ColumnNumbers,
 )
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
-from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed, size_of
+from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
 from hf_transfer_score.ranking.naming import row_labels
 from hf_transfer_score.ranking.pools import HeadlineRanks
@@ -26,13 +26,13 @@ from hf_transfer_score.ranking.settings import Setting, described
 from hf_transfer_score.records.possible import TRUTH
 
 SKIPPED = "skipped"
-"""The kind of failure of a model that no metric could be computed for."""
+"""The kind of failure where no metric could be computed for a model."""
 
 MEASUREMENT = (
     *(f"model_{name}" for name in ("id", "commit", "revision", "library", "layer", "pooling", "dtype", "details")),
     *("metric_name", "metric_version", "metric_parameters", "dataset_fingerprint"),
 )
-"""Columns that tell one measured accuracy from another."""
+"""Columns that distinguish measured accuracies."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Built:
     """A board in the order of its metrics.
 
     Attributes:
-        board: without how sure the order is.
-        rows: of the table by the label of a model, those of the first columns first.
+        board: without rank ranges and groups.
+        rows: rows of the table by the label of a model, in the order of the columns.
         cells: the columns.
         order: of the models that have all metrics that decide.
     """
@@ -52,7 +52,7 @@ class Built:
     order: HeadlineRanks
 
     def sure(self) -> Board:
-        """Return the board with how sure its order is, which takes a moment and is remembered."""
+        """Return the board with rank ranges and groups, which take a moment and are remembered."""
         if "sure" not in self.board.memo:
             self.board.memo["sure"] = self._sure()
         found: Board = self.board.memo["sure"]
@@ -71,13 +71,13 @@ class Built:
             if exact := sum(not one for one in known.values()):
                 notes.append(
                     f"{exact} of {ranked} models have no intervals, so their ranks have no range; "
-                    "the ranges of the others take their values as exact."
+                    "the ranges of the others treat their values as exact."
                 )
         return replace(found, notes=(*notes, *found.notes))
 
 
 def _sure_row(row: BoardRow, confidence: RankConfidence, known: bool) -> BoardRow:
-    """Return a ranked row as sure as its intervals are, where it has any."""
+    """Return a ranked row with its range and group, if its intervals are known."""
     rank = confidence.ranks[row.label]
     if not known:
         return replace(row, rank=rank)
@@ -91,9 +91,9 @@ class BoardTruth:
 
     Attributes:
         label: how they were measured; None where none were.
-        method: of fine-tuning, where it is known and they are accuracies.
-        exact: whether with the very sample of the board.
-        found: commit, None where it is not known, and accuracy of each measurement by model id.
+        method: of fine-tuning, where it is known.
+        exact: whether they were measured with the very sample of the board.
+        found: commit (None if unknown) and accuracy of each measurement, by model id.
         notes: what to know about them.
     """
 
@@ -104,13 +104,13 @@ class BoardTruth:
     notes: tuple[str, ...] = ()
 
     def of(self, model: str, commit: str | None) -> dict[str, Any]:
-        """Return the fields of a row with measurements of a model; commits are the same where both are known."""
+        """Return the accuracy fields for a row of a model; commits must agree where both are known."""
         mine = [value for other, value in self.found.get(model, ()) if other is None or commit in (None, other)]
         return {"accuracy": float(np.mean(mine)) if mine else None, "accuracies": tuple(mine)}
 
 
 def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) -> Built:
-    """Return the board with a code."""
+    """Return the board with this code."""
     mine = np.flatnonzero((grouped.board == board) & rows.sound)
     chosen = mine[grouped.scored[mine]]
     blocks, models = _models(rows, grouped, chosen)
@@ -123,10 +123,9 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
     own = [column[column >= 0] for column in table.T]
     shown = _rows(rows, grouped.newest, blocks, labels, cells, own, found, truth)
     scored = {row.model for row in shown}
-    if truth.exact:  # models whose accuracy on this very sample is known, and nothing else
+    if truth.exact:  # models with an accuracy on this very sample and no score
         bare = sorted(name for name in truth.found if name not in scored)
         shown += [BoardRow(label=name, model=name, **truth.of(name, None)) for name in bare]
-    examples, classes = size_of(rows, mine)
     made = Board(
         summary=summary,
         columns={one.label: one for one in found.columns},
@@ -136,17 +135,14 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
         truth=truth.label,
         method=truth.method,
         truth_exact=truth.exact,
-        examples=examples,
-        classes=classes,
         notes=truth.notes,
     )
-    return Built(
-        made, {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}, cells, found.headline
-    )
+    by_label = {label: tuple(one.tolist()) for label, one in zip(labels, own, strict=True)}
+    return Built(made, by_label, cells, found.headline)
 
 
 def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict[str, Any]], Codes]:
-    """Return the blocks of models with terms, in an order that does not depend on the table's, and each row's model."""
+    """Return the distinct models, in an order independent of the table's, and the place of each row's model."""
     _, first, index = np.unique(grouped.block[chosen], return_index=True, return_inverse=True)
     blocks = [{name: rows.coded(f"model_{name}").at(row) for name in MODEL} for row in chosen[first].tolist()]
     order = sorted(range(len(blocks)), key=lambda place: [str(value) for value in blocks[place].values()])
@@ -156,7 +152,7 @@ def _models(rows: RecordRows, grouped: Groups, chosen: Codes) -> tuple[list[dict
 
 
 def _facts(rows: RecordRows, newest: Codes, own: Codes) -> dict[str, Any]:
-    """Return what the records of one model say besides terms: of the newest that says so, warnings of all."""
+    """Return what the records of one model say besides terms: the newest known facts, and all warnings."""
     latest = own[np.argsort(-newest[own])].tolist()
     parameters, downloads = (
         next((int(value) for value in rows.numbers(name)[latest] if not np.isnan(value)), None)
@@ -190,7 +186,7 @@ def _rows(
     found: Order,
     truth: BoardTruth,
 ) -> list[BoardRow]:
-    """Return the rows of models with terms, the best first, then those without a rank."""
+    """Return the rows of models with terms, the best first, those without a rank last."""
     columns = {}
     for place, one in enumerate(cells):
         terms = tuple(term.name for term in one.metric.terms)
@@ -220,7 +216,7 @@ def _rows(
 
 
 def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:
-    """Return the newest reason of each model that has no score; the failure of a model comes before a metric's."""
+    """Return the newest reason for each model without a score, that of the model rather than of a metric."""
     status = rows.coded("status").where(lambda value: value == "failed")
     without = mine[grouped.without[mine]].tolist()
     found: dict[str, int] = {}
@@ -240,14 +236,14 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
     Args:
         rows: of the table.
         own: truth rows of the very sample.
-        others: truth rows of other samples of the dataset; they count where there are no others.
-        models: ids on the board; the way of measuring that most of them have counts, of equals full fine-tuning.
-        newest: rank of each row by time; of two rows of one measurement the newer counts.
+        others: truth rows of other samples of the dataset; they count only if there are no own ones.
+        models: ids on the board; the way of measuring that most of them share counts, in a tie full fine-tuning.
+        newest: rank of each row by time; the newest row of each measurement counts.
     """
     exact = bool(len(own))
     ways = _ways(rows, own if exact else others, newest)
     notes = [
-        f"A measurement where lower is better ({setting.name}) is not shown as accuracy."
+        f"A measurement where lower is better ({setting.name}) is not shown as an accuracy."
         for setting, sign in ways
         if sign < 0
     ]
@@ -256,7 +252,7 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
         return BoardTruth(notes=tuple(dict.fromkeys(notes)))
 
     def preferred(one: Setting) -> tuple[int, int, bool, str]:
-        is_full = parsed(one.parameters).get("method") == "full"  # which is what a ranking is meant to predict
+        is_full = parsed(one.parameters).get("method") == "full"  # what a ranking is meant to predict
         return -len(upward[one].keys() & set(models)), -len(upward[one]), not is_full, described(one)
 
     best = min(upward, key=preferred)
@@ -264,7 +260,7 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
     label, left_out = described(best), len(upward) - 1
     if left_out:
         ways_out = "another way" if left_out == 1 else f"{left_out} other ways"
-        label += f", the most frequent one; {ways_out} of measuring left out"
+        label += f", the most frequent method; {ways_out} of measuring left out"
     if not exact:
         notes.append("The accuracies were measured with another sample of this dataset.")
     known = method if isinstance(method, str) else None
@@ -274,11 +270,11 @@ def truth_of(rows: RecordRows, own: Codes, others: Codes, models: Collection[str
 def _ways(
     rows: RecordRows, chosen: Codes, newest: Codes
 ) -> dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]]:
-    """Return measurements by how they were made, seeds aside, and whether higher is better; of each the newest row."""
+    """Return the newest measurements by method, without the seed, and by direction."""
     columns = [rows.coded(name).codes for name in MEASUREMENT]
     in_time = sorted(chosen.tolist(), key=newest.__getitem__)
     latest = {tuple(int(codes[row]) for codes in columns): row for row in in_time}
-    kept = sorted(latest.values(), key=newest.__getitem__)  # an order that does not depend on that of the table
+    kept = sorted(latest.values(), key=newest.__getitem__)  # independent of the order of the table
     found: dict[tuple[Setting, int], dict[str, list[tuple[str | None, float]]]] = {}
     for row, terms in zip(kept, rows.contents("terms", np.array(kept, np.int64)), strict=True):
         options = parsed(rows.coded("metric_parameters").at(row))

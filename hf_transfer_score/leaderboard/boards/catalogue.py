@@ -1,4 +1,4 @@
-"""All boards of a table of records: listed at once, made when they are asked for."""
+"""All boards of a table of records: listed at once, made on demand."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ KEPT_BOARDS = 16
 class Catalogue:
     """The boards of a table of records, safe to use from several threads.
 
-    Of the boards of an earlier table, from which a difference tells this one, those stay whose dataset did not change;
-    and their forecasts, where what these learnt from did not.
+    Given the catalogue of an earlier table and the difference between both, it keeps the boards whose dataset did not
+    change, and their forecasts if what these learned from did not change either.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Catalogue:
 
     @property
     def problems(self) -> int:
-        """How many rows were left out so far; some show only when their board is made."""
+        """How many rows were left out so far; some are found only when their board is made."""
         return len(self._rows.bad)
 
     @property
@@ -65,25 +65,20 @@ class Catalogue:
         return dict(Counter(list(self._rows.bad.values())))
 
     def boards(self) -> list[BoardSummary]:
-        """Return the boards, those with most models first."""
+        """Return the boards, those with the most models first."""
         return list(self._by_key.values())
 
     def find(self, slug: str) -> BoardSummary | None:
-        """Return what a list shows of the board that an address names, None where there is none."""
+        """Return the summary of the board that an address names, if there is one."""
         return self._by_slug.get(slug)
 
     def named(self, slug: str | None, *, by_metrics: bool = False) -> Board | None:
-        """Return the board that an address names, made if it has to be; None where there is none."""
+        """Return the board that an address names, if there is one."""
         found = self.find(slug or "")
         return None if found is None else self.board(found.key, by_metrics=by_metrics)
 
     def board(self, key: BoardKey, *, by_metrics: bool = False) -> Board:
-        """Return a board; KeyError where the table has no record of it.
-
-        Args:
-            key: what its scores share.
-            by_metrics: in the order of its metrics, as it was published; else in that of the forecast.
-        """
+        """Return a board in the order of its metrics or of the forecast; KeyError if the table has no record of it."""
         return answered(self._made(key).sure()) if by_metrics else self._foreseen(key)
 
     def models(self) -> list[str]:
@@ -93,7 +88,7 @@ class Catalogue:
         return sorted(ids.values[code] for code in there.tolist())
 
     def model_records(self, model_id: str) -> list[Record]:
-        """Return all records of a model, the newest first; a row that is no record is left out."""
+        """Return all records of a model, the newest first; invalid rows are left out."""
         return self._records(self._of_model(model_id))
 
     def model_boards(self, model_id: str) -> list[BoardSummary]:
@@ -102,7 +97,7 @@ class Catalogue:
         return [one for one in self.boards() if self._codes[one.key] in codes]
 
     def overlap(self, board: Board, row: BoardRow) -> RecordedOverlap | None:
-        """Return how far the classes overlap in a model's features, None where no record says so."""
+        """Return how much the classes overlap in a model's features, None if no record says."""
         if board.key not in self._by_key:
             return None
         chosen = self._made(board.key).rows.get(row.label, ())
@@ -110,7 +105,7 @@ class Catalogue:
         return next((one for one in found if one is not None), None)
 
     def unaided(self, board: Board) -> dict[str, int]:
-        """Return the ranks of a board's models by a forecast that knows no accuracy of its dataset, by label."""
+        """Return ranks by label from a forecast without the accuracies measured on the board's dataset."""
         if "unaided" not in board.memo:
             known = board.key in self._by_key and board.is_forecast and board.truth is not None
             made = self._made(board.key) if known else None
@@ -119,7 +114,7 @@ class Catalogue:
         return dict(board.memo["unaided"])
 
     def _kept(self, difference: TableChange, keys: Mapping[BoardKey, BoardSummary]) -> dict[BoardKey, Built]:
-        """Return the boards that were made and are the same in a later table, with the rows as they are there."""
+        """Return the boards made so far that are the same in a later table, with their row numbers there."""
         removed = np.array(difference.removed, np.intp)
         with self._lock:
             made = dict(self._built)
@@ -139,7 +134,7 @@ class Catalogue:
         return found
 
     def _records(self, rows: list[int]) -> list[Record]:
-        """Return the records of rows, without those that are none: where one is none, they are read one by one."""
+        """Return the records of rows without invalid ones: if one fails, they are read one by one."""
         if not rows:
             return []
         try:
@@ -151,7 +146,7 @@ class Catalogue:
             return []
 
     def _made(self, key: BoardKey) -> Built:
-        """Return a board that was made before, or make it while others wait for the same one."""
+        """Return a board made before, or make it while other threads wait for it."""
         with self._lock:
             if key in self._built:
                 self._built.move_to_end(key)
@@ -171,7 +166,7 @@ class Catalogue:
             return made
 
     def _foreseen(self, key: BoardKey) -> Board:
-        """Return a board in the order of its forecast, which is made when it is first asked for."""
+        """Return a board in the order of its forecast, which is made on first use."""
         with self._lock:
             one = self._building.setdefault(key, threading.RLock())
         with one:
@@ -184,12 +179,12 @@ class Catalogue:
 
 
 def _without(rows: tuple[int, ...], removed: NDArray[np.intp]) -> tuple[int, ...]:
-    """Return where rows are once others are gone."""
+    """Return the numbers of rows once others are removed."""
     return tuple((np.array(rows, np.intp) - np.searchsorted(removed, rows)).tolist())
 
 
 def summaries(rows: RecordRows, grouped: Groups) -> list[tuple[BoardSummary, int]]:
-    """Return the boards with their codes, those with most models first; counted over whole columns."""
+    """Return the boards with their codes, those with the most models first."""
     counts = int(grouped.board.max()) + 1 if len(grouped.board) else 0
     kept = np.flatnonzero(rows.sound)
     ids = rows.coded("model_id").codes
@@ -206,24 +201,25 @@ def summaries(rows: RecordRows, grouped: Groups) -> list[tuple[BoardSummary, int
     shown = shown or [board for board in range(counts) if records[board]]
     columns = [rows.coded(f"dataset_{name}") for name in KEY]
     keys = [BoardKey(*(column.at(last[board]) for column in columns)) for board in shown]
-    titles = _titles(rows, grouped, keys, shown)
+    examples, classes = (_middle(rows, grouped, name) for name in ("dataset_examples", "dataset_classes"))
+    sizes = [(examples.get(board, 0), classes.get(board)) for board in shown]
     truths, time = _truths(grouped, ids, counts), rows.coded("run_time")
     found = []
-    for key, title, at in zip(keys, titles, shown, strict=True):
+    for key, title, size, at in zip(keys, _titles(keys, sizes), sizes, shown, strict=True):
         numbers = int(models[at]), int(failed[at]), int(records[at]), int(truths[at])
-        found.append((BoardSummary(key, title, *numbers, time.at(last[at])), at))
+        found.append((BoardSummary(key, title, *numbers, time.at(last[at]), *size), at))
     return sorted(found, key=lambda one: (-one[0].models, one[0].title))
 
 
 def _distinct(grouped: Groups, codes: Codes, mask: Mask, counts: int) -> Codes:
-    """Return how many distinct codes each board has among some rows."""
+    """Return how many distinct codes each board has in some rows."""
     width = int(codes.max()) + 1 if len(codes) else 1
     pairs = np.unique(grouped.board[mask] * width + codes[mask])
     return np.bincount(pairs // width, minlength=counts)
 
 
 def _truths(grouped: Groups, ids: Codes, counts: int) -> Codes:
-    """Return how many models of each board were measured, with its sample or else with another of the dataset."""
+    """Return how many models of each board were measured, with its own sample or else with others of the dataset."""
     own = _distinct(grouped, ids, grouped.truth, counts)
     width = int(ids.max()) + 2 if len(ids) else 1
     measured = np.unique((grouped.family * width + ids)[grouped.truth])
@@ -231,16 +227,15 @@ def _truths(grouped: Groups, ids: Codes, counts: int) -> Codes:
     return np.where(own > 0, own, _distinct(grouped, ids, there, counts))
 
 
-def _titles(rows: RecordRows, grouped: Groups, keys: list[BoardKey], boards: list[int]) -> list[str]:
-    """Return a unique title for each board; the fingerprint only where several samples of one dataset are there."""
-    examples, classes = (_middle(rows, grouped, name) for name in ("dataset_examples", "dataset_classes"))
+def _titles(keys: list[BoardKey], sizes: list[tuple[int, int | None]]) -> list[str]:
+    """Return a unique title for each board; it has the fingerprint only where a dataset has several samples."""
     several = Counter((key.dataset, key.config, key.split) for key in keys)
     titles = []
-    for key, board in zip(keys, boards, strict=True):
+    for key, (examples, classes) in zip(keys, sizes, strict=True):
         inside = ", ".join(part for part in (key.config, key.split) if part)
-        size = f"{classes[board]:.0f} classes" if board in classes else "regression"
-        if examples[board]:
-            size += f", {examples[board]:.0f} examples"
+        size = "regression" if classes is None else f"{classes} classes"
+        if examples:
+            size += f", {examples} examples"
         parts = [f"{key.dataset} ({inside})" if inside else key.dataset, size]
         if several[key.dataset, key.config, key.split] > 1:
             parts.append(key.fingerprint[:FINGERPRINT_LETTERS])
@@ -249,10 +244,11 @@ def _titles(rows: RecordRows, grouped: Groups, keys: list[BoardKey], boards: lis
     return [title if again[title] == 1 else f"{title} · {key.slug}" for key, title in zip(keys, titles, strict=True)]
 
 
-def _middle(rows: RecordRows, grouped: Groups, name: str) -> dict[int, float]:
-    """Return the lower median of a number over each board's rows that have it, which one odd row does not move."""
+def _middle(rows: RecordRows, grouped: Groups, name: str) -> dict[int, int]:
+    """Return the lower median of a whole number over each board's rows that have it, robust to a single odd row."""
     values = rows.numbers(name)
     kept = np.flatnonzero(rows.sound & ~np.isnan(values))
     order = kept[np.lexsort([values[kept], grouped.board[kept]])]
     boards, starts, sizes = np.unique(grouped.board[order], return_index=True, return_counts=True)
-    return dict(zip(boards.tolist(), values[order[starts + (sizes - 1) // 2]].tolist(), strict=True))
+    middle = values[order[starts + (sizes - 1) // 2]]
+    return {board: int(value) for board, value in zip(boards.tolist(), middle.tolist(), strict=True)}

@@ -1,7 +1,7 @@
-"""How the models of a board would come out after fine-tuning: from their scores, and what was measured elsewhere.
+"""How the models of a board should do after fine-tuning, judging by their scores and by measurements elsewhere.
 
-Anybody may publish records, so what a forecast learns from is bounded, whatever there is: records of the models of the
-board first, then those of the models that were measured most often.
+Anybody may publish records, so what a forecast learns from is limited: records of the board's own models first, then
+those of the models that were measured most often.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ from hf_transfer_score.records.possible import TRUTH
 from hf_transfer_score.records.table import RecordTable
 
 MOST_COLUMNS, MOST_ACCURACIES, MOST_SCORES, MOST_METRICS = 100, 6000, 4000, 100
-"""What one forecast learns from at most."""
+"""Limits of what one forecast learns from."""
 
 SCORED_DATASETS = 25
-"""Datasets whose scores say what a metric is worth, so that there are enough models of each."""
+"""Datasets whose scores show what a metric is worth; few, so that each has enough models."""
 
 MOST_NUMBERS = 250_000
-"""Outcomes that are drawn for a board, times its models."""
+"""Simulated outcomes of a board, times its models, at most."""
 
-LEARNT = (
+LEARNED = (
     *("model_id", "model_parameters", "dataset_id", "dataset_task", "dataset_fingerprint", "terms"),
     *("metric_name", "metric_version", "metric_parameters", "metric_directions"),
     *("family", "architecture", "base_model", "pretrained_on"),
 )
-"""The columns of a table that a history is made of."""
+"""The columns of a table that a history needs."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Outlook:
     """A board in the order of the forecast.
 
     Attributes:
-        board: the same models, with what is expected of them.
-        mark: of the records that the forecast learnt from; equal where they are.
-        published: the board whose models are ranked by the metrics that decide.
+        board: with the forecasts.
+        mark: a hash of the records that the forecast learned from.
+        published: the board in the order of its metrics.
     """
 
     board: Board
@@ -67,26 +67,26 @@ def outlook(
     own: Mapping[str, Sequence[int]],
     previous: Outlook | None = None,
 ) -> Outlook:
-    """Return a board in the order of the forecast; of regression, or of foreign metrics alone, in that of its metrics.
+    """Return a board in the order of the forecast, or without one (regression, foreign metrics) in that of its metrics.
 
     Args:
         rows: of the table.
-        grouped: what belongs together among them.
+        grouped: groups of these rows.
         published: the board in the order of its metrics.
         own: rows of the table by the label of a model.
-        previous: what was made of it before; it is returned where nothing has changed.
+        previous: an earlier result, returned again if nothing has changed.
     """
-    if published.classes is None or not (known_metrics(published) or published.truth):
+    if published.summary.classes is None or not (known_metrics(published) or published.truth):
         return Outlook(answered(published), "", published)
-    learnt = learnt_rows(rows, grouped, published)
+    learned = learned_rows(rows, grouped, published)
     first = np.array([one[0] for one in own.values() if len(one)], np.int64)[:MOST_ACCURACIES]
-    chosen = np.unique(np.concatenate([learnt, first]))
+    chosen = np.unique(np.concatenate([learned, first]))
     mark = _mark(rows, chosen)
     if previous is not None and previous.mark == mark and previous.published is published:
         return previous
     try:
         found = _foretold(rows, chosen, published, own, measured_here=True)
-    except (ArithmeticError, ValueError) as error:  # of numbers that nobody thought of: the board is there all the same
+    except (ArithmeticError, ValueError) as error:  # with extreme numbers: the board is shown all the same
         note = f"These models have no forecast: {error}"
         return Outlook(answered(replace(published, notes=(note, *published.notes))), mark, published)
     return Outlook(_in_order(published, found), mark, published)
@@ -95,23 +95,23 @@ def outlook(
 def unaided_ranks(
     rows: RecordRows, grouped: Groups, published: Board, own: Mapping[str, Sequence[int]]
 ) -> dict[str, int]:
-    """Return the ranks by a forecast that knows no accuracy of the board's dataset, by the label of a model.
+    """Return ranks by label from a forecast without the accuracies of the board's dataset, which can then judge it.
 
-    What it says can be judged by those accuracies. Nothing where there is no forecast.
+    Empty where there is no forecast.
     """
-    if published.classes is None:
+    if published.summary.classes is None:
         return {}
-    chosen = learnt_rows(rows, grouped, published)
+    chosen = learned_rows(rows, grouped, published)
     try:
         return dict(_foretold(rows, chosen, published, own, measured_here=False).ranks)
-    except (ArithmeticError, ValueError):  # of numbers that nobody thought of
+    except (ArithmeticError, ValueError):  # with extreme numbers
         return {}
 
 
 def _foretold(
     rows: RecordRows, chosen: Codes, published: Board, own: Mapping[str, Sequence[int]], *, measured_here: bool
 ) -> Ranking:
-    """Return the models of a board by a forecast that learnt from some rows of the table."""
+    """Return the models of a board, ranked by a forecast that learns from some rows of the table."""
     history = bounded(_history(rows, chosen).elsewhere(published.key.dataset))
     forecaster, measured = _forecaster(published, history)
     measured = measured if measured_here else {}
@@ -119,8 +119,8 @@ def _foretold(
     return _known(pool, {*measured, *forecaster.numbers}).with_forecast(forecaster, measured)
 
 
-def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
-    """Return the rows of other datasets that say something of a board's models, or of what its metrics are worth."""
+def learned_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
+    """Return the rows of other datasets that say something about a board's models or about its metrics."""
     ids, named = rows.coded("model_id"), rows.coded("metric_name")
     names = {row.model for row in board.rows}
     mine = ids.where(names.__contains__)
@@ -138,10 +138,10 @@ def learnt_rows(rows: RecordRows, grouped: Groups, board: Board) -> Codes:
 
 
 def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: Codes) -> Codes:
-    """Return the rows that a forecast learns from.
+    """Return the accuracies that a forecast learns from, out of the samples with the most models of the board.
 
-    They are of the samples with most models of the board. Where there are too many, each model of the board has those
-    of the samples with most of them; what is left is of the models that were measured most often.
+    If there are too many, the models of the board come first, each with the samples that have the most of them, then
+    the models that were measured most often.
     """
     ids = rows.coded("model_id").codes[accuracies]
     prints = rows.coded("dataset_fingerprint").codes[accuracies]
@@ -160,16 +160,16 @@ def _first_accuracies(rows: RecordRows, accuracies: Codes, mine: Mask, newest: C
 
 
 def known_metrics(board: Board) -> list[str]:
-    """Return the columns that a forecast looks at: of metrics that are installed, in one setting each.
+    """Return the columns that a forecast uses: installed metrics, one setting each.
 
-    Else whoever makes up a metric, or many settings of one, would decide the order.
+    Otherwise somebody who invents a metric, or many settings of one, could decide the order.
     """
     found = [label for label, one in board.columns.items() if one.kind == "score" and label == one.metric]
     return [label for label in found if installed(label) is not None][:MOST_METRICS]
 
 
 def bounded(history: History) -> History:
-    """Return what a forecast learns from: the columns with most models, with accuracies that are shares."""
+    """Return a history limited to accuracies that are shares, in the columns with the most models."""
     possible = [
         replace(one, values={name: value for name, value in one.values.items() if 0 <= value <= 1})
         for one in history.accuracies
@@ -182,7 +182,7 @@ def bounded(history: History) -> History:
 
 
 def _mark(rows: RecordRows, chosen: Codes) -> str:
-    """Return what is equal for the same records, wherever they stand in the table."""
+    """Return a hash of records that does not depend on where they are in the table."""
     from pyarrow import compute
 
     files = rows.table.data.select(["path", "stamp"]).take(chosen)
@@ -191,10 +191,10 @@ def _mark(rows: RecordRows, chosen: Codes) -> str:
 
 
 def _history(rows: RecordRows, chosen: Codes) -> History:
-    """Return what rows say; words that only others have are left behind."""
+    """Return the history of some rows, without dictionary entries that only other rows use."""
     import pyarrow
 
-    data = rows.table.data.select([*LEARNT]).take(pyarrow.array(chosen))
+    data = rows.table.data.select([*LEARNED]).take(pyarrow.array(chosen))
     plain = pyarrow.schema(
         [(one.name, one.type.value_type if pyarrow.types.is_dictionary(one.type) else one.type) for one in data.schema]
     )
@@ -202,7 +202,7 @@ def _history(rows: RecordRows, chosen: Codes) -> History:
 
 
 def _forecaster(board: Board, history: History) -> tuple[Forecaster, dict[str, float]]:
-    """Return what is learnt, and the accuracies of the board's own models by the same method."""
+    """Return the forecaster, and the accuracies of the board's own models by the same method."""
     sizes = {row.model: Relations(parameters=row.parameters) for row in board.rows}
     method = None if board.method in (None, "probe") else board.method
     made = Forecaster(history, sizes, method=method, most_numbers=MOST_NUMBERS)
@@ -211,7 +211,7 @@ def _forecaster(board: Board, history: History) -> tuple[Forecaster, dict[str, f
 
 
 def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) -> dict[str, MetricResult]:
-    """Return the accuracies of a probe, with what they were computed of, by the label of the model."""
+    """Return the results of the linear probe, with their number of rows and chance level, by label."""
     if PROBE not in board.columns:
         return {}
     is_probe = rows.coded("metric_name").where(lambda name: name == PROBE)
@@ -232,7 +232,7 @@ def _probes(rows: RecordRows, board: Board, own: Mapping[str, Sequence[int]]) ->
 
 
 def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
-    """Return the models of a board as a pool, with the metrics that a forecast looks at."""
+    """Return the models of a board as a pool, with the metrics that a forecast uses."""
     models = {
         row.label: RankedModel(
             row.label,
@@ -251,25 +251,25 @@ def _pool(board: Board, probes: Mapping[str, MetricResult]) -> Ranking:
 
 
 def _known(pool: Ranking, measured: Set[str]) -> Ranking:
-    """Return the models of which more is known than their size: scores, or accuracies by label or id."""
+    """Return the models known by more than their size: by scores, or by accuracies under their label or id."""
     scored = {name for one in pool.pools.values() for name in one.scores}
     kept = {name: one for name, one in pool.models.items() if name in scored or {name, one.model} & measured}
     return replace(pool, models=kept)
 
 
 def _in_order(board: Board, found: Ranking) -> Board:
-    """Return a board in the order of a forecast, with its answer; models of which too little is known come last."""
+    """Return a board in the order of a forecast, with its answer; models about which too little is known come last."""
     by_label, said = {row.label: row for row in board.rows}, dict[str, str]()
 
     def row(name: str) -> BoardRow:
         low, high = found.range_of(name)
         forecast = found.forecasts[name]
-        why = tuple(said.setdefault(one, one) for one in forecast.why)  # many models share a reason, and its memory
+        why = tuple(said.setdefault(one, one) for one in forecast.why)  # many models share one string
         forecast = replace(forecast, why=why)
         return replace(by_label[name], rank=found.ranks[name], low=low, high=high, group=None, forecast=forecast)
 
     others = [replace(one, rank=None) for one in board.rows if one.label not in found.ranks]
-    note = f"{len(others)} of {len(board.rows)} models have no rank: nothing that a forecast looks at is known of them."
+    note = f"{len(others)} of {len(board.rows)} models have no rank: they have nothing that a forecast uses."
     return replace(
         board,
         rows=(*(row(name) for name in found.ranks), *others),
@@ -280,18 +280,10 @@ def _in_order(board: Board, found: Ranking) -> Board:
 
 
 def answered(board: Board) -> Board:
-    """Return a board in the order of its metrics with the answer that they give."""
+    """Return a board in the order of its metrics, with its answer."""
     ranks = {row.label: row.rank for row in board.rows if row.rank is not None}
     ranges = {row.label: (row.low, row.high) for row in board.rows if row.low is not None and row.high is not None}
-    confidence = RankConfidence(
-        ranks,
-        ranges,
-        {row.label: row.group for row in board.rows if row.group is not None},
-        {},
-        (),
-        0,
-        LEVEL,
-        board.headline,
-    )
+    groups = {row.label: row.group for row in board.rows if row.group is not None}
+    confidence = RankConfidence(ranks, ranges, groups, {}, (), 0, LEVEL, board.headline)
     found = replace(_pool(board, {}), ranks=ranks, confidence=confidence if ranges else None)
     return replace(board, answer=found.answer)

@@ -1,4 +1,4 @@
-"""From the rows of one board to its columns: raw terms side by side, pool scores, the order, and how sure it is."""
+"""The columns of a board from its rows: raw terms, pool scores, the order, and how certain it is."""
 
 from __future__ import annotations
 
@@ -25,12 +25,10 @@ class Cells:
     """One metric of a board over its models.
 
     Attributes:
-        metric: by which rules it ranks.
-        rows: row of the table for each model (M,); -1 where there is none.
-        values: raw terms (M, T), NaN where there is none.
-        low: lower ends of their intervals (M, T), NaN where there is none.
-        high: upper ends.
-        level: share of the bootstrap that the intervals hold (M,).
+        metric: the rules for ranking.
+        rows: row of the table for each model (M,), or -1.
+        values: raw terms (M, T), or NaN; so are the ends of their intervals.
+        level: level of the intervals (M,).
     """
 
     column: BoardColumn
@@ -53,8 +51,8 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
     Args:
         rows: of the table.
         chosen: rows of the board that have terms (R,).
-        model: place of each one's model on the board (R,).
-        newest: place of each row of the table by time; of two rows of one cell the newer one counts.
+        model: the model of each of these rows, by its place on the board (R,).
+        newest: rank of each row of the table by time; the newest row of each cell counts.
         count: number of models (M).
     """
     name, version, parameters = (rows.coded(f"metric_{one}") for one in ("name", "version", "parameters"))
@@ -83,7 +81,7 @@ def cells_of(rows: RecordRows, chosen: Codes, model: Codes, newest: Codes, count
 
 
 def _cells(rows: RecordRows, setting: Setting, label: str, chosen: Codes, model: Codes, count: int) -> Cells:
-    """Return one column from rows in order of time; those that contradict the others are left out."""
+    """Return one column from rows in order of time, without rows that contradict the others."""
     terms, ends = (rows.contents(name, chosen) for name in ("terms", "interval"))
     said = rows.coded("metric_directions")
     read = {code: parsed(said.values[code]) for code in np.unique(said.codes[chosen]).tolist()}
@@ -118,7 +116,7 @@ def _fitting(
     chosen: Codes,
     held: Sequence[tuple[dict[str, float], dict[str, int], dict[str, list[float]]]],
 ) -> NDArray[np.intp]:
-    """Return the places of the rows whose terms, directions and intervals are those of a metric."""
+    """Return the places of the rows whose terms, directions and intervals fit a metric."""
     wanted = {term.name: int(term.direction) for term in metric.terms}
     kept = []
     for place, (terms, directions, ends) in enumerate(held):
@@ -135,14 +133,7 @@ def _fitting(
 
 @dataclass(frozen=True)
 class Order:
-    """The models of a board in order.
-
-    Attributes:
-        columns: with what tells nothing in this pool.
-        scores: pool scores (M, C), NaN where there is none.
-        ranks: their ranks (M, C).
-        headline: the mean ranks and the order, of models by their label.
-    """
+    """The models of a board in order, with pool scores and ranks (M, C), which may be NaN."""
 
     columns: tuple[BoardColumn, ...]
     scores: Array
@@ -151,12 +142,7 @@ class Order:
 
 
 def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
-    """Return the order of a board.
-
-    Args:
-        cells: its columns.
-        models: label of each model; those that tie stay in this order.
-    """
+    """Return the order of a board from its columns and labels; models that tie stay in the order of the labels."""
     pools = {one.column.label: _pool(one, models) for one in cells}
     scoring = {one.column.label: pools[one.column.label] for one in cells if one.column.kind != "baseline"}
     headline = headline_ranks(scoring)
@@ -171,13 +157,7 @@ def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
 def sureness(
     cells: Sequence[Cells], models: Sequence[str], order: HeadlineRanks
 ) -> tuple[RankConfidence | None, dict[str, bool]]:
-    """Return how sure an order by metrics is, None where too little is known, and which models have intervals.
-
-    Args:
-        cells: columns of the board.
-        models: label of each model, as they are numbered in the columns.
-        order: of some of the models.
-    """
+    """Return how certain an order by metrics is, None where no intervals are known, and which models have intervals."""
     places = {label: place for place, label in enumerate(models)}
     chosen = np.array([places[label] for label in order.ranks], np.intp)
     known, drawn = np.full(len(chosen), bool(order.metrics)), []
@@ -191,7 +171,7 @@ def sureness(
 
 
 def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:
-    """Return the pool of the models that have a metric."""
+    """Return the pool of the models with a metric."""
     names = [term.name for term in cells.metric.terms]
     terms = {
         models[place]: dict(zip(names, cells.values[place].tolist(), strict=True)) for place in cells.present.tolist()
@@ -200,7 +180,7 @@ def _pool(cells: Cells, models: Sequence[str]) -> PoolRanking:
 
 
 def _drawn(cells: Cells, chosen: NDArray[np.intp]) -> DrawnPool:
-    """Return the terms of a metric with their spreads (T, M of the metric), and where the chosen models are in them."""
+    """Return the terms of a metric with their spreads (T, M), and where the chosen models are among them."""
     present = cells.present
     level = np.nan_to_num(cells.level[present], nan=LEVEL)
     sizes = np.nan_to_num(spreads(cells.low[present], cells.high[present], level[:, None]))

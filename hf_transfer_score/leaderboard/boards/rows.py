@@ -1,6 +1,6 @@
 """The rows of a table of records as numbers: checked, grouped and counted without a loop over them.
 
-A table may come from anybody. A row that is not as rows are is left out and counted; the others stay.
+A table may come from anybody. Invalid rows are left out and counted; the others stay.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ Codes = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
 MODEL = ("id", "revision", "commit", "library", "layer", "pooling", "dtype", "width", "details")
-"""What tells models apart; how many parameters one has follows from it, by whatever way they were counted."""
+"""What distinguishes models. The number of parameters follows from it, however it was counted."""
 METRIC = ("name", "version", "kind", "parameters", "directions")
 KEY = ("task", "id", "config", "split", "fingerprint")
 STATUSES = ("ok", "failed", "skipped")
 KINDS = ("score", "baseline", "truth")
 LARGEST = 1e150
-"""Terms are smaller than this, so that sums and differences of them are finite too."""
+"""Terms are smaller than this, so that their sums and differences are finite too."""
 OLDEST = -math.inf
-"""The time of a row whose own cannot be read."""
+"""The time of rows whose time cannot be read."""
 
 _NUMBER = r"-?(?:0|[1-9]\d{0,30})(?:\.\d+)?(?:[eE][+-]?\d{1,2})?"
 _NAME = r'"[^"\\\x00-\x1f]*"'
 _TERM, _ENDS = f"{_NAME}:{_NUMBER}", rf"{_NAME}:\[{_NUMBER},{_NUMBER}\]"
 PLAIN_TERMS = rf"^\{{{_TERM}(?:,{_TERM})*\}}$"
 PLAIN_INTERVALS = rf"^\{{(?:{_ENDS}(?:,{_ENDS})*)?\}}$"
-"""Texts that need no closer look, as the package itself writes them; the others are read one by one."""
+"""Texts as the package writes them, which need no closer look; all others are parsed one by one."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,7 @@ class Coded:
 
 @dataclass
 class RecordRows:
-    """Columns of a table as they are needed, and which of its rows are sound.
-
-    Attributes:
-        table: the records.
-        bad: why a row does not count, by its number.
-        sound: the rows that count.
-    """
+    """Columns of a table as they are needed, its sound rows, and why the others are bad."""
 
     table: RecordTable
     bad: dict[int, str] = field(default_factory=dict)
@@ -90,7 +84,7 @@ class RecordRows:
             self.refuse(np.flatnonzero(self.sound & ~passed), reason)
 
     def refuse(self, rows: Iterable[int], reason: str) -> None:
-        """Leave rows out from now on."""
+        """Leave rows out from now on, for a reason."""
         for row in rows:
             self.bad.setdefault(int(row), reason)
             self.sound[row] = False
@@ -116,12 +110,12 @@ class RecordRows:
         return found
 
     def contents(self, name: str, rows: Codes) -> list[Any]:
-        """Return what some rows of a column of JSON texts hold, which were checked; at once, which is far faster."""
+        """Return the contents of some checked rows of a JSON column; parsing them all at once is far faster."""
         found: list[Any] = json.loads(f"[{','.join(text or 'null' for text in self.texts(name, rows))}]")
         return found
 
     def grouped(self, names: Iterable[str]) -> Codes:
-        """Return a number for each row, equal where all the columns are."""
+        """Return a number for each row, equal for rows that agree in all the columns."""
         found = np.zeros(len(self.table), np.int64)
         for codes in (self.coded(name).codes for name in names) if len(found) else ():
             found = found * (int(codes.max()) + 2) + codes + 1
@@ -145,7 +139,7 @@ def coded(column: pyarrow.ChunkedArray) -> Coded:
 
 
 def seconds(text: str) -> float:
-    """Return a time in seconds; one that cannot be read is before all others."""
+    """Return a time in seconds; an unreadable one is before all others."""
     try:
         time = datetime.fromisoformat(re.sub("[zZ]$", "+00:00", text.strip()))
         return (time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp()
@@ -154,12 +148,12 @@ def seconds(text: str) -> float:
 
 
 def finite(value: Any) -> bool:
-    """Whether a value is a number that can be counted with."""
+    """Whether a value is a finite number of a sensible size."""
     return type(value) in (int, float) and abs(value) < LARGEST
 
 
 def parsed(text: str | None) -> Any:
-    """Return what a JSON text holds, None where it holds nothing that counts."""
+    """Return what a JSON text holds, None if it is not valid."""
     try:
         return None if text is None else plain_record(text)
     except RecordError:
@@ -167,7 +161,7 @@ def parsed(text: str | None) -> Any:
 
 
 def holds(kind: type[dict[str, Any] | list[Any]], test: Callable[[Any], bool] = lambda _: True) -> Callable[..., bool]:
-    """Return a test of a JSON text: whether it is an object or a list, all of whose values pass another test."""
+    """Return a test for JSON texts: is it an object or a list, all of whose values pass another test?"""
 
     def passes(text: str | None) -> bool:
         found = parsed(text)
@@ -177,7 +171,7 @@ def holds(kind: type[dict[str, Any] | list[Any]], test: Callable[[Any], bool] = 
 
 
 def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
-    """Yield why a row may not count, with the rows that pass."""
+    """Yield reasons for leaving a row out, each with the rows that pass."""
     for name in ("model_id", "dataset_id", "dataset_task", "dataset_fingerprint", "run_time"):
         yield f"{name} is missing", rows.coded(name).where(bool)
     yield "the number of examples is missing", rows.numbers("dataset_examples") >= 0
@@ -209,7 +203,7 @@ def _checks(rows: RecordRows) -> Iterable[tuple[str, Mask]]:
 
 
 def _matching(rows: RecordRows, name: str, pattern: str, test: Callable[[str | None], bool]) -> Mask:
-    """Return the rows whose text is plain, or else passes a test."""
+    """Return the rows whose text matches the pattern, or else passes a test."""
     from pyarrow import compute
 
     column = rows.table.data.column(name)
@@ -222,13 +216,13 @@ def _matching(rows: RecordRows, name: str, pattern: str, test: Callable[[str | N
 
 @dataclass(frozen=True)
 class Groups:
-    """What belongs together, by row of the table.
+    """The groups that each row of the table belongs to.
 
     Attributes:
-        board: code of the board; rows that do not count have one too.
+        board: code of the board; rows that are left out have one too.
         family: code of task, dataset and configuration.
-        block: code of the model block.
-        newest: place of the row by time, the oldest first.
+        block: code of the model.
+        newest: rank of the row by time, the oldest first.
         scored: rows with terms of a score or a baseline.
         truth: rows with a measured accuracy.
         without: rows of models or metrics without terms.
@@ -244,10 +238,10 @@ class Groups:
 
 
 def groups(rows: RecordRows) -> Groups:
-    """Return what belongs together."""
+    """Return the groups of the rows."""
     from pyarrow import compute
 
-    keys = []  # by time; rows of one time are told apart by what they are, not by where
+    keys = []  # order by time; ties are broken by content, not by position
     for name in ("terms", "path", "identity"):
         whole = rows.table.data.column(name).combine_chunks()
         ranks = compute.rank(whole, sort_keys="ascending", tiebreaker="min")
@@ -267,13 +261,3 @@ def groups(rows: RecordRows) -> Groups:
         truth=ok & truth,
         without=rows.sound & ~ok & ~truth,
     )
-
-
-def size_of(rows: RecordRows, chosen: Codes) -> tuple[int, int | None]:
-    """Return examples and classes of a board: the lower median over its rows, which one odd row does not move."""
-    examples, classes = (rows.numbers(name)[chosen] for name in ("dataset_examples", "dataset_classes"))
-    middle = [
-        int(np.sort(there)[(len(there) - 1) // 2]) if len(there) else None
-        for there in (examples, classes[~np.isnan(classes)])
-    ]
-    return middle[0] or 0, middle[1]

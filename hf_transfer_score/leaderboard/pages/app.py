@@ -1,10 +1,9 @@
-"""The leaderboard as an app: its tabs, how it follows its address and the records, and how it is started."""
+"""The leaderboard as an app: its tabs, its address, new records, and serving it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -29,10 +28,10 @@ from hf_transfer_score.uploads.limits import KEPT_SECONDS, QUEUE
 HEAD = f"<h1>{QUESTION}</h1><p>{ABOUT}</p>"
 
 WITHOUT_STATISTICS = {"GRADIO_ANALYTICS_CACHE_FREQUENCY": "1000000000", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
-"""Otherwise gradio puts its last 10,000 events into a data frame after each event, for a page that nobody opens."""
+"""Otherwise, after each event, gradio puts its last 10,000 events into a data frame for a page that nobody opens."""
 
 AT_ONCE = 8
-"""Events that are worked on at a time; they wait for the interpreter more than for each other."""
+"""Events processed at a time; more would only compete for the interpreter."""
 
 LOADING_SECONDS = 1.0
 LONGEST_MODEL = 400
@@ -69,8 +68,8 @@ ON_LOAD = """
   new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
 }
 """
-"""Says to screen readers what changes by itself, and what the button of a chart does; a click on a header opens its
-menu of sorting, which else is behind three dots."""
+"""Tells screen readers what changes by itself, and what the button of a chart does. A click on a header opens its sort
+menu, which is otherwise behind three dots."""
 
 SHOW_ADDRESS = """
 (query) => {
@@ -86,7 +85,7 @@ SHOW_ADDRESS = """
 }
 """
 """Puts the query into the address without a new entry in the history; on a Space, where the page is a frame, also into
-that of the page around it. Parameters of others, such as the theme, stay."""
+the address of the outer page. Other parameters, such as the theme, stay."""
 
 COPY_LINK = """
 (query) => {
@@ -101,22 +100,7 @@ COPY_LINK = """
   return link;
 }
 """
-"""Shows the link to a view, and puts it into the clipboard where that is allowed."""
-
-
-@dataclass(frozen=True)
-class Serving:
-    """Where an app is served.
-
-    Attributes:
-        host: address to listen on; None for this machine alone, or what the environment says on a Space.
-        port: None for the first free one from 7860.
-        open: show it in a browser.
-    """
-
-    host: str | None = None
-    port: int | None = None
-    open: bool = False
+"""Shows the link to a view, and copies it to the clipboard if that is allowed."""
 
 
 def build_app(library: Library, *, requests: Place | None = None, tick_seconds: float = 10.0) -> gr.Blocks:
@@ -124,8 +108,8 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
 
     Args:
         library: the records; may still be loading.
-        requests: where requests for scoring go; None where nobody takes any.
-        tick_seconds: how often an open page asks whether there are new records.
+        requests: where requests for scoring go; None if they are not accepted.
+        tick_seconds: how often an open page asks for new records.
     """
     for name, value in WITHOUT_STATISTICS.items():
         os.environ.setdefault(name, value)
@@ -151,23 +135,18 @@ def build_app(library: Library, *, requests: Place | None = None, tick_seconds: 
         timer, query = gr.Timer(LOADING_SECONDS), gr.State({})
         outputs = [status, timer, *follower.outputs]
         app.load(follower.arrive, inputs=None, outputs=[query, *outputs], **QUIET)
-        looking = {
-            "inputs": [page.version, query, board_tab.board],
-            "outputs": outputs,
-            "trigger_mode": "once",
-            **QUIET,
-        }
-        timer.tick(follower.look, **looking)
-        refresh.click(follower.refresh, **looking)
+        looking = {"inputs": [page.version, query, board_tab.board], "outputs": outputs, **QUIET}
+        timer.tick(follower.look, trigger_mode="once", **looking)
+        refresh.click(follower.refresh, trigger_mode="once", **looking)
         _keep_address(page)
     app.queue(default_concurrency_limit=AT_ONCE, max_size=QUEUE, api_open=False)
     return app
 
 
 def _keep_address(page: LeaderboardPage) -> None:
-    """Show the address of the view, and a link to it to copy."""
+    """Keep the address of the page up to date, and offer a link to copy."""
     kept = [Kept("tab", page.tab, None, lambda tab: "" if tab == ids.BOARD else str(tab)), *page.kept]
-    kept.append(Kept("model", page.model, None))
+    kept.append(Kept("model", page.model))
     components = [one.component for one in kept]
 
     def compose(*values: Any) -> str:
@@ -187,17 +166,17 @@ def _keep_address(page: LeaderboardPage) -> None:
 
 
 class Follower:
-    """What a page needs to be where its address says, with the records as they are now."""
+    """Restores a page from its address, and updates it when there are new records."""
 
     def __init__(self, page: LeaderboardPage, board_tab: BoardTab, tick_seconds: float) -> None:
         self.page = page
         self.board_tab = board_tab
         self.tick_seconds = tick_seconds
         self.readable = [kept for kept in page.kept if kept.read is not None]
-        """Components of other tabs that the address restores."""
+        """Components of other tabs that are restored from the address."""
         others = [kept.component for kept in self.readable]
         self.outputs = [page.tabs, page.tab, page.model, *board_tab.restored_components, *others, page.version]
-        """What `look` is about, without the status and the timer."""
+        """The outputs of `look`, without the status and the timer."""
 
     def arrive(self, request: gr.Request) -> list[Any]:
         """Return everything for a page that was just opened."""
@@ -205,20 +184,20 @@ class Follower:
         return [query, *self.look(None, query, None, arriving=True)]
 
     def refresh(self, version: str | None, query: dict[str, str], slug: str | None) -> list[Any]:
-        """Do the same as `look` once the library has looked for new records."""
+        """Do the same as `look` after the library has checked for new records."""
         self.page.library.ask()
         return self.look(version, query, slug)
 
     def look(
         self, version: str | None, query: Mapping[str, str], slug: str | None, *, arriving: bool = False
     ) -> list[Any]:
-        """Return the status, and what has to change for records of another version than the one that is shown.
+        """Return the status, and updates if the records have another version than the shown ones.
 
         Args:
-            version: that is shown, None where nothing was yet.
-            query: of the address the page was opened by.
+            version: of the shown records, None before the first ones.
+            query: of the address that opened the page.
             slug: of the chosen board.
-            arriving: whether the page was just opened, and nothing can have been typed.
+            arriving: whether the page was just opened, so that nothing can have been typed.
         """
         library = self.page.library
         catalogue, status = library.catalogue, library.status
@@ -247,10 +226,13 @@ class Follower:
         return [*place, known, *self.board_tab.restored(query, catalogue, arriving=arriving), *found]
 
 
-def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
-    """Serve an app in threads of its own, and return its address; StoreError where it cannot listen."""
-    serving = serving or Serving()
-    base = gr.themes.Default(  # its fonts are those that the visitor's machine has
+def serve(app: gr.Blocks, *, host: str | None = None, port: int | None = None, in_browser: bool = False) -> str:
+    """Serve an app in threads of its own, and return its address; StoreError if it cannot listen.
+
+    The host is by default this machine alone, or what the environment says on a Space; the port the first free one from
+    7860.
+    """
+    base = gr.themes.Default(  # with the fonts of the visitor's machine
         primary_hue="indigo", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=CODE_FONTS
     )
     theme = base.set(  # the default's grey on white is too faint for small text
@@ -270,9 +252,9 @@ def serve(app: gr.Blocks, serving: Serving | None = None) -> str:
     options["app_kwargs"]["middleware"].append(Middleware(SharedPage))
     try:
         _, address, _ = app.launch(
-            server_name=serving.host,
-            server_port=serving.port,
-            inbrowser=serving.open,
+            server_name=host,
+            server_port=port,
+            inbrowser=in_browser,
             prevent_thread_lock=True,
             quiet=True,
             theme=theme,

@@ -1,4 +1,4 @@
-"""A board as CSV, with every digit."""
+"""A board as CSV, with full precision."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ EXPECTED = (
     *("best_probability", "points_below_best", "points_below_low", "points_below_high"),
     *("expected_accuracy", "expected_low", "expected_high"),
 )
-"""What a forecast says of a row, in a CSV."""
+"""The columns of a forecast."""
 AFTER = ("accuracy", "parameters", "width", "license", "downloads", "throughput", "device", "source", "time")
-"""Fields of a row before and behind its scores in a CSV."""
+"""Fields of a row before and after its scores."""
 
 
 def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
-    """Return some rows of a board as CSV with every digit: facts, pool scores, raw terms and their intervals."""
+    """Return some rows of a board as CSV: facts, pool scores, raw terms and their intervals."""
     columns = list(board.columns.values())
     terms = [(column.label, term) for column in columns for term in column.directions]
     header = [*BEFORE, *EXPECTED, *(column.label for column in columns), *AFTER]
@@ -27,7 +27,12 @@ def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
 
     def line(row: BoardRow) -> list[Any]:
         scores, values, intervals = row.scores, row.terms, row.intervals
-        cells = [*(getattr(row, name) for name in BEFORE), *_expected(row)]
+        one = row.forecast
+        cells = [getattr(row, name) for name in BEFORE]
+        if one is None:
+            cells += [None] * len(EXPECTED)
+        else:
+            cells += [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]
         cells += [scores.get(column.label) for column in columns]
         cells += [getattr(row, name) for name in AFTER]
         for label, term in terms:
@@ -35,11 +40,3 @@ def board_csv(board: Board, rows: Iterable[BoardRow]) -> str:
         return cells
 
     return csv_text(header, map(line, rows))
-
-
-def _expected(row: BoardRow) -> list[float | None]:
-    """Return the cells of EXPECTED."""
-    one = row.forecast
-    if one is None:
-        return [None] * len(EXPECTED)
-    return [one.best_probability, *one.points_below_best, *(one.expected_accuracy or (None,) * 3)]

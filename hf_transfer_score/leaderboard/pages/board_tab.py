@@ -1,4 +1,4 @@
-"""The tab with the table of a board: search, filters, columns, order, download, and the model that is chosen in it."""
+"""The tab with the table of a board: search, filters, columns, order, download, and the chosen model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     BOARD,
     MODEL,
     QUIET,
+    Kept,
     LeaderboardPage,
     add_chart,
     drawn,
@@ -65,7 +66,7 @@ from hf_transfer_score.leaderboard.pages.view import (
 )
 
 MOST_ROWS = 500
-"""Rows that are sent to a browser; the others are found by search and filters, and are in the CSV."""
+"""Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
 
 KEPT_SECONDS = 600.0
 
@@ -83,7 +84,7 @@ DOWNLOAD = """
 
 
 def download_file(name: str, text: str) -> Path:
-    """Return a file to download, which is removed when it is ten minutes old and others are made."""
+    """Return a file to download; files older than ten minutes are removed on the next call."""
     root = Path(_folder().name)
     for folder in root.iterdir():
         if time.time() - folder.stat().st_mtime > KEPT_SECONDS:
@@ -110,29 +111,20 @@ class BoardTab:
         self._build_controls()
         self._build_table()
         self.of_board = [self.libraries, self.licenses, self.sort]
-        """Controls whose choices are those of the board."""
-        sizes = [self.smallest, self.largest, self.since]
-        self.controls = [
-            self.search,
-            self.groups,
-            self.libraries,
-            self.licenses,
-            *sizes,
-            self.sort,
-            self.order,
-            self.by,
-        ]
-        """What a view is made of, in the order of `view_of`."""
+        """Controls whose choices depend on the board."""
+        self.controls = [self.search, self.groups, self.libraries, self.licenses, self.smallest, self.largest]
+        self.controls += [self.since, self.sort, self.order, self.by]
+        """The arguments of `view_of`."""
         self.restored_components = [self.board, *self.controls, self.missing]
-        """What `restored` is about."""
-        for dropdown in (self.board, *self.of_board):  # what is a choice is left to the view: a server that restarted
-            dropdown.preprocess = _as_it_came  # does not know those of open pages
+        """The outputs of `restored`."""
+        for dropdown in (self.board, *self.of_board):  # the view checks choices itself: after a restart, the server
+            dropdown.preprocess = _unchecked  # would not know those of open pages
         self._listen()
         self._keep()
 
     def _build_controls(self) -> None:
         def add_several(label: str, name: str) -> gr.Dropdown:
-            return gr.Dropdown([], multiselect=True, label=label, info="none chosen means all", elem_id=name)
+            return gr.Dropdown([], multiselect=True, label=label, info="none selected means all", elem_id=name)
 
         self.board = gr.Dropdown([], label="Dataset: choose the one most like yours", elem_id="lb-board")
         self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
@@ -155,7 +147,7 @@ class BoardTab:
                 [(title, name) for name, title in ORDERS.items()],
                 value=FORECAST,
                 label="Ranked by",
-                info="how they would come out after fine-tuning, or the mean rank of both scores as published",
+                info="how well they should do after fine-tuning, or their mean rank by both metrics",
                 elem_id="lb-by",
             )
             groups = [(title, name) for name, title in GROUPS.items()]
@@ -207,13 +199,13 @@ class BoardTab:
         self.notes = gr.HTML("", elem_id="lb-notes")
 
     def _listen(self) -> None:
-        """Connect the events; none puts a value into a control of its own, which would undo what was typed since."""
+        """Connect the events; none sets the control that triggered it, which would undo what was typed since."""
         page, chosen, view = self.page, [self.board, *self.of_board, self.by], [self.board, *self.controls]
         events = [self.search.change, self.groups.input, self.libraries.input, self.licenses.input, self.sort.input]
         events += [self.order.input, self.by.input, self.smallest.change, self.largest.change, self.since.change]
         always_last: dict[str, Any] = {"trigger_mode": "always_last"}
         gr.on(
-            [*events, self.board.input, page.version.change],  # one event for the table, so that the last answer stays
+            [*events, self.board.input, page.version.change],  # a single event, so that the last answer wins
             self._view_changed,
             inputs=view,
             outputs=[self.table, self.count, self.notes],
@@ -249,7 +241,9 @@ class BoardTab:
         made.then(None, inputs=self.file, js=DOWNLOAD, **QUIET)
 
     def _keep(self) -> None:
-        keep = self.page.keep_written
+        def keep(name: str, component: Any, write: Callable[[Any], str]) -> None:
+            self.page.kept.append(Kept(name, component, write=write))
+
         keep("board", self.board, lambda slug: slug or "")
         keep("search", self.search, lambda text: (text or "").strip())
         keep("columns", self.groups, groups_text)
@@ -263,12 +257,9 @@ class BoardTab:
         keep("by", self.by, lambda by: METRICS if by == METRICS else "")
 
     def restored(self, query: Mapping[str, str], catalogue: Catalogue, *, arriving: bool) -> list[Any]:
-        """Return updates for the board and the controls, as an address asks for them, and a note where it cannot be.
+        """Return updates for the board and the controls from an address, and a note if its board is missing.
 
-        Args:
-            query: of the address.
-            catalogue: the boards; there are none yet while they are read for the first time.
-            arriving: whether nothing can have been typed so far; later the fields are left alone.
+        Fields are restored only on arrival, when nothing can have been typed.
         """
         slug = query.get("board", "")
         asked = catalogue.named(slug)
@@ -279,27 +270,24 @@ class BoardTab:
         licenses = gr.update(choices=_named(known.licenses), value=list(view.licenses))
         sort, order = gr.update(choices=sorts, value=view.sort), REVERSED if view.turned else USUAL
         sizes = [view.smallest, view.largest, view.since]
-        typed = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order, view.by]
+        wanted = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order, view.by]
         chosen = [
             update if arriving or control in self.of_board else gr.skip()
-            for control, update in zip(self.controls, typed, strict=True)
+            for control, update in zip(self.controls, wanted, strict=True)
         ]
         missing = missing_html(slug) if slug and asked is None and board is not None else ""
         shown = gr.update(choices=_titles(catalogue), value=None if board is None else board.key.slug)
         return [shown, *chosen, gr.update(value=missing, visible=bool(missing))]
 
     def brought_up_to_date(self, slug: str | None, catalogue: Catalogue) -> Any:
-        """Return an update for the choice of the board after the records changed; the chosen one stays."""
+        """Return an update for the choice of the board after the records changed; a board that is still there stays."""
         known = _titles(catalogue)
         if catalogue.find(slug or "") is not None:
             return gr.update(choices=known)
         return gr.update(choices=known, value=_first(catalogue))
 
     def _view_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
-        """Return the table, how many models it shows, and the notes.
-
-        Without a board what is shown stays: a page that is being filled asks early.
-        """
+        """Return the table, how many models it shows, and the notes; without a board, what is shown stays."""
         catalogue, view = self.page.library.catalogue, view_of(*controls)
         board = catalogue.named(slug, by_metrics=view.by == METRICS)
         if board is None:
@@ -327,7 +315,7 @@ class BoardTab:
         sort: str | None,
         by: str | None,
     ) -> tuple[Any, ...]:
-        """Return what a board offers to choose from, its head and its slug; what it does not have is chosen no more."""
+        """Return the choices that a board offers, its head and its slug; choices that it lacks are dropped."""
         library = self.page.library
         board = library.catalogue.named(slug, by_metrics=by == METRICS)
         if board is None:
@@ -348,7 +336,7 @@ class BoardTab:
         return next((row.model for row, label in labels if label == name), gr.skip())
 
     def _chart(self, model: str | None, slug: str | None, *rest: Any) -> tuple[Any, str]:
-        """Return the chart beside the table, of the models that it shows."""
+        """Return the chart of the models in the table."""
         *controls, screen = rest
         view = view_of(*controls)
         board = self.page.library.catalogue.named(slug, by_metrics=view.by == METRICS)
@@ -374,15 +362,15 @@ class BoardTab:
         return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, select(board, view))))
 
 
-def _as_it_came(payload: Any) -> Any:
-    """Return a text, or a list of texts, that a page sent."""
+def _unchecked(payload: Any) -> Any:
+    """Return a text, or a list of texts, that a page sent, whether it is a choice or not."""
     if isinstance(payload, list):
         return [one for one in payload if isinstance(one, str)]
     return payload if isinstance(payload, str) else None
 
 
 def _first(catalogue: Catalogue) -> str | None:
-    """Return the board that is shown first: of a dataset that anybody can look up, and of which most is known."""
+    """Return the board to show first: of a dataset on the Hub, with the most measured accuracies."""
 
     def known(one: BoardSummary) -> tuple[bool, int, int, int]:
         return bool(one.truths and hub_url(one.key.dataset)), one.truths, one.models, one.records
@@ -392,7 +380,7 @@ def _first(catalogue: Catalogue) -> str | None:
 
 
 def _titles(catalogue: Catalogue) -> list[tuple[str, str]]:
-    """Return what the choice of the board shows, with the slugs."""
+    """Return the choices of boards: titles and slugs."""
     return [(f"{plain(one.title, 160)} ({one.models:,} models)", one.key.slug) for one in catalogue.boards()]
 
 

@@ -1,10 +1,11 @@
-"""A board as a table of cells, as CSV, and what stands around it as HTML whose foreign parts are escaped."""
+"""A board as a table of cells, and the HTML around it, whose foreign parts are escaped."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardColumn, BoardRow
 from hf_transfer_score.leaderboard.library import LibraryStatus
 from hf_transfer_score.leaderboard.pages.texts import (
@@ -19,10 +20,10 @@ from hf_transfer_score.leaderboard.pages.texts import (
     number,
     page,
     plain,
-    plural,
     points_text,
-    short_count,
 )
+from hf_transfer_score.ranking.intervals import Interval
+from hf_transfer_score.text import short_count
 
 GROUPS = {
     "scores": "Scores",
@@ -30,32 +31,32 @@ GROUPS = {
     "terms": "Raw terms",
     "intervals": "Intervals of terms",
     "settings": "Other settings of a metric",
-    "facts": "Facts of the model",
+    "facts": "Facts about the model",
     "run": "Run and date",
 }
-"""What may be shown beside the order, by the name that addresses use."""
+"""Groups of columns that can be shown beside the order, by the name that addresses use."""
 
 SHOWN = ("scores", "facts")
-"""Groups that are shown unless the visitor chooses others."""
+"""Groups that are shown by default."""
 
 MODEL_WIDTH, LEAST_MODEL_WIDTH, WORD_WIDTH, NARROW = 320, 140, 150, 80
 LETTER_PIXELS = 8
 DARKEST = 28
-"""Percent of colour behind the best value of a column; text stays readable on it, by day and by night."""
+"""Percent of colour behind the best value of a column; text stays readable on it by day and by night."""
 
 MOST_NOTES = 100
 MODEL_PLACE = 1
-"""Where the column of the models stands."""
+"""The place of the column with the models."""
 
-NO_BOARDS = """<div class="lb-head"><h2>No records yet</h2><p>Nothing was scored here so far. Records come from
-<code>hf-transfer-score rank DATASET --models MODEL ... --save FOLDER</code>, and this page shows them by
-<code>hf-transfer-score leaderboard --results FOLDER</code>. It looks for new ones by itself.</p></div>"""
-READING = """<div class="lb-head"><h2>Reading the records</h2><p>The boards appear here when they are read; there is no
-need to reload the page.</p></div>"""
+NO_BOARDS = """<div class="lb-head"><h2>No records yet</h2><p>Nothing has been scored here. Make records with
+<code>hf-transfer-score rank DATASET --models MODEL ... --save FOLDER</code> and show them with
+<code>hf-transfer-score leaderboard --results FOLDER</code>. New ones appear by themselves.</p></div>"""
+READING = """<div class="lb-head"><h2>Reading the records</h2><p>The boards will appear here without
+a reload.</p></div>"""
 
 
 class Cell(NamedTuple):
-    """What a cell holds and how it reads."""
+    """The value of a cell and its text."""
 
     value: str | float | None
     shown: str
@@ -65,12 +66,11 @@ class TableColumn(NamedTuple):
     """A column of the table.
 
     Attributes:
-        header: its title.
         kind: "number", "str", or "html" for a link of ours.
         width: in pixels.
         cell: what a row shows.
-        hint: what it says, in a practitioner's words; "" where the title is enough.
-        shaded: 1 where the largest values are shaded most, -1 for the smallest, 0 for no shade.
+        hint: what it means, for a practitioner; "" if the header is enough.
+        shaded: 1 to shade the largest values most, -1 for the smallest, 0 for no shading.
     """
 
     header: str
@@ -96,17 +96,17 @@ def letters(group: int) -> str:
 
 
 def range_text(row: BoardRow) -> str:
-    """Return the places that are likely for a model, such as 2–5."""
+    """Return the likely ranks of a model, such as 2–5."""
     if row.low is None or row.high is None:
         return MISSING
     return f"{row.low}" if row.low == row.high else f"{row.low}–{row.high}"
 
 
 def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
-    """Return the columns of a board in order, with those of some names of GROUPS."""
+    """Return the columns of a board in order, with those of the chosen GROUPS."""
     chosen = set(groups)
     found = [
-        _number("Rank", lambda row: row.rank, _whole)._replace(width=64),
+        _number("Rank", lambda row: row.rank, "{:,}".format, width=64),
         _words("Model", MODEL_WIDTH, lambda row: row.label),
     ]
     if board.is_forecast:
@@ -116,16 +116,16 @@ def columns_of(board: Board, groups: Iterable[str]) -> list[TableColumn]:
         found += PLACES
     if board.truth is not None:
         found.append(MEASURED)
-    found.append(_number("Parameters", lambda row: row.parameters, short_count)._replace(hint=HINTS["Parameters"]))
+    found.append(PARAMETERS)
     if any(hub_url(row.model) for row in board.rows):
-        found.append(TableColumn("Hub", "html", NARROW, _on_the_hub, HINTS["Hub"]))
+        found.append(TableColumn("Hub", "html", NARROW, _on_the_hub, "its page on the Hugging Face Hub"))
     if "facts" in chosen:
         found += [column for column in FACTS if any(column.cell(row).shown != MISSING for row in board.rows)]
     if len(board.headline) > 1:
         found.append(_number("Mean rank", lambda row: row.mean_rank, number))
     for label, column in board.columns.items():
         is_bare = label == column.metric or column.metric not in board.columns or label in board.headline
-        if is_bare or "settings" in chosen:  # other settings of a metric that is there under its bare name too
+        if is_bare or "settings" in chosen:  # other settings are columns beside the bare name
             found += _of_metric(label, column, chosen)
     return found + (RUN if "run" in chosen else [])
 
@@ -134,9 +134,9 @@ def _of_metric(label: str, column: BoardColumn, groups: set[str]) -> Iterator[Ta
     """Yield the columns of a metric."""
     title = plain(label, 60)
     if "scores" in groups:
-        yield _number(title, lambda row: row.scores.get(label), number)._replace(shaded=1)
+        yield _number(title, lambda row: row.scores.get(label), number, shaded=1)
     if "ranks" in groups:
-        yield _number(f"{title} rank", lambda row: row.ranks.get(label), _whole)
+        yield _number(f"{title} rank", lambda row: row.ranks.get(label), "{:,}".format)
     for term, direction in column.directions.items():
         name = f"{title}: {plain(term, 60)} {'↑' if direction > 0 else '↓'}"
         yield from _of_term(name, label, term, groups)
@@ -153,78 +153,87 @@ def _of_term(name: str, label: str, term: str, groups: set[str]) -> Iterator[Tab
         yield _words(f"{name} interval", WORD_WIDTH, interval)
 
 
-def _whole(value: float | None) -> str:
-    return MISSING if value is None else f"{value:,.0f}"
-
-
-def _number(header: str, value: Callable[[BoardRow], float | None], show: Callable[[float | None], str]) -> TableColumn:
+def _number(
+    header: str,
+    value: Callable[[BoardRow], Any],
+    show: Callable[[Any], str],
+    hint: str = "",
+    *,
+    shaded: int = 0,
+    width: int | None = None,
+) -> TableColumn:
     def cell(row: BoardRow) -> Cell:
         found = value(row)
-        return Cell(found, show(found))
+        if found is None:
+            return Cell(None, MISSING)
+        return Cell(found.value if isinstance(found, Interval) else found, show(found))
 
-    return TableColumn(header, "number", _width(header, NARROW), cell)
+    return TableColumn(header, "number", width or _width(header, NARROW), cell, hint, shaded)
 
 
-def _words(header: str, width: int, value: Callable[[BoardRow], str | None]) -> TableColumn:
+def _words(header: str, width: int, value: Callable[[BoardRow], str | None], hint: str = "") -> TableColumn:
     def cell(row: BoardRow) -> Cell:
         text = plain(value(row) or "") or MISSING
         return Cell(text, text)
 
-    return TableColumn(header, "str", _width(header, width), cell)
+    return TableColumn(header, "str", _width(header, width), cell, hint)
 
 
 def _width(header: str, least: int) -> int:
     return max(least, min(LETTER_PIXELS * len(header) + 36, 260))
 
 
-def _below(row: BoardRow) -> Cell:
-    one = None if row.forecast is None else row.forecast.points_below_best
-    return Cell(None if one is None else one.value, points_text(one))
-
-
-def _level(row: BoardRow) -> Cell:
-    one = None if row.forecast is None else row.forecast.expected_accuracy
-    return Cell(None if one is None else one.value, level_text(one))
-
-
 def _on_the_hub(row: BoardRow) -> Cell:
-    """Return a link to a model's page; its address is one of `hub_url`, and no other text of a record is in it."""
+    """Return a link to a model's page; its address comes from `hub_url`, and it holds no other text of a record."""
     address = hub_url(row.model)
     made = MISSING if address is None else f'<a href="{address}" target="_blank" rel="noopener noreferrer">Open ↗</a>'
     return Cell(made, made)
 
 
-HINTS = {
-    "Chance to be best": "how likely this model is to be the most accurate of the board after fine-tuning",
-    "Points below the best": "how many points of accuracy it loses to the best one, with the range of 8 cases in 10",
-    "Expected accuracy": "accuracy after fine-tuning, with the range of 8 cases in 10; one that was measured has none",
-    "Measured": "accuracy after fine-tuning that somebody measured and published",
-    "Range": "places that its scores allow on another sample",
-    "Tie": "models of one letter cannot be distinguished",
-    "Parameters": "size of the model; smaller ones are cheaper to run",
-    "Hub": "its page on the Hugging Face Hub",
-    "Width": "numbers that the model makes of one example",
-    "License": "what you may do with it",
-    "Library": "what loads it",
-}
-"""What columns say; those of metrics are explained together."""
-
 FORECAST = [
-    _number("Chance to be best", lambda row: row.chance, chance_text)._replace(
-        hint=HINTS["Chance to be best"], shaded=1
+    _number(
+        "Chance to be best",
+        lambda row: row.chance,
+        chance_text,
+        "how likely this model is to be the most accurate of the board after fine-tuning",
+        shaded=1,
     ),
-    TableColumn("Points below the best", "number", 190, _below, HINTS["Points below the best"], -1),
-    TableColumn("Expected accuracy", "number", 172, _level, HINTS["Expected accuracy"], 1),
+    _number(
+        "Points below the best",
+        lambda row: row.forecast and row.forecast.points_below_best,
+        points_text,
+        "points of accuracy behind the best model, with the range that holds 8 cases in 10",
+        shaded=-1,
+        width=190,
+    ),
+    _number(
+        "Expected accuracy",
+        lambda row: row.forecast and row.forecast.expected_accuracy,
+        level_text,
+        "accuracy after fine-tuning, with the range that holds 8 cases in 10; a measured one has no range",
+        shaded=1,
+        width=172,
+    ),
 ]
 PLACES = [
-    _words("Range", NARROW, range_text)._replace(hint=HINTS["Range"]),
-    _words("Tie", 64, lambda row: letters(row.group) if row.group else None)._replace(hint=HINTS["Tie"]),
+    _words("Range", NARROW, range_text, "ranks that its scores allow on another sample"),
+    _words(
+        "Tie",
+        64,
+        lambda row: letters(row.group) if row.group else None,
+        "models with the same letter cannot be distinguished",
+    ),
 ]
-MEASURED = _number("Measured", lambda row: row.accuracy, accuracy_text)._replace(hint=HINTS["Measured"], shaded=1)
+MEASURED = _number(
+    "Measured", lambda row: row.accuracy, accuracy_text, "accuracy after fine-tuning, as somebody measured it", shaded=1
+)
+PARAMETERS = _number(
+    "Parameters", lambda row: row.parameters, short_count, "size of the model; smaller ones are cheaper to run"
+)
 FACTS = [
-    _words("License", WORD_WIDTH, lambda row: row.license)._replace(hint=HINTS["License"]),
-    _words("Library", WORD_WIDTH, lambda row: row.library)._replace(hint=HINTS["Library"]),
-    _number("Width", lambda row: row.width, _whole)._replace(hint=HINTS["Width"]),
+    _words("License", WORD_WIDTH, lambda row: row.license, "what you may do with it"),
+    _words("Library", WORD_WIDTH, lambda row: row.library, "the library that loads it"),
+    _number("Width", lambda row: row.width, "{:,}".format, "how many features it computes for each example"),
 ]
 RUN = [
     _number("Examples/s", lambda row: row.throughput, short_count),
@@ -237,7 +246,7 @@ RUN = [
 
 
 def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
-    """Return what each row calls its model; texts that read the same are told apart by a number."""
+    """Return the name of each row's model; names that look the same get a number."""
     found: dict[str, None] = {}
     for row in rows:
         text = base = plain(row.label) or MISSING
@@ -249,14 +258,14 @@ def shown_labels(rows: Sequence[BoardRow]) -> list[str]:
 
 
 def column_widths(columns: Sequence[TableColumn], labels: Sequence[str]) -> list[str]:
-    """Return how wide the columns are; that of the models as wide as its texts need, within limits."""
+    """Return the widths of the columns; that of the models fits its texts, within limits."""
     longest = max(map(len, labels), default=0)
     wanted = max(LEAST_MODEL_WIDTH, min(LETTER_PIXELS * longest + 24, MODEL_WIDTH))
     return [f"{wanted if place == MODEL_PLACE else column.width}px" for place, column in enumerate(columns)]
 
 
 def alignment_css(columns: Sequence[TableColumn]) -> str:
-    """Return the style sheet that puts numbers at the end of their cells, where their digits meet."""
+    """Return the style sheet that aligns numbers to the right."""
     places = [place for place, column in enumerate(columns, 1) if column.kind == "number"]
     if not places:
         return ""
@@ -265,7 +274,7 @@ def alignment_css(columns: Sequence[TableColumn]) -> str:
 
 
 def table_value(columns: Sequence[TableColumn], rows: Sequence[BoardRow], labels: Sequence[str]) -> dict[str, Any]:
-    """Return the value of a Dataframe, whose cells at MODEL_PLACE say the labels."""
+    """Return the value of a Dataframe with the labels at MODEL_PLACE."""
     cells = [[column.cell(row) for column in columns] for row in rows]
     for line, label in zip(cells, labels, strict=True):
         line[MODEL_PLACE] = Cell(label, label)
@@ -299,19 +308,19 @@ def _shade(value: Any, low: float, high: float, shaded: int) -> str:
 
 
 def status_html(status: LibraryStatus, unusable: int = 0) -> str:
-    """Return the line that says what is shown and how far it is; some rows of the records may be unusable."""
+    """Return the line with what is shown and how far reading is; some rows of the records may be unusable."""
     progress = f"{status.done:,} of {status.total:,} records read" if status.total else ""
     if status.loading and not status.records:
         parts = [f"Reading {escape(status.name)}", progress]
     else:
-        parts = [f"Records from {escape(status.name)}", plural(status.records, "record")]
+        parts = [f"Records from {escape(status.name)}", counted(status.records, "record")]
         parts.append(f"read {escape(status.time)} UTC" if status.time else "")
         parts.append(progress if status.loading else "")
     left_out = status.problems + unusable
     if left_out:
-        parts.append(f"{plural(left_out, 'file')} left out, as no valid record")
+        parts.append(f"{counted(left_out, 'file')} left out: not valid records")
     if status.error is not None:
-        parts.append(f"<b>The last look for new records failed:</b> {escape(status.error)}")
+        parts.append(f"<b>The last check for new records failed:</b> {escape(status.error)}")
     return f"<p>{' · '.join(part for part in parts if part)}</p>"
 
 
@@ -319,12 +328,12 @@ def missing_html(slug: str) -> str:
     """Return the note for a link whose board is not here."""
     return (
         f'<div class="lb-note" role="status">There is no board “{escape(slug, 80)}” here. Its records may have been '
-        "removed, or the link is cut or of another leaderboard. The first board is shown instead.</div>"
+        "removed, or the link is incomplete or for another leaderboard. The first board is shown instead.</div>"
     )
 
 
 def head_html(board: Board) -> str:
-    """Return the title of a board, its answer, and what it rests on."""
+    """Return the title of a board, its answer, and what it is based on."""
     first, stop, rest = board.answer.partition(". ")
     return page(
         "board_head.html.jinja",
@@ -337,30 +346,27 @@ def head_html(board: Board) -> str:
 
 
 def count_html(shown: int, found: int, every: int, remarks: Sequence[str] = ()) -> str:
-    """Return the line that says how many models are shown of those that pass the filters and of those on the board.
-
-    Remarks on what is wrong with a filter may contain foreign text.
-    """
+    """Return how many models are shown, match the filters and are on the board, with remarks on the filters."""
     if found == 0:
-        text = "No model passes. Clear the search or a filter." if every else "No model was scored here."
+        text = "No model matches. Clear the search or a filter." if every else "No model has been scored here."
     elif shown < found:
-        text = f"{shown:,} of {found:,} shown: search or filter for others. The CSV has all {found:,}."
+        text = f"{shown:,} of {found:,} shown: search or filter to see others. The CSV has all {found:,}."
     else:
-        text = f"{plural(found, 'model')}" + (f" of {every:,}" if found < every else "")
+        text = f"{counted(found, 'model')}" + (f" of {every:,}" if found < every else "")
     return f"<p>{text}</p>" + "".join(f'<p class="lb-note">{escape(remark)}</p>' for remark in remarks)
 
 
 def notes_html(board: Board, rows: Iterable[BoardRow], columns: Iterable[TableColumn] = ()) -> str:
-    """Return how to read a board of which some rows and columns are shown, and what to know before trusting it."""
+    """Return how to read the shown rows and columns of a board, and what to know before trusting it."""
     flags = [
-        f"{label}: {term} tells nothing here, {reason}"
+        f"{label}: {term} says nothing here, {reason}"
         for label, column in board.columns.items()
         for term, reason in column.flags.items()
     ]
     warnings = [f"{row.label}: {text}" for row in rows for text in row.warnings]
     failures = [f"{one.model} ({one.kind}): {one.reason}" for one in board.failures]
     sections = {
-        "To know before reading it": [*board.notes, *flags],
+        "What to know first": [*board.notes, *flags],
         f"Warnings ({len(warnings):,})": warnings,
         f"Models that could not be scored ({len(failures):,})": failures,
     }
@@ -369,7 +375,7 @@ def notes_html(board: Board, rows: Iterable[BoardRow], columns: Iterable[TableCo
 
 
 def card_html(board: Board, row: BoardRow) -> str:
-    """Return a short description of one model of a board, with links to where it comes from."""
+    """Return a short description of one model of a board, with links to the Hub."""
     return page(
         "board_card.html.jinja",
         board=board,

@@ -1,4 +1,4 @@
-"""The tab that puts two models of the chosen board side by side, and what can be told from it."""
+"""The tab with two models of the chosen board side by side, and which of them is better."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     COMPARE,
     LONGEST_VALUE,
     NO_BOARD,
+    Kept,
     LeaderboardPage,
     Screen,
     add_chart,
@@ -24,7 +25,7 @@ from hf_transfer_score.leaderboard.pages.page import (
     drawn,
     offered,
 )
-from hf_transfer_score.leaderboard.pages.texts import escape, page, plain, points_text
+from hf_transfer_score.leaderboard.pages.texts import accuracy_text, escape, page, plain, points_text
 from hf_transfer_score.records.record import RecordedOverlap
 
 MOST_CHOICES = 1000
@@ -34,76 +35,63 @@ Ends = tuple[float, float]
 
 
 class ComparedTerm(NamedTuple):
-    """One raw term of both models: lower is better where the direction is -1.
+    """One raw term of both models.
 
     Attributes:
-        better: "first", "second" or "equal"; None where one value is missing.
+        direction: 1 where higher is better, -1 where lower is.
+        better: see `_better`.
         overlap: whether the intervals overlap; None where one is missing.
     """
 
     name: str
     direction: int
-    first: float | None
-    second: float | None
-    first_interval: Ends | None
-    second_interval: Ends | None
-    better: str | None
+    values: tuple[float | None, ...]
+    intervals: tuple[Ends | None, ...]
+    better: int | None
     overlap: bool | None
 
 
 class ComparedColumn(NamedTuple):
-    """One metric of both models, of which the one with the higher pool score is better."""
+    """One metric of both models; the one with the higher pool score is better."""
 
     label: str
     kind: str
-    first_score: float | None
-    second_score: float | None
-    first_rank: int | None
-    second_rank: int | None
-    better: str | None
+    scores: tuple[float | None, ...]
+    ranks: tuple[int | None, ...]
+    better: int | None
     terms: tuple[ComparedTerm, ...]
 
 
-class Comparison(NamedTuple):
-    """Two models of a board, the metrics that at least one has, and what can be told."""
-
-    first: BoardRow
-    second: BoardRow
-    columns: tuple[ComparedColumn, ...]
-    sentence: str
-    headline: tuple[str, ...] = ()
+def compared(board: Board, pair: Sequence[BoardRow]) -> list[ComparedColumn]:
+    """Return the metrics that at least one of two models has."""
+    columns = (_column(column, pair) for column in board.columns.values())
+    return [one for one in columns if any(score is not None for score in one.scores)]
 
 
-def compare(board: Board, first: BoardRow, second: BoardRow) -> Comparison:
-    """Return two rows of a board side by side."""
-    columns = (_column(column, first, second) for column in board.columns.values())
-    kept = tuple(one for one in columns if one.first_score is not None or one.second_score is not None)
+def verdict(board: Board, first: BoardRow, second: BoardRow) -> str:
+    """Return which of two models is better, as far as that is known."""
     if first.label == second.label:
-        return Comparison(first, second, kept, f"{first.label} is compared with itself.", board.headline)
-    told = f"{_ranks_told(board, first, second)} {_truth_told(first, second)}"
-    return Comparison(first, second, kept, told.strip(), board.headline)
+        return f"{first.label} is compared with itself."
+    return f"{_ranks_told(board, first, second)} {_truth_told(first, second)}".strip()
 
 
-def _column(column: BoardColumn, first: BoardRow, second: BoardRow) -> ComparedColumn:
-    pair, label, terms = (first, second), column.label, []
+def _column(column: BoardColumn, pair: Sequence[BoardRow]) -> ComparedColumn:
+    label, terms = column.label, []
     for name, direction in column.directions.items():
-        one, other = (row.terms.get(label, {}).get(name) for row in pair)
+        values = tuple(row.terms.get(label, {}).get(name) for row in pair)
         mine, theirs = (row.intervals.get(label, {}).get(name) for row in pair)
         overlap = None if mine is None or theirs is None else mine[0] <= theirs[1] and theirs[0] <= mine[1]
-        better = _better(one, other, direction)
-        terms.append(ComparedTerm(name, direction, one, other, mine, theirs, better, overlap))
-    one, other = (row.scores.get(label) for row in pair)
-    rank, behind = (row.ranks.get(label) for row in pair)
-    return ComparedColumn(label, column.kind, one, other, rank, behind, _better(one, other), tuple(terms))
+        better = _better(*values, direction=direction)
+        terms.append(ComparedTerm(name, direction, values, (mine, theirs), better, overlap))
+    scores, ranks = tuple(row.scores.get(label) for row in pair), tuple(row.ranks.get(label) for row in pair)
+    return ComparedColumn(label, column.kind, scores, ranks, _better(*scores), tuple(terms))
 
 
-def _better(first: float | None, second: float | None, direction: int = 1) -> str | None:
-    """Return "first", "second" or "equal", None where one is not known."""
-    if first is None or second is None:
+def _better(first: float | None, second: float | None, *, direction: int = 1) -> int | None:
+    """Return 0 if the first is better and 1 if the second is, None if they are equal or one is missing."""
+    if first is None or second is None or first == second:
         return None
-    if first == second:
-        return "equal"
-    return "first" if (first > second) == (direction > 0) else "second"
+    return 0 if (first > second) == (direction > 0) else 1
 
 
 def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
@@ -112,10 +100,10 @@ def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
     if first.rank is None or second.rank is None:
         without = " and ".join(row.label for row in (first, second) if row.rank is None)
         lacking = " and ".join(board.headline) or "a score"
-        return f"Which is better cannot be told: {without} has no rank, for want of {lacking}."
+        return f"It is not known which is better, since there is no rank of {without}, for lack of {lacking}."
     if first.rank == second.rank:
-        known = first.group is not None and first.group == second.group
-        return f"They cannot be told apart: both take rank {first.rank}." if known else f"Both take rank {first.rank}."
+        tied = first.group is not None and first.group == second.group
+        return f"{'They cannot be distinguished: both' if tied else 'Both'} have rank {first.rank}."
     ahead, behind = (first, second) if first.rank < second.rank else (second, first)
     order = f"{ahead.label} (rank {ahead.rank}) is ahead of {behind.label} (rank {behind.rank})"
     if ahead.high is None or behind.low is None:
@@ -127,7 +115,7 @@ def _ranks_told(board: Board, first: BoardRow, second: BoardRow) -> str:
 
 
 def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
-    """Return which of two models is expected to come out ahead, and how surely."""
+    """Return which of two models is expected to do better, and how certain that is."""
     assert first.rank is not None and second.rank is not None
     better, worse = (first, second) if first.rank <= second.rank else (second, first)
     assert better.forecast is not None and worse.forecast is not None
@@ -142,57 +130,48 @@ def _forecasts_told(first: BoardRow, second: BoardRow) -> str:
 
 
 def _truth_told(first: BoardRow, second: BoardRow) -> str:
-    def share(value: float | None) -> str:
-        return f"{value:.2%}" if value is not None and 0 <= value <= 1 else f"{value:.6g}"
-
-    if first.accuracy is None or second.accuracy is None:
+    known = [(row.accuracy, row.label) for row in (first, second) if row.accuracy is not None]
+    if len(known) < 2:
         return ""
-    if first.accuracy == second.accuracy:
-        return f"After fine-tuning both reached {share(first.accuracy)}."
-    better, worse = (first, second) if first.accuracy > second.accuracy else (second, first)
-    told = f"{better.label} reached {share(better.accuracy)}, {worse.label} {share(worse.accuracy)}"
-    return f"After fine-tuning {told}."
+    (high, better), (low, worse) = sorted(known, key=lambda one: -one[0])
+    if high == low:
+        return f"After fine-tuning, both reached {accuracy_text(high)}."
+    return f"After fine-tuning, {better} reached {accuracy_text(high)} and {worse} {accuracy_text(low)}."
 
 
 def row_choices(board: Board, typed: str = "") -> list[str]:
-    """Return labels of a board's models to choose from, at most 1,000 that contain what was typed, in its order."""
+    """Return labels of a board's models that contain what was typed, in its order, at most 1,000."""
     wanted = typed.strip().casefold()
     return [row.label for row in board.rows if wanted in row.label.casefold()][:MOST_CHOICES]
 
 
-def row_of(board: Board, text: str | None) -> BoardRow | None:
-    """Return the row that a text means: a label, or the id of a model whose first row is meant."""
-    wanted = (text or "").strip()
-    named = next((row for row in board.rows if row.label == wanted), None)
-    return named or next((row for row in board.rows if row.model == wanted), None)
-
-
 def compare_page(board: Board, first: str | None, second: str | None) -> str:
-    """Return two models of a board side by side as HTML, or what to do where a text is no label or id of one."""
-    one, other = row_of(board, first), row_of(board, second)
+    """Return two models of a board, given by label or id, side by side as HTML, or what is wrong with a text."""
+    one, other = board.row(first), board.row(second)
     if one is None or other is None:
-        wrong: dict[str, None] = {}
-        for name in ((text or "").strip() for row, text in ((one, first), (other, second)) if row is None):
-            failed = next((each for each in board.failures if each.model == name), None)
-            why = "" if failed is None else f" It could not be scored: {escape(failed.reason, 600)}"
-            told = f"{escape(name)} has no scores on this board.{why}" if name else "Choose two models."
-            wrong[f'<div class="lb-note">{told}</div>'] = None
-        return "".join(wrong)
+        reasons = {each.model: f" It could not be scored: {escape(each.reason, 600)}" for each in board.failures}
+        notes = []
+        for name in dict.fromkeys((text or "").strip() for row, text in ((one, first), (other, second)) if row is None):
+            told = (
+                f"{escape(name)} has no scores on this board.{reasons.get(name, '')}" if name else "Choose two models."
+            )
+            notes.append(f'<div class="lb-note">{told}</div>')
+        return "".join(notes)
     return page(
         "compare_page.html.jinja",
-        found=compare(board, one, other),
+        pair=(one, other),
+        verdict=verdict(board, one, other),
+        columns=compared(board, (one, other)),
+        headline=board.headline,
         facts=FACTS,
         headers=("", plain(one.label, 60), plain(other.label, 60)),
-        higher=_better(one.rank, other.rank, -1),
+        higher=_better(one.rank, other.rank, direction=-1),
         more_accurate=_better(one.accuracy, other.accuracy),
     )
 
 
 def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: int = WIDTH) -> Figure | None:
-    """Return the class overlap of two models by name on one scale, side by side where there is room.
-
-    None where no record of either says.
-    """
+    """Return the class overlap of two models on one scale, side by side if there is room; None if nothing is known."""
     known = [(label, overlap) for label, overlap in pair if overlap is not None]
     if not known:
         return None
@@ -202,7 +181,7 @@ def overlaps_figure(pair: Sequence[tuple[str, RecordedOverlap | None]], width: i
         overlap_figure(one.classes, one.values, model=label, largest=largest, width=width // columns)
         for label, one in known
     ]
-    return together(each, "How far the classes overlap", columns)
+    return together(each, "How much the classes overlap", columns)
 
 
 def build_compare_tab(page: LeaderboardPage) -> None:
@@ -241,25 +220,25 @@ def build_compare_tab(page: LeaderboardPage) -> None:
         show_progress="hidden",
         api_visibility="private",
     )
-    page.keep("first", first, read=_label)
-    page.keep("second", second, read=_label)
+    page.kept.append(Kept("first", first, read=_label))
+    page.kept.append(Kept("second", second, read=_label))
 
 
 def _offer(
     page: LeaderboardPage, slug: str | None, left: str | None, right: str | None, model: str | None
 ) -> tuple[Any, Any, Any, str]:
-    """Keep what was chosen where the board has it; else the chosen model and the best two are put there."""
+    """Keep chosen models that are on the board; else offer the model of the Model tab and the best two."""
     board = page.library.catalogue.named(slug)
-    if board is None:  # an address may have chosen models of a board that is yet to come
+    if board is None:  # an address may name models of a board that is still loading
         return gr.skip(), gr.skip(), gr.skip(), NO_BOARD
     chosen = [left, right]
-    known = [row.label for text in chosen if (row := row_of(board, text)) is not None]
+    known = [row.label for text in chosen if (row := board.row(text)) is not None]
     if len(known) < 2:
-        rows = (row_of(board, model), *board.rows[:2])
+        rows = (board.row(model), *board.rows[:2])
         chosen = [*dict.fromkeys([*known, *(row.label for row in rows if row is not None)]), None, None][:2]
     labels, offers = row_choices(board), []
     for value, old in zip(chosen, (left, right), strict=True):
-        is_there = value is None or value in labels  # or else not among the first thousand
+        is_there = value is None or value in labels  # it may not be among the first thousand
         offers.append(offered(labels if is_there else [value, *labels[: MOST_CHOICES - 1]], value, old))
     return *offers, gr.update(visible=len(board.rows) > MOST_CHOICES), compare_page(board, *chosen)
 
@@ -269,7 +248,7 @@ def _draw(
 ) -> tuple[Any, str]:
     catalogue = page.library.catalogue
     board = catalogue.named(slug)
-    rows = [] if board is None else [row for text in (left, right) if (row := row_of(board, text)) is not None]
+    rows = [] if board is None else [row for text in (left, right) if (row := board.row(text)) is not None]
     if board is None or len(rows) < 2:
         return drawn(None, screen, "overlap")
     pair = [(row.label, catalogue.overlap(board, row)) for row in rows]
@@ -277,6 +256,6 @@ def _draw(
 
 
 def _label(text: str, catalogue: Catalogue) -> Any:
-    """Return the choice of a label in an address; whether the board has it is seen when it is shown."""
+    """Return an update with the label in an address; whether the board has it is checked when it is shown."""
     usable = 0 < len(text) <= LONGEST_VALUE and text.isprintable()
     return gr.update(choices=[text], value=text) if usable else None

@@ -1,4 +1,4 @@
-"""The page of one model and its model card: everything that is recorded of it; all foreign text is escaped."""
+"""The page of one model and its model card: everything recorded about it; all foreign text is escaped."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from hf_transfer_score.leaderboard.pages.texts import expected_text, page
 from hf_transfer_score.records.record import Record
 
 MOST_BOARDS = 12
-"""Boards of a model that are made for its page and card; the others would each take a moment."""
+"""Boards made for the page and card of a model at most, since each may take a moment."""
 
 MOST_ROWS = 200
 MOST_CHOICES = 1000
 MOST_COMPARED = 20_000
-"""Ids that are looked through for one that is spelt alike."""
+"""Ids searched for a similar spelling at most."""
 
 
 def card_of(catalogue: Catalogue, model_id: str, *, source: str | None = None) -> str:
-    """Return the model card as Markdown; the source is the results repository of the records, None for a folder."""
+    """Return the model card as Markdown; the source is the results repository, None for a folder."""
     records = catalogue.model_records(model_id)
     return model_card(gather(model_id, records, standings(catalogue, model_id, records), source=source))
 
 
 def standings(catalogue: Catalogue, model_id: str, records: Sequence[Record]) -> dict[str, Standing]:
-    """Return the places of a model with these records on its boards, by the key of each way in which it was read."""
+    """Return the ranks of a model with these records on its boards, by `standing_key`."""
     ways: dict[str, list[Record]] = defaultdict(list)
     for one in records:
         ways[standing_key(one)].append(one)
@@ -64,13 +64,13 @@ def _is_of(records: list[Record], board: Board, row: BoardRow) -> bool:
 
 
 def board_key(record: Record) -> BoardKey:
-    """Return what the board of a record's sample is known by."""
+    """Return the key of the board of a record's sample."""
     sample = record.dataset
     return BoardKey(sample.task, sample.id, sample.config, sample.split, sample.fingerprint)
 
 
 def _columns(board: Board, row: BoardRow, records: list[Record]) -> dict[str, list[Record]]:
-    """Return the records of each column that a row has."""
+    """Return the records behind each column of a row."""
     found: dict[str, list[Record]] = defaultdict(list)
     for label in row.ranks:
         column = board.columns[label]
@@ -104,7 +104,7 @@ def _standing(board: Board, row: BoardRow, records: list[Record]) -> Standing:
 
 
 def model_choices(catalogue: Catalogue, typed: str = "") -> list[str]:
-    """Return ids to choose from, at most 1,000 of those that contain what was typed; those that begin so come first."""
+    """Return ids that contain what was typed, at most 1,000; those that start with it come first."""
     wanted = typed.strip().casefold()
     found = [name for name in catalogue.models() if wanted in name.casefold()]
     found.sort(key=lambda name: not name.casefold().startswith(wanted))
@@ -112,7 +112,7 @@ def model_choices(catalogue: Catalogue, typed: str = "") -> list[str]:
 
 
 def model_page(catalogue: Catalogue, model_id: str) -> str:
-    """Return the page of a model as HTML, or ids that look like it where nothing is recorded of it."""
+    """Return the page of a model as HTML, or similar ids if nothing is recorded about it."""
     records = catalogue.model_records(model_id)
     if not records:
         near = model_choices(catalogue, model_id)[:5] if model_id.strip() else []
@@ -126,7 +126,7 @@ def model_page(catalogue: Catalogue, model_id: str) -> str:
     def first(values: Iterable[Any]) -> Any:
         return next((value for value in values if value is not None), None)
 
-    warnings: dict[str, dict[str, None]] = {}  # each once, with the metrics that gave it
+    warnings: dict[str, dict[str, None]] = {}  # each once, with its metrics
     runs: dict[str, list[Record]] = {}  # the records of each run on each sample
     for one in records:
         for text in one.warnings:
@@ -170,7 +170,7 @@ def records_json(catalogue: Catalogue, model_id: str) -> str:
 
 
 def model_command(catalogue: Catalogue, model_id: str) -> str:
-    """Return what measures a model's records again, a command for each sample; "" where no command can."""
+    """Return the commands that measure a model's records again, one per sample; "" if there are none."""
     samples = gather(model_id, catalogue.model_records(model_id)).samples
     found = [again for sample in samples[:MOST_BOARDS] if (again := reproduction(sample)) is not None]
     return "\n\n".join("\n".join([one.command, *(f"# {note}" for note in one.notes)]) for one in found)

@@ -1,4 +1,4 @@
-"""The tab with everything that is recorded of one model."""
+"""The tab with everything recorded about one model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from hf_transfer_score.leaderboard.pages.page import (
 )
 
 MOST_HEATMAPS = 4
-CHOOSE = '<div class="lb-note">Choose a model, here or by a click on a row of the board.</div>'
+CHOOSE = '<div class="lb-note">Choose a model here, or click a row of the board.</div>'
 EMPTY = '<div class="lb-note">There are no records yet.</div>'
 
 DOWNLOAD = """
@@ -52,7 +52,7 @@ DOWNLOAD = """
 
 def build_model_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
-    info = "type to filter, or the id of any model"
+    info = "type to filter, or enter the id of any model"
     choice = gr.Dropdown(
         [], value=None, label="Model", info=info, allow_custom_value=True, filterable=True, elem_id="lb-model"
     )
@@ -101,18 +101,18 @@ def build_model_tab(page: LeaderboardPage) -> None:
 
 
 def heatmaps_figure(catalogue: Catalogue, model_id: str, width: int = WIDTH) -> Figure | None:
-    """Return how far the classes overlap in a model's features, on at most four boards; None where no record says."""
+    """Return how much the classes overlap in a model's features, on at most four boards; None if no record says."""
     figures: list[Figure] = []
     for board, rows in boards_of(catalogue, model_id):
         for row in rows:
             found = catalogue.overlap(board, row) if len(figures) < MOST_HEATMAPS else None
             if found is not None:
                 figures.append(overlap_figure(found.classes, found.values, model=row.label, width=width))
-    return together(figures, "How far the classes overlap", columns=1) if figures else None
+    return together(figures, "How much the classes overlap", columns=1) if figures else None
 
 
 def file_stem(model: str | None) -> str:
-    """Return the name of a file for a model, without what means something in a path.
+    """Return a file name for a model, without anything that has a meaning in a path.
 
     Example:
         >>> file_stem("timm/resnet18.a1"), file_stem("../<x>")

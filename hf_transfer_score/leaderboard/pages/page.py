@@ -1,4 +1,4 @@
-"""What the tabs of the leaderboard share, and what each of them may rely on."""
+"""What the tabs of the leaderboard share."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ BOARD, PLOTS, TRUST, COMPARE, MODEL, UPLOAD, SUBMIT = "board", "plots", "trust",
 """Ids of the tabs; they are part of addresses."""
 
 LONGEST_VALUE = 400
-"""Letters that one value of an address may have."""
+"""Letters in one value of an address at most."""
 
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-"""Options of an event that shows no progress and is none of the API."""
+"""Options of an event without progress, outside the API."""
 
-NO_BOARD = '<div class="lb-note">There is no board yet: no records were found so far.</div>'
+NO_BOARD = '<div class="lb-note">There is no board yet: no records have been found.</div>'
 
 LEAST_WIDTH, MOST_WIDTH = 280, 860
 SHORT = Limits(size=1000, depth=3, values=10, letters=100)
@@ -40,25 +40,25 @@ SCREEN = """
   return [...values.slice(0, -1), JSON.stringify({night, width})];
 }
 """
-"""Puts what a chart has to know of the screen into the last input of an event."""
+"""Puts what a chart needs to know about the screen into the last input of an event."""
 
 
 class Screen(NamedTuple):
-    """What a chart is drawn for: its width in pixels, and whether the ground is dark."""
+    """The width in pixels that a chart is drawn for, and whether the page is dark."""
 
     width: int = WIDTH
     night: bool = False
 
 
 def screen_of(text: str | None) -> Screen:
-    """Return what a page says of its screen; the text may come from anybody.
+    """Return the screen that a page reports; the text may come from anybody.
 
     Example:
         >>> screen_of('{"night": true, "width": 400}'), screen_of("x")
         (Screen(width=400, night=True), Screen(width=760, night=False))
     """
     try:
-        told = parse_json(text or "", what="what a page says of its screen", limit=SHORT)
+        told = parse_json(text or "", what="the screen of a page", limit=SHORT)
         width = min(MOST_WIDTH, max(LEAST_WIDTH, int(told["width"])))
         return Screen(width, told["night"] is True)
     except (UnreadableError, ValueError, TypeError, KeyError, OverflowError):
@@ -66,17 +66,17 @@ def screen_of(text: str | None) -> Screen:
 
 
 def add_chart(name: str) -> list[Any]:
-    """Add the components of a chart: the chart itself, and its words with its numbers as a table."""
+    """Add the components of a chart: the chart, and its words with its numbers as a table."""
     plot = gr.Plot(show_label=False, container=False, visible=False, elem_id=name, elem_classes="lb-plot")
     return [plot, gr.HTML("", elem_id=f"{name}-words")]
 
 
 def drawn(figure: Figure | None, screen: Screen, file: str) -> tuple[Any, str]:
-    """Return what the components of a chart show, nothing at all for None; visitors save it as a file of that name."""
+    """Return what the components of a chart show; visitors save it under the name of the file."""
     if figure is None or figure.chart is None:
         return gr.update(value=None, visible=False), "" if figure is None else figure.words_html()
     found = specification(figure.chart, night=screen.night, file=file)
-    found.pop("$schema", None)  # gradio draws with an older version of the language, and warns of the newer one
+    found.pop("$schema", None)  # gradio draws with an older version of Vega-Lite and would warn about the newer one
     return gr.update(value=PlotData(type="altair", plot=json.dumps(found)), visible=True), figure.words_html()
 
 
@@ -87,15 +87,14 @@ class Kept:
     Attributes:
         name: in the query.
         component: holds the value.
-        read: from the text of an address, and the boards there are, to the value. Addresses come from anybody: what
-            makes no sense has to become None, which leaves the component as it is; `gr.update(...)` is fine too. None
-            where the component is restored by other means.
-        write: from the value to text; "" for a value that needs no mention.
+        read: turns the text of an address, which may come from anybody, into the value or a `gr.update(...)`, given the
+            boards; None leaves the component as it is. Without `read`, the component is restored by other means.
+        write: turns the value into text; "" for a value that need not be in the address.
     """
 
     name: str
     component: Any
-    read: Callable[[str, Catalogue], Any] | None
+    read: Callable[[str, Catalogue], Any] | None = None
     write: Callable[[Any], str] = lambda value: str(value or "")
 
 
@@ -103,31 +102,31 @@ class Kept:
 class LeaderboardPage:
     """The shared part of the page. A tab is built by `build_X_tab(page)` inside its `gr.Tab`.
 
-    What a tab may rely on:
+    Rules for tabs:
 
-    - `library.catalogue` is the present state. Ask for it anew in each event, once, and keep no reference to it.
+    - `library.catalogue` is the present state. Read it once in each event, and keep no reference to it.
     - `board`, `model`, `tab` and `version` are `gr.State`: use them as inputs, and listen with `when_shown`. To choose
       a model from a tab, return its id to the output `page.model`; to change the tab, return `gr.Tabs(selected=MODEL)`
       to the output `page.tabs` AND the same id to the output `page.tab`. An event that changes a state has to go
-      through the queue (the default): without it nobody hears of the change.
-    - Nothing is to be computed while the page is built: records may still be loading, and each visitor gets the same
-      initial page. Contents come from `when_shown`, which is also called after the first load.
+      through the queue (the default); otherwise the change triggers no event.
+    - Compute nothing while the page is built: records may still be loading, and each visitor gets the same initial
+      page. Contents come from `when_shown`, which is also called after the first load.
     - Foreign text goes through `texts.escape` into `gr.HTML`, or through `texts.plain` into a component that shows
       plain text (Textbox; Dataframe with datatype "str" or "number"; choices of a Dropdown). Never into Markdown.
-    - A chart is two components of `add_chart`; what `drawn` returns for them comes from `when_drawn`.
+    - A chart is the two components of `add_chart`; `when_drawn` calls a function that returns `drawn` for them.
     - The style sheet has the classes lb-scroll, lb-table, lb-list, lb-button, lb-note, lb-muted and lb-plot (a chart),
       and colours of the theme as --body-text-color and the like.
 
     Attributes:
-        requests: where requests for scoring go; None where nobody takes any.
+        requests: where requests for scoring go; None if they are not accepted.
         tabs: the tabs, as output only.
         tab: state: the id of the open tab.
-        board: state: slug of the chosen board, None where there is none yet.
-        model: state: id of the chosen model, None where none was chosen.
+        board: state: slug of the chosen board, or None.
+        model: state: id of the chosen model, or None.
         version: state: changes when the shown records do.
-        screen: hidden: what charts are drawn for.
+        screen: hidden: the text for `screen_of`.
         ledger: the files that visitors uploaded.
-        kept: components that are part of the address.
+        kept: components whose values are part of the address.
     """
 
     library: Library
@@ -141,18 +140,6 @@ class LeaderboardPage:
     ledger: Ledger
     kept: list[Kept] = field(default_factory=list)
 
-    def keep(self, name: str, component: Any, *, read: Callable[[str, Catalogue], Any]) -> None:
-        """Make a component's value part of the page's address, so that a link restores it; see Kept.
-
-        The address is brought up to date on the component's `change`. The restored value reaches the component before
-        the first call of `when_shown`.
-        """
-        self.kept.append(Kept(name, component, read))
-
-    def keep_written(self, name: str, component: Any, write: Callable[[Any], str]) -> None:
-        """Make a component's value part of the page's address; who calls it restores the value by other means."""
-        self.kept.append(Kept(name, component, None, write))
-
     def when_shown(
         self,
         tab: str,
@@ -163,14 +150,12 @@ class LeaderboardPage:
         also: Sequence[Any] = (),
         js: str | None = None,
     ) -> None:
-        """Call a function whenever what a tab shows may be out of date: it is opened, or what it shows changes.
-
-        Nothing is called while the tab is not open. An exception that is not a TransferScoreError is a bug.
+        """Call a function when an open tab may be out of date: it was just opened, or a state of the page changed.
 
         Args:
             tab: id of the tab.
-            function: from the inputs to a value for each output: a tuple, or the value itself where there is one.
-            inputs: components and states; `page.board` and `page.model` among others.
+            function: turns the inputs into a tuple with a value for each output, or into the value of a single output.
+            inputs: components and states, such as `page.board` and `page.model`.
             outputs: components.
             also: further events that call it, such as `my_dropdown.input`.
             js: changes the inputs on the page.
@@ -196,7 +181,7 @@ class LeaderboardPage:
         also: Sequence[Any] = (),
         within: str = "lb-tabs",
     ) -> None:
-        """Do the same as `when_shown` for a function that draws: its last argument is a Screen, as wide as `within`."""
+        """Do the same for a function whose last argument is a Screen, as wide as the element `within`."""
 
         def draw(*values: Any) -> Any:
             return function(*values[:-1], screen_of(values[-1]))
@@ -205,9 +190,9 @@ class LeaderboardPage:
 
 
 def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:
-    """Return an update of what a control offers, with a value only where another one was shown when the event was sent.
+    """Return an update of the choices of a control, with a value only if another one was shown.
 
-    A value that comes back from the server undoes what was chosen or typed while it was on its way.
+    A value from the server would undo what was chosen or typed while it was on its way.
     """
     return gr.update(choices=choices) if value == shown else gr.update(choices=choices, value=value)
 
@@ -215,20 +200,19 @@ def offered(choices: Sequence[Any], value: Any, shown: Any) -> Any:
 def add_finder(
     choices: Sequence[gr.Dropdown], narrowed: Callable[..., list[str]], *, inputs: Sequence[Any] = (), name: str
 ) -> gr.Textbox:
-    """Add a field beside choices of very many names: what is typed there narrows what they offer.
+    """Add a field that narrows dropdowns of very many names, and is hidden while there are few.
 
-    It is hidden until there are more names than a choice offers at a time. A choice cannot be narrowed by its own
-    letters: what the server answers would meet what was typed since.
+    Typing into the dropdown itself could not narrow it: the answer of the server would overwrite what was typed since.
 
     Args:
-        choices: what it narrows.
-        narrowed: from what was typed, and the values of `inputs`, to the names to offer.
+        choices: the dropdowns.
+        narrowed: turns what was typed, and the values of `inputs`, into the names to offer.
         inputs: components.
         name: id of the element.
     """
     field = gr.Textbox(
         label="Find a model",
-        info="there are more models than the choice shows at a time: any part of a name narrows it",
+        info="there are more models than the list can show: type any part of a name to narrow it",
         max_length=LONGEST_VALUE,
         max_lines=1,
         visible=False,

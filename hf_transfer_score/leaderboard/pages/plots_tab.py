@@ -16,6 +16,7 @@ from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
 from hf_transfer_score.leaderboard.pages.page import (
     LONGEST_VALUE,
     PLOTS,
+    Kept,
     LeaderboardPage,
     Screen,
     add_chart,
@@ -28,19 +29,19 @@ from hf_transfer_score.leaderboard.pages.view import one_line
 
 FACE = "face"
 LONGEST_TRUTH = 40
-"""How accuracies were measured is said in a chart where it is as short as this; the head of the board always does."""
+"""Longer descriptions of how accuracies were measured are only in the head of the board."""
 
 ORDER = ""
-"""The choice of the order of the board instead of one column."""
+"""The choice that means the order of the board, not a column."""
 
 FILES = ("size", "terms", "accuracy", "overlap")
-"""Names of images that visitors save."""
+"""Names of the images that visitors save."""
 
 PAIRS = ((1, 3), (2, 4))
-"""Charts that stand side by side where there is room, by their place among all."""
+"""Charts that are side by side if there is room."""
 
-HINT = """<p class="lb-muted">Pointing at a model tells what is known of it. Dragging moves a chart, the wheel with Ctrl
-zooms, a double click shows all again; the button at its corner saves it.</p>"""
+HINT = """<p class="lb-muted">Point at a model to see its details. Drag to move a chart, use the wheel with Ctrl to
+zoom, double-click to reset; the button in the corner saves it.</p>"""
 
 
 def board_size_figure(
@@ -51,12 +52,10 @@ def board_size_figure(
     marked: str | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the score of a column of a board against the number of parameters, with the row of one label marked.
+    """Return the score of a column against the number of parameters, for some rows of a board or all of them.
 
-    Only some rows are drawn where they are given.
-
-    Without a column it is what the board is ordered by: the expected accuracy, or where nothing anchors it the points
-    below the best, with their intervals; of a board without a forecast the rank with its range.
+    Without a column, it is what the board is ordered by: the expected accuracy or else the points below the best, with
+    their intervals; on a board without a forecast, the rank with its range.
     """
     rows = board.rows if rows is None else rows
     if column is not None:
@@ -72,7 +71,7 @@ def board_size_figure(
 
 
 def _forecast_size_figure(rows: Sequence[BoardRow], marked: str | None, width: int) -> Figure:
-    """Return what is expected of the models of a board against the number of parameters."""
+    """Return the forecast for some rows against the number of parameters."""
     known = [(row, row.forecast) for row in rows if row.forecast is not None]
     anchored = any(one.expected_accuracy is not None for _, one in known)
     points = []
@@ -90,11 +89,11 @@ def _forecast_size_figure(rows: Sequence[BoardRow], marked: str | None, width: i
 def board_collapse_figure(
     board: Board, column: str | None = None, *, marked: str | None = None, width: int = WIDTH
 ) -> Figure:
-    """Return variance collapse against class fairness, by a column of FaCe; None for the first one of the board."""
+    """Return variance collapse against class fairness, from a column of FaCe or else the first one of the board."""
     found = [label for label, one in board.columns.items() if one.metric == FACE]
     chosen = column if column is not None else next(iter(found), None)
     if chosen is None or chosen not in found:
-        why = "This board has no records of FaCe, whose two terms these are."
+        why = "These are the two terms of FaCe, and this board has no records of FaCe."
         return Figure("Variance collapse against class fairness", why)
     points = []
     for row in board.rows:
@@ -114,16 +113,14 @@ def board_accuracy_figure(
     marked: str | None = None,
     width: int = WIDTH,
 ) -> Figure:
-    """Return the score of a column of a board against measured accuracy, with the row of one label marked.
+    """Return the score of a column against measured accuracy; the agreement is τ_w of both orders with its interval.
 
-    Without a column it is the mean rank over the metrics that decide where there is no forecast, which knows these
-    accuracies. The agreement is τ_w of the two orders over the
-    same models, with its interval.
+    Without a column, it is the mean rank over the headline metrics, since the forecast uses these accuracies.
     """
     exact = board.truth_exact or not any(row.accuracy is not None for row in board.rows)
-    notes = [] if exact else ["Accuracy was measured on the same dataset with another sample."]
+    notes = [] if exact else ["The accuracy was measured with another sample of the same dataset."]
     if column is None and board.headline:
-        notes.insert(0, f"The mean rank is by {' and '.join(board.headline)}; the forecast knows these accuracies.")
+        notes.insert(0, f"The mean rank is by {' and '.join(board.headline)}; the forecast uses these accuracies.")
     points = []
     for row in board.rows:
         score = row.mean_rank if column is None else row.scores.get(column)
@@ -146,10 +143,18 @@ def build_plots_tab(page: LeaderboardPage) -> None:
     """Add the components of the tab."""
     with gr.Row():
         score = gr.Dropdown(
-            _scores(None), value=ORDER, label="Score", info="of the first and third chart", elem_id="lb-plot-score"
+            _scores(None),
+            value=ORDER,
+            label="Score",
+            info="shown in the first and third chart",
+            elem_id="lb-plot-score",
         )
         model = gr.Dropdown(
-            [], value=None, label="Model", info="has a ring in each chart; type to search", elem_id="lb-plot-model"
+            [],
+            value=None,
+            label="Model",
+            info="marked with a ring in each chart; type to search",
+            elem_id="lb-plot-model",
         )
     gr.HTML(HINT)
     parts = {}
@@ -161,11 +166,11 @@ def build_plots_tab(page: LeaderboardPage) -> None:
     charts = [part for place in sorted(parts) for part in parts[place]]
 
     def offer(slug: str | None, wanted: str | None, named: str | None, chosen: str | None) -> tuple[Any, Any]:
-        """Return what may be chosen on a board; a choice that is shown already is left alone."""
+        """Return updates for both choices; a value that is shown already is left alone."""
         board = page.library.catalogue.named(slug)
         if board is None:
             return gr.skip(), gr.skip()
-        row = _row(board, named or chosen)
+        row = board.row(named or chosen) or next(iter(board.rows), None)
         labels = [(plain(one.label, 120), one.label) for one in board.rows]
         kept = wanted if wanted in board.columns else ORDER
         return offered(_scores(board), kept, wanted), offered(labels, None if row is None else row.label, named)
@@ -180,20 +185,20 @@ def build_plots_tab(page: LeaderboardPage) -> None:
     inputs = [page.board, score, model, page.model]
     page.when_shown(PLOTS, offer, inputs=inputs, outputs=[score, model])
     page.when_drawn(PLOTS, draw, inputs=inputs, outputs=charts, also=[score.input, model.input], within="lb-plots-1")
-    page.keep("score", score, read=read)
+    page.kept.append(Kept("score", score, read=read))
 
 
 def _draw(
     catalogue: Catalogue, slug: str | None, wanted: str | None, named: str | None, screen: Screen
 ) -> tuple[Any, ...]:
-    """Return what all charts show: by a column of the board or by its order, with a ring around one model."""
+    """Return all charts, by a column of the board or by its order, with a ring around one model."""
     board = catalogue.named(slug)
     if board is None:
         rest = (part for _ in FILES[1:] for part in drawn(None, screen, ""))
         return gr.skip(), "<p>There is no board yet.</p>", *rest
     column = wanted if wanted in board.columns else None
     face = column if column is not None and board.columns[column].metric == FACE else None
-    row = _row(board, named)
+    row = board.row(named) or next(iter(board.rows), None)
     look: Any = {"marked": None if row is None else row.label, "width": screen.width}
     overlap = None if row is None else catalogue.overlap(board, row)
     classes, values = ((), ()) if overlap is None else (overlap.classes, overlap.values)
@@ -206,20 +211,13 @@ def _draw(
     return tuple(part for figure, file in zip(figures, FILES, strict=True) for part in drawn(figure, screen, file))
 
 
-def _row(board: Board, named: str | None) -> BoardRow | None:
-    """Return the row of a label or of a model; the first one where there is none."""
-    found = next((row for row in board.rows if row.label == named), None)
-    found = found or next((row for row in board.rows if row.model == named), None)
-    return found or next(iter(board.rows), None)
-
-
 def _scores(board: Board | None) -> list[tuple[str, str]]:
     labels = () if board is None else board.columns
     return [("The order of the board", ORDER), *((plain(label, 80), label) for label in labels)]
 
 
 def _agreement(board: Board, column: str | None) -> tuple[float, Ends | None] | None:
-    """Return τ_w of the order of a column, or of the board, and the measured accuracies, with its interval."""
+    """Return τ_w of measured accuracies and a column or the order of the board, with its interval."""
     mean = MEAN_RANK if len(board.headline) > 1 else next(iter(board.headline), None)
     wanted = column if column is not None else mean
     for one in trust(board):

@@ -1,4 +1,4 @@
-"""What a chat or a search engine shows of the page's address: title, description and picture."""
+"""The title, description and picture that a chat or a search engine shows for the page."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from hf_transfer_score.text import TEMPLATES
 TITLE = "Transferability leaderboard"
 QUESTION = "Which checkpoint should I fine-tune?"
 ABOUT = (
-    "Choose the dataset most like yours. Its board says how pretrained checkpoints come out after fine-tuning on it, "
-    "how sure that is, and why."
+    "Choose the dataset most like yours. Its board shows how well pretrained checkpoints should do on it after "
+    "fine-tuning, how certain that is, and why."
 )
 PICTURE = "board.png"
 """A picture of the page; `python benchmarks/look.py --picture` takes it."""
 
 OTHERS = re.compile(rb"<meta\s[^>]*(?:og|twitter):[^>]*>\s*")
-"""What gradio says of every app, before anything that an app says of itself."""
+"""The tags that gradio puts into every app, before those of the app itself."""
 
 
 def sharing_head() -> str:
-    """Return the tags; only a full address of a picture is looked at, which the page knows on a Space."""
+    """Return the tags; a picture needs a full address, which is known only on a Space."""
     host = os.environ.get("SPACE_HOST", "")
     told = {"og:type": "website", "og:title": f"{QUESTION} {TITLE}", "og:description": ABOUT}
     if re.fullmatch(r"[\w.-]+", host, re.ASCII):
@@ -39,7 +39,7 @@ def sharing_head() -> str:
 
 
 class SharedPage:
-    """Stands before an app of gradio: answers with the picture, and puts our tags in the place of gradio's."""
+    """Middleware that serves the picture and replaces gradio's tags by ours."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""The tab that asks for a model to be scored: what was typed is checked, compared with what is known, and queued."""
+"""The tab for requests to score a model: they are checked, compared with what is known, and queued."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from hf_transfer_score.requests.request import Request, check_request
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-REQUEST_HEADERS = ("Model", "Dataset", "State", "Why", "Asked (UTC)", "By")
+REQUEST_HEADERS = ("Model", "Dataset", "State", "Why", "Requested (UTC)", "By")
 MOST_ROWS = 200
 FRESH_SECONDS = 15.0
-"""So long a list of requests is shown again without a look at their place, which may be on the Hub."""
+"""How long a list of requests is shown before their place, which may be on the Hub, is read again."""
 
 LONGEST = 200
 AT_ONCE = 4
-"""Submissions that ask the Hub at a time."""
+"""Submissions that may ask the Hub at the same time."""
 
 STATES = {
     "pending": "waits for a worker",
@@ -41,26 +41,26 @@ STATES = {
 }
 
 INTRODUCTION = """<div class="lb-head"><h2>Have a model scored</h2></div>
-<p class="lb-muted">Ask for a public model to be scored on a public dataset. The request is checked, waits in a queue
-until a worker takes it, and its records land on the board. Scoring takes one forward pass over a labelled sample;
-nothing is fine-tuned, and no code of the model's repository is run.</p>"""
+<p class="lb-muted">Ask for a public model to be scored on a public dataset. The request is checked and waits in a
+queue until a worker takes it; its records then appear on the board. Scoring takes one forward pass over a labelled
+sample; nothing is fine-tuned, and no code from the model's repository is run.</p>"""
 
 NO_QUEUE = """<div class="lb-head"><h2>Have a model scored</h2></div>
-<div class="lb-note">Nobody takes requests here yet. Start the leaderboard with
+<div class="lb-note">Requests are not accepted here yet. Start the leaderboard with
 <code>hf-transfer-score leaderboard --requests FOLDER</code> or <code>--requests OWNER/NAME</code>, a dataset repository
-on the Hub, or set <code>REQUESTS</code> on a Space; then let <code>hf-transfer-score worker</code> run on a machine of
-yours. Or score the model yourself with <code>hf-transfer-score rank</code>.</div>"""
+on the Hub, or set <code>REQUESTS</code> on a Space; then run <code>hf-transfer-score worker</code> on one of your
+machines. Or score the model yourself with <code>hf-transfer-score rank</code>.</div>"""
 
 NO_OAUTH = """<div class="lb-note">Signing in with Hugging Face is not set up for this Space, so it takes no requests:
-put <code>hf_oauth: true</code> into the metadata of its README, and
-<code>gradio[oauth]</code> into its requirements.</div>"""
+add <code>hf_oauth: true</code> to the metadata of its README, and
+<code>gradio[oauth]</code> to its requirements.</div>"""
 
-SIGN_IN = "Sign in with Hugging Face first: requests carry a name."
+SIGN_IN = "Sign in with Hugging Face first: a request needs a name."
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a visitor typed: ids or addresses on the Hub of a model and a dataset, and what else is not empty."""
+    """What a visitor typed: ids or addresses of a model and a dataset on the Hub, and optional details."""
 
     model: str = ""
     dataset: str = ""
@@ -69,7 +69,7 @@ class Asked:
     label_column: str = ""
 
     def request(self, user: str | None = None) -> Request:
-        """Return the request that this is; InputError where it cannot be one."""
+        """Return the request; InputError if it is not valid."""
         if not self.model.strip() or not self.dataset.strip():
             missing = "model" if not self.model.strip() else "dataset"
             raise InputError(f"Give the id of a {missing} on the Hub, such as owner/name.")
@@ -85,12 +85,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a submission.
+    """The answer to a submission.
 
     Attributes:
         text: in plain words.
-        accepted: whether it is in the queue, now or since before.
-        model: a model whose page shows what was asked for, None where there is none yet.
+        accepted: whether it is in the queue.
+        model: a model whose page already has the answer, or None.
     """
 
     text: str
@@ -99,7 +99,7 @@ class Answer:
 
 
 def hub_id(text: str) -> str:
-    """Return the id that a text means: itself, or the one in an address of the Hub.
+    """Return the id in a text: the text itself, or the one in an address of the Hub.
 
     Example:
         >>> hub_id(" timm/resnet18 "), hub_id("https://huggingface.co/datasets/ethz/food101/tree/main")
@@ -115,7 +115,7 @@ def hub_id(text: str) -> str:
 
 
 def check_form(asked: Asked) -> str:
-    """Return what is wrong with what was typed so far, "" where nothing is; the Hub is not asked."""
+    """Return what is wrong with what was typed so far, or "", without asking the Hub."""
     try:
         replace(asked, model=asked.model or "x/x", dataset=asked.dataset or "x/x").request()
     except InputError as error:
@@ -126,15 +126,15 @@ def check_form(asked: Asked) -> str:
 def submit(
     asked: Asked, queue: RequestQueue, catalogue: Catalogue, *, user: str | None = None, api: HfApi | None = None
 ) -> Answer:
-    """Put what was asked for into the queue, unless it is there, is on a board of the catalogue, or cannot be run.
+    """Queue a request, unless it is queued already, is answered by a board, or cannot be run.
 
-    The user is the visitor's name on the Hub, None where nobody has to sign in.
+    The user is the visitor's name on the Hub, None if signing in is not required.
     """
     try:
         request = asked.request(user)
         known = already_scored(request, catalogue)
         if known is not None:
-            return Answer(f"{request.model} is on a board of this dataset already: {known}.", model=request.model)
+            return Answer(f"{request.model} is already on a board of this dataset: {known}.", model=request.model)
         there = queue.get(request)
         if there is None or there.state in ("failed", "refused"):
             check_request(request, api=api)
@@ -143,17 +143,17 @@ def submit(
         return Answer(plain(error, 1000))
     what = f"{request.model} on {request.dataset}"
     if done.state == "new":
-        return Answer(f"{what} is in the queue. A worker will take it; this page shows how far it is.", accepted=True)
+        return Answer(f"{what} is in the queue. A worker will take it; this page shows its state.", accepted=True)
     if done.state == "done":
         when = (done.request.finished or "")[:10]
-        return Answer(f"{what} was asked for before and is done since {when}.", accepted=True, model=request.model)
-    return Answer(f"{what} was asked for before and {STATES[done.state]}.", accepted=True)
+        return Answer(f"{what} was requested before and finished on {when}.", accepted=True, model=request.model)
+    return Answer(f"{what} was requested before and {STATES[done.state]}.", accepted=True)
 
 
 def already_scored(request: Request, catalogue: Catalogue) -> str | None:
-    """Return the title of a board that answers a request, None where none does.
+    """Return the title of a board that answers a request, if there is one.
 
-    Numbers that were published elsewhere are no answer: they came from another sample.
+    Numbers published elsewhere do not count, since they are from another sample.
     """
     titles = {one.key: one.title for one in catalogue.boards()}
     for one in catalogue.model_records(request.model):
@@ -168,7 +168,7 @@ def already_scored(request: Request, catalogue: Catalogue) -> str | None:
 
 @dataclass
 class RequestList:
-    """The requests of a queue as a table, looked up anew after some seconds."""
+    """The requests of a queue as a table, read again after some seconds."""
 
     queue: RequestQueue
     seconds: float = FRESH_SECONDS
@@ -177,10 +177,7 @@ class RequestList:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def rows(self, *, anew: bool = False) -> list[list[str]]:
-        """Return the newest requests as plain text, looked up now if asked to, in columns as in REQUEST_HEADERS.
-
-        StoreError where their place cannot be read.
-        """
+        """Return the newest requests as plain text, in the columns of REQUEST_HEADERS; StoreError if that fails."""
         with self._lock:
             if anew or self._looked is None or time.monotonic() - self._looked > self.seconds:
                 self._rows = request_rows(self.queue.requests())
@@ -188,18 +185,18 @@ class RequestList:
             return self._rows
 
     def html(self, *, anew: bool) -> str:
-        """Return the table as a page shows it."""
+        """Return the table as HTML."""
         try:
             rows = self.rows(anew=anew)
         except TransferScoreError as error:
-            return f'<div class="lb-note">The requests cannot be read now: {escape(error, 600)}</div>'
+            return f'<div class="lb-note">The requests cannot be read at the moment: {escape(error, 600)}</div>'
         if not rows:
             return '<p class="lb-muted">There are no requests yet.</p>'
         return page("requests.html.jinja", headers=REQUEST_HEADERS, rows=rows)
 
 
 def request_rows(requests: list[Request]) -> list[list[str]]:
-    """Return requests, given the oldest first, as plain text, the newest first, at most 200."""
+    """Return requests, given the oldest first, as rows of plain text, the newest first, at most 200."""
     found = []
     for one in requests[: -MOST_ROWS - 1 : -1]:
         details = [one.config, one.split, one.label_column and f"labels in {one.label_column}"]
@@ -219,7 +216,7 @@ def request_rows(requests: list[Request]) -> list[list[str]]:
 
 
 def build_submit_tab(page: LeaderboardPage) -> None:
-    """Add the components of the tab; on a Space visitors sign in before they may ask."""
+    """Add the components of the tab; on a Space, visitors have to sign in."""
     if page.requests is None:
         gr.HTML(NO_QUEUE)
         return
@@ -244,9 +241,9 @@ def _build_form(page: LeaderboardPage, queue: RequestQueue, *, signed_in: bool) 
         model = add_field("Model", "id on the Hub, such as timm/resnet18.a1_in1k", "lb-ask-model")
         dataset = add_field("Dataset", "id on the Hub, such as ethz/food101", "lb-ask-dataset")
     with gr.Row():
-        config = add_field("Configuration", "where the dataset has several", "lb-ask-config")
-        split = add_field("Split", "empty for train, or the only one", "lb-ask-split")
-        label = add_field("Label column", "empty to tell from types and names", "lb-ask-label")
+        config = add_field("Configuration", "if the dataset has several", "lb-ask-config")
+        split = add_field("Split", "leave empty for train, or the only one", "lb-ask-split")
+        label = add_field("Label column", "leave empty to detect it from types and names", "lb-ask-label")
     fields = [model, dataset, config, split, label]
     with gr.Row():
         button = gr.Button("Submit", variant="primary", scale=0, min_width=200, elem_id="lb-ask")
@@ -264,7 +261,7 @@ def _build_form(page: LeaderboardPage, queue: RequestQueue, *, signed_in: bool) 
 
     def checked(*typed: str) -> Any:
         wrong = check_form(Asked(*typed))
-        return _note(wrong) if wrong else gr.skip()  # an earlier answer stays where nothing is wrong
+        return _note(wrong) if wrong else gr.skip()  # an earlier answer stays if nothing is wrong
 
     gr.on(
         [button.click, *(one.submit for one in fields)],
@@ -284,7 +281,7 @@ def _build_form(page: LeaderboardPage, queue: RequestQueue, *, signed_in: bool) 
 
 
 def _sender(send: Callable[..., tuple[Any, ...]], *, signed_in: bool) -> Callable[..., tuple[Any, ...]]:
-    """Return what a click calls; gradio fills in who is signed in by the type of the last argument."""
+    """Return the function for a click; gradio passes who is signed in by the type of the last argument."""
 
     def named(
         model: str, dataset: str, config: str, split: str, label: str, profile: gr.OAuthProfile | None

@@ -1,4 +1,4 @@
-"""How numbers and names of records read on a page; whatever comes from a record is escaped before it is HTML."""
+"""Numbers and names of records as pages show them; whatever comes from a record is escaped before it is HTML."""
 
 from __future__ import annotations
 
@@ -11,31 +11,30 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.ranking.answer import place_sentence
 from hf_transfer_score.ranking.intervals import Interval
-from hf_transfer_score.text import environment
+from hf_transfer_score.text import environment, short_count
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 MISSING = "–"
 LONGEST = 300
-"""Letters of a foreign text that a page shows at once."""
+"""Letters of a foreign text that a page shows at most."""
 
 HUB_ID = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?(?:/[A-Za-z0-9_](?:[\w.-]*\w)?)?", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn")
-"""Kinds of letters that are not shown: they hide or reorder others."""
+"""Categories of letters that are not shown, since they hide or reorder others."""
 
 LEAST_WHOLE = 100
-"""Whole numbers from here on are counts, and have no decimals."""
-
-UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"), (10**3, "k"))
+"""Whole numbers of at least this size are counts and have no decimals."""
 
 
 def plain(text: object, longest: int = LONGEST) -> str:
-    r"""Return foreign text on one line, without characters that hide or reorder others, cut where it is very long.
+    r"""Return foreign text on one line, without characters that hide or reorder others, cut if it is very long.
 
     Example:
         >>> plain("a\u202eb\nc"), plain("x" * 9, longest=5)
@@ -50,7 +49,7 @@ def plain(text: object, longest: int = LONGEST) -> str:
 
 
 def escape(text: object, longest: int = LONGEST) -> str:
-    """Return foreign text as HTML that shows it letter by letter, and that keeps its direction to itself.
+    """Return foreign text as HTML that shows it literally and isolates its direction.
 
     Example:
         >>> escape("<b>")
@@ -59,120 +58,88 @@ def escape(text: object, longest: int = LONGEST) -> str:
     return f"<bdi>{html.escape(plain(text, longest))}</bdi>"
 
 
-def number(value: float | None, digits: int = 4) -> str:
-    """Return a number with a few digits that count, or a dash.
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with a few significant digits.
 
     Example:
-        >>> number(0.123456), number(12345.6), number(512.0), number(None)
-        ('0.1235', '12,346', '512', '–')
+        >>> number(0.123456), number(12345.6), number(512.0)
+        ('0.1235', '12,346', '512')
     """
-    if value is None:
-        return MISSING
     if abs(value) >= 10**digits or (abs(value) >= LEAST_WHOLE and value == int(value)):
         return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.{digits - 1}e}"
     return f"{value:#.{digits}g}".rstrip(".") if value and abs(value) >= 1e-4 else f"{value:.{digits}g}"
 
 
-def short_count(value: float | None) -> str:
-    """Return a large count in a few letters.
+def accuracy_text(value: float) -> str:
+    """Return a measured accuracy, as a percentage if it is a share.
 
     Example:
-        >>> short_count(25_557_032), short_count(312), short_count(None)
-        ('25.6M', '312', '–')
+        >>> accuracy_text(0.98765), accuracy_text(98.765)
+        ('98.77%', '98.77')
     """
-    if value is None:
-        return MISSING
-    for unit, letter in UNITS:
-        if abs(value) >= unit:
-            return f"{value / unit:.3g}{letter}"
-    return f"{value:.0f}"
-
-
-def accuracy_text(value: float | None) -> str:
-    """Return a measured accuracy: a share as a percentage, others as they are.
-
-    Example:
-        >>> accuracy_text(0.98765), accuracy_text(None)
-        ('98.77%', '–')
-    """
-    return f"{100 * value:.2f}%" if value is not None and 0 <= value <= 1 else number(value)
+    return f"{100 * value:.2f}%" if 0 <= value <= 1 else number(value)
 
 
 def accuracy_in_words(row: BoardRow) -> str:
-    """Return the measured accuracy of a model, with the number of measurements where there are several."""
-    several = row.accuracy is not None and len(row.accuracies) > 1
-    return accuracy_text(row.accuracy) + (f" (mean of {len(row.accuracies)})" if several else "")
+    """Return the measured accuracy of a model, with the number of measurements if there are several."""
+    if row.accuracy is None:
+        return MISSING
+    return accuracy_text(row.accuracy) + (f" (mean of {len(row.accuracies)})" if len(row.accuracies) > 1 else "")
 
 
-def chance_text(value: float | None) -> str:
+def chance_text(value: float) -> str:
     """Return a probability.
 
     Example:
-        >>> chance_text(0.254), chance_text(0.004), chance_text(0.0), chance_text(None)
-        ('25%', '<1%', '0%', '–')
+        >>> chance_text(0.254), chance_text(0.004), chance_text(0.0)
+        ('25%', '<1%', '0%')
     """
-    if value is None:
-        return MISSING
     return "<1%" if 0 < value < 0.005 else f"{value:.0%}"
 
 
-def points_text(one: Interval | None) -> str:
-    """Return points below the best with their interval, which those that were measured do not have.
+def points_text(one: Interval) -> str:
+    """Return points below the best with their interval, which measured ones do not have.
 
     Example:
         >>> points_text(Interval(1.24, 0.0, 3.06)), points_text(Interval(0.5, 0.5, 0.5))
         ('1.2 (0.0 to 3.1)', '0.5')
     """
-    if one is None:
-        return MISSING
     ends = f" ({one.low:.1f} to {one.high:.1f})" if one.high > one.low else ""
     return f"{one.value:.1f}{ends}"
 
 
-def level_text(one: Interval | None) -> str:
-    """Return an expected accuracy with its interval, which one that was measured does not have.
+def level_text(one: Interval) -> str:
+    """Return an expected accuracy with its interval, which a measured one does not have.
 
     Example:
         >>> level_text(Interval(0.871, 0.83, 0.904)), level_text(Interval(0.871, 0.871, 0.871))
         ('87.1% (83 to 90)', '87.1%')
     """
-    if one is None:
-        return MISSING
     ends = f" ({100 * one.low:.0f} to {100 * one.high:.0f})" if one.high > one.low else ""
     return f"{one.value:.1%}{ends}"
 
 
 def expected_text(board: Board, row: BoardRow) -> str:
-    """Return what is expected of a model of a board, in a sentence; "" where nothing is."""
+    """Return the forecast for a model of a board in a sentence; "" where there is none."""
     if row.forecast is None or row.rank is None:
         return ""
     return place_sentence(row.forecast, row.rank, sum(one.rank is not None for one in board.rows))
 
 
-def signed(value: float | None, digits: int, scale: float = 1) -> str:
-    """Return a number with fixed decimals and a true minus, or a dash.
+def signed(value: float, digits: int, scale: float = 1) -> str:
+    """Return a number with fixed decimals and a true minus sign.
 
     Example:
-        >>> signed(-0.1234, 3), signed(0.0123, 2, 100), signed(None, 2)
-        ('−0.123', '1.23', '–')
+        >>> signed(-0.1234, 3), signed(0.0123, 2, 100)
+        ('−0.123', '1.23')
     """
-    return MISSING if value is None else f"{scale * value + 0.0:.{digits}f}".replace("-", "−")
+    return f"{scale * value + 0.0:.{digits}f}".replace("-", "−")
 
 
 def day(time: str) -> str:
-    """Return the date of a time in UTC, such as 2025-01-31; nothing for what is no time."""
+    """Return the date of a time in UTC, such as 2025-01-31, or ""."""
     found = re.match(r"\d{4}-\d{2}-\d{2}", time)
     return found[0] if found else ""
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Return a count with its noun.
-
-    Example:
-        >>> plural(1, "record"), plural(1234, "record")
-        ('1 record', '1,234 records')
-    """
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 def hub() -> str:
@@ -182,9 +149,7 @@ def hub() -> str:
 
 
 def hub_url(name: str, commit: str | None = None, *, kind: str = "") -> str | None:
-    """Return the page of a model, at a commit where one is given; None for what cannot be an id on the Hub.
-
-    The kind is "datasets/" for a dataset.
+    """Return the page of a model on the Hub, or of a dataset (kind "datasets/"); None for what cannot be an id there.
 
     Example:
         >>> hub_url("timm/resnet18").removeprefix(hub())
@@ -199,10 +164,7 @@ def hub_url(name: str, commit: str | None = None, *, kind: str = "") -> str | No
 
 
 def link(text: str, url: str | None, *, button: bool = False) -> str:
-    """Return a link with a foreign text as HTML, or the bare text where there is no page to go to.
-
-    The address is one of `hub_url`, not from a record.
-    """
+    """Return a link with a foreign text as HTML, or the bare text; the address must come from `hub_url`."""
     if url is None:
         return escape(text)
     look = ' class="lb-button"' if button else ""
@@ -211,27 +173,31 @@ def link(text: str, url: str | None, *, button: bool = False) -> str:
 
 @cache
 def _pages() -> Environment:
-    """Return what renders pages; the filters that return addresses return no HTML."""
+    """Return what renders pages; filters show None as a dash, and those that return addresses return no HTML."""
     filters: dict[str, Callable[..., str]] = {
-        "foreign": lambda value, longest=LONGEST: MISSING if value is None else escape(value, longest),
+        "foreign": escape,
         "link": link,
         "button": partial(link, button=True),
         "number": number,
         "signed": signed,
-        "whole": lambda value: MISSING if value is None else f"{value:,}",
+        "whole": "{:,}".format,
         "short_count": short_count,
-        "plural": plural,
+        "plural": counted,
         "accuracy": accuracy_in_words,
         "chance": chance_text,
         "points": points_text,
         "level": level_text,
         "minute": lambda time: escape(time[:16].replace("T", " "), 40),
     }
-    made = environment(escape, filters, missing=MISSING)
+
+    def or_dash(show: Callable[..., str]) -> Callable[..., str]:
+        return lambda value, *rest: MISSING if value is None else show(value, *rest)
+
+    made = environment(escape, {name: or_dash(show) for name, show in filters.items()}, missing=MISSING)
     made.filters.update(model_url=hub_url, dataset_url=partial(hub_url, kind="datasets/"))
     return made
 
 
 def page(template: str, **values: Any) -> str:
-    """Return the HTML that a file in `templates/` makes of values by the names that it calls them."""
+    """Return the HTML that a file in `templates/` makes of values."""
     return _pages().get_template(template).render(**values)

@@ -1,4 +1,4 @@
-"""The tab that says which metric of a board can be trusted: how well each order agrees with measured accuracies."""
+"""The tab with which metric of a board to trust: how well each order agrees with measured accuracies."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.pages.page import NO_BOARD, TRUST, LeaderboardPage, Screen, add_chart, drawn
 from hf_transfer_score.leaderboard.pages.texts import page, plain, signed
 from hf_transfer_score.ranking.agreement import ENOUGH_MODELS, Agreement, agreement
+from hf_transfer_score.text import joined
 
 TRIVIAL = "trivial"
 FORECAST, MEAN_RANK = "forecast", "mean rank"
-"""Orders that are of no single column."""
+"""Orders that do not belong to a single column."""
 
 UNJUDGED = (
-    "The order of this board is by a forecast, which knows the measured accuracies. It cannot be judged by them here: "
-    "without them it has nothing to go by but the sizes of these models."
+    "The order of this board is by a forecast that uses the measured accuracies, so they cannot judge it here: without "
+    "them, it would have only the sizes of these models to go by."
 )
 
 MOST_NAMED = 4
 TWINS = {"parameters": "parameter_count", "width": "feature_width", "downloads": "downloads"}
-"""What needs no forward pass to order models by, with the baselines that do so; a metric has to do better."""
+"""Facts that order models without a forward pass, with their baselines; a metric has to do better."""
 
 
 class Trust(NamedTuple):
-    """How far the order of one column agrees with the measured accuracies.
+    """How well one order agrees with the measured accuracies.
 
     Attributes:
-        label: of the column, or of what orders models without any metric.
-        kind: "score" or "baseline" for a column, "trivial" for an order by a fact of the model, or by chance, "order"
-            for one that is made of several.
+        label: of a column, or of another order.
+        kind: "score" or "baseline" for a column, "trivial" for an order by a fact of the model or by chance, "order"
+            for one made from several columns.
     """
 
     label: str
@@ -44,10 +45,7 @@ class Trust(NamedTuple):
 
 
 def trust(board: Board) -> list[Trust]:
-    """Return how far each column agrees with the measured accuracies, the best first; remembered for a board.
-
-    Several rows of one model share its accuracy, so only the first of them counts.
-    """
+    """Return how well each order agrees with the measured accuracies, the best first; remembered for a board."""
     if "trust" not in board.memo:
         measured = _measured(board)
         found = [
@@ -60,7 +58,7 @@ def trust(board: Board) -> list[Trust]:
         facts = {name: [getattr(row, name) for row in measured] for name in TWINS}
         found += [Trust(name, TRIVIAL, _agreement(measured, values)) for name, values in facts.items()]
         same = _agreement(measured, [0.0] * len(measured))
-        expected = 0.0 if same.models > 1 else None  # what a random order comes to on average
+        expected = 0.0 if same.models > 1 else None  # the average of a random order
         by_chance = replace(same, weighted_tau=expected, tau=expected, spearman=expected)
         found.append(Trust("random order", TRIVIAL, by_chance))
         board.memo["trust"] = sorted(found, key=_order)
@@ -78,7 +76,7 @@ def _measured(board: Board) -> list[BoardRow]:
 
 
 def _agreement(measured: Sequence[BoardRow], values: Sequence[float | None]) -> Agreement:
-    """Return the agreement over the models that have a value; of several rows of one model the first counts."""
+    """Return the agreement over the models that have a value; the first of several rows of one model counts."""
     pairs: dict[tuple[str, tuple[float, ...]], tuple[float, float]] = {}
     for row, value in zip(measured, values, strict=True):
         if value is not None and row.accuracy is not None:
@@ -87,30 +85,24 @@ def _agreement(measured: Sequence[BoardRow], values: Sequence[float | None]) -> 
 
 
 def few_truths(board: Board) -> str | None:
-    """Return the sentence to show where too few models were measured for any of it to be relied on, else None."""
+    """Return the sentence to show if too few models were measured to rely on any of it, else None."""
     measured = len({row.model for row in _measured(board)})
     if measured >= ENOUGH_MODELS:
         return None
     if not measured:
         return (
-            "No accuracy after fine-tuning is known for the models of this board, "
-            "so nothing tells which metric to trust here. "
-            f"It takes measured accuracies of at least {ENOUGH_MODELS} models."
+            "No accuracy after fine-tuning is known for the models of this board, so there is no telling which metric "
+            f"to trust here. That takes measured accuracies of at least {ENOUGH_MODELS} models."
         )
     models = "one model" if measured == 1 else f"{measured} models"
     return (
-        f"The accuracy after fine-tuning is known for {models} of this board only; below {ENOUGH_MODELS}, "
+        f"The accuracy after fine-tuning is known for {models} of this board only; with fewer than {ENOUGH_MODELS}, "
         "agreement says more about which models were measured than about the metric."
     )
 
 
 def with_forecast(board: Board, unaided: Mapping[str, int]) -> list[Trust]:
-    """Return what `trust` does, and how far the forecast agrees.
-
-    Args:
-        board: whose models were measured.
-        unaided: ranks by a forecast that knows none of these accuracies, by label; none where there is no forecast.
-    """
+    """Return `trust` with the forecast, given its ranks by label without these accuracies, if there are any."""
     measured = _measured(board)
     places = [-unaided[row.label] if row.label in unaided else None for row in measured]
     judged = Trust(FORECAST, "order", _agreement(measured, places))
@@ -127,10 +119,10 @@ def deciding(board: Board) -> tuple[str, ...]:
 def trust_page(
     board: Board, width: int = WIDTH, unaided: Mapping[str, int] | None = None
 ) -> tuple[str, Figure | None, str]:
-    """Return which metrics of a board can be trusted: HTML, a chart of so many pixels, and HTML below it."""
+    """Return which metrics of a board to trust: HTML, a chart, and the HTML below it."""
     every = with_forecast(board, unaided or {})
     known = {(one.label, one.agreement.weighted_tau, one.agreement.models) for one in every if one.kind == "baseline"}
-    found = [  # without orders by a fact that a recorded baseline gives too
+    found = [  # without orders by a fact that is recorded as a baseline too
         one for one in every if (TWINS.get(one.label), one.agreement.weighted_tau, one.agreement.models) not in known
     ]
     measured = [one for one in found if one.agreement.models]
@@ -142,13 +134,14 @@ def trust_page(
         conclusion=conclusion(board, found),
         found=measured,
     )
-    level = f"{100 * found[0].agreement.level:.0f}" if found else ""
-    caption = "" if figure is None else figure.caption
-    return (
-        above,
-        figure,
-        page("trust_page.html.jinja", found=measured, level=level, caption=caption, deciding=deciding(board)),
+    below = page(
+        "trust_page.html.jinja",
+        found=measured,
+        level=f"{100 * found[0].agreement.level:.0f}",
+        caption="" if figure is None else figure.caption,
+        deciding=deciding(board),
     )
+    return above, figure, below
 
 
 def _drawn(one: Trust) -> TrustRow:
@@ -158,7 +151,7 @@ def _drawn(one: Trust) -> TrustRow:
 
 
 def conclusion(board: Board, found: Sequence[Trust]) -> str:
-    """Return what can be concluded of what `trust` returned for a board, in a sentence or two."""
+    """Return what the agreement of all orders means, in a sentence or two."""
     few = few_truths(board)
     if few is not None:
         return few
@@ -175,42 +168,36 @@ def conclusion(board: Board, found: Sequence[Trust]) -> str:
     bar = max((end(one, 1) for one in baselines), default=0.0)
     surely = [one.label for one in scores if end(one, 0) > max(bar, 0.0)]
     if not surely:
-        best = scores[0]
+        highest = signed(scores[0].agreement.weighted_tau or 0.0, 3)
         return (
-            f"No metric is surely above the trivial baselines: the intervals overlap. {plain(best.label, 80)} has the "
-            f"highest τ_w, {signed(best.agreement.weighted_tau, 3)}; more measured models would tell."
+            "No metric is clearly above the trivial baselines: the intervals overlap. "
+            f"{plain(scores[0].label, 80)} has the highest τ_w, {highest}; more measured models would settle it."
         )
-    shown = [plain(label, 80) for label in surely[:MOST_NAMED]]
-    if len(surely) > MOST_NAMED:
-        named = f"{', '.join(shown)} and {len(surely) - MOST_NAMED} more"
-    else:
-        named = shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
     verb, they = ("is", "it") if len(surely) == 1 else ("are", "they")
+    named = joined([plain(label, 80) for label in surely], MOST_NAMED)
     return (
-        f"{named} {verb} above every trivial baseline with intervals that do not overlap: on this board "
-        f"{they} can be trusted further than a model's size or popularity."
+        f"{named} {verb} above every trivial baseline with intervals that do not overlap: on this board, {they} can be "
+        "trusted more than a model's size or popularity."
     )
 
 
 def decided_by(board: Board, found: Sequence[Trust]) -> str:
-    """Return what decides the order of a board and how good that was, in a sentence; "" where it was not judged."""
+    """Return what orders a board and how good that was, in a sentence; "" if it was not judged."""
     names = deciding(board)
     one = next((each for each in found if each.label in names and each.agreement.weighted_tau is not None), None)
     if few_truths(board) is not None:
         return ""
     if one is None:
         return UNJUDGED if board.is_forecast else ""
-    what = (
-        "a forecast, judged here as if nothing had been measured on this dataset"
-        if one.label == FORECAST
-        else one.label
-    )
-    said = f"The order of this board is by {plain(what, 80)}: it agrees with the measured accuracies to "
-    said += f"τ_w {signed(one.agreement.weighted_tau, 2)} (1 is the same order, 0 is chance)"
+    judged = "a forecast, judged here as if nothing had been measured on this dataset"
+    what = judged if one.label == FORECAST else plain(one.label, 80)
+    tau = signed(one.agreement.weighted_tau or 0.0, 2)
+    said = f"The order of this board is by {what}: it agrees with the measured accuracies by τ_w {tau} (1 is the same "
+    said += "order, 0 is chance)"
     lost = one.agreement.top_regret
     if lost is None or lost > 1:
         return f"{said}."
-    return f"{said}, and following it loses {signed(lost, 1, 100)} points of accuracy."
+    return f"{said}, and following it costs {signed(lost, 1, 100)} points of accuracy."
 
 
 def build_trust_tab(page: LeaderboardPage) -> None:

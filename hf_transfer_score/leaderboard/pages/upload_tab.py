@@ -1,4 +1,4 @@
-"""The tab that scores features which a visitor uploads: one file a model, ranked as one pool."""
+"""The tab that scores features uploaded by a visitor: one file per model, ranked as one pool."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from hf_transfer_score.drawing.words import counted
 from hf_transfer_score.evaluate_modules.space import ENDINGS
 from hf_transfer_score.leaderboard.pages.page import LeaderboardPage
-from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, plural, points_text
+from hf_transfer_score.leaderboard.pages.texts import MISSING, chance_text, number, plain, points_text
 from hf_transfer_score.metrics.registry import Metric, all_metrics, get_metric
 from hf_transfer_score.metrics.scores import FeatureScores
 from hf_transfer_score.ranking.forecast import Forecaster
@@ -22,6 +23,7 @@ from hf_transfer_score.ranking.history import History
 from hf_transfer_score.ranking.models import RankedModel, scored_model
 from hf_transfer_score.ranking.pools import HEADLINE_METRICS
 from hf_transfer_score.ranking.ranking import Ranking, ranked
+from hf_transfer_score.text import joined, markdown
 from hf_transfer_score.uploads.box import score_in_box
 from hf_transfer_score.uploads.file_box import FileBox
 from hf_transfer_score.uploads.limits import FILE_BYTES, KEPT_SECONDS, MEGABYTE, MOST_FILES
@@ -34,49 +36,25 @@ TERM_HEADERS = ("Model", "Metric", "Term", "Value", "Better", "What it is")
 HEADERS = ("Rank", "Model", "Chance to be best", "Points below the best")
 CHOSEN = (*sorted(HEADLINE_METRICS), "logme", "hscore")
 AT_ONCE = 1
-"""Scorings at a time; the others wait in the queue, and the boards stay quick."""
+"""Scorings at a time; the others wait in the queue, so that the boards stay fast."""
 
 INTRODUCTION = """## Score your own features
 
-Upload the features of the models you consider: **one file a model, all over the same samples**. They are scored here
-and shown to you alone; nothing is kept or published.
-"""
-
-FORMAT = """
-One file holds one model's features: `features`, numbers of shape (N, D), one row a sample, and `labels`, one integer or
-name a row. A file without labels gets those of the first file that has them. Allowed are `.npz`, `.safetensors` and
-`.parquet` (a list column `features`, or one numeric column a feature), up to {megabytes} MB each and {files} files at a
-time. Pickled files are refused. Uploads are removed as soon as they are scored, when the page is closed, and after
-{minutes} minutes.
-
-```python
-import numpy as np
-
-features = ...  # (N, D): the pooled output of the model for each sample
-labels = ...    # (N,): the class of each sample
-np.savez_compressed("my-model.npz", features=features, labels=labels)
-```
-
-For larger samples use the Python package, which knows further metrics too:
-
-```python
-from hf_transfer_score import rank_features
-
-rank_features({{"model-a": features_a, "model-b": features_b}}, labels)
-```
+Upload the features of the models you consider: **one file per model, all with the same samples**. They are scored here
+and shown only to you; nothing is kept or published.
 """
 
 
 @dataclass(frozen=True)
 class UploadScores:
-    """What a visitor reads of the files.
+    """The result for a visitor's files.
 
     Attributes:
         notes: what to know before reading it, or what is wrong.
         headers: of the ranking.
         rows: of the ranking, the best model first; plain text.
-        terms: the raw terms, in columns as in TERM_HEADERS.
-        ranking: what the tables show; None where nothing could be scored.
+        terms: the raw terms, in the columns of TERM_HEADERS.
+        ranking: None if nothing could be scored.
     """
 
     notes: tuple[str, ...]
@@ -87,15 +65,15 @@ class UploadScores:
 
 
 def offered_metrics() -> dict[str, str]:
-    """Return the titles of the metrics that need nothing but class labels, by name."""
+    """Return the titles of the metrics that need only class labels, by name."""
     return {name: one.title for name, one in all_metrics().items() if one.needs == ("labels",)}
 
 
 def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> UploadScores:
-    """Score files of features over the same samples, each one model, and rank them.
+    """Score files of features with the same samples, one per model, and rank them; a separate process reads them.
 
-    A file that cannot be scored is named with the reason, and the others are ranked. They are read in a process of
-    its own. One needs labels: files without any have those of the first that has them.
+    A file that cannot be scored is named with the reason, and the others are ranked. Files without labels get those of
+    the first file that has them.
     """
     if not paths:
         return UploadScores(("Choose files first, or use the example files.",))
@@ -121,17 +99,16 @@ def score_uploads(paths: Sequence[str | Path], metrics: Sequence[str]) -> Upload
 
 
 def _tables(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]], list[list[str]]]:
-    """Return headers and rows of the pool in order, with score and place by each metric, and the raw terms."""
+    """Return headers and rows of the ranking, with score and rank by each metric, and the raw terms."""
     pools = ranking.pools.values()
     rows, terms = [], []
     for model, scores in ranking.models.items():
         cells = [
             f"{number(pool.scores[model])} ({pool.ranks[model]})" if model in pool.scores else MISSING for pool in pools
         ]
-        one = ranking.forecasts.get(model)
-        expected = (
-            (MISSING,) * 2 if one is None else (chance_text(one.best_probability), points_text(one.points_below_best))
-        )
+        expected = [MISSING, MISSING]
+        if (one := ranking.forecasts.get(model)) is not None:
+            expected = [chance_text(one.best_probability), points_text(one.points_below_best)]
         rows.append([str(ranking.ranks.get(model, MISSING)), model, *expected, *cells])
         for name, result in scores.results.items():
             for term in get_metric(name).terms if result.status == "ok" else ():
@@ -141,29 +118,28 @@ def _tables(ranking: Ranking) -> tuple[tuple[str, ...], list[list[str]], list[li
 
 
 def _notes(ranking: Ranking, chosen: Sequence[Metric]) -> Iterator[str]:
-    """Yield what to know; what is true of several models or metrics is said once."""
+    """Yield what to know; remarks on several models or metrics are merged."""
     scored = {name: one.scores for name, one in ranking.models.items() if one.scores and one.why is None}
     yield from (f"{name} cannot be scored. {one.why}" for name, one in ranking.models.items() if one.why)
     if not scored:
-        yield "What a file must hold is told below, under “How to make the files”."
+        yield "See “How to make the files” below for what a file must contain."
         return
     first = next(iter(scored.values()))
-    yield f"Scored {plural(len(scored), 'model')} on {plural(first.rows, 'row')} of {first.classes} classes."
+    yield f"Scored {counted(len(scored), 'model')} on {counted(first.rows, 'row')} of {first.classes} classes."
     if len(scored) == 1:
-        yield "One model alone has nothing to be compared with: its scores are 0. Upload others, or read its raw terms."
+        yield "A single model has nothing to be compared with, so its scores are 0. Upload others or read its terms."
     else:
         yield ranking.answer
-        yield "Ranks and pool scores hold among these files only."
+        yield "Ranks and pool scores apply only among these files."
     missing = [metric.name for metric in chosen if any(metric.name not in one.results for one in scored.values())]
     if missing:
         yield too_slow(missing)
     for text, places in _remarks(ranking, scored).items():
-        more = f" and {len(places) - MOST_NAMED} more" if len(places) > MOST_NAMED else ""
-        yield f"Careful, {', '.join(list(places)[:MOST_NAMED])}{more}: {text}."
+        yield f"Warning for {joined(list(places), MOST_NAMED)}: {text}."
 
 
 def _remarks(ranking: Ranking, scored: Mapping[str, FeatureScores]) -> dict[str, dict[str, None]]:
-    """Return warnings with what they are of."""
+    """Return warnings with the metrics and models that they are about."""
     found: dict[str, dict[str, None]] = {}
     for model, scores in scored.items():
         for name, result in scores.results.items():
@@ -177,10 +153,7 @@ def _remarks(ranking: Ranking, scored: Mapping[str, FeatureScores]) -> dict[str,
 
 
 def example_files(folder: Path) -> list[str]:
-    """Write features of three made-up models, of which one tells three classes apart best, into a folder that is there.
-
-    Returns the files.
-    """
+    """Write the features of three made-up models, which separate the classes more or less well; return the files."""
     labels = np.repeat([0, 1, 2], 50)
     paths = []
     for place, (name, distance) in enumerate({"strong": 4.0, "middling": 2.5, "weak": 1.2}.items()):
@@ -192,10 +165,10 @@ def example_files(folder: Path) -> list[str]:
 
 
 def build_upload_tab(page: LeaderboardPage) -> None:
-    """Add the components of the tab; what comes from a file is shown as plain text only."""
+    """Add the components of the tab; whatever comes from a file is shown as plain text only."""
     gr.Markdown(INTRODUCTION)
     files = gr.File(
-        label=f"Feature files, one a model (at most {MOST_FILES})",
+        label=f"Feature files, one per model (at most {MOST_FILES})",
         file_count="multiple",
         file_types=list(ENDINGS),
         type="filepath",
@@ -208,7 +181,7 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         value=[name for name in CHOSEN if name in known],
         multiselect=True,
         label="Metrics",
-        info="All that need class labels only; the order is by a forecast of fine-tuning that weighs them together.",
+        info="All metrics that need only class labels. The order is a forecast of fine-tuning that combines them.",
         elem_id="upload-metrics",
     )
     with gr.Row():
@@ -228,7 +201,8 @@ def build_upload_tab(page: LeaderboardPage) -> None:
             **look,
         )
     with gr.Accordion("How to make the files", open=False):
-        gr.Markdown(FORMAT.format(megabytes=FILE_BYTES // MEGABYTE, files=MOST_FILES, minutes=KEPT_SECONDS // 60))
+        limits = {"megabytes": FILE_BYTES // MEGABYTE, "files": MOST_FILES, "minutes": KEPT_SECONDS // 60}
+        gr.Markdown(markdown("feature_file.md.jinja", **limits, name=None))
     uploads = FileBox(page.ledger, files)
 
     def score(files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:

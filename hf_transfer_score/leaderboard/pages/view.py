@@ -1,6 +1,6 @@
-"""What a visitor looks at: what of a board is searched, filtered and sorted, and how an address writes that.
+"""The view of a board: search, filters and order, and how they are written in an address.
 
-What is read from an address is checked, since addresses come from anybody.
+Whatever is read from an address is checked, since addresses come from anybody.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
 from hf_transfer_score.errors import OptionError
@@ -26,7 +26,7 @@ BY_RANK = "rank"
 
 FORECAST, METRICS = "forecast", "metrics"
 ORDERS = {FORECAST: "forecast", METRICS: "FaCe and NCTI"}
-"""What a board may be ranked by, with how that reads."""
+"""What a board can be ranked by, with its title."""
 
 FIELDS = {
     BY_RANK: ("Rank", False),
@@ -40,32 +40,32 @@ FIELDS = {
     "library": ("Library", False),
     "time": ("Date", True),
 }
-"""What any board can be sorted by: its title, and whether the largest usually come first."""
+"""What any board can be sorted by: its title, and whether the largest values usually come first."""
 
 SORTED_FIELDS = (
     *("rank", "label", "model", "library", "license", "parameters", "width", "downloads", "throughput", "accuracy"),
     *("chance", "group", "low", "high", "mean_rank", "layer", "pooling", "device", "time"),
 )
-"""What a board can be sorted by besides the labels of its columns, also by programs that ask for its CSV."""
+"""What a board can be sorted by, also through the API, besides the labels of its columns."""
 
 OF_COLUMN = "score:"
-"""Before the label of a column that a board is sorted by, which may be the name of a field."""
+"""Stands before the label of a column to sort by, since a label may be the name of a field."""
 
 
 @dataclass(frozen=True)
 class View:
-    """The table as it is looked at.
+    """What is shown of a board, and in which order.
 
     Attributes:
-        search: words that all have to be in a row's label, library or licence.
-        groups: names of GROUPS that are shown.
+        search: words that must all be in a row's label, library or licence.
+        groups: names of GROUPS to show.
         libraries: kinds of backbone to show; none means all.
         licenses: to show; none means all.
-        smallest: parameters in millions that a model has at least; leaves out models whose number is not known.
-        largest: and at most; likewise.
-        since: first day in UTC, as YYYY-MM-DD; leaves out rows whose newest record is older. Other texts do not count.
-        sort: what it is sorted by: one of SORTED_FIELDS, or OF_COLUMN and a column's label.
-        turned: whether the order is reversed; what is missing comes last either way.
+        smallest: least number of parameters in millions; models of unknown size are left out.
+        largest: greatest number, likewise.
+        since: first day in UTC for the newest record, as YYYY-MM-DD; other texts are ignored.
+        sort: one of SORTED_FIELDS, or OF_COLUMN and a column's label.
+        turned: whether the order is reversed; missing values come last either way.
         by: what the models are ranked by, one of ORDERS.
     """
 
@@ -93,7 +93,7 @@ def view_of(
     order: str | None,
     by: str | None = None,
 ) -> View:
-    """Return the view that the controls say."""
+    """Return the view that the controls describe."""
     return View(
         search=(search or "").strip(),
         groups=tuple(groups or ()),
@@ -108,32 +108,28 @@ def view_of(
     )
 
 
-@dataclass(frozen=True)
-class Choices:
+class Choices(NamedTuple):
     """What a board can be filtered by."""
 
-    libraries: tuple[str, ...] = ()
-    licenses: tuple[str, ...] = ()
+    libraries: list[str]
+    licenses: list[str]
 
 
 def choices(board: Board | None) -> Choices:
     """Return what a board can be filtered by, in order."""
     rows = () if board is None else board.rows
-    return Choices(
-        tuple(sorted({row.library for row in rows if row.library})),
-        tuple(sorted({row.license for row in rows if row.license})),
-    )
+    return Choices(*(sorted({getattr(row, name) or "" for row in rows} - {""}) for name in ("library", "license")))
 
 
 def sorts_of(board: Board | None) -> list[tuple[str, str]]:
-    """Return title and name of all that a board can be sorted by."""
+    """Return title and name of everything that a board can be sorted by."""
     columns = () if board is None else board.columns
     found = [(title, name) for name, (title, _) in FIELDS.items()]
     return [*found, *((f"Score: {plain(label, 80)}", f"{OF_COLUMN}{label}") for label in columns)]
 
 
 def fitting(view: View, board: Board) -> View:
-    """Return a view without what a board does not have."""
+    """Return a view without choices that a board does not have."""
     known, sorts = choices(board), {name for _, name in sorts_of(board)}
     return replace(
         view,
@@ -144,17 +140,17 @@ def fitting(view: View, board: Board) -> View:
 
 
 def remarks_on(view: View) -> list[str]:
-    """Return what is wrong with the filters of a view."""
+    """Return what is wrong with the filters of a view; it may contain foreign text."""
     found = []
     if view.since and not is_day(view.since):
-        found.append(f"“{view.since}” is no day: expected one such as 2025-01-31. It does not count.")
+        found.append(f"“{view.since}” is not a day such as 2025-01-31, so it is ignored.")
     if view.smallest and view.largest and view.smallest > view.largest:
         found.append(f"No model has at least {view.smallest:g} and at most {view.largest:g} million parameters.")
     return found
 
 
 def select(board: Board, view: View) -> list[BoardRow]:
-    """Return the rows of a board that a view shows, in its order; rows that tie stay in the board's."""
+    """Return the rows of a board that a view shows, in its order; ties keep the order of the board."""
     value, passes = _value(board, view.sort), _filter(view)
     _, largest_first = FIELDS.get(view.sort, ("", True))
     found = [(value(row), row) for row in board.rows if passes(row)]
@@ -164,7 +160,7 @@ def select(board: Board, view: View) -> list[BoardRow]:
 
 
 def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
-    """Return what rows are sorted by."""
+    """Return the sort key of rows."""
     label = sort.removeprefix(OF_COLUMN)
     if sort not in SORTED_FIELDS and label in board.columns:
         return lambda row: row.score(label)
@@ -185,7 +181,7 @@ def _value(board: Board, sort: str) -> Callable[[BoardRow], Any]:
 
 
 def _filter(view: View) -> Callable[[BoardRow], bool]:
-    """Return whether a row passes search and filters."""
+    """Return a test whether a row matches search and filters."""
     words = view.search.casefold().split()
     since = seconds(view.since) if is_day(view.since) else None
     limits = (view.smallest, view.largest)
@@ -209,7 +205,7 @@ def _filter(view: View) -> Callable[[BoardRow], bool]:
 
 
 def read_view(query: Mapping[str, str], known: Choices, sorts: Iterable[str]) -> View:
-    """Return the view that an address asks for of a board with these choices; what makes no sense is left out."""
+    """Return the view in an address, for a board with these choices; whatever makes no sense is left out."""
     sort = query.get("sort", "")
     return View(
         search=one_line(query.get("search"), SEARCH_LETTERS),
@@ -226,7 +222,7 @@ def read_view(query: Mapping[str, str], known: Choices, sorts: Iterable[str]) ->
 
 
 def query_of(values: Iterable[tuple[str, str]]) -> str:
-    """Return the query of some values by name, without those that are empty.
+    """Return the query for some values by name, without empty ones.
 
     Example:
         >>> query_of([("board", "0123"), ("search", ""), ("sort", "score:face")])
@@ -236,13 +232,13 @@ def query_of(values: Iterable[tuple[str, str]]) -> str:
 
 
 def plain_query(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return the parameters of a request as short texts; the others are left out."""
+    """Return the parameters of a request that are short texts, a limited number."""
     kept = {name: value for name, value in found.items() if isinstance(value, str) and len(value) <= LONGEST_QUERY}
     return dict(list(kept.items())[:40])
 
 
 def one_line(value: Any, longest: int) -> str:
-    """Return the text of an address as it may stand in a field; nothing for what is none.
+    """Return a text from an address if it fits a field, else "".
 
     Example:
         >>> one_line(" resnet 50 ", 80), one_line(None, 80), one_line("x" * 99, 80)
@@ -265,7 +261,7 @@ def positive(text: Any) -> float | None:
 
 
 def groups_text(groups: Iterable[str] | None) -> str:
-    """Return chosen groups as an address writes them; nothing for those that are shown anyway.
+    """Return chosen groups for an address, "" for the default ones.
 
     Example:
         >>> groups_text(["facts", "scores"]), groups_text(["ranks"]), groups_text([])
@@ -276,7 +272,7 @@ def groups_text(groups: Iterable[str] | None) -> str:
 
 
 def list_text(values: Iterable[str] | None) -> str:
-    """Return names as one text that `listed` takes apart again.
+    """Return names as one text, which `listed` splits again.
 
     Example:
         >>> list_text(["timm", "a,b"])
@@ -286,18 +282,18 @@ def list_text(values: Iterable[str] | None) -> str:
 
 
 def listed(text: str | None, known: Iterable[str]) -> list[str]:
-    """Return the known names of a text of `list_text`."""
+    """Return the known names in a text of `list_text`."""
     names = {unquote(part) for part in (text or "").split(",")} - {""}
     return [name for name in known if name in names]
 
 
 def number_text(value: float | None) -> str:
-    """Return a number of a field as an address writes it."""
+    """Return a number of a field for an address."""
     return "" if not value else f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def is_day(text: str) -> bool:
-    """Return whether a text is a day such as 2025-01-31."""
+    """Whether a text is a day such as 2025-01-31."""
     try:
         return date.fromisoformat(text).isoformat() == text
     except ValueError:

@@ -44,13 +44,13 @@ def write_records(folder: Path, records: Iterable[Record]) -> None:
 @contextmanager
 def served(folder: Path, requests: Path | None = None, *, tick_seconds: float = 10.0) -> Iterator[str]:
     """Serve the records of a folder, and give the address."""
-    from hf_transfer_score.leaderboard.pages.app import Serving, build_app, serve
+    from hf_transfer_score.leaderboard.pages.app import build_app, serve
 
     library = Library(FolderPlace(folder), poll_seconds=3600)
     library.start()
     app = build_app(library, requests=None if requests is None else FolderPlace(requests), tick_seconds=tick_seconds)
     try:
-        yield serve(app, Serving(port=free_port()))
+        yield serve(app, port=free_port())
     finally:
         app.close(verbose=False)
         library.stop()

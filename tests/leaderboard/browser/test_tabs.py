@@ -86,7 +86,7 @@ def test_trust_shows_the_published_agreement(visit):
     row = page.locator("#lb-trust-table tr").filter(has_text="ncti_published").inner_text()
     assert "0.843" in row
     assert "baseline" in page.locator("#lb-trust-table tr").filter(has_text="parameter_count").inner_text()
-    assert "No metric is surely above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
+    assert "No metric is clearly above the trivial baselines" in page.locator("#lb-conclusion").inner_text()
     page.wait_for_selector("#lb-trust-plot svg.marks >> visible=true")
 
 
@@ -181,7 +181,7 @@ def test_a_request_is_checked_queued_and_listed(visit, folders):
     (request,) = RequestQueue(FolderPlace(folders[1])).requests()
     assert (request.model, request.dataset, request.state) == ("owner/model", "owner/pets", "pending")
     page.locator("#lb-ask").click()
-    shows(page, "#lb-answer", "was asked for before and waits for a worker")
+    shows(page, "#lb-answer", "was requested before and waits for a worker")
 
 
 TABS = {
