@@ -53,7 +53,7 @@ ALLOWED = {
         "hub": "errors untrusted home integrity version hub",
         "records": "errors hub untrusted file_heads home integrity metrics.registry tasks text version records",
         "reproduction": "errors ranking.agreement records",
-        "requests": "errors untrusted hub records version requests",
+        "requests": "engines.base errors untrusted hub records version requests",
         "requests/job": """
             untrusted home errors hub features.extract sampling.sample runs records.record requests.box
             requests.request

@@ -14,6 +14,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from hf_transfer_score.cli.ending import end_children, interrupted_status
+from hf_transfer_score.cli.engine import EngineFlags, Engines
 from hf_transfer_score.cli.flags import Bytes, Count, Seconds, Whole
 from hf_transfer_score.cli.output import say
 from hf_transfer_score.errors import OptionError
@@ -24,7 +25,7 @@ from hf_transfer_score.records.place import FolderPlace, Place, open_place
 from hf_transfer_score.requests.box import BoxLimits
 from hf_transfer_score.requests.job import JobOptions
 from hf_transfer_score.requests.queue import RequestQueue
-from hf_transfer_score.requests.worker import Worker, WorkerOptions
+from hf_transfer_score.requests.worker import Worker, WorkerOptions, at_once
 from hf_transfer_score.text import shown
 
 STATES = ("done", "failed", "refused", "again", "lost")
@@ -82,6 +83,7 @@ def worker(
     results: str,
     working: Annotated[WorkFlags, Parameter(name="*")] = WorkFlags(),
     job: Annotated[JobFlags, Parameter(name="*", group=Group("One job", sort_key=10))] = JobFlags(),
+    engine: Engines = EngineFlags(),
 ) -> int:
     """Score what others requested.
 
@@ -108,18 +110,23 @@ def worker(
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise OptionError("A worker is one process: start several, each with its own `device`, without a launcher.")
+    if engine.engine == "jobs":
+        raise OptionError("--engine jobs runs no requests: each needs a box of its own. Use here, ray or slurm.")
     queue, records = _place(requests), _place(results)
     options = WorkerOptions(**vars(working), job=job.options())
-    running = Worker(RequestQueue(queue), records, options, _say)
-    _say(f"{running.id} takes requests from {queue.name} and publishes to {records.name}")
-    _say(f"one job may take {options.job.box}; change it with --memory, --time and --disk")
-    try:
-        with _nowhere():
-            counts = running.run()
-    except KeyboardInterrupt:
-        _say(f"stopped: {_summary(running.counts)}")
-        end_children()
-        os._exit(interrupted_status())  # a download may be under way, and nobody waits for it
+    with engine.opened() as opened:
+        running = Worker(RequestQueue(queue), records, options, _say, opened)
+        _say(f"{running.id} takes requests from {queue.name} and publishes to {records.name}")
+        several = f", {at_once(opened)} at a time" if at_once(opened) > 1 else ""
+        _say(f"one job may take {options.job.box}{several}; change it with --memory, --time and --disk")
+        try:
+            with _nowhere():
+                counts = running.run()
+        except KeyboardInterrupt:
+            _say(f"stopped: {_summary(running.counts)}")
+            opened.close()
+            end_children()
+            os._exit(interrupted_status())  # a download may be under way, and nobody waits for it
     _say(_summary(counts))
     return 0
 

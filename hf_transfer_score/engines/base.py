@@ -8,7 +8,7 @@ stands for a dataclass whose fields are the engine's options, each with a defaul
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from importlib import import_module
@@ -88,8 +88,10 @@ class Engine(Protocol):
 
     elsewhere: ClassVar[bool]
 
-    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+    def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work once when it is over, in any order; `began` is called here when one is begun.
+
+        Where the next work is taken from `works` only when there is room for it, more can come while others run.
 
         What an action raises is raised here. Whoever stops listening closes the generator, and what goes on is ended.
         """

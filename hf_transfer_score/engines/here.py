@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ class Here:
 
     elsewhere: ClassVar[bool] = False
 
-    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+    def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work as soon as it is done, in order."""
         for work in works:
             began(work)

@@ -6,7 +6,7 @@ import shlex
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -70,7 +70,7 @@ class Jobs:
         if not has_token():
             raise OptionError("engine='jobs' starts jobs in your name: log in with `hf auth login`, or set HF_TOKEN.")
 
-    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+    def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work once when it has come back; closing it cancels the jobs that run."""
         with quiet_client():
             batches, refused = self._planned(works)
@@ -101,7 +101,7 @@ class Jobs:
         install = shlex.join(["python", "-m", "pip", "install", "--quiet", *shlex.split(self.install)])
         return f"{install} && {begin}" if self.install else begin
 
-    def _planned(self, works: Sequence[Work]) -> tuple[list[Batch], list[Finished]]:
+    def _planned(self, works: Iterable[Work]) -> tuple[list[Batch], list[Finished]]:
         """Return the works in batches for one machine each, and those that no job can do."""
         flavors, refused = self._flavors(), []
         by_flavor: dict[Flavor, list[tuple[int, Work]]] = {}

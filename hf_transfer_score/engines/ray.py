@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -48,7 +48,7 @@ class Ray:
         check_least(self, workers=1, retries=0)
         extra("ray", "ray")
 
-    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+    def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work as soon as it is over."""
         self._connect()
         tasks = _Tasks(self.workers)

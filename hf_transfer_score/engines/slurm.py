@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,7 +72,7 @@ class Slurm:
                 "or try it here with cluster='local'."
             )
 
-    def run(self, works: Sequence[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
+    def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
         """Yield each work when its job is over."""
         folder = Path(self.folder).expanduser() if self.folder else home() / "slurm"
         executor = extra("submitit", "slurm").AutoExecutor(folder=folder.absolute(), cluster=self.cluster)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, Protocol
 
 from hf_transfer_score.engines.base import Finished, Work
@@ -39,32 +39,37 @@ class Workers(Protocol):
 
 
 def hand_out(
-    works: Sequence[Work], began: Callable[[Work], None], workers: Workers, *, most: int, retries: int
+    works: Iterable[Work], began: Callable[[Work], None], workers: Workers, *, most: int, retries: int
 ) -> Generator[Finished, None, None]:
     """Yield each work once when it is over.
 
     Args:
-        works: what is to be done.
+        works: what is to be done; the next is taken when a worker is free, and asked for again after there was none.
         began: called when one is begun for the first time.
         workers: who do it.
         most: how much is under way at a time.
         retries: how often work is begun again whose worker ended.
     """
-    waiting, attempts, running = deque(works), Counter[str](), dict[Any, Work]()
+    source, again, attempts, running = iter(works), deque[Work](), Counter[str](), dict[Any, Work]()
     try:
-        while waiting or running:
-            while waiting and len(running) < most:
-                work = waiting.popleft()
+        while True:
+            while len(running) < most:
+                work = again.popleft() if again else next(source, None)
+                if work is None:
+                    break
                 if not attempts[work.name]:
                     began(work)
                 attempts[work.name] += 1
                 running[workers.start(work)] = work
+            if not running:
+                return
             for handle in workers.over(list(running)):
                 work = running.pop(handle)
                 finished = _finished(work, workers, handle, attempts[work.name], retries)
                 if finished is None:
-                    waiting.append(work)
+                    again.append(work)
                 else:
+                    del attempts[work.name]
                     yield finished
     finally:
         for handle in running:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -161,11 +163,14 @@ def folder_of_job(parent: Path) -> Iterator[Path]:
     import psutil
 
     parent.mkdir(parents=True, exist_ok=True)
-    for other in parent.iterdir():
-        owner = other.name.partition("-")[0]
+    machine = (
+        re.sub(r"[^A-Za-z0-9]", "", platform.node()) or "here"
+    )  # other machines may share the disk, and have processes of the same number
+    for other in parent.glob(f"{machine}-*"):
+        owner = other.name.split("-")[1]
         if owner.isdigit() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(other, ignore_errors=True)
-    folder = parent / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder = parent / f"{machine}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""The worker: claims requests, runs them, publishes their records, and reports the outcome."""
+"""The worker: claims requests, runs them on an engine, publishes their records, and reports the outcome."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Event, Thread
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
+from hf_transfer_score.engines.base import HERE, Engine, Finished, Work, open_engine
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.hub.failures import BUSY, trouble_of
 from hf_transfer_score.records.place import Place
 from hf_transfer_score.records.publishing import publish
 from hf_transfer_score.requests.job import JobOptions, JobOutcome, carry_out
 from hf_transfer_score.requests.queue import LeaseLostError, RequestQueue
-from hf_transfer_score.requests.request import Request
+from hf_transfer_score.requests.request import Request, request_path
 
 Value = TypeVar("Value")
 
@@ -102,9 +105,13 @@ class Lease:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Stop renewing, without waiting after an exception."""
-        self._ended.set()
+        self.end()
         if kind is None:
             self._thread.join(LAST_SECONDS)
+
+    def end(self) -> None:
+        """Stop renewing, without waiting for a renewal that is on its way."""
+        self._ended.set()
 
     def _renew(self) -> None:
         wait = self.seconds / RENEWALS
@@ -122,18 +129,47 @@ class Lease:
                 wait = self.seconds / RENEWALS / HASTE
 
 
-class Worker:
-    """Runs the requests of a queue, publishes their records, and prints a line at the start and end of each."""
+class _Held(NamedTuple):
+    """A running request, its lease, which is renewed until the stack closes, and its start time."""
 
-    def __init__(self, queue: RequestQueue, results: Place, options: WorkerOptions, say: Callable[[str], None]) -> None:
+    request: Request
+    lease: Lease
+    ending: ExitStack
+    start: float
+
+
+class Worker:
+    """Runs the requests of a queue, publishes their records, and prints a line at the start and end of each.
+
+    Args:
+        queue: of the requests.
+        results: where the records go.
+        options: how it works.
+        say: shows a line.
+        engine: runs the requests, as many at a time as it has workers; None for this process, one after the other.
+    """
+
+    def __init__(
+        self,
+        queue: RequestQueue,
+        results: Place,
+        options: WorkerOptions,
+        say: Callable[[str], None],
+        engine: Engine | None = None,
+    ) -> None:
         self.queue, self.results, self.options, self.say = queue, results, options, say
+        self.engine = engine or open_engine(HERE)
         self.id = f"{options.name}-{uuid.uuid4().hex[:8]}"
         self.counts: Counter[str] = Counter()
+        self.held: dict[str, _Held] = {}
+        self._claimed = self._idle = 0
+        self._look_at = 0.0
+        self._over = options.limit == 0
 
     def run(self) -> Counter[str]:
         """Run requests up to the limit, and return the number of requests by outcome.
 
-        However it ends, a request that it still holds is released at once.
+        However it ends, requests that it still holds are released at once.
 
         Raises:
             StoreError, HubError: a place is closed, or the results cannot be published.
@@ -141,32 +177,52 @@ class Worker:
         try:
             if self._patiently(self.queue.place.version) is None:
                 self.say(f"{self.queue.place.name} does not exist yet")
-            idle = 0
-            while self.options.limit is None or self.counts.total() < self.options.limit:
-                request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
-                if request is not None:
-                    idle = 0
-                    self._serve(request)
-                elif self.options.once:
-                    break
-                else:
-                    time.sleep(apart(self.options.poll * min(1.5**idle, LONGEST_POLL)))
-                    idle += 1
+            while not self._over:
+                for finished in self.engine.run(self, lambda _: None):
+                    self._finish(finished)
+                if not self._over:
+                    time.sleep(max(0.0, self._look_at - time.monotonic()))
         except BaseException:
             self._give_back()
             raise
         return self.counts
 
-    def _serve(self, request: Request) -> None:
-        """Run one request and report its outcome."""
-        start = time.monotonic()
+    def __iter__(self) -> Iterator[Work]:
+        """Return itself: an engine takes the next request when it has a free worker."""
+        return self
+
+    def __next__(self) -> Work:
+        """Claim a request as work for the engine; StopIteration means that there is none now, but may be one later."""
+        waits = self.held and (len(self.held) >= at_once(self.engine) or time.monotonic() < self._look_at)
+        if self._over or waits:
+            raise StopIteration
+        request = self._patiently(lambda: self.queue.claim(self.id, self.options.lease))
+        if request is None:
+            self._over = self.options.once and not self.held
+            pause = self.options.poll * min(1.5**self._idle, LONGEST_POLL)
+            self._look_at, self._idle = time.monotonic() + apart(pause), self._idle + 1
+            raise StopIteration
+        self._claimed, self._idle = self._claimed + 1, 0
+        self._over = self._claimed == self.options.limit
         self.say(f"claimed {title(request)}, attempt {request.attempts} of {self.queue.limits.attempts}")
-        with Lease(self.queue, request, self.id, self.options.lease, self.say) as lease:
-            outcome = carry_out(request, self.options.job)
-            if outcome.state == "again" and request.attempts >= self.queue.limits.attempts:
-                outcome = JobOutcome("failed", outcome.records, outcome.kind, outcome.reason)
+        ending = ExitStack()
+        lease = ending.enter_context(Lease(self.queue, request, self.id, self.options.lease, self.say))
+        name = str(request_path(request))
+        self.held[name] = _Held(request, lease, ending, time.monotonic())
+        return Work(name, partial(carry_out, request, self.options.job), gpu=self.options.job.device != "cpu")
+
+    def _finish(self, finished: Finished) -> None:
+        """Publish the records of a request, and write its outcome to the queue."""
+        request, lease, ending, start = self.held[finished.work.name]
+        outcome: JobOutcome = finished.value
+        if finished.failure is not None:
+            outcome = JobOutcome("again", kind=finished.failure.kind, reason=str(finished.failure))
+        if outcome.state == "again" and request.attempts >= self.queue.limits.attempts:
+            outcome = JobOutcome("failed", outcome.records, outcome.kind, outcome.reason)
+        with ending:
             if outcome.records and outcome.state != "again":
                 self._patiently(lambda: publish(self.results, outcome.records), PUBLISHING_ATTEMPTS)
+        del self.held[finished.work.name]
         try:
             if lease.lost:
                 raise LeaseLostError("Another worker has it now.")
@@ -181,7 +237,7 @@ class Worker:
         why = f"{len(outcome.records)} records" if outcome.state == "done" else f"{kind}{outcome.reason}"
         self.say(f"{told} {title(request)} after {time.monotonic() - start:.0f} s: {why}")
         if outcome.state == "again":
-            time.sleep(self._pause(request.attempts - 1))
+            self._look_at = time.monotonic() + self._pause(request.attempts - 1)
 
     def _settle(self, request: Request, outcome: JobOutcome) -> Request:
         """Write the outcome of a request to the queue."""
@@ -216,6 +272,8 @@ class Worker:
 
     def _give_back(self) -> None:
         """Release the requests that are still held, if possible."""
+        for one in self.held.values():
+            one.lease.end()
         try:
             count = self.queue.release_all(self.id)
         except Exception as error:  # noqa: BLE001  # the exception that ends the worker matters more
@@ -223,6 +281,11 @@ class Worker:
             return
         if count:
             self.say(f"gave back {count} request{'s' if count > 1 else ''}")
+
+
+def at_once(engine: Engine) -> int:
+    """Return how many requests an engine runs at a time."""
+    return int(getattr(engine, "workers", None) or 1)
 
 
 def title(request: Request) -> str:

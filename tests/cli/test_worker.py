@@ -188,12 +188,29 @@ def test_records_count_although_the_claim_was_lost(queue, worker, slow, warm, tm
     assert ended.status == 0 and queue.requests() == [taken]
 
 
+def test_an_engine_runs_several_requests_at_a_time(queue, worker, warm, tmp_path):
+    pytest.importorskip("submitit", reason="submitit is not installed: pip install 'hf-transfer-score[slurm]'")
+    for name in ("good/resnet", "good/vit"):
+        queue.submit(Request(name, PICTURES, metrics=("ncti",)))
+    options = ("cluster=local", f"folder={tmp_path / 'slurm'}")
+    engine = ("--engine", "slurm", "--workers", "2", *(part for one in options for part in ("--engine-option", one)))
+    ended = warm.run(*worker, "--once", *engine)
+    assert ended.status == 0, ended.err
+    assert ", 2 at a time; change it with" in ended.err and ended.err.rstrip().endswith("2 done")
+    lines = [line.split(" ", 1)[1].split(" ")[0] for line in ended.err.splitlines()]
+    assert lines.index("done") > [place for place, one in enumerate(lines) if one == "claimed"][1]
+    assert {one.state for one in queue.requests()} == {"done"}
+    records = load(FolderPlace(tmp_path / "results")).table.records()
+    assert {one.model.id for one in records if one.status == "ok"} == {"good/resnet", "good/vit"}
+
+
 def test_wrong_usage_is_told(run, tmp_path):
     places = ("--requests", str(tmp_path / "a"), "--results", str(tmp_path / "b"))
     for arguments, message in (
         (("--requests", "./a"), "--results"),
         ((*places, "--lease", "0"), "expected seconds from 0.001 to 86400, got '0'"),
         ((*places, "--name", ""), "cannot name a worker"),
+        ((*places, "--engine", "jobs"), "Use here, ray or slurm"),
         (("--requests", "ftp://x/y", "--results", "./b"), "names no place"),
     ):
         status, _, said = run("worker", *arguments)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+import re
 import sys
 import time
 
@@ -68,12 +70,15 @@ def test_no_secret_is_in_its_environment(tmp_path, monkeypatch):
 
 def test_the_folder_of_a_job_is_gone_afterwards_and_so_is_that_of_a_dead_worker(tmp_path):
     gone = 2**22 + 1  # beyond the largest process id
-    (tmp_path / f"{gone}-0" / "kept").mkdir(parents=True)
-    (tmp_path / f"{os.getpid()}-0").mkdir()
+    here = re.sub("[^A-Za-z0-9]", "", platform.node())
+    (tmp_path / f"{here}-{gone}-0" / "kept").mkdir(parents=True)
+    left = {f"{here}-{os.getpid()}-0", f"another-{gone}-0"}  # of a process that lives, and of another machine
+    for name in left:
+        (tmp_path / name).mkdir()
     with folder_of_job(tmp_path) as folder:
         (folder / "file").write_bytes(bytes(5000))
         assert 5000 <= size_of(folder) <= 50_000
-        assert {one.name for one in tmp_path.iterdir()} == {f"{os.getpid()}-0", folder.name}
+        assert {one.name for one in tmp_path.iterdir()} == {*left, folder.name}
     assert not folder.exists()
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 
+from hf_transfer_score.engines.workers import WorkerLostError, hand_out
 from hf_transfer_score.errors import HubError, OptionError, StoreError
 from hf_transfer_score.records.place import HubPlace, MemoryPlace
 from hf_transfer_score.requests import worker as working
+from hf_transfer_score.requests.job import JobOutcome
 from hf_transfer_score.requests.queue import RequestQueue
 from hf_transfer_score.requests.request import Request, request_path
 from hf_transfer_score.requests.worker import Lease, Worker, WorkerOptions
@@ -139,14 +143,94 @@ def test_however_it_ends_what_is_claimed_is_given_back(queue, monkeypatch):
     said = []
     worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append)
 
-    def end(request):
+    def end(request, options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(worker, "_serve", end)
+    monkeypatch.setattr(working, "carry_out", end)
     with pytest.raises(KeyboardInterrupt):
         worker.run()
-    assert said == ["gave back 1 request"]
+    assert said == ["claimed a/one on d/pets, attempt 1 of 3", "gave back 1 request"]
     assert (queue.get(ONE).state, queue.get(ONE).attempts, queue.get(ONE).claimed_by) == ("pending", 1, None)
+
+
+@dataclass
+class Threads:
+    """An engine of threads, which keeps how much it ran at a time; what is called `dies` has no worker that lives."""
+
+    elsewhere: ClassVar[bool] = True
+    workers: int = 2
+    running: int = 0
+    most: int = 0
+
+    def run(self, works, began):
+        with ThreadPoolExecutor(self.workers) as pool:
+            yield from hand_out(works, began, Pool(self, pool), most=9, retries=0)
+
+    def close(self):
+        """Nothing is held."""
+
+
+@dataclass
+class Pool:
+    """Work in threads."""
+
+    engine: Threads
+    pool: ThreadPoolExecutor
+
+    def start(self, work):
+        self.engine.running += 1
+        self.engine.most = max(self.engine.most, self.engine.running)
+        return self.pool.submit(work.action), "dies" in work.name
+
+    def over(self, handles):
+        done = [handle for handle in handles if handle[0].done()]
+        self.engine.running -= len(done)
+        return done or time.sleep(0.01) or []
+
+    def value(self, handle):
+        if handle[1]:
+            raise WorkerLostError("its machine failed")
+        return handle[0].result()
+
+    def cancel(self, handle):
+        handle[0].cancel()
+
+
+class TestEngine:
+    """Requests that an engine runs, several at a time."""
+
+    @pytest.fixture
+    def queue(self):
+        made = RequestQueue(MemoryPlace())
+        for name in ("a/one", "a/two", "a/dies", "a/four"):
+            made.submit(Request(name, "d/pets"))
+        return made
+
+    def test_as_many_run_at_a_time_as_it_has_workers_and_what_dies_each_time_fails(self, queue, monkeypatch):
+        def carry_out(request, options):
+            time.sleep(0.05)
+            return JobOutcome("failed", kind="error", reason=f"{request.model} has no weights")
+
+        monkeypatch.setattr(working, "carry_out", carry_out)
+        engine, said = Threads(), []
+        assert Worker(queue, MemoryPlace(), AT_ONCE, said.append, engine).run() == {"failed": 4, "again": 2}
+        found = {one.model: (one.state, one.attempts, one.reason) for one in queue.requests()}
+        assert engine.most == 2 and found["a/one"] == ("failed", 1, "a/one has no weights")
+        assert found["a/dies"] == ("failed", 3, "its worker ended: its machine failed")
+        assert any("gave back, to be tried again, a/dies on d/pets" in one for one in said)
+
+    def test_however_it_ends_all_that_is_claimed_is_given_back(self, queue, monkeypatch):
+        said = []
+        worker = Worker(queue, MemoryPlace(), AT_ONCE, said.append, Threads())
+
+        def carry_out(request, options):
+            until(lambda: len(worker.held) == 2)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(working, "carry_out", carry_out)
+        with pytest.raises(KeyboardInterrupt):
+            worker.run()
+        assert said[-1] == "gave back 2 requests" and {one.state for one in queue.requests()} == {"pending"}
 
 
 def test_workers_of_one_name_differ(queue):
