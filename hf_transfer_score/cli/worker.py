@@ -14,8 +14,7 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from hf_transfer_score.cli.ending import end_children, interrupted_status
-from hf_transfer_score.cli.engine import EngineFlags, Engines
-from hf_transfer_score.cli.flags import Bytes, Count, Seconds, Whole
+from hf_transfer_score.cli.flags import Bytes, Count, EngineFlags, Engines, Seconds, Whole
 from hf_transfer_score.cli.output import say
 from hf_transfer_score.errors import OptionError
 from hf_transfer_score.home import home
