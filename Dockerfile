@@ -1,4 +1,4 @@
-# The leaderboard, or with other words behind it any command:
+# Runs the leaderboard, or any other command that is given:
 #   docker build -t hf-transfer-score . && docker run -p 7860:7860 -v results:/data hf-transfer-score
 #   docker run -e HF_TOKEN -v results:/data hf-transfer-score worker --requests OWNER/requests --results OWNER/results
 FROM python:3.12-slim
