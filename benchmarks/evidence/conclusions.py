@@ -53,8 +53,8 @@ def _everywhere(every: Targets) -> list[str]:
     for name in (MEAN_RANK, *HEADLINE_METRICS):
         above, below = _against_trivial(every, name)
         found.append(
-            f"{_capital(name)} is surely above the best trivial baseline in {len(above)} of {len(every)} targets"
-            f"{_named(above)} and surely below it in {len(below)}{_named(below)}."
+            f"{_capital(name)} is surely above the best trivial baseline in {_counted(above, every)} and surely "
+            f"below it in {_counted(below, every)}."
         )
     return [*found, _on_average(every), _source(every)]
 
@@ -101,8 +101,13 @@ def _sure(paired: dict[str, AgreementDifference], sign: int) -> list[str]:
     return [words for words, one in paired.items() if one.sure and (one.value or 0) * sign > 0]
 
 
-def _named(which: Sequence[str]) -> str:
-    return f" ({'; '.join(REGIMES[name].words for name in which)})" if which else ""
+def _counted(which: Sequence[str], every: Targets) -> str:
+    """Return how many targets these are, with their names, or with those of the exceptions if they are fewer."""
+    others = [name for name in every if name not in which]
+    if not which or not others:
+        return "no target" if not which else f"all {len(every)} targets"
+    named = f"all but {_listed(others)}" if len(others) < len(which) else _listed(which)
+    return f"{len(which)} of {len(every)} targets ({named})"
 
 
 def conclusions(every: Targets, trained: Targets) -> str:
@@ -111,7 +116,6 @@ def conclusions(every: Targets, trained: Targets) -> str:
         *_better_than_headline(every),
         *_without_untrained(trained),
         *_proposals(every),
-        *_costs(every),
         *_parts(every),
     ]
     return "\n".join(f"- {one}" for one in parts)
@@ -140,8 +144,8 @@ def _better_than_headline(every: Targets) -> Iterable[str]:
 def _without_untrained(trained: Targets) -> Iterable[str]:
     above, below = _against_trivial(trained, MEAN_RANK)
     yield (
-        f"**Among trained backbones only**, the mean rank is surely above the best trivial baseline in {len(above)} of "
-        f"{len(trained)} targets{_named(above)} and surely below it in {len(below)}{_named(below)}."
+        f"**Among trained backbones only**, the mean rank is surely above the best trivial baseline in "
+        f"{_counted(above, trained)} and surely below it in {_counted(below, trained)}."
     )
 
 
@@ -193,31 +197,23 @@ def _typed(setting: str) -> str:
     return " ".join(f"--option {metric}.{one}" for one in options.rstrip(")").split(", "))
 
 
-def _costs(every: Targets) -> Iterable[str]:
-    told = []
-    for name, target in every.items():
-        found = target.agreement(MEAN_RANK)
-        if found.top_regret is not None and found.top3_regret is not None:
-            told.append(f"{100 * found.top_regret:.1f} / {100 * found.top3_regret:.1f} ({REGIMES[name].words})")
-    yield (
-        "**What it costs to trust the mean rank**, in points of accuracy, first choice / best of the first three: "
-        f"{'; '.join(told)}."
-    )
-
-
 def _parts(every: Targets) -> Iterable[str]:
-    """Say whether training a part is as good as training everything."""
+    """Say whether training a part is as good as training everything; the table has the intervals."""
     told = []
-    for words, chosen in GROUPS.items():
-        for method, name in (("layer", "Layer-FT"), ("scl", "SCL-FT")):
-            truths = every[BAR].truths.get(method, {}) if BAR in every else {}
+    for method, name in (("layer", "Layer-FT"), ("scl", "SCL-FT")):
+        truths = every[BAR].truths.get(method, {}) if BAR in every else {}
+        verdicts = []
+        for words, chosen in GROUPS.items():
             models = [model for model in truths if chosen(model)]
             if models:
                 found = against_full(every[BAR], method, models)
-                verdict = "surely better" if found.low > 0 else "surely worse" if found.high < 0 else "no different"
+                verdict = (
+                    "surely better" if found.low > 0 else "surely worse" if found.high < 0 else "not surely different"
+                )
                 whom = "all backbones" if words == "all" else f"those {words}"
-                trained = f"{name} ({100 * found.share:.0f}% of the parameters trained)"
-                told.append(f"{trained} is {verdict} on {whom} ({found.words} points)")
+                verdicts.append(f"{verdict} on {whom} ({found.gain:+.1f} points)".replace("(-", "(−"))
+        if verdicts:
+            told.append(f"{name} is {', '.join(verdicts)}")
     if told:
         yield f"**Training only a part**, with {REGIMES[BAR].words}, against full fine-tuning: {'; '.join(told)}."
 

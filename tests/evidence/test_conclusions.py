@@ -54,7 +54,7 @@ def test_a_baseline_that_wins_is_named():
     }
     said = in_short(worse)
     assert "the best trivial baseline is parameter_count" in said
-    assert "NCTI is surely above the best trivial baseline in 0 of 1 targets and surely below it in 1" in said
+    assert "NCTI is surely above the best trivial baseline in no target and surely below it in all 1 targets" in said
 
 
 def test_the_source_is_the_last_to_beat(good):
@@ -86,10 +86,8 @@ def test_a_part_that_is_trained_is_held_against_all():
             model: Truth((one.mean + gain,), 2, 10, 1.0) for model, one in made.truths["full"].items()
         }
     said = conclusions({"images-50": made}, {"images-50": made})
-    assert (
-        "Layer-FT (20% of the parameters trained) is surely worse on all backbones (−5.0 [−5.0, −5.0] points)" in said
-    )
-    assert "SCL-FT (20% of the parameters trained) is surely better on all backbones (+5.0 [+5.0, +5.0] points)" in said
+    assert "Layer-FT is surely worse on all backbones (−5.0 points)" in said
+    assert "SCL-FT is surely better on all backbones (+5.0 points)" in said
 
 
 def test_settings_are_written_as_they_are_typed():
