@@ -1,9 +1,9 @@
-"""Adapters on the Hub: weights beside a base that another repository holds, merged into it once that is loaded.
+"""Adapters on the Hub: weights that are merged into a base model, which another repository holds.
 
-Only LoRA is read, by the names and shapes of its weights. What a stranger's settings say of layers is an expression
-that is never run, and the base is an id on the Hub: settings reach no file of this computer and no other host. Whatever
-else is set there changes what an adapter means, and is refused. What stands outside the part of the base that features
-are read from is left out, such as a head for other classes or the decoder behind an encoder.
+Only LoRA is read, by the names and shapes of its weights. Layer patterns in the settings are never run as expressions,
+and the base is an id on the Hub, so settings reach no local file and no other host. Any other setting changes what an
+adapter means, and is refused. Weights outside the part of the base that features are read from are left out, such as a
+head for other classes, or the decoder behind an encoder.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_transfer_score.backbones.repository import PICKLED_WEIGHTS, WEIGHTS, Repository, read_description, why_unread
+from hf_transfer_score.backbones.repository import (
+    PICKLED_WEIGHTS,
+    WEIGHTS,
+    Repository,
+    pickle_only,
+    read_description,
+    why_unread,
+)
 from hf_transfer_score.errors import CheckpointError, UnreadableError
 from hf_transfer_score.file_heads import read_header
 
@@ -25,8 +32,7 @@ if TYPE_CHECKING:
 CONFIG = "adapter_config.json"
 SAFETENSORS, PICKLE = "adapter_model.safetensors", "adapter_model.bin"
 
-PREFIX = "base_model.model."
-"""What peft puts before the names of all layers."""
+PREFIX = "base_model.model."  # peft puts it before the names of all layers
 
 IDENTITY = re.compile(r"(?:\w[\w.-]{0,95}/)?\w[\w.-]{0,95}", re.ASCII)
 REVISION = re.compile(r"\w[\w./-]{0,199}", re.ASCII)
@@ -41,25 +47,18 @@ HARMLESS = frozenset({
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "megatron_core"),
     *("qalora_group_size", "eva_config", "runtime_config", "ensure_weight_tying"),
 })  # fmt: skip
-"""Settings that say how an adapter was made, or which layers it has, and not what its weights mean."""
+"""Settings that say how an adapter was made, or which layers it has, but do not change what its weights mean."""
 
 STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
-"""Ways to begin the training of an adapter that leave the weights of its base as they are."""
+"""Initialisations that leave the weights of the base as they are."""
 
-LONGEST = 500
-"""Letters of the name of a weight."""
-
-MOST_NAMED = 10
-"""Parts that are named of those that are left out."""
+LONGEST_NAME = 500  # of a weight
+MOST_LEFT_OUT = 10  # parts left out that the details name
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """An adapter on the Hub, and the base that it is merged into, each at a full commit.
-
-    Attributes:
-        weights: the name of the file with its weights.
-    """
+    """An adapter on the Hub with the name of its weights file, and its base, each at a full commit."""
 
     name: str
     commit: str
@@ -69,13 +68,13 @@ class Adapter:
 
     @property
     def files(self) -> tuple[str, str]:
-        """The files of the adapter; all others are of its base."""
+        """The adapter's own files; all others belong to its base."""
         return self.weights, CONFIG
 
 
 @dataclass(frozen=True)
 class _Settings:
-    """What the settings of an adapter say of its ranks and factors, for all layers and for some by name."""
+    """The ranks and factors of an adapter: for all layers, and for some layers by name."""
 
     rank: int
     alpha: float
@@ -85,27 +84,26 @@ class _Settings:
     saved: tuple[str, ...]
 
     def rank_of(self, layer: str) -> int:
-        return next((value for name, value in self.ranks.items() if _ends(layer, name)), self.rank)
+        return int(_of_layer(layer, self.ranks, self.rank))
 
     def factor(self, layer: str) -> float:
-        alpha = next((value for name, value in self.alphas.items() if _ends(layer, name)), self.alpha)
         rank = self.rank_of(layer)
-        return alpha / (math.sqrt(rank) if self.by_root else rank)
+        return _of_layer(layer, self.alphas, self.alpha) / (math.sqrt(rank) if self.by_root else rank)
 
 
-def _ends(layer: str, name: str) -> bool:
-    return f".{layer}".endswith(f".{name}")
+def _of_layer(layer: str, named: Mapping[str, float], default: float) -> float:
+    return next((value for name, value in named.items() if f".{layer}".endswith(f".{name}")), default)
 
 
 def is_adapter(repository: Repository) -> bool:
-    """Whether a repository holds an adapter, and no whole checkpoint beside it."""
+    """Whether a repository holds an adapter without a full checkpoint."""
     return CONFIG in repository and not any(name in repository for name in (*WEIGHTS, *PICKLED_WEIGHTS))
 
 
 def adapter_of(repository: Repository, commit: str) -> tuple[Adapter, str | None]:
-    """Return what a repository says of its adapter, and the revision of the base; its commit is not known yet.
+    """Return the adapter in a repository, still without its base's commit, and the revision of that base.
 
-    Raises CheckpointError where it is not of a kind that is read, before any weights are downloaded.
+    Raises CheckpointError for an adapter that cannot be read, before any weights are downloaded.
     """
     if CONFIG in repository.unread:
         raise CheckpointError("corrupt", f"has an {CONFIG} {repository.unread[CONFIG]}")
@@ -121,28 +119,23 @@ def adapter_of(repository: Repository, commit: str) -> tuple[Adapter, str | None
         raise CheckpointError(
             "unsupported", f"is an adapter whose base is no model on the Hub: {str(base)[:100]!r}, expected OWNER/NAME"
         )
-    if (revision is not None and not (isinstance(revision, str) and REVISION.fullmatch(revision))) or ".." in str(
-        revision
-    ):
+    is_revision = isinstance(revision, str) and REVISION.fullmatch(revision) and ".." not in revision
+    if revision is not None and not is_revision:
         raise CheckpointError("corrupt", f"is an adapter whose base has no such revision: {str(revision)[:100]!r}")
     return Adapter(repository.name, commit, weights, base, ""), revision
 
 
 def check_pickle(adapter: Adapter, *, allow_pickle: bool) -> None:
-    """Raise CheckpointError where an adapter has pickled weights only, and these are not allowed."""
+    """Raise CheckpointError where an adapter has only pickled weights, and these are not allowed."""
     if adapter.weights == PICKLE and not allow_pickle:
-        raise CheckpointError(
-            "pickle_only",
-            f"is an adapter with pickled weights only, and a pickle can run any code when it is loaded; if you trust "
-            f"its author, name {adapter.name} in `allow_pickle`, or ask for safetensors",
-        )
+        raise pickle_only("is an adapter with", adapter.name)
 
 
 def _settings(content: Mapping[str, Any]) -> _Settings:
-    """Return what the settings of LoRA say, or raise CheckpointError where they say what is not read here."""
+    """Return the settings of a LoRA adapter, or raise CheckpointError where they cannot be read here."""
     kind = content.get("peft_type")
     if kind != "LORA":
-        raise CheckpointError("unsupported", f"is an adapter of the kind {str(kind)[:50]!r}; of adapters LORA is read")
+        raise CheckpointError("unsupported", f"is an adapter of the kind {str(kind)[:50]!r}; only LORA is read")
     other = next((name for name, value in content.items() if value and name not in READ | HARMLESS), None)
     if content.get("bias", "none") not in (None, "none"):
         other = "bias"
@@ -152,19 +145,22 @@ def _settings(content: Mapping[str, Any]) -> _Settings:
         shown = f"{other[:50]}={str(content[other])[:50]}"
         raise CheckpointError(
             "unsupported",
-            f"is an adapter with {shown}, which is not read here; merge it into its base and save that "
+            f"is an adapter with {shown}, which is not read here; merge it into its base and save the result "
             "(merge_and_unload, then save_pretrained)",
         )
     ranks, alphas = content.get("rank_pattern") or {}, content.get("alpha_pattern") or {}
     rank: Any = content.get("r")
     alpha: Any = content.get("lora_alpha")
     saved: Any = content.get("modules_to_save") or []
-    sound = all(isinstance(one, dict) for one in (ranks, alphas)) and isinstance(saved, list)
-    sound = sound and all(type(one) is int and 0 < one < 2**31 for one in (rank, *ranks.values()))
-    sound = sound and all(type(one) in (int, float) and abs(one) < 2**31 for one in (alpha, *alphas.values()))
-    sound = sound and all(isinstance(one, str) for one in saved)
-    if not sound:
-        raise CheckpointError("corrupt", f"has an {CONFIG} whose ranks, factors or modules to save are none")
+    valid = (
+        all(isinstance(one, dict) for one in (ranks, alphas))
+        and isinstance(saved, list)
+        and all(type(one) is int and 0 < one < 2**31 for one in (rank, *ranks.values()))
+        and all(type(one) in (int, float) and abs(one) < 2**31 for one in (alpha, *alphas.values()))
+        and all(isinstance(one, str) for one in saved)
+    )
+    if not valid:
+        raise CheckpointError("corrupt", f"has an {CONFIG} with invalid ranks, factors or modules to save")
     if not all(re.fullmatch(r"\^?[\w.]+\$?", name) for name in (*ranks, *alphas)):
         raise CheckpointError("unsupported", f"has an {CONFIG} that names layers by an expression, which is never run")
     ranks, alphas = ({name.strip("^$"): value for name, value in one.items()} for one in (ranks, alphas))
@@ -172,16 +168,16 @@ def _settings(content: Mapping[str, Any]) -> _Settings:
 
 
 def merge_adapter(backbone: Any, adapter: Adapter) -> None:
-    """Add an adapter to a loaded base, and say so in the backbone's details; raises CheckpointError.
+    """Add an adapter to a loaded base, and note it in the backbone's details; raises CheckpointError.
 
-    All names and shapes are compared before the first weight is read. What the client of the Hub keeps of the
-    adapter's commit is read, which was fetched with the files of the base.
+    All names and shapes are checked before the first weight is read. The files come from the Hub's cache, where they
+    were fetched with those of the base.
     """
     from huggingface_hub import try_to_load_from_cache
 
     places = [try_to_load_from_cache(adapter.name, name, revision=adapter.commit) for name in adapter.files]
     if not all(isinstance(place, str) for place in places):
-        raise CheckpointError("error", "is an adapter whose files vanished from the cache of the Hub; run again")
+        raise CheckpointError("error", "is an adapter whose files are gone from the Hub's cache; run again")
     weights, config = (Path(str(place)) for place in places)
     settings = _settings(_read(config, read_description))
     shapes, read = _read(weights, _contents)
@@ -199,7 +195,7 @@ def merge_adapter(backbone: Any, adapter: Adapter) -> None:
     for key, place in kept.items():
         place.data.copy_(read(key))
     done = {name for name, _ in changes} | {copies[key] for key in kept}
-    left = sorted({name.split(".")[0] for name in {*layers, *copies.values()} - done})[:MOST_NAMED]
+    left = sorted({name.split(".")[0] for name in {*layers, *copies.values()} - done})[:MOST_LEFT_OUT]
     told = {"name": adapter.name, "commit": adapter.commit, "base": adapter.base, "base_commit": adapter.base_commit}
     backbone.details = {**backbone.details, "adapter": {**told, **({"left_out": left} if left else {})}}
 
@@ -212,7 +208,7 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
 
 
 def _contents(path: Path) -> tuple[dict[str, tuple[int, ...]], Callable[[str], torch.Tensor]]:
-    """Return the shapes of the weights in a file, and what reads one of them."""
+    """Return the shapes of the weights in a file, and a function that reads one of them."""
     if path.name == PICKLE:
         import torch
 
@@ -233,11 +229,11 @@ Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
 def _sorted(shapes: Mapping[str, tuple[int, ...]], settings: _Settings) -> tuple[dict[str, Pair], dict[str, str]]:
-    """Return the shapes of both matrices by layer, and by key the names of weights that replace those of the base."""
+    """Return the shapes of both matrices by layer, and the names of weights that replace those of the base, by key."""
     halves: dict[str, dict[str, tuple[int, ...]]] = {"A": {}, "B": {}}
     copies: dict[str, str] = {}
     for key, shape in shapes.items():
-        if len(key) > LONGEST:
+        if len(key) > LONGEST_NAME:
             raise CheckpointError("corrupt", f"is an adapter with a weight whose name has {len(key):,} letters")
         name = key.removeprefix(PREFIX)
         part = re.fullmatch(r"(.+)\.lora_([AB])\.weight", name)
@@ -246,48 +242,48 @@ def _sorted(shapes: Mapping[str, tuple[int, ...]], settings: _Settings) -> tuple
         elif key.startswith(PREFIX) and any(f".{one}." in f".{name}" for one in settings.saved):
             copies[key] = name
         else:
-            raise CheckpointError("unsupported", f"is an adapter with {key[:100]!r}, which is no weight of LoRA")
+            raise CheckpointError("unsupported", f"is an adapter with {key[:100]!r}, which is not a LoRA weight")
     if halves["A"].keys() != halves["B"].keys():
         alone = sorted(halves["A"].keys() ^ halves["B"].keys())[0]
-        raise CheckpointError("corrupt", f"is an adapter with one of two matrices only, of {alone[:100]!r}")
+        raise CheckpointError("corrupt", f"is an adapter with only one of two matrices for {alone[:100]!r}")
     return {name: (first, halves["B"][name]) for name, first in halves["A"].items()}, copies
 
 
 class _Network:
-    """Finds layers of a loaded base by the names that they had where an adapter was trained.
+    """Finds layers of a loaded base by the names they had when the adapter was trained.
 
-    There the base may have been loaded with a head around it, or without the one that it has here: transformers puts
-    one word before all names then, and takes it away, and so does this. Names of older versions are those that
-    transformers itself renames in weights.
+    The base may have been loaded with a head that it lacks here, or without the one it has here. Transformers then adds
+    a prefix to all names, or removes it, and so does this class. Names of older versions are renamed as transformers
+    itself renames them in weights.
     """
 
     def __init__(self, backbone: Any) -> None:
         parts = backbone.module.modules()
-        self.network = next((one for one in parts if hasattr(one, "base_model_prefix")), backbone.module)
-        self.renamings = _renamings(self.network)
-        self.prefix = str(getattr(self.network, "base_model_prefix", ""))
-        self.layers = dict(self.network.named_modules())
-        self.weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
+        network = next((one for one in parts if hasattr(one, "base_model_prefix")), backbone.module)
+        self.renamings = _renamings(network)
+        self.prefix = str(getattr(network, "base_model_prefix", ""))
+        self.layers = dict(network.named_modules())
+        self.weights = {**dict(network.named_parameters()), **dict(network.named_buffers())}
         heads = getattr(backbone, "source_heads", ())
         self.of_heads = {id(one) for head in heads for one in head.parameters()}
-        body: Any = getattr(self.network, self.prefix, None) if self.prefix else None
-        bodies = [one for one in (self.network, body) if hasattr(one, "named_children")]
+        body: Any = getattr(network, self.prefix, None) if self.prefix else None
+        bodies = [one for one in (network, body) if hasattr(one, "named_children")]
         self.inside = {self.prefix, *(name for one in bodies for name, _ in one.named_children())}
 
     def layer(self, name: str) -> Any:
-        """Return a layer, None for one outside of what is loaded; raises CheckpointError where there is none."""
-        return self._found(name, self.layers)
+        """Return a layer, or None where it is outside the loaded part; raises CheckpointError where it is missing."""
+        return self._find(name, self.layers)
 
     def weight(self, name: str, shape: tuple[int, ...]) -> Any:
-        """Return a weight of a shape, None for one outside of what is loaded, or of a head for other classes."""
-        found = self._found(name, self.weights)
+        """Return a weight, or None where it is outside the loaded part, or part of a head for other classes."""
+        found = self._find(name, self.weights)
         if found is None or tuple(found.shape) == shape:
             return found
         if id(found) in self.of_heads:
             return None
         raise _misfit(name, shape, tuple(found.shape))
 
-    def _found(self, name: str, known: Mapping[str, Any]) -> Any:
+    def _find(self, name: str, known: Mapping[str, Any]) -> Any:
         renamed = name
         for renaming in self.renamings:
             renamed, _ = renaming.rename_source_key(renamed)
@@ -301,7 +297,7 @@ class _Network:
 
 
 def _renamings(network: Any) -> list[Any]:
-    """Return what transformers renames in weights of older versions; nothing for a network of another library."""
+    """Return how transformers renames weights of older versions; empty for networks of other libraries."""
     if not hasattr(network, "base_model_prefix"):
         return []
     from transformers.conversion_mapping import get_model_conversion_mapping
@@ -315,7 +311,7 @@ def _misfit(name: str, shape: tuple[int, ...], expected: tuple[int, ...]) -> Che
 
 
 def _check_shapes(name: str, layer: Any, shapes: Pair, rank: int) -> None:
-    """Refuse matrices that do not fit the layer they are added to, and layers that are no matrices."""
+    """Refuse matrices that do not fit their layer, and layers of kinds that are not merged here."""
     from torch import nn
     from transformers.pytorch_utils import Conv1D
 

@@ -1,4 +1,4 @@
-"""The backbone of all sound models: frames in, rows out, the same for a sound alone and for one among others."""
+"""The backbone of all audio models: a sound gives the same row alone and in a batch."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 HEADS = ("ForSequenceClassification", "ForAudioClassification")
-HARMLESS = ("masked_spec_embed", "pooler.")
-"""Parts of names of weights that no feature passes through: one is for training, the other behind the last states."""
+UNUSED_WEIGHTS = ("masked_spec_embed", "pooler.")
+"""Parts of names of weights that features do not depend on: the first is for training, the second comes later."""
 
 
 @dataclass
 class AudioModel:
-    """A loaded sound model: the whole, the part whose states are features, and whether the whole has a head."""
+    """A loaded audio model: the whole, the part whose states are features, and whether the whole has a head."""
 
     module: Any
     body: Any
@@ -57,18 +57,18 @@ class AudioModel:
         return int(self.config.num_labels) if self.head else 0
 
     def run(self, inputs: dict[str, Any], layer: str | int) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return states by layer (B, T, D), and logits if there is a head."""
+        """Return states by layer (B, T, D), and the logits if there is a head."""
         asked = inputs | {"return_dict": True, **({} if layer == LAST else {"output_hidden_states": True})}
         output, logits = run_to_logits(self.module, self.body, asked) if self.head else (self.module(**asked), None)
         return pick_layers(output.last_hidden_state, getattr(output, "hidden_states", None), layer), logits
 
 
 class AudioBackbone:
-    """A loaded sound model with its feature extractor.
+    """A loaded audio model with its feature extractor.
 
     Attributes:
-        equal_lengths: whether only sounds of one length are run together, since padding would change features.
-        body: the part of the module whose last states are what its last block gives, behind the final norm.
+        equal_lengths: whether a batch is split by length, because padding would change features.
+        body: the part of the module whose last states are the last block's output after the final norm.
     """
 
     def __init__(self, model: AudioModel, reader: SoundReader, options: BackboneOptions, *, pooling: str) -> None:
@@ -78,7 +78,7 @@ class AudioBackbone:
         self.source_heads = head_modules(model.module, model.body)
         self._type = str(model.config.model_type)
         squeezed = getattr(model.config, "squeeze_factor", 1) > 1 or bool(getattr(model.config, "add_adapter", False))
-        # padding is known to change these: a norm over time, or layers with other frames than the first
+        # padding changes these: a norm over time, or layers with other frames than the first
         self.equal_lengths = squeezed or getattr(model.config, "feat_extract_norm", None) == "group"
         self._model, self._reader, self._layer, self._pooling = model, reader, options.layer, pooling
         self.details: Mapping[str, Any] = {
@@ -90,15 +90,15 @@ class AudioBackbone:
         }
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Return what the model takes of each sound."""
+        """Return the model's input for each sound."""
         return [self._reader.read(cast("Waveform", example)) for example in examples]
 
     def length(self, item: Sound) -> int:
-        """Return how long an item is in time; the same number for all where their size is fixed."""
+        """Return the length of an item in time; 1 for all where their size is fixed."""
         return 1 if self._reader.fixed else len(item.values)
 
     def collate(self, items: Sequence[Sound]) -> dict[str, Any]:
-        """Return padded values, how much time of each is real, and which to run together."""
+        """Return padded values, the unpadded length of each, and the groups to run together."""
         real = np.asarray([item.real for item in items])
         if self._reader.fixed:
             values = np.stack([item.values for item in items])
@@ -131,14 +131,14 @@ class AudioBackbone:
         inputs: dict[str, Any] = {argument: values}
         if not self._reader.fixed and not self.equal_lengths:
             inputs["attention_mask"] = mask_of(real, values.shape[1]).long()
-        with warnings.catch_warnings():  # WavLM hands torch masks of two types, which both of them can do
+        with warnings.catch_warnings():  # WavLM passes torch masks of two types, which works
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             layers, logits = self._model.run(inputs, self._layer)
         features = {name: self._pool(states, real) for name, states in layers.items()}
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 
     def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return one row per sound (B, C) from the frames (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per sound (B, C) from a block's frames (B, T, C), pooled as single layers are."""
         return self._pool(states, batch["real"])
 
     def _pool(self, states: Tensor, real: Tensor) -> Tensor:
@@ -151,16 +151,16 @@ class AudioBackbone:
             frames = torch.full_like(real, width)
         else:
             frames = self._model.body._get_feat_extract_output_lengths(real).long().clamp(1, width)
-        return pool(states, frames, self._pooling)  # the frames of real sound only
+        return pool(states, frames, self._pooling)
 
 
 def pool_patches(states: Tensor, real: Tensor, config: Any, how: str) -> Tensor:
-    """Return a row for each spectrogram (B, D).
+    """Return one row per spectrogram (B, D).
 
     Args:
-        states: of two class tokens and the patches, one frequency after the other (B, 2 + F * T, D).
-        real: frames of each spectrogram that are no padding (B,).
-        config: of the model, for the size of patches and the distance between them.
+        states: two class tokens and the patches, one frequency after the other (B, 2 + F * T, D).
+        real: how many frames of each spectrogram are not padding (B,).
+        config: the model's, for the size of patches and the distance between them.
         how: "cls" for the mean of the class tokens; "mean" or "max" over the patches that begin within the sound.
     """
     if how == "cls":
@@ -176,12 +176,12 @@ def load_audio_backbone(folder: Path, options: BackboneOptions) -> AudioBackbone
     """Return a backbone from a folder."""
     config, pooling = load_config(folder, options), options.pooling
     spectrogram = config.model_type == SPECTROGRAM
-    if pooling == ("last" if spectrogram else "cls"):
-        known = ("class token", "mean, max or last")
-        lacks, choices = ("order of its patches", "cls, mean or max") if spectrogram else known
-        raise CheckpointError("unsupported", f"has no {lacks} for pooling={pooling!r}; choose {choices}")
     if pooling == "auto":
         pooling = "cls" if spectrogram else "mean"
+    elif spectrogram and pooling == "last":
+        raise CheckpointError("unsupported", "has no order of its patches for pooling='last'; choose cls, mean or max")
+    elif not spectrogram and pooling == "cls":
+        raise CheckpointError("unsupported", "has no class token for pooling='cls'; choose mean, max or last")
     reader = SoundReader(load_extractor(folder, options), config)
     backbone = AudioBackbone(_load_model(folder, config, options), reader, options, pooling=pooling)
     noise = np.random.default_rng(0).standard_normal(reader.rate // 2, dtype=np.float32)
@@ -195,12 +195,12 @@ def _load_model(folder: Path, config: Any, options: BackboneOptions) -> AudioMod
 
     if has_head(config, HEADS) and type(config) in transformers.AutoModelForAudioClassification._model_mapping:
         loaded = load_transformers(transformers.AutoModelForAudioClassification, folder, config, options)
-        if all(any(part in name for part in HARMLESS) for name in loaded.missing):
+        if all(any(part in name for part in UNUSED_WEIGHTS) for name in loaded.missing):
             body = "encoder" if config.model_type == WHISPER else loaded.model.base_model_prefix
             return AudioModel(loaded.model, getattr(loaded.model, body), config, True)
     loaded = load_transformers(transformers.AutoModel, folder, config, options)
     cut = config.model_type == WHISPER
-    loaded.require(lambda name: any(part in name for part in HARMLESS) or (cut and name.startswith("decoder.")))
+    loaded.require(lambda name: any(part in name for part in UNUSED_WEIGHTS) or (cut and name.startswith("decoder.")))
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
     return AudioModel(model, model, config, False)

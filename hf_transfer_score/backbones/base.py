@@ -1,7 +1,7 @@
-"""What a backbone is, and the one list of the kinds of them.
+"""What a backbone is, and the registry of kinds of backbones.
 
-Kinds are found through the entry-point group `hf_transfer_score.backbones`; the built-in ones come the same way, so a
-package of yours that names `my_kind = "my_package.my_kind:KIND"` in that group stands beside them.
+Kinds are found through the entry-point group `hf_transfer_score.backbones`. The built-in kinds use it too, so your own
+package adds one by naming `my_kind = "my_package.my_kind:KIND"` in that group.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ LAST, ALL, MEAN = "last", "all", "mean"
 
 @dataclass(frozen=True)
 class BackboneOptions:
-    """How features are read off a checkpoint; whatever can change a feature is a field.
+    """How features are read from a checkpoint; everything that can change a feature is a field.
 
     Attributes:
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the embeddings.
+        max_length: most tokens read from a text; without it as many as the checkpoint takes, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another size;
+            without it the checkpoint's own size.
         trust_remote_code: run Python code that comes with the checkpoint.
         allow_pickle: load pickled weights where there are no safetensors.
     """
@@ -54,43 +54,41 @@ class BackboneOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that make no sense, before any model is loaded."""
-        check_known(self, pooling=POOLINGS)
+        check_known(self, pooling=POOLINGS, subword=("first", "mean"))
         if self.layer not in (LAST, ALL, MEAN) and not (isinstance(self.layer, int) and self.layer >= 0):
             raise OptionError(f"layer={self.layer!r}: expected last, all, mean, or a number from 0 on.")
-        if self.subword not in ("first", "mean"):
-            raise OptionError(f"subword={self.subword!r}: expected first or mean.")
         check_least(self, max_length=1, image_size=1)
 
     def plain(self) -> dict[str, Any]:
-        """Return what can change a feature, by name; an image size only where there is one."""
+        """Return the options that can change a feature, by name; the image size only where it is set."""
         left_out = {"trust_remote_code", "allow_pickle", *(("image_size",) if self.image_size is None else ())}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
 
 @dataclass(frozen=True)
 class AdaptedOptions(BackboneOptions):
-    """How features are read off a base that an adapter is merged into; permissions are those of the base.
+    """How features are read from a base with an adapter merged into it; the permissions apply to the base.
 
     Attributes:
-        adapter: what is merged.
-        pickled_adapter: load the adapter's own weights where these are pickled.
+        adapter: the adapter to merge.
+        pickled_adapter: load the adapter's own weights where they are pickled.
     """
 
     adapter: Adapter | None = None
     pickled_adapter: bool = False
 
     def plain(self) -> dict[str, Any]:
-        """Return what can change a feature, by name, the commits of both among it."""
+        """Return the options that can change a feature, by name, including both commits."""
         return {name: value for name, value in super().plain().items() if name != "pickled_adapter"}
 
 
 @dataclass
 class BatchOutput:
-    """What one forward pass gives.
+    """The output of one forward pass.
 
     Attributes:
         features: (rows, D) by layer name: one entry, except for layer="all". Rows are in the order of the examples,
-            and within an example in the order of its words or places; whole examples only.
+            and within an example in the order of its words or places; examples are never split.
         source_probs: probabilities of the checkpoint's own classes (rows, S), or None where it has no head.
     """
 
@@ -102,15 +100,14 @@ class Backbone(Protocol):
     """A loaded checkpoint.
 
     `encode` and `collate` run on the CPU, in threads, while another batch is in `forward`; they change no state.
-    Three more attributes are looked for and may be absent: `source_heads`, the modules in `module` that are the
-    checkpoint's own head and no part of a backbone; `pool_tokens(states, batch)`, which makes one row per
-    example (B, C) of the tokens (B, T, C) that a block gives, as the network itself reads them; and `trainable`, False
-    where gradients reach no weights, so that nothing but a probe can be fitted on the features.
+    Three more attributes are optional: `source_heads`, the modules in `module` that are the checkpoint's own head;
+    `pool_tokens(states, batch)`, which pools a block's tokens (B, T, C) to one row per example (B, C) as the network
+    itself does; and `trainable`, False where gradients reach no weights, so that only a probe can be fitted.
 
     Attributes:
-        module: what is moved to a device; `forward` runs where it is.
+        module: moved to a device; `forward` runs there.
         details: what was chosen where an option leaves it open (pooling, layer, max_length, preprocessing, ...), as
-            plain values; kept beside the features. A kind that prepares images at an `image_size` names it here.
+            plain values; stored with the features. A kind that supports `image_size` names it here.
         source_classes: S of the checkpoint's own head, 0 without one.
     """
 
@@ -119,28 +116,25 @@ class Backbone(Protocol):
     source_classes: int
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Return one item per example: decoded, resized, tokenised; what does not depend on the batch."""
+        """Return one item per example, decoded, resized or tokenised, independent of the batch."""
 
     def length(self, item: Any) -> int:
-        """Return how long an item is, for batches of like length; the same number for all where it does not matter."""
+        """Return the length of an item, so that batches have similar lengths; a constant where it does not matter."""
 
     def collate(self, items: Sequence[Any]) -> dict[str, Any]:
-        """Return a batch: tensors and plain values; padded where lengths differ."""
+        """Return a batch of tensors and plain values, padded where lengths differ."""
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
         """Run a batch whose tensors are on the module's device. Called without gradients, maybe under autocast."""
 
 
 def is_trainable(backbone: Backbone) -> bool:
-    """Whether the weights of a loaded checkpoint can be trained; they can where it says nothing else."""
+    """Whether the weights of a loaded checkpoint can be trained: yes, unless it says otherwise."""
     return bool(getattr(backbone, "trainable", True))
 
 
 def own_parameters(backbone: Backbone) -> int | None:
-    """Return how many parameters a loaded checkpoint has, its own head for its own classes not counted.
-
-    None where it shows none: a kind that keeps its weights elsewhere is no small one.
-    """
+    """Return how many parameters a loaded checkpoint has without its own head; None where it does not show them."""
     heads = {id(one) for head in getattr(backbone, "source_heads", ()) for one in head.parameters()}
     return sum(one.numel() for one in backbone.module.parameters() if id(one) not in heads) or None
 
@@ -150,15 +144,15 @@ class BackboneKind:
     """A way to make backbones: one library's checkpoints of one modality.
 
     Attributes:
-        name: the word that names its file, its entry point and the `library` users see.
-        modality: what its inputs are.
-        claims: whether a repository's own files say that it is of this kind; small files only, nothing is loaded.
-        files: the files of a repository that are to be downloaded, weights first; raises CheckpointError with
-            the kind "pickle_only", "remote_code", "no_preprocessor" or "unsupported" where that shows beforehand.
-        load: returns a backbone from a local folder that holds these files; raises CheckpointError. It is called for
-            folders only whose files do not lead out of them.
-        priority: of several kinds that claim a repository, the highest is taken.
-        library: what users call the library that reads it; the name where that is empty.
+        name: names its file, its entry point and the `library` users see.
+        modality: the modality of its inputs.
+        claims: whether a repository's small files show that it is of this kind; nothing is loaded.
+        files: the files of a repository to download, weights first; raises CheckpointError with the kind "pickle_only",
+            "remote_code", "no_preprocessor" or "unsupported" where that is already known.
+        load: returns a backbone from a local folder that holds these files; raises CheckpointError. It is called only
+            for folders whose files do not lead outside.
+        priority: if several kinds claim a repository, the highest wins.
+        library: what users call the library; the name where that is empty.
     """
 
     name: str
@@ -170,7 +164,7 @@ class BackboneKind:
     library: str = ""
 
     def __post_init__(self) -> None:
-        """Let `load` look at the files of a folder first, whoever calls it, and both refuse what no kind takes."""
+        """Wrap `load` and `files`: both refuse options that no kind supports, and `load` checks its folder first."""
         load, files = self.load, self.files
 
         @wraps(files)
@@ -192,7 +186,7 @@ class BackboneKind:
             if options.image_size is not None and backbone.details.get("image_size") != options.image_size:
                 raise CheckpointError(
                     "unsupported",
-                    f"is of the kind {self.name}, which prepares images at the checkpoint's own size only",
+                    f"is of the kind {self.name}, which prepares images only at the checkpoint's own size",
                 )
             if isinstance(options, AdaptedOptions) and options.adapter is not None:
                 merge_adapter(backbone, options.adapter)
@@ -227,7 +221,7 @@ def register_backbone(kind: BackboneKind) -> BackboneKind:
         >>> unregister_backbone("lengths")
     """
     if kind.name in {*_installed(), *_registered}:
-        raise DuplicateBackboneError(f"There is a kind of backbone named {kind.name!r} already; choose another name.")
+        raise DuplicateBackboneError(f"A kind of backbone named {kind.name!r} already exists; choose another name.")
     _registered[kind.name] = kind
     return kind
 
@@ -245,8 +239,8 @@ def _installed() -> dict[str, Any]:
     for point in entry_points(group=ENTRY_POINT_GROUP):
         if point.name in found and found[point.name].value != point.value:
             raise DuplicateBackboneError(
-                f"Two installed packages name a kind of backbone {point.name!r}: {found[point.name].value} and "
-                f"{point.value}. Uninstall one."
+                f"Two installed packages register a kind of backbone named {point.name!r}: {found[point.name].value} "
+                f"and {point.value}. Uninstall one."
             )
         found[point.name] = point
     return found
@@ -263,8 +257,8 @@ def all_kinds() -> dict[str, BackboneKind]:
 
 
 def kind_of(repository: Repository, task: Task) -> BackboneKind:
-    """Return the kind that makes backbones of a repository for a task, or raise CheckpointError."""
-    if repository.unread:  # any of them may say that the checkpoint is of another kind
+    """Return the kind that loads a repository for a task, or raise CheckpointError."""
+    if repository.unread:  # any of them may show that the checkpoint is of another kind
         raise CheckpointError("corrupt", repository.why_unknown())
     check_type_is_text(repository.config)
     claiming = [kind for kind in all_kinds().values() if kind.claims(repository)]
@@ -279,7 +273,7 @@ def kind_of(repository: Repository, task: Task) -> BackboneKind:
 
 
 class MemoryBackbone:
-    """Features by a function of one example that returns a row (D,), or rows (n, D) for words and pixels.
+    """Features from a function of one example that returns a row (D,), or rows (n, D) for words and pixels.
 
     Example:
         >>> backbone = MemoryBackbone(lambda text: [len(text), text.count("e")])
@@ -307,7 +301,7 @@ class MemoryBackbone:
         return 1
 
     def collate(self, items: Sequence[Any]) -> dict[str, Any]:
-        """Return all rows below each other."""
+        """Return all rows in one array."""
         import torch
 
         return {"rows": torch.from_numpy(np.concatenate(items))}

@@ -1,8 +1,8 @@
-"""What a checkpoint may ask for, looked at before any library builds or prepares anything of it.
+"""Limits on the size of a network, checked before any library builds or prepares it.
 
-Its small files are looked at first. But any number in a description may make a network large: a width, a vocabulary, a
-list of depths, a name that stands for a hundred of them. So the network is built without memory then, and held against
-its weights: what is built tells, whatever the numbers are called.
+The settings in a checkpoint's small files are checked first. But any number there may make a network large: a width, a
+vocabulary, a list of depths, a name that stands for a hundred of them. So the network is then built without memory, and
+its size compared with that of its weights.
 """
 
 from __future__ import annotations
@@ -14,33 +14,27 @@ from math import prod
 from threading import get_ident
 from typing import Any
 
+from hf_transfer_score.backbones.repository import PREPROCESSORS
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.untrusted import EXPANDED_BYTES, USUAL_GROWTH
 
 MOST_LAYERS = 300
-"""Layers of a network whose weights do not name more tensors: each layer has some, unless layers share them."""
+"""A network may have more layers only if its weights have as many tensors."""
 
-MOST_PIXELS, MOST_CHANNELS = 2560 * 2560, 64
-"""Of one input: document readers take 2560 by 1920, and a few networks read bands of satellites."""
-
+MOST_PIXELS = 2560 * 2560  # document readers take 2560 by 1920
+MOST_FRAMES = 2**20  # extractors pad all sounds to their `max_length`, usually a few thousand
 ENDLESS = 10**18
-MOST_RATE = 400_000
-"""Samples of a second: twice what recordings of bats have."""
 
-SIZES = frozenset(
-    {
-        *("image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"),
-        *("pad_size", "size_divisor", "size_divisibility"),
-    }
-)
-MOST_FRAMES = 2**20
-"""Of one sound; extractors fill all sounds up to their `max_length`, which has some thousand."""
+SIZES = frozenset({
+    *("image_size", "img_size", "input_size", "size", "crop_size", "test_input_size", "resolution"),
+    *("pad_size", "size_divisor", "size_divisibility"),
+})  # fmt: skip
 
 MOST = {
     **dict.fromkeys((*SIZES, "min_pixels"), (MOST_PIXELS, "pixels an input")),
-    **dict.fromkeys(("num_channels", "in_chans", "in_channels"), (MOST_CHANNELS, "channels")),
+    **dict.fromkeys(("num_channels", "in_chans", "in_channels"), (64, "channels")),  # as satellite images have
     "max_length": (MOST_FRAMES, "frames of a sound"),
-    "sampling_rate": (MOST_RATE, "samples a second"),
+    "sampling_rate": (400_000, "samples a second"),  # twice that of recordings of bats
     "chunk_length": (600, "seconds of a sound"),
     "n_samples": (2**24, "samples of a sound"),
     "nb_max_samples": (2**24, "samples of a sound"),
@@ -49,37 +43,33 @@ MOST = {
     "n_fft": (2**16, "samples of a frame"),
     "fft_window_size": (2**16, "samples of a frame"),
 }
-"""By the names of settings; of a sound each is some ten times what any extractor has."""
+"""By the names of settings; those of sounds are about ten times what any extractor has."""
 
 LAYERS = re.compile(r"(?:.*_)?(?:n_layers?|num_layers?|layers?|depths?|num_blocks|num_hidden_layers)")
-NO_LAYERS = re.compile(r"(?:n_layers?|num_layers|num_hidden_layers|depth)")
-"""Of these none is a network that is not the one its weights are of."""
+AT_LEAST_ONE = re.compile(r"(?:n_layers?|num_layers|num_hidden_layers|depth)")
+"""Settings that no network has at 0."""
 
-READERS = ("preprocessor_config.json", "processor_config.json")
-
-BYTES = 4
-"""Of a weight; all are run in single precision."""
+BYTES = 4  # per weight: all run in single precision
 
 MOST_PARTS = 500_000
-"""Weights, layers, norms, functions of a network: mixtures of hundreds of experts have some ten thousand."""
+"""Weights, layers, norms and functions of a network: mixtures of hundreds of experts have about ten thousand."""
 
 MOST_SECONDS = 30.0
-"""For building one without memory; the largest take two or three."""
+"""To build one without memory; the largest take two or three."""
 
 
 def check_asked(name: str, content: Any, tensors: int = 0) -> None:
-    """Refuse values of a file that ask for more than any network needs, or than weights of so many tensors do."""
+    """Refuse settings in a file that ask for more than any network needs, or than weights of so many tensors allow."""
     for key, value in _named(content):
         if LAYERS.fullmatch(key):
             count = sum(map(_whole, value if isinstance(value, list) else [value]))
             if count > max(MOST_LAYERS, tensors):
-                held = (
-                    f", and its weights hold {tensors:,} tensors" if tensors else f"; at most {MOST_LAYERS} are built"
-                )
-                raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){held}")
-            if NO_LAYERS.fullmatch(key) and isinstance(value, int) and value < 1:
+                limit = f", and its weights hold {tensors:,} tensors"
+                limit = limit if tensors else f"; at most {MOST_LAYERS} are built"
+                raise CheckpointError("too_large", f"has a {name} that asks for {_shown(count)} layers ({key}){limit}")
+            if AT_LEAST_ONE.fullmatch(key) and isinstance(value, int) and value < 1:
                 raise CheckpointError("corrupt", f"has a {name} that asks for a network of {value} layers ({key})")
-        if key not in MOST or (key == "max_length" and name not in READERS):
+        if key not in MOST or (key == "max_length" and name not in PREPROCESSORS):
             continue
         asked, (most, what) = _pixels(value) if key in SIZES else _whole(value), MOST[key]
         if asked > most:
@@ -89,7 +79,7 @@ def check_asked(name: str, content: Any, tensors: int = 0) -> None:
 
 
 def _named(content: Any) -> Iterator[tuple[str, Any]]:
-    """Yield all names with their values, also within each other; goes through them without recursion."""
+    """Yield all names with their values, nested ones too; without recursion, since nesting may be deep."""
     waiting = [content]
     while waiting:
         value = waiting.pop()
@@ -101,33 +91,30 @@ def _named(content: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _pixels(value: Any) -> int:
-    """Return how many pixels a size means: a side, sides, or sides by name."""
+    """Return the pixels of a size: one side, several, or sides by name."""
     if isinstance(value, Mapping):
         sides = [_whole(one) for key, one in value.items() if key in ("height", "width")]
         longest, shortest = (_whole(value.get(f"{which}_edge")) for which in ("longest", "shortest"))
         if shortest and not longest:
-            longest = 2 * shortest  # the other side of a photograph, and that of a panorama is longer
+            longest = 2 * shortest  # as in a photograph; a panorama is even longer
         return max(_area(sides), longest**2, shortest**2)
     if isinstance(value, list):
         return _area([_whole(one) for one in value][-2:])
-    return _whole(value) ** 2
+    return _area([_whole(value)])
 
 
 def _area(sides: list[int]) -> int:
-    if not sides:
-        return 0
-    return sides[0] * sides[-1] if len(sides) > 1 else sides[0] ** 2
+    return sides[0] * sides[-1] if sides else 0
 
 
 def _whole(value: Any) -> int:
-    """Return a number as a whole one, 0 for what is none; libraries round what is not whole."""
+    """Return a number as an integer, 0 for anything else; libraries round fractions."""
     if not isinstance(value, (int, float)) or not value > 0:
         return 0
     return int(value) if value < ENDLESS else ENDLESS
 
 
 def _shown(count: int) -> str:
-    """Return a count as it is read; one without end is not written out."""
     return f"{count:,}" if count < 10**15 else f"more than {10**15:,}"
 
 
@@ -136,10 +123,10 @@ class _TooMuchError(Exception):
 
 
 def check_skeleton(build: Callable[[], Any], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a network that would take far more memory than its weights of some shapes, or more parts than any has.
+    """Refuse a network that would take far more memory than its weights, by their shapes, or have too many parts.
 
-    It is built where tensors have no memory. Without any shapes, nothing is checked: pickles are opened for those who
-    trust them.
+    It is built where tensors have no memory. Without any shapes nothing is checked: pickles are only opened for users
+    who trust them.
     """
     if not shapes:
         return
@@ -154,7 +141,7 @@ def check_skeleton(build: Callable[[], Any], shapes: Mapping[str, tuple[int, ...
                 asked += sum(one.numel() * one.element_size() for one in model.buffers())
             except _TooMuchError:
                 raise
-            except Exception:  # noqa: BLE001 - whatever it is, it comes again from who builds it
+            except Exception:  # noqa: BLE001 - it is raised again when the network is really built
                 asked = counted.total
             counted.check(asked)
     except _TooMuchError as error:
@@ -162,9 +149,9 @@ def check_skeleton(build: Callable[[], Any], shapes: Mapping[str, tuple[int, ...
 
 
 class _Counted:
-    """Stops this thread when it puts too much into networks, or takes too long for it, while the `with` block lasts.
+    """Raises in this thread when it builds too large a network, or takes too long, while the `with` block lasts.
 
-    A single weight may be the one that is too large, and what is built behind it may fail, so each counts at once.
+    Each weight is checked at once: a single one may be too large, and building may fail after it.
     """
 
     def __init__(self, held: int) -> None:
@@ -177,14 +164,14 @@ class _Counted:
         from torch.nn.modules import module
 
         watched = (module.register_module_module_registration_hook, module.register_module_parameter_registration_hook)
-        self._handles = [watch(self._count) for watch in watched]  # many are made before the list they are put into
+        self._handles = [watch(self._count) for watch in watched]
 
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
 
     def check(self, asked: int) -> None:
-        """Refuse so many bytes where the weights hold far fewer."""
+        """Refuse this many bytes where the weights hold far fewer."""
         if asked > self.most:
             raise _TooMuchError(f"of {_gigabytes(asked)}, and its weights hold {_gigabytes(self.held)}")
 

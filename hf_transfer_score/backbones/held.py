@@ -1,8 +1,8 @@
-"""Models in memory as candidates: objects of timm, transformers and sentence-transformers, and any module of torch.
+"""Models in memory as candidates: objects of timm, transformers and sentence-transformers, and any torch module.
 
-The object itself is never run and never changed. A model of transformers or sentence-transformers is written as its
-library writes it, into a folder that lives as long as the run; one of timm, or any other, is copied. It is known by a
-fingerprint of its weights, so that a second call finds its features, and a model that was trained meanwhile does not.
+The object itself is never run or changed. A model of transformers or sentence-transformers is saved by its library into
+a folder that lasts as long as the run; any other is copied. A fingerprint of its weights identifies it: a second call
+finds the features of the same model, but not those of one that was trained in between.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 Form = Literal["timm", "transformers", "sentence-transformers", "module"]
 
 MARK = "hf_transfer_score_held"
-"""What config.json of a folder holds that stands for a model in memory."""
+"""The key in the config.json of a folder that stands for a model in memory."""
 
 ACCEPTED = (
     "an id or a folder, a model of timm, transformers or sentence-transformers, (model, processor), or "
     "(name, module, transform)"
 )
 NO_PROCESSOR = (
-    "came without what prepares its inputs, and its configuration names no checkpoint that has it: pass it beside the "
+    "came without a processor for its inputs, and its configuration names no checkpoint that has one: pass it with the "
     "model, as (model, processor) or (model, tokenizer)"
 )
 AUTO = ("AutoTokenizer", "AutoImageProcessor", "AutoFeatureExtractor")
@@ -41,13 +41,13 @@ _held: WeakValueDictionary[str, HeldModel] = WeakValueDictionary()
 
 
 def is_module(thing: Any) -> bool:
-    """Whether something is a module of torch, which nobody has who did not import torch."""
+    """Whether something is a torch module, without importing torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(thing, torch.nn.Module)
 
 
 def is_held(thing: Any) -> bool:
-    """Whether something is one model in memory, alone or with its name and its processor.
+    """Whether something is one model in memory, alone or with its name or its processor.
 
     Example:
         >>> is_held("owner/name"), is_held(("owner/name", "owner/other"))
@@ -60,16 +60,12 @@ def is_held(thing: Any) -> bool:
 
 
 def _has_weights(thing: Any) -> bool:
-    """Whether something is a model rather than a transform, which may be a module of torch, too."""
+    """Whether something is a model rather than a transform, which may be a torch module too."""
     return is_module(thing) and next(iter(thing.parameters()), None) is not None
 
 
 def held_model(thing: Any) -> HeldModel:
-    """Return a model in memory as a candidate.
-
-    Raises:
-        OptionError: it is none, or a module without what prepares its inputs.
-    """
+    """Return a model in memory as a candidate; raises OptionError for anything else, and for an incomplete tuple."""
     if isinstance(thing, HeldModel):
         return thing
     if not is_held(thing):
@@ -77,23 +73,20 @@ def held_model(thing: Any) -> HeldModel:
     parts = list(thing) if isinstance(thing, tuple) else [thing]
     name = parts.pop(0) if isinstance(parts[0], str) else None
     if not is_module(parts[0]) or len(parts) > 2:
-        raise OptionError(f"A model was passed as {_types(thing)}; expected {ACCEPTED}.")
+        kinds = ", ".join(type(one).__name__ for one in thing)
+        raise OptionError(f"A model was passed as ({kinds}); expected {ACCEPTED}.")
     module, beside = parts[0], parts[1] if len(parts) > 1 else None
     form = form_of(module)
     if form == "module" and (name is None or not callable(beside)):
         raise OptionError(
-            f"A {type(module).__name__} is a module of no library that is known here: pass it as "
-            "(name, module, transform), where the transform makes a tensor of an image, or tensors of a list of texts."
+            f"A {type(module).__name__} is a module of no known library: pass it as (name, module, transform), where "
+            "the transform turns an image into a tensor, or a list of texts into tensors."
         )
     return HeldModel(name or name_of(module, form), module, beside, form)
 
 
-def _types(things: Any) -> str:
-    return f"({', '.join(type(one).__name__ for one in things)})"
-
-
 def form_of(module: Any) -> Form:
-    """Return the library that a model is of; one that a user derived from it counts as a module."""
+    """Return the library of a model; a user's own subclass counts as a module."""
     kind = type(module)
     room = kind.__module__.partition(".")[0]
     if room == "timm" and hasattr(module, "pretrained_cfg"):
@@ -104,7 +97,7 @@ def form_of(module: Any) -> Form:
 
 
 def name_of(module: Any, form: Form) -> str:
-    """Return what to call a model that came without a name: what it was loaded by, else its class."""
+    """Return a name for a model that came without one: the name it was loaded by, else its class."""
     if form == "timm":
         about = module.pretrained_cfg or {}
         return ".".join(str(about[key]) for key in ("architecture", "tag") if about.get(key)) or type(module).__name__
@@ -117,10 +110,10 @@ class HeldModel:
     """A model in memory.
 
     Attributes:
-        name: what tables call it.
+        name: its name in tables.
         module: the user's own object, which is only read.
         beside: its processor, tokenizer or transform, None for the one that its configuration names.
-        form: the library that it is of.
+        form: its library.
     """
 
     def __init__(self, name: str, module: Any, beside: Any, form: Form) -> None:
@@ -132,7 +125,7 @@ class HeldModel:
 
     @property
     def parameters(self) -> int:
-        """How many it has."""
+        """How many parameters it has."""
         return sum(one.numel() for one in self.module.parameters())
 
     @cached_property
@@ -161,7 +154,7 @@ class HeldModel:
         return f"{self.module!r} {config}"
 
     def _prepared(self) -> str:
-        """Return what tells one processor from another; of one that cannot be told, something new each time."""
+        """Return what identifies the processor; something new each time where that is not possible."""
         if self.beside is None:
             config = getattr(self.module, "config", None)
             return f"{getattr(config, '_name_or_path', '')} {getattr(config, '_commit_hash', '')}"
@@ -172,19 +165,12 @@ class HeldModel:
         return uuid.uuid4().hex
 
     @cached_property
-    def _place(self) -> Path:
+    def folder(self) -> Path:
+        """A folder that it can be loaded from, written when first needed; raises CheckpointError where it cannot be."""
         place = Path(tempfile.mkdtemp(prefix="hf-transfer-score-model-"))
         finalize(self, shutil.rmtree, place, ignore_errors=True)
         self._write(place)
         return place
-
-    def folder(self) -> Path:
-        """Return a folder from which the kinds of backbones load it, written when it is first needed.
-
-        Raises:
-            CheckpointError: it cannot be written, or came without its processor.
-        """
-        return self._place
 
     def _write(self, folder: Path) -> None:
         if self.form in ("timm", "module"):
@@ -192,9 +178,9 @@ class HeldModel:
             about = {MARK: self.fingerprint, "form": self.form}
             (folder / "config.json").write_text(json.dumps(about), encoding="utf-8")
             return
-        try:
-            from hf_transfer_score.backbones.loading import quietly
+        from hf_transfer_score.backbones.loading import quietly
 
+        try:
             with _unchanged(self.module), quietly():
                 if self.form == "transformers":
                     _check_structure(self.module)
@@ -202,7 +188,7 @@ class HeldModel:
         except CheckpointError:
             raise
         except Exception as error:  # whatever a library raises is the failure of this model
-            raise CheckpointError("unsupported", f"cannot be written by {self.form}: {error}") from error
+            raise CheckpointError("unsupported", f"cannot be saved by {self.form}: {error}") from error
         if self.form == "transformers":
             self._write_processors(folder)
 
@@ -218,7 +204,7 @@ class HeldModel:
         for name in AUTO if source else ():
             import transformers
 
-            with suppress(Exception), quietly():  # most checkpoints have one of them
+            with suppress(Exception), quietly():  # most checkpoints have just one of them
                 getattr(transformers, name).from_pretrained(source).save_pretrained(str(folder))
                 found = True
         if not found:
@@ -226,16 +212,16 @@ class HeldModel:
 
 
 def held_again(fingerprint: str) -> HeldModel:
-    """Return the model in memory that a folder stands for; another process, or a later one, has it no more."""
+    """Return the model in memory that a folder stands for; other processes do not have it."""
     found = _held.get(fingerprint)
     if found is None:
-        raise CheckpointError("missing", "was in the memory of a process that is gone; pass the model again")
+        raise CheckpointError("missing", "was in the memory of a process that has ended; pass the model again")
     return found
 
 
 @contextmanager
 def _unchanged(module: Any) -> Iterator[None]:
-    """Let a library write a model, and give its configurations back as they were: some libraries note things there."""
+    """Restore a model's configurations after a library saved it: some libraries change them."""
     configs = {
         id(one.config): one.config for one in module.modules() if hasattr(getattr(one, "config", None), "to_dict")
     }
@@ -249,7 +235,7 @@ def _unchanged(module: Any) -> Iterator[None]:
 
 
 def _check_structure(module: Any) -> None:
-    """Raise CheckpointError where a model is not what its class makes of its configuration."""
+    """Raise CheckpointError where a model has other layers than its class builds from its configuration."""
     import torch
 
     with torch.device("meta"):
@@ -257,13 +243,13 @@ def _check_structure(module: Any) -> None:
     if set(fresh.state_dict()) != set(module.state_dict()):
         raise CheckpointError(
             "unsupported",
-            "has other layers than its class makes of its configuration, such as adapters: merge them into it, or pass "
+            "has other layers than its class builds from its configuration, such as adapters: merge them, or pass "
             "(name, model, transform)",
         )
 
 
 def without_own_hooks(module: Any) -> Any:
-    """Return a copy of a module in evaluation mode and 32 bits, without the hooks of its user."""
+    """Return a copy of a module in evaluation mode and float32, without its user's hooks."""
     copied = deepcopy(module)
     for one in copied.modules():
         for hooks in (one._forward_hooks, one._forward_pre_hooks, one._backward_hooks):
@@ -274,5 +260,5 @@ def without_own_hooks(module: Any) -> Any:
 
 
 def _is_of_torch(hook: Callable[..., Any]) -> bool:
-    """Whether a hook is a part of the network, such as a norm of its weights."""
+    """Whether a hook is part of the network, such as weight norm."""
     return (getattr(hook, "__module__", None) or type(hook).__module__).partition(".")[0] == "torch"

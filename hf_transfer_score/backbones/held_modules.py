@@ -1,4 +1,4 @@
-"""Modules in memory as backbones: those of timm with their own preparation, any other with the transform beside it."""
+"""Modules in memory as backbones: those of timm with their own preprocessing, others with the transform passed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     import torch
 
 NAMED = ("embeddings", "image_embeds", "text_embeds", "pooler_output", "sentence_embedding", "last_hidden_state")
-"""Where an output that is no tensor has the features, the first that is there."""
+"""Names of the features in an output that is not a tensor, in order of preference."""
 
 
 def claims_images(repository: Repository) -> bool:
-    """Whether a folder stands for a model in memory: of timm, or any module, whose transform takes what it takes."""
+    """Whether a folder stands for a model in memory: of timm, or any module with a transform."""
     return isinstance(repository.config.get(MARK), str)
 
 
@@ -43,8 +43,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     if task.unit != "example" or options.pooling != "auto" or options.layer != LAST or options.image_size is not None:
         raise CheckpointError(
             "unsupported",
-            "is a module with a transform, which is read by one row for each example: leave pooling, "
-            "layer and image_size as they are",
+            "is a module with a transform, which gives one row per example: leave out pooling, layer and image_size",
         )
     return ModuleBackbone(held, task)
 
@@ -64,11 +63,11 @@ def _of_timm(held: HeldModel, task: Task, options: BackboneOptions) -> Backbone:
 
 
 def _of_image(made: Any) -> dict[str, torch.Tensor]:
-    """Return what a transform makes of one image as a tensor (C, H, W) by name."""
+    """Return the output of an image's transform as a tensor (C, H, W) by name."""
     value = made["pixel_values"] if isinstance(made, Mapping) else made
     if not hasattr(value, "shape") or value.ndim not in (3, 4) or (value.ndim == 4 and len(value) != 1):
         shape = tuple(getattr(value, "shape", ())) or type(value).__name__
-        raise CheckpointError("unsupported", f"has a transform that makes {shape} of an image, not a tensor (C, H, W)")
+        raise CheckpointError("unsupported", f"has a transform that returns {shape} for an image, not (C, H, W)")
     import torch
 
     tensor = torch.as_tensor(value)
@@ -76,10 +75,10 @@ def _of_image(made: Any) -> dict[str, torch.Tensor]:
 
 
 class ModuleBackbone:
-    """A copy of any module, with the transform that makes its inputs.
+    """A copy of any module, with the transform that prepares its inputs.
 
-    Images are transformed one by one into tensors (C, H, W). Texts are transformed as a list into tensors by name, as a
-    tokenizer does it, or into one tensor.
+    Images are transformed one by one into tensors (C, H, W). A list of texts is transformed into tensors by name, as a
+    tokenizer does, or into one tensor.
     """
 
     def __init__(self, held: HeldModel, task: Task) -> None:
@@ -93,11 +92,11 @@ class ModuleBackbone:
         return [_of_image(self.transform(one)) for one in examples] if self.images else list(examples)
 
     def length(self, item: Any) -> int:
-        """Return how long a text is; images are of one size."""
+        """Return the length of a text; images have one size."""
         return 1 if self.images else len(str(item))
 
     def collate(self, items: Sequence[Any]) -> dict[str, Any]:
-        """Return stacked images, or what the transform makes of the texts."""
+        """Return stacked images, or transformed texts."""
         import torch
 
         if self.images:
@@ -106,18 +105,18 @@ class ModuleBackbone:
         return dict(made) if isinstance(made, Mapping) else {"input": torch.as_tensor(made)}
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
-        """Run the module: one row for each example."""
+        """Run the module: one row per example."""
         single = batch.get("pixel_values") if self.images else batch.get("input")
         output = self.module(**batch) if single is None else self.module(single)
         return BatchOutput({LAST: self._rows(output, batch.get("attention_mask"))})
 
     def _rows(self, output: Any, mask: torch.Tensor | None) -> torch.Tensor:
-        """Return a row for each example (B, D): of tokens (B, T, D) and of places (B, D, H, W) their mean."""
+        """Return one row per example (B, D): the mean of tokens (B, T, D) or of places (B, D, H, W)."""
         if not hasattr(output, "ndim"):
             known: Mapping[str, Any] = output if isinstance(output, Mapping) else vars(output)
             output = next((known[name] for name in NAMED if known.get(name) is not None), None)
         if output is None or not hasattr(output, "ndim") or output.ndim not in (2, 3, 4):
-            raise CheckpointError("unsupported", f"is a {self.name} that gives no tensor with a row for each example")
+            raise CheckpointError("unsupported", f"is a {self.name} that returns no tensor with one row per example")
         if output.ndim == 4:
             return output.mean((2, 3))
         if output.ndim == 3:

@@ -1,9 +1,8 @@
-"""Sound models of the Hub, by transformers: wav2vec 2.0 and its kin, Whisper's encoder, spectrogram transformers.
+"""Audio models of transformers: wav2vec 2.0 and related models, Whisper's encoder, spectrogram transformers.
 
-Sounds are resampled to the rate that the checkpoint's feature extractor asks for, and the first 30 seconds are read
-(Whisper and spectrogram transformers read what their feature extractor takes, where that is less). What
-`pooling="auto"` stands for: the mean over the frames of real sound, never of padding; for a spectrogram transformer the
-mean of its two class tokens, which is what its head reads.
+Sounds are resampled to the rate of the checkpoint's feature extractor, and the first 30 seconds are read (less where
+the feature extractor of Whisper or a spectrogram transformer takes less). `pooling="auto"` is the mean over the frames
+of real sound, never of padding; for a spectrogram transformer the mean of its two class tokens, which its head reads.
 """
 
 from __future__ import annotations
@@ -13,21 +12,21 @@ from pathlib import Path
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.hub_text import beside_weights, check_loadable
 from hf_transfer_score.backbones.loading import read_json
-from hf_transfer_score.backbones.repository import Repository
-from hf_transfer_score.backbones.sounds import EXTRACTORS, MODEL_TYPES, NO_EXTRACTOR
+from hf_transfer_score.backbones.repository import PREPROCESSORS, Repository
+from hf_transfer_score.backbones.sounds import MODEL_TYPES, NO_EXTRACTOR
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
 
 def claims(repository: Repository) -> bool:
-    """Whether a repository holds a sound model that is read here."""
+    """Whether a repository holds an audio model that can be read here."""
     return repository.config.get("model_type") in MODEL_TYPES
 
 
 def files(repository: Repository, options: BackboneOptions) -> list[str]:
     """Return the files to download: weights, descriptions and the feature extractor."""
     check_loadable(repository.config, options)
-    if not any(name in repository for name in EXTRACTORS):
+    if not any(name in repository for name in PREPROCESSORS):
         raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
     return [*repository.weights(allow_pickle=options.allow_pickle), *beside_weights(repository, options)]
 

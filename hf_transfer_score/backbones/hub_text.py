@@ -1,9 +1,9 @@
-"""Text models of the Hub, by transformers: encoders, decoders, and the encoders of encoder-decoders.
+"""Text models of transformers: encoders, decoders, and the encoders of encoder-decoders.
 
-What `pooling="auto"` stands for: the mean over all tokens for encoders and for the encoders of encoder-decoders; the
-first token for an encoder with a head for classification, since that is what its head reads; the last token for
-decoders. Of models with a tower for texts and another one that tower alone is loaded, and read as `text_towers` says.
-Positions of padding never count, except for SigLIP, which was trained to read them.
+`pooling="auto"` is the mean over all tokens for encoders and for the encoders of encoder-decoders; the first token for
+an encoder with a classification head, which reads it; the last token for decoders. Of models with a text tower and
+another one, only the text tower is loaded, and read as `text_towers` says. Padding never counts, except for SigLIP,
+which was trained to read it.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.loading import check_model_type, read_json
-from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.repository import PREPROCESSORS, Repository
 from hf_transfer_score.backbones.text_models import NO_TOKENIZER, has_tokenizer, text_types
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
 
 def claims(repository: Repository) -> bool:
-    """Whether a repository holds a text model, or one of its own kind that comes with a tokenizer and nothing else."""
+    """Whether a repository holds a text model, or one of an unknown architecture with only a tokenizer."""
     model_type = repository.config.get("model_type")
     if not isinstance(model_type, str):
         return False
@@ -28,7 +28,7 @@ def claims(repository: Repository) -> bool:
         return True
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
-    others = any(name in repository for name in ("preprocessor_config.json", "processor_config.json"))
+    others = any(name in repository for name in PREPROCESSORS)
     return model_type not in CONFIG_MAPPING_NAMES and has_tokenizer(list(repository.sizes)) and not others
 
 
@@ -41,13 +41,12 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
 
 
 def beside_weights(repository: Repository, options: BackboneOptions) -> list[str]:
-    """Return the small files, with Python files where these may run."""
-    code = [name for name in repository.sizes if name.endswith(".py")] if options.trust_remote_code else []
-    return [*repository.small_files(), *code]
+    """Return the small files, and the Python files where these may run."""
+    return [*repository.small_files(), *(repository.code if options.trust_remote_code else ())]
 
 
 def check_loadable(config: dict[str, Any], options: BackboneOptions) -> None:
-    """Raise CheckpointError where config.json alone shows that a checkpoint cannot be read."""
+    """Raise CheckpointError where config.json already shows that a checkpoint cannot be read."""
     quantised = config.get("quantization_config")
     if quantised:
         method = quantised.get("quant_method", "unknown method") if isinstance(quantised, dict) else quantised

@@ -1,8 +1,8 @@
 """Image checkpoints of transformers: classifiers, self-supervised backbones, and the image towers of models like CLIP.
 
-With a head for classification, features are what that head sees. Without one they are the class token behind the final
-norm, or where there is none what the model pools itself, or the mean over all places. Layers are the hidden states,
-numbered from 0, the embeddings.
+With a classification head, features are that head's input. Without one they are the class token after the final norm,
+or else the model's own pooling, or the mean over all places. Layers are the hidden states, numbered from 0, the
+embeddings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.budgets import check_asked
+from hf_transfer_score.backbones.image_sizes import not_taken, processor_arguments
 from hf_transfer_score.backbones.loading import (
     check_model_type,
+    check_preprocessors,
     from_folder,
     load_config,
     load_transformers,
@@ -23,7 +24,7 @@ from hf_transfer_score.backbones.loading import (
     quietly,
     read_json,
 )
-from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.repository import PREPROCESSORS, Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
@@ -33,10 +34,9 @@ if TYPE_CHECKING:
 
     from hf_transfer_score.backbones.images import ImageBackbone, Preparation, VisionReader
 
-PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
 NO_PREPROCESSOR = (
-    "has no preprocessor_config.json, so that size and normalisation of its images are unknown; put the one of the "
-    "checkpoint it was trained from beside its weights"
+    "has no preprocessor_config.json, so the size and normalisation of its images are unknown; add the one of the "
+    "checkpoint it was trained from"
 )
 
 NOT_BACKBONES = frozenset({
@@ -44,7 +44,7 @@ NOT_BACKBONES = frozenset({
     *("timesformer", "videomae", "vivit", "videoprism", "videoprism_vision_model"),  # take videos
     *("imagegpt", "llama4", "mllama", "cohere2_vision", "depth_pro", "pp_lcnet", "timm_backbone"),
 })  # fmt: skip
-"""Types that transformers lists among image models, and whose output is no feature of an image."""
+"""Types that transformers lists among image models, but whose output is not a feature of an image."""
 
 
 @cache
@@ -78,8 +78,8 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
     check_model_type(repository.config, options)
     if not any(name in repository for name in PREPROCESSORS):
         raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
-    code = [name for name in repository.sizes if name.endswith(".py")] if options.trust_remote_code else []
     small = [name for name in ("config.json", *PREPROCESSORS) if name in repository]
+    code = repository.code if options.trust_remote_code else ()
     return [*repository.weights(allow_pickle=options.allow_pickle), *small, *code]
 
 
@@ -87,7 +87,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
     """Return a backbone from a folder with a checkpoint of transformers."""
     from hf_transfer_score.backbones.images import ImageBackbone
 
-    if not any((folder / name).exists() for name in PREPROCESSORS):
+    if not check_preprocessors(folder):
         raise CheckpointError("no_preprocessor", NO_PREPROCESSOR)
     config = load_config(folder, options)
     Repository.from_folder(folder).weights(allow_pickle=options.allow_pickle)
@@ -127,21 +127,22 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
 
     from hf_transfer_score.backbones.images import Preparation
 
-    for name in PREPROCESSORS:
-        if (folder / name).exists():
-            check_asked(name, read_json(folder, name))
-    processor = from_folder(AutoImageProcessor, folder, options)
-    sizes = _sizes(processor, options)
+    processor, pixels = from_folder(AutoImageProcessor, folder, options), options.image_size
+    blank = Image.new("RGB", (640, 480))
+    sizes: dict[str, dict[str, int]] = {}
+    if pixels is not None:
+        size, crop = (plain(getattr(processor, name, None) or {}) for name in ("size", "crop_size"))
+        sizes = processor_arguments(size, crop if getattr(processor, "do_center_crop", False) else None, pixels)
     with quietly(), loading_errors("transformers"):
         prepare = _Prepare(processor, sizes)
-        if sizes:
-            _check_size(prepare, options.image_size)
-        if task.unit == "pixel":  # whole images are brought to the size the model takes: places stay where they are
-            sample = prepare([Image.new("RGB", (640, 480))])[0]["pixel_values"]
+        if pixels is not None:
+            found = tuple(prepare([blank])[0]["pixel_values"].shape[1:])
+            if found != (pixels, pixels):
+                raise not_taken(pixels, f"its image processor resizes them to {' x '.join(map(str, found))}")
+        if task.unit == "pixel":  # whole images are resized to the model's size, so that places stay where they are
+            sample = prepare([blank])[0]["pixel_values"]
             if sample.ndim != 3:
-                raise CheckpointError(
-                    "unsupported", "cuts images into patches, so that places in them cannot be followed"
-                )
+                raise CheckpointError("unsupported", "cuts images into patches, so places in them cannot be followed")
             height, width = sample.shape[1:]
             prepare = _Prepare(processor, {"do_resize": False, "do_center_crop": False}, (width, height))
     shown = ("size", "crop_size", "crop_pct", "do_center_crop", "resample", "image_mean", "image_std")
@@ -149,31 +150,8 @@ def _preparation(folder: Path, task: Task, options: BackboneOptions) -> Preparat
     return Preparation(prepare, {"image_processor": type(processor).__name__, **details, **sizes})
 
 
-def _sizes(processor: Any, options: BackboneOptions) -> dict[str, dict[str, int]]:
-    """Return the sizes that are asked for instead of those of an image processor; empty where none is."""
-    from hf_transfer_score.backbones.image_sizes import processor_arguments
-
-    if options.image_size is None:
-        return {}
-    size, crop = (plain(getattr(processor, name, None) or {}) for name in ("size", "crop_size"))
-    crops = bool(getattr(processor, "do_center_crop", False))
-    return processor_arguments(size, crop if crops else None, options.image_size)
-
-
-def _check_size(prepare: _Prepare, pixels: int | None) -> None:
-    """Refuse an image processor that gives another size than the one it is asked for."""
-    from PIL import Image
-
-    from hf_transfer_score.backbones.image_sizes import not_taken
-
-    assert pixels is not None
-    found = tuple(prepare([Image.new("RGB", (640, 480))])[0]["pixel_values"].shape[1:])
-    if found != (pixels, pixels):
-        raise not_taken(pixels, f"its image processor makes {' x '.join(map(str, found))} of them")
-
-
 def plain(value: Any) -> Any:
-    """Return a setting of an image processor as a value that JSON can hold."""
+    """Return a setting of an image processor as a value for JSON."""
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
     if hasattr(value, "value"):
@@ -186,7 +164,7 @@ def plain(value: Any) -> Any:
 
 
 class _Prepare:
-    """Runs an image processor, on whole images of one size first brought there where that is asked for."""
+    """Runs an image processor, on images that are first resized where a size is given."""
 
     def __init__(self, processor: Any, arguments: Mapping[str, Any], size: tuple[int, int] | None = None) -> None:
         self.processor, self.arguments, self.size = processor, arguments, size

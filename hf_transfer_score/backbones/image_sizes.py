@@ -1,12 +1,10 @@
-"""Images prepared at another size than a checkpoint was made for: which networks take it, and which processors."""
+"""Images of another size than a checkpoint was trained with: which networks and processors take them."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
-
-import torch
 
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Pixels, Task
@@ -21,15 +19,16 @@ def not_taken(pixels: int, why: str) -> CheckpointError:
 
 
 def check_patches(pixels: int, patch: Any) -> None:
-    """Refuse a size that is no multiple of the side of a patch, of one number or two; None where there are none."""
+    """Refuse a size that is not a multiple of a network's patches: one side, two, or None without patches."""
     for side in patch if isinstance(patch, (tuple, list)) else (patch,):
         if isinstance(side, int) and side > 0 and pixels % side:
-            raise not_taken(pixels, f"that is no multiple of its patches of {side}")
+            raise not_taken(pixels, f"the size is not a multiple of its patches of {side}")
 
 
 def check_runs(backbone: Backbone, pixels: int, task: Task) -> None:
     """Run a blank image, and refuse a size at which that fails."""
     import numpy as np
+    import torch
     from PIL import Image
 
     blank = Image.new("RGB", (pixels, pixels))
@@ -44,9 +43,9 @@ def check_runs(backbone: Backbone, pixels: int, task: Task) -> None:
 
 
 def timm_arguments(skeleton: Any, pixels: int) -> dict[str, Any]:
-    """Return what timm makes a network of a size with, by one that was made without weights.
+    """Return timm's arguments for a network at a size, given the network without weights.
 
-    Networks that are made for a size are told it, and their positions are interpolated; others take any.
+    Networks with positions need the size, and their positions are interpolated; others take any size.
     """
     check_patches(pixels, getattr(getattr(skeleton, "patch_embed", None), "patch_size", None))
     if "img_size" in inspect.signature(type(skeleton).__init__).parameters:
@@ -57,7 +56,7 @@ def timm_arguments(skeleton: Any, pixels: int) -> dict[str, Any]:
 
 
 def network_arguments(module: Any, pixels: int) -> dict[str, Any]:
-    """Return what a network of transformers is run with, so that it interpolates its positions where it has some."""
+    """Return the arguments with which a network of transformers interpolates its positions, if it has any."""
     config = module.config
     check_patches(pixels, getattr(getattr(config, "vision_config", config), "patch_size", None))
     takes = "interpolate_pos_encoding" in inspect.signature(module.forward).parameters
@@ -67,21 +66,21 @@ def network_arguments(module: Any, pixels: int) -> dict[str, Any]:
 def processor_arguments(
     size: Mapping[str, Any] | None, crop: Mapping[str, Any] | None, pixels: int
 ) -> dict[str, dict[str, int]]:
-    """Return the sizes to run an image processor with; CheckpointError where it names its size in another way.
+    """Return the sizes to run an image processor with; CheckpointError for one without a fixed size.
 
     Args:
-        size: that images are brought to, as the processor names it.
-        crop: what is cut out of the middle of them then, None where nothing is.
-        pixels: of both sides of what comes out.
+        size: the size that images are resized to, as the processor names it.
+        crop: the size of the centre crop, None without one.
+        pixels: the width and height that are wanted.
 
     Example:
         >>> processor_arguments({"shortest_edge": 256}, {"height": 224, "width": 224}, 448)
         {'size': {'shortest_edge': 512}, 'crop_size': {'height': 448, 'width': 448}}
     """
-    square, sides = {"height": pixels, "width": pixels}, dict(size or {})
+    sides = dict(size or {})
     if not sides or not set(sides) <= {"height", "width", "shortest_edge"}:
-        raise not_taken(pixels, "its image processor brings images to no fixed size")
+        raise not_taken(pixels, "its image processor does not resize images to a fixed size")
     if crop is None or not crop.get("height"):
         return {"size": dict.fromkeys(sides, pixels)}
     larger = {name: round(side * pixels / crop["height"]) for name, side in sides.items()}
-    return {"size": larger, "crop_size": square}
+    return {"size": larger, "crop_size": {"height": pixels, "width": pixels}}

@@ -1,4 +1,4 @@
-"""What all image backbones share: preparing images, pooling layers, reading features at places of an image."""
+"""What all image backbones share: preparing images, pooling layers, and reading features at places in an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLASS_TOKENS = ("cls_token", "class_embedding", "class_token")
 
 
 class Layer(NamedTuple):
-    """What one layer gives: special tokens (B, P, C), None without them, and a map of features (B, C, H, W)."""
+    """The output of a layer: special tokens (B, P, C), None without any, and a feature map (B, C, H, W)."""
 
     tokens: torch.Tensor | None
     places: torch.Tensor
@@ -29,10 +29,10 @@ class Layer(NamedTuple):
 
 @dataclass
 class Seen:
-    """What a model makes of a batch of images.
+    """A model's output for a batch of images.
 
-    Default features are pooled (B, D), unless layers were asked for instead: one as "last", behind the final norm, or
-    all by their numbers. Logits (B, S) are those of the checkpoint's own classes, if it has a head.
+    Default features are pooled (B, D), unless layers were asked for instead: "last", after the final norm, or all by
+    their numbers. Logits (B, S) are those of the checkpoint's own classes, if it has a head.
     """
 
     pooled: torch.Tensor | None = None
@@ -41,15 +41,15 @@ class Seen:
 
 
 class Reader(Protocol):
-    """A model of some library, read in one way.
+    """How to read a model of some library.
 
     Attributes:
         module: the model.
+        heads: the modules that are its head.
         name: the architecture, for messages.
         layer_pooling: "cls" or "mean": how single layers are pooled by default.
-        default_pooling: how the default features came about, in words.
-        classes: how many classes the head has that are exclusive, 0 without one.
-        heads: the modules that are the head.
+        default_pooling: a description of how the default features are pooled.
+        classes: the number of exclusive classes of the head, 0 without one.
     """
 
     module: torch.nn.Module
@@ -60,20 +60,20 @@ class Reader(Protocol):
     classes: int
 
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
-        """Return how many of the tokens (B, T, C) that a block gives for images are places of none."""
+        """Return how many of a block's tokens (B, T, C) are class tokens and the like, not places of an image."""
 
     def pooled(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
         """Run the model for its default features."""
 
     def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
-        """Run the model for its last layer, behind the final norm."""
+        """Run the model for its last layer, after the final norm."""
 
     def layers(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
         """Run the model for the default features and all layers by number."""
 
 
 class Item(NamedTuple):
-    """One image ready for a model: its inputs by name, and the places in it, None where the whole counts."""
+    """One image ready for a model: its inputs by name, and the labelled places in it, None for whole images."""
 
     inputs: dict[str, torch.Tensor]
     places: torch.Tensor | None
@@ -84,11 +84,11 @@ class Preparation:
     """How images become inputs.
 
     Attributes:
-        prepare: turns RGB images into the inputs of each, on the CPU and without state.
+        prepare: turns images into the inputs of each, on the CPU and without state.
         details: how, as plain values.
-        mean: of each channel, where `prepare` leaves pixels as bytes and the device subtracts; else None.
+        mean: of each channel, where `prepare` leaves pixels as bytes that are normalised on the device; else None.
         std: of each channel, likewise.
-        channels: "RGB" or "L", the mode that images are brought to.
+        channels: "RGB" or "L", the mode that images are converted to.
     """
 
     prepare: Callable[[list[Image]], list[dict[str, torch.Tensor]]]
@@ -98,7 +98,7 @@ class Preparation:
     channels: str = "RGB"
 
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return what a network takes of pixels (B, C, H, W), on their device."""
+        """Return normalised pixels (B, C, H, W), on their device."""
         if self.mean is None or pixels.dtype != torch.uint8:
             return pixels
         mean = torch.tensor(self.mean, device=pixels.device).view(-1, 1, 1)
@@ -107,7 +107,7 @@ class Preparation:
 
 
 class ImageBackbone:
-    """A checkpoint for images, of whichever library."""
+    """An image checkpoint of any library."""
 
     def __init__(self, reader: Reader, preparation: Preparation, task: Task, options: BackboneOptions) -> None:
         if options.pooling == "last":
@@ -141,7 +141,7 @@ class ImageBackbone:
         return [Item(*pair) for pair in zip(inputs, places, strict=True)]
 
     def length(self, item: Item) -> int:
-        """Return 1: all images are brought to one size."""
+        """Return 1: all images have one size."""
         return 1
 
     def collate(self, items: Sequence[Item]) -> dict[str, Any]:
@@ -172,7 +172,7 @@ class ImageBackbone:
         return BatchOutput(features, seen.logits.float().softmax(-1) if has_head else None)  # type: ignore[union-attr]
 
     def pool_tokens(self, states: torch.Tensor, batch: Mapping[str, Any]) -> torch.Tensor:
-        """Return one row per image (B, C) from the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per image (B, C) from a block's tokens (B, T, C), pooled as single layers are."""
         special = self.reader.special_tokens(states, batch["pixel_values"])
         places = states[:, special:].transpose(1, 2)[..., None]
         layer = Layer(states[:, :special] if special else None, places)
@@ -211,17 +211,17 @@ def pool(layer: Layer, how: str, name: str) -> torch.Tensor:
     """Return one row per image (B, C): the class token ("cls"), or the "mean" or "max" over all places."""
     if how == "cls":
         if layer.tokens is None or layer.tokens.shape[1] == 0:
-            raise CheckpointError("unsupported", f'has no class token ({name}), so that pooling="cls" has no meaning')
+            raise CheckpointError("unsupported", f'has no class token ({name}), so pooling="cls" has no meaning')
         return layer.tokens[:, 0]
     return layer.places.amax((2, 3)) if how == "max" else layer.places.mean((2, 3))
 
 
 def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Return features (n, C) between the cells of maps by bilinear interpolation; the border continues outwards.
+    """Return features (n, C) at places of feature maps, by bilinear interpolation; the border is extended outwards.
 
     Args:
-        maps: (B, C, H, W); the centre of the first cell lies at (0.5 / H, 0.5 / W).
-        image: which of the B each place is in (n,).
+        maps: (B, C, H, W); the centre of the first cell is at (0.5 / H, 0.5 / W).
+        image: the index of each place's image (n,).
         places: down and across (n, 2), in [0, 1).
     """
     cells = maps.permute(0, 2, 3, 1)
@@ -238,7 +238,7 @@ def at_places(maps: torch.Tensor, image: torch.Tensor, places: torch.Tensor) -> 
 class VisionReader:
     """An image model of transformers, with its head or without.
 
-    Hooks remember what passes the body and the head; one batch at a time is in `forward`.
+    Hooks remember the body's output and the head's input; only one batch at a time is in `forward`.
     """
 
     def __init__(self, loaded: LoadedModel, *, with_head: bool, image_size: int | None = None) -> None:
@@ -247,10 +247,10 @@ class VisionReader:
         self.name = type(loaded.model).__name__
         config = self.module.config
         self.has_class_token = any(name.endswith(CLASS_TOKENS) for name, _ in self.module.named_parameters())
-        by_mean = bool(getattr(config, "use_mean_pooling", False))  # BEiT and data2vec have a class token all the same
+        by_mean = bool(getattr(config, "use_mean_pooling", False))  # BEiT and data2vec have a class token too
         self.layer_pooling = "cls" if self.has_class_token and not by_mean else "mean"
         self.heads: Sequence[torch.nn.Module] = _heads(self.module) if with_head else []
-        # no pooler is read with random weights, nor a dense layer from pretraining, which no head sees
+        # neither a pooler with random weights is read, nor a dense layer from pretraining, which no head uses
         random = any("pooler." in name for name in loaded.missing)
         self.trusts_pooler = not random and not hasattr(getattr(self.module, "pooler", None), "dense")
         self.default_pooling = "class token" if self.has_class_token else "mean"
@@ -271,7 +271,7 @@ class VisionReader:
         self._body = output
 
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
-        """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
+        """Return how many of a block's tokens (B, T, C) are class tokens and the like."""
         try:
             down, across = self._grid(states.shape[1], *pixels.shape[-2:])
         except CheckpointError:
@@ -283,7 +283,7 @@ class VisionReader:
         return self._seen(inputs, hidden=False)[0]
 
     def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
-        """Run the model for its last layer, behind the final norm."""
+        """Run the model for its last layer, after the final norm."""
         seen, output = self._seen(inputs, hidden=False)
         seen.layers = {LAST: self._layer(output.last_hidden_state, inputs)}
         return seen
@@ -294,7 +294,7 @@ class VisionReader:
         if not output.hidden_states:
             raise CheckpointError("unsupported", f"is a {self.name}, whose layers transformers does not show")
         found = getattr(output, "reshaped_hidden_states", None) or output.hidden_states
-        if self.module.config.model_type == "hiera":  # alone in putting channels last
+        if self.module.config.model_type == "hiera":  # the only one with channels last
             found = [state.permute(0, 3, 1, 2) for state in found]
         seen.layers = {str(number): self._layer(state, inputs) for number, state in enumerate(found)}
         return seen
@@ -303,7 +303,7 @@ class VisionReader:
         self._entered.clear()
         more: dict[str, Any] = {**self._arguments, **({"output_hidden_states": True} if hidden else {})}
         if self.module.config.model_type == "vit_mae":
-            # a masked autoencoder shuffles its patches by noise: ascending noise leaves them where they are
+            # a masked autoencoder shuffles its patches by noise: ascending noise keeps their order
             pixels, patch = inputs["pixel_values"], self.module.config.patch_size
             count = (pixels.shape[-2] // patch) * (pixels.shape[-1] // patch)
             more["noise"] = torch.linspace(0, 1, count, device=pixels.device).expand(len(pixels), -1)
@@ -313,9 +313,7 @@ class VisionReader:
         rows = torch.stack([_row(one, self.name) for one in self._entered]).mean(0)
         body, self._body = self._body, None
         self._entered.clear()
-        if hidden:
-            body = output
-        return Seen(rows, logits=output.logits), body
+        return Seen(rows, logits=output.logits), output if hidden else body
 
     def _pooled(self, output: Any, inputs: Mapping[str, torch.Tensor]) -> torch.Tensor:
         own = getattr(output, "pooler_output", None)
@@ -352,7 +350,7 @@ class VisionReader:
             if down * across == tokens - special:
                 return down, across
         raise CheckpointError(
-            "unsupported", f"is a {self.name} of {tokens} tokens, which make no grid for {height}x{width} pixels"
+            "unsupported", f"is a {self.name} of {tokens} tokens, which form no grid for {height}x{width} pixels"
         )
 
 
@@ -382,5 +380,5 @@ def _row(entered: torch.Tensor, name: str) -> torch.Tensor:
     row = entered.flatten(1) if entered.ndim == 4 else entered
     row = row[:, 0] if row.ndim == 3 and row.shape[1] == 1 else row
     if row.ndim != 2:
-        raise CheckpointError("unsupported", f"has a head ({name}) that sees {tuple(entered.shape)}, not one row")
+        raise CheckpointError("unsupported", f"has a head ({name}) that takes {tuple(entered.shape)}, not one row")
     return row

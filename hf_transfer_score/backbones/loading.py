@@ -1,4 +1,4 @@
-"""Loading checkpoints from folders: quietly, whole or not at all, and every failure a `CheckpointError`."""
+"""Loading checkpoints from folders: quietly and completely, with every failure as a `CheckpointError`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from hf_transfer_score.backbones.base import BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
 from hf_transfer_score.backbones.repository import (
     DESCRIPTION,
+    PREPROCESSORS,
     check_type_is_text,
     read_description,
     shards_of,
@@ -36,15 +38,14 @@ NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 UNKNOWN = ("does not recognize this architecture", "Unrecognized ", "Unknown model")
 UNREAD = ("PytorchStreamReader", "central directory")
 MISFIT = ("size mismatch", "ignore_mismatched_sizes", "in loading state_dict")
-"""What libraries say, by what it means."""
+"""Parts of libraries' messages, by their meaning."""
 
-LARGEST = replace(LARGE, depth=100, letters=LARGE.size)
-"""How much the file of a tokenizer may hold."""
+TOKENIZER_LIMITS = replace(LARGE, depth=100, letters=LARGE.size)
 
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep libraries from logging, warning and drawing progress bars while they load; for one thread at a time."""
+    """Turn off logs, warnings and progress bars of libraries while they load; for one thread at a time."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as transformers_logging
 
@@ -60,7 +61,7 @@ def quietly() -> Iterator[None]:
             yield
     finally:
         if had_bars:
-            transformers_logging.enable_progress_bar()  # enables those of the Hub too
+            transformers_logging.enable_progress_bar()  # also enables those of the Hub
         (enable_progress_bars if hub_had_bars else disable_progress_bars)()
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
@@ -68,7 +69,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def loading_errors(library: str) -> Iterator[None]:
-    """Turn what a library, by its name on PyPI, raises for a checkpoint it cannot load into a CheckpointError."""
+    """Turn whatever a library, by its name on PyPI, raises for a checkpoint into a CheckpointError."""
     from safetensors import SafetensorError
 
     try:
@@ -101,13 +102,7 @@ def _unknown_architecture(what: str, library: str) -> str:
 
 
 def _named(library: str) -> str:
-    """Return the name of a library with its version."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return f"{library} {version(library)}"
-    except PackageNotFoundError:
-        return f"{library} (not installed)"
+    return f"{library} {version(library)}"
 
 
 def _line(error: BaseException) -> str:
@@ -118,7 +113,7 @@ def _line(error: BaseException) -> str:
 def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     """Return the JSON object in a file of a checkpoint, or raise CheckpointError."""
     try:
-        content = read_description(folder / name, LARGEST if name == "tokenizer.json" else DESCRIPTION)
+        content = read_description(folder / name, TOKENIZER_LIMITS if name == "tokenizer.json" else DESCRIPTION)
     except FileNotFoundError as error:
         raise CheckpointError("corrupt", f"has no {name}") from error
     except (UnreadableError, OSError) as error:
@@ -128,18 +123,36 @@ def read_json(folder: Path, name: str = "config.json") -> dict[str, Any]:
     return content
 
 
+def read_modules(folder: Path) -> Any:
+    """Return the contents of modules.json, None where there is none; raises CheckpointError."""
+    try:
+        return read_description(folder / "modules.json")
+    except FileNotFoundError:
+        return None
+    except (UnreadableError, OSError) as error:
+        raise CheckpointError("corrupt", f"has a modules.json {why_unread(error)}") from error
+
+
+def check_preprocessors(folder: Path) -> bool:
+    """Refuse preprocessors in a folder whose settings ask for too much; return whether there are any."""
+    found = [name for name in PREPROCESSORS if (folder / name).exists()]
+    for name in found:
+        check_asked(name, read_json(folder, name))
+    return bool(found)
+
+
 def weight_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each tensor in the model's safetensors, and check on the way that the files are whole.
+    """Return the shape of each tensor in the model's safetensors, and check that the files are complete.
 
     Only headers are read. Empty where weights are pickled. Raises CheckpointError "corrupt" for a file that is cut
-    short or is not a safetensors file, and for shards that the index names and the folder lacks.
+    short or not a safetensors file, and for shards in the index that the folder lacks.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    named = [name for name in shards_of(folder) if name.endswith(".safetensors")]
-    lacking = [name for name in named if not (folder / name).exists()]
+    shards = shards_of(folder)
+    lacking = [name for name in shards if not (folder / name).exists()]
     if lacking:
-        raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(named))}; download them again")
-    for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in named)}):
+        raise CheckpointError("corrupt", f"lacks {_some(lacking, 'files', len(shards))}; download them again")
+    for path in sorted({*folder.glob("model*.safetensors"), *(folder / name for name in shards)}):
         try:
             shapes |= {name: tensor.shape for name, tensor in read_header(path).items()}
         except CutShortError as error:
@@ -161,27 +174,27 @@ def _some(names: Iterable[str], what: str, total: int) -> str:
 
 
 def lacking_weights(names: Iterable[str], total: int) -> CheckpointError:
-    """Return the error for a checkpoint without some of the weights its model needs."""
+    """Return the error for a checkpoint that lacks some of its model's weights."""
     lacking = _some(names, "weights", total)
     return CheckpointError("corrupt", f"lacks {lacking}; features of random weights would mean nothing")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model of transformers and the names of its weights that the checkpoint did not have, now random."""
+    """A model of transformers, and the names of weights that the checkpoint lacks, which are random now."""
 
     model: Any
     missing: frozenset[str]
 
     def require(self, optional: Callable[[str], bool] = lambda _: False) -> None:
-        """Raise CheckpointError "corrupt" if weights are missing through which a feature passes, by their names."""
+        """Raise CheckpointError "corrupt" if weights are missing, unless their names are `optional`."""
         lacking = [name for name in self.missing if not optional(name)]
         if lacking:
             raise lacking_weights(lacking, len(self.model.state_dict()))
 
 
 def from_folder(auto_class: Any, folder: Path, options: BackboneOptions) -> Any:
-    """Return what an Auto class of transformers makes of a folder, other than a model; raises CheckpointError."""
+    """Load a folder by an Auto class of transformers, other than one for models; raises CheckpointError."""
     with quietly(), loading_errors("transformers"):
         return auto_class.from_pretrained(
             str(folder), local_files_only=True, trust_remote_code=options.trust_remote_code
@@ -218,17 +231,14 @@ def check_model_type(config: dict[str, Any], options: BackboneOptions) -> None:
 def load_transformers(model_class: Any, folder: Path, config: Any, options: BackboneOptions) -> LoadedModel:
     """Return a model of transformers from a folder: in float32, in evaluation mode, on the CPU.
 
-    The class may be an Auto class or one of a model; the configuration is what `load_config` returned, or a part of it.
+    The class may be an Auto class or a model's own; the configuration comes from `load_config`, or is a part of that.
     """
     import torch
-    import transformers
 
-    major, minor = (int(part) for part in transformers.__version__.split(".")[:2])
-    dtype = {"dtype" if (major, minor) >= (4, 56) else "torch_dtype": torch.float32}
     only_auto = {"trust_remote_code": options.trust_remote_code} if hasattr(model_class, "_model_mapping") else {}
 
     def skeleton() -> Any:
-        own = copy.deepcopy(config)  # which stays as it is
+        own = copy.deepcopy(config)
         return model_class.from_config(own, **only_auto) if only_auto else model_class(own)
 
     shapes = weight_shapes(folder)
@@ -240,16 +250,16 @@ def load_transformers(model_class: Any, folder: Path, config: Any, options: Back
             local_files_only=True,
             output_loading_info=True,
             use_safetensors=None if options.allow_pickle else True,
+            dtype=torch.float32,
             **only_auto,
-            **dtype,
         )
     return LoadedModel(model.float().eval(), frozenset(info["missing_keys"]))
 
 
 def has_head(config: Any, endings: tuple[str, ...]) -> bool:
-    """Whether a configuration names a head of exclusive classes, by the end of the name of its class.
+    """Whether a configuration names a head with exclusive classes, by the ending of its class name.
 
-    Heads for regression and for several labels at once are no heads here: what they say are no probabilities.
+    Heads for regression and for several labels at once do not count: their outputs are not probabilities of classes.
     """
     several = getattr(config, "problem_type", None) in ("regression", "multi_label_classification")
     named = any(name.endswith(endings) for name in getattr(config, "architectures", None) or ())
@@ -257,6 +267,6 @@ def has_head(config: Any, endings: tuple[str, ...]) -> bool:
 
 
 def head_modules(whole: Any, body: Any) -> list[Any]:
-    """Return the parts of a model that hold nothing of its body: its head."""
+    """Return the modules of a model that contain nothing of its body: its head."""
     inside = set(body.modules())
     return [one for one in whole.modules() if not inside & set(one.modules()) and any(True for _ in one.parameters())]

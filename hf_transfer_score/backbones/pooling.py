@@ -1,6 +1,6 @@
-"""From the states of tokens or frames to rows of features: which layer, and what of its states.
+"""From the states of tokens or frames to rows of features: choosing layers, pooling, and running by groups.
 
-Padding never changes features: what says which sequences may run together is here, and a trial that finds it out.
+Padding must never change features, so where it would, only sequences of one length run together.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from hf_transfer_score.tasks import Example
 if TYPE_CHECKING:
     from torch import Tensor
 
-LEAK = 3e-5  # relative; rounding stays well below it, and what padding adds is well above
+LEAK = 3e-5  # relative; rounding is well below it, and the effect of padding well above
 
 
 def mask_of(lengths: Tensor, width: int) -> Tensor:
-    """Return which places are real (B, width), for sequences padded on the right and their lengths (B,)."""
+    """Return which places are not padding (B, width), for sequences of lengths (B,) padded on the right."""
     return torch.arange(width, device=lengths.device) < lengths[:, None]
 
 
 def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int) -> dict[str, Tensor]:
-    """Return the states (B, T, D) that are asked for, by layer name.
+    """Return the states (B, T, D) of the layers asked for, by layer name.
 
     Args:
-        last: what the model puts out, its last normalisation included.
+        last: the model's output, after its last normalisation.
         hidden: the states of all layers, the embeddings first; None is enough for "last".
         layer: as in `BackboneOptions`. "mean" averages the layers and the embeddings; "all" names them "0", "1", ...
     """
@@ -42,7 +42,7 @@ def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int)
         raise CheckpointError("unsupported", f"does not show the states of its layers, and layer={layer!r} needs them")
     states = list(hidden)
     if states[-1].shape == last.shape:
-        states[-1] = last  # some models show the last layer before its normalisation
+        states[-1] = last  # some models return the last layer before its normalisation
     if layer == ALL:
         return {str(number): one for number, one in enumerate(states)}
     if layer == MEAN:
@@ -55,13 +55,13 @@ def pick_layers(last: Tensor, hidden: Sequence[Tensor] | None, layer: str | int)
 
 
 def pool(states: Tensor, lengths: Tensor, how: str) -> Tensor:
-    """Return a row for each sequence (B, D), of its real places only.
+    """Return one row per sequence (B, D), without its padding.
 
     Args:
         states: (B, T, D), padded on the right.
-        lengths: how many places of each sequence are real (B,), at least one.
-        how: "cls" (the first place), "last" (the last real one), "mean", "max",
-            "mean_sqrt_len" (the sum over the root of the length) or "weightedmean" (places weigh 1, 2, 3, ...).
+        lengths: the length of each sequence without padding (B,), at least one.
+        how: "cls" (the first place), "last", "mean", "max", "mean_sqrt_len" (the sum over the root of the length) or
+            "weightedmean" (places weigh 1, 2, 3, ...).
     """
     states = states.float()
     mask = mask_of(lengths, states.shape[1])[..., None]
@@ -95,14 +95,14 @@ def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
 
 
 def groups_of(lengths: NDArray[Any], most: int, *, equal: bool) -> list[list[int]]:
-    """Return which sequences are run together: at most so many, and only of one length if `equal`."""
+    """Return which sequences are run together: at most `most`, and only of one length if `equal`."""
     everything = np.arange(len(lengths))
     groups = [np.flatnonzero(lengths == length) for length in np.unique(lengths)] if equal else [everything]
     return [group[start : start + most].tolist() for group in groups for start in range(0, len(group), most)]
 
 
 def back_in_order(groups: Sequence[Sequence[int]]) -> Tensor:
-    """Return the index that puts what was concatenated by groups back in order."""
+    """Return the index that puts concatenated groups back in order."""
     return torch.from_numpy(np.argsort(np.concatenate(groups)))
 
 
@@ -110,7 +110,7 @@ def padding_matters(backbone: Backbone, short: Example, long: Example) -> bool:
     """Whether the features of a short example change when it is padded to the length of a long one.
 
     Architectures differ in what they mask: convolutions over tokens, Fourier transforms and norms over time let padding
-    through. So the loaded model itself is asked. What a library raises at this first run becomes a CheckpointError.
+    through. So the loaded model is run. Whatever a library raises in this first run becomes a CheckpointError.
     """
     items = backbone.encode([short, long])
     with torch.no_grad(), loading_errors("transformers"):
@@ -121,7 +121,7 @@ def padding_matters(backbone: Backbone, short: Example, long: Example) -> bool:
 
 
 def run_to_logits(module: Any, body: Any, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
-    """Run a model with a head; return what its body puts out on the way, and the logits of the head."""
+    """Run a model with a head; return its body's output and the logits."""
     caught: list[Any] = []
     hook = body.register_forward_hook(lambda _module, _given, output: caught.append(output))
     try:

@@ -1,8 +1,8 @@
 """A checkpoint's repository as its own files describe it, before anything large is downloaded.
 
-A checkpoint reaches its own files only, which is looked at before any library opens its folder: libraries follow what
-its files say, a map of weights names files to open, a tokenizer names its vocabulary, an adapter names another model,
-and links lead anywhere. What is followed is listed here; the rest is refused.
+A checkpoint may only use its own files, which is checked before any library opens its folder. Libraries follow what
+files say: an index names weight files, a tokenizer names its vocabulary, an adapter names another model, and links lead
+anywhere.
 """
 
 from __future__ import annotations
@@ -28,23 +28,32 @@ DESCRIPTIVE_FILES = (
     "adapter_config.json",
     "model_index.json",
 )
-"""Small files that are read before the plan is shown; kinds of backbone decide by them."""
+"""Small files that are read before the plan is shown; they decide the kind of backbone."""
 
 DESCRIPTION = Limits(size=16_000_000, depth=100, values=1_000_000, letters=16_000_000)
-"""How much one of them may hold: those with the names of twenty thousand classes have a tenth of that."""
+"""Limits of such a file; one with the names of twenty thousand classes has a tenth of that."""
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx", ".gguf", ".tflite")
 PICKLED_WEIGHTS = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
-MAPS = {"model.safetensors.index.json": ".safetensors", "pytorch_model.bin.index.json": ".bin"}
-"""Files that say which file holds which weight, with the ending of those that they may name."""
+INDICES = {"model.safetensors.index.json": ".safetensors", "pytorch_model.bin.index.json": ".bin"}
+"""Files that say which file holds which weight, with the ending of the files that they may name."""
 
-PROCESSORS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
-"""Descriptions that may name Python code."""
+PREPROCESSORS = ("preprocessor_config.json", "processor_config.json")
+MAY_NAME_CODE = ("config.json", "tokenizer_config.json", *PREPROCESSORS)
 
 UNUSED = ("special_tokens_map_file",)
 """Settings of a tokenizer that name a file which no version opens."""
+
+
+def pickle_only(what: str, name: str) -> CheckpointError:
+    """Return the error for a model with only pickled weights, which are not allowed."""
+    return CheckpointError(
+        "pickle_only",
+        f"{what} only pickled weights, and a pickle can run any code when it is loaded; if you trust its author, name "
+        f"{name} in `allow_pickle`, or ask for safetensors",
+    )
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,12 @@ class Repository:
 
     Attributes:
         name: the id or folder, for messages.
-        sizes: bytes by file name, None where the Hub does not say; names with slashes for folders within.
-        descriptions: contents of those of DESCRIPTIVE_FILES that are there and are JSON.
-        library: what the Hub says the library is, a hint at most.
-        tags: the tags the Hub shows.
-        hashes: by file name, as the Hub says: sha256 of large files, git's hash of the others.
-        unread: what is wrong with descriptions that could not be read, by file name.
+        sizes: bytes by file name, None where unknown; names of files in subfolders have slashes.
+        descriptions: contents of the DESCRIPTIVE_FILES that are there.
+        library: the library according to the Hub, only a hint.
+        tags: the tags on the Hub.
+        hashes: by file name, from the Hub: sha256 of large files, git's hash of the others.
+        unread: why descriptions could not be read, by file name.
     """
 
     name: str
@@ -92,40 +101,43 @@ class Repository:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether anything in it is of a checkpoint: a description, or weights of any framework."""
+        """Whether it holds anything of a checkpoint: a description, or weights of any framework."""
         return any(name in self.sizes for name in DESCRIPTIVE_FILES) or self._has("", WEIGHT_ENDINGS)
+
+    @property
+    def code(self) -> list[str]:
+        """The Python files."""
+        return [name for name in self.sizes if name.endswith(".py")]
 
     def bytes_of(self, names: Iterable[str]) -> int:
         """Return the bytes of some files, as far as they are known."""
         return sum(self.sizes.get(name) or 0 for name in names)
 
     def weights(self, *, allow_pickle: bool = False, folder: str = "") -> list[str]:
-        """Return the files with the weights: safetensors, or pickles where these are allowed and there is nothing else.
-
-        They are looked for in a folder within, such as "0_Transformer/".
-        """
-        names = [*WEIGHTS, *(PICKLED_WEIGHTS if allow_pickle else ())]
-        for name in names:
+        """Return the weight files in a subfolder such as "0_Transformer/"; pickled ones only if allowed and needed."""
+        for name in (*WEIGHTS, *(PICKLED_WEIGHTS if allow_pickle else ())):
             if folder + name in self.sizes:
                 stem, ending = name.removesuffix(".index.json").rsplit(".", 1)
                 parts = [one for one in self.sizes if one.startswith(f"{folder}{stem}-") and one.endswith(f".{ending}")]
                 return [folder + name, *(parts if name.endswith(".index.json") else ())]
         if any(folder + name in self.sizes for name in PICKLED_WEIGHTS) or self._has(folder, (".bin", ".pt", ".pth")):
-            raise CheckpointError(
-                "pickle_only",
-                "has pickled weights only, and a pickle can run any code when it is loaded; if you trust "
-                f"its author, name {self.name} in `allow_pickle`, or ask for safetensors",
-            )
+            raise pickle_only("has", self.name)
         if self._has(folder, (".h5", ".msgpack", ".onnx", ".gguf", ".tflite")):
-            raise CheckpointError("unsupported", "has weights for other frameworks only, none for PyTorch")
+            raise CheckpointError("unsupported", "has weights only for other frameworks, none for PyTorch")
         raise CheckpointError("corrupt", "has no weights: there is no model.safetensors among its files")
 
     def _has(self, folder: str, endings: tuple[str, ...]) -> bool:
         return any(name.startswith(folder) and name.endswith(endings) for name in self.sizes)
 
-    def small_files(self, endings: tuple[str, ...] = (".json", ".txt", ".model", ".jinja")) -> list[str]:
-        """Return the files that describe and preprocess: configurations, vocabularies, merges, at the top level."""
-        return [name for name in self.sizes if "/" not in name and name.endswith(endings) and ".index." not in name]
+    def small_files(self, folder: str | None = None) -> list[str]:
+        """Return configurations, vocabularies and merges: at the top level, or anywhere below a subfolder."""
+        return [
+            name
+            for name in self.sizes
+            if (name.startswith(folder) if folder else "/" not in name)
+            and name.endswith((".json", ".txt", ".model", ".jinja"))
+            and ".index." not in name
+        ]
 
     def why_unknown(self) -> str:
         """Return why no kind of backbone claims this repository."""
@@ -135,13 +147,13 @@ class Repository:
             return " ".join(("has a", *next(iter(self.unread.items()))))
         if "adapter_config.json" in self:
             return (
-                "holds an adapter, and adapters are read from the Hub only; name it there (OWNER/NAME), or merge it "
-                "into its base model and save that (merge_and_unload, then save_pretrained)"
+                "holds an adapter, and adapters are only read from the Hub; name it there (OWNER/NAME), or merge it "
+                "into its base model and save the result (merge_and_unload, then save_pretrained)"
             )
         if "model_index.json" in self:
             return "is a diffusion pipeline, which has no single backbone to read features from"
         if "config.json" not in self:
-            return "has no config.json, so that its architecture is unknown"
+            return "has no config.json, so its architecture is unknown"
         if not self.config:
             return "has a config.json that is not a JSON object"
         what = self.config.get("model_type") or self.config.get("architecture") or self.config.get("architectures")
@@ -149,14 +161,14 @@ class Repository:
 
 
 def check_type_is_text(config: Mapping[str, Any]) -> None:
-    """Raise CheckpointError where the model_type of a config.json is none that could be looked up."""
+    """Raise CheckpointError where the model_type of a config.json is not text."""
     found = config.get("model_type")
     if not isinstance(found, (str, type(None))):
         raise CheckpointError("corrupt", f"has a config.json whose model_type is not text but a {type(found).__name__}")
 
 
 def read_descriptions(places: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the contents of descriptive files by name, and what is wrong with those that cannot be read."""
+    """Return the contents of descriptive files by name, and why others cannot be read."""
     found, unread = {}, {}
     for name, path in places.items():
         try:
@@ -167,21 +179,21 @@ def read_descriptions(places: Mapping[str, Path]) -> tuple[dict[str, Any], dict[
 
 
 def read_description(path: Path, limit: Limits = DESCRIPTION) -> Any:
-    """Return the values of a small file of JSON, of which no more is read than may be; raises UnreadableError."""
+    """Return the contents of a small JSON file, reading no more than the limit; raises UnreadableError."""
     with path.open("rb") as file:
         return parse_json(file.read(limit.size + 1), what="it", limit=limit, lenient=True)
 
 
 def why_unread(error: UnreadableError | OSError) -> str:
-    """Return what is wrong with a file, after its name."""
+    """Return what is wrong with a file, as a clause that follows its name."""
     reason = reason_of(error).rstrip(".")
     return f"that {reason[3:]}" if reason.startswith("It ") else f"that cannot be read: {reason}"
 
 
 def check_own_files(folder: Path, *, allow_pickle: bool = False, trust_remote_code: bool = False) -> None:
-    """Raise CheckpointError where files in a folder lead out of it, by a link or by what they say.
+    """Raise CheckpointError where files in a folder lead out of it, by a link or by their contents.
 
-    Of pickles that may be opened the map counts too, and Python code that may run has to be the checkpoint's own.
+    The index of pickles is checked where these may be opened, and code that may run must be the checkpoint's own.
     """
     _check_links(folder)
     parts = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -192,9 +204,9 @@ def check_own_files(folder: Path, *, allow_pickle: bool = False, trust_remote_co
             raise CheckpointError(
                 "unsupported",
                 "holds an adapter beside its weights (adapter_config.json), which names another model; merge it and "
-                "save the whole, or rank its base model instead",
+                "save the result, or rank its base model instead",
             )
-        for name in PROCESSORS if trust_remote_code else ():
+        for name in MAY_NAME_CODE if trust_remote_code else ():
             if any("--" in one for one in _texts(_object(place / name).get("auto_map"))):
                 raise CheckpointError(
                     "remote_code",
@@ -203,7 +215,7 @@ def check_own_files(folder: Path, *, allow_pickle: bool = False, trust_remote_co
 
 
 def _check_links(folder: Path) -> None:
-    """Refuse links out of a folder; what begins with a dot belongs to tools, and is read by nobody here."""
+    """Refuse links out of a folder; names that begin with a dot are never read here."""
     homes, entries = homes_of(folder), []
     for place, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -214,8 +226,8 @@ def _check_links(folder: Path) -> None:
         if not any(real.is_relative_to(home) for home in homes):
             raise CheckpointError(
                 "corrupt",
-                f"holds {shown}, a link out of its folder, which is not followed; copy the file there, or name the "
-                f"folder it lies in in {FOLDERS_VARIABLE}",
+                f"holds {shown}, a link out of its folder, which is not followed; copy the file there, or name its "
+                f"folder in {FOLDERS_VARIABLE}",
             )
         mode = real.stat().st_mode if real.exists() else stat.S_IFREG
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
@@ -223,18 +235,18 @@ def _check_links(folder: Path) -> None:
 
 
 def shards_of(folder: Path, *, allow_pickle: bool = False) -> list[str]:
-    """Return the files that the map of weights in a folder names, sorted; empty without a map that is read.
+    """Return the weight files in a folder's index, sorted; empty without an index that is used.
 
-    What is no map, or names something else than plain files of its own kind beside it, is a CheckpointError.
+    A broken index, or one that names anything but files of its own kind beside it, is a CheckpointError.
     """
-    for index, ending in MAPS.items():
+    for index, ending in INDICES.items():
         if (folder / index.removesuffix(".index.json")).exists():
-            return []  # one file with everything goes first
+            return []  # libraries prefer a single file
         if not (folder / index).exists() or (ending == ".bin" and not allow_pickle):
             continue
         weights = _object(folder / index).get("weight_map")
         if not isinstance(weights, dict) or not weights:
-            raise CheckpointError("corrupt", f"has a {index} without a map of weights")
+            raise CheckpointError("corrupt", f"has a {index} without a weight_map")
         names = sorted(set(map(str, weights.values())))
         wrong = [name for name in names if not (_is_plain(name) and name.endswith(ending))]
         if wrong:
@@ -245,7 +257,7 @@ def shards_of(folder: Path, *, allow_pickle: bool = False) -> list[str]:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name is one of a file in the same folder."""
+    """Whether a name is that of a file in the same folder."""
     return Path(name).name == name and not name.startswith(".") and not {"/", "\\", "\0", ":"} & set(name)
 
 
@@ -264,7 +276,7 @@ def _check_tokenizer(folder: Path, checkpoint: Path) -> None:
 
 
 def _leads_out(value: str, checkpoint: Path) -> bool:
-    """Whether a path leads to a file that is there, and not one of the checkpoint's."""
+    """Whether a path leads to an existing file outside the checkpoint."""
     try:
         real = Path(value).expanduser().resolve()
         return real.exists() and not real.is_relative_to(checkpoint.resolve())
@@ -281,13 +293,12 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, empty where there is none; whoever needs it says what is not JSON."""
+    """Return the JSON object in a file, empty where there is none."""
     if not path.is_file():
         return {}
     try:
         with path.open("rb") as file:
-            content = file.read(LARGE.size + 1)
-        found = parse_json(content, what=path.name, limit=LARGE, lenient=True)
+            found = parse_json(file.read(LARGE.size + 1), what=path.name, limit=LARGE, lenient=True)
     except UnreadableError as error:
         raise CheckpointError("corrupt", f"has a {path.name} that cannot be read: {error}") from error
     return found if isinstance(found, dict) else {}

@@ -1,8 +1,8 @@
-"""Folders as sentence-transformers saves them, read without that package.
+"""Folders saved by sentence-transformers, read without that package.
 
-A folder names its modules in `modules.json`: a transformer, a pooling, and maybe dense layers, a layer norm and a
+A folder names its modules in `modules.json`: a transformer, a pooling, and optionally dense layers, a layer norm and a
 normalisation. `pooling="auto"` with the last layer runs all of them, so features are the sentence embeddings. Another
-pooling or layer reads the transformer itself, without what follows the pooling; so does token classification.
+pooling or layer reads only the transformer, without what follows the pooling; so does token classification.
 """
 
 from __future__ import annotations
@@ -12,53 +12,57 @@ from typing import Any
 
 from hf_transfer_score.backbones import hub_text
 from hf_transfer_score.backbones.base import Backbone, BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.loading import read_json
-from hf_transfer_score.backbones.repository import Repository, read_description, why_unread
+from hf_transfer_score.backbones.loading import read_json, read_modules
+from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.text_models import NO_TOKENIZER, has_tokenizer
-from hf_transfer_score.errors import CheckpointError, UnreadableError
+from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
 KNOWN = ("Transformer", "Pooling", "Dense", "LayerNorm", "Normalize", "Dropout")
 
 
-def read_parts(modules: Any) -> list[tuple[str, str]]:
-    """Return the modules that modules.json names, or raise CheckpointError for those that are not read here.
+def module_kinds(modules: Any) -> list[str]:
+    """Return the types of the modules in a modules.json, none where that is not a list of modules."""
+    listed = modules if isinstance(modules, list) and all(isinstance(one, dict) for one in modules) else []
+    return [str(one.get("type", "")) for one in listed]
 
-    Each is the name of its class, and its folder within: "" for the top, else with a slash at its end.
-    """
-    if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
+
+def module_folder(module: dict[str, Any]) -> str:
+    """Return a module's subfolder: "" for the top, else ending in a slash; CheckpointError for one outside."""
+    path = Path(str(module.get("path", "")))
+    if path.is_absolute() or ".." in path.parts:
+        raise CheckpointError("corrupt", f"has a modules.json that points out of its folder: {str(path)!r}")
+    return f"{path.as_posix()}/" if path.parts else ""
+
+
+def read_parts(modules: Any) -> list[tuple[str, str]]:
+    """Return the class name and subfolder of each module in a modules.json, or raise CheckpointError."""
+    kinds = module_kinds(modules)
+    if not kinds:
         raise CheckpointError("corrupt", "has a modules.json that is not a list of modules")
     parts = []
-    for kind, path in ((str(one.get("type", "")), str(one.get("path", ""))) for one in modules):
+    for kind, module in zip(kinds, modules, strict=True):
         name = kind.rsplit(".", 1)[-1]
         if not kind.startswith("sentence_transformers.") or name not in KNOWN:
-            raise CheckpointError("unsupported", f"has a module of the type {kind!r}; read here: {', '.join(KNOWN)}")
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise CheckpointError("corrupt", f"has a modules.json that points out of its folder: {path!r}")
-        parts.append((name, f"{path.rstrip('/')}/" if path else ""))
+            raise CheckpointError("unsupported", f"has a module of the type {kind!r}; known: {', '.join(KNOWN)}")
+        parts.append((name, module_folder(module)))
     names = [name for name, _ in parts]
     if names[:2] != ["Transformer", "Pooling"] or names.count("Transformer") + names.count("Pooling") != 2:
         raise CheckpointError(
-            "unsupported", f"has the modules {', '.join(names)}; expected a Transformer, a Pooling and what follows it"
+            "unsupported", f"has the modules {', '.join(names)}; expected one Transformer and one Pooling first"
         )
     return parts
 
 
 def claims(repository: Repository) -> bool:
-    """Whether a repository has a modules.json of sentence-transformers that is more than a transformer with a head."""
-    modules = repository.descriptions.get("modules.json")
-    if not isinstance(modules, list) or not all(isinstance(one, dict) for one in modules):
-        return False
-    kinds = [str(one.get("type", "")) for one in modules]
-    ours = any(kind.startswith("sentence_transformers.") for kind in kinds)
-    cross_encoder = (
-        kinds[:1] != [] and kinds[0].endswith(".Transformer") and not any("Pooling" in kind for kind in kinds)
-    )
-    return ours and not cross_encoder
+    """Whether a repository has a modules.json of sentence-transformers, other than that of a cross-encoder."""
+    kinds = module_kinds(repository.descriptions.get("modules.json"))
+    cross_encoder = kinds and kinds[0].endswith(".Transformer") and not any("Pooling" in kind for kind in kinds)
+    return any(kind.startswith("sentence_transformers.") for kind in kinds) and not cross_encoder
 
 
 def files(repository: Repository, options: BackboneOptions) -> list[str]:
-    """Return the files to download: those of the transformer, and the folders of the modules that have settings."""
+    """Return the files to download: those of the transformer, and the subfolders of modules with settings."""
     parts = read_parts(repository.descriptions.get("modules.json"))
     within = parts[0][1]
     if repository.config:
@@ -71,9 +75,7 @@ def files(repository: Repository, options: BackboneOptions) -> list[str]:
         if name in ("Dense", "LayerNorm"):
             behind += repository.weights(allow_pickle=options.allow_pickle, folder=path)
         behind += [one for one in (f"{path}config.json",) if one in repository]
-    endings = (".json", ".txt", ".model", ".jinja")
-    small = [name for name in repository.sizes if within and name.startswith(within) and name.endswith(endings)]
-    small = [name for name in small if ".index." not in name]
+    small = repository.small_files(within) if within else []
     return list(dict.fromkeys([*weights, *behind, *hub_text.beside_weights(repository, options), *small]))
 
 
@@ -81,12 +83,9 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     """Return a backbone from a folder."""
     from hf_transfer_score.backbones.text_backbone import load_sentence_backbone
 
-    try:
-        modules = read_description(folder / "modules.json")
-    except FileNotFoundError as error:
-        raise CheckpointError("corrupt", "has no modules.json") from error
-    except (UnreadableError, OSError) as error:
-        raise CheckpointError("corrupt", f"has a modules.json {why_unread(error)}") from error
+    modules = read_modules(folder)
+    if modules is None:
+        raise CheckpointError("corrupt", "has no modules.json")
     parts = read_parts(modules)
     hub_text.check_loadable(read_json(folder, f"{parts[0][1]}config.json"), options)
     return load_sentence_backbone(folder, parts, options, words=task.unit == "word")

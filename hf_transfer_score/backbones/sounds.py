@@ -1,4 +1,4 @@
-"""From waveforms to what sound models take, by the feature extractor that lies beside a checkpoint."""
+"""From waveforms to the inputs of audio models, by the checkpoint's own feature extractor."""
 
 from __future__ import annotations
 
@@ -10,39 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_transfer_score.backbones.base import BackboneOptions
-from hf_transfer_score.backbones.budgets import check_asked
-from hf_transfer_score.backbones.loading import from_folder, read_json
+from hf_transfer_score.backbones.loading import check_preprocessors, from_folder
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform
 
 WAVES = (
-    "wav2vec2",
-    "hubert",
-    "wavlm",
-    "unispeech",
-    "unispeech-sat",
-    "sew",
-    "sew-d",
-    "data2vec-audio",
-    "wav2vec2-conformer",
+    *("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat"),
+    *("sew", "sew-d", "data2vec-audio", "wav2vec2-conformer"),
 )
-"""Architectures that read the wave itself, by model_type."""
+"""Architectures that read the waveform itself, by model_type."""
 
 WHISPER, SPECTROGRAM, FILTERBANK = "whisper", "audio-spectrogram-transformer", "wav2vec2-bert"
 MODEL_TYPES = (*WAVES, WHISPER, SPECTROGRAM, FILTERBANK)
 NO_EXTRACTOR = "has no feature extractor among its files (preprocessor_config.json), so sounds cannot be prepared"
-EXTRACTORS = ("preprocessor_config.json", "processor_config.json")
 
 MOST_SECONDS = 30.0
-LEAST_SECONDS = 0.1  # silence fills shorter sounds up, so that a spectrogram has frames
-LARGEST_FACTOR = 1000  # of a resampling; odd rates are rounded to a fraction of such numbers
+LEAST_SECONDS = 0.1  # shorter sounds are padded with silence, so that a spectrogram has frames
+LARGEST_FACTOR = 1000  # of a resampling; the ratio of odd rates is rounded to a fraction of such numbers
 WINDOW, HOP = 400, 160  # samples of a frame of the spectrogram transformers' filter bank, and between frames
 
 Samples = NDArray[np.float32]
 
 
 class Sound(NamedTuple):
-    """What a model takes of one sound, time first for those of any length, and how much of its time is real."""
+    """The input for one sound, with time first where sounds have any length, and its length without padding."""
 
     values: Samples
     real: int
@@ -62,13 +53,10 @@ def resample(samples: Samples, rate: int, target: int) -> Samples:
 
 def load_extractor(folder: Path, options: BackboneOptions) -> Any:
     """Return the feature extractor in a folder, or raise CheckpointError."""
-    if not any((folder / name).exists() for name in EXTRACTORS):
+    if not check_preprocessors(folder):
         raise CheckpointError("no_preprocessor", NO_EXTRACTOR)
     from transformers import AutoFeatureExtractor
 
-    for name in EXTRACTORS:
-        if (folder / name).exists():
-            check_asked(name, read_json(folder, name))
     try:
         return from_folder(AutoFeatureExtractor, folder, options)
     except CheckpointError as error:
@@ -78,10 +66,10 @@ def load_extractor(folder: Path, options: BackboneOptions) -> Any:
 
 
 class SoundReader:
-    """Turns waveforms into items; changes no state after it is made, so threads may share it.
+    """Turns waveforms into items; it has no state that changes, so threads may share it.
 
     Attributes:
-        rate: samples of a second that the model takes.
+        rate: samples per second of the model's inputs.
         fixed: whether all items have one size, whatever the length of the sound.
     """
 
@@ -90,7 +78,7 @@ class SoundReader:
         self.rate = int(extractor.sampling_rate)
         self.fixed = config.model_type in (WHISPER, SPECTROGRAM)
         self._least = round(self.rate * LEAST_SECONDS)
-        if config.model_type in WAVES:  # as many as make the first frames: one, or as many as it squeezes
+        if config.model_type in WAVES:  # enough samples for the first frame, or for as many frames as it squeezes
             self._least = int(getattr(config, "squeeze_factor", 1))
             for kernel, stride in zip(reversed(config.conv_kernel), reversed(config.conv_stride), strict=True):
                 self._least = (self._least - 1) * stride + kernel
@@ -106,7 +94,7 @@ class SoundReader:
         if self._type in WAVES:
             if len(samples):
                 samples = self._extract(samples, "input_values", padding=False)
-            samples = self._filled(np.asarray(samples, dtype=np.float32))  # behind the normalisation: zeros are silence
+            samples = self._filled(np.asarray(samples, dtype=np.float32))  # after normalisation zeros are silence
             return Sound(samples, len(samples))
         filled = self._filled(samples)
         if self._type == WHISPER:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 LONGEST = 512
 LETTERS_A_TOKEN = 64
-"""Letters of a text that are looked at for each token that is kept, where the checkpoint says nothing else."""
+"""Characters of a text that are read per token that is kept, where the checkpoint does not say."""
 
 
 class TokenVectors(torch.nn.Module):  # type: ignore[misc]
-    """A table of vectors (V, D), with weights of tokens (N,) and the vector of each token (N,) where there are any."""
+    """A table of vectors (V, D), optionally with weights of tokens (N,) and the index of each token's vector (N,)."""
 
     def __init__(
         self, table: torch.Tensor, weights: torch.Tensor | None, mapping: torch.Tensor | None, *, normalised: bool
@@ -38,10 +38,10 @@ class TokenVectors(torch.nn.Module):  # type: ignore[misc]
             raise CheckpointError("corrupt", "has weights or numbers of tokens that do not fit its table of vectors")
 
     def forward(self, numbers: torch.Tensor, starts: torch.Tensor) -> torch.Tensor:
-        """Return the mean vector of each row (B, D) of tokens in a line (T,), which begin at some places (B,)."""
+        """Return the mean vector of each row (B, D), from all tokens (T,) and the start of each row (B,)."""
         places = numbers if self.mapping is None else self.mapping[numbers]
-        heavy = torch.ones_like(numbers, dtype=self.table.dtype) if self.weights is None else self.weights[numbers]
-        rows = torch.nn.functional.embedding_bag(places, self.table, starts, mode="sum", per_sample_weights=heavy)
+        weights = torch.ones_like(numbers, dtype=self.table.dtype) if self.weights is None else self.weights[numbers]
+        rows = torch.nn.functional.embedding_bag(places, self.table, starts, mode="sum", per_sample_weights=weights)
         ends = torch.cat([starts[1:], starts.new_tensor([len(numbers)])])
         rows = rows / (ends - starts).clamp(min=1)[:, None]
         return torch.nn.functional.normalize(rows, dim=1) if self.normalised else rows
@@ -79,9 +79,10 @@ class StaticBackbone:
         }
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Return the numbers of tokens of each row of each example."""
+        """Return the token ids of each row of each example."""
         if not self.words:
-            return [[one] for one in self._numbers([_text(example) for example in examples])]
+            texts = [one if isinstance(one, str) else "\n".join(one) for one in examples]  # type: ignore[arg-type]
+            return [[one] for one in self._numbers(texts)]
         found: list[Any] = []
         for example in examples:
             assert isinstance(example, Words)
@@ -98,25 +99,21 @@ class StaticBackbone:
         return sum(map(len, item))
 
     def collate(self, items: Sequence[Sequence[Sequence[int]]]) -> dict[str, Any]:
-        """Return all tokens in a line, and where each row begins."""
+        """Return all tokens in one array, and the start of each row."""
         rows = [row for item in items for row in item]
         starts = torch.tensor([0, *map(len, rows)], dtype=torch.long).cumsum(0)[:-1]
         return {"numbers": torch.tensor([one for row in rows for one in row], dtype=torch.long), "starts": starts}
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
-        """Return a row for each text, pair or word."""
+        """Return one row per text, pair or word."""
         name = "0" if self._layer == "all" else self._layer
         return BatchOutput({name: self.module(batch["numbers"], batch["starts"])})
 
 
-def _text(example: Example) -> str:
-    return example if isinstance(example, str) else "\n".join(example)  # type: ignore[arg-type]
-
-
 def _unknown(tokenizer: Tokenizer) -> int | None:
-    """Return the number of the token for what is unknown, None where there is none."""
+    """Return the id of the unknown token, None where there is none."""
     model = tokenizer.model
-    if not hasattr(model, "unk_token"):  # unigrams name it by its number
+    if not hasattr(model, "unk_token"):  # unigram models name it by its id
         found: int | None = json.loads(tokenizer.to_str())["model"].get("unk_id")
         return found
     return None if model.unk_token is None else tokenizer.token_to_id(model.unk_token)

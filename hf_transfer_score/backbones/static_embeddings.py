@@ -1,8 +1,8 @@
-"""Static embeddings: a vector for each token, and the mean of them for a text; folders of model2vec and their kin.
+"""Static embeddings, a vector for each token and their mean for a text: folders of model2vec and similar ones.
 
 A folder of model2vec has a `config.json` whose model_type is "model2vec"; one of sentence-transformers has a
-`modules.json` that starts with a `StaticEmbedding`. Both are read without these packages. Unknown tokens count as
-nothing in the former, as model2vec reads them. A text without any token is a row of zeros.
+`modules.json` that starts with a `StaticEmbedding`. Both are read without these packages. Unknown tokens are ignored in
+the former, as in model2vec. A text without any token is a row of zeros.
 """
 
 from __future__ import annotations
@@ -11,47 +11,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import ALL, LAST, MEAN, Backbone, BackboneKind, BackboneOptions
-from hf_transfer_score.backbones.loading import loading_errors, read_json, weight_shapes
-from hf_transfer_score.backbones.repository import Repository, read_description, why_unread
-from hf_transfer_score.errors import CheckpointError, UnreadableError
+from hf_transfer_score.backbones.loading import loading_errors, read_json, read_modules, weight_shapes
+from hf_transfer_score.backbones.repository import Repository
+from hf_transfer_score.backbones.sentence_folders import module_folder, module_kinds
+from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Task
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MODEL2VEC = "model2vec"
-STATIC, BEHIND = "StaticEmbedding", ("Normalize", "Dropout")
+STATIC, AFTER = "StaticEmbedding", ("Normalize", "Dropout")
 NAMES = ("embeddings", "embedding.weight")
-"""What the table of vectors is called in its file."""
+"""Names of the table of vectors in its file."""
 
 NO_TOKENIZER = "has no tokenizer.json beside its vectors, so texts cannot be read"
 
 
 def claims(repository: Repository) -> bool:
     """Whether a repository holds static embeddings, by either of its descriptions."""
-    kinds = _kinds(repository.descriptions.get("modules.json"))
+    kinds = module_kinds(repository.descriptions.get("modules.json"))
     ours = kinds[:1] and kinds[0].startswith("sentence_transformers.") and kinds[0].endswith(f".{STATIC}")
     return repository.config.get("model_type") == MODEL2VEC or bool(ours)
 
 
-def _kinds(modules: Any) -> list[str]:
-    listed = modules if isinstance(modules, list) and all(isinstance(one, dict) for one in modules) else []
-    return [str(one.get("type", "")) for one in listed]
-
-
 def place_of(modules: Any) -> tuple[str, bool]:
-    """Return the folder of the vectors within, with a slash at its end or "", and whether rows are normalised."""
-    names = [kind.rsplit(".", 1)[-1] for kind in _kinds(modules)]
+    """Return the subfolder of the vectors, ending in a slash or "", and whether rows are normalised."""
+    names = [kind.rsplit(".", 1)[-1] for kind in module_kinds(modules)]
     if not names or names[0] != STATIC:
         return "", False
-    if set(names[1:]) - set(BEHIND):
+    if set(names[1:]) - set(AFTER):
         raise CheckpointError(
-            "unsupported", f"has the modules {', '.join(names)}; behind a {STATIC} only {' and '.join(BEHIND)} are read"
+            "unsupported", f"has the modules {', '.join(names)}; after a {STATIC} only {' and '.join(AFTER)} are read"
         )
-    path = Path(str(modules[0].get("path", "")))
-    if path.is_absolute() or ".." in path.parts:
-        raise CheckpointError("corrupt", f"has a modules.json that points out of its folder: {str(path)!r}")
-    return f"{path.as_posix()}/" if path.parts else "", "Normalize" in names
+    return module_folder(modules[0]), "Normalize" in names
 
 
 def files(repository: Repository, options: BackboneOptions) -> list[str]:
@@ -72,9 +65,9 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     if options.pooling not in ("auto", "mean"):
         raise CheckpointError("unsupported", f"has no order of tokens: pooling={options.pooling!r} has no meaning")
     if options.layer not in (LAST, ALL, MEAN, 0):
-        raise CheckpointError("unsupported", f"has the layer 0 only, and layer {options.layer} was asked for")
-    config, modules = _described(folder)
-    within, normalised = place_of(modules)
+        raise CheckpointError("unsupported", f"has only the layer 0, and layer {options.layer} was asked for")
+    config = read_json(folder) if (folder / "config.json").exists() else {}
+    within, normalised = place_of(read_modules(folder))
     own = config.get("model_type") == MODEL2VEC
     normalised = bool(config.get("normalize")) if own else normalised
     vectors = TokenVectors(**_tensors(folder / within), normalised=normalised).eval()
@@ -86,17 +79,8 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> Backbone:
     return StaticBackbone(vectors, tokenizer, config if own else {}, options, words=task.unit == "word", own=own)
 
 
-def _described(folder: Path) -> tuple[dict[str, Any], Any]:
-    config = read_json(folder) if (folder / "config.json").exists() else {}
-    path = folder / "modules.json"
-    try:
-        return config, read_description(path) if path.exists() else None
-    except (UnreadableError, OSError) as error:
-        raise CheckpointError("corrupt", f"has a modules.json {why_unread(error)}") from error
-
-
 def _tensors(folder: Path) -> dict[str, Any]:
-    """Return the table of vectors, and where there are any the weights of tokens and which vector each has."""
+    """Return the table of vectors, and the weights of tokens and the index of each token's vector, if any."""
     from safetensors.torch import load_file
 
     shapes = weight_shapes(folder)

@@ -1,6 +1,6 @@
-"""The backbone of all text models: tokens in, rows out, the same for a text alone and for one among others.
+"""The backbone of all text models: a text gives the same row alone and in a batch.
 
-The poolings of sentence-transformers are here too; what follows them is in `behind_pooling`.
+The poolings of sentence-transformers are here too; what follows them is in `after_pooling`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from hf_transfer_score.backbones.after_pooling import contains, modules_after_pooling, tower_pooling
 from hf_transfer_score.backbones.base import LAST, BackboneOptions, BatchOutput
-from hf_transfer_score.backbones.behind_pooling import behind_tower, holds, rows_behind
 from hf_transfer_score.backbones.loading import head_modules, load_config, read_json
 from hf_transfer_score.backbones.pooling import (
     back_in_order,
@@ -36,7 +36,7 @@ from hf_transfer_score.backbones.text_models import (
     load_tokenizer,
     shape_of,
 )
-from hf_transfer_score.backbones.text_towers import TextTower, last_position
+from hf_transfer_score.backbones.text_towers import TextTower
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Example, Words
 
@@ -61,7 +61,7 @@ OLD_MODES = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
-"""Settings of a pooling in layouts before 5.5, in the order in which several are concatenated."""
+"""Settings of a pooling before version 5.5, in the order in which several are concatenated."""
 
 OUR_NAMES = {"mean_sqrt_len_tokens": "mean_sqrt_len", "lasttoken": "last"}
 
@@ -71,8 +71,8 @@ class TextBackbone:
 
     Attributes:
         words: whether rows belong to words rather than to texts.
-        equal_lengths: whether only sequences of one length are run together, since padding would change features.
-        body: the part of the module whose last states are what its last block gives, behind the final norm.
+        equal_lengths: whether a batch is split by length, because padding would change features.
+        body: the part of the module whose last states are the last block's output after the final norm.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class TextBackbone:
         details: Mapping[str, Any] | None = None,
     ) -> None:
         self.module: torch.nn.Module = model.module
-        if after is not None and not holds(model.module, after):
+        if after is not None and not contains(model.module, after):
             self.module = torch.nn.ModuleList([model.module, after])
         self.source_classes = model.classes
         self.source_heads = head_modules(model.module, model.body)
@@ -109,20 +109,17 @@ class TextBackbone:
         }
 
     def encode(self, examples: Sequence[Example]) -> list[Any]:
-        """Return the numbers of tokens of each example."""
+        """Return the token ids of each example."""
         if self.words:
             return list(self._reader.words(cast("Sequence[Words]", examples)))
         return list(self._reader.texts(cast("Sequence[str | tuple[str, str]]", examples)))
 
     def length(self, item: TextItem) -> int:
-        """Return the tokens of an item, those of its longest window if it has several."""
+        """Return the number of tokens of an item, or of its longest window."""
         return max(len(sequence.numbers) for sequence in item.sequences)
 
     def collate(self, items: Sequence[TextItem]) -> dict[str, Any]:
-        """Return padded numbers of tokens (S, T), lengths (S,), and where rows are.
-
-        Where not all sequences are run together, `groups` says which are.
-        """
+        """Return padded token ids (S, T), lengths (S,), the places of words, and the groups to run together if any."""
         sequences = [sequence for item in items for sequence in item.sequences]
         lengths = np.asarray([len(sequence.numbers) for sequence in sequences])
         width = max(int(lengths.max()), self._model.filled)
@@ -141,7 +138,7 @@ class TextBackbone:
         return batch | (_places(items) if self.words else {})
 
     def forward(self, batch: Mapping[str, Any]) -> BatchOutput:
-        """Run a batch: a row for each text or pair, or for each labelled word."""
+        """Run a batch: one row per text or pair, or per labelled word."""
         layers, logits = self._run(batch)
         if self.words:
             places, count = batch["places"], batch["rows"]
@@ -154,14 +151,14 @@ class TextBackbone:
         return BatchOutput(features, None if logits is None else logits.float().softmax(-1))
 
     def pool_tokens(self, states: Tensor, batch: Mapping[str, Any]) -> Tensor:
-        """Return one row per text (B, C) from the tokens (B, T, C) that a block gives, pooled as single layers are."""
+        """Return one row per text (B, C) from a block's tokens (B, T, C), pooled as single layers are."""
         lengths: Tensor = batch["lengths"]
-        if int(lengths.max()) > states.shape[1]:  # what a block gives is shorter than what the network was given
+        if int(lengths.max()) > states.shape[1]:  # the block shortens its input
             return states.mean(1)
         return self._pooler(states, lengths)
 
     def _run(self, batch: Mapping[str, Any]) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return states by layer (S, T, D) and logits, put together from the groups."""
+        """Return states by layer (S, T, D) and logits, joined from the groups."""
         groups = batch.get("groups")
         if groups is None:
             return self._run_group(batch["numbers"], batch["lengths"], batch.get("types"))
@@ -192,13 +189,13 @@ class TextBackbone:
 
 
 def _rolled(rows: Tensor, steps: Tensor) -> Tensor:
-    """Return rows (S, T) or (S, T, D) with the places of each moved on by its own number of steps (S,), in a ring."""
+    """Return rows (S, T) or (S, T, D), each rolled along T by its own number of steps (S,)."""
     places = (torch.arange(rows.shape[1], device=rows.device) - steps[:, None]) % rows.shape[1]
     return rows[torch.arange(len(rows), device=rows.device)[:, None], places]
 
 
 def _join(parts: Sequence[Tensor], order: Tensor, width: int | None) -> Tensor:
-    """Return (S, width, D) from the states of groups, each padded to its own width; (S, D) where width is None."""
+    """Return (S, width, D) from the states of groups with widths of their own; (S, D) where width is None."""
     if width is not None:
         parts = [torch.nn.functional.pad(part, (0, 0, 0, width - part.shape[1])) for part in parts]
     return torch.cat(list(parts))[order.to(parts[0].device)]
@@ -221,14 +218,14 @@ def _places(items: Sequence[TextItem]) -> dict[str, Any]:
 
 
 def _padding(model: TextModel) -> int:
-    """Return the number that pads: what the model itself takes for padding, since some heads look for it."""
+    """Return the token id for padding: the model's own if possible, since some heads look for it."""
     own = getattr(model.config, "pad_token_id", None)
     if isinstance(own, int) and 0 <= own < model.vocabulary:
         return own
     end = getattr(model.config, "eos_token_id", None)
     padding = end if isinstance(end, int) and end < model.vocabulary else 0
     if model.head:
-        model.module.config.pad_token_id = padding  # without one, such a head refuses batches
+        model.module.config.pad_token_id = padding  # without it, such a head refuses batches
     return padding
 
 
@@ -241,7 +238,7 @@ def make_reader(
     longest: int = LONGEST,
     style: TextStyle = PLAIN,
 ) -> TokenReader:
-    """Return the reader of the tokenizer in a folder, within the limits of the model, of words or of texts."""
+    """Return a reader with a folder's tokenizer, within the limits of the model."""
     tokenizer = load_tokenizer(folder, options)
     if tokenizer.vocab_size > model.vocabulary:
         raise CheckpointError(
@@ -253,7 +250,7 @@ def make_reader(
     if 2 * beyond > tokenizer.vocab_size:
         raise CheckpointError(
             "corrupt",
-            f"has a tokenizer whose numbers do not fit its model: {beyond:,} of {tokenizer.vocab_size:,} tokens lie "
+            f"has a tokenizer that does not fit its model: {beyond:,} of {tokenizer.vocab_size:,} tokens have ids "
             f"beyond the {model.vocabulary:,} that the model knows",
         )
     asked = options.max_length or min(longest, LONGEST)
@@ -265,7 +262,7 @@ def make_reader(
 
 
 def check_padding(backbone: TextBackbone) -> None:
-    """Have only equal lengths run together if a longer text changes the features of a shorter one."""
+    """Run only equal lengths together if a longer text changes the features of a shorter one."""
     examples: list[Any] = list(PROBE_TEXTS)
     if backbone.words:
         examples = [Words(text.split(), np.arange(len(text.split()))) for text in PROBE_TEXTS]
@@ -293,21 +290,16 @@ def _tower_backbone(
     model: TextModel, tower: TextTower, reader: TokenReader, options: BackboneOptions, *, words: bool
 ) -> TextBackbone:
     """Return a backbone that pools as a text tower itself does; layers before the last are pooled by the same token."""
-    pooling, after = behind_tower(tower, model.module)
-    whole = options.layer == LAST and not words
+    pooling, after = tower_pooling(tower, model.module)
     how = "cls" if tower.pooled == "first" else "last"
-    pooler = last_position if tower.fills and not reader.fills_left else None
-    if after is None or not whole:
-        after, pooling = None, "last position" if pooler is not None else how
-    backbone = TextBackbone(
-        model,
-        reader,
-        options,
-        words=words,
-        pooling=pooling,
-        pooler=pooler or (lambda states, lengths: pool(states, lengths, how)),
-        after=after,
-    )
+    last_position = tower.fills and not reader.fills_left
+    if after is None or options.layer != LAST or words:
+        after, pooling = None, "last position" if last_position else how
+
+    def pooler(states: Tensor, lengths: Tensor) -> Tensor:
+        return states[:, -1] if last_position else pool(states, lengths, how)
+
+    backbone = TextBackbone(model, reader, options, words=words, pooling=pooling, pooler=pooler, after=after)
     check_padding(backbone)
     return backbone
 
@@ -321,13 +313,10 @@ def load_sentence_backbone(
     model = load_bare(inner, config, options, shape_of(config))
     style, longest = _style(folder, inner)
     reader = make_reader(inner, model, options, words=words, longest=longest, style=style)
-    modes = (
-        pooling_modes(read_json(folder, f"{parts[1][1]}config.json"))
-        if options.pooling == "auto"
-        else [options.pooling]
-    )
-    whole = options.pooling == "auto" and options.layer == LAST and not words
-    after = rows_behind(folder, parts[2:], options) if whole else None
+    own = options.pooling == "auto"
+    modes = pooling_modes(read_json(folder, f"{parts[1][1]}config.json")) if own else [options.pooling]
+    whole = own and options.layer == LAST and not words
+    after = modules_after_pooling(folder, parts[2:], options) if whole else None
     names = [name for name, _ in parts] if whole else ["Transformer"]
     backbone = TextBackbone(
         model,
@@ -344,7 +333,7 @@ def load_sentence_backbone(
 
 
 def pooling_modes(settings: dict[str, Any]) -> list[str]:
-    """Return the poolings that the config.json of a pooling asks for, by our names; rows are concatenated."""
+    """Return the poolings in the config.json of a Pooling module, by our names; their rows are concatenated."""
     modes = settings.get("pooling_mode") or [mode for key, mode in OLD_MODES.items() if settings.get(key)] or "mean"
     modes = [modes] if isinstance(modes, str) else list(modes)
     unknown = [mode for mode in modes if mode not in OLD_MODES.values()]
@@ -354,7 +343,7 @@ def pooling_modes(settings: dict[str, Any]) -> list[str]:
 
 
 def _style(folder: Path, inner: Path) -> tuple[TextStyle, int]:
-    """Return what is done to texts first, and how many tokens are read."""
+    """Return the prompt and case of texts, and the most tokens."""
     name = next((name for name in SETTINGS if (inner / name).exists()), None)
     settings = read_json(inner, name) if name else {}
     about = "config_sentence_transformers.json"

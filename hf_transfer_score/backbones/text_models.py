@@ -1,4 +1,4 @@
-"""Text models of transformers: which class loads a checkpoint, what of its output is what, and its tokens."""
+"""Text models of transformers: loading by the right class, reading the outputs, and tokenising."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Shape = Literal["encoder", "decoder", "encoder-decoder", "tower"]
 
 CLASS_TOKEN_LAST = ("xlnet",)
-"""Architectures that read both ways and have their class token at the end, by model_type."""
+"""Bidirectional architectures with their class token at the end, by model_type."""
 
 SEQUENCE_HEAD, TOKEN_HEAD = "ForSequenceClassification", "ForTokenClassification"
 
@@ -44,7 +44,7 @@ NO_TOKENIZER = (
 PROBE_WORDS = ("one", "film", "is", "good")
 
 LETTERS_A_TOKEN = 64
-"""Letters of a text that are looked at for each token that is kept; real texts have four or five."""
+"""Characters of a text that are read per token that is kept; real texts have four or five."""
 
 Numbers = NDArray[np.int32]
 _EMPTY: Numbers = np.zeros(0, dtype=np.int32)
@@ -52,7 +52,7 @@ _EMPTY: Numbers = np.zeros(0, dtype=np.int32)
 
 @cache
 def text_types() -> frozenset[str]:
-    """Return the model_types of transformers that read texts and nothing else."""
+    """Return the model_types of transformers that read only texts."""
     from transformers.models.auto import modeling_auto as auto
 
     def names(*tasks: str) -> set[str]:
@@ -65,14 +65,14 @@ def text_types() -> frozenset[str]:
 
 
 def shape_of(config: Any) -> Shape:
-    """Return how a model reads a text: both ways, from the left, or with an encoder before a decoder."""
+    """Return how a model reads a text: in both directions, from the left, or by an encoder with a decoder."""
     from transformers.models.auto import modeling_auto as auto
 
     if tower_of(config.model_type) is not None:
         return "tower"
     classes = getattr(config, "architectures", None) or ()
     if getattr(config, "is_encoder_decoder", False) or any(name.endswith("EncoderModel") for name in classes):
-        return "encoder-decoder"  # an encoder that was saved without its decoder is loaded the same way
+        return "encoder-decoder"  # an encoder saved without its decoder is loaded in the same way
     causal = config.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
     if config.model_type in (*auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES, *CLASS_TOKEN_LAST):
         return "encoder"
@@ -83,10 +83,7 @@ def shape_of(config: Any) -> Shape:
 
 @dataclass
 class TextModel:
-    """A loaded text model with its head where that is run, and the body whose states are features.
-
-    The shape says how it reads a text; the head is the end of the class name of its head, "" without one.
-    """
+    """A loaded text model, and the body whose states are features; `head` is the end of its head's class name."""
 
     module: Any
     body: Any
@@ -97,7 +94,7 @@ class TextModel:
 
     @property
     def filled(self) -> int:
-        """Up to how many tokens texts are filled, and padding is read as everything else; 0 where they are not."""
+        """The length to which all texts are padded, with padding read like the rest; 0 where they are not."""
         return (self.longest or 0) if self.tower is not None and self.tower.fills else 0
 
     @property
@@ -112,17 +109,17 @@ class TextModel:
 
     @property
     def token_types(self) -> int:
-        """How many types of tokens it takes, 0 where it takes none."""
+        """How many token types it takes, 0 for none."""
         if "token_type_ids" not in inspect.signature(self.module.forward).parameters:
             return 0
         return int(getattr(self.config, "type_vocab_size", None) or 0)
 
     @property
     def longest(self) -> int | None:
-        """How many tokens it can take, None where nothing says so."""
+        """How many tokens it takes, None where that is unknown."""
         for name, part in self.body.named_modules():
             offset = getattr(part, "padding_idx", None) if name.endswith("position_embeddings") else None
-            if offset is not None:  # RoBERTa and its kin count positions from behind the number of the padding
+            if offset is not None:  # RoBERTa and related models number positions from after the padding id
                 return int(part.weight.shape[0] - offset - 1)
         config = self.body.config
         found = [getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "seq_length")]
@@ -131,7 +128,7 @@ class TextModel:
     def run(
         self, numbers: Tensor, mask: Tensor, types: Tensor | None, layer: str | int
     ) -> tuple[Tensor, tuple[Tensor, ...] | None, Tensor | None]:
-        """Return the last states (B, T, D), those of all layers if `layer` needs them, and logits of a head."""
+        """Return the last states (B, T, D), those of all layers if `layer` needs them, and the head's logits."""
         mask = mask.long() if not self.filled else mask.new_ones(mask.shape).long()
         inputs: dict[str, Any] = {"input_ids": numbers, "attention_mask": mask, "return_dict": True}
         if types is not None:
@@ -151,7 +148,7 @@ class TextModel:
 
 
 def load_text_model(folder: Path, options: BackboneOptions, *, words: bool) -> TextModel:
-    """Return the text model in a folder, with its head if that fits the unit of rows; raises CheckpointError."""
+    """Return the text model in a folder, with its head if that fits words or texts; raises CheckpointError."""
     import transformers
 
     config, head = load_config(folder, options), TOKEN_HEAD if words else SEQUENCE_HEAD
@@ -181,7 +178,7 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
     cut = shape == "encoder-decoder"
     auto = transformers.AutoModelForTextEncoding if cut and encoder_only else transformers.AutoModel
     loaded = load_transformers(auto, folder, config, options)
-    # no feature passes through the pooler behind the last states, nor through decoders behind encoders
+    # features come before the pooler and before decoders
     loaded.require(lambda name: "pooler." in name or name.startswith(("decoder.", "model.decoder.")))
     with loading_errors("transformers"):
         model = loaded.model.get_encoder() if cut else loaded.model
@@ -189,21 +186,21 @@ def load_bare(folder: Path, config: Any, options: BackboneOptions, shape: Shape)
 
 
 class Tokens(NamedTuple):
-    """One sequence: numbers of tokens (T,), and their types (T,) where the model takes types."""
+    """One sequence: token ids (T,), and their types (T,) where the model takes types."""
 
     numbers: Numbers
     types: Numbers | None
 
 
 class TextItem(NamedTuple):
-    """One example: one sequence, or windows of words with where each row is: (rows, 3) as window, start, stop."""
+    """One example: one sequence, or windows of words with the spans of rows (rows, 3) as window, start, stop."""
 
     sequences: tuple[Tokens, ...]
     spans: Numbers | None = None
 
 
 def has_tokenizer(names: Sequence[str]) -> bool:
-    """Whether there is a tokenizer among the names of files."""
+    """Whether file names include those of a tokenizer."""
     return any(name in TOKENIZER_FILES or name.endswith((".bpe.model", "tokenizer.model")) for name in names)
 
 
@@ -221,17 +218,14 @@ def load_tokenizer(folder: Path, options: BackboneOptions) -> Any:
         if error.kind != "error":
             raise
         raise CheckpointError("no_preprocessor", f"has no tokenizer that can be loaded: {error}") from error
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # without its vocabulary some classes load all the same
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # some classes load even without their vocabulary
         raise CheckpointError("no_preprocessor", f"has a tokenizer without a vocabulary ({len(tokenizer)} tokens)")
     return tokenizer
 
 
 @dataclass(frozen=True)
 class TokenLimits:
-    """What bounds the tokens: how many a sequence has at most, and how many of them and of their types the model knows.
-
-    Tokens beyond its vocabulary become the stand-in; a model that takes no types knows none of them.
-    """
+    """The most tokens of a sequence, and how many tokens and types the model knows; 0 types if it takes none."""
 
     length: int
     vocabulary: int
@@ -240,16 +234,16 @@ class TokenLimits:
 
 @dataclass(frozen=True)
 class TextStyle:
-    """What is done to a text before it is cut into tokens: what is put before it, and whether it is lowercased."""
+    """How a text is changed before it is tokenised: a prompt before it, and lower case."""
 
     prompt: str = ""
     lower: bool = False
 
 
 class TokenReader:
-    """Turns texts, pairs of texts and words into items; changes no state after it is made, so threads may share it.
+    """Turns texts, pairs of texts and words into items; it has no state that changes, so threads may share it.
 
-    A text or word without a token of its own has the stand-in.
+    A token that stands in for others is used for texts and words without tokens, and for tokens the model lacks.
     """
 
     def __init__(
@@ -258,7 +252,7 @@ class TokenReader:
         self._tokenizer, self._limits, self._style, self._subword = tokenizer, limits, style, subword
         self.fills_left = tokenizer.padding_side == "left"
         self._fast = tokenizer.backend_tokenizer if tokenizer.is_fast else None
-        if self._fast is not None:  # settings of the fast tokenizer are shared by threads: set once, here
+        if self._fast is not None:  # threads share the settings of the fast tokenizer: they are set once, here
             self._fast.no_truncation()
             self._fast.no_padding()
         names = ("unk_token_id", "eos_token_id", "bos_token_id", "sep_token_id", "pad_token_id")
@@ -276,9 +270,9 @@ class TokenReader:
         """Return one sequence per text, or per pair of texts."""
         inputs = [self._as_input(text) for text in texts]
         if self._fast is not None:
-            batch = getattr(self._fast, "encode_batch_fast", self._fast.encode_batch)  # the fast one finds no offsets
-            typed = bool(self._limits.types)  # else not asked for, since reading them makes a list each time
-            return [TextItem((self._tokens(one.ids, one.type_ids if typed else None),)) for one in batch(inputs)]
+            found = self._fast.encode_batch_fast(inputs)  # without offsets
+            typed = bool(self._limits.types)  # reading types makes a list each time
+            return [TextItem((self._tokens(one.ids, one.type_ids if typed else None),)) for one in found]
         parts = [(text,) if isinstance(text, str) else text for text in inputs]
         found = [self._tokenizer(*one, truncation=True, max_length=self.max_length) for one in parts]
         return [TextItem((self._tokens(one["input_ids"], one.get("token_type_ids")),)) for one in found]
@@ -290,7 +284,7 @@ class TokenReader:
         return f"{first}\n{second}" if self._join_pairs else (first, second)
 
     def _styled(self, text: str) -> str:
-        """Return the part of a text that can reach the model: tokens that are cut off cost as much as the others."""
+        """Return the part of a text that can reach the model, since tokens that are cut off take time too."""
         most = LETTERS_A_TOKEN * self.max_length
         if len(text) > most:
             text = text[-most:] if self._tokenizer.truncation_side == "left" else text[:most]
@@ -309,7 +303,7 @@ class TokenReader:
         return np.minimum(np.asarray(types, dtype=np.int32), self._limits.types - 1)
 
     def _read_frame(self) -> tuple[Tokens, int, Tokens]:
-        """Return the tokens that stand before every text, the type of its own, and the tokens behind it."""
+        """Return the tokens added before every text, the type of its own tokens, and the tokens added after it."""
         text = " ".join(PROBE_WORDS)
         full, inner = self._tokenizer(text), self._tokenizer(text, add_special_tokens=False)["input_ids"]
         numbers, types = list(full["input_ids"]), list(full.get("token_type_ids", [0] * len(full["input_ids"])))
@@ -325,14 +319,10 @@ class TokenReader:
         return len(pair["input_ids"]) - self._framing > sum(map(len, plain["input_ids"]))
 
     def words(self, examples: Sequence[Words]) -> list[TextItem]:
-        """Return the windows of words of each example, and where each of its positions is."""
-        lists = [
-            [
-                f" {self._styled(word)}" if self._space and number else self._styled(word)
-                for number, word in enumerate(one.words)
-            ]
-            for one in examples
-        ]
+        """Return the windows of words of each example, and the span of each of its positions."""
+        lists = [[self._styled(word) for word in one.words] for one in examples]
+        if self._space:
+            lists = [[*words[:1], *(f" {word}" for word in words[1:])] for words in lists]
         pieces = []
         if self._fast is not None:
             found = self._fast.encode_batch(lists, is_pretokenized=True, add_special_tokens=False)
@@ -346,18 +336,18 @@ class TokenReader:
         return [self._windows(*piece, example) for piece, example in zip(pieces, examples, strict=True)]
 
     def _with_stand_ins(self, ids: Sequence[int], owners: Sequence[int], count: int) -> tuple[Numbers, Numbers]:
-        """Return tokens, and how many of them each word has: at least one, the stand-in where there is none."""
+        """Return tokens, and how many each word has: at least one, the stand-in."""
         owner = np.asarray(owners, dtype=np.int64)
         numbers = np.asarray(ids, dtype=np.int32)
         sizes = np.bincount(owner, minlength=count).astype(np.int32)
-        silent = np.flatnonzero(sizes == 0)
-        numbers = np.insert(numbers, np.searchsorted(owner, silent), self.stand_in)
+        empty = np.flatnonzero(sizes == 0)
+        numbers = np.insert(numbers, np.searchsorted(owner, empty), self.stand_in)
         numbers[numbers >= self._limits.vocabulary] = self.stand_in
         return numbers, np.maximum(sizes, 1)
 
     def _windows(self, numbers: Numbers, sizes: Numbers, example: Words) -> TextItem:
         room = self.max_length - self._framing
-        if len(sizes) and sizes.max() > room:  # no word has more tokens than a window has room for
+        if len(sizes) and sizes.max() > room:  # cut words that are longer than a window
             place = np.arange(len(numbers)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
             numbers, sizes = numbers[place < room], np.minimum(sizes, room)
         starts = np.cumsum(sizes) - sizes
@@ -387,7 +377,7 @@ _NOTHING = Tokens(_EMPTY, _EMPTY)
 
 
 def _words_need_spaces(fast: Any) -> bool:
-    """Whether words that are handed over one by one must carry the space before them to be read as in a text."""
+    """Whether single words need the space before them to be tokenised as in a text."""
     plain = fast.encode(" ".join(PROBE_WORDS), add_special_tokens=False).ids
     spaced = [word if number == 0 else f" {word}" for number, word in enumerate(PROBE_WORDS)]
     without = fast.encode(list(PROBE_WORDS), is_pretokenized=True, add_special_tokens=False).ids

@@ -1,7 +1,7 @@
-"""Image checkpoints of timm: every architecture, with the preprocessing that the checkpoint asks for.
+"""Image checkpoints of timm: every architecture, with the checkpoint's own preprocessing.
 
-Features are the pre-logits: what `forward_head(forward_features(x), pre_logits=True)` gives, the input of the
-classifier. Layers are the ones of `forward_intermediates`, numbered from 1.
+Features are the pre-logits, `forward_head(forward_features(x), pre_logits=True)`: the input of the classifier. Layers
+are those of `forward_intermediates`, numbered from 1.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_transfer_score.backbones.base import LAST, BackboneKind, BackboneOptions
 from hf_transfer_score.backbones.budgets import check_asked, check_skeleton
+from hf_transfer_score.backbones.image_sizes import not_taken, timm_arguments
 from hf_transfer_score.backbones.loading import lacking_weights, loading_errors, quietly, read_json, weight_shapes
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def claims(repository: Repository) -> bool:
-    """Whether config.json is one of timm, or one of transformers' wrapper around timm, which keeps timm's keys."""
+    """Whether config.json is timm's, or that of transformers' wrapper around timm, which keeps timm's keys."""
     config = repository.config
     return isinstance(config.get("architecture"), str) and ("pretrained_cfg" in config or "model_type" not in config)
 
@@ -50,7 +51,7 @@ def load(folder: Path, task: Task, options: BackboneOptions) -> ImageBackbone:
 
 
 def _check_weights(files: list[str]) -> None:
-    """Refuse weights in parts: timm reads one file, and where the usual one is lacking it looks for others."""
+    """Refuse weights in parts: timm reads a single file, and would look for others."""
     if files[0] not in ("model.safetensors", "pytorch_model.bin"):
         raise CheckpointError("unsupported", f"has its weights in parts ({files[0]}), which timm does not put together")
 
@@ -59,35 +60,35 @@ def _model(folder: Path, pixels: int | None) -> torch.nn.Module:
     import timm
     import torch
 
-    from hf_transfer_score.backbones.image_sizes import not_taken, timm_arguments
+    def untrained() -> torch.nn.Module:
+        return timm.create_model(f"local-dir:{folder}", pretrained=False)
 
     shapes = weight_shapes(folder)
     with quietly(), loading_errors("timm"):
-        check_skeleton(lambda: timm.create_model(f"local-dir:{folder}", pretrained=False), shapes)
+        check_skeleton(untrained, shapes)
         more: dict[str, Any] = {}
         if pixels is not None:
             with torch.random.fork_rng(devices=[]), torch.device("meta"):
-                more = timm_arguments(timm.create_model(f"local-dir:{folder}", pretrained=False), pixels)
+                more = timm_arguments(untrained(), pixels)
         try:
             model: torch.nn.Module = timm.create_model(f"local-dir:{folder}", pretrained=True, **more)
         except (RuntimeError, AssertionError) as error:
             missing = re.search(r"Missing key\(s\) in state_dict: (.*?)\. *(?:\n|$)", str(error))
-            if missing is None and pixels is not None and more:  # such as a mixer, whose weights fit one size
+            if missing is None and pixels is not None and more:  # such as a mixer, whose weights fit only one size
                 raise not_taken(pixels, " ".join(str(error).split())[:300]) from error
             if missing is None:
                 raise
-            total = len(timm.create_model(f"local-dir:{folder}", pretrained=False).state_dict())
+            total = len(untrained().state_dict())
             raise lacking_weights(re.findall(r'"([^"]+)"', missing[1]), total) from error
     _require_weights(model, shapes)
     return model.float().eval()
 
 
 def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    # some families load without strictness, and a head of another width is dropped by timm without a word;
-    # files in the names of the authors are renamed on loading, and strictly
+    # timm loads some families without strictness, and silently drops a head of another width
     values = dict(model.named_parameters())
     names = {*model.state_dict()}
-    if not set(shapes) <= names:
+    if not set(shapes) <= names:  # the authors' names, which timm renames and then loads strictly
         return
     heads = model.pretrained_cfg.get("classifier") or ()
     heads = tuple(f"{name}." for name in ([heads] if isinstance(heads, str) else heads))
@@ -100,7 +101,7 @@ def _require_weights(model: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
 
 
 def preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Preparation:
-    """Return how a model of timm wants its images, or at so many pixels."""
+    """Return a timm model's preprocessing, at its own size or another one in pixels."""
     import timm.data
 
     from hf_transfer_score.backbones.images import Preparation
@@ -111,7 +112,7 @@ def preparation(model: torch.nn.Module, task: Task, pixels: int | None) -> Prepa
     channels = {1: "L", 3: "RGB"}.get(config["input_size"][0])
     if channels is None:
         raise CheckpointError("unsupported", f"takes images of {config['input_size'][0]} channels, not of 3 or 1")
-    if task.unit == "pixel":  # places must stay where they are: nothing is cropped
+    if task.unit == "pixel":  # nothing is cropped, so that places stay where they are
         config |= {"crop_mode": "squash", "crop_pct": 1.0}
     transform = timm.data.create_transform(**config, is_training=False, normalize=False)
 
@@ -132,11 +133,11 @@ class TimmReader:
         self.default_pooling = "pre-logits"
         self.classes = own_classes(model, config)
         head = model.get_classifier() if hasattr(model, "get_classifier") else None
-        heads = head if isinstance(head, (tuple, list)) else [head]  # two in a network with a teacher
+        heads = head if isinstance(head, (tuple, list)) else [head]  # distilled networks have two
         self.heads: Sequence[torch.nn.Module] = [one for one in heads if hasattr(one, "parameters")]
 
     def special_tokens(self, states: torch.Tensor, pixels: torch.Tensor) -> int:
-        """Return how many of the tokens (B, T, C) that a block gives are class tokens and the like."""
+        """Return how many of a block's tokens (B, T, C) are class tokens and the like."""
         special = int(getattr(self.module, "num_prefix_tokens", 0) or 0)
         return special if states.shape[1] > special else 0
 
@@ -145,7 +146,7 @@ class TimmReader:
         return self._headed(self.module.forward_features(inputs["pixel_values"]))
 
     def last(self, inputs: Mapping[str, torch.Tensor]) -> Seen:
-        """Run the model for its last layer, behind the final norm where timm shows that."""
+        """Run the model for its last layer, after the final norm where timm shows that."""
         final, layers = self._intermediates(inputs["pixel_values"], indices=1, norm=True)
         seen = self._headed(final)
         seen.layers = {LAST: layers[-1]}
@@ -183,7 +184,7 @@ class TimmReader:
             final, found = self.module.forward_intermediates(
                 pixels, indices=indices, norm=norm, output_fmt="NCHW", **more
             )
-        except AssertionError as error:  # how some architectures say that they have no norm to show
+        except AssertionError as error:  # some architectures have no norm to show
             if norm:
                 return self._intermediates(pixels, indices=indices, norm=False)
             raise CheckpointError(
@@ -195,8 +196,8 @@ class TimmReader:
 def own_classes(model: Any, config: Mapping[str, Any]) -> int:
     """Return how many classes the head distinguishes; 0 without a head, for independent labels, and for a projection.
 
-    The image towers of CLIP are published with the projection into the space of texts as their head, which has no
-    classes: they are those with the width that timm lists for them, without names of labels, not fine-tuned.
+    The image towers of CLIP are published with their projection as the head, which has no classes: they have the width
+    that timm lists for them and no label names, and are not fine-tuned.
     """
     about = config.get("pretrained_cfg") or {}
     kinds = {str(place.get(key, "")) for place in (config, about) for key in ("problem_type", "activation")}

@@ -1,4 +1,4 @@
-"""Long texts of words in windows that overlap, and the window that each word is read in."""
+"""Long texts of words in overlapping windows, and the window in which each word is read."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-OVERLAP = 4  # windows of words overlap by one part of so many
+OVERLAP = 4  # windows overlap by a quarter
 
 
 def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArray[np.int64]:
-    """Return windows of whole words as (windows, 2) first token and end, overlapping by about a quarter."""
+    """Return windows of whole words as (windows, 2) first token and end."""
     ends = starts + sizes
     bounds, first = [], 0
     while first < len(starts):
@@ -26,7 +26,7 @@ def window_bounds(starts: NDArray[Any], sizes: NDArray[Any], room: int) -> NDArr
 
 
 def central_window(bounds: NDArray[np.int64], starts: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Return for each word the window in which it is farthest from a cut; the ends of the text are no cuts."""
+    """Return for each word the window in which it is farthest from a cut; the ends of the text are not cuts."""
     best, margin = np.zeros(len(starts), dtype=np.int64), np.full(len(starts), -1.0)
     ends, total = starts + sizes, (starts + sizes)[-1] if len(starts) else 0
     for number, (start, stop) in enumerate(bounds):

@@ -211,7 +211,7 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
 
 
 def _from_memory(candidate: Candidate, held: HeldModel) -> Checkpoint:
-    folder = held.folder()
+    folder = held.folder
     repository = Repository.from_folder(folder)
     return Checkpoint(candidate.name, held.fingerprint, repository, folder, held.parameters, held=held)
 
@@ -285,7 +285,7 @@ def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
     What a lost connection left is resumed: the client keeps the part it has.
     """
     if checkpoint.held is not None:
-        return Fetched(checkpoint.held.folder())
+        return Fetched(checkpoint.held.folder)
     if checkpoint.folder is not None:
         return Fetched(checkpoint.folder)
     absent = [name for name in files if on_disk(checkpoint, name) is None]

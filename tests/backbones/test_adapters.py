@@ -166,7 +166,7 @@ def test_an_expression_in_the_settings_is_never_run(base, adapter):
 
 
 OTHERS = {
-    "kind": ({"peft_type": "IA3"}, "kind 'IA3'; of adapters LORA is read"),
+    "kind": ({"peft_type": "IA3"}, "kind 'IA3'; only LORA is read"),
     "no-kind": ({"peft_type": None}, "kind 'None'"),
     "dora": ({"use_dora": True}, "use_dora=True, which is not read here; merge it into its base"),
     "bias": ({"bias": "lora_only"}, "bias=lora_only"),
@@ -226,13 +226,13 @@ SPOILT = {
     "shape": (also(f"{PATH}.lora_B.weight", 17, 3), r"has the shape \(17, 3\), expected \(16, 3\)"),
     "broadcast": (also(f"{PATH}.lora_B.weight", 1, 3), r"has the shape \(1, 3\), expected \(16, 3\)"),
     "dimensions": (also(f"{PATH}.lora_B.weight", 16, 3, 1), r"has the shape \(16, 3, 1\)"),
-    "magnitude": (also(f"{PATH}.lora_magnitude_vector", 16), "no weight of LoRA"),
-    "bias": (also(f"{PATH}.bias", 16), "no weight of LoRA"),
-    "no-prefix": (lambda w: {k.removeprefix("base_model."): v for k, v in w.items()}, "no weight of LoRA"),
+    "magnitude": (also(f"{PATH}.lora_magnitude_vector", 16), "not a LoRA weight"),
+    "bias": (also(f"{PATH}.bias", 16), "not a LoRA weight"),
+    "no-prefix": (lambda w: {k.removeprefix("base_model."): v for k, v in w.items()}, "not a LoRA weight"),
     "long": (also("base_model.model." + "a" * 10**6 + ".lora_A.weight", 1), "has 1,000,0.. letters"),
     "nan": (lambda w: {k: v * float("nan") for k, v in w.items()}, "not finite"),
     "infinite": (lambda w: {k: torch.full_like(v, 3e38) for k, v in w.items()}, "not finite"),
-    "nothing": (lambda w: {"base_model.model.classifier.weight": torch.ones(1)}, "no weight of LoRA"),
+    "nothing": (lambda w: {"base_model.model.classifier.weight": torch.ones(1)}, "not a LoRA weight"),
     "empty": (lambda w: {}, "no layer of"),
 }  # fmt: skip
 

@@ -88,7 +88,7 @@ def test_a_package_brings_a_kind_through_the_entry_points(tmp_path, monkeypatch)
         (about / "entry_points.txt").write_text("[hf_transfer_score.backbones]\ntimm_images = my_kinds:KIND\n")
         base._installed.cache_clear()
         with pytest.raises(
-            DuplicateBackboneError, match="Two installed packages name a kind of backbone 'timm_images'"
+            DuplicateBackboneError, match="Two installed packages register a kind of backbone named 'timm_images'"
         ):
             base._installed()
     finally:

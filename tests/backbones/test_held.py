@@ -164,7 +164,7 @@ def test_two_of_one_name_are_told_apart():
 
 
 def test_what_cannot_be_read_is_told(data, tmp_path):
-    with pytest.raises(OptionError, match=r"A Net is a module of no library .*\(name, module, transform\)"):
+    with pytest.raises(OptionError, match=r"A Net is a module of no known library.*\(name, module, transform\)"):
         rank(data, Net())
     with pytest.raises(
         OptionError, match="A model of type int was passed; expected an id or a folder, a model of timm"
@@ -174,5 +174,5 @@ def test_what_cannot_be_read_is_told(data, tmp_path):
     adapted.vit.added = torch.nn.Linear(2, 2)
     failed = rank(data, [vit(), ("adapted", adapted, processor())], folder=tmp_path, **QUICK).models
     assert failed["ViTForImageClassification"].kind == "no_preprocessor"
-    assert "pass it beside the model, as (model, processor)" in failed["ViTForImageClassification"].reason
-    assert "other layers than its class makes of its configuration" in failed["adapted"].reason
+    assert "pass it with the model, as (model, processor)" in failed["ViTForImageClassification"].reason
+    assert "other layers than its class builds from its configuration" in failed["adapted"].reason

@@ -134,7 +134,7 @@ def test_places_stay_where_they_are(checkpoint, kind, name):
 )
 def test_a_size_that_is_no_multiple_of_the_patches_is_refused(checkpoint, kind, name, arguments):
     with pytest.raises(
-        CheckpointError, match=r"takes? images of 67 x 67 pixels: that is no multiple of its patches of"
+        CheckpointError, match=r"takes? images of 67 x 67 pixels: the size is not a multiple of its patches of"
     ):
         loaded(kind, checkpoint(name, **arguments), image_size=67)
 
@@ -154,7 +154,7 @@ def test_a_processor_that_names_its_size_otherwise_is_refused(checkpoint, tmp_pa
         (folder / path.name).write_bytes(path.read_bytes())
     path = folder / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"size": {"longest_edge": 32, "shortest_edge": 32}}))
-    with pytest.raises(CheckpointError, match="its image processor brings images to no fixed size"):
+    with pytest.raises(CheckpointError, match="its image processor does not resize images to a fixed size"):
         loaded(hub_vision.KIND, folder, image_size=64)
 
 
@@ -173,7 +173,7 @@ def test_a_kind_that_knows_nothing_of_sizes_is_refused(tmp_path):
         "own", "image", lambda _: True, lambda *_: [], lambda *_: MemoryBackbone(lambda image: [image.width])
     )
     assert kind.load(tmp_path, get_task("image-classification"), BackboneOptions())
-    with pytest.raises(CheckpointError, match="is of the kind own, which prepares images at the checkpoint's own size"):
+    with pytest.raises(CheckpointError, match="kind own, which prepares images only at the checkpoint's own size"):
         kind.load(tmp_path, get_task("image-classification"), BackboneOptions(image_size=64))
 
 

@@ -56,9 +56,9 @@ def test_weights_in_a_folder():
 @pytest.mark.parametrize(
     ("names", "kind", "words"),
     [
-        (["pytorch_model.bin"], "pickle_only", r"pickled weights only.* name some/model in `allow_pickle`"),
+        (["pytorch_model.bin"], "pickle_only", r"only pickled weights.* name some/model in `allow_pickle`"),
         (["checkpoint.pth"], "pickle_only", "can run any code"),
-        (["tf_model.h5"], "unsupported", "weights for other frameworks only"),
+        (["tf_model.h5"], "unsupported", "weights only for other frameworks"),
         (["model.gguf"], "unsupported", "none for PyTorch"),
         (["README.md"], "corrupt", "has no weights"),
     ],
@@ -77,7 +77,7 @@ def test_small_files_are_those_beside_the_weights():
 @pytest.mark.parametrize(
     ("repository", "words"),
     [
-        (holding("adapter_config.json"), "adapters are read from the Hub only"),
+        (holding("adapter_config.json"), "adapters are only read from the Hub"),
         (holding("model_index.json"), "diffusion pipeline"),
         (holding("README.md"), "no config.json"),
         (holding("config.json"), "not a JSON object"),

@@ -153,11 +153,11 @@ def test_what_is_no_folder_is_missing(tmp_path, make, words):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (["README.md"], "has no config.json, so that its architecture is unknown"),
+        (["README.md"], "has no config.json, so its architecture is unknown"),
         ([], "is empty: there are no files in it"),
         (
             ["adapter_config.json", "adapter_model.safetensors"],
-            "adapters are read from the Hub only; name it there",
+            "adapters are only read from the Hub; name it there",
         ),
     ],
 )

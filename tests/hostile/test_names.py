@@ -81,7 +81,7 @@ def test_what_is_here_is_no_model_of_the_hub_and_each_is_a_row(parent, folder):
     assert done.clean and done.code == 1, done
     found = {name: (one["kind"], one["reason"]) for name, one in json.loads(done.out)["pool"].items()}
     assert len(found) == len(models)
-    assert found["p-lora"][0] == "unsupported" and "adapters are read from the Hub only" in found["p-lora"][1]
+    assert found["p-lora"][0] == "unsupported" and "adapters are only read from the Hub" in found["p-lora"][1]
     assert found["@v1"] == ("unsupported", "is empty: there are no files in it")
     assert all("not a folder" in found[name][1] for name in ("good.npz", "pipe.npz")), found
 

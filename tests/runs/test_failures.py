@@ -31,8 +31,8 @@ EXPECTED = {
     "bad/truncated": ("corrupt", "has a model.safetensors of .* bytes where its header says .*; .* download it again"),
     "bad/header": ("corrupt", "has a model.safetensors .* header is not JSON: .*; .* download it again"),
     "bad/config": ("corrupt", "has a config.json that is not JSON"),
-    "bad/no-config": ("unsupported", "has no config.json, so that its architecture is unknown"),
-    "bad/no-processor": ("no_preprocessor", "has no preprocessor_config.json, .* put the one of the checkpoint it was"),
+    "bad/no-config": ("unsupported", "has no config.json, so its architecture is unknown"),
+    "bad/no-processor": ("no_preprocessor", "has no preprocessor_config.json, .* add the one of the checkpoint it was"),
     "bad/no-weights": ("corrupt", "has no weights: there is no model.safetensors among its files"),
     "bad/unknown-timm": ("unsupported", "timm [0-9.]+ does not know: .*resnet_of_the_future.* --upgrade timm"),
     "bad/unknown": (
@@ -46,10 +46,10 @@ EXPECTED = {
     "bad/lacking": ("corrupt", "lacks 16 of 40 weights: .*; features of random weights would mean nothing"),
     "bad/adapter": (
         "unsupported",
-        "is an adapter of the kind 'None'; of adapters LORA is read",
+        "is an adapter of the kind 'None'; only LORA is read",
     ),
     "bad/empty": ("unsupported", "is empty: there are no files in it"),
-    "bad/keras": ("unsupported", "has weights for other frameworks only, none for PyTorch"),
+    "bad/keras": ("unsupported", "has weights only for other frameworks, none for PyTorch"),
     "bad/pickled": (
         "pickle_only",
         r"a pickle can run any code when it is loaded; .*name bad/pickled in `allow_pickle`",

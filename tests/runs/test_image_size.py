@@ -47,7 +47,7 @@ def test_a_checkpoint_that_does_not_take_it_is_a_row(home):
     assert report.models[NAMES[1]].status == "ok"
     failed = report.models[NAMES[0]]
     assert (failed.status, failed.kind) == ("failed", "unsupported")
-    assert failed.reason.startswith("does not take images of 50 x 50 pixels: that is no multiple of its patches of")
+    assert failed.reason.startswith("does not take images of 50 x 50 pixels: the size is not a multiple of its patches")
 
 
 def test_fine_tuning_reads_them_at_that_size_too(home, tmp_path):

@@ -1,4 +1,4 @@
-"""What a pooled row goes through: dense layers and norms of sentence-transformers, the head or pooler of a tower."""
+"""What is applied to a pooled row: dense layers and norms of sentence-transformers, or a tower's head or pooler."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ ACTIVATIONS = ("Tanh", "Identity", "ReLU", "GELU", "Sigmoid", "SiLU", "LeakyReLU
 ROW = "sentence_embedding"
 
 
-def behind_tower(tower: TextTower, module: Any) -> tuple[str, torch.nn.Module | None]:
-    """Return what a loaded tower pools by default, in words, and the part of it that the pooled row goes through."""
+def tower_pooling(tower: TextTower, module: Any) -> tuple[str, torch.nn.Module | None]:
+    """Return a description of a loaded tower's default pooling, and the module that it applies to the pooled row."""
     if tower.pooled == "position":
         return "last position, through the tower's head", module.head
     if tower.pooled == "first":
@@ -28,26 +28,28 @@ def behind_tower(tower: TextTower, module: Any) -> tuple[str, torch.nn.Module | 
 
 
 class FirstRow(torch.nn.Module):  # type: ignore[misc]
-    """A pooler, which reads the first of several tokens, as a module that takes rows."""
+    """Applies a pooler, which reads the first of several tokens, to rows."""
 
     def __init__(self, pooler: Any) -> None:
         super().__init__()
         self.pooler = pooler
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows (B, D), pooled."""
+        """Return the pooled rows (B, D)."""
         return cast("torch.Tensor", self.pooler(rows[:, None]))
 
 
-def holds(whole: torch.nn.Module, part: torch.nn.Module) -> bool:
-    """Whether all weights of a part that has some are those of a model."""
+def contains(whole: torch.nn.Module, part: torch.nn.Module) -> bool:
+    """Whether a part has weights, and all of them belong to a model."""
     inside = {id(one) for one in whole.parameters()}
     own = [id(one) for one in part.parameters()]
     return bool(own) and inside.issuperset(own)
 
 
-def rows_behind(folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions) -> torch.nn.Module | None:
-    """Return what the modules of a sentence-transformers folder behind its pooling do to rows, None for nothing."""
+def modules_after_pooling(
+    folder: Path, parts: Sequence[tuple[str, str]], options: BackboneOptions
+) -> torch.nn.Module | None:
+    """Return the modules of a sentence-transformers folder that follow its pooling as one, None without any."""
     modules: list[torch.nn.Module] = []
     for name, path in parts:
         if name == "Normalize":
@@ -71,29 +73,30 @@ class Normalize(torch.nn.Module):  # type: ignore[misc]
     """Scales each row to length one."""
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows (B, D), scaled."""
+        """Return the scaled rows (B, D)."""
         return torch.nn.functional.normalize(rows, dim=1)
 
 
 class Dense(torch.nn.Module):  # type: ignore[misc]
-    """A linear layer and an activation, and what came in added to it if `use_residual`."""
+    """A linear layer and an activation, with its input added if `use_residual`."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__()
         width, out = int(settings["in_features"]), int(settings["out_features"])
         self.linear = torch.nn.Linear(width, out, bias=bool(settings.get("bias", True)))
         named = str(settings.get("activation_function", "Tanh"))
-        if named.rsplit(".", 1)[-1] not in ACTIVATIONS:
+        activation = named.rsplit(".", 1)[-1]
+        if activation not in ACTIVATIONS:
             raise CheckpointError(
                 "unsupported", f"has a Dense module with the activation {named!r}, which is not read here"
             )
-        self.activation_function = getattr(torch.nn, named.rsplit(".", 1)[-1])()
+        self.activation_function = getattr(torch.nn, activation)()
         self.use_residual = bool(settings.get("use_residual"))
         if self.use_residual and width != out:
             self.residual = torch.nn.Linear(width, out, bias=False)
 
     def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """Return the rows (B, out), projected."""
+        """Return the projected rows (B, out)."""
         projected = cast("torch.Tensor", self.activation_function(self.linear(rows)))
         if not self.use_residual:
             return projected
@@ -101,7 +104,7 @@ class Dense(torch.nn.Module):  # type: ignore[misc]
 
 
 def _filled(module: torch.nn.Module, folder: Path, options: BackboneOptions, prefix: str = "") -> torch.nn.Module:
-    """Return the module with the weights in a folder; each of them has to be there."""
+    """Return the module with the weights from a folder, which must have all of them."""
     from safetensors.torch import load_file
 
     weight_shapes(folder)
