@@ -1,4 +1,4 @@
-"""Processes that share an extraction, and which examples share a forward pass; threads prepare them."""
+"""Processes that share an extraction, and batches of examples, which threads prepare."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Value = TypeVar("Value")
 ACCELERATORS = ("cuda", "xpu", "mps")
 
 SORTED_TOGETHER = 16_384
-"""Texts that are tokenised at once to be sorted by length; more would only take more memory."""
+"""Texts that are tokenised and sorted by length together; more would only take more memory."""
 
 ENCODED_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those that share the work, by its numbers there and on its machine; 0 writes and speaks."""
+    """This process among those that share the work: its index there and on its machine; process 0 writes and prints."""
 
     index: int = 0
     count: int = 1
@@ -46,8 +46,8 @@ class Processes:
 
     @classmethod
     def current(cls) -> Processes:
-        """Return what the launcher says; joins the group where there is one."""
-        if int(os.environ.get("WORLD_SIZE", "1")) <= 1:  # no launcher (accelerate, torchrun) started several processes
+        """Return this process as its launcher describes it, and join the group if there is one."""
+        if int(os.environ.get("WORLD_SIZE", "1")) <= 1:  # not started by a launcher such as accelerate or torchrun
             return cls()
         from accelerate import PartialState
 
@@ -57,11 +57,11 @@ class Processes:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process writes and speaks for all."""
+        """Whether this process writes and prints for all."""
         return self.index == 0
 
     def leave(self) -> None:
-        """Leave the group when all have come so far; processes that just end can abort each other."""
+        """Leave the group once all processes have come this far; otherwise those that end can abort the others."""
         if self.count > 1:
             from accelerate import PartialState
 
@@ -70,7 +70,7 @@ class Processes:
             state.destroy_process_group()
 
     def gather(self, value: Value) -> list[Value]:
-        """Return every process's value, in the order of their numbers, in every process."""
+        """Return every process's value, in order, in every process."""
         if self.count == 1:
             return [value]
         from accelerate.utils import gather_object
@@ -90,13 +90,13 @@ class Processes:
         return received
 
     def together(self, action: Callable[[], Value]) -> Value:
-        """Run something in every process; where it fails in one, all raise that failure and none waits for ever."""
+        """Run something in every process; where it fails in one, all raise that failure, so that none waits forever."""
         value, failure = attempt(action)
         self.agree(failure)
         return value  # type: ignore[return-value]  # without a failure there is a value
 
     def first_main(self, action: Callable[[], Value]) -> Value:
-        """Run something in the first process of each machine, then in its others, which find the work done."""
+        """Run something in the first process of each machine, then in the others, which find the work done."""
         value, failure = attempt(action) if self.local_index == 0 else (None, None)
         self.agree(failure)
         if self.local_index != 0:
@@ -105,14 +105,14 @@ class Processes:
         return value  # type: ignore[return-value]
 
     def agree(self, failure: Exception | None) -> None:
-        """Raise the first failure that any process has, in all of them."""
+        """Raise the first failure of any process in all of them."""
         for found in self.gather(failure):
             if found is not None:
                 raise found
 
 
 def attempt(action: Callable[[], Value]) -> tuple[Value | None, Exception | None]:
-    """Return what an action gives, or the failure that stands for its exception."""
+    """Return the result of an action, or its failure; exceptions of libraries become CheckpointErrors."""
     try:
         return action(), None
     except TransferScoreError as error:
@@ -124,7 +124,7 @@ def attempt(action: Callable[[], Value]) -> tuple[Value | None, Exception | None
 
 
 def as_checkpoint_error(error: Exception) -> CheckpointError:
-    """Return the failure that an exception of a library stands for."""
+    """Return the CheckpointError for an exception of a library."""
     if isinstance(error, NoSpaceError):
         return CheckpointError("no_space", str(error))
     if is_out_of_memory(error):
@@ -133,7 +133,7 @@ def as_checkpoint_error(error: Exception) -> CheckpointError:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, on the accelerator or not."""
+    """Whether an exception means that memory ran out, on the accelerator or not."""
     if isinstance(error, MemoryError):
         return True
     text = str(error)
@@ -142,13 +142,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a message that has something in it."""
+    """Return the first line of a message that is not empty."""
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line), type(error).__name__)
 
 
 def choose_device(wanted: str | None, processes: Processes) -> torch.device:
-    """Return the device this process computes on: the one asked for, else an accelerator, else the CPU."""
+    """Return the device of this process: the one asked for, else an accelerator, else the CPU."""
     import torch
     from accelerate import PartialState
 
@@ -170,26 +170,23 @@ def _has(name: str) -> bool:
 
 @dataclass(frozen=True)
 class PreparedBatch:
-    """Examples of a sample by number, ready for the forward pass: the inputs that `collate` made of their items.
-
-    What `encode` made of each is kept to divide the batch where memory runs out.
-    """
+    """Examples of a sample by number, with their inputs; the items are kept to split the batch if memory runs out."""
 
     examples: NDArray[np.int64]
     items: Sequence[Any]
     inputs: dict[str, Any]
 
 
-class Room:
-    """What threads share: each waits until what it needs is free, or until it is alone."""
+class Budget:
+    """An amount that threads share: each waits until there is enough left for it, or until it is alone."""
 
     def __init__(self, most: int) -> None:
         self.most, self.used = most, 0
         self.changed = Condition()
 
     @contextmanager
-    def room(self, amount: int) -> Iterator[None]:
-        """Hold some of it for a while."""
+    def taken(self, amount: int) -> Iterator[None]:
+        """Take an amount for as long as the block lasts."""
         with self.changed:
             self.changed.wait_for(lambda: not self.used or self.used + amount <= self.most)
             self.used += amount
@@ -201,12 +198,12 @@ class Room:
                 self.changed.notify_all()
 
 
-DECODED = Room(PIXELS_AT_ONCE)
-"""Pixels of images that the threads of this process hold decoded."""
+DECODED = Budget(PIXELS_AT_ONCE)
+"""Pixels of decoded images that the threads of this process hold."""
 
 
 def parts(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
-    """Return where consecutive parts start and end that are at most so large together; a larger one is a part alone.
+    """Return the start and end of consecutive parts with a sum of sizes of at most `most`, or a single larger one.
 
     Example:
         >>> parts([3, 3, 9, 1, 1], 6)
@@ -224,9 +221,9 @@ def parts(sizes: Sequence[int], most: int) -> list[tuple[int, int]]:
 class Loader:
     """Batches of one sample for one backbone.
 
-    Texts are encoded first and sorted by length, the longest first, so that batches hold little padding and memory runs
-    out at once or never; sound is sorted by its bytes; images stay in order. What is in a batch depends on the sample
-    and the batch size alone, not on the number of processes.
+    Texts are encoded first and sorted by length, the longest first, so that batches have little padding and memory runs
+    out at once or never; sounds are sorted by their bytes; images stay in order. The batches depend only on the sample
+    and the batch size, not on the number of processes.
     """
 
     def __init__(self, backbone: Backbone, sample: LabelledSample, threads: int | None = None) -> None:
@@ -238,7 +235,7 @@ class Loader:
         self._items: dict[int, Any] = {}
 
     def windows(self) -> Iterator[NDArray[np.int64]]:
-        """Yield the examples in the order of their batches, some thousands at once."""
+        """Yield the examples in the order of their batches, some thousands at a time."""
         everything = np.arange(len(self.sample))
         if self.sample.task.modality == "text":
             for start in range(0, len(everything), SORTED_TOGETHER):
@@ -257,7 +254,7 @@ class Loader:
             yield everything
 
     def share(self, part: NDArray[np.int64], order: NDArray[np.int64]) -> float:
-        """Return about how much of the work on the whole sample is that on a part of a window."""
+        """Return the approximate share of the work on the whole sample that a part of a window takes."""
         if not self._items:
             return len(part) / len(self.sample)
         lengths = [self.backbone.length(self._items[number]) for number in (*part.tolist(), *order.tolist())]
@@ -269,10 +266,10 @@ class Loader:
             items = [self._items[number] for number in examples.tolist()]
         elif self.sample.task.modality != "image":
             items = self.backbone.encode(self.sample.examples(examples))
-        else:  # of large images no more are decoded at the same time than there is room for
+        else:  # only as many large images are decoded at the same time as the budget allows
             items, pixels = [], self.sample.pixels(examples)
             for start, end in parts(pixels, PIXELS_TOGETHER):
-                with DECODED.room(sum(pixels[start:end])):
+                with DECODED.taken(sum(pixels[start:end])):
                     items += self.backbone.encode(self.sample.examples(examples[start:end]))
         return PreparedBatch(examples, items, self.backbone.collate(items))
 
@@ -288,14 +285,13 @@ class Loader:
         Args:
             batches: the examples of each batch.
             finish: what else a thread does with a batch, such as moving it to pinned memory.
-            ahead: prepare the next batches while the caller computes. Where it computes on the same cores that costs
-                more than it wins: all threads of a forward pass wait for the one whose core was taken.
+            ahead: prepare the next batches while the caller computes. If it computes on the same cores, that costs more
+                than it gains: all threads of a forward pass wait for the one whose core is busy.
         """
         import torch
 
         cores = torch.get_num_threads()
-        # a thread that calls torch would start helpers of its own, and those of the forward pass then sleep between
-        # operations because there are too many
+        # threads that call torch would start helpers, and with too many of these the forward pass slows down
         pool = ThreadPoolExecutor(
             self.threads, thread_name_prefix="prepare", initializer=torch.set_num_threads, initargs=(1,)
         )
@@ -311,7 +307,7 @@ class Loader:
                     waiting.append(pool.submit(task, examples))
                     if len(waiting) > self.threads + 1:
                         yield waiting.popleft().result()
-            # else none is being prepared while the caller has one
+            # otherwise nothing is prepared while the caller has a batch
             while some := [pool.submit(task, examples) for examples in islice(todo, self.threads)]:
                 wait(some)
                 while some:
@@ -320,7 +316,7 @@ class Loader:
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            torch.set_num_threads(cores)  # threads to come take over what was set last
+            torch.set_num_threads(cores)  # new threads inherit what was set last
 
 
 def cut(examples: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:

@@ -1,9 +1,9 @@
-"""Features on disk: found by what they were made from, mapped into memory, bounded, safe for several processes.
+"""Features on disk: found by what they were made from, mapped into memory, limited in size, safe for many processes.
 
-An entry is a folder named by its key: `meta.json` (written last), `features.npy` or one file per layer, and
-`source_probs.npy` where the checkpoint has a head. Where the features were not finite, `meta.json` alone says so. It is
-written under another name and renamed, so that an entry is whole or absent. `meta.json` holds checksums, of itself too:
-an entry whose bytes changed counts as absent. The time of `meta.json` says when it was last used.
+An entry is a folder named by its key: `meta.json` (written last), one features file per layer, and `source_probs.npy`
+where the checkpoint has a head; where the features were not finite, only `meta.json`. It is written under another name
+and then renamed, so an entry is complete or absent. `meta.json` has checksums, of itself too: an entry whose bytes
+changed counts as absent. The modification time of `meta.json` is when the entry was last used.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ META = "meta.json"
 LOCKS = "locks"
 CHECKED_ROWS = 4_096
 UNFINISHED_SECONDS = 24 * 3600
-"""Folders of writers that are older were left behind by a process that died."""
+"""Older temporary folders were left behind by a process that died."""
 
 LOOK_SECONDS = 60.0
-"""After so long what other processes added is counted again."""
+"""How often entries of other processes are counted."""
 
 
 def feature_key(parts: Mapping[str, Any]) -> str:
-    """Return the name of the entry for features made from `parts`, plain values that JSON can hold."""
+    """Return the name of the entry for features made from `parts`, which are plain values."""
     text = json.dumps({"format": FORMAT, **parts}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
@@ -48,7 +48,7 @@ def feature_key(parts: Mapping[str, Any]) -> str:
 class CachedFeatures:
     """Features (rows, D) of one checkpoint on one sample by layer, mapped from disk, and how they were made.
 
-    What is computed from them alone may be kept in their folder too, and goes with them.
+    Their folder may also hold what is computed from them alone, which is removed with them.
     """
 
     features: dict[str, NDArray[np.float32]]
@@ -59,7 +59,7 @@ class CachedFeatures:
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One entry as a listing shows it."""
+    """One entry in a listing."""
 
     key: str
     size: int
@@ -68,7 +68,7 @@ class CacheEntry:
 
 
 class FeatureCache:
-    """A folder of features; beyond so many bytes the entries that were not used for longest are removed."""
+    """A folder of features; beyond its limit in bytes the least recently used entries are removed."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         self.folder = folder
@@ -93,7 +93,7 @@ class FeatureCache:
         return CachedFeatures(features, probs, meta, place)
 
     def _check(self, path: Path, known: str) -> None:
-        """Raise ValueError where a file changed since it was written; it is read once by each process."""
+        """Raise ValueError where a file changed since it was written; each process reads it once."""
         about = path.stat()
         state = (path, about.st_size, about.st_mtime_ns)
         if state not in self._sound:
@@ -107,9 +107,9 @@ class FeatureCache:
 
     @contextmanager
     def alone(self, key: str, waiting: Notify = lambda _: None) -> Iterator[None]:
-        """Let no other process make this entry meanwhile; `waiting` is called with the name of one that does.
+        """Keep other processes from making this entry; `waiting` is called with the name of one that is making it.
 
-        What a killed process left is removed first.
+        Leftovers of a killed process are removed first.
         """
         with alone(self.folder / LOCKS / f"{key}.lock", waiting):
             for place in self.folder.glob(f".{key}.*.tmp"):
@@ -117,7 +117,7 @@ class FeatureCache:
             yield
 
     def failure(self, key: str) -> CheckpointError | None:
-        """Return why there is no entry, where that is known and would be the same again."""
+        """Return the stored failure to make this entry, None if there is none."""
         try:
             meta = _meta(self.folder / key)
             kind, reason = meta["failure"]["kind"], str(meta["failure"]["reason"])
@@ -126,55 +126,49 @@ class FeatureCache:
         return CheckpointError(kind, reason) if kind in FAILURE_KINDS else None
 
     def fail(self, key: str, failure: CheckpointError, meta: Mapping[str, Any]) -> None:
-        """Remember why there can be no entry; where the disk does not take that, it is found out again."""
-        about = {**meta, "failure": {"kind": failure.kind, "reason": str(failure)}, "created": time.time()}
+        """Store why there can be no entry, unless the disk is full."""
         place = self.folder / temporary_name(key)
         with suppress(OSError):
             place.mkdir(parents=True)
-            _write_meta(place, about)
+            _write_meta(place, {**meta, "failure": {"kind": failure.kind, "reason": str(failure)}})
             self.adopt(key, place)
 
     def keep(self, key: str, meta: Mapping[str, Any], write: Callable[[Path], None]) -> None:
-        """Keep other files than features as an entry: what `write` puts into a folder."""
+        """Store other files than features as an entry: those that `write` puts into a folder."""
         place = self.folder / temporary_name(key)
         with room_for("features", self.folder):
             place.mkdir(parents=True)
             write(place)
             sums = {path.name: checksum(path) for path in sorted(place.iterdir())}
-            about = {**meta, "files": {}, "source_probs": False, "checksums": sums, "created": time.time()}
-            _write_meta(place, about)
+            _write_meta(place, {**meta, "files": {}, "source_probs": False, "checksums": sums})
             self.adopt(key, place)
         self._kept.discard(key)  # the run can go on without it
 
     def writer(self, key: str, rows: int) -> FeatureWriter:
-        """Return what fills a new entry for so many rows."""
+        """Return a writer that fills a new entry for so many rows."""
         with room_for("features", self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         return FeatureWriter(self, key, rows)
 
     def adopt(self, key: str, written: Path) -> None:
-        """Put a finished folder in its place; where another process was quicker, its entry stays."""
+        """Make a finished folder an entry; one that another process made first stays."""
         target = self.folder / key
         try:
             written.rename(target)
         except OSError:
-            if self.get(key) is None:  # what is in the way is no entry
+            if self.get(key) is None:  # something else is in the way
                 self.remove(key)
             with suppress(OSError):
                 written.rename(target)
             shutil.rmtree(written, ignore_errors=True)
         self._kept.add(key)
-        self._grown(target)
-
-    def _grown(self, place: Path) -> None:
-        """Count a new entry; all are looked at only where the room is used up, or others may have used it."""
         with suppress(OSError):
-            self._room -= _size(place)
+            self._room -= _size(target)
         if self._room < 0 or time.monotonic() - self._looked > LOOK_SECONDS:
             self.shrink()
 
     def entries(self) -> list[CacheEntry]:
-        """Return all entries, the last used first."""
+        """Return all entries, the most recently used first."""
         found = []
         for entry in self._sizes():
             with suppress(OSError, ValueError):
@@ -182,7 +176,7 @@ class FeatureCache:
         return found
 
     def _sizes(self) -> list[CacheEntry]:
-        """Return all entries without reading what is in them, the last used first."""
+        """Return all entries without their contents, the most recently used first."""
         found = []
         for place in self.folder.iterdir() if self.folder.is_dir() else ():
             with suppress(OSError):
@@ -191,10 +185,7 @@ class FeatureCache:
         return sorted(found, key=lambda entry: entry.used, reverse=True)
 
     def shrink(self) -> None:
-        """Remove the entries that were not used for longest until the rest is within the limit.
-
-        Entries of this run stay: the run still needs them.
-        """
+        """Remove the least recently used entries until the rest is within the limit, except those this run needs."""
         entries = self._sizes()
         total = sum(entry.size for entry in entries)
         for entry in reversed(entries):
@@ -210,7 +201,7 @@ class FeatureCache:
                     shutil.rmtree(place, ignore_errors=True)
 
     def remove(self, key: str) -> None:
-        """Remove an entry; a process that has it mapped can read on."""
+        """Remove an entry; processes that have it mapped can still read it."""
         aside = self.folder / temporary_name(key)
         try:
             (self.folder / key).rename(aside)
@@ -249,17 +240,17 @@ class FeatureWriter:
             self.source_probs[rows] = source_probs
 
     def _open(self, name: str, width: int) -> NDArray[np.float32]:
-        """Return an array that is mapped from a file of its own, which has all its room."""
+        """Return an array mapped from a file of its own, whose space is reserved."""
         with room_for("features", self.cache.folder, 4 * self.rows * width):
             self.place.mkdir(exist_ok=True)
             with (self.place / name).open("wb") as file:
                 head = {"descr": "<f4", "fortran_order": False, "shape": (self.rows, width)}
                 np.lib.format.write_array_header_1_0(file, head)
                 reserve(file, file.tell() + 4 * self.rows * width)
-            return np.lib.format.open_memmap(self.place / name, mode="r+")  # the system writes it back in its time
+            return np.lib.format.open_memmap(self.place / name, mode="r+")
 
     def non_finite(self) -> tuple[int, int]:
-        """Return how many rows hold a number that is not finite, and the first of them; (0, -1) for none."""
+        """Return how many rows have a number that is not finite, and the first of them; (0, -1) for none."""
         bad = np.zeros(self.rows, dtype=bool)
         for array in self.arrays.values():
             for start in range(0, self.rows, CHECKED_ROWS):
@@ -267,9 +258,9 @@ class FeatureWriter:
         return int(bad.sum()), int(bad.argmax()) if bad.any() else -1
 
     def finish(self, meta: Mapping[str, Any]) -> None:
-        """Make the entry visible, with what is to be known about it."""
+        """Make the entry visible, with its metadata."""
         files = {layer: f"features.{number}.npy" for number, layer in enumerate(self.arrays)}
-        about = {**meta, "files": files, "source_probs": self.source_probs is not None, "created": time.time()}
+        about = {**meta, "files": files, "source_probs": self.source_probs is not None}
         with room_for("features", self.cache.folder):
             for array in (*self.arrays.values(), self.source_probs):
                 if isinstance(array, np.memmap):
@@ -280,7 +271,7 @@ class FeatureWriter:
             self.cache.adopt(self.key, self.place)
 
     def discard(self) -> None:
-        """Drop what was written."""
+        """Delete what was written."""
         self.arrays, self.source_probs = {}, None
         shutil.rmtree(self.place, ignore_errors=True)
 
@@ -296,13 +287,14 @@ def _map(path: Path) -> NDArray[np.float32]:
     return array
 
 
+def _write_meta(place: Path, about: Mapping[str, Any]) -> None:
+    whole = sealed({**about, "created": time.time()})
+    (place / META).write_text(json.dumps(whole, allow_nan=False), encoding="utf-8")
+
+
 def _meta(place: Path) -> dict[str, Any]:
-    """Return what is known about an entry; ValueError where that changed since it was written."""
+    """Return an entry's metadata; ValueError where it changed since it was written."""
     found = unsealed(json.loads((place / META).read_text(encoding="utf-8")))
     if found is None:
         raise ValueError(f"{place / META} changed since it was written")
     return found
-
-
-def _write_meta(place: Path, about: Mapping[str, Any]) -> None:
-    (place / META).write_text(json.dumps(sealed(about), allow_nan=False), encoding="utf-8")

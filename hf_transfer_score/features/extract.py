@@ -50,15 +50,15 @@ CPU_INPUTS = 2**28
 """Bytes of the inputs of one batch on a CPU: 32 images of 836 by 836 pixels."""
 
 TIMES_THE_INPUT = 40
-"""What a network needs of memory at one time, in sizes of its input; wide networks on small images need less."""
+"""Memory that a network needs, in sizes of its input; wide networks on small images need less."""
 
 SHARE_OF_MEMORY = 0.6
 GATHERED_ROWS = 4_096
 TRIED_SECONDS, FEWEST_TRIED = 0.5, 4
-"""Of a batch that takes longer a part is tried in other ways, of so many examples at least."""
+"""Of a batch that takes longer only a part is tried in other ways, with at least so many examples."""
 
 SOURCE_BYTES = 2**28
-"""Source probabilities are kept up to so many bytes; wider heads only on demand."""
+"""Source probabilities that take more bytes are left out."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class ExtractOptions:
     """How the forward passes are run.
 
     Attributes:
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of
-            larger work in half precision and stays in float32 unless that is faster and gives the same features.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto, OpenVINO
-            is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is one.
-        threads: threads that decode and preprocess; without it one for each core.
+        threads: threads that decode and preprocess; without it one per core.
     """
 
     dtype: str = AUTO
@@ -88,13 +88,13 @@ class ExtractOptions:
         if self.runtime != "openvino":
             return
         if self.dtype == "float16" or self.device not in (None, "cpu"):
-            raise OptionError("runtime='openvino' computes on the CPU, in float32 or bfloat16: leave the rest out.")
+            raise OptionError("runtime='openvino' computes on the CPU, in float32 or bfloat16: leave out the rest.")
         if not is_installed():
             raise OptionError("runtime='openvino' needs OpenVINO: pip install 'hf-transfer-score[openvino]'.")
 
     @property
     def fixed(self) -> Precision | None:
-        """How forward passes are run without a trial, None where a batch decides."""
+        """The precision of forward passes, None where a trial decides."""
         return None if self.runtime == "openvino" or self.dtype == AUTO else in_torch(self.dtype)
 
 
@@ -108,11 +108,11 @@ def extract(
     report: Callable[[int], None] = lambda _: None,
     converted: ConvertedModels | None = None,
 ) -> dict[str, Any]:
-    """Run every example through a backbone once, and write its features; return what is known about the run.
+    """Run every example through a backbone once, and write its features; return a summary of the run.
 
-    The backbone is left on the device. Processes that do not write have no writer. What fails in one process is a
-    CheckpointError in all. `report` gets the number of examples done since its last call, in the main process.
-    Models that are converted for OpenVINO are kept in `converted`.
+    The backbone stays on the device. Processes that do not write have no writer. A failure in one process is a
+    CheckpointError in all. In the main process `report` gets the number of examples done since its last call. Models
+    that are converted for OpenVINO are kept in `converted`.
     """
     processes = processes or Processes()
     run = _Extraction(backbone, sample, options or ExtractOptions(), processes, converted)
@@ -172,7 +172,7 @@ class _Extraction:
         self.last: NDArray[np.int64] | None = None
 
     def rounds(self) -> Iterator[tuple[int, _Results | Exception]]:
-        """Yield, as often in every process, how many examples all of them did and what this one got from its own."""
+        """Yield, equally often in every process, how many examples all of them did, and this one's own results."""
         self.processes.together(self._start)
         windows = self.loader.windows()
         while (order := self.processes.together(lambda: next(windows, None))) is not None:
@@ -180,14 +180,14 @@ class _Extraction:
                 self.batch_size = min(self.processes.gather(self.processes.together(lambda: self._find_size(order))))
             batches, count = cut(order, self.batch_size), self.processes.count
             if self.precision is None:
-                batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first and would speak for all
+                batches.insert(0, batches.pop(len(batches) // 2))  # the longest come first, and are not typical
                 self._choose(batches[0], order)
             if self.last is None:
-                self.pace = Speed()  # what came before were trials
+                self.pace = Speed()  # so far there were only trials
             self.last = order
             turn = slice(self.processes.index, None, count)
             own = batches[turn][bool(self.done) :]
-            # processes exchange some thousand rows at once, one alone writes each batch
+            # several processes exchange some thousand rows at once, a single one writes each batch
             together = count * max(1, GATHERED_ROWS // self.batch_size) if count > 1 else 1
             with closing(self.loader.prepared(own, self._pin, ahead=self.device.type != "cpu")) as mine:
                 for step in cut(np.arange(len(batches)), together):
@@ -204,7 +204,7 @@ class _Extraction:
             self.forward = TorchForward(self.backbone, self.device, self.precision)
 
     def _choose(self, batch: NDArray[np.int64], order: NDArray[np.int64]) -> None:
-        """Let the main process run a batch in all ways that may be faster; all others follow it."""
+        """Let the main process try a batch in all ways that may be faster; the others follow it."""
         main = self.processes.is_main
         chosen = self.processes.together(lambda: self._try(batch, order) if main else None)
         self.precision, self.note, layers = self.processes.from_main(chosen)  # type: ignore[misc]
@@ -218,9 +218,8 @@ class _Extraction:
         output = self.done[0][1]
         layers = tuple(output[0])
         left = (1 / self.loader.share(batch, order) - 1) / self.processes.count
-        if len(self.done) > 1 or (
-            self.options.runtime != "openvino" and is_small(seconds * left)
-        ):  # no memory, no need
+        small = self.options.runtime != "openvino" and is_small(seconds * left)
+        if small or len(self.done) > 1:  # the batch was split, since memory ran out
             return EXACT, None, layers
         tried = first
         if (count := max(FEWEST_TRIED, int(len(batch) * TRIED_SECONDS / seconds))) < len(batch):
@@ -259,10 +258,10 @@ class _Extraction:
         return PreparedBatch(batch.examples, batch.items, pinned)
 
     def _find_size(self, order: NDArray[np.int64]) -> int:
-        """Return a batch size: on an accelerator what its free memory holds of the longest examples."""
+        """Return a batch size by the free memory and the longest examples."""
         import torch
 
-        if self.device.type != "cuda":  # the usual size, or how many of the longest leave most of the memory free
+        if self.device.type != "cuda":
             import psutil
 
             inputs = self.loader.prepare(order[:1]).inputs.values()
@@ -281,7 +280,7 @@ class _Extraction:
         return max(PROBE_BATCH, min(LARGEST_BATCH, 1 << max(0, fitting.bit_length() - 1)))
 
     def _forward(self, batch: PreparedBatch) -> _Results:
-        """Run a batch; divide it where memory runs out, and all later ones with it."""
+        """Run a batch; if memory runs out split it, and all later ones."""
         if self.limit and len(batch.examples) > self.limit:
             return self._halves(batch)
         start = time.perf_counter()
@@ -301,7 +300,7 @@ class _Extraction:
 
         import torch
 
-        gc.collect()  # outside the handler: the exception holds on to the tensors of the failed pass
+        gc.collect()  # outside the handler: the exception holds the tensors of the failed pass
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self.limit = (len(batch.examples) + 1) // 2
@@ -329,17 +328,17 @@ class _Extraction:
         return features, source
 
     def speed(self) -> dict[str, Any]:
-        """Return how fast this process ran the model, as far as that was measured."""
+        """Return the speed of this process, as far as it was measured."""
         return self.pace.measured(lambda: attempt(self._alone)[0], self.device)
 
     def _alone(self) -> float:
         assert self.last is not None
-        middle = len(self.last) // 2  # of texts, one of usual length
+        middle = len(self.last) // 2  # a text of typical length
         one = self._pin(self.loader.prepare(self.last[middle : middle + 1]))
         return self.pace.alone(lambda: self._compute(one.inputs, self.forward))
 
     def summary(self, seconds: float, speed: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what is to be known about this run; of its speed only what was measured."""
+        """Return a summary of this run, with its speed as far as it was measured."""
         import torch
 
         precision = self.precision or EXACT

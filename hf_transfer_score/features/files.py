@@ -27,21 +27,20 @@ from hf_transfer_score.file_heads import Tensor, read_header
 from hf_transfer_score.untrusted import too_large
 
 PICKLED_ENDINGS = (".pt", ".pth", ".bin", ".pkl", ".pickle", ".joblib")
-"""Endings of files that unpickling opens, which can run any code: named in the refusal, never opened."""
+"""Files that are opened by unpickling, which can run any code; they are refused and never opened."""
 
-LONGEST_REASON = 300
-"""Letters of what a library says of a broken file."""
+LONGEST_REASON = 300  # characters of a library's message about a broken file
 
 
 @dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """What one file says of one model on one sample.
+    """The contents of one file: the features of one model on one sample.
 
     Attributes:
         path: the file.
         features: (N, D) in the file's own precision, memory-mapped for .npy; bfloat16 and 8-bit floats come as float32.
         labels: one value per row (N,); names are encoded as integers in the order of `label_names`. None where the file
-            holds regression targets only.
+            only holds regression targets.
         targets: regression targets (N,) or (N, T), or None.
         source_probs: probabilities of the checkpoint's own classes (N, S), or None.
         label_names: the sorted names, where the labels were text.
@@ -57,7 +56,7 @@ class FeatureFile:
 
 @dataclass(frozen=True, eq=False)
 class RowTruth:
-    """What the rows of one file are: labels or targets, as in `FeatureFile`."""
+    """The labels or targets of one file, as in `FeatureFile`."""
 
     labels: NDArray[Any] | None = None
     targets: NDArray[Any] | None = None
@@ -92,7 +91,7 @@ def read_features(
     Args:
         path: an .npz or .safetensors file with `features` (or `X`) and `labels` (or `label`, `y`); an .npy file with
             its labels beside it in NAME.labels.npy or labels.npy; a .parquet file with a list column `features`, or
-            with one numeric column a feature, and a label column. `targets` and `source_probs` are read where present.
+            one numeric column per feature, and a label column. `targets` and `source_probs` are read where present.
         labels_path: a file to take the labels from instead, in any of these formats.
         features_key: name of the features in the file; for .parquet also a pattern such as "f_*" of column names.
         labels_key: name of the labels, in the file or in `labels_path`.
@@ -114,7 +113,7 @@ def read_features(
 
 
 def read_truth(path: str | Path, *, labels_path: str | Path | None = None, labels_key: str | None = None) -> RowTruth:
-    """Return what `read_features` would say the rows are, without reading the features."""
+    """Return the labels or targets that `read_features` would return, without reading the features."""
     path = Path(path)
     labels = None if labels_path is None else read_labels(labels_path, labels_key=labels_key)
     with _open(path) as arrays:
@@ -126,15 +125,14 @@ def read_truth(path: str | Path, *, labels_path: str | Path | None = None, label
         beside = next((place for place in places if place.is_file()), None)
         if beside is None:
             raise FeatureFileError(
-                f"{path}: no labels. An .npy file holds features alone; put the labels beside it in {places[0].name} "
-                "or labels.npy, or give their file with `labels_path`."
+                f"{path}: no labels. An .npy file only holds features; put the labels beside it in {places[0].name} "
+                "or labels.npy, or name their file with `labels_path`."
             )
         labels = read_labels(beside)
     if labels is None and targets is None:
         raise FeatureFileError(
             f"{path}: no labels. Expected {quoted(LABEL_KEYS)} (or {quoted(TARGET_KEYS)} for regression), "
-            f"found {quoted(arrays.keys)}. Name them with `labels_key`, or give a file of labels "
-            "with `labels_path`."
+            f"found {quoted(arrays.keys)}. Name them with `labels_key`, or name a file of labels with `labels_path`."
         )
     if labels is None:
         return RowTruth(targets=targets)
@@ -145,7 +143,7 @@ def read_truth(path: str | Path, *, labels_path: str | Path | None = None, label
 
 
 def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[Any]:
-    """Return the labels (N,) of a file of any known kind; an .npy file is the labels themselves."""
+    """Return the labels (N,) in a file of any format; an .npy file is the labels themselves."""
     path = Path(path)
     with _open(path) as arrays:
         if _is_single(path):
@@ -160,24 +158,24 @@ def read_labels(path: str | Path, *, labels_key: str | None = None) -> NDArray[A
 
 
 def has_labels(path: str | Path) -> bool:
-    """Return whether a file holds class labels of its own, under a usual name."""
+    """Whether a file holds class labels of its own, under a usual name."""
     with _open(Path(path)) as arrays:
         return not _is_single(Path(path)) and any(key in arrays.keys for key in LABEL_KEYS)
 
 
 def _is_single(path: Path) -> bool:
-    """Return whether the file is one array without a name."""
+    """Whether a file is one array without a name."""
     return path.suffix.lower() == ".npy"
 
 
 def is_labels_file(path: str | Path) -> bool:
-    """Return whether a file is the labels that stand beside .npy features, by its name."""
+    """Whether a file holds the labels of .npy features, by its name."""
     name = Path(path).name
     return name == "labels.npy" or name.endswith(".labels.npy")
 
 
 def _labels_keys(path: Path, arrays: Arrays, key: str | None) -> tuple[str, ...]:
-    """Return the names labels may have; a name the caller chose must be there."""
+    """Return the names that labels may have; a name the caller chose must be there."""
     if key is None:
         return LABEL_KEYS
     if key not in arrays.keys:
@@ -192,17 +190,17 @@ def _read_first(arrays: Arrays, keys: Sequence[str]) -> NDArray[Any] | None:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Arrays]:
-    """Open a file by its ending; every way in which it can be broken becomes a FeatureFileError."""
+    """Open a file by its ending; whatever is wrong with it becomes a FeatureFileError."""
     try:
         opener = _opener(path)
-    except OSError as error:  # a name that is too long, a folder that may not be entered
+    except OSError as error:  # such as a name that is too long, or a folder without permission
         raise FeatureFileError(f"{path}: cannot be found ({error.strerror or error}).") from None
     try:
         with opener(path) as arrays:
             yield arrays
     except FeatureFileError:
         raise
-    except Exception as error:  # whatever a broken file makes NumPy and other libraries raise
+    except Exception as error:  # libraries raise anything for a broken file
         if "allow_pickle" in str(error) or "Python objects" in str(error):
             raise _pickled(path) from error
         line = str(error).strip().split("\n")[0][:LONGEST_REASON]
@@ -238,7 +236,7 @@ def _pickled(path: Path) -> FeatureFileError:
 
 
 def _check_start(path: Path, magic: bytes) -> None:
-    """Refuse a file whose first bytes are not those of its ending: NumPy guesses the kind, and would unpickle."""
+    """Refuse a file whose first bytes do not fit its ending: NumPy guesses the format, and would unpickle."""
     with path.open("rb") as file:
         start = file.read(len(magic))
     if start[:1] == b"\x80":
@@ -262,7 +260,7 @@ def _open_npz(path: Path) -> Iterator[Arrays]:
 
 
 def _member(path: Path, archive: Any, key: str) -> NDArray[Any]:
-    """Return one array of an .npz file, once it is known that it is one and how large it becomes."""
+    """Return one array of an .npz file, after checking its size."""
     name = key if key in archive.zip.namelist() else f"{key}.npy"
     if reason := too_large(archive.zip.getinfo(name).file_size, path.stat().st_size):
         raise FeatureFileError(f"{path}: {key!r} is too large: {reason}.")
@@ -285,7 +283,7 @@ def _open_safetensors(path: Path) -> Iterator[Arrays]:
 
 
 def _tensor(path: Path, file: Any, about: Tensor, key: str) -> NDArray[Any]:
-    """Return one tensor; short floating numbers that NumPy lacks become float32."""
+    """Return one tensor; short floats that NumPy lacks become float32."""
     if about.kind in NUMPY_KINDS:
         return np.asarray(file.get_tensor(key))
     if about.kind not in SHORT_KINDS:
@@ -297,7 +295,7 @@ def _tensor(path: Path, file: Any, about: Tensor, key: str) -> NDArray[Any]:
 
 
 def _from_e4m3(data: bytes) -> NDArray[np.float32]:
-    """Return numbers of one sign, four exponent and three fraction bits, without infinities."""
+    """Return numbers with one sign, four exponent and three fraction bits, without infinities."""
     codes = np.arange(256)
     exponent, fraction = codes >> 3 & 15, codes & 7
     sizes = np.where(exponent == 0, fraction * 2.0**-9, (8 + fraction) * 2.0 ** (exponent - 10))
@@ -313,8 +311,7 @@ SHORT_KINDS: Mapping[str, Callable[[bytes], NDArray[np.float32]]] = {
     "F8_E5M2": lambda data: (np.frombuffer(data, "u1").astype("<u2") << 8).view("<f2").astype(np.float32),  # of float16
     "F8_E4M3": _from_e4m3,
 }
-"""What of a .safetensors file becomes float32, without torch, which takes seconds and 500 MB to load."""
-
+"""Types that become float32, without torch, which takes seconds and 500 MB to load."""
 
 OPENERS: Mapping[str, Callable[[Path], AbstractContextManager[Arrays]]] = {
     ".npz": _open_npz,

@@ -1,4 +1,4 @@
-"""Models converted for OpenVINO, an extra, which computes faster on many processors; kept beside the features."""
+"""Models converted for OpenVINO, an optional runtime that is faster on many processors; kept in the feature cache."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
     import torch
 
 FILE = "model.xml"
-HINTS = {"float32": "f32", "bfloat16": "bf16"}
-"""How OpenVINO calls a precision."""
+HINTS = {"float32": "f32", "bfloat16": "bf16"}  # OpenVINO's names
 
 LOADING_SECONDS, CONVERSION_SECONDS, SECONDS_A_MILLION = 1.0, 1.5, 0.1
-"""About what it takes to load a converted model, and to convert one, besides those for a million parameters."""
+"""Estimates: to load a converted model, and to convert one, plus the last for each million of parameters."""
 
 
 def is_installed() -> bool:
-    """Whether OpenVINO can be imported; it is not."""
+    """Whether OpenVINO can be imported, without importing it."""
     return find_spec("openvino") is not None
 
 
 @dataclass(frozen=True)
 class ConvertedModels:
-    """Where the converted form of one checkpoint is kept.
+    """Where the converted model of one checkpoint is kept.
 
     Attributes:
-        cache: that keeps it.
+        cache: where it is kept.
         parts: what it is made from, as in `feature_key`.
-        about: what listings of the cache show of it.
+        about: its metadata in listings of the cache.
     """
 
     cache: FeatureCache
@@ -47,16 +46,16 @@ class ConvertedModels:
 
     @property
     def key(self) -> str:
-        """The key of its entry, another one for each version of the libraries."""
+        """The key of its entry, which depends on the versions of the libraries."""
         return feature_key({"converted": _versions(), **self.parts})
 
     def find(self) -> Path | None:
-        """Return its file, None where there is none."""
+        """Return its file, None if there is none."""
         entry = self.cache.get(self.key)
         return None if entry is None else entry.folder / FILE
 
     def keep(self, model: Any) -> None:
-        """Keep a model."""
+        """Store a model."""
         import openvino
 
         def write(folder: Path) -> None:
@@ -67,12 +66,12 @@ class ConvertedModels:
 
 @cache
 def _versions() -> dict[str, str]:
-    """Return the versions of the libraries; looking them up takes longer than a small model."""
+    """Return the versions of the libraries, cached since looking them up is slow."""
     return {name: version(name) for name in ("openvino", "torch")}
 
 
 def conversion_seconds(backbone: Backbone, converted: ConvertedModels | None) -> float:
-    """Return about how long it takes until OpenVINO can run a model."""
+    """Estimate how long it takes until OpenVINO can run a model."""
     if converted is not None and converted.key in converted.cache:
         return LOADING_SECONDS
     millions = float(sum(weight.numel() for weight in backbone.module.parameters())) / 10**6
@@ -86,17 +85,14 @@ def openvino_forward(
     dtype: str,
     converted: ConvertedModels | None = None,
 ) -> Callable[[Mapping[str, Any]], BatchOutput]:
-    """Return what runs batches like `inputs` by OpenVINO on the CPU; the module is in float32, on the CPU.
+    """Return a function that runs batches like `inputs` by OpenVINO on the CPU; raises CheckpointError.
 
     Args:
-        backbone: the model.
+        backbone: the model, in float32 on the CPU.
         inputs: of a batch.
-        layers: the names of the layers whose features it gives, in order.
+        layers: the names of the layers in its output, in order.
         dtype: float32 or bfloat16.
         converted: where the converted model is found and kept; None for nowhere.
-
-    Raises:
-        CheckpointError: it cannot be converted.
     """
     import openvino
     import torch
@@ -119,18 +115,17 @@ def openvino_forward(
 
     def forward(batch: Mapping[str, Any]) -> BatchOutput:
         if _tensors(batch) != names:
-            raise CheckpointError("unsupported", "has batches of different kinds, which OpenVINO does not run")
+            raise CheckpointError("unsupported", "has batches with different inputs, which OpenVINO does not run")
         found = run([batch[name].numpy() for name in names])
         rows = [torch.from_numpy(found[place].copy()) for place in range(len(run.outputs))]
-        return BatchOutput(
-            dict(zip(layers, rows, strict=False)), rows[len(layers)] if len(rows) > len(layers) else None
-        )
+        source_probs = rows[len(layers)] if len(rows) > len(layers) else None
+        return BatchOutput(dict(zip(layers, rows, strict=False)), source_probs)
 
     return forward
 
 
 def _tensors(inputs: Mapping[str, Any]) -> list[str]:
-    """Return the names of the inputs, all of which are to be tensors: other values would become part of the model."""
+    """Return the names of the inputs, which must all be tensors: other values would become part of the model."""
     import torch
 
     others = [name for name, value in inputs.items() if not isinstance(value, torch.Tensor)]
@@ -140,9 +135,9 @@ def _tensors(inputs: Mapping[str, Any]) -> list[str]:
 
 
 def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) -> Any:
-    """Return a model of OpenVINO, traced by two examples of a batch.
+    """Return a model of OpenVINO, traced with two examples of a batch.
 
-    What `openvino.convert_model` does besides is to report its use to the makers of OpenVINO.
+    This is what `openvino.convert_model` does, except that it also sends telemetry.
     """
     import openvino
     import torch
@@ -151,7 +146,7 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
 
     examples = tuple(inputs[name][:2] for name in names)
     with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the tracer, about every shape that Python looks at
+        warnings.simplefilter("ignore")  # the tracer warns of every shape that Python reads
         decoder = TorchScriptPythonDecoder(_traceable(backbone, names), example_input=examples)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model = frontend.convert(frontend.load(decoder))
@@ -160,13 +155,13 @@ def _converted(backbone: Backbone, names: list[str], inputs: Mapping[str, Any]) 
         for port, one in zip(model.inputs, examples, strict=True)
         if one.ndim == 4
     }
-    if images:  # of which only the number changes
+    if images:  # only their number changes
         model.reshape(images)
     return model
 
 
 def _traceable(backbone: Backbone, names: list[str]) -> torch.nn.Module:
-    """Return a module of tensors alone: inputs in the order of their names, features by layer, then probabilities."""
+    """Return a module with only tensors: inputs in the order of their names, features by layer, then probabilities."""
     import torch
 
     class Traceable(torch.nn.Module):  # type: ignore[misc]

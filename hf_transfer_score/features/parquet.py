@@ -1,4 +1,4 @@
-"""Features in a .parquet file (one list column, or one numeric column a feature), and what columns are called."""
+"""Features in a .parquet file (one list column, or one numeric column per feature), and the names of columns."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LABEL_KEYS = ("labels", "label", "y")
 TARGET_KEYS = ("targets", "target")
 SOURCE_KEYS = ("source_probs",)
 
-LETTER_BYTES = 4
-"""Of a letter in an array of texts, where each text takes as much as the longest."""
+CHARACTER_BYTES = 4
+"""In an array of texts, where each text takes as many as the longest."""
 
 NOT_FEATURES = (*LABEL_KEYS, *TARGET_KEYS, *SOURCE_KEYS)
 
@@ -46,7 +46,7 @@ def quoted(names: Sequence[str], most: int = 12) -> str:
 
 
 def is_list(kind: Any) -> bool:
-    """Return whether an Arrow type is one of lists, of one size or of any."""
+    """Whether an Arrow type is one of lists, of one size or of any."""
     from pyarrow import types
 
     kinds = (types.is_list, types.is_large_list, types.is_fixed_size_list, types.is_list_view, types.is_large_list_view)
@@ -54,16 +54,16 @@ def is_list(kind: Any) -> bool:
 
 
 def is_number(kind: Any) -> bool:
-    """Return whether an Arrow type is one of whole numbers or fractions."""
+    """Whether an Arrow type is an integer or a float."""
     from pyarrow import types
 
     return bool(types.is_integer(kind) or types.is_floating(kind))
 
 
 def list_matrix(column: Any) -> NDArray[Any]:
-    """Return the lists of an Arrow array without nulls as (N, D), a view of them where Arrow allows it.
+    """Return the lists of an Arrow array without nulls as (N, D), as a view where Arrow allows it.
 
-    What is no matrix is a ValueError, whose text goes on after the name of the column.
+    Raises ValueError where they form no matrix; its message follows the name of the column.
     """
     import pyarrow.compute as pc
 
@@ -83,9 +83,9 @@ def list_matrix(column: Any) -> NDArray[Any]:
 
 @contextmanager
 def open_parquet(path: Path) -> Iterator[ParquetArrays]:
-    """Open one file; columns are read when asked for, memory-mapped where their encoding allows.
+    """Open one file; columns are read on demand, memory-mapped where their encoding allows it.
 
-    Pages are compared with their checksums where the file has them (`write_page_checksum=True` writes them).
+    Checksums of pages are verified where the file has them (`write_page_checksum=True` writes them).
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -136,8 +136,8 @@ class ParquetArrays:
         """Return the list column `key` (or `features`, `X`), or every numeric column that matches the pattern `key`."""
         lists = [name for name in (FEATURE_KEYS if key is None else (key,)) if name in self.keys]
         if lists:
-            if not is_list(self.schema.field(lists[0]).type):
-                kind = self.schema.field(lists[0]).type
+            kind = self.schema.field(lists[0]).type
+            if not is_list(kind):
                 raise FeatureFileError(f"{self.path}: column {lists[0]!r} must hold lists of numbers, holds {kind}.")
             return self.read(lists[0])
         names = self._numeric_names(key, labels_key)
@@ -152,7 +152,7 @@ class ParquetArrays:
         return features
 
     def _numeric_names(self, pattern: str | None, labels_key: str | None) -> list[str]:
-        """Return the feature columns of a wide table; whole numbers among fractions may be an id, and are refused."""
+        """Return the feature columns of a wide table; integers among fractions may be ids, and are refused."""
         import pyarrow as pa
 
         names = [
@@ -190,7 +190,7 @@ class ParquetArrays:
         return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
     def _check_size(self, names: Sequence[str]) -> None:
-        """Refuse columns that would become much larger than the file: values that repeat are written once."""
+        """Refuse columns that would become much larger than the file, which stores repeated values once."""
         wanted = set(names)
         expanded = expanded_bytes(self.path, [chunk for chunk in self.chunks if chunk.is_in(wanted)])
         self._refuse_large(names[0], expanded)
@@ -203,21 +203,21 @@ class ParquetArrays:
         import pyarrow as pa
 
         inside = kind.value_type if _is_dictionary(kind) else kind
-        if not is_number(inside) and not pa.types.is_boolean(inside):  # else Python objects, which may take any memory
+        if not is_number(inside) and not pa.types.is_boolean(inside):  # Python objects could take any memory
             raise FeatureFileError(f"{self.path}: column {key!r} must hold numbers, holds {kind}.")
         column = self._column(self.file, key)
         column = column.dictionary_decode() if _is_dictionary(kind) else column
         return np.asarray(column.to_numpy(zero_copy_only=False))
 
     def _texts(self, key: str) -> NDArray[Any]:
-        """Return a column of texts, read so that those that repeat take memory once it is known how much."""
+        """Return a column of texts; repeated ones are only copied once their total size is known."""
         import pyarrow.compute as pc
         from pyarrow import parquet
 
         with parquet.ParquetFile(self.path, read_dictionary=[key], page_checksum_verification=True) as file:
             column = self._column(file, key)
         longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
-        self._refuse_large(key, LETTER_BYTES * longest * max(len(column), len(column.dictionary)))
+        self._refuse_large(key, CHARACTER_BYTES * longest * max(len(column), len(column.dictionary)))
         texts = column.dictionary.to_numpy(zero_copy_only=False).astype(str)
         return np.asarray(texts[column.indices.to_numpy(zero_copy_only=False)])
 

@@ -1,6 +1,6 @@
-"""In which precision and by which runtime forward passes run: as asked for, or what wins on one batch.
+"""The precision and runtime of forward passes: as asked for, or the fastest on one batch.
 
-A model stays in float32 where that is about as fast, where the work is small, and where its features would differ.
+A model stays in float32 where that is about as fast, where there is little work, and where its features would differ.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ DTYPES = (AUTO, "float32", "bfloat16", "float16")
 RUNTIMES = (AUTO, "torch", "openvino")
 
 LEAST_COSINE = 0.9995
-"""Between the features of every row and those in float32."""
+"""Between each row of features and the same row in float32."""
 
 LEAST_CENTRED = 0.99
-"""The same less the mean of the batch, over all rows: what they have in common says nothing, and may hide the rest."""
+"""The same over all rows without their mean, which they have in common and which may hide differences."""
 
 LEAST_SAVED = 5.0
 """Seconds; below that nothing is tried."""
 
 EXPECTED_SHARE, EXPECTED_SHARE_OF_OPENVINO = 0.5, 0.3
-"""What trying is expected to save of the time of float32, and OpenVINO of the best time of torch."""
+"""The share of float32's time that a trial is expected to save, and of torch's best time that OpenVINO is."""
 
 CLEARLY = 0.95
-"""A precision must take less than this share of the time of another one to be preferred."""
+"""A precision must take less than this share of another's time to be preferred."""
 
 LEAST_PASSES, MOST_PASSES, TRIED_SECONDS = 2, 5, 1.0
-"""Passes of each way, at least and at most, and for how long more than the least; the fastest pass counts."""
+"""Passes of each way, at least and at most, and the time for more than the least; the fastest pass counts."""
 
-COST = 4
-"""About what trying takes, in passes of that batch in float32."""
+TRIAL_PASSES = 4
+"""About how long a trial takes, in passes of that batch in float32."""
 
 Arrays = tuple[dict[str, NDArray[np.float32]], NDArray[np.float32] | None]
 """Features by layer, and source probabilities, of a forward pass."""
@@ -65,18 +65,18 @@ class Precision:
     channels_last: bool = False
 
     def key_parts(self) -> dict[str, Any]:
-        """Return what it adds to the key of features; of plain float32 the dtype alone."""
+        """Return its part of the key of features; only the dtype for plain float32."""
         if self == EXACT:
             return {"dtype": self.dtype}
         return {"dtype": self.dtype, "runtime": self.runtime, "channels_last": self.channels_last}
 
     @classmethod
     def of(cls, summary: Mapping[str, Any]) -> Precision:
-        """Return what an extraction was run in."""
+        """Return the precision in the summary of an extraction."""
         return cls(summary["dtype"], summary["runtime"], summary.get("channels_last", False))
 
     def details(self) -> dict[str, Any]:
-        """Return what records say besides the dtype; nothing for plain float32."""
+        """Return its part of records besides the dtype; empty for plain float32."""
         return {name: value for name, value in self.key_parts().items() if value and name != "dtype"}
 
 
@@ -84,17 +84,17 @@ EXACT = Precision()
 
 
 def in_torch(dtype: str) -> Precision:
-    """Return how torch computes in a dtype that was asked for."""
+    """Return torch's precision for a dtype."""
     return EXACT if dtype == "float32" else Precision(dtype, channels_last=True)
 
 
 def is_small(seconds: float) -> bool:
-    """Whether work that takes so long in float32 is not worth a trial."""
+    """Whether work that takes this long in float32 is not worth a trial."""
     return EXPECTED_SHARE * seconds <= LEAST_SAVED
 
 
 def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
-    """Return in which ways features may have been made for what is asked for, the preferred one first.
+    """Return the precisions in which features may have been made for a dtype and runtime, the preferred one first.
 
     Example:
         >>> [one.dtype for one in possible("float32", "auto")], len(possible("auto", "torch"))
@@ -109,15 +109,14 @@ def possible(dtype: str, runtime: str) -> tuple[Precision, ...]:
 
 
 class TorchForward:
-    """The forward pass of a backbone in torch; until `undo` its weights may be kept in another precision."""
+    """The forward pass of a backbone in torch; its weights may be in another precision until `undo`."""
 
     def __init__(self, backbone: Backbone, device: torch.device, precision: Precision = EXACT) -> None:
         self.backbone, self.device, self.precision = backbone, device, precision
         self._before: list[tuple[Any, Any]] = []
-        if precision == EXACT:
-            return
         try:
-            self._recast()
+            if precision != EXACT:
+                self._recast()
         except BaseException:
             self.undo()
             raise
@@ -125,10 +124,10 @@ class TorchForward:
     def _recast(self) -> None:
         import torch
 
-        precision = self.precision
-        half = getattr(torch, precision.dtype)
+        half = getattr(torch, self.precision.dtype)
         for weight, cast in _weights(self.backbone.module):
-            layout = torch.channels_last if weight.ndim == 4 and precision.channels_last else torch.preserve_format
+            channels_last = weight.ndim == 4 and self.precision.channels_last
+            layout = torch.channels_last if channels_last else torch.preserve_format
             self._before.append((weight, weight.data))
             weight.data = weight.data.to(dtype=half if cast else weight.dtype, memory_format=layout)
 
@@ -146,7 +145,7 @@ class TorchForward:
             return self.backbone.forward(inputs)
 
     def undo(self) -> None:
-        """Give the module its own weights back."""
+        """Restore the module's own weights."""
         for weight, data in self._before:
             weight.data = data
         self._before = []
@@ -161,9 +160,9 @@ def _channels_last(value: Any) -> Any:
 
 
 def _weights(module: torch.nn.Module) -> Iterator[tuple[Any, bool]]:
-    """Yield the weights that may change, and whether autocast would cast them each time: they are cast once then.
+    """Yield the weights that may change, and whether autocast would cast them in each pass, so they are cast once.
 
-    A weight that another kind of layer shares, such as embeddings, stays; so does that of a layer of its own kind.
+    Weights shared with another kind of layer, such as embeddings, stay; so do those of custom layers.
     """
     from torch import nn
 
@@ -185,19 +184,17 @@ Forward = Callable[[Mapping[str, Any]], BatchOutput]
 
 @dataclass
 class Tried:
-    """One way to run a model, and how one batch went.
-
-    Attributes:
-        precision: which way.
-        forward: runs a batch in it.
-        seconds: that the batch takes.
-        output: what it gives.
-    """
+    """One way to run a model, with the seconds and the output of one batch."""
 
     precision: Precision
     forward: Forward
     seconds: float
     output: Arrays
+
+    def undo(self) -> None:
+        """Restore the model's own weights."""
+        if isinstance(self.forward, TorchForward):
+            self.forward.undo()
 
 
 @dataclass
@@ -208,12 +205,12 @@ class Trial:
         backbone: the model; its module is on the device.
         device: where it computes.
         inputs: of the batch.
-        other_inputs: gives those of another batch, of few examples and another length.
-        compute: runs inputs by a forward pass.
-        exact: how float32 went.
-        left: how much work comes after, in sizes of the batch.
-        converted: where models that were converted for OpenVINO are kept; None for nowhere.
-        refused: what was tried last in vain, and why.
+        other_inputs: returns those of another batch, with few examples of another length.
+        compute: runs inputs through a forward pass.
+        exact: the result in float32.
+        left: the work after this batch, in multiples of it.
+        converted: where models converted for OpenVINO are kept; None for nowhere.
+        refused: what failed last, and why.
     """
 
     backbone: Backbone
@@ -227,7 +224,7 @@ class Trial:
     refused: str | None = None
 
     def best(self, dtype: str, runtime: str) -> tuple[Tried, str | None]:
-        """Return the fastest way that agrees with float32, among those that were asked for, and what to know of it."""
+        """Return the fastest way that agrees with float32, among those asked for, and a note about it."""
         found = self._best(dtype, runtime)
         note = None if self.refused is None else f"{self.refused}, so it ran by {_named(found.precision)}"
         return found, note
@@ -237,14 +234,14 @@ class Trial:
             return self._openvino(dtype) or self._torch_as_asked(dtype)
         found = self.exact
         saved = EXPECTED_SHARE * self.exact.seconds * self.left
-        if saved > max(LEAST_SAVED, COST * self.exact.seconds):
+        if saved > max(LEAST_SAVED, TRIAL_PASSES * self.exact.seconds):
             found = self._torch() or found
         if runtime == AUTO and self.device.type == "cpu" and is_installed():
             found = self._openvino_if_it_pays(found)
         return found
 
     def _torch(self) -> Tried | None:
-        """Return the way of torch that is clearly faster than float32, None where none is."""
+        """Return a precision of torch that is clearly faster than float32, None if there is none."""
         half = half_precision(self.device)
         ways = [] if half is None else [in_torch(half)]
         if any(weight.ndim == 4 for weight in self.backbone.module.parameters()):
@@ -253,7 +250,8 @@ class Trial:
             tried = self._try(way, partial(TorchForward, self.backbone, self.device, way))
             if tried is not None and tried.seconds < CLEARLY * self.exact.seconds:
                 return tried
-            _undo(tried)
+            if tried is not None:
+                tried.undo()
         return None
 
     def _torch_as_asked(self, dtype: str) -> Tried:
@@ -267,8 +265,7 @@ class Trial:
         small = LEAST_SAVED if found is self.exact else 0.0
         if saved <= max(small, conversion_seconds(self.backbone, self.converted)):
             return found
-        if isinstance(found.forward, TorchForward):
-            found.forward.undo()  # it is converted with its own weights
+        found.undo()  # the model is converted with its own weights
         tried = self._openvino(AUTO)
         if tried is not None and tried.seconds < CLEARLY * found.seconds:
             return tried
@@ -277,19 +274,18 @@ class Trial:
         return found
 
     def _openvino(self, dtype: str) -> Tried | None:
-        """Return how OpenVINO runs it, None where it cannot, or gives other features."""
+        """Return the result of OpenVINO, None where it fails or gives other features."""
         half = half_precision(self.device) or "float32"
-        dtypes = list(dict.fromkeys([half, "float32"])) if dtype == AUTO else [dtype]
-        for one in dtypes:
-            way, layers = Precision(one, "openvino"), tuple(self.exact.output[0])
+        layers = tuple(self.exact.output[0])
+        for one in dict.fromkeys([half, "float32"]) if dtype == AUTO else [dtype]:
             make = partial(openvino_forward, self.backbone, self.inputs, layers, one, self.converted)
-            tried = self._try(way, make)
+            tried = self._try(Precision(one, "openvino"), make)
             if tried is not None:
                 return tried
         return None
 
     def _try(self, way: Precision, make: Callable[[], Forward]) -> Tried | None:
-        """Return how the batch goes, None where it fails or gives other features than float32."""
+        """Return the result of the batch, None where it fails or gives other features than float32."""
         tried: Tried | None = None
         try:
             tried = Tried(way, make(), float("inf"), ({}, None))
@@ -300,7 +296,8 @@ class Trial:
         except Exception as error:  # noqa: BLE001  # whatever a library raises, float32 works
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             self.refused = f"{_named(way)} cannot run it ({reason})"
-        _undo(tried)
+        if tried is not None:
+            tried.undo()
         return None
 
     def _agrees(self, tried: Tried) -> bool:
@@ -308,18 +305,18 @@ class Trial:
             return False
         if tried.precision.runtime == "torch":
             return True
-        # what was converted may hold the shape of the batch that it was converted by
+        # a converted model may only work for the shape of its example batch
         inputs = self.other_inputs()
         reference = self.compute(inputs, TorchForward(self.backbone, self.device))
         return agree(reference[0], self.compute(inputs, tried.forward)[0])
 
     def _race(self, tried: Tried, make: Callable[[], Forward]) -> Tried:
-        """Return it with its time; it takes turns with float32, so that a busy machine slows both."""
+        """Return it with its time; it takes turns with float32, so that a busy machine slows down both."""
         start = time.perf_counter()
         for number in range(MOST_PASSES):
             if number >= LEAST_PASSES and time.perf_counter() - start > TRIED_SECONDS:
                 break
-            _undo(tried)
+            tried.undo()
             self._time(self.exact)
             if isinstance(tried.forward, TorchForward):
                 tried.forward = make()
@@ -332,17 +329,12 @@ class Trial:
         tried.seconds = min(tried.seconds, time.perf_counter() - start)
 
 
-def _undo(tried: Tried | None) -> None:
-    if tried is not None and isinstance(tried.forward, TorchForward):
-        tried.forward.undo()
-
-
 def _named(way: Precision) -> str:
     return f"{'OpenVINO' if way.runtime == 'openvino' else 'torch'} in {way.dtype}"
 
 
 def agree(exact: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) -> bool:
-    """Whether the features (B, D) of each layer point where those in float32 do, with and without their mean.
+    """Whether the features (B, D) of each layer have the directions of those in float32, with and without their mean.
 
     Example:
         >>> exact = {"last": np.array([[1000.0, 1001.0], [1001.0, 1000.0]])}
@@ -364,7 +356,7 @@ def agree(exact: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]]) 
 
 
 def _cosines(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
-    """Return the cosine of each row with that of the other; 1 where both are zero."""
+    """Return the cosine between rows; 1 where both are zero."""
     sizes = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
     both_zero = ~one.any(axis=1) & ~two.any(axis=1)
     cosines: NDArray[Any] = np.where(both_zero, 1.0, (one * two).sum(1) / np.where(sizes > 0, sizes, 1))
@@ -372,12 +364,12 @@ def _cosines(one: NDArray[Any], two: NDArray[Any]) -> NDArray[Any]:
 
 
 def half_precision(device: torch.device) -> str | None:
-    """Return the half precision that a device computes faster in, None where there is none."""
+    """Return the half precision in which a device is faster, None if there is none."""
     import torch
 
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     if device.type != "cpu":
         return None
-    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return "bfloat16" if any(getattr(torch.cpu, name, lambda: False)() for name in asked) else None
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return "bfloat16" if any(getattr(torch.cpu, name, lambda: False)() for name in checks) else None

@@ -1,6 +1,6 @@
-"""How fast a model is on this machine, told by passes that make its features: batches that are ready, and one alone.
+"""How fast a model is on this machine, measured on the passes of an extraction: prepared batches, and one example.
 
-What a run does once does not count: trials, first passes, reading and decoding. A sample of one batch tells nothing.
+Trials, first passes, reading and decoding do not count, so a sample of a single batch gives no speed.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import torch
 
 MOST_SECONDS, MOST_SHARE = 0.3, 0.05
-"""What passes of one example may take together: of time, and of the time of all passes that counted."""
+"""Limits for all passes of one example: in seconds, and as a share of the time of the passes that counted."""
 
 MOST_PASSES = 20
 
 
 @dataclass
 class Speed:
-    """Passes of an extraction: how many examples went through, and how long that took; the first one only warms up."""
+    """The passes of an extraction, their examples and seconds; the first one is a warm-up and not counted."""
 
     passes: int = 0
     examples: int = 0
@@ -37,10 +37,10 @@ class Speed:
             self.examples, self.seconds = self.examples + examples, self.seconds + seconds
 
     def measured(self, one_alone: Callable[[], float | None], device: torch.device) -> dict[str, Any]:
-        """Return what is known of the speed, as `extraction` keeps it; nothing where no pass counted.
+        """Return the speed for the record of the extraction, empty where no pass counted.
 
         Args:
-            one_alone: gives the seconds that one example takes.
+            one_alone: measures the seconds for one example.
             device: where it computes.
         """
         if not self.seconds:
@@ -53,7 +53,7 @@ class Speed:
         }
 
     def alone(self, run: Callable[[], Any]) -> float:
-        """Return the seconds of a pass of one example: the median of a few, the first of which warms up."""
+        """Return the seconds of a pass of one example: the median of a few after a warm-up."""
         most = min(MOST_SECONDS, MOST_SHARE * self.seconds)
         times: list[float] = []
         start = time.perf_counter()
@@ -67,7 +67,7 @@ class Speed:
 
 
 def machine_name(device: torch.device) -> str:
-    """Return the name of what computes: the GPU, or the processor with the threads that it computes on."""
+    """Return the name of the GPU, or of the processor with the number of threads."""
     import torch
 
     if device.type == "cuda":
