@@ -1,1 +1,1 @@
-"""Measured truth: what fine-tuning a checkpoint really gives on held-out rows."""
+"""Measured accuracies: how well a checkpoint does on held-out rows after fine-tuning."""

@@ -1,8 +1,8 @@
-"""Low-rank adapters (LoRA): small matrices that are trained beside layers which stay as they are, and merged at last.
+"""Low-rank adapters (LoRA): small matrices that are trained beside frozen layers, and merged into them at the end.
 
-What gets one is told from the network: its linear layers, attention projections among them, and its convolutions, as
-far as they stand in blocks and features depend on them. Layers of other classes are left alone, since an adapter would
-not do as they do: convolutions that normalise their weights, grouped ones, and what attention reads past its layers.
+Adapters are added to the linear layers (including attention projections) and convolutions in the network's blocks, as
+far as features depend on them. Other layers do not work with adapters: convolutions that normalise their weights,
+grouped ones, and attention that reads weights without calling their layers.
 """
 
 from __future__ import annotations
@@ -22,18 +22,17 @@ from hf_transfer_score.finetune.recipe import Recipe
 
 CONVOLUTIONS = (torch.nn.Conv1d, torch.nn.Conv2d)
 LEAST_SHARE = 0.5
-"""Of what features depend on inside the blocks, layers that get adapters hold this share, else there are too few."""
+"""Layers with adapters must hold this share of the blocks' parameters that features depend on."""
 
 TOO_FEW = (
-    "has hardly any plain linear layer or ungrouped convolution in its blocks that an adapter could stand beside; use "
-    "the method full or layer"
+    "has too few plain linear layers or ungrouped convolutions in its blocks for adapters; use the method full or layer"
 )
 
 
 def layers_to_adapt(module: torch.nn.Module, reached: set[int]) -> list[str]:
-    """Return the names of the layers that get adapters, by the ids of the parameters that features depend on.
+    """Return the names of the layers that get adapters, given the ids of the parameters that features depend on.
 
-    CheckpointError where they are only a small part of the network.
+    Raises CheckpointError where they are only a small part of the network.
     """
     from transformers.pytorch_utils import Conv1D
 
@@ -69,9 +68,9 @@ def add_adapters(
     Args:
         classifier: with the network.
         reached: the parameters that its features depend on.
-        batch: a few examples, which tell whether adapters are on the way to the features.
+        batch: a few examples, which show whether features depend on the adapters.
         recipe: with their rank and their weight.
-        seed: of the values that they begin with.
+        seed: of their initial values.
     """
     from peft import LoraConfig, inject_adapter_in_model
 
@@ -80,10 +79,10 @@ def add_adapters(
     exactly = "|".join(map(re.escape, names))
     config = LoraConfig(r=recipe.lora_rank, lora_alpha=recipe.lora_alpha, target_modules=exactly)
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that weights of GPT-2 lie the other way round, which it finds by itself
+        warnings.simplefilter("ignore")  # that weights of GPT-2 are transposed, which peft handles
         torch.manual_seed(seed)
         inject_adapter_in_model(config, module)
-    for name in names:  # networks ask their convolutions for strides
+    for name in names:  # some networks read the strides of their convolutions
         layer = module.get_submodule(name)
         for constant in getattr(layer.get_base_layer(), "__constants__", ()):
             if not hasattr(layer, constant):
@@ -95,7 +94,7 @@ def add_adapters(
 
 
 def merge_adapters(module: torch.nn.Module) -> None:
-    """Add what adapters learned to the layers beside which they stand, and take them out."""
+    """Merge adapters into their layers, and remove them."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     for name, one in list(module.named_modules()):

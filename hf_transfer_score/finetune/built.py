@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasuredRows:
-    """The rows of a measurement, the same for all checkpoints up to how each encodes them.
+    """The rows of a measurement, the same for all checkpoints.
 
     Attributes:
-        everything: the training rows.
-        fitted: those of them that are trained on.
-        held: those that are held back to choose by.
-        test: rows that have no part in any choice.
+        everything: all training rows.
+        fitted: those that are trained on.
+        held: those that are held back for choices.
+        test: rows that are used for no choice.
         classes: how many there are.
     """
 
@@ -42,7 +42,7 @@ class MeasuredRows:
 
     @classmethod
     def of(cls, train: LabelledSample, test: LabelledSample, recipe: Recipe, seed: int) -> MeasuredRows:
-        """Return the rows of two samples; the seed decides which are held back."""
+        """Split two samples; the seed decides which rows are held back."""
         codes, test_codes, classes = codes_of(train, test)
         fitted, held = split_rows(codes, recipe.validation_share, seed)
         everything = LabelledRows(Encoded(train), np.arange(len(train)), codes)
@@ -52,7 +52,7 @@ class MeasuredRows:
 
 @dataclass(frozen=True)
 class BuiltNetwork:
-    """A classifier ready to be trained, what of it is, and how many numbers its answers depend on."""
+    """A classifier ready to be trained, the part that is trained, and how many parameters its answers depend on."""
 
     classifier: Classifier
     trained: Trained
@@ -62,7 +62,7 @@ class BuiltNetwork:
 
 @dataclass(frozen=True)
 class Anchors:
-    """What was computed of an untouched checkpoint once: where its features lie, and the block to train."""
+    """What is computed once from the original checkpoint: its features' centre and scale, and the block to train."""
 
     centre: torch.Tensor
     scale: torch.Tensor
@@ -70,7 +70,7 @@ class Anchors:
 
 
 class Builder:
-    """Makes classifiers of one checkpoint, each from a fresh load; the seed is of what adapters begin with."""
+    """Makes classifiers of one checkpoint, each freshly loaded; the seed initialises adapters."""
 
     def __init__(
         self, load: Callable[[], Backbone], rows: MeasuredRows, recipe: Recipe, machine: Machine, *, seed: int = 0
@@ -88,23 +88,23 @@ class Builder:
         return Classifier(self.load(), self.machine.device)
 
     def behind(self, classifier: Classifier) -> int:
-        """Return how many numbers the features depend on; without gradients, all that the checkpoint shows."""
+        """Return how many parameters the features depend on; without gradients, all of the checkpoint's."""
         if not is_trainable(classifier.backbone):
             return own_parameters(classifier.backbone) or 0
         return sum(one.numel() for one in classifier.reached(self.few(classifier)).values())
 
     def built(self, known: Anchors | None = None) -> BuiltNetwork:
-        """Return a freshly loaded checkpoint with a head, the part frozen that is not trained.
+        """Return a freshly loaded checkpoint with a head, frozen except for the part to train.
 
         Args:
-            known: what an earlier load of it gave, which need not be computed again.
+            known: what an earlier load computed, so that it is not computed again.
         """
         classifier = self.bare()
         if not is_trainable(classifier.backbone):
             raise CheckpointError(
                 "unsupported",
-                f"is of a kind that gives features without gradients, so that the method {self.recipe.method} cannot "
-                "train it; use the method probe",
+                f"is of a kind that gives features without gradients, so the method {self.recipe.method} cannot train "
+                "it; use the method probe",
             )
         module = classifier.backbone.module
         reached = classifier.reached(self.few(classifier))
@@ -129,9 +129,9 @@ class Builder:
         return BuiltNetwork(classifier, trained, head + sum(one.numel() for one in reached.values()), name)
 
     def _block(self, classifier: Classifier, reached: set[int]) -> tuple[str, torch.nn.Module]:
-        """Return the block to train; it is chosen once, by the untouched checkpoint on the whole sample.
+        """Return the block to train, which is chosen once, on the whole sample, so that it does not depend on the seed.
 
-        So it is the block that `layers` names for the same sample, whatever the seed.
+        It is the block that `layers` chooses for the same sample.
         """
         blocks = usable_blocks(classifier, reached)
         if self.block is None:
@@ -141,7 +141,7 @@ class Builder:
             self.block = choose_block(classifier, looked_at, wanted, self.rows.everything, self.machine)
             if self.block not in allowed:
                 raise OptionError(
-                    f"layer={wanted!r}: what the block {self.block!r} gives are the features already, and scl would "
-                    f"add them to themselves. Choose one before it ({', '.join(allowed)}), or the method layer."
+                    f"layer={wanted!r}: the output of the block {self.block!r} is already the features, and scl would "
+                    f"add them to themselves. Choose an earlier block ({', '.join(allowed)}), or the method layer."
                 )
         return self.block, blocks[self.block]

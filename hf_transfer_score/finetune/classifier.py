@@ -1,4 +1,4 @@
-"""A backbone with a new linear head, what of it is trained, and the blocks of a network in their order."""
+"""A backbone with a new linear head, the part of it that is trained, and the blocks of a network in order."""
 
 from __future__ import annotations
 
@@ -15,25 +15,22 @@ from hf_transfer_score.errors import CheckpointError
 
 CONTAINERS = (torch.nn.Sequential, torch.nn.ModuleList)
 LEAST_SHARE = 0.5
-"""Of all parameters in sequences inside a module its own sequences hold this share where its blocks are in them."""
+"""A module's own sequences contain its blocks if they have this share of all parameters in sequences inside it."""
 
-MOMENTUM = 0.1
-"""Of torch's own batch norms: the share of a batch in the moving statistics."""
+MOMENTUM = 0.1  # the default of torch's batch norms: the weight of a batch in the moving statistics
 
 
 def blocks_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """Return the blocks of a network by name, from the input to the output.
 
-    Blocks are what its sequences are made of: residual blocks, encoder layers; stages are opened. In a network without
-    such sequences they are its children that have children; fewer than two of them raise CheckpointError.
+    Blocks are the elements of its sequences: residual blocks, encoder layers; stages are opened. In a network without
+    such sequences they are its children that have children. Raises CheckpointError for fewer than two.
     """
     found = dict(_descend(module, ""))
-    composite = {name: block for name, block in found.items() if next(block.children(), None) is not None}
+    composite = {name: block for name, block in found.items() if _has_children(block)}
     chosen = composite if len(composite) > 1 else found
     if len(chosen) < 2:
-        chosen = {
-            name: one for name, one in module.named_children() if _size(one) and any(True for _ in one.children())
-        }
+        chosen = {name: one for name, one in module.named_children() if _size(one) and _has_children(one)}
     if len(chosen) < 2:
         raise CheckpointError(
             "unsupported", f"is a {type(module).__name__}, in which no sequence of blocks was found; use another method"
@@ -42,13 +39,13 @@ def blocks_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
 
 
 def _descend(module: torch.nn.Module, name: str) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Yield the blocks of the sequences that a module has itself, else of the child that is most of it."""
+    """Yield the blocks of a module's own sequences, or else of its largest child."""
     if isinstance(module, CONTAINERS):
         yield from _opened(module, name)
         return
     children = {_joined(name, key): child for key, child in module.named_children() if _size(child)}
     sequences = {key: child for key, child in children.items() if isinstance(child, CONTAINERS)}
-    inside = _size_in_sequences(module)  # embeddings can be larger than all blocks together
+    inside = _size_in_sequences(module)  # without embeddings, which can be larger than all blocks
     if sequences and sum(map(_size, sequences.values())) >= LEAST_SHARE * inside:
         for key, child in sequences.items():
             yield from _opened(child, key)
@@ -72,27 +69,31 @@ def _joined(name: str, key: str) -> str:
     return f"{name}.{key}" if name else key
 
 
+def _has_children(module: torch.nn.Module) -> bool:
+    return next(module.children(), None) is not None
+
+
 def _size(module: torch.nn.Module) -> int:
     return sum(one.numel() for one in module.parameters())
 
 
 def _size_in_sequences(module: torch.nn.Module) -> int:
-    """Return the parameters that are in sequences somewhere inside a module."""
+    """Return how many parameters are in sequences anywhere inside a module."""
     if isinstance(module, CONTAINERS):
         return _size(module)
     return sum(map(_size_in_sequences, module.children()))
 
 
 def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> torch.Tensor:
-    """Return one row per example (B, C) from a block's output: the mean over places, or what is read of tokens.
+    """Return one row per example (B, C) from a block's output: the mean over places, or pooled tokens.
 
     Args:
-        output: of a block, or what begins with it: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C), which
-            are distinguished by their equal sides.
-        pool_tokens: makes rows (B, C) of tokens (B, T, C) as the network itself does: by the class token, or the mean.
+        output: of a block, alone or first in a tuple: (B, C), (B, T, C), (B, C, H, W) or (B, H, W, C); the last two are
+            distinguished by their equal sides.
+        pool_tokens: pools tokens (B, T, C) to rows (B, C) as the network itself does: the class token, or the mean.
     """
     states = output[0] if isinstance(output, (tuple, list)) else output
-    for name in ("last_hidden_state", "encoder_last_hidden_state"):  # the latter goes first where there are both
+    for name in ("last_hidden_state", "encoder_last_hidden_state"):  # the latter is used where there are both
         states = getattr(output, name, None) if getattr(output, name, None) is not None else states
     values = states.float()
     if values.ndim == 4:
@@ -105,16 +106,8 @@ def pooled(output: Any, pool_tokens: Callable[[torch.Tensor], torch.Tensor]) -> 
     return values
 
 
-def mean_of_tokens(states: torch.Tensor) -> torch.Tensor:
-    """Return the mean over all tokens: how blocks of a network are pooled that does not say how it reads tokens."""
-    return states.mean(1)
-
-
 def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:
-    """Return rows (B, C) at another width (B, width): padded with zeros, or interpolated along the channels.
-
-    Wider rows than wanted are always interpolated, since padding cannot narrow them.
-    """
+    """Return rows (B, C) at another width (B, width): padded with zeros, or interpolated if asked for or too wide."""
     if rows.shape[1] == width:
         return rows
     if how == "pad" and rows.shape[1] < width:
@@ -123,7 +116,7 @@ def to_width(rows: torch.Tensor, width: int, how: str) -> torch.Tensor:
 
 
 class Tap:
-    """Remembers what a block gives, pooled to one row per example as its network pools."""
+    """Remembers a block's outputs, and pools them to one row per example as its network does."""
 
     def __init__(self, block: torch.nn.Module, backbone: Backbone) -> None:
         self._outputs: list[Any] = []
@@ -136,31 +129,31 @@ class Tap:
         groups = batch.get("groups")
         if not groups or len(groups) == 1 or len(outputs) != len(groups):
             return self._pooled(outputs[-1], batch)
-        told = {name: batch[name] for name in ("lengths", "real") if name in batch}  # padding from content
+        lengths = {name: batch[name] for name in ("lengths", "real") if name in batch}  # to ignore padding
         parts = []
         for output, group in zip(outputs, groups, strict=True):
-            some = {name: value[torch.as_tensor(group, device=value.device)] for name, value in told.items()}
+            some = {name: value[torch.as_tensor(group, device=value.device)] for name, value in lengths.items()}
             parts.append(self._pooled(output, some))
         order = torch.as_tensor([row for group in groups for row in group], device=parts[0].device).argsort()
         return torch.cat(parts)[order]
 
     def _pooled(self, output: Any, batch: Mapping[str, Any]) -> torch.Tensor:
-        own = getattr(self._backbone, "pool_tokens", None)  # a kind of somebody else's may have none
-        return pooled(output, mean_of_tokens if own is None else lambda states: own(states, batch))
+        own = getattr(self._backbone, "pool_tokens", None)  # other packages' kinds may have none
+        return pooled(output, lambda states: states.mean(1) if own is None else own(states, batch))
 
     def forget(self) -> None:
-        """Drop what the last forward pass left."""
+        """Drop the outputs of the last forward pass."""
         self._outputs = []
 
     def remove(self) -> None:
-        """Listen no longer."""
+        """Remove the hook."""
         self._handle.remove()
 
 
 class Classifier:
-    """A backbone, and a linear head on its features, which are shifted and scaled by two fixed numbers first.
+    """A backbone, and a linear head on its features, which are first shifted and scaled by fixed numbers.
 
-    A skip connection is the block whose pooled output is added to the features, and how it is brought to their width.
+    A skip connection adds the pooled output of a block to the features; `skip` also says how to match their width.
     """
 
     def __init__(self, backbone: Backbone, device: torch.device) -> None:
@@ -192,13 +185,13 @@ class Classifier:
         return rows + to_width(tap.rows(batch), rows.shape[1], how)
 
     def logits(self, batch: Mapping[str, Any]) -> torch.Tensor:
-        """Return what the head says of each example (B, K)."""
+        """Return the head's logits for each example (B, K)."""
         rows = (self.features(batch) - self.centre) / self.scale
-        answers: torch.Tensor = self.head(rows)
-        return answers
+        logits: torch.Tensor = self.head(rows)
+        return logits
 
     def add_head(self, rows: torch.Tensor, classes: int) -> None:
-        """Make the head for features like these (N, D), which decide centre and scale; its weights begin at zero."""
+        """Make the head, with its centre and scale from these features (N, D)."""
         rows = rows.detach().float().to(self.device)
         if not bool(torch.isfinite(rows).all()):
             raise CheckpointError("non_finite", "gives features that are not finite; its weights may be damaged")
@@ -206,20 +199,20 @@ class Classifier:
         self.add_head_at(centre, (rows - centre).square().mean().sqrt().clamp(min=1e-8), classes)
 
     def add_head_at(self, centre: torch.Tensor, scale: torch.Tensor, classes: int) -> None:
-        """Make the head for features around a known centre (D,) with a known scale ()."""
+        """Make the head, with weights of zero, for features with a known centre (D,) and scale ()."""
         self.centre, self.scale = centre.to(self.device), scale.to(self.device)
         self.head = torch.nn.Linear(len(centre), classes).to(self.device)
         for weight in self.head.parameters():
             torch.nn.init.zeros_(weight)
 
     def reached(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
-        """Return the parameters that features depend on: not the checkpoint's own head, and nothing beside the path."""
+        """Return the parameters that features depend on, and note the dropout that comes after them."""
         found = self.on_path(batch)
         self.silent = source_dropouts(self.backbone.module, lambda: self.features(batch), set(map(id, found.values())))
         return found
 
     def on_path(self, batch: Mapping[str, Any]) -> dict[str, torch.nn.Parameter]:
-        """Return the parameters, of those that can be trained now, that get a gradient from the features."""
+        """Return the parameters that get a gradient from the features."""
         module = self.backbone.module
         module.zero_grad(set_to_none=True)
         with torch.enable_grad():
@@ -230,10 +223,10 @@ class Classifier:
 
 
 class Trained:
-    """Which part of a classifier is trained, None for none of the backbone; the rest is frozen.
+    """The part of a classifier's backbone that is trained, or None; the rest is frozen.
 
-    Dropout between the features and the checkpoint's own head stays in evaluation mode. Where adapters are given they
-    are trained instead of the weights of the part.
+    Dropout between the features and the checkpoint's own head stays in evaluation mode. If adapters are given, they are
+    trained instead of the part's own weights.
     """
 
     def __init__(
@@ -257,14 +250,11 @@ class Trained:
 
     @property
     def count(self) -> int:
-        """Numbers that are trained, the head included."""
+        """The number of trained parameters, including the head."""
         return sum(one.numel() for one in (*self.weights, *self.classifier.head.parameters()))
 
     def train(self) -> None:
-        """Set what is trained to training mode: its dropout is at work and its batch norms follow the data.
-
-        Beside adapters dropout is at work, too, and batch norms stay as they are.
-        """
+        """Set the trained part to training mode, but not its batch norms beside adapters."""
         self.classifier.backbone.module.eval()
         if self.part is not None:
             self.part.train()
@@ -275,7 +265,7 @@ class Trained:
             module.eval()
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return a copy of all that training changes."""
+        """Return a copy of everything that training changes."""
         found = {f"head.{name}": value for name, value in self.classifier.head.state_dict().items()}
         if self.adapters is not None:
             found |= {f"part.{name}": value for name, value in self.adapters.items()}
@@ -284,7 +274,7 @@ class Trained:
         return {name: value.detach().clone() for name, value in found.items()}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Bring a copied state back."""
+        """Restore a copied state."""
         own = {name.removeprefix("head."): value for name, value in state.items() if name.startswith("head.")}
         self.classifier.head.load_state_dict(own)
         rest = {name.removeprefix("part."): value for name, value in state.items() if name.startswith("part.")}
@@ -297,13 +287,12 @@ class Trained:
 
 
 def leave_own_training(module: torch.nn.Module) -> None:
-    """Turn off what of a checkpoint's own training is no part of fine-tuning it.
+    """Turn off settings of a checkpoint's own training that do not suit fine-tuning.
 
-    Masks that speech models lay over their input are drawn from NumPy's global generator, so that a seed would not
-    repeat a measurement, and sounds shorter than a mask (0.2 seconds) are refused. Batch norms follow the data as
-    torch's do by default: some networks are configured with the momentum of another library, where it means the
-    opposite (0.9997 in MobileNetV1), and torch then keeps nothing but the last batch. Averages over all batches there
-    ever were do not move.
+    Speech models mask parts of their input by NumPy's global generator, so that a seed would not repeat a measurement,
+    and refuse sounds shorter than a mask (0.2 seconds). Some networks have batch norms with the momentum of another
+    library, where it means the opposite (0.9997 in MobileNetV1), so that torch would only keep the last batch; others
+    average over all batches they ever had, and hardly change. All get torch's default.
     """
     for one in module.modules():
         config: Any = getattr(one, "config", None)
@@ -314,10 +303,10 @@ def leave_own_training(module: torch.nn.Module) -> None:
 
 
 def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached: set[int]) -> list[torch.nn.Module]:
-    """Return the dropout between the features of a network and its own head, which is tuned to that head.
+    """Return the dropout between the features of a network and its own head, which was tuned for that head.
 
-    It is what runs behind everything on the path that has one of the parameters that are reached, and outside every
-    block. What networks of timm do without a module is turned off.
+    It runs after all modules with a parameter that features depend on, and outside of blocks. Dropout that timm applies
+    without a module is turned off.
     """
     if getattr(module, "drop_rate", None) and hasattr(module, "pretrained_cfg"):
         module.drop_rate = 0.0
@@ -327,7 +316,7 @@ def source_dropouts(module: torch.nn.Module, run: Callable[[], object], reached:
         order.append(module)
 
     hooks = [
-        one.register_forward_pre_hook(ran) if any(True for _ in one.children()) else one.register_forward_hook(ran)
+        one.register_forward_pre_hook(ran) if _has_children(one) else one.register_forward_hook(ran)
         for one in module.modules()
     ]
     try:

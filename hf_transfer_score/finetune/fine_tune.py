@@ -1,4 +1,4 @@
-"""From a checkpoint and a labelled sample to the accuracy that fine-tuning gives on held-out rows, and its record."""
+"""Measure the accuracy of a fine-tuned checkpoint on held-out rows, and make its record."""
 
 from __future__ import annotations
 
@@ -28,43 +28,41 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Progress = Callable[[str], None]
 
-MOST_ITERATIONS = 2_000
-"""Of the logistic regression of a probe."""
+MOST_ITERATIONS = 2_000  # of a probe's logistic regression
 
 LEAST_GAIN = 0.1
-"""So much of what lies between guessing and no error has to be learned of the training rows, else it is said."""
+"""Training that gains less than this share of the way from guessing to no error on its own rows gets a warning."""
 
 ACCURACY = "accuracy"
 
 VERSIONS: Mapping[str, int] = {"probe": 1, "full": 2, "layer": 2, "scl": 2, "lora": 1}
-"""By method; one goes up when the default recipe, what one seed decides, or what is trained changes.
+"""By method; increased when the default recipe, the effect of a seed, or the part that is trained changes.
 
-Since version 2 features are read in front of the dropout of the checkpoint's own head, batch norms move as torch's do,
-the block is chosen on the whole sample by the measure of `layers`, and that of "scl" lies before the last one.
+Since version 2 features are read before the dropout of the checkpoint's own head, batch norms have torch's momentum,
+the block is chosen on the whole sample as `layers` does, and that of "scl" comes before the last one.
 """
 
 NOT_OF_THE_RESULT = ("method", "device")
 
 OF_A_PROBE = ("validation_share", "penalties", "precision")
-"""The settings that a probe depends on; it has no passes and no learning rates."""
+"""The settings that a probe depends on; it has no epochs and no learning rates."""
 
 
 @dataclass(frozen=True)
 class FineTuningResult:
-    """What fine-tuning gave.
+    """The result of fine-tuning.
 
     Attributes:
-        accuracy: share of the test rows that were classified rightly, by the state that was best on the validation
-            part.
+        accuracy: share of the test rows that are classified correctly, by the state with the best validation score.
         train_accuracy: of that state on the rows it was trained on.
         validation_accuracy: of that state on the validation part.
-        learning_rate: the one that was chosen; for a probe None.
+        learning_rate: the one that was chosen; None for a probe.
         penalty: of the logistic regression that was chosen; None for the other methods.
-        epochs: passes that were run at this learning rate before it stopped; 0 for a probe.
-        trainable_parameters: numbers that were trained, the new classifier included.
-        total_parameters: numbers that the classifier's answers depend on, the new classifier included.
-        seconds: time altogether, with all that was tried.
-        layer: the block that was trained, None where it was not one.
+        epochs: passes at this learning rate before it stopped; 0 for a probe.
+        trainable_parameters: parameters that were trained, including the new classifier.
+        total_parameters: parameters that the classifier's answers depend on, including the new classifier.
+        seconds: total time, with everything that was tried.
+        layer: the block that was trained, None if it was not a single one.
         notes: what to know about the measurement.
     """
 
@@ -91,33 +89,33 @@ def fine_tune(
     progress: Progress | None = None,
     after_pass: Callable[[float], None] | None = None,
 ) -> FineTuningResult:
-    """Fine-tune a checkpoint on a sample and return how well it does on another, which has no part in any choice.
+    """Fine-tune a checkpoint on a sample, and return its accuracy on another one, which is used for no choice.
 
-    The backbone is loaded freshly for each learning rate. A stratified part of the training rows is held back to choose
-    on; the test rows have the same classes by the same numbers. The seed decides that part, the order of rows, and
-    dropout. Samples that cannot be used are an OptionError or LabelsError, a checkpoint that cannot be fine-tuned a
-    CheckpointError. After each pass over the training rows `after_pass` is called with the seconds it took.
+    The backbone is loaded again for each learning rate. A stratified part of the training rows is held back for
+    choices; the test rows have the same classes with the same numbers. The seed decides that part, the order of rows,
+    and dropout. Samples that cannot be used raise OptionError or LabelsError, a checkpoint that cannot be fine-tuned
+    CheckpointError. After each pass over the training rows `after_pass` is called with its seconds.
     """
     check_task(train)
-    heard = progress or (lambda _: None), after_pass or (lambda _: None)
-    return _Measurement(load, train, test, recipe, seed, *heard).run()
+    listeners = progress or (lambda _: None), after_pass or (lambda _: None)
+    return _Measurement(load, train, test, recipe, seed, *listeners).run()
 
 
 def nothing_learned(accuracy: float, codes: Rows) -> tuple[str, ...]:
-    """Return a warning where an accuracy on rows that were trained on, of classes (N,), is no better than a guess."""
+    """Return a warning if the accuracy on training rows, of classes (N,), is hardly better than guessing."""
     chance = float(np.bincount(codes).max()) / len(codes)
     luck = 2 * float(np.sqrt(chance * (1 - chance) / len(codes)))
     if accuracy > chance + max(luck, LEAST_GAIN * (1 - chance)):
         return ()
     warning = (
         f"it hardly learned its own training rows: {accuracy:.0%} of them are right, and always naming the largest "
-        f"class makes {chance:.0%}; its accuracy says little of it (try other learning rates or more epochs)"
+        f"class gives {chance:.0%}; its accuracy means little (try other learning rates or more epochs)"
     )
     return (warning,)
 
 
 class _Measurement:
-    """What stays the same while learning rates are tried."""
+    """What stays the same for all learning rates."""
 
     def __init__(
         self,
@@ -140,7 +138,7 @@ class _Measurement:
         self.builder = Builder(load, self.rows, recipe, self.machine, seed=seed)
 
     def run(self) -> FineTuningResult:
-        """Return what the method of the recipe gives."""
+        """Return the result of the recipe's method."""
         import torch
 
         begin, device = time.perf_counter(), self.machine.device
@@ -171,7 +169,7 @@ class _Measurement:
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
 
     def _trained(self) -> FineTuningResult:
-        """Return the best of the learning rates; only one trained model besides the current one is in memory."""
+        """Return the best of the learning rates; at most two trained models are in memory."""
         from hf_transfer_score.finetune.loop import Training
 
         best: tuple[Run, BuiltNetwork, float] | None = None
@@ -185,7 +183,7 @@ class _Measurement:
             run = training.finish()
             del training
             if not run.finite:
-                notes.append(f"the loss was not finite any more at the learning rate {rate:g}")
+                notes.append(f"the loss became infinite or undefined at the learning rate {rate:g}")
             if best is None or run.best.better_than(best[0].best):
                 best = (run, built, rate)
             del built
@@ -195,17 +193,17 @@ class _Measurement:
         return self._measured(*best, notes)
 
     def _timed(self, rate: float) -> Callable[[int, object], None]:
-        """Return what hears of each pass at a learning rate, and tells how long it took."""
+        """Return a callback for passes at a learning rate, which reports them and their time."""
         begin = time.perf_counter()
 
-        def heard(epoch: int, _: object) -> None:
+        def after_epoch(epoch: int, _: object) -> None:
             nonlocal begin
             self.progress(f"learning rate {rate:g}, epoch {epoch}")
             now = time.perf_counter()
             self.after_pass(now - begin)
             begin = now
 
-        return heard
+        return after_epoch
 
     def _measured(self, run: Run, built: BuiltNetwork, rate: float, notes: list[str]) -> FineTuningResult:
         from hf_transfer_score.finetune.loop import evaluate
@@ -214,7 +212,7 @@ class _Measurement:
         test, fitted = (evaluate(built.classifier, data, self.machine) for data in (self.rows.test, self.rows.fitted))
         rates = self.recipe.learning_rates
         if len(rates) > 2 and rate in (min(rates), max(rates)):
-            notes.append("the best learning rate lies at the end of those that were tried")
+            notes.append("the best learning rate is the largest or smallest that was tried")
         return FineTuningResult(
             accuracy=test.accuracy,
             train_accuracy=fitted.accuracy,
@@ -234,15 +232,15 @@ class Probe(NamedTuple):
     """A fitted probe.
 
     Attributes:
-        train: the share of the rows it was fitted on that it classifies rightly.
-        validation: the same of the rows that it was chosen by.
-        test: the same of the test rows.
+        train: accuracy on the rows it was fitted on.
+        validation: accuracy on the rows it was chosen by.
+        test: accuracy on the test rows.
         penalty: the one that was chosen.
-        weight: of the shifted and scaled features, for each class (K, D).
+        weight: of the shifted and scaled features (K, D).
         bias: (K,).
-        centre: what features are shifted by (D,).
-        scale: what they are divided by.
-        right: which of the rows that it was chosen by are right (N,).
+        centre: subtracted from features (D,).
+        scale: divides them then.
+        right: which of the rows it was chosen by are classified correctly (N,).
     """
 
     train: float
@@ -256,7 +254,7 @@ class Probe(NamedTuple):
     right: NDArray[np.bool_]
 
     def tensors(self) -> dict[str, Any]:
-        """Return what a head needs, as tensors by name."""
+        """Return the values of a head as tensors by name."""
         import torch
 
         return {name: torch.as_tensor(getattr(self, name)) for name in ("weight", "bias", "centre", "scale")}
@@ -265,11 +263,11 @@ class Probe(NamedTuple):
 def fit_probe(
     rows: Array, codes: Rows, parts: tuple[Rows, Rows], test: tuple[Array, Rows], penalties: tuple[float, ...]
 ) -> Probe:
-    """Fit a logistic regression at each penalty, and return how the one best on the validation part does.
+    """Fit a logistic regression with each penalty, and return the one that is best on the validation part.
 
-    Features (N, D) are shifted and scaled by two fixed numbers, and half the squared length of the weights costs a
-    penalty beside the mean loss of a row, so that penalties mean the same for every checkpoint and every number of
-    rows. The parts are the places of the rows to fit on, and of those to choose by.
+    Features (N, D) are shifted and scaled by fixed numbers, and the penalty on half the squared length of the weights
+    is added to the mean loss of a row, so that penalties mean the same for every checkpoint and number of rows. The
+    parts are the indices of the rows to fit on, and of those to choose by.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -278,9 +276,9 @@ def fit_probe(
     scale = max(float(np.sqrt(np.square(rows[fitted_on] - centre).mean())), 1e-12)
     scaled, tested = (rows - centre) / scale, (test[0] - centre) / scale
     best: tuple[float, float, float, Any] | None = None
-    for penalty in sorted(penalties, reverse=True):  # of equally good ones the strongest counts
+    for penalty in sorted(penalties, reverse=True):  # of equally good ones the strongest wins
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # one that is not quite at its end is as good a probe
+            warnings.simplefilter("ignore")  # one that has not quite converged is as good
             model = LogisticRegression(C=1 / (penalty * len(fitted_on)), max_iter=MOST_ITERATIONS)
             model.fit(scaled[fitted_on], codes[fitted_on])
         score = float(model.score(scaled[chosen_by], codes[chosen_by]))
@@ -302,7 +300,7 @@ def fit_probe(
 def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMetric:
     """Return how an accuracy is measured: the method, the seed, the test rows, and what differs from the default.
 
-    The settings of adapters are always told: there is no usual one.
+    The settings of adapters are always included, since there is no usual one.
     """
     usual = asdict(default_recipe(test.task.modality, recipe.method))
     own = {
@@ -317,15 +315,15 @@ def truth_metric(recipe: Recipe, seed: int, test: LabelledSample) -> RecordedMet
 
 
 def failed_record(like: Record, metric: RecordedMetric, kind: str, reason: str) -> Record:
-    """Return the record that an accuracy could not be measured; its identity is that of the accuracy."""
+    """Return the record of a failed measurement, which has the identity of the accuracy."""
     record = truth_record(like, metric)
     return replace(record, status="failed", kind=kind, reason=reason, terms={})
 
 
 def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResult | None = None) -> Record:
-    """Return the record of a measured accuracy, beside one of the same model on the same training sample.
+    """Return the record of a measured accuracy, given one of the same model on the same training sample.
 
-    Without a measurement it only has the identity of the one to come.
+    Without a measurement it only has the identity of the future record.
     """
     run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
     run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)
@@ -337,7 +335,7 @@ def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResul
 
 
 def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:
-    """Return what a folder of results holds of this very measurement, or None; what failed was not measured."""
+    """Return the result of this measurement from a folder of results, None if it is not there or failed."""
     path = folder / record_path(truth_record(like, metric))
     try:
         record = Record.from_json(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Which block to train: NC1 of what each block gives, and the block that a recipe means."""
+"""Which block to train: NC1 of each block's output, and the block in a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hf_transfer_score.metrics.registry import get_metric
 
 
 def usable_blocks(classifier: Classifier, reached: set[int]) -> dict[str, torch.nn.Module]:
-    """Return the blocks with parameters that features depend on, by the ids of these, in their order."""
+    """Return the blocks, in order, with parameters that features depend on, given the ids of these."""
     blocks = blocks_of(classifier.backbone.module)
     return {name: one for name, one in blocks.items() if any(id(value) in reached for value in one.parameters())}
 
@@ -27,8 +27,7 @@ def before_last(
 ) -> dict[str, torch.nn.Module]:
     """Return the blocks that a skip connection can come from: those before the last one; CheckpointError for none.
 
-    What the last block gives are the features already; added to them nothing but their scale would change. The same
-    goes for any other block whose pooled output they are.
+    A block whose pooled output is already the features is left out: adding it would only change their scale.
     """
     found = dict(list(blocks.items())[:-1])
     taps = {name: Tap(block, classifier.backbone) for name, block in found.items()}
@@ -52,10 +51,10 @@ def before_last(
 def choose_block(
     classifier: Classifier, blocks: dict[str, torch.nn.Module], wanted: str | int, data: LabelledRows, machine: Machine
 ) -> str:
-    """Return the name of the block that a recipe means.
+    """Return the name of the block in a recipe.
 
-    "auto" is the block whose pooled output has the smallest NC1, by the measure of `layers`; where no block has one
-    (fewer rows than it needs), the one in the middle.
+    "auto" is the block whose pooled output has the smallest NC1, as in `layers`; if no block has one, because there are
+    too few rows, the one in the middle.
     """
     names = list(blocks)
     if wanted == AUTO:
@@ -74,10 +73,10 @@ def choose_block(
 def nc1_profile(
     classifier: Classifier, blocks: dict[str, torch.nn.Module], data: LabelledRows, machine: Machine
 ) -> dict[str, float]:
-    """Return NC1 of each block's pooled output, of those where it can be computed; smaller is more collapsed.
+    """Return NC1 of each block's pooled output, where it can be computed; smaller is more collapsed.
 
-    Outputs are pooled as the network pools its own layers, so these are the numbers of `layers`; what the last block
-    gives is read behind the final norm where its layer is.
+    Outputs are pooled as the network pools its own layers, so these are the numbers of `layers`; the last block is read
+    after the final norm if its layer is.
     """
     taps = {name: Tap(block, classifier.backbone) for name, block in blocks.items()}
     body, last = getattr(classifier.backbone, "body", None), next(reversed(blocks), None)

@@ -1,4 +1,4 @@
-"""The loop of fine-tuning: AdamW, a rise and a fall of the learning rate, and an end when nothing is gained."""
+"""The loop of fine-tuning: AdamW, a learning rate that rises and falls, and early stopping."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class LabelledRows:
     codes: Rows
 
     def of(self, places: Rows) -> LabelledRows:
-        """Return some of them."""
+        """Return some of the rows."""
         return LabelledRows(self.encoded, self.rows[places], self.codes[places])
 
 
@@ -42,13 +42,13 @@ class Score:
     loss: float
 
     def better_than(self, other: Score | None) -> bool:
-        """Whether this is the better one."""
+        """Whether this score is better."""
         return other is None or (self.accuracy, -self.loss) > (other.accuracy, -other.loss)
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one learning rate came to: the best score on the validation part, and the passes until it stopped."""
+    """The result of one learning rate: the best validation score, and the passes until it stopped."""
 
     best: Score
     epochs: int
@@ -56,7 +56,7 @@ class Run:
 
 
 class Machine:
-    """Where and in what precision is computed, by Accelerate."""
+    """The device and precision of computations, by Accelerate."""
 
     def __init__(self, recipe: Recipe) -> None:
         from accelerate import Accelerator
@@ -67,26 +67,26 @@ class Machine:
         how: dict[str, Any] = {"mixed_precision": "bf16" if half else "no", "cpu": self.device.type == "cpu"}
         try:
             self.accelerator = Accelerator(**how)
-        except ValueError:  # made before in this process, in another precision or elsewhere
+        except ValueError:  # this process has one with another precision or device
             AcceleratorState._reset_state(reset_partial_state=True)
             self.accelerator = Accelerator(**how)
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Return the context that forward passes run in."""
+        """Return the context for forward passes."""
         context: AbstractContextManager[Any] = self.accelerator.autocast()
         return context
 
 
 class Training:
-    """A classifier on its way at one learning rate, which can be left after any pass and gone on with later.
+    """The training of a classifier at one learning rate, which can be interrupted after any pass and continued later.
 
-    The rows held back tell which state was best, and the end. The seed decides the order of rows, and dropout.
+    The rows held back decide the best state, and the end. The seed decides the order of rows, and dropout.
 
     Attributes:
         scores: on the rows held back, after each pass.
-        rights: which of these rows are classified rightly after each pass (N,).
+        rights: which of these rows are classified correctly after each pass (N,).
         best: the best of the scores.
-        finite: whether the loss was finite so far.
+        finite: whether the loss has been finite so far.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Training:
         self.steps = int(min(recipe.epochs * per_epoch, recipe.steps or math.inf))
         self.step, self.since, self.finite = 0, 0, True
         self.scores: list[Score] = []
-        self.best, self.state = Score(-1.0, math.inf), trained.state()  # an untrained head is no state to end with
+        self.best, self.state = Score(-1.0, math.inf), trained.state()  # any trained state beats the untrained head
         self.rights: list[NDArray[np.bool_]] = []
         with self._random():
             torch.manual_seed(seed)
@@ -120,12 +120,12 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more to do."""
+        """Whether training is over."""
         patience = self.recipe.patience
         return not self.finite or self.step >= self.steps or (patience is not None and self.since >= patience)
 
     def advance(self, epochs: int | None = None, after_epoch: Callable[[int, Score], None] | None = None) -> None:
-        """Go on until so many passes are done altogether, or to the end."""
+        """Continue until this many passes are done in total, or to the end."""
         with self._random():
             for kind, state in self.random.items():
                 torch.cuda.set_rng_state(state, self.machine.device) if kind == "cuda" else torch.set_rng_state(state)
@@ -151,7 +151,7 @@ class Training:
             self.best, self.state = score, self.trained.state()
 
     def _random(self) -> AbstractContextManager[Any]:
-        """Return the context in which the generators of torch are this training's own."""
+        """Return a context in which this training has torch's generators to itself."""
         context: AbstractContextManager[Any] = torch.random.fork_rng(
             devices=[self.machine.device] if self.machine.device.type == "cuda" else []
         )
@@ -164,10 +164,10 @@ class Training:
         return found
 
     def finish(self) -> Run:
-        """Leave the classifier in its best state, and return what became of it."""
+        """Put the classifier in its best state, and return the result."""
         self.trained.restore(self.state)
         self.optimizer = None
-        self.machine.accelerator.free_memory()  # it holds on to optimisers, and these to all they were made for
+        self.machine.accelerator.free_memory()  # it keeps optimisers, and these keep their parameters
         return Run(self.best, self.epochs, self.finite)
 
 
@@ -184,7 +184,7 @@ def _optimizer(trained: Trained, recipe: Recipe, rate: float) -> torch.optim.Opt
 
 
 def _factor(step: int, steps: int, recipe: Recipe) -> float:
-    """Return the share of the highest learning rate at a step: it rises in a line, then falls as a cosine to 0."""
+    """Return the learning rate at a step, as a share of the highest: it rises linearly, then falls as a cosine to 0."""
     rise = max(1, round(recipe.warmup_share * steps))
     if step < rise:
         return (step + 1) / rise
@@ -192,7 +192,7 @@ def _factor(step: int, steps: int, recipe: Recipe) -> float:
 
 
 def _step(trained: Trained, data: LabelledRows, optimizer: Any, factor: float, machine: Machine) -> bool:
-    """Take one step, and return whether the loss was finite; without that no step is taken."""
+    """Take one step if the loss is finite, and return whether it is."""
     for group in optimizer.param_groups:
         group["lr"] = group["highest"] * factor
     classifier = trained.classifier
@@ -213,18 +213,18 @@ def _step(trained: Trained, data: LabelledRows, optimizer: Any, factor: float, m
 
 
 def _batches(places: Rows, size: int) -> list[Rows]:
-    """Return batches; a single row that is left over is left out, since a batch norm cannot train on it."""
+    """Return batches, without a single remaining row, since batch norms cannot train on one."""
     parts = cut(places, size)
     return parts[:-1] if len(parts) > 1 and len(parts[-1]) == 1 else parts
 
 
 def evaluate(classifier: Classifier, data: LabelledRows, machine: Machine) -> Score:
-    """Return how well a classifier does; it is in evaluation mode afterwards."""
+    """Return the score of a classifier, which is left in evaluation mode."""
     return judge(classifier, data, machine)[0]
 
 
 def judge(classifier: Classifier, data: LabelledRows, machine: Machine) -> tuple[Score, NDArray[np.bool_]]:
-    """Return how well a classifier does, and which of the rows it classifies rightly (N,)."""
+    """Return the score of a classifier, and which rows it classifies correctly (N,)."""
     right, loss = np.zeros(len(data.rows), bool), 0.0
     for part, rows in forward(classifier, data.encoded, data.rows, machine, classifier.logits):
         truth = torch.as_tensor(data.codes[part], device=rows.device)
@@ -241,11 +241,11 @@ def forward(
     machine: Machine,
     compute: Callable[[dict[str, Any]], torch.Tensor],
 ) -> list[tuple[Rows, torch.Tensor]]:
-    """Return places among the rows with what is computed of them, batch by batch, in evaluation mode."""
+    """Return indices into the rows with the values computed for them, batch by batch, in evaluation mode."""
     backbone, found = classifier.backbone, []
     backbone.module.eval()
     order = np.arange(len(rows))
-    if encoded.are_kept(backbone):  # the longest first, so that batches hold little padding
+    if encoded.are_kept(backbone):  # the longest first, so that batches have little padding
         lengths = np.array([backbone.length(item) for item in encoded.items(backbone, rows)])
         order = np.argsort(-lengths, kind="stable").astype(np.int64)
     with torch.no_grad():
@@ -257,7 +257,7 @@ def forward(
 
 
 def features(classifier: Classifier, encoded: Encoded, rows: Rows, machine: Machine) -> torch.Tensor:
-    """Return the features of some rows in their order (N, D), in evaluation mode."""
+    """Return the features of rows in order (N, D), in evaluation mode."""
     parts = forward(classifier, encoded, rows, machine, classifier.features)
     order = torch.as_tensor(np.concatenate([part for part, _ in parts])).argsort()
     return torch.cat([values for _, values in parts])[order.to(parts[0][1].device)]

@@ -1,4 +1,4 @@
-"""How a checkpoint is fine-tuned: few settings, fixed before the first model is looked at."""
+"""How a checkpoint is fine-tuned: a few settings, fixed before the first model is read."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ HEAD_FACTOR = 10.0
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a checkpoint is fine-tuned; whatever can change an accuracy is a field.
+    """How a checkpoint is fine-tuned; everything that can change an accuracy is a field.
 
     Attributes:
         method: "probe" trains a classifier on frozen features, "full" everything, "layer" one block and the
             classifier, "scl" the same with a skip connection from that block to the last features, "lora" low-rank
             adapters beside the layers, and the classifier.
-        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
-        epochs: passes over the training part at most.
-        steps: optimiser steps at most, None for as many as the epochs take.
+        learning_rates: of AdamW; each is tried, and the best on the validation part counts. Not used by a probe.
+        epochs: most passes over the training part.
+        steps: most optimiser steps, None for as many as the epochs take.
         batch_size: examples per step.
-        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        weight_decay: of AdamW, on matrices only; biases and norms have none.
         warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
-        head_factor: the new classifier learns so many times as fast as the weights below it.
+        head_factor: the new classifier's learning rate is so many times that of the weights below it.
         patience: epochs without a gain on the validation part after which it stops; None never stops.
         validation_share: share of each class that is held back from training for these two choices.
-        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        penalties: of a probe's logistic regression; each is tried. Not used by other methods.
         layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part, a name,
             or a number from 0.
-        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+        skip: how "scl" matches the width of the block's pooled output to the features: "pad" with zeros, or
             "interpolate".
-        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
-        lora_alpha: what an adapter gives counts so many times, per rank.
+        lora_rank: of the adapters of "lora": the size to which they reduce a layer's input.
+        lora_alpha: the weight of an adapter's output, divided by its rank.
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
-        device: where to compute, as torch names it; None takes an accelerator where there is one.
+        device: where to compute, as torch names it; None for an accelerator if there is one.
     """
 
     method: Method = "full"
@@ -79,7 +79,7 @@ class Recipe:
         if not 0 <= self.warmup_share < 1:
             raise OptionError(f"warmup_share={self.warmup_share}: expected a share from 0 to below 1.")
         if self.weight_decay < 0 or self.head_factor <= 0 or self.lora_alpha <= 0:
-            raise OptionError("weight_decay is expected from 0 on, head_factor and lora_alpha above 0.")
+            raise OptionError("Expected weight_decay of at least 0, head_factor and lora_alpha above 0.")
 
 
 DEFAULTS: dict[Modality, Recipe] = {
@@ -94,7 +94,7 @@ ADAPTERS_RATES: dict[Modality, tuple[float, ...]] = {
     "text": (2e-4, 1e-3, 5e-3),
     "audio": (3e-4, 3e-3),
 }
-"""Learning rates of adapters: ten times those of all weights, so that the classifier beside them learns as ever."""
+"""Learning rates of adapters: ten times those of full fine-tuning, so that the classifier's stay the same."""
 
 
 def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
@@ -110,7 +110,7 @@ def default_recipe(modality: Modality, method: Method = "full") -> Recipe:
 
 
 def most_collapsed(nc1: Mapping[str, float | None]) -> str | None:
-    """Return the layer with the smallest NC1, the earlier of equal ones; None where it is not defined for any.
+    """Return the layer with the smallest NC1, the earlier of equal ones; None if none has one.
 
     Example:
         >>> most_collapsed({"0": 0.4, "1": 0.2, "2": None, "3": 0.2})

@@ -1,7 +1,7 @@
-"""A training on its way, kept in one file: tensors and a description, written whole or not at all, and no pickle.
+"""An unfinished training in one file: tensors and a description, written completely or not at all, without pickle.
 
-Who goes on from it gives the very numbers that an undisturbed training gives: the weights now and at their best, what
-AdamW remembers, and the places of both generators (the order of rows, and dropout) are all there.
+A training continued from it gives exactly the numbers of an uninterrupted one: the file has the current and the best
+weights, the state of AdamW, and those of both generators (for the order of rows, and for dropout).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ KEY = "training"
 
 @dataclass(frozen=True)
 class KeptTraining:
-    """What a file holds: tensors by name, and plain values."""
+    """The contents of a file: tensors by name, and plain values."""
 
     tensors: dict[str, torch.Tensor]
     about: dict[str, Any]
 
     @property
     def anchors(self) -> Anchors:
-        """What the classifier is built with again."""
+        """The values to build the classifier again."""
         return Anchors(self.tensors["centre"], self.tensors["scale"], self.about["layer"])
 
     @property
@@ -41,17 +41,17 @@ class KeptTraining:
 
     @property
     def rights(self) -> list[NDArray[np.bool_]]:
-        """Which of these rows are classified rightly after each pass."""
+        """Which of these rows are classified correctly, after each pass."""
         return list(self.tensors["rights"].numpy().astype(np.bool_))
 
     def part(self, name: str) -> dict[str, torch.Tensor]:
-        """Return the tensors of one part by their names in it."""
+        """Return the tensors of one part."""
         prefix = f"{name}/"
         return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
 
 
 def keep_training(path: Path, training: Training, built: BuiltNetwork) -> None:
-    """Write a training as it is after its last pass."""
+    """Write the state of a training after its last pass."""
     from safetensors.torch import save_file
 
     tensors = {"centre": built.classifier.centre, "scale": built.classifier.scale}
@@ -77,7 +77,7 @@ def keep_training(path: Path, training: Training, built: BuiltNetwork) -> None:
 
 
 def kept_training(path: Path) -> KeptTraining | None:
-    """Return what a file holds, None where there is none that can be read."""
+    """Return the contents of a file, None if it cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -89,7 +89,7 @@ def kept_training(path: Path) -> KeptTraining | None:
 
 
 def resume(training: Training, kept: KeptTraining) -> None:
-    """Bring a fresh training to where a kept one was."""
+    """Bring a new training to the state of a stored one."""
     about, device = kept.about, training.machine.device
     training.trained.restore(kept.part("now"))
     training.state = {name: value.to(device) for name, value in kept.part("best").items()}

@@ -222,7 +222,7 @@ SPOILT = {
         lambda w: {f"base_model.model.encoder.lora_{p}.weight": torch.ones(3, 3) for p in "AB"},
         "BertEncoder, which is not merged",
     ),
-    "half": (without(f"{PATH}.lora_B.weight"), "one of two matrices only"),
+    "half": (without(f"{PATH}.lora_B.weight"), "only one of two matrices"),
     "shape": (also(f"{PATH}.lora_B.weight", 17, 3), r"has the shape \(17, 3\), expected \(16, 3\)"),
     "broadcast": (also(f"{PATH}.lora_B.weight", 1, 3), r"has the shape \(1, 3\), expected \(16, 3\)"),
     "dimensions": (also(f"{PATH}.lora_B.weight", 16, 3, 1), r"has the shape \(16, 3, 1\)"),

@@ -100,7 +100,7 @@ def test_a_kind_is_registered_once(only):
     one = kind()
     assert register_backbone(one) is one
     assert all_kinds() == {"mine": one}
-    with pytest.raises(DuplicateBackboneError, match="'mine' already; choose another name"):
+    with pytest.raises(DuplicateBackboneError, match="'mine' already exists; choose another name"):
         register_backbone(kind())
     base.unregister_backbone("mine")
     assert all_kinds() == {}

@@ -129,7 +129,7 @@ def test_what_cannot_be_read_says_why(tmp_path):
 
     whole = write_model2vec(tmp_path / "whole")
     failing("pooling='cls' has no meaning", "unsupported", pooling="cls")
-    failing("has the layer 0 only", "unsupported", layer=3)
+    failing("has only the layer 0", "unsupported", layer=3)
     dense = write_static(tmp_path / "dense", behind=("Dense",))
     failing("behind a StaticEmbedding only Normalize and Dropout are read", "unsupported", dense)
     away = write_static(tmp_path / "away")

@@ -108,10 +108,10 @@ def test_a_class_that_a_probe_rules_out_is_no_warning():
 def test_regression_and_words_are_refused(checkpoints):
     load = Loads(checkpoints / "bert", "hub_text", "text-classification")
     targets = memory_sample("text-regression", ["one", "two"], [0.5, 1.5])
-    with pytest.raises(OptionError, match="text-regression has targets, and only classification is fine-tuned"):
+    with pytest.raises(OptionError, match="text-regression has targets; only classification can be fine-tuned"):
         fine_tune(load, targets, targets, Recipe(), 0)
     words = replace(reviews(4, 0), task=pictures(3, 0).task.__class__("token-classification", "text", "word"))
-    with pytest.raises(OptionError, match="token-classification has a label for each word"):
+    with pytest.raises(OptionError, match="token-classification has labels per word"):
         fine_tune(load, words, words, Recipe(), 0)
 
 

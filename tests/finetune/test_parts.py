@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hf_transfer_score.finetune import classifier as classifiers
-from hf_transfer_score.finetune.classifier import Classifier, Tap, mean_of_tokens, pooled, to_width
+from hf_transfer_score.finetune.classifier import Classifier, Tap, pooled, to_width
 from hf_transfer_score.finetune.fine_tune import fine_tune
 from hf_transfer_score.finetune.recipe import Recipe
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures, weights
@@ -113,12 +113,15 @@ def test_padding_does_not_enter_the_rows_of_a_block_and_groups_come_back_in_orde
 
 
 def test_outputs_of_blocks_are_pooled_by_their_shape():
+    def mean(tokens):
+        return tokens.mean(1)
+
     values = torch.arange(24.0)
     maps = values.reshape(1, 6, 2, 2)
-    torch.testing.assert_close(pooled(maps, mean_of_tokens), maps.mean((2, 3)))
-    torch.testing.assert_close(pooled(maps.permute(0, 2, 3, 1), mean_of_tokens), maps.mean((2, 3)))
+    torch.testing.assert_close(pooled(maps, mean), maps.mean((2, 3)))
+    torch.testing.assert_close(pooled(maps.permute(0, 2, 3, 1), mean), maps.mean((2, 3)))
     tokens = values.reshape(2, 3, 4)
-    torch.testing.assert_close(pooled((tokens, "more"), mean_of_tokens), tokens.mean(1))
+    torch.testing.assert_close(pooled((tokens, "more"), mean), tokens.mean(1))
     torch.testing.assert_close(pooled((tokens, "more"), lambda states: states[:, 0]), tokens[:, 0])
 
 

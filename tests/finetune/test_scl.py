@@ -87,7 +87,7 @@ def plain(tmp_path_factory):
 
 @pytest.mark.parametrize("wanted", ["vit.layers.1", 1])
 def test_the_last_block_is_refused_with_the_reason(plain, wanted):
-    with pytest.raises(OptionError, match="are the features already, and scl would add them to themselves"):
+    with pytest.raises(OptionError, match="is already the features, and scl would add them to themselves"):
         fine_tune(plain, FEW, FEW, Recipe("scl", layer=wanted, **ONCE), 0)
 
 

@@ -78,8 +78,8 @@ def test_every_other_method_is_a_row_with_the_reason(place, kind, method):
     one = report.models["counter"]
     assert (one.status, one.kind) == ("failed", "unsupported")
     assert one.reason == (
-        f"is of a kind that gives features without gradients, so that the method {method} cannot train it; use the "
-        "method probe"
+        f"is of a kind that gives features without gradients, so the method {method} cannot train it; use the method "
+        "probe"
     )
     (path,) = [path for path in (place / "results" / "records").rglob("*.json") if '"truth"' in path.read_text("utf-8")]
     assert Record.from_json(path.read_bytes()).is_failed_measurement
