@@ -105,20 +105,21 @@ def rank(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
+            embeddings.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
-        threads: threads that decode and preprocess; without it one for each core.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
@@ -214,20 +215,21 @@ def plan_rank(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
+            embeddings.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
-        threads: threads that decode and preprocess; without it one for each core.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
@@ -316,19 +318,19 @@ def rank_adaptively(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
-        threads: threads that decode and preprocess; without it one for each core.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
@@ -457,20 +459,21 @@ def verify(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
+            embeddings.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
-            one; where to compute, as torch names it; None takes an accelerator where there is one.
-        threads: threads that decode and preprocess; without it one for each core.
+            one; where to compute, as torch names it; None for an accelerator if there is one.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
@@ -486,22 +489,22 @@ def verify(
         seeds: one measurement for each.
         test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
-        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
-        epochs: passes over the training part at most.
-        steps: optimiser steps at most, None for as many as the epochs take.
+        learning_rates: of AdamW; each is tried, and the best on the validation part counts. Not used by a probe.
+        epochs: maximum number of passes over the training part.
+        steps: maximum number of optimiser steps, None for as many as the epochs take.
         train_batch_size: examples per step.
-        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        weight_decay: of AdamW, on matrices only; biases and norms have none.
         warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
-        head_factor: the new classifier learns so many times as fast as the weights below it.
+        head_factor: the new classifier's learning rate is so many times that of the weights below it.
         patience: epochs without a gain on the validation part after which it stops; None never stops.
         validation_share: share of each class that is held back from training for these two choices.
-        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        penalties: of a probe's logistic regression; each is tried. Not used by other methods.
         train_layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part,
             a name, or a number from 0.
-        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+        skip: how "scl" matches the width of the block's pooled output to the features: "pad" with zeros, or
             "interpolate".
-        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
-        lora_alpha: what an adapter gives counts so many times, per rank.
+        lora_rank: of the adapters of "lora": the size to which they reduce a layer's input.
+        lora_alpha: the weight of an adapter's output, divided by its rank.
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
 
     Example:
@@ -620,20 +623,21 @@ def choose(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        layer: last, mean (of all layers), all (each layer by itself), or the number of one, 0 the embeddings.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the
+            embeddings.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
-            one; where to compute, as torch names it; None takes an accelerator where there is one.
-        threads: threads that decode and preprocess; without it one for each core.
+            one; where to compute, as torch names it; None for an accelerator if there is one.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.
@@ -652,22 +656,22 @@ def choose(
         licenses: only candidates with one of these licences take part; empty for any licence.
         test_split: the split to test on; None for one called test or validation, else the rows outside the sample.
         test_samples: test rows at most.
-        learning_rates: of AdamW; each is tried, and the one best on the validation part counts. No part of a probe.
-        epochs: passes over the training part at most.
-        steps: optimiser steps at most, None for as many as the epochs take.
+        learning_rates: of AdamW; each is tried, and the best on the validation part counts. Not used by a probe.
+        epochs: maximum number of passes over the training part.
+        steps: maximum number of optimiser steps, None for as many as the epochs take.
         train_batch_size: examples per step.
-        weight_decay: of AdamW, on matrices only; biases and norms are left alone.
+        weight_decay: of AdamW, on matrices only; biases and norms have none.
         warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.
-        head_factor: the new classifier learns so many times as fast as the weights below it.
+        head_factor: the new classifier's learning rate is so many times that of the weights below it.
         patience: epochs without a gain on the validation part after which it stops; None never stops.
         validation_share: share of each class that is held back from training for these two choices.
-        penalties: of the logistic regression of a probe; each is tried. No part of the other methods.
+        penalties: of a probe's logistic regression; each is tried. Not used by other methods.
         train_layer: the block of "layer" and "scl": "auto" for the one with the smallest NC1 on the training part,
             a name, or a number from 0.
-        skip: how "scl" brings the block's pooled output to the width of the features: "pad" with zeros, or
+        skip: how "scl" matches the width of the block's pooled output to the features: "pad" with zeros, or
             "interpolate".
-        lora_rank: of the adapters of "lora": numbers that a layer's input is brought down to.
-        lora_alpha: what an adapter gives counts so many times, per rank.
+        lora_rank: of the adapters of "lora": the size to which they reduce a layer's input.
+        lora_alpha: the weight of an adapter's output, divided by its rank.
         precision: "float32", "bfloat16", or "auto": bfloat16 on CUDA, else float32.
 
     Example:
@@ -747,19 +751,19 @@ def layers(
         full_pass: read all shards, even if some of them hold enough rows.
         max_rows: stop after that many rows; for endless streams.
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
-        max_length: tokens of a text that are read at most; without it what the checkpoint can take, at most 512.
-        subword: which sub-words stand for a word in token classification: first or their mean.
-        image_size: pixels that images are prepared at, on both sides, where the network takes that; without it the
-            size that the checkpoint names.
-        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which tries a batch of larger
-            work in half precision and stays in float32 unless that is faster and gives the same features.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
+        subword: how a word's sub-words are combined in token classification: first or mean.
+        image_size: width and height in pixels at which images are prepared, where the network can take another
+            size; without it the checkpoint's own size.
+        dtype: the precision of the forward pass: float32, bfloat16, float16, or auto, which for longer runs tries a
+            batch in half precision, and uses that only if it is faster and gives the same features.
         runtime: what runs the forward pass: torch, openvino, or auto, which is torch unless `dtype` is auto,
-            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than it takes
-            to convert.
-        batch_size: examples in a forward pass; without it one is found. It is halved where memory runs out.
+            OpenVINO is installed (`pip install hf-transfer-score[openvino]`) and it saves more time than the
+            conversion takes.
+        batch_size: examples per forward pass; without it chosen automatically. It is halved when memory runs out.
         device: where to compute, as torch names it (cpu, cuda, cuda:1, mps); without it an accelerator if there is
             one.
-        threads: threads that decode and preprocess; without it one for each core.
+        threads: threads that decode and preprocess; without it one per core.
         max_parameters: candidates with more are not run.
         min_throughput: candidates that read fewer examples a second here are left out of the answer.
         trust_remote_code: a model whose own Python code may run.

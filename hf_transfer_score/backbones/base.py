@@ -36,7 +36,7 @@ class BackboneOptions:
     Attributes:
         pooling: auto is the documented default of each kind; cls, mean, last (token) or max.
         layer: last, mean (of all layers), all (each layer by itself), or the number of a layer; 0 is the embeddings.
-        max_length: most tokens read from a text; without it as many as the checkpoint takes, at most 512.
+        max_length: maximum number of tokens read from a text; without it the checkpoint's own, at most 512.
         subword: how a word's sub-words are combined in token classification: first or mean.
         image_size: width and height in pixels at which images are prepared, where the network can take another size;
             without it the checkpoint's own size.

@@ -1,1 +1,1 @@
-"""Candidates: found by id, folder or search, described before anything large is downloaded, then downloaded."""
+"""Candidates: found by id, folder or search, described before any large download, and then downloaded."""

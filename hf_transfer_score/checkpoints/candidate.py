@@ -1,4 +1,4 @@
-"""Candidates: what a user names (an id on the Hub with or without a revision, or a folder), and what a search finds."""
+"""Candidates: those that a user names (an id on the Hub, a folder, or an object), and those that a search finds."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ PIPELINES: dict[Modality, tuple[str, ...]] = {
     "text": ("feature-extraction", "sentence-similarity", "fill-mask", "text-classification", "text-generation"),
     "audio": ("audio-classification", "automatic-speech-recognition", "feature-extraction"),
 }
-"""Pipeline tags under which checkpoints of a modality are listed, for searches that name none."""
+"""Pipeline tags of checkpoints of a modality, for searches without a task."""
 
 Models = Any
-"""What users pass as candidates: one or several ids, folders and models in memory."""
+"""Candidates as users pass them: one or several ids, folders and models in memory."""
 
 LOOKED_AT = 50
-"""Repositories that are looked at for each one wanted, before a search gives up."""
+"""Repositories that are read for each one wanted, before a search gives up."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """What was asked for: an id on the Hub at a branch, tag or commit, a folder as it was written, or an object."""
+    """A model that a user named: an id on the Hub at a branch, tag or commit, a folder as typed, or an object."""
 
     name: str
     revision: str | None = None
@@ -47,15 +47,15 @@ class Candidate:
     held: HeldModel | None = None
 
     def __str__(self) -> str:
-        """Show it as it can be typed."""
+        """Show it as it is typed."""
         return self.name if self.revision is None else f"{self.name}@{self.revision}"
 
 
 def parse_candidate(text: str) -> Candidate:
-    """Return what is meant by "owner/name", "owner/name@revision", "hf-hub:owner/name", or a folder.
+    """Return the candidate for "owner/name", "owner/name@revision", "hf-hub:owner/name", or a folder.
 
-    What is there on this computer is meant, whatever it holds: the Hub is asked only for what is not, or for what
-    begins with one of its prefixes.
+    A name that exists on this computer means that file or folder; all others, and those with one of the Hub's prefixes,
+    mean the Hub.
     """
     text = text.strip().rstrip("/")
     if not text:
@@ -63,15 +63,15 @@ def parse_candidate(text: str) -> Candidate:
     if text.startswith(FOLDER_PREFIX):
         return _folder(text.removeprefix(FOLDER_PREFIX))
     prefix = next((one for one in HUB_PREFIXES if text.startswith(one)), "")
-    written_as_one = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
-    if not prefix and (written_as_one or is_here(text)):
+    looks_like_one = text.startswith((".", "/", "~")) or (os.sep != "/" and os.sep in text)
+    if not prefix and (looks_like_one or is_here(text)):
         return _folder(text)
     name, _, revision = text.removeprefix(prefix).partition("@")
     return Candidate(name, revision or None)
 
 
 def is_here(text: str) -> bool:
-    """Whether there is a file or folder of this name; no name is too long or too odd to ask.
+    """Whether there is a file or folder of this name, which may be invalid.
 
     Example:
         >>> is_here("."), is_here("no/such"), is_here("x" * 5000), is_here("a" + chr(0))
@@ -86,12 +86,12 @@ def is_here(text: str) -> bool:
 def _folder(text: str) -> Candidate:
     try:
         return Candidate(text, folder=Path(text).expanduser().resolve())
-    except (OSError, RuntimeError, ValueError):  # links in a circle, no such home: a row, and the others go on
+    except (OSError, RuntimeError, ValueError):  # circular links or an unknown home become a row, and the others go on
         return Candidate(text, folder=Path(text).absolute())
 
 
 def read_candidates(path: Path) -> list[str]:
-    """Return the models that a file names: one per line, or the first column of a CSV; `#` begins a comment."""
+    """Return the models in a file: one per line, or the first column of a CSV; `#` starts a comment."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -104,7 +104,7 @@ def read_candidates(path: Path) -> list[str]:
 
 
 def listed(models: Any) -> list[Any]:
-    """Return what was passed as models as a list: one alone, of whatever form, is a list of one.
+    """Return models as a list; a single one, of any form, becomes a list of one.
 
     Example:
         >>> listed("owner/name"), listed(("owner/name", "owner/other"))
@@ -114,22 +114,24 @@ def listed(models: Any) -> list[Any]:
 
 
 def parse_candidates(models: Iterable[Any]) -> list[Candidate]:
-    """Return candidates in order, each once; `example` means all checkpoints that ship with the package."""
+    """Return candidates in order, without duplicates; `example` means all checkpoints shipped with the package."""
     found: dict[Candidate, None] = {}
     for model in models:
-        if isinstance(model, Candidate) or not isinstance(model, (str, Path)):
-            one = model if isinstance(model, Candidate) else held_model(model)
-            found[one if isinstance(one, Candidate) else Candidate(one.name, held=one)] = None
-            continue
-        text = str(model)
-        shipped = example_checkpoints(text.strip())  # under names that are the same on every machine
-        meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
-        found |= dict.fromkeys(meant or [parse_candidate(text)])
+        if isinstance(model, Candidate):
+            found[model] = None
+        elif isinstance(model, (str, Path)):
+            text = str(model)
+            shipped = example_checkpoints(text.strip())  # with names that are the same on every machine
+            meant = [Candidate(f"{EXAMPLE}/{folder.name}", folder=folder) for folder in shipped]
+            found |= dict.fromkeys(meant or [parse_candidate(text)])
+        else:
+            held = held_model(model)
+            found[Candidate(held.name, held=held)] = None
     return list(found)
 
 
 def display_names(candidates: Sequence[Candidate]) -> list[str]:
-    """Return a name for each: folders by their last part, with as much of the path as tells equal ones apart."""
+    """Return a name for each, of folders the last part; equal ones get the full path or a fingerprint."""
     names = [str(one) if one.folder is None else last_part(one) for one in candidates]
     names = [
         name if one.held is None or names.count(name) == 1 else f"{name} ({one.held.fingerprint[:7]})"
@@ -142,22 +144,22 @@ def display_names(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def last_part(candidate: Candidate) -> str:
-    """Return what to call a folder: the last part of what was typed, or of where it is for "." and the like."""
+    """Return a name for a folder: the last part as typed, or of its full path for "." and the like."""
     typed = Path(candidate.name.removeprefix(FOLDER_PREFIX)).name
     return typed if typed.strip(".") or candidate.folder is None else candidate.folder.name
 
 
 @dataclass(frozen=True)
 class Search:
-    """What to look for on the Hub.
+    """A search for models on the Hub.
 
     Attributes:
-        text: words of the id.
+        text: words in the id.
         task: a pipeline tag; without it those that suit the dataset's modality.
         library: such as timm, transformers or sentence-transformers.
         author: a user or organisation.
         license: such as apache-2.0.
-        max_parameters: the most parameters; repositories that do not say how many they have are left out.
+        max_parameters: the most parameters; repositories without a known number are left out.
         sort: what comes first.
         limit: how many to take.
     """
@@ -172,7 +174,7 @@ class Search:
     limit: int = 10
 
     def __post_init__(self) -> None:
-        """Refuse what makes no sense before the Hub is asked."""
+        """Refuse invalid options before the Hub is asked."""
         check_known(self, sort=SORTS)
         check_least(self, limit=1)
 
@@ -188,14 +190,14 @@ class Search:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search gave: ids in the order asked for, and why others were left out."""
+    """The result of a search: ids in order, and why others were left out."""
 
     names: list[str]
     left_out: dict[str, int]
 
 
 def search_models(search: Search, modality: Modality) -> Found:
-    """Return the ids of fitting checkpoints; raises HubError where the Hub does not answer, or finds none."""
+    """Return the ids of suitable checkpoints; raises HubError if the Hub does not answer, or there are none."""
     names: list[str] = []
     left_out: dict[str, int] = {}
     try:
@@ -212,7 +214,7 @@ def search_models(search: Search, modality: Modality) -> Found:
         what = f"The Hub answered {trouble.status}" if trouble.status else "The Hub cannot be reached"
         if trouble.kind == "unanswered":
             what = f"{trouble.reason[:1].upper()}{trouble.reason[1:]}"
-        raise HubError(f"{what}, so that models cannot be searched ({search.words()}). Name models.") from None
+        raise HubError(f"{what}, so models cannot be searched ({search.words()}). Name models instead.") from None
     if not names:
         why = "; ".join(f"{count} {reason}" for reason, count in left_out.items())
         raise HubError(f"The search found no model that fits ({search.words()}).{f' Left out: {why}.' if why else ''}")
@@ -222,7 +224,7 @@ def search_models(search: Search, modality: Modality) -> Found:
 def _listed(search: Search) -> list[Any]:
     from huggingface_hub import HfApi, get_session
 
-    # lists are asked for again and again; this fails at once
+    # requests for lists are repeated; this one fails at once
     get_session().head(endpoint_of(), timeout=CONNECT_SECONDS)
     tags = [search.library, f"license:{search.license}" if search.license else None]
     known = {name for names in PIPELINES.values() for name in names} | {"token-classification", "image-segmentation"}
@@ -240,7 +242,7 @@ def _listed(search: Search) -> list[Any]:
 
 
 def _unfit(info: Any, search: Search, modality: Modality) -> str | None:
-    """Return why a repository is left out, or None where it fits."""
+    """Return why a repository is left out, None if it fits."""
     if info.gated:
         return "gated (name one to try it)"
     if search.task is None and info.pipeline_tag not in PIPELINES[modality]:

@@ -1,7 +1,4 @@
-"""From a candidate to what its repository says (commit, files and sizes, library, licence, parameters), and its files.
-
-Weights are downloaded, resumed, repeated, the next ones while the current ones run, and freed on request.
-"""
+"""From a candidate to its repository's metadata (commit, files, library, licence, parameters), and to its files."""
 
 from __future__ import annotations
 
@@ -34,10 +31,9 @@ AT_ONCE = 4
 class Checkpoint:
     """A candidate as its repository describes it, under the name that users see.
 
-    The commit is the full one on the Hub, or a hash of a folder's content. Parameters are those of the weights' header,
-    if they are known before these are read. Downloads and likes are as the Hub counts them; access to a gated one has
-    to be asked for. Of an adapter, name and commit are its own, and the repository is that of its base, with the
-    adapter's files among the others.
+    The commit is the full one on the Hub, or a hash of a folder's content. Parameters are those in the weights' header,
+    if known before the download. An adapter has its own name and commit, and the repository of its base, to which its
+    own files are added.
     """
 
     name: str
@@ -53,20 +49,22 @@ class Checkpoint:
     adapter: Adapter | None = None
 
     def place_of(self, file: str) -> tuple[str, str]:
-        """Return the repository on the Hub that a file is of, and its commit."""
-        if self.adapter is None or file in self.adapter.files:
-            return (self.repository.name if self.adapter is None else self.adapter.name), self.commit
+        """Return the repository on the Hub that has a file, and its commit."""
+        if self.adapter is None:
+            return self.repository.name, self.commit
+        if file in self.adapter.files:
+            return self.adapter.name, self.commit
         return self.adapter.base, self.adapter.base_commit
 
     def as_plain(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold."""
+        """Return plain values for JSON."""
         plain = asdict(replace(self, held=None))
         plain["folder"] = None if self.folder is None else str(self.folder)
         return plain
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Checkpoint:
-        """Return what `as_plain` was made from."""
+        """Return the checkpoint of such values."""
         repository = Repository(**{**plain["repository"], "tags": tuple(plain["repository"]["tags"])})
         folder = None if plain["folder"] is None else Path(plain["folder"])
         adapter = Adapter(**plain["adapter"]) if plain.get("adapter") else None
@@ -74,9 +72,9 @@ class Checkpoint:
 
 
 def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
-    """Return what a candidate's repository says now, and remember it; raises CheckpointError.
+    """Return the current description of a candidate, and store it; raises CheckpointError.
 
-    Without a way to the Hub, what an earlier run learned or what is in the local cache will do.
+    Without a connection to the Hub, that of an earlier run is used, or the local cache.
     """
     if candidate.held is not None:
         checkpoint = _from_memory(candidate, candidate.held)
@@ -89,7 +87,7 @@ def resolve(candidate: Candidate, known: Answers) -> Checkpoint:
 
 
 def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
-    """Return what is remembered of a candidate without asking the Hub; a folder that changed is not remembered."""
+    """Return the stored description of a candidate, without asking the Hub; None for a folder that changed."""
     plain = known.recall(_question(candidate))
     if plain is None:
         return None
@@ -105,7 +103,7 @@ def recall(candidate: Candidate, known: Answers) -> Checkpoint | None:
 
 
 def _question(candidate: Candidate) -> str:
-    """Return what an answer is remembered by: an id means another repository on another Hub."""
+    """Return the key of a stored answer, which depends on the Hub."""
     if candidate.held is not None:
         return f"in memory {candidate.held.fingerprint}"
     if candidate.folder is not None:
@@ -147,12 +145,12 @@ def _from_hub(candidate: Candidate, known: Answers) -> Checkpoint:
 
 
 def _on_base(checkpoint: Checkpoint, known: Answers) -> Checkpoint:
-    """Return an adapter with the repository of its base, which is looked for on the Hub only."""
+    """Return an adapter with the repository of its base, which must be on the Hub."""
     adapter, revision = adapter_of(checkpoint.repository, checkpoint.commit)
     try:
         base = _from_hub(Candidate(adapter.base, revision), known)
     except CheckpointError as error:
-        raise CheckpointError(error.kind, f"is an adapter, and of its base {adapter.base}: {error}") from None
+        raise CheckpointError(error.kind, f"is an adapter whose base {adapter.base} {error}") from None
     if base.adapter is not None or "adapter_config.json" in base.repository:
         raise CheckpointError(
             "unsupported", f"is an adapter whose base {adapter.base} holds an adapter itself; merge them one by one"
@@ -172,7 +170,7 @@ def _on_base(checkpoint: Checkpoint, known: Answers) -> Checkpoint:
 
 
 def _descriptions(name: str, info: Any, hashes: dict[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the contents of a repository's descriptions, and what is wrong with the others; large ones stay there."""
+    """Return the contents of a repository's descriptions, and why others were not read, such as large ones."""
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if file.rfilename in DESCRIPTIVE_FILES}
     small = [file for file, size in sizes.items() if size <= DESCRIPTION.size]
     paths = map_at_once(lambda file: sound_file(name, file, str(info.sha), hashes), small, READ_AT_ONCE)
@@ -182,16 +180,14 @@ def _descriptions(name: str, info: Any, hashes: dict[str, str]) -> tuple[dict[st
 
 
 def _from_hub_cache(candidate: Candidate) -> Checkpoint | None:
-    """Return what the local cache of the Hub holds of a candidate."""
+    """Return a candidate from the local cache of the Hub, None if it is not there."""
     from huggingface_hub import snapshot_download
 
     try:
         folder = Path(snapshot_download(candidate.name, revision=candidate.revision, local_files_only=True))
-    except Exception:  # noqa: BLE001  # whatever is wrong with the cache, the failure to tell is the missing network
+    except Exception:  # noqa: BLE001  # whatever is wrong with the cache, the failure to report is the missing network
         return None
-    described = Repository.from_folder(folder)
-    repository = replace(described, name=candidate.name)
-    return Checkpoint(str(candidate), folder.name, repository)
+    return Checkpoint(str(candidate), folder.name, replace(Repository.from_folder(folder), name=candidate.name))
 
 
 def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
@@ -202,7 +198,7 @@ def _from_folder(candidate: Candidate, known: Answers) -> Checkpoint:
             hint = "name the folder that holds its config.json" if here else "a model on the Hub is written owner/name"
             raise CheckpointError("missing", f"{candidate.name} is not a folder; {hint}")
         repository = Repository.from_folder(candidate.folder)
-        if not repository.is_checkpoint:  # a folder of anything may be large: nothing is hashed
+        if not repository.is_checkpoint:  # any other folder may be large, and is not hashed
             raise CheckpointError("unsupported", repository.why_unknown())
         commit = folder_commit(candidate.folder, known)
     except (OSError, UnicodeDecodeError) as error:
@@ -217,7 +213,7 @@ def _from_memory(candidate: Candidate, held: HeldModel) -> Checkpoint:
 
 
 def folder_commit(folder: Path, known: Answers) -> str:
-    """Return a hash of a folder's content; files whose size and time did not change are not read again."""
+    """Return a hash of a folder's content; large files with unchanged size and time are not read again."""
     digest = hashlib.sha1(b"folder", usedforsecurity=False)
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
@@ -243,13 +239,13 @@ def _content(path: Path, known: Answers) -> str:
 
 @dataclass
 class Fetched:
-    """A folder that holds files of a checkpoint, and those that this run downloaded, which may be freed."""
+    """A folder with files of a checkpoint, and those that this run downloaded, which may be removed."""
 
     folder: Path
     downloaded: list[Path] = field(default_factory=list)
 
     def free(self) -> int:
-        """Remove what this run downloaded; return the bytes that are free now."""
+        """Remove what this run downloaded; return its bytes."""
         freed = 0
         for path in self.downloaded:
             target = path.resolve()
@@ -262,7 +258,7 @@ class Fetched:
 
 
 def on_disk(checkpoint: Checkpoint, name: str) -> Path | None:
-    """Return a file of a checkpoint where it is on this computer already."""
+    """Return a file of a checkpoint if it is already on this computer."""
     from huggingface_hub import try_to_load_from_cache
 
     if checkpoint.folder is not None:
@@ -273,16 +269,15 @@ def on_disk(checkpoint: Checkpoint, name: str) -> Path | None:
 
 
 def missing_bytes(checkpoint: Checkpoint, files: Sequence[str]) -> int:
-    """Return the bytes of those files that are not on this computer yet."""
+    """Return the bytes of the files that are not on this computer yet."""
     absent = [name for name in files if on_disk(checkpoint, name) is None]
     return checkpoint.repository.bytes_of(absent)
 
 
 def fetch(checkpoint: Checkpoint, files: Sequence[str]) -> Fetched:
-    """Return a folder with some files of a checkpoint, downloading those that are not here; raises CheckpointError.
+    """Return a folder with files of a checkpoint, downloading missing ones; raises CheckpointError.
 
-    Each has the content that the Hub says it has, whoever downloaded it.
-    What a lost connection left is resumed: the client keeps the part it has.
+    Each file has the content that the Hub announces, whoever downloaded it. Interrupted downloads are resumed.
     """
     if checkpoint.held is not None:
         return Fetched(checkpoint.held.folder)

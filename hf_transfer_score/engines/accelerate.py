@@ -1,4 +1,4 @@
-"""`accelerate`: one candidate after the other, in all processes that a launcher started, which share each of them."""
+"""`accelerate`: one candidate after another, each shared by all processes that a launcher started."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hf_transfer_score.errors import OptionError
 
 @dataclass(frozen=True)
 class Accelerate(Here):
-    """Carries out work in the processes of a launcher, which all call it alike; the features are made together."""
+    """Runs work in the processes of a launcher, which all make the same calls and share the forward passes."""
 
     def __post_init__(self) -> None:
-        """Refuse to work alone."""
+        """Refuse to run without a launcher."""
         if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
             raise OptionError(
                 "engine='accelerate' shares each candidate between the processes of a launcher: start it with "

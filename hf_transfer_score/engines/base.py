@@ -1,8 +1,8 @@
-"""What an engine is, and the one list of them.
+"""What an engine is, and the list of engines.
 
-Engines are found through the entry-point group `hf_transfer_score.engines`; the built-in ones come the same way, so a
-package of yours that names `my_engine = "my_package.my_engine:MyEngine"` in that group stands beside them. The name
-stands for a dataclass whose fields are the engine's options, each with a default.
+Engines are found through the entry-point group `hf_transfer_score.engines`. The built-in engines use it too, so your
+own package adds one by naming `my_engine = "my_package.my_engine:MyEngine"` in that group: a dataclass whose fields are
+the engine's options, each with a default.
 """
 
 from __future__ import annotations
@@ -25,15 +25,14 @@ HERE = "here"
 
 @dataclass(frozen=True)
 class Work:
-    """The work on one candidate, which depends on no other's.
+    """The work on one candidate, independent of all others.
 
     Attributes:
         name: of the candidate.
-        action: does the work and returns what came of it. A candidate that fails is a value too; what it raises ends
-            the run. An engine that works elsewhere pickles it, and the files that it reads and writes are in folders
-            that all workers share.
-        weights: bytes of the candidate's weights, 0 where that is not known.
-        gpu: whether it computes on a GPU where there is one.
+        action: does the work and returns its result. A candidate that fails is a result too; an exception ends the run.
+            An engine that works elsewhere pickles it, and its files are in folders that all workers share.
+        weights: bytes of the candidate's weights, 0 if unknown.
+        gpu: whether it uses a GPU if there is one.
     """
 
     name: str
@@ -44,9 +43,9 @@ class Work:
 
 @runtime_checkable
 class Portable(Protocol):
-    """An action that can also be done where no folder is shared with this computer.
+    """An action that can also be done on a machine that shares no folder with this computer.
 
-    What it reads is sent along, and what it makes comes back as plain files, which are not trusted.
+    The files it reads are sent along, and its results come back as plain files, which are not trusted.
     """
 
     @property
@@ -55,24 +54,18 @@ class Portable(Protocol):
 
     @property
     def bound(self) -> str:
-        """Why it can be done on this computer only, as a clause about the candidate; "" where it can be sent."""
+        """Why it can only be done on this computer, as a clause about the candidate; "" if it can be sent."""
 
     def leave(self, files: Sequence[Path], folder: Path) -> None:
-        """Do the work there, with those files in the same order, and leave what came of it in an empty folder."""
+        """Do the work on the other machine, with its copies of the files, and write the result into an empty folder."""
 
     def take(self, folder: Path) -> Any:
-        """Return here what the action would have returned, from what was left."""
+        """Return the result of the action from that folder, back on this computer."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """Work that is over.
-
-    Attributes:
-        work: which it was.
-        value: what its action returned.
-        failure: why there is no value: its worker ended, and ended again when it was repeated.
-    """
+    """Finished work, with the result of its action, or the failure if its worker ended in all attempts."""
 
     work: Work
     value: Any = None
@@ -80,24 +73,23 @@ class Finished:
 
 
 class Engine(Protocol):
-    """Something that carries out work, here or elsewhere.
+    """Runs work, here or elsewhere.
 
     Attributes:
-        elsewhere: whether the work is done in other processes, which know nothing but what its action holds.
+        elsewhere: whether it runs in other processes, which only know what an action contains.
     """
 
     elsewhere: ClassVar[bool]
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
-        """Yield each work once when it is over, in any order; `began` is called here when one is begun.
+        """Yield each work when it is finished, in any order, and call `began` when one starts.
 
-        Where the next work is taken from `works` only when there is room for it, more can come while others run.
-
-        What an action raises is raised here. Whoever stops listening closes the generator, and what goes on is ended.
+        Engines that take the next work only when there is room for it allow more works to come while others run.
+        Exceptions of actions are raised here. Closing the generator ends the work that is still running.
         """
 
     def close(self) -> None:
-        """Give back what the engine holds; it is not used again."""
+        """Release the engine's resources; it is not used again."""
 
 
 def all_engines() -> list[str]:
@@ -118,7 +110,7 @@ def open_engine(name: str, settings: Mapping[str, Any] | None = None) -> Engine:
         settings: options of the engine by name, such as {"workers": 4}; those that are None are left out.
 
     Raises:
-        OptionError: there is no such engine or option, or something that the engine needs is not installed.
+        OptionError: there is no such engine or option, or a package that the engine needs is not installed.
 
     Example:
         >>> works, begun = [Work("a", lambda: 1), Work("b", lambda: 2)], []
@@ -131,14 +123,14 @@ def open_engine(name: str, settings: Mapping[str, Any] | None = None) -> Engine:
     for option in given:
         if option not in known:
             takes = f"its options: {', '.join(known)}" if known else "it has no options"
-            raise OptionError(f"{option!r} is no option of the engine {name}; {takes}.")
+            raise OptionError(f"{option!r} is not an option of the engine {name}; {takes}.")
     engine: Engine = kind(**given)
     return engine
 
 
 @contextmanager
 def opened(engine: str | Engine) -> Iterator[Engine]:
-    """Yield an engine by its name, and close it behind the block; one that is open already stays open."""
+    """Yield an engine by its name, and close it after the block; one that is already open stays open."""
     if not isinstance(engine, str):
         yield engine
         return
@@ -161,7 +153,7 @@ def engine_kind(name: str) -> type[Any]:
 
 
 def extra(package: str, engine: str) -> Any:
-    """Return a package that an engine needs, or raise OptionError with what to install."""
+    """Import a package that an engine needs, or raise OptionError with what to install."""
     try:
         return import_module(package)
     except ImportError:

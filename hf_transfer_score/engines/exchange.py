@@ -1,12 +1,12 @@
-"""The dataset repository through which work goes to jobs on the Hub, and what they made of it comes back.
+"""The dataset repository that carries work to jobs on the Hub, and their results back.
 
-Work is sent as a pickle, since only this package knows what a candidate holds. Who unpickles it is the job, and only
-what has the hash that the job was started with: nobody who can write to the repository can slip in something else. What
-comes back is JSON and arrays, which cannot run anything, and is checked like anything from elsewhere.
+Work is sent as a pickle, which only the job opens, and only if it has the hash that the job was started with: others
+who can write to the repository cannot replace it. Results come back as JSON and arrays, which cannot run code, and are
+checked like any foreign file.
 
-    files/HASH              what works read, such as the sample; sent once
+    files/HASH              files that works read, such as the sample; sent once
     runs/RUN/jobs/HASH      the works of a job
-    runs/RUN/results/N/...  what came of work number N, in one commit
+    runs/RUN/results/N/...  the result of work number N, in one commit
 """
 
 from __future__ import annotations
@@ -29,20 +29,15 @@ from hf_transfer_score.hub.repository import HubRepository, HubView
 from hf_transfer_score.version import LIBRARY
 
 PART = re.compile(r"[A-Za-z0-9_][\w.-]*")
-"""A part of a path that is read."""
+"""A valid part of a path."""
 
 Numbered = tuple[int, Portable]
-"""Some work with its number in the run."""
+"""Work with its number in the run."""
 
 
 @dataclass
 class Exchange:
-    """A dataset repository, and a run in it.
-
-    Attributes:
-        repository: where all goes through.
-        run: the name of the run.
-    """
+    """A dataset repository, and the name of a run in it."""
 
     repository: HubRepository
     run: str
@@ -50,17 +45,17 @@ class Exchange:
     _seen: set[int] = field(default_factory=set, init=False)
 
     def open(self) -> None:
-        """Make the repository where it is not there; one that is public is not used."""
+        """Create the repository if necessary; a public one is refused."""
         self.repository.create()
         ask = self.repository.api.repo_info
         if not patiently(lambda: ask(self.repository.name, repo_type="dataset")).private:
             raise OptionError(
-                f"to={self.repository.name!r}: this dataset repository is public, and your sample would be, too: make "
+                f"to={self.repository.name!r}: this dataset repository is public, and your sample would be too: make "
                 "it private, or name another."
             )
 
     def send(self, works: Sequence[Numbered]) -> str:
-        """Send the works of a job, and return the hash by which it knows them."""
+        """Send the works of a job, and return the hash that identifies them."""
         changes: dict[str, bytes] = {}
         parcel = []
         for number, action in works:
@@ -75,7 +70,7 @@ class Exchange:
 
     @contextmanager
     def received(self, name: str) -> Iterator[list[tuple[int, Portable, list[Path]]]]:
-        """Yield the works of a job with the files that they read; in the job."""
+        """Yield the works of a job with their files; called in the job."""
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
             content = self._file(f"runs/{self.run}/jobs/{name}", "main", place).read_bytes()
@@ -88,7 +83,7 @@ class Exchange:
             yield [(number, action, [files[one] for one in names]) for number, action, names in parcel]
 
     def give_back(self, results: Mapping[int, Path]) -> None:
-        """Send what came of works, by their numbers; in the job."""
+        """Send the results of works, by their numbers; called in the job."""
         changes = {}
         for number, folder in results.items():
             for path in sorted(one for one in folder.rglob("*") if one.is_file()):
@@ -97,7 +92,7 @@ class Exchange:
 
     @contextmanager
     def arrived(self) -> Iterator[list[tuple[int, Path]]]:
-        """Yield what came back since the last look: numbers of works, and what was left in a folder for each."""
+        """Yield the results since the last call: numbers of works, each with its folder."""
         version = self.repository.version() or ""
         if version == self._version:
             yield []
@@ -116,7 +111,7 @@ class Exchange:
             yield [(number, Path(folder) / f"{self._results}{number}") for number in new]
 
     def clear(self) -> None:
-        """Remove what belongs to this run only."""
+        """Remove the files of this run."""
 
         def change(view: HubView) -> dict[str, bytes | None]:
             return dict.fromkeys(path for path in view.files if path.startswith(f"runs/{self.run}/"))
@@ -131,7 +126,7 @@ class Exchange:
         self.repository.update(lambda _: changes, title=title)
 
     def _file(self, path: str, version: str, folder: Path) -> Path:
-        """Return a file of the repository, downloaded into a folder."""
+        """Download a file of the repository into a folder."""
         from huggingface_hub import hf_hub_download
 
         name = self.repository.name

@@ -1,4 +1,4 @@
-"""The machines on which Hugging Face runs jobs, what they cost, and which of them a candidate needs."""
+"""The machines on which Hugging Face runs jobs, their prices, and which one a candidate needs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from hf_transfer_score.errors import CheckpointError
 
 GIGABYTE = 10**9
-WEIGHTS_TIMES, BESIDE = 4, 2 * GIGABYTE
-"""Memory of a machine for a candidate: so many times its weights, as full fine-tuning takes, and some beside."""
+WEIGHTS_TIMES, EXTRA = 4, 2 * GIGABYTE
+"""Memory for a candidate: a multiple of its weights, as for full fine-tuning, and some more."""
 
 MINUTES = {"second": 1 / 60, "minute": 1.0, "hour": 60.0}
-"""Units in which the Hub tells prices."""
+"""Units of the Hub's prices."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Flavor:
     """A kind of machine.
 
     Attributes:
-        name: as the Hub calls it.
-        memory: bytes of the GPU, or of the machine where it has none.
+        name: its name on the Hub.
+        memory: bytes of the GPU, or of the machine if it has none.
         gpus: how many.
-        dollars: for a minute, None where the Hub does not say.
+        dollars: per minute, None if unknown.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Flavor:
 
 
 def read_flavors(listed: Iterable[Any]) -> list[Flavor]:
-    """Return the machines of the Hub's own list, the cheapest first."""
+    """Return the machines in the Hub's list, the cheapest first."""
     found = []
     for one in listed:
         gpu = one.accelerator
@@ -47,7 +47,7 @@ def read_flavors(listed: Iterable[Any]) -> list[Flavor]:
 
 
 def flavor_for(flavors: Sequence[Flavor], weights: int, *, gpu: bool) -> Flavor:
-    """Return the cheapest machine for weights of so many bytes, with one GPU or none.
+    """Return the cheapest machine for weights of a size in bytes, with one GPU or none.
 
     Example:
         >>> known = [Flavor("cpu", 16 * 10**9, 0, 0.001), Flavor("small", 16 * 10**9, 1, 0.01),
@@ -55,7 +55,7 @@ def flavor_for(flavors: Sequence[Flavor], weights: int, *, gpu: bool) -> Flavor:
         >>> [flavor_for(known, 10**9 * size, gpu=size > 0).name for size in (0, 3, 5)]
         ['cpu', 'small', 'large']
     """
-    needed = WEIGHTS_TIMES * weights + BESIDE
+    needed = WEIGHTS_TIMES * weights + EXTRA
     for one in flavors:
         if one.gpus == int(gpu) and one.memory >= needed:
             return one
@@ -63,11 +63,11 @@ def flavor_for(flavors: Sequence[Flavor], weights: int, *, gpu: bool) -> Flavor:
     raise CheckpointError(
         "too_large",
         f"its weights have {weights / GIGABYTE:.1f} GB, and no machine {machine} has the {needed / GIGABYTE:.0f} GB of "
-        "memory that it may take: name one with `flavor`",
+        "memory that it may need: name one with `flavor`",
     )
 
 
 def _number(text: object) -> float:
-    """Return the number that a text such as "16 GB" begins with, 0 for none."""
+    """Return the number at the start of a text such as "16 GB", 0 if there is none."""
     found = re.match(r"\s*(\d+(?:\.\d+)?)", str(text))
     return float(found[1]) if found else 0.0

@@ -1,4 +1,4 @@
-"""`here`: one candidate after the other, in this process."""
+"""`here`: one candidate after another, in this process."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hf_transfer_score.engines.base import Finished, Work
 
 @dataclass(frozen=True)
 class Here:
-    """Carries out work in this process, in order."""
+    """Runs work in this process, in order."""
 
     elsewhere: ClassVar[bool] = False
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
-        """Yield each work as soon as it is done, in order."""
+        """Yield each work when it is finished, in order."""
         for work in works:
             began(work)
             yield Finished(work, work.action())
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""

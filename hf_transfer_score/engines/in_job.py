@@ -1,4 +1,4 @@
-"""What runs in a job on the Hub: its works one after the other, each of which is sent back as soon as it is done.
+"""The program of a job on the Hub: it does its works one after another, and sends each result back at once.
 
 python -m hf_transfer_score.engines.in_job OWNER/NAME RUN HASH
 """
@@ -22,21 +22,21 @@ BEGINS = "hf-transfer-score begins "
 """In the log of a job, before the number of each work."""
 
 RAISED = "raised.json"
-"""What a work raised, which ends the run; beside what it left."""
+"""The exception of a work, which ends the run; among its results."""
 
-PATIENCE = CommitRetries(seconds=30.0)
-"""With results that the Hub does not take; the next candidate need not wait for them."""
+RETRIES = CommitRetries(seconds=30.0)
+"""For results that the Hub refuses, so that the next candidate does not wait long."""
 
 LAST_ATTEMPTS, PAUSE_SECONDS = 30, 60.0
-"""For results that could not be sent when all is done, and how long between two attempts."""
+"""At the end, for results that could not be sent."""
 
 
 def main(name: str, run: str, parcel: str) -> None:
     """Do the works of a job.
 
-    The Hub takes so many commits an hour: results that it does not take now go with the next ones.
+    The Hub limits commits per hour: results that it refuses now are sent with the next ones.
     """
-    exchange = Exchange(HubRepository(name, private=True, retries=PATIENCE), run)
+    exchange = Exchange(HubRepository(name, private=True, retries=RETRIES), run)
     waiting: dict[int, Path] = {}
     with quiet_client(), exchange.received(parcel) as works, ExitStack() as kept:
         for number, action, files in works:
@@ -51,11 +51,11 @@ def main(name: str, run: str, parcel: str) -> None:
                 time.sleep(PAUSE_SECONDS)
                 _send(exchange, waiting)
         if waiting:
-            raise StoreError(f"The Hub did not take what came of {len(waiting)} candidates.")
+            raise StoreError(f"The Hub did not take the results of {len(waiting)} candidates.")
 
 
 def _do(action: Portable, files: list[Path], folder: Path) -> None:
-    """Do a work; what it raises is left for whoever sent it."""
+    """Do a work; its exception is a result too."""
     try:
         action.leave(files, folder)
     except Exception as error:  # noqa: BLE001  # raised where the run is
@@ -64,7 +64,7 @@ def _do(action: Portable, files: list[Path], folder: Path) -> None:
 
 
 def _send(exchange: Exchange, waiting: dict[int, Path]) -> None:
-    """Send what came of works, and forget what is sent."""
+    """Send results, and drop those that are sent."""
     try:
         exchange.give_back(waiting)
         waiting.clear()

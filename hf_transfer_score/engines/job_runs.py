@@ -1,4 +1,4 @@
-"""A run of jobs on the Hub: starts them, takes what comes back, and begins again what was lost."""
+"""A run of jobs on the Hub: starts them, takes their results, and repeats what was lost."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from hf_transfer_score.text import one_line
 from hf_transfer_score.untrusted import parse_json
 
 MOST_UNANSWERED = 20
-"""Looks one after the other that the Hub may leave unanswered; jobs go on meanwhile."""
+"""Requests in a row that the Hub may leave unanswered, while jobs go on."""
 
 SECONDS_AT_END = 30.0
-"""For jobs that have sent all that they had to end by themselves, before they are cancelled."""
+"""For jobs that have sent everything to end, before they are cancelled."""
 
 LABEL = "hf-transfer-score"
 """Of jobs, with the name of their run."""
 
 OVER = ("COMPLETED", "CANCELED", "ERROR", "DELETED")
-"""Stages after which a job does nothing more."""
+"""Final stages of a job."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one job does: works with their numbers in the run, one after the other, on one machine."""
+    """The works of one job, with their numbers in the run, and its machine."""
 
     flavor: Flavor
     works: tuple[tuple[int, Work], ...]
@@ -56,11 +56,11 @@ class JobEnd:
     """How a job ended.
 
     Attributes:
-        stage: as the Hub calls it.
-        how: as a clause about the job.
-        kind: of the failure of the work that it was at.
-        timed_out: whether its time was over.
-        at: the number of the work that it was at, None where it had not begun with one; -1 where that is not known.
+        stage: the Hub's name for it.
+        how: a clause about the job.
+        kind: of the failure of the work that it was doing.
+        timed_out: whether it ran out of time.
+        at: the number of the work that it was doing, None if it had not started one, -1 if unknown.
     """
 
     stage: str
@@ -76,10 +76,10 @@ class Launcher:
 
     Attributes:
         api: the Hub's client.
-        namespace: whose jobs they are.
-        image: in which they run.
-        script: returns the line of shell for arguments of `in_job`.
-        seconds: that a job may take.
+        namespace: the owner of the jobs.
+        image: of Docker.
+        script: returns the shell command for arguments of `in_job`.
+        seconds: the time limit of a job.
     """
 
     api: Any
@@ -89,7 +89,7 @@ class Launcher:
     seconds: int
 
     def start(self, flavor: str, arguments: Sequence[str]) -> str:
-        """Start a job and return its number; it gets the token as a secret and in no other way."""
+        """Start a job and return its id; it gets the token only as a secret."""
         from huggingface_hub import constants, get_token
 
         try:
@@ -109,7 +109,7 @@ class Launcher:
             raise refused(f"asked to start a job on {flavor} for {self.namespace}", error) from error
 
     def ended(self, job: str) -> JobEnd | None:
-        """Return how a job ended, None while it has not."""
+        """Return how a job ended, None if it has not."""
         try:
             about = patiently(lambda: self.api.inspect_job(job_id=job, namespace=self.namespace))
         except Exception as error:
@@ -123,14 +123,15 @@ class Launcher:
             return JobEnd(stage, f"somebody cancelled its job ({about.url})", at=at)
         ran = about.durations.running_secs if about.durations else None
         if "timeout" in said.lower().replace(" ", "") or "timed out" in said.lower() or (ran or 0) >= self.seconds:
-            how = f"it took longer than a job is given; give it more with `minutes` ({about.url})"
+            how = f"it took longer than the time limit; raise that with `minutes` ({about.url})"
             return JobEnd(stage, how, timed_out=True, at=at)
-        how = f"{_without_result(said, last)} ({about.url})"
+        known = "; ".join(one for one in (said, last and f"its log ends with: {last}") if one)
+        how = f"its job ended without a result{known and f': {known}'} ({about.url})"
         lack = any(word in said.lower().replace(" ", "") for word in ("oom", "outofmemory", "137"))
         return JobEnd(stage, how, "out_of_memory" if lack else "error", at=at)
 
     def _log(self, job: str) -> tuple[int | None, str]:
-        """Return the number of the work that a job was at (None before the first, -1 unknown), and its last line."""
+        """Return the number of the work in the log (None before the first, -1 if unknown), and its last line."""
         from huggingface_hub import get_token
 
         at, last = None, ""
@@ -140,12 +141,12 @@ class Launcher:
                 if text.startswith(BEGINS) and text[len(BEGINS) :].isdecimal():
                     at = int(text[len(BEGINS) :])
                 last = text or last
-        except Exception:  # noqa: BLE001  # a log is a help and no more
+        except Exception:  # noqa: BLE001  # a log is only a help
             return (-1 if at is None else at), ""
         return at, one_line(last.replace(get_token() or " ", "…"), 200)
 
     def cancel(self, job: str) -> None:
-        """Cancel a job; where that cannot be done, say so, since it costs."""
+        """Cancel a job; warn if that fails, since it costs money."""
         try:
             patiently(lambda: self.api.cancel_job(job_id=job, namespace=self.namespace))
         except Exception:  # noqa: BLE001
@@ -156,14 +157,8 @@ class Launcher:
 
 
 def refused(what: str, error: Exception) -> HubError:
-    """Return the error for something about jobs that the Hub did not do."""
+    """Return the error for a request about jobs that failed."""
     return error if isinstance(error, HubError) else HubError(f"The Hub was {what}: {trouble_of(error).reason}.")
-
-
-def _without_result(said: str, last: str) -> str:
-    """Return what is known of the end of a job, as a clause."""
-    known = [one for one in (said, last and f"its log ends with: {last}") if one]
-    return "its job ended without a result" + (f": {'; '.join(known)}" if known else "")
 
 
 @dataclass
@@ -171,13 +166,13 @@ class JobRun:
     """The jobs of a run.
 
     Attributes:
-        exchange: through which work and results go.
+        exchange: carries work and results.
         launcher: starts jobs.
-        batches: what is to be done.
-        began: called when a work is begun for the first time.
+        batches: the work.
+        began: called when a work is started for the first time.
         workers: jobs at a time.
-        retries: how often a work is begun again whose job ended without its result.
-        poll: seconds between two looks.
+        retries: how often a work is repeated whose job ended without its result.
+        poll: seconds between two requests.
     """
 
     exchange: Exchange
@@ -196,7 +191,7 @@ class JobRun:
     _unanswered: int = 0
 
     def results(self) -> Generator[Finished, None, None]:
-        """Yield each work once when it is over; whatever ends this early cancels the jobs."""
+        """Yield each work when it is finished; whatever ends this early cancels the jobs."""
         self._waiting.extend(self.batches)
         self._left = {number: work for batch in self._waiting for number, work in batch.works}
         try:
@@ -215,15 +210,15 @@ class JobRun:
                     time.sleep(self.poll)
         except KeyboardInterrupt:
             self._cancel()
-            yield from self._arrived()  # what is done is paid for
+            yield from self._arrived()  # finished work is paid for
             raise
         finally:
             self._cancel()
-        with suppress(TransferScoreError):  # what stays there is a matter of order, not of this run
+        with suppress(TransferScoreError):  # leftovers do no harm
             self.exchange.clear()
 
     def _start(self) -> None:
-        """Start jobs where fewer run than may."""
+        """Start jobs while fewer are running than allowed."""
         while self._waiting and len(self._running) < self.workers:
             batch = self._waiting[0]
             parcel = self.exchange.send([(number, portable(work)) for number, work in batch.works])
@@ -235,7 +230,7 @@ class JobRun:
                     self.began(work)
 
     def _look(self) -> Generator[Finished, None, None]:
-        """Yield what has come back, and what will not; of a job that is over, all that it sent is there by then."""
+        """Yield results, and failures of jobs that ended, whose results have all arrived by then."""
         ended = {job: self.launcher.ended(job) for job in self._running}
         yield from self._arrived()
         for job, end in ended.items():
@@ -246,7 +241,7 @@ class JobRun:
                     yield from self._lose(Batch(batch.flavor, tuple(left)), end, first=batch.works[0][0])
 
     def _arrived(self) -> Generator[Finished, None, None]:
-        """Yield what has come back."""
+        """Yield new results."""
         with self.exchange.arrived() as found:
             for number, folder in found:
                 work = self._left.pop(number, None)
@@ -255,13 +250,13 @@ class JobRun:
                     yield taken(work, folder)
 
     def _cancel(self) -> None:
-        """Cancel what runs."""
+        """Cancel all running jobs."""
         for job in list(self._running):
             self.launcher.cancel(job)
             del self._running[job]
 
     def _lose(self, batch: Batch, end: JobEnd, first: int) -> Generator[Finished, None, None]:
-        """Begin again what a job left undone; the work that it was at not more often than it may."""
+        """Repeat the works that a job left undone; the one that it was doing only as often as allowed."""
         left = dict(batch.works)
         if end.stage == "CANCELED":
             for number in left:
@@ -270,7 +265,7 @@ class JobRun:
         if end.at is None:
             self._never_began += 1
             if self._never_began > self.retries:
-                raise OptionError(f"Jobs end before they begin with a candidate: {end.how}.")
+                raise OptionError(f"Jobs end before they start with a candidate: {end.how}.")
             self._waiting.appendleft(batch)
             return
         at = end.at if end.at in left else next(iter(left))
@@ -289,13 +284,13 @@ class JobRun:
 
 
 def portable(work: Work) -> Portable:
-    """Return the action of a work that can be sent."""
+    """Return a work's action, which can be sent."""
     assert isinstance(work.action, Portable)
     return work.action
 
 
 def taken(work: Work, folder: Path) -> Finished:
-    """Return what came back of a work, or raise what it raised."""
+    """Return the result of a work, or raise its exception."""
     raised = folder / RAISED
     try:
         if not raised.exists():
@@ -304,8 +299,8 @@ def taken(work: Work, folder: Path) -> Finished:
         kind, message = getattr(errors, str(told["error"]), None), str(told["message"])
     except CheckpointError as failure:
         return Finished(work, failure=failure)
-    except Exception as error:  # noqa: BLE001  # whoever can write there decides what comes
-        reason = f"what its job sent back cannot be read ({type(error).__name__}: {error})"
+    except Exception as error:  # noqa: BLE001  # others may have written anything there
+        reason = f"the result from its job cannot be read ({type(error).__name__}: {error})"
         return Finished(work, failure=CheckpointError("error", reason))
     if isinstance(kind, type) and issubclass(kind, InputError | DatasetError):
         raise kind(message)

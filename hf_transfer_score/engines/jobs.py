@@ -1,4 +1,4 @@
-"""`jobs`: candidates as jobs of Hugging Face, some of them in each job, with what they cost shown before."""
+"""`jobs`: several candidates in each job of Hugging Face, with the cost shown before."""
 
 from __future__ import annotations
 
@@ -22,30 +22,29 @@ from hf_transfer_score.text import joined
 from hf_transfer_score.version import VERSION
 
 REPOSITORY = "transfer-score-jobs"
-"""The dataset repository through which all goes, unless another is named."""
+"""The dataset repository for work and results, unless another is named."""
 
 LISTED = 5
-"""Names of candidates that are written out."""
+"""Most names of candidates in a message."""
 
 
 @dataclass
 class Jobs:
-    """Carries out work as jobs of Hugging Face.
+    """Runs work as jobs of Hugging Face.
 
     Attributes:
-        workers: jobs at a time, waiting ones included.
-        batch: candidates of a job, which does one after the other.
-        minutes: that a job may take.
+        workers: jobs at a time, including waiting ones.
+        batch: candidates per job, one after another.
+        minutes: time limit of a job.
         flavor: the machine, such as t4-small; without it the cheapest with a GPU that holds the candidate.
-        namespace: whose jobs they are and who pays: you, or an organization of yours.
-        to: the private dataset repository through which work and results go; without it transfer-score-jobs of the
-            namespace.
-        image: of Docker, with Python of this version.
-        install: what pip installs in a job before it begins; "" where the image has everything.
-        retries: how often a candidate is begun again whose job ended without a result.
-        poll: seconds between two looks at the jobs.
-        confirm: start without being asked whether the cost is fine.
-        ask: shows what will be done at which cost, asks unless that is confirmed, and returns whether to start.
+        namespace: the owner of the jobs, who pays: you, or an organization of yours.
+        to: the private dataset repository for work and results; without it transfer-score-jobs of the namespace.
+        image: of Docker, with this version of Python.
+        install: what pip installs in a job before it starts; "" if the image has everything.
+        retries: how often a candidate is repeated whose job ended without a result.
+        poll: seconds between two requests for the state of the jobs.
+        confirm: start without asking whether the cost is fine.
+        ask: shows the plan and its cost, asks unless that is confirmed, and returns whether to start.
     """
 
     elsewhere: ClassVar[bool] = True
@@ -71,7 +70,7 @@ class Jobs:
             raise OptionError("engine='jobs' starts jobs in your name: log in with `hf auth login`, or set HF_TOKEN.")
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
-        """Yield each work once when it has come back; closing it cancels the jobs that run."""
+        """Yield each work when its result has arrived; closing the generator cancels running jobs."""
         with quiet_client():
             batches, refused = self._planned(works)
             for done in refused:
@@ -80,29 +79,28 @@ class Jobs:
             if not batches:
                 return
             namespace = self.namespace or str(patiently(self._api.whoami)["name"])
-            exchange = Exchange(
-                HubRepository(self.to or f"{namespace}/{REPOSITORY}", private=True), uuid.uuid4().hex[:12]
-            )
+            repository = HubRepository(self.to or f"{namespace}/{REPOSITORY}", private=True)
+            exchange = Exchange(repository, uuid.uuid4().hex[:12])
             self._agree(batches, refused, exchange.repository.name)
             exchange.open()
             launcher = Launcher(self._api, namespace, self.image, self._script, 60 * self.minutes)
             yield from JobRun(exchange, launcher, batches, began, self.workers, self.retries, self.poll).results()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
     @property
     def _api(self) -> Any:
         return HubRepository("").api
 
     def _script(self, arguments: Sequence[str]) -> str:
-        """Return what a job does, as a line of the shell; no token is in it."""
+        """Return the shell command of a job, without any token."""
         begin = shlex.join(["python", "-m", "hf_transfer_score.engines.in_job", *arguments])
         install = shlex.join(["python", "-m", "pip", "install", "--quiet", *shlex.split(self.install)])
         return f"{install} && {begin}" if self.install else begin
 
     def _planned(self, works: Iterable[Work]) -> tuple[list[Batch], list[Finished]]:
-        """Return the works in batches for one machine each, and those that no job can do."""
+        """Return the works in batches, each for one machine, and those that no job can do."""
         flavors, refused = self._flavors(), []
         by_flavor: dict[Flavor, list[tuple[int, Work]]] = {}
         for number, work in enumerate(works):
@@ -119,7 +117,7 @@ class Jobs:
     def _flavor_of(self, work: Work, flavors: Sequence[Flavor]) -> Flavor:
         """Return the machine for a work; CheckpointError where no job can do it."""
         if not isinstance(work.action, Portable):
-            raise OptionError("engine='jobs' can only do what can be sent: rank and verify.")
+            raise OptionError("engine='jobs' only supports rank and verify.")
         if work.action.bound:
             raise CheckpointError("unsupported", f"{work.action.bound}, and jobs run elsewhere: put it on the Hub")
         if self.flavor is None:
@@ -131,7 +129,7 @@ class Jobs:
         return named[0] if named else Flavor(self.flavor, 0, 0)
 
     def _flavors(self) -> list[Flavor]:
-        """Return the machines with their prices; none where one is named and the Hub lists none."""
+        """Return the machines with their prices; none if one is named and the Hub does not answer."""
         try:
             return read_flavors(patiently(self._api.list_jobs_hardware))
         except Exception as error:
@@ -140,33 +138,31 @@ class Jobs:
             raise refused("asked which machines there are for jobs", error) from error
 
     def _agree(self, batches: Sequence[Batch], refused: Sequence[Finished], repository: str) -> None:
-        """Show what will be done and what it may cost, and go on only where that is agreed to."""
+        """Show the plan and its cost, and go on only if that is confirmed."""
         told = "\n".join(self._cost(batches, refused, repository))
         if self.ask is None and not self.confirm:
-            raise OptionError(f"{told}\nNobody can be asked here whether that is fine: say so with confirm=True.")
+            raise OptionError(f"{told}\nNobody can be asked for confirmation here: give it with confirm=True.")
         if self.ask is not None and not self.ask(told, self.confirm):
             raise OptionError("Nothing was started.")
 
     def _cost(self, batches: Sequence[Batch], refused: Sequence[Finished], repository: str) -> list[str]:
-        """Return what will be done and what it may cost, in lines."""
-        works = sum(len(one.works) for one in batches)
-        lines = [
-            f"{_count(works, 'candidate')} in {_count(len(batches), 'job')} of Hugging Face, {self.workers} at a time:"
-        ]
-        dollars: list[float | None] = []
+        """Return the plan and its cost, in lines."""
+        works = _counted(sum(len(one.works) for one in batches), "candidate")
+        lines = [f"{works} in {_counted(len(batches), 'job')} of Hugging Face, {self.workers} at a time:"]
+        total: float | None = 0.0
         for flavor, count in Counter(one.flavor for one in batches).items():
-            rate = "at a price that the Hub does not tell"
-            dollars.append(None)
-            if flavor.dollars is not None:
-                price = dollars[-1] = count * self.minutes * flavor.dollars
+            if flavor.dollars is None:
+                total, rate = None, "at an unknown price"
+            else:
+                price = count * self.minutes * flavor.dollars
+                total = None if total is None else total + price
                 rate = f"${60 * flavor.dollars:.2f} an hour: ${price:.2f} at most"
             lines.append(f"  {count} x {flavor.name}, {self.minutes} min at most, {rate}")
-        most = None if None in dollars else sum(one or 0.0 for one in dollars)
-        total = "What that costs is not known" if most is None else f"Together at most ${most:.2f}"
+        cost = "The total cost is unknown" if total is None else f"Together at most ${total:.2f}"
         times = "once" if self.retries == 1 else f"{self.retries} times"
-        again = f"; a job that dies is begun again, at most {times} for each candidate"
-        lines.append(f"{total}{again if self.retries else ''}.")
-        lines.append(f"Your sample goes through {repository}, a private dataset repository, and so do the results.")
+        again = f"; a job that fails is repeated, at most {times} per candidate" if self.retries else ""
+        lines.append(f"{cost}{again}.")
+        lines.append(f"Your sample and the results go through {repository}, a private dataset repository.")
         if refused:
             names = [one.work.name for one in refused[:LISTED]]
             more = [f"{len(refused) - LISTED} more"] if len(refused) > LISTED else []
@@ -174,5 +170,5 @@ class Jobs:
         return lines
 
 
-def _count(number: int, thing: str) -> str:
+def _counted(number: int, thing: str) -> str:
     return f"{number} {thing}{'' if number == 1 else 's'}"

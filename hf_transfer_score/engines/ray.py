@@ -1,4 +1,4 @@
-"""`ray`: candidates as tasks of Ray, on a cluster that runs or on this machine."""
+"""`ray`: candidates as tasks of Ray, on a running cluster or on this machine."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from hf_transfer_score.errors import OptionError, check_least
 from hf_transfer_score.metrics.class_stats import cores
 
 AWAKE_SECONDS = 0.5
-"""Between two looks whether the run was ended by hand."""
+"""How often to notice that the run was interrupted."""
 
 CORES = 4
-"""Cores of a candidate where nobody says how many workers there are, and no GPU does."""
+"""Per candidate, without GPUs and without a number of workers."""
 
 STORE_BYTES = 200_000_000
-"""What a cluster on this machine keeps in shared memory: features go through files, and all else is small."""
+"""Shared memory of a cluster on this machine: features go through files, and everything else is small."""
 
 STEPS = 20
-"""A GPU is shared in steps of such a part of it."""
+"""A GPU is shared in twentieths."""
 
 
 @dataclass
 class Ray:
-    """Carries out work as tasks of Ray.
+    """Runs work as tasks of Ray.
 
     Attributes:
-        workers: candidates at a time; without it one for each GPU, or else one for each four cores of the cluster.
-        address: of a cluster that runs; without it RAY_ADDRESS, or else a cluster on this machine, which ends with the
-            run.
-        retries: how often a candidate is begun again whose worker ended.
+        workers: candidates at a time; without it one per GPU, or else one per four cores of the cluster.
+        address: of a running cluster; without it RAY_ADDRESS, or else a cluster on this machine that ends with the run.
+        retries: how often a candidate is repeated whose worker ended.
     """
 
     elsewhere: ClassVar[bool] = True
@@ -49,19 +48,19 @@ class Ray:
         extra("ray", "ray")
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
-        """Yield each work as soon as it is over."""
+        """Yield each work when it is finished."""
         self._connect()
         tasks = _Tasks(self.workers)
         yield from hand_out(works, began, tasks, most=tasks.at_once, retries=self.retries)
 
     def close(self) -> None:
-        """Leave the cluster; one that was begun here ends."""
+        """Leave the cluster, and end it if it was started here."""
         if self._began_cluster:
             extra("ray", "ray").shutdown()
             self._began_cluster = False
 
     def _connect(self) -> None:
-        """Join the cluster that is named, or begin one on this machine."""
+        """Join the cluster that is named, or start one on this machine."""
         ray = extra("ray", "ray")
         if ray.is_initialized():
             return
@@ -78,7 +77,7 @@ class Ray:
 
 
 class _Tasks:
-    """Work as tasks of the cluster that this process has joined."""
+    """Runs work as tasks of the cluster that this process has joined."""
 
     def __init__(self, workers: int | None) -> None:
         self.ray = extra("ray", "ray")
@@ -92,19 +91,19 @@ class _Tasks:
         self._weights: dict[Any, int] = {}
 
     def start(self, work: Work) -> Any:
-        """Begin a task; Ray sets the threads of its libraries to its cores."""
+        """Start a task; Ray limits its libraries to as many threads as cores."""
         share = self.memory.share(work.weights) if self.gpus and work.gpu else 0
         handle = self._task.options(num_cpus=self.cores, num_gpus=share).remote(work.action, share)
         self._weights[handle] = work.weights
         return handle
 
     def over(self, handles: Sequence[Any]) -> list[Any]:
-        """Return tasks that are over."""
+        """Return finished tasks."""
         done: list[Any] = self.ray.wait(list(handles), num_returns=1, timeout=AWAKE_SECONDS)[0]
         return done
 
     def value(self, handle: Any) -> Any:
-        """Return what a task returned, and learn how much memory it took."""
+        """Return the result of a task, and note how much memory it took."""
         weights = self._weights.pop(handle)
         known = self.ray.exceptions
         try:
@@ -114,7 +113,7 @@ class _Tasks:
         except known.OutOfMemoryError:
             raise WorkerLostError("the memory of its machine was full", "out_of_memory") from None
         except known.RayError as error:
-            raise WorkerLostError(f"{type(error).__name__}, which may be for want of memory") from None
+            raise WorkerLostError(f"{type(error).__name__}, possibly for lack of memory") from None
         self.memory.learn(weights, *used)
         return value
 
@@ -124,9 +123,9 @@ class _Tasks:
 
 
 class GpuMemory:
-    """The part of a GPU that a candidate needs, as those before it tell; the first ones get a whole one.
+    """Estimates the share of a GPU that a candidate needs; the first ones get a whole one.
 
-    What a candidate takes beside its weights is taken to be what it was at most so far.
+    The memory that a candidate needs besides its weights is assumed to be the most that any needed so far.
 
     Example:
         >>> memory = GpuMemory()
@@ -141,25 +140,25 @@ class GpuMemory:
         self._beside = self._total = 0
 
     def share(self, weights: int) -> float:
-        """Return the part for weights of so many bytes."""
+        """Return the share for weights of a size in bytes."""
         if not self._total:
             return 1.0
         return min(math.ceil(STEPS * (weights + self._beside) / self._total), STEPS) / STEPS
 
     def learn(self, weights: int, used: int, total: int) -> None:
-        """Take the bytes of memory that a candidate used, of so many; none where there is no GPU."""
+        """Note the bytes of memory that a candidate used, and of the whole GPU; 0 without a GPU."""
         self._beside, self._total = max(self._beside, used - weights), max(self._total, total)
 
 
 def _carry_out(action: Callable[[], Any], share: float) -> tuple[Any, int, int]:
-    """Return what an action gives, the memory of a GPU that it took, and how much there is; runs in a worker."""
+    """Return an action's result, the GPU memory that it took, and the total; called in a worker."""
     if not share:
         return action(), 0, 0
     import torch
 
     if not torch.cuda.is_available():
         return action(), 0, 0
-    torch.cuda.set_per_process_memory_fraction(share)  # its batches become smaller where that is too little
+    torch.cuda.set_per_process_memory_fraction(share)  # batches become smaller if that is too little
     torch.cuda.reset_peak_memory_stats()
     value = action()
     return value, torch.cuda.max_memory_reserved(), torch.cuda.get_device_properties(0).total_memory

@@ -16,11 +16,11 @@ from hf_transfer_score.errors import FailureKind, OptionError, check_known, chec
 from hf_transfer_score.home import home
 
 LOOK_SECONDS = 0.2
-"""Between two looks at the jobs; submitit asks Slurm itself at most every two seconds."""
+"""Between two checks of the jobs; submitit itself asks Slurm at most every two seconds."""
 
 LOST: dict[str, tuple[FailureKind, str]] = {
-    "OUT_OF_MEMORY": ("out_of_memory", "it took more memory than a job is given; give it more with `memory`"),
-    "TIMEOUT": ("error", "it took longer than a job is given; give it more with `minutes`"),
+    "OUT_OF_MEMORY": ("out_of_memory", "it took more memory than the limit; raise that with `memory`"),
+    "TIMEOUT": ("error", "it took longer than the time limit; raise that with `minutes`"),
     "NODE_FAIL": ("error", "its machine failed"),
     "BOOT_FAIL": ("error", "its machine failed"),
     "PREEMPTED": ("error", "another job took its place"),
@@ -29,24 +29,24 @@ LOST: dict[str, tuple[FailureKind, str]] = {
     "INTERRUPTED": ("error", "its process was killed"),
     "FINISHED": ("error", "its process ended without a result"),
 }
-"""What became of a job that left no result, by the state that Slurm (or submitit, for processes here) tells."""
+"""Why a job left no result, by its state in Slurm (or in submitit, for local processes)."""
 
 
 @dataclass
 class Slurm:
-    """Carries out work as jobs of Slurm.
+    """Runs work as jobs of Slurm.
 
     Attributes:
-        workers: jobs at a time, waiting ones included.
-        partition: where they run; without it where Slurm puts them.
-        account: whom they are charged to.
-        minutes: that a job may take.
-        cores: of a job.
-        memory: of a job, in GB.
-        gpus: of a job.
-        retries: how often a candidate is begun again whose job ended without a result.
+        workers: jobs at a time, including waiting ones.
+        partition: where they run; without it Slurm's default.
+        account: that is charged for them.
+        minutes: time limit of a job.
+        cores: per job.
+        memory: per job, in GB.
+        gpus: per job.
+        retries: how often a candidate is repeated whose job ended without a result.
         folder: for scripts and logs of jobs, on a disk that all machines share; without it beside the features.
-        cluster: slurm; or local, which runs jobs as processes of this machine, to try things out.
+        cluster: slurm; or local, which runs jobs as processes on this machine, to try things out.
     """
 
     elsewhere: ClassVar[bool] = True
@@ -73,7 +73,7 @@ class Slurm:
             )
 
     def run(self, works: Iterable[Work], began: Callable[[Work], None]) -> Generator[Finished, None, None]:
-        """Yield each work when its job is over."""
+        """Yield each work when it is finished."""
         folder = Path(self.folder).expanduser() if self.folder else home() / "slurm"
         executor = extra("submitit", "slurm").AutoExecutor(folder=folder.absolute(), cluster=self.cluster)
         asked: dict[str, Any] = {
@@ -89,28 +89,28 @@ class Slurm:
         yield from hand_out(works, began, _Jobs(executor), most=self.workers, retries=self.retries)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to release."""
 
 
 @dataclass(frozen=True)
 class _Jobs:
-    """Work as jobs that an executor of submitit submits."""
+    """Runs work as jobs of an executor of submitit."""
 
     executor: Any
 
     def start(self, work: Work) -> Any:
-        """Submit a job; its process is new and gets nothing from this one but the work."""
+        """Submit a job, a new process that only gets the work."""
         return self.executor.submit(partial(tried, work.action))
 
     def over(self, handles: Sequence[Any]) -> list[Any]:
-        """Return jobs that are over."""
+        """Return finished jobs."""
         done = [job for job in handles if job.done()]
         if not done:
             time.sleep(LOOK_SECONDS)
         return done
 
     def value(self, handle: Any) -> Any:
-        """Return what a job returned; the files of it are removed, those of a job without a result stay."""
+        """Return the result of a job and remove its files; those of a job without a result stay."""
         state = str(handle.state).upper().split()[0]
         if state in LOST and not handle.paths.result_pickle.exists():
             kind, how = LOST[state]

@@ -1,4 +1,4 @@
-"""What engines share that hand work out to workers: so many at a time, and again where a worker ended."""
+"""Hands out work to the workers of an engine: a number at a time, and again if a worker ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hf_transfer_score.errors import CheckpointError, FailureKind, TransferScore
 
 
 class WorkerLostError(TransferScoreError):
-    """A worker ended before its work was done; the message says how, as a clause about the worker.
+    """A worker ended before its work was done; the message is a clause about the worker.
 
     Attributes:
-        kind: what kind of failure it is if that happens again.
+        kind: the kind of failure if it happens again.
     """
 
     def __init__(self, how: str, kind: FailureKind = "error") -> None:
@@ -23,32 +23,32 @@ class WorkerLostError(TransferScoreError):
 
 
 class Workers(Protocol):
-    """Where work goes. What is begun is known by a handle that `start` returns."""
+    """The workers of an engine."""
 
     def start(self, work: Work) -> Any:
-        """Begin some work, and return its handle."""
+        """Start work, and return a handle for it."""
 
     def over(self, handles: Sequence[Any]) -> list[Any]:
-        """Return those that are over; where none is yet, wait for a while first."""
+        """Return those that are finished; if there are none, wait for a while first."""
 
     def value(self, handle: Any) -> Any:
-        """Return what came of work that is over, raise what it raised, or WorkerLostError."""
+        """Return the result of finished work, or raise its exception or WorkerLostError."""
 
     def cancel(self, handle: Any) -> None:
-        """End work that is not over."""
+        """End unfinished work."""
 
 
 def hand_out(
     works: Iterable[Work], began: Callable[[Work], None], workers: Workers, *, most: int, retries: int
 ) -> Generator[Finished, None, None]:
-    """Yield each work once when it is over.
+    """Yield each work when it is finished.
 
     Args:
-        works: what is to be done; the next is taken when a worker is free, and asked for again after there was none.
-        began: called when one is begun for the first time.
-        workers: who do it.
-        most: how much is under way at a time.
-        retries: how often work is begun again whose worker ended.
+        works: the work.
+        began: called when one is started for the first time.
+        workers: that do the work.
+        most: how much runs at a time.
+        retries: how often work is repeated whose worker ended.
     """
     source, again, attempts, running = iter(works), deque[Work](), Counter[str](), dict[Any, Work]()
     try:
@@ -77,7 +77,7 @@ def hand_out(
 
 
 def _finished(work: Work, workers: Workers, handle: Any, attempt: int, retries: int) -> Finished | None:
-    """Return what came of work, None where it is to be begun again."""
+    """Return finished work, None if it has to be repeated."""
     try:
         return Finished(work, workers.value(handle))
     except WorkerLostError as lost:
@@ -88,19 +88,19 @@ def _finished(work: Work, workers: Workers, handle: Any, attempt: int, retries: 
 
 
 Outcome = tuple[Any, Exception | None]
-"""What an action returned, or what it raised."""
+"""The result of an action, or its exception."""
 
 
 def tried(action: Callable[[], Any]) -> Outcome:
-    """Return what came of an action, for workers that cannot pass on what is raised."""
+    """Return the outcome of an action, for workers that cannot pass on exceptions."""
     try:
         return action(), None
-    except Exception as error:  # noqa: BLE001  # raised where the run is
+    except Exception as error:  # noqa: BLE001  # raised again where the run is
         return None, error
 
 
 def raised_or(outcome: Outcome) -> Any:
-    """Return what an action returned, or raise what it raised."""
+    """Return the result of an action, or raise its exception."""
     value, error = outcome
     if error is not None:
         raise error

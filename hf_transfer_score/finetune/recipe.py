@@ -28,8 +28,8 @@ class Recipe:
             classifier, "scl" the same with a skip connection from that block to the last features, "lora" low-rank
             adapters beside the layers, and the classifier.
         learning_rates: of AdamW; each is tried, and the best on the validation part counts. Not used by a probe.
-        epochs: most passes over the training part.
-        steps: most optimiser steps, None for as many as the epochs take.
+        epochs: maximum number of passes over the training part.
+        steps: maximum number of optimiser steps, None for as many as the epochs take.
         batch_size: examples per step.
         weight_decay: of AdamW, on matrices only; biases and norms have none.
         warmup_share: share of the steps over which the learning rate rises; then it falls as a cosine.

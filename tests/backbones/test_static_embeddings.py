@@ -131,7 +131,7 @@ def test_what_cannot_be_read_says_why(tmp_path):
     failing("pooling='cls' has no meaning", "unsupported", pooling="cls")
     failing("has only the layer 0", "unsupported", layer=3)
     dense = write_static(tmp_path / "dense", behind=("Dense",))
-    failing("behind a StaticEmbedding only Normalize and Dropout are read", "unsupported", dense)
+    failing("after a StaticEmbedding only Normalize and Dropout are read", "unsupported", dense)
     away = write_static(tmp_path / "away")
     modules = json.loads((away / "modules.json").read_text())
     (away / "modules.json").write_text(json.dumps([modules[0] | {"path": "../whole"}]))

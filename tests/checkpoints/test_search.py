@@ -98,7 +98,7 @@ def test_a_hub_that_does_not_answer(full, searched, run_client, hub_environment)
     assert fault.hits == 1
     offline = hub_environment | {"HF_HUB_OFFLINE": "1"}
     (message,) = run_client(CODE, offline, '[["image", {"author": "a"}]]')
-    assert message == "The Hub cannot be reached, so that models cannot be searched (by a). Name models."
+    assert message == "The Hub cannot be reached, so models cannot be searched (by a). Name models instead."
 
 
 def test_searches_that_make_no_sense_are_refused():

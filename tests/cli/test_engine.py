@@ -23,7 +23,10 @@ def test_options_are_those_of_the_engine():
     [
         (EngineFlags("slurm", None, ("minutes=soon",)), "minutes=soon: the engine slurm expects a whole number"),
         (EngineFlags("slurm", None, ("minutes",)), "minutes: expected NAME=VALUE, such as retries=2"),
-        (EngineFlags("slurm", None, ("hours=5",)), "'hours' is no option of the engine slurm; its options: workers,"),
+        (
+            EngineFlags("slurm", None, ("hours=5",)),
+            "'hours' is not an option of the engine slurm; its options: workers,",
+        ),
         (EngineFlags("here", 2), "workers=2: the engine here has none"),
         (EngineFlags("there"), "engine='there': expected one of accelerate, here, "),
     ],

@@ -38,9 +38,9 @@ def test_there_are_these_engines():
     ("name", "settings", "words"),
     [
         ("rey", {}, r"engine='rey': expected one of accelerate, here, .*ray.* Did you mean ray\?"),
-        ("here", {"workers": 2}, "'workers' is no option of the engine here; it has no options"),
+        ("here", {"workers": 2}, "'workers' is not an option of the engine here; it has no options"),
         ("accelerate", {}, "between the processes of a launcher: start it with `accelerate launch"),
-        ("ray", {"worker": 2}, "'worker' is no option of the engine ray; its options: workers, address, retries"),
+        ("ray", {"worker": 2}, "'worker' is not an option of the engine ray; its options: workers, address, retries"),
         ("ray", {"workers": 0}, "workers=0: expected at least 1"),
         ("jobs", {}, "engine='jobs' starts jobs in your name: log in with"),
     ],

@@ -103,7 +103,7 @@ def test_time_that_is_over_and_somebody_who_cancels(hub, client, tmp_path):
     found = client("answer = run(engine(workers=2, batch=1), works(late=(600,), unwanted=(600,), quick=()))")
     ending.join()
     assert found["quick"] == ["QUICK", "rows"] and len(hub.jobs) == 3, "neither is begun again"
-    assert "it took longer than a job is given; give it more with `minutes`" in found["late"][1]
+    assert "it took longer than the time limit; raise that with `minutes`" in found["late"][1]
     assert "somebody cancelled its job" in found["unwanted"][1]
 
 
@@ -155,14 +155,14 @@ answer = [
         "  3 x t4-small, 60 min at most, $0.40 an hour: $1.20 at most",
         "  1 x l4x1, 60 min at most, $0.80 an hour: $0.80 at most",
         "  1 x cpu-basic, 60 min at most, $0.01 an hour: $0.01 at most",
-        "Together at most $2.01; a job that dies is begun again, at most once for each candidate.",
-        "Your sample goes through owner/transfer-score-jobs, a private dataset repository, and so do the results.",
+        "Together at most $2.01; a job that fails is repeated, at most once per candidate.",
+        "Your sample and the results go through owner/transfer-score-jobs, a private dataset repository.",
         "Left out, since no job can do them: e and g.",
-        "Nobody can be asked here whether that is fine: say so with confirm=True.",
+        "Nobody can be asked for confirmation here: give it with confirm=True.",
     ]
     assert asked == "Nothing was started."
     assert flavor.startswith("flavor='t5': expected one of cpu-basic, t4-small,")
-    assert public.startswith("to='owner/open': this dataset repository is public, and your sample would be, too")
+    assert public.startswith("to='owner/open': this dataset repository is public, and your sample would be too")
     assert refused["e"][0] == "too_large" and refused["g"][1].startswith("it lies in a folder of this computer, and")
     assert not hub.jobs and not hub.asked("/commit/")
 
@@ -175,7 +175,7 @@ except ValueError as error:
     answer = str(error)
 """
     said = client(code)
-    assert said.startswith("Jobs end before they begin with a candidate: its job ended without a result: ")
+    assert said.startswith("Jobs end before they start with a candidate: its job ended without a result: ")
     assert "no-such-package-at-all" in said and len(hub.jobs) <= 4
 
 
@@ -267,10 +267,10 @@ def test_what_comes_back_is_not_trusted(tmp_path):
     work = Work("a", Sent(tmp_path, "a"))
     assert taken(work, tmp_path).failure.kind == "error"
     (tmp_path / "said.json").write_text("{")
-    assert "what its job sent back cannot be read" in str(taken(work, tmp_path).failure)
+    assert "the result from its job cannot be read" in str(taken(work, tmp_path).failure)
     for told in ("[]", '{"error": "CheckpointError"}', "x" * 10):
         (tmp_path / "raised.json").write_text(told)
-        assert "what its job sent back cannot be read" in str(taken(work, tmp_path).failure)
+        assert "the result from its job cannot be read" in str(taken(work, tmp_path).failure)
     (tmp_path / "raised.json").write_text('{"error": "DatasetError", "message": "no rows"}')
     with pytest.raises(DatasetError, match="no rows"):
         taken(work, tmp_path)

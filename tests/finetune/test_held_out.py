@@ -77,7 +77,7 @@ def test_rows_of_a_test_split_that_are_training_rows_too_are_left_out():
     more = datasets.concatenate_datasets([rows, split("test", [0, 1, 1])])
     _, test = drawn(datasets.DatasetDict(train=rows, test=more))
     assert sorted(texts_of(test)) == ["test row 0", "test row 1", "test row 2"]
-    assert any("10 test rows are in the training sample too" in note for note in test.notes)
+    assert any("10 test rows are also in the training sample" in note for note in test.notes)
 
 
 def test_where_nothing_is_left_the_message_says_what_to_do():
