@@ -107,13 +107,9 @@ def name_of(module: Any, form: Form) -> str:
 
 
 class HeldModel:
-    """A model in memory.
+    """A model in memory: the user's own module, which is only read, and its processor, tokenizer or transform, if any.
 
-    Attributes:
-        name: its name in tables.
-        module: the user's own object, which is only read.
-        beside: its processor, tokenizer or transform, None for the one that its configuration names.
-        form: its library.
+    Without one, the processor is that of the checkpoint that its configuration names.
     """
 
     def __init__(self, name: str, module: Any, beside: Any, form: Form) -> None:

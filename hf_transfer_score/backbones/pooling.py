@@ -80,12 +80,9 @@ def pool(states: Tensor, lengths: Tensor, how: str) -> Tensor:
 
 
 def pool_words(states: Tensor, places: Tensor, count: int) -> Tensor:
-    """Return the mean state of the sub-words of each word (count, D).
+    """Return the mean of the states (B, T, D) of each word's sub-words (count, D).
 
-    Args:
-        states: (B, T, D).
-        places: the sequence, the place in it, and the row of each sub-word (3, sub-words).
-        count: how many rows there are; each has a sub-word.
+    For each sub-word `places` has the sequence, the place in it, and the row (3, sub-words); each row has a sub-word.
     """
     picked = states[places[0], places[1]].float()
     rows = torch.zeros(count, states.shape[-1], dtype=picked.dtype, device=picked.device)

@@ -19,14 +19,7 @@ MINUTES = {"second": 1 / 60, "minute": 1.0, "hour": 60.0}
 
 @dataclass(frozen=True)
 class Flavor:
-    """A kind of machine.
-
-    Attributes:
-        name: its name on the Hub.
-        memory: bytes of the GPU, or of the machine if it has none.
-        gpus: how many.
-        dollars: per minute, None if unknown.
-    """
+    """A kind of machine: the bytes of its GPU's memory (or its own without one), and dollars per minute if known."""
 
     name: str
     memory: int

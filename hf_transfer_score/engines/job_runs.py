@@ -72,15 +72,7 @@ class JobEnd:
 
 @dataclass(frozen=True)
 class Launcher:
-    """Starts, watches and cancels jobs.
-
-    Attributes:
-        api: the Hub's client.
-        namespace: the owner of the jobs.
-        image: of Docker.
-        script: returns the shell command for arguments of `in_job`.
-        seconds: the time limit of a job.
-    """
+    """Starts, watches and cancels jobs; `script` returns the shell command for arguments of `in_job`."""
 
     api: Any
     namespace: str
@@ -163,17 +155,7 @@ def refused(what: str, error: Exception) -> HubError:
 
 @dataclass
 class JobRun:
-    """The jobs of a run.
-
-    Attributes:
-        exchange: carries work and results.
-        launcher: starts jobs.
-        batches: the work.
-        began: called when a work is started for the first time.
-        workers: jobs at a time.
-        retries: how often a work is repeated whose job ended without its result.
-        poll: seconds between two requests.
-    """
+    """The jobs of a run, so many `workers` at a time; `began` is called when a work is started for the first time."""
 
     exchange: Exchange
     launcher: Launcher

@@ -41,14 +41,9 @@ class Workers(Protocol):
 def hand_out(
     works: Iterable[Work], began: Callable[[Work], None], workers: Workers, *, most: int, retries: int
 ) -> Generator[Finished, None, None]:
-    """Yield each work when it is finished.
+    """Yield each work when it is finished, with at most `most` running; `began` is called when one is first started.
 
-    Args:
-        works: the work.
-        began: called when one is started for the first time.
-        workers: that do the work.
-        most: how much runs at a time.
-        retries: how often work is repeated whose worker ended.
+    The next work is taken when a worker is free, and asked for again after there was none.
     """
     source, again, attempts, running = iter(works), deque[Work](), Counter[str](), dict[Any, Work]()
     try:

@@ -32,13 +32,7 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class ConvertedModels:
-    """Where the converted model of one checkpoint is kept.
-
-    Attributes:
-        cache: where it is kept.
-        parts: what it is made from, as in `feature_key`.
-        about: its metadata in listings of the cache.
-    """
+    """The cache for the converted model of one checkpoint, the parts of its key, and its metadata in listings."""
 
     cache: FeatureCache
     parts: Mapping[str, Any]
@@ -87,12 +81,7 @@ def openvino_forward(
 ) -> Callable[[Mapping[str, Any]], BatchOutput]:
     """Return a function that runs batches like `inputs` by OpenVINO on the CPU; raises CheckpointError.
 
-    Args:
-        backbone: the model, in float32 on the CPU.
-        inputs: of a batch.
-        layers: the names of the layers in its output, in order.
-        dtype: float32 or bfloat16.
-        converted: where the converted model is found and kept; None for nowhere.
+    The module is in float32 on the CPU. The `layers` are those of its output, in order.
     """
     import openvino
     import torch

@@ -202,14 +202,9 @@ class Trial:
     """A batch of an extraction, run in one way after another.
 
     Attributes:
-        backbone: the model; its module is on the device.
-        device: where it computes.
-        inputs: of the batch.
-        other_inputs: returns those of another batch, with few examples of another length.
-        compute: runs inputs through a forward pass.
+        other_inputs: returns the inputs of another batch, with few examples of another length.
         exact: the result in float32.
         left: the work after this batch, in multiples of it.
-        converted: where models converted for OpenVINO are kept; None for nowhere.
         refused: what failed last, and why.
     """
 

@@ -37,12 +37,7 @@ class Speed:
             self.examples, self.seconds = self.examples + examples, self.seconds + seconds
 
     def measured(self, one_alone: Callable[[], float | None], device: torch.device) -> dict[str, Any]:
-        """Return the speed for the record of the extraction, empty where no pass counted.
-
-        Args:
-            one_alone: measures the seconds for one example.
-            device: where it computes.
-        """
+        """Return the speed for the record of the extraction, empty where no pass counted."""
         if not self.seconds:
             return {}
         alone = one_alone()

@@ -65,12 +65,7 @@ def add_adapters(
 ) -> dict[str, torch.nn.Parameter]:
     """Put adapters into a network, and return their weights by name; they change nothing until they are trained.
 
-    Args:
-        classifier: with the network.
-        reached: the parameters that its features depend on.
-        batch: a few examples, which show whether features depend on the adapters.
-        recipe: with their rank and their weight.
-        seed: of their initial values.
+    The parameters that its features depend on are `reached`; a few examples show whether they depend on the adapters.
     """
     from peft import LoraConfig, inject_adapter_in_model
 

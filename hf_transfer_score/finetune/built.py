@@ -24,15 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MeasuredRows:
-    """The rows of a measurement, the same for all checkpoints.
-
-    Attributes:
-        everything: all training rows.
-        fitted: those that are trained on.
-        held: those that are held back for choices.
-        test: rows that are used for no choice.
-        classes: how many there are.
-    """
+    """The rows of a measurement, the same for all checkpoints: of the training rows, some are held back for choices."""
 
     everything: LabelledRows
     fitted: LabelledRows
@@ -96,8 +88,7 @@ class Builder:
     def built(self, known: Anchors | None = None) -> BuiltNetwork:
         """Return a freshly loaded checkpoint with a head, frozen except for the part to train.
 
-        Args:
-            known: what an earlier load computed, so that it is not computed again.
+        What is `known` from an earlier load is not computed again.
         """
         classifier = self.bare()
         if not is_trainable(classifier.backbone):

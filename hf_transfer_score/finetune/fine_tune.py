@@ -132,8 +132,7 @@ class _Measurement:
 
         self.rows = MeasuredRows.of(train, test, recipe, seed)
         self.about = other_proportions(train, test)
-        self.load, self.recipe, self.seed, self.progress = load, recipe, seed, progress
-        self.after_pass = after_pass
+        self.recipe, self.seed, self.progress, self.after_pass = recipe, seed, progress, after_pass
         self.machine: Machine = Machine(recipe)
         self.builder = Builder(load, self.rows, recipe, self.machine, seed=seed)
 
@@ -148,10 +147,9 @@ class _Measurement:
         return replace(measured, seconds=time.perf_counter() - begin, notes=notes)
 
     def _probe(self) -> FineTuningResult:
-        from hf_transfer_score.finetune.classifier import Classifier
         from hf_transfer_score.finetune.loop import features
 
-        classifier = Classifier(self.load(), self.machine.device)
+        classifier = self.builder.bare()
         self.progress("reading features")
         rows, tested = (
             features(classifier, data.encoded, data.rows, self.machine)
@@ -161,9 +159,8 @@ class _Measurement:
         self.progress("fitting the probe")
         parts = (self.rows.fitted.rows, self.rows.held.rows)
         test = (tested.double().cpu().numpy(), self.rows.test.codes)
-        found = fit_probe(
-            rows.double().cpu().numpy(), self.rows.everything.codes, parts, test, tuple(self.recipe.penalties)
-        )
+        own = rows.double().cpu().numpy()
+        found = fit_probe(own, self.rows.everything.codes, parts, test, self.recipe.penalties)
         head = sum(one.numel() for one in classifier.head.parameters())
         total = head + self.builder.behind(classifier)
         return FineTuningResult(found.test, found.train, found.validation, None, found.penalty, 0, head, total, 0.0)
@@ -325,13 +322,15 @@ def truth_record(like: Record, metric: RecordedMetric, measured: FineTuningResul
 
     Without a measurement it only has the identity of the future record.
     """
-    run = replace(like.run, time=datetime.now(timezone.utc).isoformat(timespec="seconds"), forward_seconds=None)
-    run = replace(run, from_cache=False, metric_seconds=None if measured is None else measured.seconds)
-    terms = {ACCURACY: -1.0 if measured is None else measured.accuracy}
-    used = {} if measured is None else asdict(measured)
-    used = {name: value for name, value in used.items() if name not in ("accuracy", "notes") and value is not None}
-    warnings = () if measured is None else measured.notes
-    return Record(like.model, like.dataset, metric, run, terms=terms, used=used, warnings=warnings, facts=like.facts)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    run = replace(like.run, time=now, forward_seconds=None, from_cache=False, metric_seconds=None)
+    record = Record(like.model, like.dataset, metric, run, terms={ACCURACY: -1.0}, facts=like.facts)
+    if measured is None:
+        return record
+    used = {name: value for name, value in asdict(measured).items() if value is not None}
+    accuracy, notes = used.pop("accuracy"), used.pop("notes")
+    run = replace(run, metric_seconds=measured.seconds)
+    return replace(record, run=run, terms={ACCURACY: accuracy}, used=used, warnings=notes)
 
 
 def measured_before(folder: Path, like: Record, metric: RecordedMetric) -> FineTuningResult | None:

@@ -1,4 +1,4 @@
-"""Features of a folder, batch by batch."""
+"""Features of examples, batch by batch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import torch
 from hf_transfer_score.backbones.base import BackboneOptions
 
 
-def rows_of(kind, folder, examples, task, step=0, **options):
-    """Return features by layer, of so many items at a time, or of all at once."""
-    backbone = kind.load(folder, task, BackboneOptions(**options))
+def run(backbone, examples, step=0):
+    """Return features by layer, and probabilities if any, of so many items at a time, or of all at once."""
     items = backbone.encode(examples)
     step = step or len(items)
     with torch.inference_mode():
         found = [backbone.forward(backbone.collate(items[at : at + step])) for at in range(0, len(items), step)]
-    return {name: np.concatenate([one.features[name] for one in found]) for name in found[0].features}
+    rows = {name: np.concatenate([one.features[name] for one in found]) for name in found[0].features}
+    return rows, None if found[0].source_probs is None else np.concatenate([one.source_probs for one in found])
+
+
+def rows_of(kind, folder, examples, task, step=0, **options):
+    """Return features of a folder by layer."""
+    return run(kind.load(folder, task, BackboneOptions(**options)), examples, step)[0]

@@ -14,7 +14,7 @@ WHOLE, PLACES = get_task("image-classification"), get_task("image-segmentation")
 
 
 def picture(height: int, width: int, seed: int = 0) -> Image.Image:
-    """Return smooth colours with some noise; no two places look alike."""
+    """Return smooth colours with some noise, which differ everywhere."""
     rng = np.random.default_rng(seed)
     down, across = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     colours = np.stack([down, across, (down + across) / 2], -1) * 160 + rng.integers(0, 96, (height, width, 3))
@@ -30,7 +30,7 @@ def loaded(kind: BackboneKind, folder: Path, task=WHOLE, **options):
 
 
 def outcome(backbone, examples: list[Example]):
-    """Return what one batch of examples gives."""
+    """Return the output of one batch of examples."""
     with torch.inference_mode():
         return backbone.forward(backbone.collate(backbone.encode(examples)))
 
@@ -41,7 +41,7 @@ def features(kind: BackboneKind, folder: Path, task=WHOLE, examples=PICTURES, **
 
 
 def at_places(maps) -> tuple[list[Pixels], torch.Tensor]:
-    """Return pictures with 3, 0 and 4 places, and what torch reads there off the maps (1, C, H, W) of each picture."""
+    """Return pictures with 3, 0 and 4 places, and torch's interpolation there of each picture's map (1, C, H, W)."""
     examples, expected = [], []
     for image, count in zip(PICTURES, (3, 0, 4), strict=True):
         where = np.random.default_rng(count).random((count, 2), dtype=np.float32)
@@ -54,7 +54,7 @@ def at_places(maps) -> tuple[list[Pixels], torch.Tensor]:
 
 
 def inputs_of(folder, examples=PICTURES):
-    """Inputs from the image processor, one image after the other."""
+    """Return inputs from the image processor, one image after another."""
     from transformers import AutoImageProcessor
 
     processor = AutoImageProcessor.from_pretrained(folder)

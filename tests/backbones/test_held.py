@@ -1,4 +1,4 @@
-"""Models in memory: ranked and fine-tuned as checkpoints are, known by their weights, and never changed."""
+"""Models in memory: ranked and fine-tuned like checkpoints, identified by their weights, and never changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ QUICK = {"device": "cpu", "replicates": 0, "metrics": ["ncti", "linear_probe"], 
 
 
 class Net(torch.nn.Module):
-    """A network of nobody's library."""
+    """A network of no library."""
 
     def __init__(self):
         super().__init__()
@@ -66,7 +66,7 @@ def processor():
 
 
 def state(module):
-    """Return all of an object that a run could change."""
+    """Return everything of an object that a run could change."""
     hooks = [(len(one._forward_hooks), len(one._forward_pre_hooks), one.training) for one in module.modules()]
     weights = {name: (value.clone(), value.dtype, value.device) for name, value in module.state_dict().items()}
     grads = [(one.requires_grad, one.grad) for one in module.parameters()]
@@ -85,17 +85,8 @@ def test_objects_of_all_libraries_are_ranked_beside_names_fine_tuned_and_stay_as
     report = rank(data, models, folder=tmp_path / "kept", **QUICK)
     assert {one.status for one in report.models.values()} == {"ok"}
     assert set(report.models) == {"mine", "test_resnet.r160_in1k", "ViTForImageClassification", "named"}
-    done = verify(
-        data,
-        models[:3],
-        epochs=1,
-        learning_rates=1e-3,
-        seeds=0,
-        test_samples=9,
-        max_samples=40,
-        folder=tmp_path / "kept",
-        **QUICK,
-    )
+    once = {"epochs": 1, "learning_rates": 1e-3, "seeds": 0, "test_samples": 9, "max_samples": 40}
+    done = verify(data, models[:3], folder=tmp_path / "kept", **once, **QUICK)
     assert [one.status for one in done.models.values()] == ["ok"] * 3, done.models
     after = [state(one) for one in (net, small, hub)]
     for (hooks, weights, grads, config), (hooks2, weights2, grads2, config2) in zip(before, after, strict=True):
@@ -138,12 +129,8 @@ def test_texts_by_a_module_and_by_transformers(tmp_path):
     data = datasets.Dataset.from_dict({"text": rows, "label": [row % 2 for row in range(40)]})
     folder = texts.write_text(tmp_path / "bert")
     model = transformers.AutoModel.from_pretrained(folder)
-    report = rank(
-        data,
-        [("letters", Words(), letters), model, (model, transformers.AutoTokenizer.from_pretrained(folder))],
-        folder=tmp_path,
-        **QUICK,
-    )
+    models = [("letters", Words(), letters), model, (model, transformers.AutoTokenizer.from_pretrained(folder))]
+    report = rank(data, models, folder=tmp_path, **QUICK)
     assert [one.status for one in report.models.values()] == ["ok"] * 3, report.models
     assert report.models["letters"].width == 6
 

@@ -1,5 +1,3 @@
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,6 +9,8 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.sounds import resample
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Waveform, get_task
+from tests.backbones import batched
+from tests.backbones.batched import run
 from tests.checkpoints.sounds import FAMILIES, RATE, write_sound
 from tests.checkpoints.spoil import drop
 
@@ -28,15 +28,8 @@ def folders(tmp_path_factory):
     return {family: write_sound(root / family, family) for family in FAMILIES}
 
 
-def run(backbone, sounds=SOUNDS):
-    with torch.inference_mode():
-        output = backbone.forward(backbone.collate(backbone.encode(sounds)))
-    rows = {name: rows.numpy() for name, rows in output.features.items()}
-    return rows, None if output.source_probs is None else output.source_probs.numpy()
-
-
 def rows_of(folder, sounds=SOUNDS, **options):
-    return run(KIND.load(folder, CLASSIFY, BackboneOptions(**options)), sounds)[0]
+    return batched.rows_of(KIND, folder, sounds, CLASSIFY, **options)
 
 
 def inputs_of(folder, sound):
@@ -49,7 +42,7 @@ def inputs_of(folder, sound):
 
 
 def states_of(folder, family, sound):
-    """The states of one sound in every layer and what comes out, and which places are real sound, by hand."""
+    """Return the states of one sound in every layer, the output, and which places are not padding, by hand."""
     model = transformers.AutoModel.from_pretrained(folder).eval()
     model = model.encoder if family == "whisper" else model
     with torch.inference_mode():
@@ -89,17 +82,16 @@ def test_features_are_those_of_one_sound_at_a_time(folders, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_sound_has_the_same_features_alone_and_among_others(folders, family):
     backbone = KIND.load(folders[family], CLASSIFY, BackboneOptions())
-    together = run(backbone)[0]["last"]
-    alone = [run(backbone, [sound])[0]["last"][0] for sound in SOUNDS]
+    together, alone = (run(backbone, SOUNDS, step)[0]["last"] for step in (0, 1))
     np.testing.assert_allclose(together, alone, atol=1e-5)
 
 
 def test_padding_would_leak_through_a_norm_over_time(folders):
     backbone = KIND.load(folders["wav2vec2"], CLASSIFY, BackboneOptions())
     assert backbone.equal_lengths
-    alone = run(backbone)[0]["last"]
+    alone = run(backbone, SOUNDS)[0]["last"]
     backbone.equal_lengths = False
-    assert np.abs(run(backbone)[0]["last"] - alone).max() > 1e-3
+    assert np.abs(run(backbone, SOUNDS)[0]["last"] - alone).max() > 1e-3
     assert not KIND.load(folders["wav2vec2-layer"], CLASSIFY, BackboneOptions()).equal_lengths
 
 
@@ -110,7 +102,7 @@ HEADS = {"whisper": "ForAudioClassification", "ast": "ForAudioClassification"}
 def test_heads_give_their_probabilities_in_the_same_pass(tmp_path, folders, family):
     folder = write_sound(tmp_path, family, head=HEADS.get(family, "ForSequenceClassification"), num_labels=3)
     backbone = KIND.load(folder, CLASSIFY, BackboneOptions())
-    rows, found = run(backbone)
+    rows, found = run(backbone, SOUNDS)
     model = transformers.AutoModelForAudioClassification.from_pretrained(folder).eval()
     with torch.inference_mode():
         expected = [model(**inputs_of(folder, sound)).logits[0].softmax(-1).numpy() for sound in SOUNDS]
@@ -125,7 +117,7 @@ def test_heads_give_their_probabilities_in_the_same_pass(tmp_path, folders, fami
 def test_heads_without_weights_or_for_several_labels_are_left_out(tmp_path):
     several = {"num_labels": 3, "problem_type": "multi_label_classification"}
     folder = write_sound(tmp_path / "several", head="ForSequenceClassification", **several)
-    assert run(KIND.load(folder, CLASSIFY, BackboneOptions()))[1] is None
+    assert run(KIND.load(folder, CLASSIFY, BackboneOptions()), SOUNDS)[1] is None
     folder = write_sound(tmp_path / "missing", head="ForSequenceClassification", num_labels=3)
     drop(folder, "classifier.")
     assert KIND.load(folder, CLASSIFY, BackboneOptions()).source_classes == 0
@@ -181,14 +173,14 @@ def test_without_a_feature_extractor(tmp_path):
         with pytest.raises(CheckpointError, match="has no feature extractor among its files") as caught:
             attempt()
         assert caught.value.kind == "no_preprocessor"
-    (folder / "preprocessor_config.json").write_text(json.dumps({"feature_extractor_type": "OwnExtractor"}))
-    with pytest.raises(CheckpointError, match="Unrecognized feature extractor") as caught:
-        KIND.load(folder, CLASSIFY, BackboneOptions())
-    assert caught.value.kind == "unsupported"
-    (folder / "preprocessor_config.json").write_text('{"feature')
-    with pytest.raises(CheckpointError, match="has a preprocessor_config.json that is not JSON") as caught:
-        KIND.load(folder, CLASSIFY, BackboneOptions())
-    assert caught.value.kind == "corrupt"
+    for content, kind, words in (
+        ('{"feature_extractor_type": "OwnExtractor"}', "unsupported", "Unrecognized feature extractor"),
+        ('{"feature', "corrupt", "has a preprocessor_config.json that is not JSON"),
+    ):
+        (folder / "preprocessor_config.json").write_text(content)
+        with pytest.raises(CheckpointError, match=words) as caught:
+            KIND.load(folder, CLASSIFY, BackboneOptions())
+        assert caught.value.kind == kind
 
 
 def test_claims_and_files(folders):

@@ -1,6 +1,6 @@
 import json
 import shutil
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from hf_transfer_score.backbones.hub_text import KIND
 from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words, get_task
+from tests.backbones.batched import run
 from tests.checkpoints.spoil import drop
 from tests.checkpoints.texts import FAMILIES, write_clip, write_text
 
@@ -28,24 +29,12 @@ def folders(tmp_path_factory):
     return made | {"clip": write_clip(root / "clip")}
 
 
-def features_of(folder, examples, task=CLASSIFY, batch_size=0, **options):
-    backbone = KIND.load(folder, task, BackboneOptions(**options))
-    return run(backbone, examples, batch_size)
-
-
-def run(backbone, examples, batch_size=0):
-    items = backbone.encode(examples)
-    step = batch_size or len(items)
-    with torch.inference_mode():
-        outputs = [backbone.forward(backbone.collate(items[at : at + step])) for at in range(0, len(items), step)]
-    rows = {name: np.concatenate([one.features[name] for one in outputs]) for name in outputs[0].features}
-    if outputs[0].source_probs is None:
-        return rows, None
-    return rows, np.concatenate([one.source_probs for one in outputs])
+def features_of(folder, examples, task=CLASSIFY, **options):
+    return run(KIND.load(folder, task, BackboneOptions(**options)), examples)
 
 
 def by_hand(folder, family):
-    """A function from tokens to the states of all layers, of one text without padding."""
+    """Return a function from tokens to the states of all layers, for one text without padding."""
     loader = transformers.CLIPTextModel if family == "clip" else transformers.AutoModel
     model = loader.from_pretrained(folder).eval()
     model = model.get_encoder() if family in ENCODER_DECODERS else model
@@ -261,9 +250,8 @@ def test_words_longer_than_a_window_and_examples_without_labelled_words(folders)
 def test_heads_for_tokens_give_probabilities_of_words(tmp_path):
     folder = write_text(tmp_path, head="ForTokenClassification", num_labels=3)
     _, found = features_of(folder, [WORDS, WORDS], LABEL_WORDS)
-    encoded = transformers.AutoTokenizer.from_pretrained(folder)(
-        WORDS.words, is_split_into_words=True, return_tensors="pt"
-    )
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    encoded = tokenizer(WORDS.words, is_split_into_words=True, return_tensors="pt")
     model = transformers.AutoModelForTokenClassification.from_pretrained(folder).eval()
     with torch.inference_mode():
         expected = model(**encoded).logits[0].softmax(-1).numpy()
@@ -287,21 +275,11 @@ def test_tokenizers_without_a_fast_form_are_read_word_by_word(tmp_path):
 
 def test_threads_may_encode_at_the_same_time(folders):
     backbone = KIND.load(folders["bert"], CLASSIFY, BackboneOptions(max_length=10))
-    expected, found = backbone.encode(TEXTS * 50), {}
-
-    def work(number):
-        found[number] = backbone.encode(TEXTS * 50)
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for items in found.values():
-        assert all(
-            (a.sequences[0].numbers == b.sequences[0].numbers).all() for a, b in zip(items, expected, strict=True)
-        )
-    assert len(found) == 4
+    expected = [one.sequences[0].numbers.tolist() for one in backbone.encode(TEXTS * 50)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: backbone.encode(TEXTS * 50), range(4)))
+    for items in found:
+        assert [one.sequences[0].numbers.tolist() for one in items] == expected
 
 
 def test_items_are_compact_and_batches_as_wide_as_their_longest(folders):
@@ -331,14 +309,9 @@ def test_claims_and_files(folders, tmp_path):
         assert named[0] == "model.safetensors"
         assert {"config.json", "tokenizer.json", "tokenizer_config.json"} <= set(named)
     sizes = {"config.json": 1, "model.safetensors": 1}
-    for config in (
-        {"model_type": "vit"},
-        {"model_type": "wav2vec2"},
-        {"model_type": "whisper"},
-        {"architecture": "resnet18"},
-    ):
-        assert not KIND.claims(Repository("x", sizes, {"config.json": config}))
-    assert not KIND.claims(Repository("x", sizes, {}))
+    others = [{"model_type": name} for name in ("vit", "wav2vec2", "whisper")]
+    for config in (*others, {"architecture": "resnet18"}, {}):
+        assert not KIND.claims(Repository("x", sizes, {"config.json": config} if config else {}))
 
 
 def test_an_encoder_that_was_saved_alone_says_what_the_whole_says(folders, tmp_path):

@@ -1,4 +1,4 @@
-"""Text checkpoints that cannot be read say why, and what is dangerous runs only where it is allowed."""
+"""Text checkpoints that cannot be read say why, and code and pickles run only where they are allowed."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def bert(tmp_path):
 
 
 def failure(folder):
-    """The kind and reason that files() gives, or if it passes, load()."""
+    """Return the kind and reason of the failure of files(), or else of load()."""
     options = BackboneOptions()
     return spoil.failure(
         lambda: KIND.files(Repository.from_folder(folder), options), lambda: KIND.load(folder, CLASSIFY, options)
@@ -38,10 +38,8 @@ def test_checkpoints_that_cannot_be_read_say_why(tmp_path):
     kind, reason = failure(edit_config(write_text(tmp_path / "b"), model_type="own", auto_map=auto_map))
     assert kind == "remote_code" and "`trust_remote_code`" in reason
     quantised = edit_config(write_text(tmp_path / "c"), quantization_config={"quant_method": "gptq"})
-    assert failure(quantised) == (
-        "unsupported",
-        "has quantised weights (gptq), which are not read here; rank the model they came from",
-    )
+    reason = "has quantised weights (gptq), which are not read here; rank the model they came from"
+    assert failure(quantised) == ("unsupported", reason)
     folder = write_text(tmp_path / "d")
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from hf_transfer_score.backbones.hub_vision import KIND
@@ -33,79 +34,48 @@ def checkpoint(tmp_path_factory):
     return write_once(tmp_path_factory)
 
 
-def model_of(name, folder):
-    """The class of the library by its own name, without Auto classes."""
-    import transformers
-
-    made = {
-        "vit": "ViTForImageClassification",
-        "deit": "DeiTForImageClassificationWithTeacher",
-        "beit": "BeitForImageClassification",
-        "convnext": "ConvNextForImageClassification",
-        "swin": "SwinForImageClassification",
-        "resnet": "ResNetForImageClassification",
-        "dinov2": "Dinov2Model",
-        "dinov3": "DINOv3ViTModel",
-        "clip": "CLIPModel",
-        "siglip": "SiglipModel",
-        "vit_mae": "ViTMAEModel",
-    }[name]
-    return getattr(transformers, made).from_pretrained(folder).eval()
-
-
 def expected_rows(name, model, pixels):
     """The documented defaults, from the parts of each model."""
-    if name == "vit":
-        return model.vit(pixels).last_hidden_state[:, 0]
-    if name == "deit":
-        return model.deit(pixels).last_hidden_state[:, :2].mean(1)
-    if name == "beit":
-        return model.beit(pixels).pooler_output
-    if name == "convnext":
-        return model.convnext(pixels).pooler_output
-    if name == "swin":
-        return model.swin(pixels).last_hidden_state.mean(1)
-    if name == "resnet":
-        return model.resnet(pixels).last_hidden_state.mean((2, 3))
-    if name in ("dinov2", "dinov3"):
+    if name in ("clip", "siglip"):
+        return model.vision_model(pixels).pooler_output
+    if name in WITHOUT:
+        model.config.mask_ratio = 0.0
         return model(pixels).last_hidden_state[:, 0]
-    if name == "vit_mae":
-        model.config.mask_ratio = model.embeddings.config.mask_ratio = 0.0
-        return model(pixels).last_hidden_state[:, 0]
-    return model.vision_model(pixels).pooler_output
+    output = getattr(model, name)(pixels)
+    return {
+        "vit": lambda: output.last_hidden_state[:, 0],
+        "deit": lambda: output.last_hidden_state[:, :2].mean(1),
+        "beit": lambda: output.pooler_output,
+        "convnext": lambda: output.pooler_output,
+        "swin": lambda: output.last_hidden_state.mean(1),
+        "resnet": lambda: output.last_hidden_state.mean((2, 3)),
+    }[name]()
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_default_features_and_probabilities(checkpoint, name):
+def test_default_features_and_probabilities_alone_in_a_batch_and_with_all_layers(checkpoint, name):
     folder = checkpoint(name)
-    model, pixels = model_of(name, folder), inputs_of(folder)
+    model, pixels = written.model_of(name, folder), inputs_of(folder)
     backbone = loaded(KIND, folder)
-    found = outcome(backbone, PICTURES)
+    found, layered = outcome(backbone, PICTURES), outcome(loaded(KIND, folder, layer="all"), PICTURES)
     with torch.inference_mode():
         torch.testing.assert_close(found.features["last"], expected_rows(name, model, pixels), rtol=1e-5, atol=1e-5)
         if name in WITH_HEAD:
             torch.testing.assert_close(found.source_probs, model(pixels).logits.softmax(1), rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(found.source_probs, layered.source_probs)
     assert (found.source_probs is None) == (name in WITHOUT)
     assert backbone.source_classes == (written.CLASSES if name in WITH_HEAD else 0)
     assert found.features["last"].std(0).max() > 1e-3
+    alone = torch.cat([outcome(backbone, [one]).features["last"] for one in PICTURES])
+    torch.testing.assert_close(found.features["last"], alone, rtol=1e-5, atol=1e-5)
+    assert {len(rows) for rows in layered.features.values()} == {3}
     json.dumps(backbone.details)
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_an_image_alone_and_in_a_batch_is_the_same(checkpoint, name):
-    backbone = loaded(KIND, checkpoint(name))
-    together = outcome(backbone, PICTURES).features["last"]
-    alone = torch.cat([outcome(backbone, [one]).features["last"] for one in PICTURES])
-    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(("name", "part"), [("convnext", "convnext"), ("swin", "swin"), ("resnet", "resnet")])
-def test_without_a_head_features_are_the_same_and_probabilities_are_none(checkpoint, name, part):
+@pytest.mark.parametrize(("name", "model"), [("convnext", "ConvNext"), ("swin", "Swin"), ("resnet", "ResNet")])
+def test_without_a_head_features_are_the_same_and_probabilities_are_none(checkpoint, name, model):
     folder = checkpoint(name, head=False)
-    import transformers
-
-    model = {"convnext": "ConvNextModel", "swin": "SwinModel", "resnet": "ResNetModel"}[name]
-    model = getattr(transformers, model).from_pretrained(folder).eval()
+    model = getattr(transformers, f"{model}Model").from_pretrained(folder).eval()
     found = outcome(loaded(KIND, folder), PICTURES)
     with torch.inference_mode():
         expected = model(inputs_of(folder)).pooler_output.flatten(1)
@@ -116,9 +86,7 @@ def test_without_a_head_features_are_the_same_and_probabilities_are_none(checkpo
 @pytest.mark.parametrize("pooler", [False, True])
 def test_the_dense_pooler_of_a_vit_is_never_used(checkpoint, pooler):
     folder = checkpoint("vit", head=False, pooler=pooler)
-    from transformers import ViTModel
-
-    model = ViTModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    model = transformers.ViTModel.from_pretrained(folder, add_pooling_layer=False).eval()
     with torch.inference_mode():
         expected = model(inputs_of(folder)).last_hidden_state[:, 0]
     torch.testing.assert_close(features(KIND, folder)["last"], expected)
@@ -126,9 +94,7 @@ def test_the_dense_pooler_of_a_vit_is_never_used(checkpoint, pooler):
 
 def test_a_classifier_of_dinov2_sees_class_token_and_mean(checkpoint):
     folder = checkpoint("dinov2", head=True)
-    from transformers import Dinov2ForImageClassification
-
-    model = Dinov2ForImageClassification.from_pretrained(folder).eval()
+    model = transformers.Dinov2ForImageClassification.from_pretrained(folder).eval()
     found = outcome(loaded(KIND, folder), PICTURES)
     with torch.inference_mode():
         tokens = model.dinov2(inputs_of(folder)).last_hidden_state
@@ -139,7 +105,7 @@ def test_a_classifier_of_dinov2_sees_class_token_and_mean(checkpoint):
 @pytest.mark.parametrize(("name", "special"), [("vit", 1), ("deit", 2), ("dinov3", 3), ("clip", 1), ("siglip", 0)])
 def test_layers_of_transformers_are_hidden_states(checkpoint, name, special):
     folder = checkpoint(name)
-    model = model_of(name, folder)
+    model = written.model_of(name, folder)
     body = {"vit": "vit", "deit": "deit", "clip": "vision_model", "siglip": "vision_model"}.get(name)
     model = getattr(model, body) if body else model
     with torch.inference_mode():
@@ -158,15 +124,6 @@ def test_layers_of_transformers_are_hidden_states(checkpoint, name, special):
     torch.testing.assert_close(features(KIND, folder, pooling="max")["last"], last[:, special:].amax(1))
 
 
-@pytest.mark.parametrize("name", ALL)
-def test_asking_for_all_layers_changes_no_probabilities(checkpoint, name):
-    folder = checkpoint(name)
-    plain, layered = outcome(loaded(KIND, folder), PICTURES), outcome(loaded(KIND, folder, layer="all"), PICTURES)
-    if plain.source_probs is not None:
-        torch.testing.assert_close(plain.source_probs, layered.source_probs)
-    assert {len(rows) for rows in layered.features.values()} == {3}
-
-
 def test_what_a_checkpoint_does_not_have(checkpoint):
     with pytest.raises(CheckpointError, match=r"different widths \(8, 8, 12\)"):
         features(KIND, checkpoint("resnet"), layer="mean")
@@ -179,10 +136,8 @@ def test_what_a_checkpoint_does_not_have(checkpoint):
 @pytest.mark.parametrize(("name", "special"), [("vit", 1), ("dinov3", 3), ("siglip", 0), ("convnext", 0), ("swin", 0)])
 def test_features_at_places_are_interpolated_from_the_last_map(checkpoint, name, special):
     folder = checkpoint(name)
-    from transformers import AutoImageProcessor
-
-    processor = AutoImageProcessor.from_pretrained(folder)
-    model, size = model_of(name, folder), (64, 64) if name == "convnext" else (32, 32)
+    processor = transformers.AutoImageProcessor.from_pretrained(folder)
+    model, size = written.model_of(name, folder), (64, 64) if name == "convnext" else (32, 32)
     base = getattr(model, {"siglip": "vision_model"}.get(name, name), model)
 
     def maps(image):
@@ -211,8 +166,7 @@ def test_a_masked_autoencoder_sees_every_patch_and_always_the_same(checkpoint):
 
 def test_only_the_image_tower_is_loaded(checkpoint):
     names = [name for name, _ in loaded(KIND, checkpoint("clip")).module.named_parameters()]
-    assert names
-    assert not [name for name in names if "text" in name]
+    assert names and not [name for name in names if "text" in name]
 
 
 def test_encode_runs_in_threads(checkpoint):

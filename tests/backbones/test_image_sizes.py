@@ -1,8 +1,10 @@
-"""Images prepared at another size: as the libraries do it themselves, or refused with the reason."""
+"""Images prepared at another size: as the libraries do, or refused with a reason."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 import timm
@@ -16,7 +18,7 @@ from hf_transfer_score.errors import CheckpointError, OptionError
 from hf_transfer_score.tasks import get_task
 from tests.backbones.pictures import PICTURES, PLACES, at_places, features, loaded, outcome, write_once
 from tests.checkpoints import images as written
-from tests.checkpoints import texts
+from tests.checkpoints import spoil, texts
 
 SQUARE = {"height": 96, "width": 96}
 SIZES = {
@@ -30,7 +32,7 @@ SIZES = {
     "convnext": {"size": {"shortest_edge": 96}},
     "resnet": {"size": {"shortest_edge": 96}},
 }
-"""What the image processor of each is told for 96 x 96 pixels."""
+"""The arguments of each image processor for 96 x 96 pixels."""
 
 
 @pytest.fixture(scope="module")
@@ -60,19 +62,8 @@ def by_hand(folder, name):
         "convnext": lambda model: model.convnext(pixels, **more).pooler_output,
         "resnet": lambda model: model.resnet(pixels, **more).pooler_output.flatten(1),
     }[name]
-    heads = {
-        "vit": "ViTForImageClassification",
-        "beit": "BeitForImageClassification",
-        "swin": "SwinForImageClassification",
-        "dinov2": "Dinov2Model",
-        "deit": "DeiTForImageClassificationWithTeacher",
-        "clip": "CLIPModel",
-        "siglip": "SiglipModel",
-        "convnext": "ConvNextForImageClassification",
-        "resnet": "ResNetForImageClassification",
-    }
     with torch.inference_mode():
-        return made(getattr(transformers, heads[name]).from_pretrained(folder).eval())
+        return made(written.model_of(name, folder))
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -148,12 +139,8 @@ def test_a_network_whose_weights_fit_one_size_is_refused(tmp_path):
 
 
 def test_a_processor_that_names_its_size_otherwise_is_refused(checkpoint, tmp_path):
-    folder = tmp_path / "vit"
-    folder.mkdir()
-    for path in checkpoint("vit").iterdir():
-        (folder / path.name).write_bytes(path.read_bytes())
-    path = folder / "preprocessor_config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"size": {"longest_edge": 32, "shortest_edge": 32}}))
+    folder = Path(shutil.copytree(checkpoint("vit"), tmp_path / "vit"))
+    spoil.edit_json(folder / "preprocessor_config.json", size={"longest_edge": 32, "shortest_edge": 32})
     with pytest.raises(CheckpointError, match="its image processor does not resize images to a fixed size"):
         loaded(hub_vision.KIND, folder, image_size=64)
 

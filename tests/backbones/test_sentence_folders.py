@@ -13,6 +13,7 @@ from hf_transfer_score.backbones.repository import Repository
 from hf_transfer_score.backbones.sentence_folders import KIND
 from hf_transfer_score.errors import CheckpointError
 from hf_transfer_score.tasks import Words, get_task
+from tests.backbones import batched
 from tests.checkpoints import spoil
 from tests.checkpoints.texts import write_sentence_folder, write_text
 
@@ -21,13 +22,8 @@ TEXTS = ["a good film", "the quick brown fox jumps over the lazy dog", "Berlin",
 MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 
 
-def rows_of(folder, examples=TEXTS, task=CLASSIFY, **options):
-    backbone = KIND.load(folder, task, BackboneOptions(**options))
-    with torch.inference_mode():
-        return {
-            name: rows.numpy()
-            for name, rows in backbone.forward(backbone.collate(backbone.encode(examples))).features.items()
-        }
+def rows_of(folder, examples=TEXTS, task=CLASSIFY, kind=KIND, **options):
+    return batched.rows_of(kind, folder, examples, task, **options)
 
 
 def states_of(folder, text, length=64):
@@ -64,9 +60,7 @@ def test_other_transformers_and_one_in_a_folder_of_its_own(tmp_path, family):
     folder = write_sentence_folder(tmp_path, family, modes=("lasttoken",), normalize=False, inside="0_Transformer")
     texts = TEXTS[:3]  # an empty text is no token at all for GPT-2
     if family == "distilbert":
-        inner = hub_text.KIND.load(folder / "0_Transformer", CLASSIFY, BackboneOptions(pooling="last"))
-        with torch.inference_mode():
-            expected = inner.forward(inner.collate(inner.encode(texts))).features["last"].numpy()
+        expected = rows_of(folder / "0_Transformer", texts, kind=hub_text.KIND, pooling="last")["last"]
     else:
         expected = [states_of(folder / "0_Transformer", text)[-1][-1] for text in texts]
     np.testing.assert_allclose(rows_of(folder, texts)["last"], expected, atol=1e-5)
@@ -96,9 +90,7 @@ def test_other_layers_and_poolings_read_the_transformer_itself(tmp_path):
 def test_words_come_from_the_transformer_itself(tmp_path):
     folder = write_sentence_folder(tmp_path, dense=5)
     example = Words(["good", "film"], np.array([1]))
-    other = hub_text.KIND.load(folder, LABEL_WORDS, BackboneOptions())
-    with torch.inference_mode():
-        expected = other.forward(other.collate(other.encode([example]))).features["last"].numpy()
+    expected = rows_of(folder, [example], LABEL_WORDS, hub_text.KIND)["last"]
     np.testing.assert_array_equal(rows_of(folder, [example], LABEL_WORDS)["last"], expected)
 
 

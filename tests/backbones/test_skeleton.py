@@ -1,4 +1,4 @@
-"""What a network would take is known before it takes it."""
+"""The memory of a network is known before it is built."""
 
 import threading
 

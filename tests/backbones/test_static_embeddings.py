@@ -1,4 +1,4 @@
-"""Static embeddings: numbers of model2vec itself, means by hand, and what cannot be read."""
+"""Static embeddings: numbers of model2vec itself, means by hand, and folders that cannot be read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ OF_MODEL2VEC = [
         ],
     ),
 ]
-"""The first columns of what `StaticModel.from_pretrained(folder).encode(TEXTS)` of model2vec 0.10.0 gives."""
+"""The first columns of `StaticModel.from_pretrained(folder).encode(TEXTS)` of model2vec 0.10.0."""
 
 
 def rows(folder, examples=TEXTS, task=CLASSIFY, step=0, **options):

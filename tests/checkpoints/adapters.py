@@ -1,8 +1,7 @@
-"""Adapters as peft saves them, beside bases as transformers saves them; some of them spoilt."""
+"""Adapters as peft saves them, for bases as transformers saves them; some of them broken."""
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+
+from tests.checkpoints.spoil import edit_json
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 LAYERS = ["query", "value"]
@@ -23,9 +24,10 @@ def write_adapter(folder: Path, base: Path, name: str, auto: str = "AutoModel", 
     peft = pytest.importorskip("peft", reason="peft is not installed: pip install 'hf-transfer-score[lora]'")
 
     how: dict[str, Any] = {"target_modules": LAYERS, "r": 3, "lora_alpha": 12, **settings}
-    loaded = getattr(transformers, auto).from_pretrained(base, ignore_mismatched_sizes=True, **_labels(how))
+    labels = {"num_labels": how.pop("num_labels")} if "num_labels" in how else {}
+    loaded = getattr(transformers, auto).from_pretrained(base, ignore_mismatched_sizes=True, **labels)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # peft asks transformers by names that are going
+        warnings.simplefilter("ignore")  # peft uses deprecated names of transformers
         model = peft.get_peft_model(loaded, peft.LoraConfig(**how))
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -37,16 +39,9 @@ def write_adapter(folder: Path, base: Path, name: str, auto: str = "AutoModel", 
     return model.eval()
 
 
-def _labels(how: dict[str, Any]) -> dict[str, Any]:
-    labels = how.pop("num_labels", None)
-    return {} if labels is None else {"num_labels": labels}
-
-
 def edit_settings(folder: Path, **changes: Any) -> Path:
-    """Change what the settings of an adapter say."""
-    path = folder / CONFIG
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    return folder
+    """Change the settings of an adapter."""
+    return edit_json(folder / CONFIG, **changes)
 
 
 def edit_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:

@@ -1,4 +1,4 @@
-"""Tiny sound checkpoints with random weights, as transformers saves them."""
+"""Tiny audio checkpoints with random weights, as transformers saves them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _WHISPER = {
     "d_model": 16,
     "encoder_layers": 2,
     "decoder_layers": 1,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
     "encoder_ffn_dim": 32,
     "decoder_ffn_dim": 32,
+    "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2,
     "num_mel_bins": 8,
     "max_source_positions": 100,
     "vocab_size": 20,
@@ -51,14 +51,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def write_sound(folder: Path, family: str = "wav2vec2", *, head: str = "", seed: int = 0, **config: Any) -> Path:
-    """Write a checkpoint of a family into a folder, and return the folder.
+    """Write a checkpoint of a family of FAMILIES, and return its folder.
 
-    Args:
-        folder: where to; made if it is not there.
-        family: a key of FAMILIES; "wav2vec2" has its norm over time, "wav2vec2-layer" over channels.
-        head: "" for the bare model, or "ForSequenceClassification" and the like, the end of a class's name.
-        seed: of the weights.
-        config: more settings, such as num_labels=3.
+    "wav2vec2" has its norm over time, "wav2vec2-layer" over channels. The head is the end of a class name such as
+    "ForSequenceClassification", or "" for the bare model; `config` has more settings, such as num_labels=3.
     """
     stem, settings = FAMILIES[family]
     made = getattr(transformers, f"{stem}Config")(**{**settings, **config})

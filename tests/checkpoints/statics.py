@@ -14,7 +14,7 @@ WIDTH = 6
 
 
 def table(rows: int) -> np.ndarray:
-    """Return vectors that differ, the same on every machine."""
+    """Return different vectors that are the same on every machine."""
     numbers = np.arange(rows * WIDTH, dtype=np.float64).reshape(rows, WIDTH)
     return (np.modf(np.sin(numbers * 12.9898) * 43758.5453)[0]).astype(np.float32)
 

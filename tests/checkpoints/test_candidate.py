@@ -1,4 +1,4 @@
-"""What users may type for a model."""
+"""The names that users may type for a model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Weights onto this computer, and off it again."""
+"""Downloading weights, and removing them again."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hf_transfer_score.checkpoints.candidate import Search
@@ -23,18 +25,13 @@ answer = [told(*case) for case in json.loads(sys.argv[1])]
 
 @pytest.fixture
 def searched(hub, run_client, hub_environment):
-    """Return what searches give: one for each (modality, options)."""
-    import json
-
-    def search(*cases):
-        return run_client(CODE, hub_environment, json.dumps(cases))
-
-    return search
+    """Return the results of searches, one per (modality, options)."""
+    return lambda *cases: run_client(CODE, hub_environment, json.dumps(cases))
 
 
 @pytest.fixture
 def full(hub):
-    """A Hub with models for images, texts and sound."""
+    """A Hub with models for images, texts and audio."""
     made = {
         "a/eye-small": ("image-classification", 10, 5_000_000, "timm", "mit"),
         "a/eye-large": ("image-feature-extraction", 40, 300_000_000, "transformers", "apache-2.0"),

@@ -155,43 +155,31 @@ FAMILIES: dict[str, TextFamily] = {
 
 
 def write_text(folder: Path, family: str = "bert", *, head: str = "", seed: int = 0, **config: Any) -> Path:
-    """Write a checkpoint of a family into a folder, and return the folder.
+    """Write a checkpoint of a family of FAMILIES, and return its folder.
 
-    Args:
-        folder: where to; made if it is not there.
-        family: a key of FAMILIES.
-        head: "" for the family's bare form, or "ForSequenceClassification" and the like, the end of a class's name.
-        seed: of the weights.
-        config: more settings, such as num_labels=3.
+    The head is the end of a class name such as "ForSequenceClassification", or "" for the family's bare form; `config`
+    has more settings, such as num_labels=3.
     """
     made = FAMILIES[family]
     tokenizer = made.tokenizer()
     settings = {"vocab_size": len(tokenizer), **made.config, **config}
-    model = getattr(transformers, made.stem + (head or made.bare))(
-        getattr(transformers, f"{made.stem}Config")(**settings)
-    )
-    randomise(model, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    model = getattr(transformers, made.stem + (head or made.bare))
+    return _saved(model(getattr(transformers, f"{made.stem}Config")(**settings)), tokenizer, folder, seed)
 
 
 def write_clip(folder: Path, *, seed: int = 0) -> Path:
-    """Write a checkpoint with a tower for texts and one for images, without what the latter needs to be read."""
+    """Write a checkpoint with a text tower and an image tower, without an image processor."""
     tokenizer = roberta_tokenizer()
     text = _USUAL | {"vocab_size": len(tokenizer), "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1}
     vision = _USUAL | {"image_size": 16, "patch_size": 8}
-    model = transformers.CLIPModel(transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
-    randomise(model, seed)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+    config = transformers.CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+    return _saved(transformers.CLIPModel(config), tokenizer, folder, seed)
 
 
 def write_siglip(
     folder: Path, *, second: bool = False, alone: bool = False, side: str = "right", seed: int = 0
 ) -> Path:
-    """Write a SigLIP (or a SigLIP 2) with both towers, or its text tower alone; texts are filled on a side."""
+    """Write a SigLIP (or a SigLIP 2) with both towers, or its text tower alone; texts are padded on a side."""
     tokenizer = t5_tokenizer()
     tokenizer.padding_side = side
     text = _USUAL | {"vocab_size": len(tokenizer), "projection_size": 12, "pad_token_id": 0}
@@ -200,10 +188,7 @@ def write_siglip(
     vision |= {"num_patches": 4} if second else {}
     stem = "Siglip2" if second else "Siglip"
     config = getattr(transformers, f"{stem}Config")(text_config=text, vision_config=vision)
-    if alone:
-        model = getattr(transformers, f"{stem}TextModel")(config.text_config)
-    else:
-        model = getattr(transformers, f"{stem}Model")(config)
+    model = getattr(transformers, f"{stem}{'Text' if alone else ''}Model")(config.text_config if alone else config)
     return _saved(model, tokenizer, folder, seed)
 
 
@@ -215,11 +200,8 @@ def write_clap(folder: Path, *, alone: bool = False, seed: int = 0) -> Path:
     sound = {"spec_size": 32, "num_mel_bins": 8, "patch_embeds_hidden_size": 8, "depths": [1, 1], "window_size": 4}
     sound |= {"num_attention_heads": [2, 2], "hidden_size": 16, "projection_dim": 8, "num_hidden_layers": 2}
     config = transformers.ClapConfig(text_config=text, audio_config=sound, projection_dim=8)
-    if alone:
-        model = transformers.ClapTextModelWithProjection(config.text_config)
-    else:
-        model = transformers.ClapModel(config)
-    return _saved(model, tokenizer, folder, seed)
+    model = transformers.ClapTextModelWithProjection if alone else transformers.ClapModel
+    return _saved(model(config.text_config if alone else config), tokenizer, folder, seed)
 
 
 def _saved(model: torch.nn.Module, tokenizer: Any, folder: Path, seed: int) -> Path:
@@ -265,17 +247,8 @@ def write_sentence_folder(
 ) -> Path:
     """Write a folder as sentence-transformers saves it, and return it.
 
-    Args:
-        folder: where to.
-        family: a key of FAMILIES.
-        modes: of pooling, by the names of new layouts; several are concatenated.
-        dense: width of a dense layer after the pooling, 0 for none.
-        normalize: whether rows of length one come out.
-        new_layout: the names of classes and settings of version 5.5 and later, else of those before.
-        max_seq_length: tokens that are read at most.
-        do_lower_case: whether texts are lowercased first.
-        inside: the folder of the transformer, such as "0_Transformer"; "" for the top.
-        seed: of the weights.
+    Several pooling modes are concatenated; `dense` is the width of a dense layer, 0 for none; `new_layout` has the
+    names of version 5.5 and later; `inside` is the subfolder of the transformer, such as "0_Transformer".
     """
     write_text(folder / inside, family, seed=seed)
     settings = {"max_seq_length": max_seq_length, "do_lower_case": do_lower_case}

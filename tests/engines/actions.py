@@ -1,4 +1,4 @@
-"""What workers do in these tests: small, and written down."""
+"""Small actions of workers, which leave notes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hf_transfer_score.errors import DatasetError
 
 @dataclass(frozen=True)
 class Noted:
-    """Leaves a file NAME.NUMBER in a folder when it begins, and takes some seconds."""
+    """Leaves a file NAME.NUMBER in a folder when it starts, and takes some seconds."""
 
     folder: Path
     name: str
@@ -30,7 +30,7 @@ class Noted:
 
 @dataclass(frozen=True)
 class Deadly(Noted):
-    """Ends its worker at so many first attempts, without a word."""
+    """Kills its worker in the first attempts, `times` of them."""
 
     times: int = 1
 
@@ -43,7 +43,7 @@ class Deadly(Noted):
 
 @dataclass(frozen=True)
 class Sent(Deadly):
-    """The same for workers that share no folder: it reads a file, and leaves what it said."""
+    """The same for workers that share no folder: it reads a file, and leaves a result."""
 
     times: int = 0
     read: Path = Path()
@@ -63,10 +63,10 @@ class Sent(Deadly):
 
 
 def refuse() -> None:
-    """Raise what ends a run."""
+    """Raise an error that ends a run."""
     raise DatasetError("the sample cannot be read")
 
 
 def attempts(folder: Path, name: str) -> int:
-    """Return how often some work was begun."""
+    """Return how often work was started."""
     return len(list(folder.glob(f"{name}.*")))

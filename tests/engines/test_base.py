@@ -1,4 +1,4 @@
-"""Engines by name, what they share, and one of somebody else."""
+"""Engines by name, what they share, and one of another package."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_an_engine_of_another_package_is_found_by_its_entry_point(tmp_path, monk
 
 
 class Frail:
-    """Workers in memory; those named end so often before they do anything."""
+    """Workers in memory; those named end a number of times before they do anything."""
 
     def __init__(self, **ends: int) -> None:
         self.ends, self.begun, self.cancelled, self.most = dict(ends), [], [], 0

@@ -1,4 +1,4 @@
-"""Jobs of a Hub on this machine, which runs them as processes: what is sent, what comes back, and what ends early."""
+"""Jobs of a local Hub, which runs them as processes: what is sent, what comes back, and what ends early."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def run(engine, works, began=lambda work: None):
 
 @pytest.fixture
 def owner(hub, tmp_path):
-    """The environment of somebody who may start jobs."""
+    """The environment of a user who may start jobs."""
     hub.users[TOKEN] = "owner"
     environment = clean_environment(tmp_path / "home", hub.endpoint)
     return {**environment, "HF_TOKEN": TOKEN, "PYTHONPATH": str(ROOT)}
@@ -59,7 +59,7 @@ def owner(hub, tmp_path):
 
 @pytest.fixture
 def client(owner, tmp_path):
-    """Run code as the owner, in an interpreter that imports nothing else; `answer` is what it wants to return."""
+    """Run code as the owner, in an interpreter that imports nothing else, and return its `answer`."""
     place = tmp_path / "place"
     place.mkdir()
 
@@ -87,7 +87,7 @@ def test_a_job_that_is_killed_costs_the_candidate_it_was_at(hub, client, tmp_pat
 
 
 def job_at(hub, place, name):
-    """Return the job that is at some work."""
+    """Return the job that is doing a work."""
     (note,) = until(lambda: [path for path in place.glob(f"{name}.*") if path.read_text()])
     group = os.getpgid(int(note.read_text()))
     return next(job for job in hub.jobs if job.process.pid == group)
@@ -181,7 +181,7 @@ except ValueError as error:
 
 @dataclass
 class Machines:
-    """Jobs in memory: each says of its works, one by one, how it went on."""
+    """Jobs in memory: for each, the numbers of finished works and how it ended."""
 
     ends: list
     exchange: Any = None
@@ -228,7 +228,7 @@ class Wires:
 
 
 def carried_out(tmp_path, batches, ends, retries=1):
-    """Return what became of works in batches of names when jobs end so, and which jobs were started."""
+    """Return the results of works in batches of names when jobs end as given, and which jobs were started."""
     wires = Wires(tmp_path)
     machines = Machines(ends, wires)
     names = iter(range(9))

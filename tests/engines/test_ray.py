@@ -1,4 +1,4 @@
-"""Ray on this machine: the same numbers as here, and a worker that is killed costs its own candidate only."""
+"""Ray on this machine: the same numbers as in this process, and a killed worker only costs its own candidate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def engine():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A dataset, two checkpoints that differ, one that cannot be read, and none."""
+    """A dataset, two different checkpoints, and one that cannot be read."""
     folder = tmp_path_factory.mktemp("pool")
     write_dataset(folder / "bank.jsonl")
     write_model2vec(folder / "plain", normalize=False)
@@ -81,14 +81,9 @@ def test_a_verification_is_that_of_this_process(engine, folder):
     options = RankOptions(replicates=0, sample=SampleOptions(max_samples=60))
     found = {}
     for name in ("here", "there"):
-        report = verify(
-            *pool(folder),
-            options=options,
-            how=how,
-            folder=folder / name,
-            save=folder / f"saved {name}",
-            engine="here" if name == "here" else engine,
-        )
+        places = {"folder": folder / name, "save": folder / f"saved {name}"}
+        where = "here" if name == "here" else engine
+        report = verify(*pool(folder), options=options, how=how, engine=where, **places)
         found[name] = {
             model: (one.status, {seed: result.accuracy for seed, result in one.measured.items()})
             for model, one in report.models.items()

@@ -1,10 +1,11 @@
-"""Features on disk: whole or absent, bounded, shared by several processes."""
+"""Features on disk: complete or absent, limited in size, shared by several processes."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -77,16 +78,18 @@ def test_who_makes_an_entry_removes_what_a_killed_writer_of_it_left(tmp_path):
         assert [path.name.split(".")[1] for path in tmp_path.glob(".*.tmp")] == ["b"]
 
 
-@pytest.mark.parametrize("damage", ["meta", "array", "missing"])
-def test_an_entry_that_cannot_be_read_counts_as_absent_and_can_be_made_anew(tmp_path, damage):
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        (META, lambda path: path.write_text("{")),
+        ("features.0.npy", lambda path: path.write_bytes(b"\x93NUMPY")),
+        ("features.0.npy", Path.unlink),
+    ],
+)
+def test_an_entry_that_cannot_be_read_counts_as_absent_and_can_be_made_anew(tmp_path, name, damage):
     cache = FeatureCache(tmp_path, 10**9)
     fill(cache, "a")
-    if damage == "meta":
-        (tmp_path / "a" / META).write_text("{")
-    elif damage == "array":
-        (tmp_path / "a" / "features.0.npy").write_bytes(b"\x93NUMPY")
-    else:
-        (tmp_path / "a" / "features.0.npy").unlink()
+    damage(tmp_path / "a" / name)
     assert cache.get("a") is None
     fill(cache, "a", value=2.0)
     assert cache.get("a").features["last"][0, 0] == 2.0

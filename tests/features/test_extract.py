@@ -1,10 +1,13 @@
-"""Extraction: every row once and in its place, whatever the batches, the processes and the memory."""
+"""Extraction: every row once and in its place, for any batches, processes and memory."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,7 +31,7 @@ def describe(text):
 
 
 class Texts(MemoryBackbone):
-    """Counts what goes through, and has only so much memory."""
+    """Counts its examples, and has limited memory."""
 
     def __init__(self, room=10**9):
         super().__init__(describe)
@@ -48,16 +51,16 @@ class Texts(MemoryBackbone):
 
 @pytest.fixture(autouse=True)
 def batches_only(monkeypatch):
-    """Run no example alone to see how fast that is: what runs is counted here."""
+    """Run no example alone to measure its speed, since these tests count what runs."""
     monkeypatch.setattr(Speed, "alone", lambda pace, run: 0.0)
 
 
-def features(backbone, sample, tmp_path, **options):
+def features(backbone, sample, tmp_path, report=lambda _: None, **options):
     cache = FeatureCache(tmp_path, 10**9)
     writer = cache.writer("key", sample.rows)
-    about = extract(backbone, sample, writer, options=ExtractOptions(**options))
+    about = extract(backbone, sample, writer, options=ExtractOptions(**options), report=report)
     writer.finish({})
-    return cache.get("key").features["last"], about
+    return cache.get("key").features.get("last"), about
 
 
 @pytest.fixture
@@ -68,11 +71,8 @@ def texts():
 @pytest.mark.parametrize("size", [1, 7, 32, 1000])
 def test_every_row_is_in_its_place_whatever_the_batch_size(texts, tmp_path, size):
     backbone, seen = Texts(), []
-    cache = FeatureCache(tmp_path, 10**9)
-    writer = cache.writer("key", texts.rows)
-    about = extract(backbone, texts, writer, options=ExtractOptions(batch_size=size), report=seen.append)
-    writer.finish({})
-    assert np.array_equal(cache.get("key").features["last"], [describe(text) for text in TEXTS])
+    found, about = features(backbone, texts, tmp_path, report=seen.append, batch_size=size)
+    assert np.array_equal(found, [describe(text) for text in TEXTS])
     assert sum(backbone.sizes) == sum(seen) == 101 and max(backbone.sizes) == min(size, 101)
     assert about["examples"] == 101 and about["batch_size"] == size
 
@@ -137,11 +137,8 @@ def test_layers_and_source_probabilities_are_kept(texts, tmp_path):
             probs = torch.softmax(rows[:, :2] / 10, dim=1)
             return BatchOutput({"0": rows, "1": rows * 2}, probs)
 
-    cache = FeatureCache(tmp_path, 10**9)
-    writer = cache.writer("key", texts.rows)
-    extract(Layers(), texts, writer, options=ExtractOptions(batch_size=10))
-    writer.finish({})
-    found = cache.get("key")
+    features(Layers(), texts, tmp_path, batch_size=10)
+    found = FeatureCache(tmp_path, 10**9).get("key")
     assert np.array_equal(found.features["1"], 2 * found.features["0"])
     expected = torch.softmax(torch.tensor(found.features["0"][:, :2]) / 10, dim=1)
     assert np.allclose(found.source_probs, expected, atol=1e-7)
@@ -234,7 +231,7 @@ processes.leave()
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
-    """Folders with what two processes made of the same rows: well, out of memory early, with a failure, and in half."""
+    """Folders with the results of two processes: normal, out of memory early, with a failure, and in half precision."""
     folder = tmp_path_factory.mktemp("shared")
     for mode in ("well", "small", "fails", "half"):
         (folder / mode).mkdir()
@@ -242,7 +239,8 @@ def shared(tmp_path_factory):
     launch = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"]
     settings = ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]
     command = [sys.executable, "-m", *launch, *settings, str(folder / "script.py"), str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=two_processes())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
@@ -268,16 +266,7 @@ def test_two_processes_share_the_rows(shared, mode):
     assert np.array_equal(found, [describe(text) for text in TEXTS])
 
 
-def two_processes():
-    import os
-    from pathlib import Path
-
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
 def test_threads_of_the_caller_are_as_before(texts, tmp_path):
-    import threading
-
     found = []
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -1,4 +1,4 @@
-"""In which precision forward passes run: exact where asked for or small, and half only where nothing is lost by it."""
+"""The precision of forward passes: exact if asked for or if there is little work, and half only if nothing is lost."""
 
 import json
 import time
@@ -28,7 +28,7 @@ WORDS = ("a slow cold film", "good", "warm and full of wit, from its first to it
 
 
 class Dense(MemoryBackbone):
-    """A layer of so many rows that takes its time in float32, as a processor with a faster half precision does."""
+    """A layer that is slow in float32, as on a processor with a faster half precision."""
 
     def __init__(self, offset=0.0):
         super().__init__(lambda text: [len(text), *(text.count(letter) for letter in "aeio")])
@@ -51,7 +51,7 @@ def texts():
 
 @pytest.fixture
 def all_is_tried(monkeypatch):
-    """Try whatever the work is, and half precision on each processor."""
+    """Try everything even for little work, and half precision on every processor."""
     monkeypatch.setattr(precision, "LEAST_SAVED", 0.0)
     monkeypatch.setattr(precision, "half_precision", lambda device: "bfloat16")
 

@@ -1,4 +1,4 @@
-"""How fast a model is here: which passes count, and what is said where none does."""
+"""The speed of a model on this machine: which passes count, and the result if none does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CPU = torch.device("cpu")
 
 
 class Clock:
-    """A clock that goes on only when it is told to."""
+    """A clock that only advances when told to."""
 
     def __init__(self):
         self.now = 0.0
@@ -37,7 +37,7 @@ def clock(monkeypatch):
 
 
 class Slow(MemoryBackbone):
-    """Takes long to read, and for its first pass; a millisecond an example for the others; keeps their sizes."""
+    """Reads slowly, and has a slow first pass; other passes take a millisecond per example; keeps their sizes."""
 
     def __init__(self, clock, refuses=0):
         super().__init__(lambda text: [float(len(text))])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.checkpoints import images, texts
+from tests.finetune.families import timm_small
 
 
 @pytest.fixture(scope="package")
@@ -14,6 +15,6 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of checkpoints by their architecture."""
     folder = tmp_path_factory.mktemp("truth")
     images.vit(folder / "vit")
-    images.timm_image(folder / "resnet")
+    timm_small("test_resnet")(folder / "resnet")
     texts.write_text(folder / "bert")
     return folder

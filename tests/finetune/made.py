@@ -1,4 +1,4 @@
-"""Small samples that can be learned, and checkpoints as what loads them."""
+"""Small samples that can be learned, and functions that load checkpoints."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hf_transfer_score.tasks import get_task
 
 CLASSES = 3
 QUICK = {"learning_rates": (3e-3,), "epochs": 3, "precision": "float32", "device": "cpu"}
-"""What makes a recipe quick."""
+"""Settings of a quick recipe."""
 
 
 def pictures(rows: int, seed: int) -> LabelledSample:

@@ -1,4 +1,4 @@
-"""Low-rank adapters: what they stand beside, what is trained, and what is left when they are merged."""
+"""Low-rank adapters: the layers that get them, what is trained, and the network after merging."""
 
 from __future__ import annotations
 

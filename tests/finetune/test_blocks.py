@@ -1,4 +1,4 @@
-"""Blocks of real architectures, and which of them is meant."""
+"""Blocks of real architectures, and how one of them is chosen."""
 
 from __future__ import annotations
 

@@ -31,9 +31,7 @@ def measured(checkpoints):
 @pytest.mark.parametrize("method", METHODS)
 def test_it_learns_what_can_be_learned(measured, method):
     one, _ = measured[method]
-    assert one.accuracy > 0.8 > 2 / CLASSES  # chance is a third
-    assert one.train_accuracy > 0.8
-    assert one.validation_accuracy > 0.8
+    assert min(one.accuracy, one.train_accuracy, one.validation_accuracy) > 0.8 > 2 / CLASSES  # chance is a third
     assert one.accuracy * len(TEST) == pytest.approx(round(one.accuracy * len(TEST)))
 
 
@@ -80,13 +78,8 @@ def test_a_probe_is_the_logistic_regression_of_plain_features(checkpoints, measu
     one, load = measured["probe"]
     backbone = Loads(checkpoints / "vit", "hub_vision")()
     with torch.no_grad():
-        rows, tested = (
-            backbone.forward(backbone.collate(backbone.encode(sample.examples(range(len(sample))))))
-            .features["last"]
-            .double()
-            .numpy()
-            for sample in (TRAIN, TEST)
-        )
+        batches = (backbone.collate(backbone.encode(one.examples(range(len(one))))) for one in (TRAIN, TEST))
+        rows, tested = (backbone.forward(batch).features["last"].double().numpy() for batch in batches)
     fitted, held = split_rows(TRAIN.labels, 0.2, 0)
     centre = rows[fitted].mean(0)
     scale = (rows[fitted] - centre).std()
@@ -98,10 +91,8 @@ def test_a_probe_is_the_logistic_regression_of_plain_features(checkpoints, measu
 
 
 def test_a_class_that_a_probe_rules_out_is_no_warning():
-    rows = np.array([[0.0], [0.1], [1e6], [1.1e6], [1e6], [0.2]])
-    found = fit_probe(
-        rows, np.array([0, 0, 1, 1, 0, 1]), (np.arange(4), np.arange(4, 6)), (rows, np.arange(6) % 2), (1e-9,)
-    )
+    rows, codes = np.array([[0.0], [0.1], [1e6], [1.1e6], [1e6], [0.2]]), np.array([0, 0, 1, 1, 0, 1])
+    found = fit_probe(rows, codes, (np.arange(4), np.arange(4, 6)), (rows, np.arange(6) % 2), (1e-9,))
     assert (found.train, found.validation, found.penalty) == (1.0, 0.0, 1e-9)
 
 
@@ -144,11 +135,11 @@ def test_a_checkpoint_that_gives_no_numbers_is_a_failure_with_a_kind(checkpoints
 def test_the_defaults_are_recipes_and_nonsense_is_refused():
     for modality, recipe in DEFAULTS.items():
         assert default_recipe(modality, "scl") == replace(recipe, method="scl")
-    with pytest.raises(OptionError, match="method='ia3': expected one of probe, full, layer, scl, lora"):
-        Recipe("ia3")
-    with pytest.raises(OptionError, match="learning_rates=.*: expected at least one number above 0"):
-        Recipe(learning_rates=())
-    with pytest.raises(OptionError, match="epochs=0: expected at least 1"):
-        Recipe(epochs=0)
-    with pytest.raises(OptionError, match="validation_share=1: expected a share"):
-        Recipe(validation_share=1)
+    for wrong, words in (
+        ({"method": "ia3"}, "method='ia3': expected one of probe, full, layer, scl, lora"),
+        ({"learning_rates": ()}, "learning_rates=.*: expected at least one number above 0"),
+        ({"epochs": 0}, "epochs=0: expected at least 1"),
+        ({"validation_share": 1}, "validation_share=1: expected a share"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            Recipe(**wrong)

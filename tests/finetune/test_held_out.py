@@ -1,4 +1,4 @@
-"""Test rows: none of them is trained on, and their classes have the numbers of the training rows."""
+"""Test rows: none is trained on, and their classes have the same numbers as those of the training rows."""
 
 from __future__ import annotations
 

@@ -66,14 +66,9 @@ def test_the_learning_rate_rises_in_a_line_and_falls_as_a_cosine():
 def test_only_matrices_decay_and_the_head_learns_faster(ready):
     trained, *_ = ready()
     groups = _optimizer(trained, Recipe(weight_decay=0.3, head_factor=5), 0.01).param_groups
-    assert [(group["weight_decay"], group["lr"]) for group in groups] == [
-        (0.3, 0.01),
-        (0, 0.01),
-        (0.3, 0.05),
-        (0, 0.05),
-    ]
-    assert all(one.ndim > 1 for one in groups[0]["params"])
-    assert all(one.ndim == 1 for one in groups[1]["params"])
+    rates = [(group["weight_decay"], group["lr"]) for group in groups]
+    assert rates == [(0.3, 0.01), (0, 0.01), (0.3, 0.05), (0, 0.05)]
+    assert all(one.ndim > 1 for one in groups[0]["params"]) and all(one.ndim == 1 for one in groups[1]["params"])
     assert sum(len(group["params"]) for group in groups) == len(trained.weights) + 2
 
 

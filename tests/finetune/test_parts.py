@@ -1,4 +1,4 @@
-"""What is trained and what stays, counted and compared by hand."""
+"""What is trained and what is frozen, counted and compared by hand."""
 
 from __future__ import annotations
 
@@ -15,17 +15,15 @@ from hf_transfer_score.finetune.recipe import Recipe
 from tests.finetune.made import CLASSES, QUICK, Loads, pictures, weights
 
 TRAIN, TEST = pictures(30, seed=1), pictures(12, seed=2)
-FEW = pictures(9, seed=3)
 WIDTH = 24
 HEAD = CLASSES * (WIDTH + 1)
 CPU = torch.device("cpu")
 
 
 def changed(checkpoints, name, kind, method, **recipe):
-    """Return what a method gives, and the names of the weights and buffers that it changed."""
+    """Return the result of a method, and the names of the weights and buffers that it changed."""
     load = Loads(checkpoints / name, kind)
-    train, test = (FEW, FEW) if name == "resnet" else (TRAIN, TEST)  # its pictures are large
-    one = fine_tune(load, train, test, Recipe(method, **{**QUICK, **recipe}), 0)
+    one = fine_tune(load, TRAIN, TEST, Recipe(method, **{**QUICK, **recipe}), 0)
     before, after = weights(load()), weights(load.loaded[0])
     return one, {key for key in before if not np.array_equal(before[key], after[key])}
 

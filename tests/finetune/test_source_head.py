@@ -1,4 +1,4 @@
-"""What a checkpoint brings for its own head and its own training takes no part in fine-tuning it."""
+"""Parts and settings for a checkpoint's own head and its own training are not used in fine-tuning."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training that is left after a pass goes on as if it had never been left."""
+"""A training that is interrupted after a pass continues as if it had not been."""
 
 from __future__ import annotations
 

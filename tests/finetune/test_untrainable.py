@@ -1,4 +1,4 @@
-"""A kind of backbone that says that no gradient reaches its weights: a probe is fitted, other methods are a row."""
+"""A kind of backbone without gradients for its weights: a probe is fitted, other methods fail with a row."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def letters(text: str) -> list[int]:
 
 @pytest.fixture
 def kind():
-    """A kind that counts letters, for checkpoints whose config.json says so."""
+    """A kind that counts letters, for checkpoints with a model_type of its own."""
     made = BackboneKind(
         "letters",
         "text",
@@ -42,7 +42,7 @@ def kind():
 
 @pytest.fixture
 def place(tmp_path):
-    """A checkpoint of that kind and a dataset that it can tell apart."""
+    """A checkpoint of that kind, and a dataset whose classes it can distinguish."""
     (tmp_path / "counter").mkdir()
     (tmp_path / "counter" / "config.json").write_text('{"model_type": "letters"}')
     generator = np.random.default_rng(0)
