@@ -202,15 +202,6 @@ def test_words_are_read_from_their_subwords(folders, family, subword):
     assert rows["last"].shape == (4, 16)
 
 
-def test_words_agree_with_the_word_numbers_of_the_fast_tokenizer(folders):
-    folder = folders["bert"]
-    rows, _ = features_of(folder, [WORDS], LABEL_WORDS)
-    encoded = transformers.AutoTokenizer.from_pretrained(folder)(WORDS.words, is_split_into_words=True)
-    numbers = encoded.word_ids()
-    states = by_hand(folder, "bert")(dict(encoded))[-1]
-    np.testing.assert_allclose(rows["last"], [states[numbers.index(one)] for one in WORDS.positions], atol=1e-5)
-
-
 def test_every_word_of_a_long_text_has_a_row_from_a_window_around_it(folders):
     folder, backbone = folders["bert"], KIND.load(folders["bert"], LABEL_WORDS, BackboneOptions(max_length=12))
     letters = list("abcdefghijklmnopqrstuvwxyz")

@@ -9,13 +9,10 @@ import pytest
 
 from hf_transfer_score import RankOptions, SampleOptions
 from hf_transfer_score.backbones.base import BackboneKind, MemoryBackbone, register_backbone, unregister_backbone
-from hf_transfer_score.errors import CheckpointError
-from hf_transfer_score.finetune.fine_tune import fine_tune
-from hf_transfer_score.finetune.recipe import METHODS, Recipe
+from hf_transfer_score.finetune.recipe import METHODS
 from hf_transfer_score.records.record import Record
 from hf_transfer_score.runs.verified import VerifyOptions
 from hf_transfer_score.runs.verifying import verify
-from tests.finetune.made import QUICK, reviews
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -83,19 +80,3 @@ def test_every_other_method_is_a_row_with_the_reason(place, kind, method):
     )
     (path,) = [path for path in (place / "results" / "records").rglob("*.json") if '"truth"' in path.read_text("utf-8")]
     assert Record.from_json(path.read_bytes()).is_failed_measurement
-
-
-def test_one_that_says_nothing_can_be_trained(checkpoints):
-    from tests.finetune.made import Loads
-
-    load = Loads(checkpoints / "bert", "hub_text", "text-classification")
-
-    def untrainable():
-        backbone = load()
-        backbone.trainable = False
-        return backbone
-
-    rows = reviews(20, 1), reviews(20, 2)
-    assert fine_tune(load, *rows, Recipe("full", **{**QUICK, "epochs": 1}), 0).epochs == 1
-    with pytest.raises(CheckpointError, match="gives features without gradients"):
-        fine_tune(untrainable, *rows, Recipe("full", **{**QUICK, "epochs": 1}), 0)
