@@ -80,8 +80,9 @@ def linear_axis(title: str, values: Sequence[float], *, turned: bool = False) ->
     return Axis(title, low - room, high + room, turned=turned)
 
 
-def rank_axis(title: str, worst: float) -> Axis:
+def rank_axis(title: str, ranks: Sequence[float]) -> Axis:
     """Return an axis of ranks from 1, at the top or right, to the worst."""
+    worst = max(ranks)
     step = next(step * 10**power for power in range(300) for step in (1, 2, 5) if worst <= 14 * step * 10**power)
     ticks = [1, *range(step, int(worst) + 1, step)]
     return Axis(title, 0.4, worst + 0.6, turned=True, ticks=tuple((one, f"{one:,}") for one in dict.fromkeys(ticks)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import Literal
 
@@ -23,6 +24,7 @@ from hf_transfer_score.drawing.words import (
     named,
     number,
     sentences,
+    tau_text,
 )
 from hf_transfer_score.text import joined, short_count
 
@@ -41,6 +43,7 @@ PLAIN, FRONT, BEST, TRUTH = "plain", "front", "best", "truth"
 RANK = "rank"
 """The score whose axis has whole numbers."""
 
+MakeAxis = Callable[[Sequence[float]], Axis]
 Better = Literal["high", "low"]
 """Which values of a score are good: for a rank, the low ones."""
 
@@ -66,7 +69,7 @@ class _Plan:
         write: how these are written.
         order: sort key that puts points that matter most first.
         missing: what points lack that are left out.
-        axes: makes both axes from the values across and upwards.
+        axes: make both axes from the values across and upwards.
     """
 
     title: str
@@ -74,7 +77,7 @@ class _Plan:
     write: tuple[Callable[..., str], Callable[..., str]]
     order: Callable[[Mark], tuple[float, ...]]
     missing: str
-    axes: Callable[[Sequence[float], Sequence[float]], tuple[Axis, Axis]]
+    axes: tuple[MakeAxis, MakeAxis]
     kinds: dict[str, Kind]
 
 
@@ -97,20 +100,14 @@ def size_figure(
         rank = ranks[mark.name]
         return sign * mark.y if rank is None else -float(rank)
 
-    def axes(sizes: Sequence[float], scores: Sequence[float]) -> tuple[Axis, Axis]:
-        if score == RANK:
-            return log_axis("parameters", sizes), rank_axis("rank, 1 is the best", max(scores))
-        if better == "low":
-            return log_axis("parameters", sizes), linear_axis(f"↑ {score}, lower is better", scores, turned=True)
-        return log_axis("parameters", sizes), linear_axis(f"↑ {score}, higher is better", scores)
-
+    upwards = partial(linear_axis, f"↑ {score}, {better}er is better", turned=better == "low")
     plan = _Plan(
         f"{capital(score)} against parameters",
         ("parameters", score),
         (lambda value, _: short_count(value), interval_text),
         lambda mark: (-worth(mark), mark.x),
         "a score or a parameter count",
-        axes,
+        (partial(log_axis, "parameters"), partial(rank_axis, "rank, 1 is the best") if score == RANK else upwards),
         _kinds(best="first of all" if any(ranks.values()) else f"best {score}", front="best up to its size"),
     )
     marks, left_out, table = _marks([one for one in points if (finite(one.x) or 0) > 0], points, plan)
@@ -136,17 +133,16 @@ def collapse_figure(
         rank = ranks[mark.name]
         return (rank is None, rank or 0.0, -mark.y, -mark.x)
 
-    def axes(fairness: Sequence[float], collapse: Sequence[float]) -> tuple[Axis, Axis]:
-        upwards = fitting_axis("↑ variance collapse, 0 is the best", collapse)
-        return linear_axis("class fairness, higher is better →", fairness), upwards
-
     plan = _Plan(
         "Variance collapse against class fairness",
         ("class fairness", "variance collapse"),
         (interval_text, interval_text),
         order,
         "these terms",
-        axes,
+        (
+            partial(linear_axis, "class fairness, higher is better →"),
+            partial(fitting_axis, "↑ variance collapse, 0 is the best"),
+        ),
         _kinds(best="best by FaCe", front="not beaten in both terms"),
     )
     marks, left_out, table = _marks(points, points, plan)
@@ -187,11 +183,9 @@ def accuracy_figure(
     """
     low = better == "low"
 
-    def axes(scores: Sequence[float], accuracies: Sequence[float]) -> tuple[Axis, Axis]:
-        words = f"{score}, lower is better →" if low else f"{score}, higher is better →"
-        whole = low and all(value == int(value) for value in scores)
-        across = rank_axis(words, max(scores)) if whole else linear_axis(words, scores, turned=low)
-        return across, linear_axis(f"↑ {truth}", accuracies)
+    def across(scores: Sequence[float]) -> Axis:
+        words, whole = f"{score}, {better}er is better →", low and all(value == int(value) for value in scores)
+        return rank_axis(words, scores) if whole else linear_axis(words, scores, turned=low)
 
     plan = _Plan(
         f"{capital(score)} against {truth}",
@@ -199,13 +193,13 @@ def accuracy_figure(
         (interval_text, interval_text),
         lambda mark: (mark.x if low else -mark.x, -mark.y),
         "a score or a measurement",
-        axes,
+        (across, partial(linear_axis, f"↑ {truth}")),
         _kinds(best=f"best by {score}", truth=f"best by {truth}"),
     )
     marks, left_out, table = _marks(points, points, plan)
     if len(marks) < 2:
         return _too_few(plan, marks, left_out, table)
-    said = "" if agreement is None else tau_text(*agreement)
+    said = "" if agreement is None else f"τ_w {tau_text(*agreement)}"
     plan = replace(plan, title=f"{plan.title}: {said}") if said else plan
     truest = max(range(len(marks)), key=lambda place: (marks[place].y, -place))
     both = f"Best by {score} and by {truth}: {_said(marks[0])}."
@@ -221,17 +215,6 @@ def accuracy_figure(
     parts = {truest: TRUTH, 0: BEST}
     caption = [means, both, dotted, left_out, *notes]
     return _figure(plan, marks, parts, table, shows, caption, path=path, marked=marked, width=width)
-
-
-def tau_text(value: float, interval: Ends | None) -> str:
-    """Return the agreement of two orders for a title.
-
-    Example:
-        >>> tau_text(-0.25, (-0.5, 0.1))
-        'τ_w −0.25 (−0.50 to 0.10)'
-    """
-    ends = "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
-    return f"τ_w {value:.2f}{ends}".replace("-", "−")
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:
@@ -339,7 +322,8 @@ def _figure(
     first = [place for _, _, place in sorted(matter)]
     shown = any(mark.name == chosen for mark in drawn)
     cloud = Cloud(
-        *plan.axes(xs, ys),
+        plan.axes[0](xs),
+        plan.axes[1](ys),
         drawn,
         used,
         path=tuple(path),

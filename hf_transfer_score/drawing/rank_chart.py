@@ -132,7 +132,7 @@ def _cloud(ranking: Ranking, letters: dict[str, str], across: Across) -> Cloud:
     }
     return Cloud(
         replace(axis, title=f"{axis.title}\n{front}") if len(steps) > 1 else axis,
-        rank_axis("rank", max(ranking.range_of(name)[1] for name in ranking.ranks)),
+        rank_axis("rank", [ranking.range_of(name)[1] for name in ranking.ranks]),
         tuple(marks),
         kinds,
         legend=GROUPS if set(counts) != {""} else "",

@@ -3,70 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 from hf_transfer_score.drawing.figure import MOST_ROWS, WIDTH, Figure, Table
 from hf_transfer_score.drawing.look import COLOURS, INK, title_of, unchecked
-from hf_transfer_score.drawing.words import (
-    Ends,
-    counted,
-    ends_of,
-    finite,
-    in_sentence,
-    named,
-    number,
-    sentences,
-    shorten,
-)
+from hf_transfer_score.drawing.words import MISSING, counted, in_sentence, named, number, sentences, shorten, tau_text
+from hf_transfer_score.ranking.agreement.compare import Agreement
 from hf_transfer_score.text import joined
 
 MOST_DRAWN = 40
 ROW = 26
 TITLE = "Which metric can be trusted: τ_w with measured accuracy"
-KINDS = {"score": "metric", "baseline": "trivial baseline"}
+LOOKS = {"metric": (COLOURS[1], "circle"), "trivial baseline": (COLOURS[2], "diamond")}
+TRIVIAL = "trivial"
 
 
-@dataclass(frozen=True)
-class TrustRow:
-    """How well a metric agrees with measured accuracy.
+class Trust(NamedTuple):
+    """How well one order of models agrees with the measured accuracies.
 
     Attributes:
-        value: τ_w, from -1 to 1; None where it is not known.
-        regret: accuracy lost by taking the metric's first choice, None where it is not known.
-        models: how many models were compared.
+        label: of a metric, or of another order.
+        kind: "score" or "baseline" for a metric, "trivial" for an order by a fact of the model or by chance, "order"
+            for one made from several metrics.
     """
 
-    name: str
-    value: float | None
-    interval: Ends | None = None
-    kind: Literal["score", "baseline"] = "score"
-    regret: float | None = None
-    models: int | None = None
+    label: str
+    kind: str
+    agreement: Agreement
 
     @property
-    def told(self) -> str:
-        """The value with its interval."""
-        value, ends = finite(self.value), ends_of(self.interval)
-        if value is None:
-            return ""
-        text = f"{value:.2f}" if ends is None else f"{value:.2f} ({ends[0]:.2f} to {ends[1]:.2f})"
-        return text.replace("-", "−")
+    def is_baseline(self) -> bool:
+        """Whether it is an order that a metric has to beat."""
+        return self.kind in ("baseline", TRIVIAL)
 
     @property
-    def lost(self) -> str:
-        """The accuracy lost, in words."""
-        regret = finite(self.regret)
-        return "" if regret is None else number(regret, 3)
+    def tau(self) -> float:
+        """τ_w, or 0 if it is not defined."""
+        return self.agreement.weighted_tau or 0.0
 
 
 @unchecked
-def trust_figure(rows: Sequence[TrustRow], *, title: str = TITLE, width: int = WIDTH) -> Figure:
-    """Return τ_w of each metric with its interval, the best on top; baselines have their own shape."""
-    known = [row for row in rows if finite(row.value) is not None]
-    lines = sorted(known, key=lambda row: -(finite(row.value) or 0.0))
-    without = len(rows) - len(lines)
-    left_out = f"{counted(without, 'metric')} without a comparison left out." if without else ""
+def trust_figure(rows: Sequence[Trust], *, title: str = TITLE, width: int = WIDTH) -> Figure:
+    """Return τ_w of each order with its interval, the best on top; baselines have their own shape."""
+    lines = sorted((row for row in rows if row.agreement.weighted_tau is not None), key=lambda row: -row.tau)
+    unknown = [row for row in rows if row.agreement.weighted_tau is None]
+    left_out = f"{counted(len(unknown), 'metric')} without a comparison left out." if unknown else ""
     if not lines:
         return Figure(title, sentences("No metric was compared with measured accuracy yet.", left_out))
     cut = f"The best {MOST_DRAWN} of {len(lines)} are drawn." if len(lines) > MOST_DRAWN else ""
@@ -75,48 +56,53 @@ def trust_figure(rows: Sequence[TrustRow], *, title: str = TITLE, width: int = W
         f"{counted(len(lines), 'metric')} by τ_w, where 1 is the order of measured accuracy and 0 is chance. {caption}"
     )
     told = {"title": title_of(title, width), "description": f"{title}. {words}"}
-    cells = [
-        (named(row.name), KINDS[row.kind], row.told, row.lost, "" if row.models is None else f"{row.models:,}")
-        for row in [*lines, *(row for row in rows if row not in known)]
-    ]
+    cells = [tuple(_cells(row).values()) for row in [*lines, *unknown]]
     columns = ("name", "kind", "τ_w", "accuracy lost by its first choice", "models")
     table = Table(columns, tuple(cells[:MOST_ROWS]), len(cells), "metric")
     return Figure(title, words, caption, _chart(lines[:MOST_DRAWN], width, told), table)
 
 
-def _words(lines: Sequence[TrustRow]) -> str:
+def _cells(row: Trust) -> dict[str, str]:
+    found = row.agreement
+    return {
+        "metric": named(row.label),
+        "kind": "trivial baseline" if row.is_baseline else "metric",
+        "tau": "" if found.weighted_tau is None else tau_text(found.weighted_tau, found.weighted_tau_interval),
+        "lost": "" if found.top_regret is None else number(found.top_regret, 3),
+        "models": f"{found.models:,}",
+    }
+
+
+def _words(lines: Sequence[Trust]) -> str:
     """Say which metric is best, and which are above the best baseline."""
-    scores = [one for one in lines if one.kind == "score"]
-    baselines = [one for one in lines if one.kind == "baseline"]
+    scores, baselines = ([one for one in lines if one.is_baseline is wanted] for wanted in (False, True))
     words = [
-        f"Best {what}: {in_sentence(best.name)}, τ_w {best.told}."
-        for what, best in (("metric", next(iter(scores), None)), ("baseline", next(iter(baselines), None)))
-        if best is not None
+        f"Best {what}: {in_sentence(found[0].label)}, τ_w {_cells(found[0])['tau']}."
+        for what, found in (("metric", scores), ("baseline", baselines))
+        if found
     ]
-    if scores and baselines and any(one.interval is not None for one in lines):
-        beaten = [in_sentence(one.name) for one in scores if (one.value or 0.0) > (baselines[0].value or 0.0)]
+    intervals = [ends for one in lines if (ends := one.agreement.weighted_tau_interval) is not None]
+    if scores and baselines and intervals:
+        beaten = [in_sentence(one.label) for one in scores if one.tau > baselines[0].tau]
         names = f": {joined(beaten, 5)}." if beaten else "."
         words.append(f"{len(beaten):,} of {counted(len(scores), 'metric')} above every baseline by value{names}")
-    intervals = [ends for one in lines if (ends := ends_of(one.interval)) is not None]
-    unsure = sum(low <= 0 <= high for low, high in intervals)
-    words.append(f"{unsure:,} cannot be distinguished from chance: their intervals contain 0." if unsure else "")
+    if unsure := sum(low <= 0 <= high for low, high in intervals):
+        words.append(f"{unsure:,} cannot be distinguished from chance: their intervals contain 0.")
     return sentences(*words)
 
 
-def _row(place: int, row: TrustRow, letters: int) -> dict[str, Any]:
-    found = {"place": place, "metric": named(row.name), "short": shorten(named(row.name), letters)}
-    found |= {"kind": KINDS[row.kind], "value": finite(row.value), "tau": row.told, "lost": row.lost or "–"}
-    found["models"] = "–" if row.models is None else f"{row.models:,}"
-    ends = ends_of(row.interval)
-    found |= {} if ends is None else {"low": ends[0], "high": ends[1]}
-    return found | {"told": f"{found['metric']}, {found['kind']}: τ_w {row.told}"}
+def _row(place: int, row: Trust, letters: int) -> dict[str, Any]:
+    cells, ends = _cells(row), row.agreement.weighted_tau_interval
+    found = {"place": place, **cells, "short": shorten(cells["metric"], letters), "value": row.tau}
+    found |= {"lost": cells["lost"] or MISSING} | ({} if ends is None else {"low": ends[0], "high": ends[1]})
+    return found | {"told": f"{cells['metric']}, {cells['kind']}: τ_w {cells['tau']}"}
 
 
-def _chart(lines: Sequence[TrustRow], width: int, told: dict[str, Any]) -> Any:
+def _chart(lines: Sequence[Trust], width: int, told: dict[str, Any]) -> Any:
     import altair as alt
 
     letters = 24 if width > 480 else 13
-    room = 8 + 7 * max(min(letters, len(named(row.name))) for row in lines)
+    room = 8 + 7 * max(min(letters, len(named(row.label))) for row in lines)
     rows = [_row(place, row, letters) for place, row in enumerate(lines)]
     ends = [end for row in rows for end in (0.0, row["value"], row.get("low", 0.0), row.get("high", 0.0))]
     room_around = max(0.05, (max(ends) - min(ends)) * 0.04)
@@ -124,9 +110,8 @@ def _chart(lines: Sequence[TrustRow], width: int, told: dict[str, Any]) -> Any:
     title = "τ_w: 0 is chance, 1 is the order of accuracy →"
     x = alt.X("value:Q", scale=scale, title=title, axis=alt.Axis(tickCount=6 if width > 480 else 4, format=".1f"))
     y = alt.Y("place:O", axis=None)
-    kinds = [words for kind, words in KINDS.items() if any(row.kind == kind for row in lines)]
-    looks = {"metric": (COLOURS[1], "circle"), "trivial baseline": (COLOURS[2], "diamond")}
-    colour, shape = (alt.Scale(domain=kinds, range=[looks[kind][place] for kind in kinds]) for place in (0, 1))
+    kinds = [kind for kind in LOOKS if any(row["kind"] == kind for row in rows)]
+    colour, shape = (alt.Scale(domain=kinds, range=[LOOKS[kind][place] for kind in kinds]) for place in (0, 1))
     legend = alt.Legend(title=None, symbolOpacity=1) if len(kinds) > 1 else None
     facts = [("metric", "metric"), ("kind", "kind"), ("tau", "τ_w"), ("lost", "accuracy lost"), ("models", "models")]
     base = alt.Chart().encode(y=y, color=alt.Color("kind:N", scale=colour, legend=legend))

@@ -109,6 +109,17 @@ def interval_text(value: float, interval: Ends | None = None) -> str:
     return number(value) if interval is None else f"{number(value)} ({number(interval[0])} to {number(interval[1])})"
 
 
+def tau_text(value: float, interval: Ends | None) -> str:
+    """Return the agreement of two orders with its interval.
+
+    Example:
+        >>> tau_text(-0.25, (-0.5, 0.1))
+        '−0.25 (−0.50 to 0.10)'
+    """
+    ends = "" if interval is None else f" ({interval[0]:.2f} to {interval[1]:.2f})"
+    return f"{value:.2f}{ends}".replace("-", "−")
+
+
 def counted(count: int, word: str) -> str:
     """Return a count with its noun.
 

@@ -8,7 +8,8 @@ import random
 from hf_transfer_score.drawing.clouds import ModelPoint, accuracy_figure, collapse_figure, size_figure
 from hf_transfer_score.drawing.heatmap import overlap_figure
 from hf_transfer_score.drawing.look import specification
-from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
+from hf_transfer_score.drawing.trust_chart import Trust, trust_figure
+from hf_transfer_score.ranking.agreement.compare import Agreement
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -32,6 +33,11 @@ def size_points(count=12, names=None):
     return [ModelPoint(name, 10 ** source.uniform(6, 9), source.gauss(0, 1)) for name in names]
 
 
+def trust(name, value, interval=None, kind="score"):
+    """Return how well an order agrees with the accuracies of seven models."""
+    return Trust(name, kind, Agreement(7, value, interval, top_regret=0.01))
+
+
 def overlaps(count):
     source = random.Random(3)
     return [source.random() * 0.7 for _ in range(count * (count - 1) // 2)]
@@ -46,7 +52,7 @@ def figures(names, width=760):
     ]
     truths = [ModelPoint(name, place, 0.5 + source.random() / 3, None, (0.4, 0.9)) for place, name in enumerate(names)]
     rows = [
-        TrustRow(name, source.uniform(-1, 1), (-1, 1), kind, 0.01, 7)
+        trust(name, source.uniform(-1, 1), (-1, 1), kind)
         for name, kind in zip(names, itertools.cycle(("score", "baseline")), strict=False)
     ]
     look = {"marked": names[2], "width": width}

@@ -195,8 +195,8 @@ def test_metrics_that_take_long_are_left_out_of_large_samples(tmp_path):
     path = save_npz(tmp_path / "many.npz", features=rows, labels=labels)
     found = score_uploads([path], ["ncti", "sfda"])
     assert [row[1] for row in found.terms] == ["ncti"] * 3
-    assert any(note.startswith("sfda: takes long") for note in found.notes)
-    assert score_uploads([path], ["sfda"]).notes[0].startswith("many cannot be scored. sfda: takes long")
+    assert any(note.startswith("sfda: slow on large samples") for note in found.notes)
+    assert score_uploads([path], ["sfda"]).notes[0].startswith("many cannot be scored. sfda: slow on large samples")
 
 
 def test_what_was_not_chosen_is_asked_for(tmp_path):

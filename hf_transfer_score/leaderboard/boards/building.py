@@ -10,13 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_transfer_score.leaderboard.boards.board import (
-    Board,
-    BoardFailure,
-    BoardRow,
-    BoardSummary,
-    ColumnNumbers,
-)
+from hf_transfer_score.leaderboard.boards.board import Board, BoardFailure, BoardRow, BoardSummary
 from hf_transfer_score.leaderboard.boards.pooling import Cells, Order, cells_of, ordered, sureness
 from hf_transfer_score.leaderboard.boards.rows import MODEL, Codes, Groups, RecordRows, parsed
 from hf_transfer_score.ranking.confidence import RankConfidence
@@ -121,14 +115,14 @@ def build(rows: RecordRows, grouped: Groups, summary: BoardSummary, board: int) 
     truth = truth_of(rows, mine[grouped.truth[mine]], others, {block["id"] for block in blocks}, grouped.newest)
     table = np.array([one.rows for one in cells], np.int64).reshape(len(cells), len(labels))
     own = [column[column >= 0] for column in table.T]
-    shown = _rows(rows, grouped.newest, blocks, labels, cells, own, found, truth)
+    shown = _rows(rows, grouped.newest, blocks, dict(zip(labels, own, strict=True)), found, truth)
     scored = {row.model for row in shown}
     if truth.exact:  # models with an accuracy on this very sample and no score
         bare = sorted(name for name in truth.found if name not in scored)
         shown += [BoardRow(label=name, model=name, **truth.of(name, None)) for name in bare]
     made = Board(
         summary=summary,
-        columns={one.label: one for one in found.columns},
+        columns=found.columns,
         rows=tuple(shown),
         failures=tuple(_failures(rows, grouped, mine, scored)),
         headline=found.headline.metrics,
@@ -180,39 +174,25 @@ def _rows(
     rows: RecordRows,
     newest: Codes,
     blocks: Sequence[Mapping[str, Any]],
-    labels: Sequence[str],
-    cells: Sequence[Cells],
-    own: Sequence[Codes],
+    own: Mapping[str, Codes],
     found: Order,
     truth: BoardTruth,
 ) -> list[BoardRow]:
     """Return the rows of models with terms, the best first, those without a rank last."""
-    columns = {}
-    for place, one in enumerate(cells):
-        terms = tuple(term.name for term in one.metric.terms)
-        pool = found.scores[:, place], found.ranks[:, place]
-        columns[one.column.label] = ColumnNumbers(terms, *pool, one.values, one.low, one.high)
-    places = {label: place for place, label in enumerate(labels)}
-    ranked, means = found.headline.ranks, found.headline.mean_ranks
-    rest = [name for name in labels if name not in ranked and not np.isnan(found.scores[places[name]]).all()]
-    made = []
-    for label in [*ranked, *rest]:
-        place = places[label]
-        block = blocks[place]
-        made.append(
-            BoardRow(
-                label=label,
-                model=block["id"],
-                **{name: block[name] for name in ("commit", "library", "layer", "pooling", "width")},
-                columns=columns,
-                place=place,
-                **truth.of(block["id"], block["commit"]),
-                rank=ranked.get(label),
-                mean_rank=means.get(label),
-                **_facts(rows, newest, own[place]),
-            )
+    ranked, made = found.headline.ranks, {}
+    for place, (block, (label, mine)) in enumerate(zip(blocks, own.items(), strict=True)):
+        made[label] = BoardRow(
+            label=label,
+            model=block["id"],
+            **{name: block[name] for name in ("commit", "library", "layer", "pooling", "width")},
+            columns=found.numbers,
+            place=place,
+            **truth.of(block["id"], block["commit"]),
+            rank=ranked.get(label),
+            mean_rank=found.headline.mean_ranks.get(label),
+            **_facts(rows, newest, mine),
         )
-    return made
+    return [made[label] for label in ranked] + [row for row in made.values() if row.label not in ranked and row.scores]
 
 
 def _failures(rows: RecordRows, grouped: Groups, mine: Codes, scored: set[str]) -> list[BoardFailure]:

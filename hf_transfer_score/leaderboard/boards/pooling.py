@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hf_transfer_score.leaderboard.boards.board import BoardColumn
+from hf_transfer_score.leaderboard.boards.board import BoardColumn, ColumnNumbers
 from hf_transfer_score.leaderboard.boards.rows import Codes, RecordRows, parsed
 from hf_transfer_score.metrics.registry import Metric, MetricResult
 from hf_transfer_score.ranking.confidence import RankConfidence, stored_confidence
@@ -133,25 +133,26 @@ def _fitting(
 
 @dataclass(frozen=True)
 class Order:
-    """The models of a board in order, with pool scores and ranks (M, C), which may be NaN."""
+    """The models of a board in order, and its columns with their numbers by label."""
 
-    columns: tuple[BoardColumn, ...]
-    scores: Array
-    ranks: Array
+    columns: dict[str, BoardColumn]
+    numbers: dict[str, ColumnNumbers]
     headline: HeadlineRanks
 
 
 def ordered(cells: Sequence[Cells], models: Sequence[str]) -> Order:
     """Return the order of a board from its columns and labels; models that tie stay in the order of the labels."""
-    pools = {one.column.label: _pool(one, models) for one in cells}
-    scoring = {one.column.label: pools[one.column.label] for one in cells if one.column.kind != "baseline"}
-    headline = headline_ranks(scoring)
-    scores, ranks = (np.full((len(models), len(cells)), np.nan) for _ in range(2))
-    for place, (one, pool) in enumerate(zip(cells, pools.values(), strict=True)):
-        scores[one.present, place] = list(pool.scores.values())
-        ranks[one.present, place] = list(pool.ranks.values())
-    columns = tuple(replace(one.column, flags=dict(pools[one.column.label].flags)) for one in cells)
-    return Order(columns, scores, ranks, headline)
+    columns, numbers, scoring = {}, {}, {}
+    for one in cells:
+        label, pool = one.column.label, _pool(one, models)
+        columns[label] = replace(one.column, flags=dict(pool.flags))
+        scores, ranks = np.full(len(models), np.nan), np.full(len(models), np.nan)
+        scores[one.present], ranks[one.present] = list(pool.scores.values()), list(pool.ranks.values())
+        terms = tuple(term.name for term in one.metric.terms)
+        numbers[label] = ColumnNumbers(terms, scores, ranks, one.values, one.low, one.high)
+        if one.column.kind != "baseline":
+            scoring[label] = pool
+    return Order(columns, numbers, headline_ranks(scoring))
 
 
 def sureness(

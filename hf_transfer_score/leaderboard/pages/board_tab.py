@@ -13,26 +13,11 @@ from typing import Any
 
 import gradio as gr
 
-from hf_transfer_score.leaderboard.boards.board import BoardSummary
+from hf_transfer_score.leaderboard.boards.board import Board, BoardSummary
 from hf_transfer_score.leaderboard.boards.catalogue import Catalogue
+from hf_transfer_score.leaderboard.pages import board_table as tables
+from hf_transfer_score.leaderboard.pages import view as views
 from hf_transfer_score.leaderboard.pages.board_file import board_csv
-from hf_transfer_score.leaderboard.pages.board_table import (
-    GROUPS,
-    MODEL_PLACE,
-    NO_BOARDS,
-    READING,
-    SHOWN,
-    alignment_css,
-    card_html,
-    column_widths,
-    columns_of,
-    count_html,
-    head_html,
-    missing_html,
-    notes_html,
-    shown_labels,
-    table_value,
-)
 from hf_transfer_score.leaderboard.pages.page import (
     BOARD,
     MODEL,
@@ -45,25 +30,6 @@ from hf_transfer_score.leaderboard.pages.page import (
 )
 from hf_transfer_score.leaderboard.pages.plots_tab import board_size_figure
 from hf_transfer_score.leaderboard.pages.texts import hub_url, plain
-from hf_transfer_score.leaderboard.pages.view import (
-    BY_RANK,
-    FORECAST,
-    METRICS,
-    ORDERS,
-    REVERSED,
-    USUAL,
-    choices,
-    fitting,
-    groups_text,
-    is_day,
-    list_text,
-    number_text,
-    read_view,
-    remarks_on,
-    select,
-    sorts_of,
-    view_of,
-)
 
 MOST_ROWS = 500
 """Rows sent to a browser at most; the others can be found by search and filters, and are in the CSV."""
@@ -114,7 +80,7 @@ class BoardTab:
         """Controls whose choices depend on the board."""
         self.controls = [self.search, self.groups, self.libraries, self.licenses, self.smallest, self.largest]
         self.controls += [self.since, self.sort, self.order, self.by]
-        """The arguments of `view_of`."""
+        """The arguments of `views.view_of`."""
         self.restored_components = [self.board, *self.controls, self.missing]
         """The outputs of `restored`."""
         for dropdown in (self.board, *self.of_board):  # the view checks choices itself: after a restart, the server
@@ -128,7 +94,7 @@ class BoardTab:
 
         self.board = gr.Dropdown([], label="Dataset: choose the one most like yours", elem_id="lb-board")
         self.missing = gr.HTML("", visible=False, elem_id="lb-missing")
-        self.head = gr.HTML(READING, elem_id="lb-head")
+        self.head = gr.HTML(tables.READING, elem_id="lb-head")
         with gr.Row(elem_classes="lb-inline", elem_id="lb-bar"):
             self.count = gr.HTML("", elem_id="lb-count")
             self.search = gr.Textbox(
@@ -144,14 +110,14 @@ class BoardTab:
             self.file = gr.File(visible="hidden", label="CSV")
         with gr.Accordion("Columns, filters and order", open=False, elem_id="lb-controls"):
             self.by = gr.Radio(
-                [(title, name) for name, title in ORDERS.items()],
-                value=FORECAST,
+                [(title, name) for name, title in views.ORDERS.items()],
+                value=views.FORECAST,
                 label="Ranked by",
                 info="how well they should do after fine-tuning, or their mean rank by both metrics",
                 elem_id="lb-by",
             )
-            groups = [(title, name) for name, title in GROUPS.items()]
-            self.groups = gr.CheckboxGroup(groups, value=list(SHOWN), label="Columns", elem_id="lb-columns")
+            groups = [(title, name) for name, title in tables.GROUPS.items()]
+            self.groups = gr.CheckboxGroup(groups, value=list(tables.SHOWN), label="Columns", elem_id="lb-columns")
             with gr.Row():
                 self.libraries = add_several("Library", "lb-libraries")
                 self.licenses = add_several("License", "lb-licenses")
@@ -165,10 +131,10 @@ class BoardTab:
                 self.largest = gr.Number(
                     label="Millions of parameters, at most", value=None, minimum=0, elem_id="lb-largest"
                 )
-                self.sort = gr.Dropdown(sorts_of(None), value=BY_RANK, label="Sort by", elem_id="lb-sort")
+                self.sort = gr.Dropdown(views.sorts_of(None), value=views.BY_RANK, label="Sort by", elem_id="lb-sort")
                 self.order = gr.Radio(
-                    [(name, name) for name in (USUAL, REVERSED)],
-                    value=USUAL,
+                    [(name, name) for name in (views.USUAL, views.REVERSED)],
+                    value=views.USUAL,
                     label="Order",
                     info="usual: the best, the newest, the smallest, or A first",
                     elem_id="lb-order",
@@ -246,15 +212,15 @@ class BoardTab:
 
         keep("board", self.board, lambda slug: slug or "")
         keep("search", self.search, lambda text: (text or "").strip())
-        keep("columns", self.groups, groups_text)
-        keep("libraries", self.libraries, list_text)
-        keep("licenses", self.licenses, list_text)
-        keep("smallest", self.smallest, number_text)
-        keep("largest", self.largest, number_text)
-        keep("since", self.since, lambda day: day if is_day(day or "") else "")
-        keep("sort", self.sort, lambda sort: "" if sort in (None, BY_RANK) else sort)
-        keep("order", self.order, lambda order: REVERSED if order == REVERSED else "")
-        keep("by", self.by, lambda by: METRICS if by == METRICS else "")
+        keep("columns", self.groups, views.groups_text)
+        keep("libraries", self.libraries, views.list_text)
+        keep("licenses", self.licenses, views.list_text)
+        keep("smallest", self.smallest, views.number_text)
+        keep("largest", self.largest, views.number_text)
+        keep("since", self.since, lambda day: day if views.is_day(day or "") else "")
+        keep("sort", self.sort, lambda sort: "" if sort in (None, views.BY_RANK) else sort)
+        keep("order", self.order, lambda order: views.REVERSED if order == views.REVERSED else "")
+        keep("by", self.by, lambda by: views.METRICS if by == views.METRICS else "")
 
     def restored(self, query: Mapping[str, str], catalogue: Catalogue, *, arriving: bool) -> list[Any]:
         """Return updates for the board and the controls from an address, and a note if its board is missing.
@@ -264,18 +230,18 @@ class BoardTab:
         slug = query.get("board", "")
         asked = catalogue.named(slug)
         board = asked or catalogue.named(_first(catalogue))
-        known, sorts = choices(board), sorts_of(board)
-        view = read_view(query, known, [name for _, name in sorts])
+        known, sorts = views.choices(board), views.sorts_of(board)
+        view = views.read_view(query, known, [name for _, name in sorts])
         libraries = gr.update(choices=_named(known.libraries), value=list(view.libraries))
         licenses = gr.update(choices=_named(known.licenses), value=list(view.licenses))
-        sort, order = gr.update(choices=sorts, value=view.sort), REVERSED if view.turned else USUAL
+        sort, order = gr.update(choices=sorts, value=view.sort), views.REVERSED if view.turned else views.USUAL
         sizes = [view.smallest, view.largest, view.since]
         wanted = [view.search, list(view.groups), libraries, licenses, *sizes, sort, order, view.by]
         chosen = [
             update if arriving or control in self.of_board else gr.skip()
             for control, update in zip(self.controls, wanted, strict=True)
         ]
-        missing = missing_html(slug) if slug and asked is None and board is not None else ""
+        missing = tables.missing_html(slug) if slug and asked is None and board is not None else ""
         shown = gr.update(choices=_titles(catalogue), value=None if board is None else board.key.slug)
         return [shown, *chosen, gr.update(value=missing, visible=bool(missing))]
 
@@ -286,26 +252,29 @@ class BoardTab:
             return gr.update(choices=known)
         return gr.update(choices=known, value=_first(catalogue))
 
+    def _board(self, slug: str | None, by: str | None = None) -> Board | None:
+        return self.page.library.catalogue.named(slug, by_metrics=by == views.METRICS)
+
     def _view_changed(self, slug: str | None, *controls: Any) -> tuple[Any, ...]:
         """Return the table, how many models it shows, and the notes; without a board, what is shown stays."""
-        catalogue, view = self.page.library.catalogue, view_of(*controls)
-        board = catalogue.named(slug, by_metrics=view.by == METRICS)
+        view = views.view_of(*controls)
+        board = self._board(slug, view.by)
         if board is None:
-            return (gr.skip(),) * 3 if catalogue.boards() else (gr.update(visible=False), "", "")
-        view = fitting(view, board)
-        found = select(board, view)
-        rows, columns = found[:MOST_ROWS], columns_of(board, view.groups)
-        labels = {id(row): label for row, label in zip(board.rows, shown_labels(board.rows), strict=True)}
+            return (gr.skip(),) * 3 if self.page.library.catalogue.boards() else (gr.update(visible=False), "", "")
+        view = views.fitting(view, board)
+        found = views.select(board, view)
+        rows, columns = found[:MOST_ROWS], tables.columns_of(board, view.groups)
+        labels = {id(row): label for row, label in zip(board.rows, tables.shown_labels(board.rows), strict=True)}
         shown = [labels[id(row)] for row in rows]
         update = gr.update(
-            value=table_value(columns, rows, shown),
+            value=tables.table_value(columns, rows, shown),
             headers=[column.header for column in columns],
             datatype=[column.kind for column in columns],
-            column_widths=column_widths(columns, shown),
+            column_widths=tables.column_widths(columns, shown),
             visible=bool(rows),
         )
-        count = count_html(len(rows), len(found), len(board.rows), remarks_on(view))
-        return update, count, alignment_css(columns) + notes_html(board, rows, columns)
+        count = tables.count_html(len(rows), len(found), len(board.rows), views.remarks_on(view))
+        return update, count, tables.alignment_css(columns) + tables.notes_html(board, rows, columns)
 
     def _board_changed(
         self,
@@ -316,50 +285,50 @@ class BoardTab:
         by: str | None,
     ) -> tuple[Any, ...]:
         """Return the choices that a board offers, its head and its slug; choices that it lacks are dropped."""
-        library = self.page.library
-        board = library.catalogue.named(slug, by_metrics=by == METRICS)
+        board = self._board(slug, by)
         if board is None:
-            return *(gr.skip() for _ in self.of_board), READING if library.status.loading else NO_BOARDS, None
-        known, sorts, offers = choices(board), sorts_of(board), []
+            head = tables.READING if self.page.library.status.loading else tables.NO_BOARDS
+            return *(gr.skip() for _ in self.of_board), head, None
+        known, sorts, offers = views.choices(board), views.sorts_of(board), []
         for names, chosen in ((known.libraries, libraries or []), (known.licenses, licenses or [])):
             offers.append(offered(_named(names), [name for name in chosen if name in names], chosen))
-        offers.append(offered(sorts, sort if sort in [name for _, name in sorts] else BY_RANK, sort))
-        return *offers, head_html(board), board.key.slug
+        offers.append(offered(sorts, sort if sort in [name for _, name in sorts] else views.BY_RANK, sort))
+        return *offers, tables.head_html(board), board.key.slug
 
     def _row_chosen(self, slug: str | None, event: gr.SelectData) -> Any:
-        board = self.page.library.catalogue.named(slug)
+        board = self._board(slug)
         cells = event.row_value or []
-        if board is None or len(cells) <= MODEL_PLACE:
+        if board is None or len(cells) <= tables.MODEL_PLACE:
             return gr.skip()
-        name = cells[MODEL_PLACE]
-        labels = zip(board.rows, shown_labels(board.rows), strict=True)
+        name = cells[tables.MODEL_PLACE]
+        labels = zip(board.rows, tables.shown_labels(board.rows), strict=True)
         return next((row.model for row, label in labels if label == name), gr.skip())
 
     def _chart(self, model: str | None, slug: str | None, *rest: Any) -> tuple[Any, str]:
         """Return the chart of the models in the table."""
         *controls, screen = rest
-        view = view_of(*controls)
-        board = self.page.library.catalogue.named(slug, by_metrics=view.by == METRICS)
+        view = views.view_of(*controls)
+        board = self._board(slug, view.by)
         if board is None:
             return drawn(None, screen, "size")
-        rows = select(board, fitting(view, board))[:MOST_ROWS]
+        rows = views.select(board, views.fitting(view, board))[:MOST_ROWS]
         marked = next((row.label for row in rows if row.model == model), None)
         return drawn(board_size_figure(board, rows=rows, marked=marked, width=screen.width), screen, "size")
 
     def _model_card(self, slug: str | None, model: str | None) -> tuple[Any, Any]:
-        board = self.page.library.catalogue.named(slug)
+        board = self._board(slug)
         rows = [] if board is None else [row for row in board.rows if row.model == model]
         if board is None or not rows:
             return gr.update(visible=False), gr.update(visible=False)
-        cards = "".join(card_html(board, row) for row in rows)
+        cards = "".join(tables.card_html(board, row) for row in rows)
         return gr.update(value=cards, visible=True), gr.update(visible=True)
 
     def _csv(self, slug: str | None, *controls: Any) -> Any:
-        view = view_of(*controls)
-        board = self.page.library.catalogue.named(slug, by_metrics=view.by == METRICS)
+        view = views.view_of(*controls)
+        board = self._board(slug, view.by)
         if board is None:
             return None
-        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, select(board, view))))
+        return str(download_file(f"board-{board.key.slug}.csv", board_csv(board, views.select(board, view))))
 
 
 def _unchecked(payload: Any) -> Any:

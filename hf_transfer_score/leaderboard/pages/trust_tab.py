@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from hf_transfer_score.drawing.figure import WIDTH, Figure
-from hf_transfer_score.drawing.trust_chart import TrustRow, trust_figure
+from hf_transfer_score.drawing.trust_chart import TRIVIAL, Trust, trust_figure
 from hf_transfer_score.leaderboard.boards.board import Board, BoardRow
 from hf_transfer_score.leaderboard.pages.page import NO_BOARD, TRUST, LeaderboardPage, Screen, add_chart, drawn
 from hf_transfer_score.leaderboard.pages.texts import page, plain, signed
 from hf_transfer_score.ranking.agreement import ENOUGH_MODELS, Agreement, agreement
 from hf_transfer_score.text import joined
 
-TRIVIAL = "trivial"
 FORECAST, MEAN_RANK = "forecast", "mean rank"
 """Orders that do not belong to a single column."""
 
@@ -28,20 +27,6 @@ UNJUDGED = (
 MOST_NAMED = 4
 TWINS = {"parameters": "parameter_count", "width": "feature_width", "downloads": "downloads"}
 """Facts that order models without a forward pass, with their baselines; a metric has to do better."""
-
-
-class Trust(NamedTuple):
-    """How well one order agrees with the measured accuracies.
-
-    Attributes:
-        label: of a column, or of another order.
-        kind: "score" or "baseline" for a column, "trivial" for an order by a fact of the model or by chance, "order"
-            for one made from several columns.
-    """
-
-    label: str
-    kind: str
-    agreement: Agreement
 
 
 def trust(board: Board) -> list[Trust]:
@@ -66,8 +51,12 @@ def trust(board: Board) -> list[Trust]:
 
 
 def _order(one: Trust) -> tuple[bool, float, int, str]:
-    value = one.agreement.weighted_tau
-    return value is None, -(value or 0.0), ("order", "score", "baseline", TRIVIAL).index(one.kind), one.label
+    return (
+        one.agreement.weighted_tau is None,
+        -one.tau,
+        ("order", "score", "baseline", TRIVIAL).index(one.kind),
+        one.label,
+    )
 
 
 def _measured(board: Board) -> list[BoardRow]:
@@ -126,7 +115,7 @@ def trust_page(
         one for one in every if (TWINS.get(one.label), one.agreement.weighted_tau, one.agreement.models) not in known
     ]
     measured = [one for one in found if one.agreement.models]
-    figure = trust_figure([_drawn(one) for one in found], width=width) if measured else None
+    figure = trust_figure(found, width=width) if measured else None
     above = page(
         "trust_head.html.jinja",
         board=board,
@@ -144,12 +133,6 @@ def trust_page(
     return above, figure, below
 
 
-def _drawn(one: Trust) -> TrustRow:
-    kind: Literal["score", "baseline"] = "score" if one.kind in ("score", "order") else "baseline"
-    found = one.agreement
-    return TrustRow(one.label, found.weighted_tau, found.weighted_tau_interval, kind, found.top_regret, found.models)
-
-
 def conclusion(board: Board, found: Sequence[Trust]) -> str:
     """Return what the agreement of all orders means, in a sentence or two."""
     few = few_truths(board)
@@ -162,13 +145,13 @@ def conclusion(board: Board, found: Sequence[Trust]) -> str:
 
     def end(one: Trust, place: int) -> float:
         ends = one.agreement.weighted_tau_interval
-        return (one.agreement.weighted_tau or 0.0) if ends is None else ends[place]
+        return one.tau if ends is None else ends[place]
 
-    baselines = [one for one in known if one.kind in ("baseline", TRIVIAL)]
+    baselines = [one for one in known if one.is_baseline]
     bar = max((end(one, 1) for one in baselines), default=0.0)
     surely = [one.label for one in scores if end(one, 0) > max(bar, 0.0)]
     if not surely:
-        highest = signed(scores[0].agreement.weighted_tau or 0.0, 3)
+        highest = signed(scores[0].tau, 3)
         return (
             "No metric is clearly above the trivial baselines: the intervals overlap. "
             f"{plain(scores[0].label, 80)} has the highest τ_w, {highest}; more measured models would settle it."
@@ -191,7 +174,7 @@ def decided_by(board: Board, found: Sequence[Trust]) -> str:
         return UNJUDGED if board.is_forecast else ""
     judged = "a forecast, judged here as if nothing had been measured on this dataset"
     what = judged if one.label == FORECAST else plain(one.label, 80)
-    tau = signed(one.agreement.weighted_tau or 0.0, 2)
+    tau = signed(one.tau, 2)
     said = f"The order of this board is by {what}: it agrees with the measured accuracies by τ_w {tau} (1 is the same "
     said += "order, 0 is chance)"
     lost = one.agreement.top_regret

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -205,16 +205,8 @@ def build_upload_tab(page: LeaderboardPage) -> None:
         gr.Markdown(markdown("feature_file.md.jinja", **limits, name=None))
     uploads = FileBox(page.ledger, files)
 
-    def score(files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
-        with uploads.used(files) as paths:
-            found = score_uploads(paths, metrics if isinstance(metrics, list) else [])
-        told, shown = "\n".join(found.notes), gr.update(visible=bool(found.rows))
-        if not found.rows:
-            return gr.skip(), gr.skip(), told, shown
-        return gr.update(value={"headers": list(found.headers), "data": found.rows}), found.terms, told, shown
-
     scored = button.click(
-        score,
+        partial(_score, uploads),
         inputs=[files, metrics],
         outputs=[ranking, terms, notes, results],
         api_name="score_features",
@@ -226,6 +218,15 @@ def build_upload_tab(page: LeaderboardPage) -> None:
     )
     uploads.empty_after(scored)
     example.click(lambda: example_files(Path(_example_folder().name)), outputs=files, api_visibility="private")
+
+
+def _score(uploads: FileBox, files: Any, metrics: Any) -> tuple[Any, Any, str, Any]:
+    with uploads.used(files) as paths:
+        found = score_uploads(paths, metrics if isinstance(metrics, list) else [])
+    told, shown = "\n".join(found.notes), gr.update(visible=bool(found.rows))
+    if not found.rows:
+        return gr.skip(), gr.skip(), told, shown
+    return gr.update(value={"headers": list(found.headers), "data": found.rows}), found.terms, told, shown
 
 
 @cache
